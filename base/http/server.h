@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Incoming HTTP/1.1 on libuv, TLS by OpenSSL, parsed by Boost.Beast.
+//
+// Threads: one server lives on one Loop and calls its handler there; HttpResponder may be kept and
+// used later, on that same thread (post to the loop from elsewhere).
+// Keep-alive and pipelining: requests of one connection are handled one at a time, in order.
+// Back-pressure: HttpResponder::write returns false once more than `max_buffered` bytes wait for a
+// slow client; on_drained tells when to go on.
+// Limits: header bytes (431), body bytes (413), time to receive a request (408, then close), idle
+// time between requests, open connections (the newest is refused by closing it).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/http/types.h"
+#include "base/loop.h"
+#include "base/result.h"
+
+namespace fairlead {
+
+// Who stands behind a verified client certificate: Kubernetes reads the common name as the user and
+// the organizations as its groups.
+struct HttpClientIdentity {
+  std::string common_name;
+  std::vector<std::string> organizations;
+};
+
+struct HttpServerRequest {
+  std::string method;
+  std::string target;  // as sent: "/api/v1/pods?limit=5"
+  std::string path;    // decoded: "/api/v1/pods"
+  std::vector<std::pair<std::string, std::string>> query;
+  HttpHeaders headers;
+  std::string body;
+  SocketAddress peer;
+  std::optional<HttpClientIdentity> client;
+
+  std::optional<std::string_view> query_value(std::string_view name) const;
+};
+
+// The answer to one request: either respond() once, or start(), write()..., finish().
+// Dropping it unanswered closes the connection. After the peer has gone every call does nothing.
+class HttpResponder {
+ public:
+  virtual ~HttpResponder() = default;
+  virtual void respond(int status, HttpHeaders headers, std::string body) = 0;
+  // Chunked transfer coding; HTTP/1.0 clients get the bytes until close.
+  virtual void start(int status, HttpHeaders headers) = 0;
+  // False: enough is buffered, wait for on_drained. What is given is sent all the same.
+  virtual bool write(std::string_view chunk) = 0;
+  // The same bytes for many clients without a copy for each.
+  virtual bool write_shared(std::shared_ptr<const std::string> chunk) = 0;
+  virtual void finish() = 0;
+  virtual bool closed() const = 0;
+  virtual void on_drained(std::function<void()> callback) = 0;
+  // The peer went away before the answer was complete.
+  virtual void on_closed(std::function<void()> callback) = 0;
+};
+
+using HttpHandler =
+    std::function<void(HttpServerRequest request, std::shared_ptr<HttpResponder> responder)>;
+
+struct TlsServerConfig {
+  std::string certificate_pem;  // leaf first, then its chain
+  std::string key_pem;
+  std::string client_ca_pem;  // empty: client certificates are not asked for
+};
+
+struct HttpServerOptions {
+  std::optional<TlsServerConfig> tls;
+  size_t max_header_bytes = 64 * 1024;
+  size_t max_body_bytes = 3 * 1024 * 1024;  // Kubernetes' limit on a request body
+  size_t max_buffered_bytes = 1024 * 1024;
+  size_t max_connections = 4096;
+  Duration request_timeout = std::chrono::seconds(30);
+  Duration idle_timeout = std::chrono::minutes(3);
+};
+
+class HttpServer {
+ public:
+  HttpServer(Loop& loop, HttpServerOptions options, HttpHandler handler);
+  ~HttpServer();  // closes every connection
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  // Binds and listens; port 0 takes a free one. Returns the address bound. May be called again for
+  // further addresses.
+  Result<SocketAddress> listen(const SocketAddress& address);
+  // New connections use the new certificate.
+  Result<void> set_tls(const TlsServerConfig& tls);
+  // Stops accepting, lets running requests finish for `limit`, closes the rest, then calls back.
+  void drain(Duration limit, std::function<void()> on_done);
+  size_t connections() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace fairlead

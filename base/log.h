@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Logs to standard error through spdlog: "2026-01-02T03:04:05.678Z info  proxy: text". Any thread.
+// Format strings are fmt's. Only moving parts log; the pure models never do.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <string_view>
+#include <utility>
+
+#include "base/result.h"
+
+namespace fairlead::log {
+
+enum class Level { kDebug, kInfo, kWarn, kError };
+
+// `program` stands in every line. Call once at start, before other threads; without it lines say
+// "fairlead" and the level is info.
+void init(std::string_view program, Level level);
+// debug, info, warn or error.
+Result<Level> parse_level(std::string_view text);
+
+bool enabled(Level level);
+void write(Level level, std::string_view text);
+
+template <typename... Args>
+void debug(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::kDebug)) write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void info(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::kInfo)) write(Level::kInfo, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void warn(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::kWarn)) write(Level::kWarn, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void error(fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace fairlead::log

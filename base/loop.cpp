@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/loop.h"
+
+#include <cassert>
+#include <cstdint>
+#include <cstdlib>
+
+namespace fairlead {
+
+namespace internal {
+
+// The libuv handle and the callback it serves. Freed in the close callback, so a callback may destroy
+// the object that owns it while it runs.
+template <typename UvHandle, typename Function>
+struct HandleState {
+  UvHandle handle;
+  std::function<Function> callback;
+
+  HandleState() { handle.data = this; }
+
+  static HandleState* of(UvHandle* handle) { return static_cast<HandleState*>(handle->data); }
+
+  // Takes the callback for the length of one call, so that start() inside it can set another.
+  template <typename... Args>
+  void call(Args... args) {
+    std::function<Function> current = callback;
+    if (current) current(args...);
+  }
+
+  static void close(HandleState* state) {
+    uv_close(reinterpret_cast<uv_handle_t*>(&state->handle),
+             [](uv_handle_t* handle) { delete static_cast<HandleState*>(handle->data); });
+  }
+};
+
+}  // namespace internal
+
+namespace {
+
+using TimerState = internal::HandleState<uv_timer_t, void()>;
+using PollState = internal::HandleState<uv_poll_t, void(int)>;
+using SignalState = internal::HandleState<uv_signal_t, void()>;
+
+uint64_t to_millis_rounded_up(Duration duration) {
+  if (duration <= Duration::zero()) return 0;
+  return static_cast<uint64_t>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
+}
+
+class LoopClock : public Clock {
+ public:
+  explicit LoopClock(Loop& loop) : loop_(loop) {}
+
+  MonoTime now() const override { return std::chrono::steady_clock::now(); }
+  WallTime wall_now() const override { return std::chrono::system_clock::now(); }
+  Alarm after(Duration delay, std::function<void()> callback) override {
+    auto pending = std::make_unique<TimerAlarm>(loop_);
+    pending->timer.start_once(delay, std::move(callback));
+    return Alarm(std::move(pending));
+  }
+
+ private:
+  struct TimerAlarm : Alarm::Pending {
+    explicit TimerAlarm(Loop& loop) : timer(loop) {}
+    Timer timer;
+  };
+  Loop& loop_;
+};
+
+}  // namespace
+
+Loop::Loop() : clock_(std::make_unique<LoopClock>(*this)) {
+  if (uv_loop_init(&loop_) != 0) std::abort();  // out of descriptors before anything began
+  wake_.data = this;
+  uv_async_init(&loop_, &wake_,
+                [](uv_async_t* handle) { static_cast<Loop*>(handle->data)->run_posted(); });
+}
+
+Loop::~Loop() {
+  uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
+  {
+    std::lock_guard lock(mutex_);
+    posted_.clear();
+  }
+  // Pending close callbacks run here. Whatever is still open afterwards outlived its Loop.
+  int status = uv_loop_close(&loop_);
+  for (int round = 0; round < 100 && status == UV_EBUSY; ++round) {
+    uv_run(&loop_, UV_RUN_NOWAIT);
+    status = uv_loop_close(&loop_);
+  }
+  assert(status == 0 && "a handle outlived its Loop");
+}
+
+void Loop::run() {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+  }
+  uv_run(&loop_, UV_RUN_DEFAULT);
+}
+
+bool Loop::run_until(const std::function<bool()>& done, Duration limit) {
+  bool expired = false;
+  Timer deadline(*this);
+  deadline.start_once(limit, [&expired] { expired = true; });
+  while (!done() && !expired) uv_run(&loop_, UV_RUN_ONCE);
+  return done();
+}
+
+void Loop::stop() {
+  std::lock_guard lock(mutex_);
+  stopping_ = true;
+  uv_async_send(&wake_);
+}
+
+void Loop::post(std::function<void()> task) {
+  std::lock_guard lock(mutex_);
+  posted_.push_back(std::move(task));
+  uv_async_send(&wake_);
+}
+
+void Loop::run_posted() {
+  std::vector<std::function<void()>> tasks;
+  bool stopping = false;
+  {
+    std::lock_guard lock(mutex_);
+    tasks.swap(posted_);
+    stopping = stopping_;
+  }
+  for (auto& task : tasks) task();
+  if (stopping) uv_stop(&loop_);
+}
+
+Timer::Timer(Loop& loop) : state_(new TimerState) { uv_timer_init(loop.uv(), &state_->handle); }
+Timer::~Timer() { TimerState::close(state_); }
+
+void Timer::start_once(Duration delay, std::function<void()> callback) {
+  state_->callback = std::move(callback);
+  uv_update_time(state_->handle.loop);
+  uv_timer_start(&state_->handle, [](uv_timer_t* handle) { TimerState::of(handle)->call(); },
+                 to_millis_rounded_up(delay), 0);
+}
+
+void Timer::start_every(Duration period, std::function<void()> callback) {
+  const uint64_t millis = to_millis_rounded_up(period);
+  assert(millis > 0);
+  state_->callback = std::move(callback);
+  uv_update_time(state_->handle.loop);
+  uv_timer_start(&state_->handle, [](uv_timer_t* handle) { TimerState::of(handle)->call(); }, millis,
+                 millis);
+}
+
+void Timer::stop() { uv_timer_stop(&state_->handle); }
+bool Timer::active() const {
+  return uv_is_active(reinterpret_cast<const uv_handle_t*>(&state_->handle)) != 0;
+}
+
+Poll::Poll(Loop& loop, int fd) : state_(new PollState) {
+  [[maybe_unused]] const int status = uv_poll_init(loop.uv(), &state_->handle, fd);
+  assert(status == 0 && "Poll needs an open, pollable descriptor");
+}
+Poll::~Poll() { PollState::close(state_); }
+
+void Poll::start(int events, std::function<void(int)> callback) {
+  state_->callback = std::move(callback);
+  uv_poll_start(&state_->handle, events, [](uv_poll_t* handle, int status, int ready) {
+    PollState::of(handle)->call(status < 0 ? UV_READABLE | UV_WRITABLE : ready);
+  });
+}
+
+void Poll::stop() { uv_poll_stop(&state_->handle); }
+
+SignalWatch::SignalWatch(Loop& loop, int signal_number, std::function<void()> callback)
+    : state_(new SignalState) {
+  uv_signal_init(loop.uv(), &state_->handle);
+  state_->callback = std::move(callback);
+  uv_signal_start(&state_->handle,
+                  [](uv_signal_t* handle, int) { SignalState::of(handle)->call(); }, signal_number);
+}
+SignalWatch::~SignalWatch() { SignalState::close(state_); }
+
+}  // namespace fairlead

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/loop.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
+namespace fairlead {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST(Loop, RunsPostedTasksInOrderFromAnotherThread) {
+  Loop loop;
+  std::vector<int> seen;
+  std::thread poster([&] {
+    for (int i = 0; i < 100; ++i) loop.post([&seen, i] { seen.push_back(i); });
+    loop.post([&] { loop.stop(); });
+  });
+  loop.run();
+  poster.join();
+  ASSERT_EQ(seen.size(), 100u);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(seen[i], i);
+}
+
+TEST(Loop, StopBeforeRunReturnsAtOnce) {
+  Loop loop;
+  loop.stop();
+  loop.run();
+}
+
+TEST(Timer, MayDestroyItselfInItsCallback) {
+  Loop loop;
+  auto timer = std::make_unique<Timer>(loop);
+  bool fired = false;
+  timer->start_once(milliseconds(1), [&] {
+    timer.reset();
+    fired = true;
+  });
+  EXPECT_TRUE(loop.run_until([&] { return fired; }, seconds(5)));
+}
+
+TEST(Timer, RepeatsUntilStopped) {
+  Loop loop;
+  Timer timer(loop);
+  int count = 0;
+  timer.start_every(milliseconds(1), [&] {
+    if (++count == 3) timer.stop();
+  });
+  EXPECT_TRUE(loop.run_until([&] { return !timer.active(); }, seconds(5)));
+  EXPECT_EQ(count, 3);
+}
+
+TEST(Poll, TellsReadable) {
+  Loop loop;
+  int fds[2];
+  ASSERT_EQ(pipe(fds), 0);
+  {
+    Poll poll(loop, fds[0]);
+    bool readable = false;
+    poll.start(UV_READABLE, [&](int events) { readable = (events & UV_READABLE) != 0; });
+    ASSERT_EQ(write(fds[1], "x", 1), 1);
+    EXPECT_TRUE(loop.run_until([&] { return readable; }, seconds(5)));
+  }
+  loop.run_until([] { return false; }, milliseconds(1));  // libuv lets go of the descriptor
+  close(fds[0]);
+  close(fds[1]);
+}
+
+TEST(SignalWatch, Delivers) {
+  Loop loop;
+  bool seen = false;
+  SignalWatch watch(loop, SIGUSR1, [&] { seen = true; });
+  raise(SIGUSR1);
+  EXPECT_TRUE(loop.run_until([&] { return seen; }, seconds(5)));
+}
+
+TEST(LoopClock, AlarmFiresUnlessCancelled) {
+  Loop loop;
+  bool fired = false;
+  bool cancelled_fired = false;
+  Alarm keep = loop.clock().after(milliseconds(2), [&] { fired = true; });
+  Alarm drop = loop.clock().after(milliseconds(1), [&] { cancelled_fired = true; });
+  drop.cancel();
+  EXPECT_TRUE(loop.run_until([&] { return fired; }, seconds(5)));
+  EXPECT_FALSE(cancelled_fired);
+}
+
+TEST(ManualClock, RunsWhatFallsDueInOrder) {
+  ManualClock clock;
+  std::vector<int> seen;
+  Alarm nested;
+  Alarm a = clock.after(seconds(2), [&] { seen.push_back(2); });
+  Alarm b = clock.after(seconds(1), [&] {
+    seen.push_back(1);
+    nested = clock.after(milliseconds(500), [&] { seen.push_back(15); });
+  });
+  Alarm c = clock.after(seconds(9), [&] { seen.push_back(9); });
+  clock.advance(seconds(3));
+  EXPECT_EQ(seen, (std::vector<int>{1, 15, 2}));
+  EXPECT_EQ(clock.pending(), 1u);
+  EXPECT_EQ(clock.until_next(), seconds(6));
+  c.cancel();
+  clock.advance(seconds(30));
+  EXPECT_EQ(seen.size(), 3u);
+}
+
+TEST(ManualClock, AlarmMayOutliveTheClock) {
+  Alarm alarm;
+  {
+    ManualClock clock;
+    alarm = clock.after(seconds(1), [] {});
+  }
+}
+
+}  // namespace
+}  // namespace fairlead
