@@ -22,7 +22,8 @@ Error bad_cidr(std::string_view text) {
 
 // Decimal digits only, at most `max`.
 bool parse_number(std::string_view text, unsigned max, unsigned& number) {
-  if (text.empty() || !std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }))
+  if (text.empty() ||
+      !std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }))
     return false;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc() && end == text.data() + text.size() && number <= max;
@@ -45,7 +46,8 @@ bool is_mapped_v4(std::span<const uint8_t> bytes) {
   return bytes.size() == 16 && std::equal(std::begin(kPrefix), std::end(kPrefix), bytes.begin());
 }
 
-Result<Cidr> parse_cidr(std::string_view text, Result<IpAddress> (*parse_address)(std::string_view)) {
+Result<Cidr> parse_cidr(std::string_view text,
+                        Result<IpAddress> (*parse_address)(std::string_view)) {
   const size_t slash = text.find('/');
   if (slash == std::string_view::npos) return bad_cidr(text);
   const Result<IpAddress> address = parse_address(text.substr(0, slash));
@@ -104,7 +106,8 @@ bool IpAddress::is_unspecified() const {
 
 bool IpAddress::is_loopback() const {
   if (is_v4()) return bytes_[0] == 127;
-  return bytes_[15] == 1 && std::all_of(bytes_.begin(), bytes_.end() - 1, [](uint8_t b) { return b == 0; });
+  return bytes_[15] == 1 &&
+         std::all_of(bytes_.begin(), bytes_.end() - 1, [](uint8_t b) { return b == 0; });
 }
 
 bool IpAddress::is_link_local() const {
@@ -133,7 +136,9 @@ Cidr::Cidr(const IpAddress& address, int prefix_length) : prefix_length_(prefix_
   address_ = IpAddress::from_bytes({bytes.data(), from.size()});
 }
 
-Result<Cidr> Cidr::parse(std::string_view text) { return parse_cidr(text, &IpAddress::parse); }
+Result<Cidr> Cidr::parse(std::string_view text) {
+  return parse_cidr(text, &IpAddress::parse);
+}
 Result<Cidr> Cidr::parse_lenient(std::string_view text) {
   return parse_cidr(text, &IpAddress::parse_lenient);
 }
@@ -149,7 +154,8 @@ bool Cidr::contains(const Cidr& other) const {
 IpAddress Cidr::netmask() const {
   std::array<uint8_t, 16> ones;
   ones.fill(0xff);
-  return Cidr(IpAddress::from_bytes({ones.data(), address_.bytes().size()}), prefix_length_).address();
+  return Cidr(IpAddress::from_bytes({ones.data(), address_.bytes().size()}), prefix_length_)
+      .address();
 }
 
 IpAddress Cidr::last() const {
@@ -166,8 +172,9 @@ std::string Cidr::to_string() const {
 }
 
 Result<SocketAddress> SocketAddress::parse(std::string_view text) {
-  const Error bad(ErrorCode::kInvalid, "'" + std::string(text) +
-                                           "' is not an address and port such as 10.0.0.1:53 or [::1]:53");
+  const Error bad(
+      ErrorCode::kInvalid,
+      "'" + std::string(text) + "' is not an address and port such as 10.0.0.1:53 or [::1]:53");
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad;
   std::string_view host = text.substr(0, colon);

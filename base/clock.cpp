@@ -44,7 +44,9 @@ void ManualClock::advance(Duration span) {
   now_ = end;
 }
 
-size_t ManualClock::pending() const { return queue_->calls.size(); }
+size_t ManualClock::pending() const {
+  return queue_->calls.size();
+}
 
 Duration ManualClock::until_next() const {
   return queue_->calls.empty() ? Duration::zero() : queue_->calls.begin()->first.first - now_;

@@ -50,8 +50,8 @@ class ManualClock : public Clock {
   WallTime wall_now() const override { return wall_now_; }
   [[nodiscard]] Alarm after(Duration delay, std::function<void()> callback) override;
 
-  // Turns the clock forward and runs what falls due, in order of time then of asking; what a callback
-  // schedules inside the span runs too.
+  // Turns the clock forward and runs what falls due, in order of time then of asking; what a
+  // callback schedules inside the span runs too.
   void advance(Duration span);
   // Moves the wall clock alone, as an administrator or NTP would.
   void set_wall(WallTime time) { wall_now_ = time; }

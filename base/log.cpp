@@ -11,10 +11,14 @@ namespace {
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
-    case Level::kDebug: return spdlog::level::debug;
-    case Level::kInfo: return spdlog::level::info;
-    case Level::kWarn: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarn:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -35,7 +39,9 @@ std::shared_ptr<spdlog::logger>& logger() {
 
 }  // namespace
 
-void init(std::string_view program, Level level) { logger() = make_logger(program, level); }
+void init(std::string_view program, Level level) {
+  logger() = make_logger(program, level);
+}
 
 Result<Level> parse_level(std::string_view text) {
   if (text == "debug") return Level::kDebug;
@@ -46,7 +52,11 @@ Result<Level> parse_level(std::string_view text) {
                "log level '" + std::string(text) + "' is not one of debug, info, warn, error");
 }
 
-bool enabled(Level level) { return logger()->should_log(to_spdlog(level)); }
-void write(Level level, std::string_view text) { logger()->log(to_spdlog(level), text); }
+bool enabled(Level level) {
+  return logger()->should_log(to_spdlog(level));
+}
+void write(Level level, std::string_view text) {
+  logger()->log(to_spdlog(level), text);
+}
 
 }  // namespace fairlead::log

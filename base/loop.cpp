@@ -9,8 +9,8 @@ namespace fairlead {
 
 namespace internal {
 
-// The libuv handle and the callback it serves. Freed in the close callback, so a callback may destroy
-// the object that owns it while it runs.
+// The libuv handle and the callback it serves. Freed in the close callback, so a callback may
+// destroy the object that owns it while it runs.
 template <typename UvHandle, typename Function>
 struct HandleState {
   UvHandle handle;
@@ -130,14 +130,19 @@ void Loop::run_posted() {
   if (stopping) uv_stop(&loop_);
 }
 
-Timer::Timer(Loop& loop) : state_(new TimerState) { uv_timer_init(loop.uv(), &state_->handle); }
-Timer::~Timer() { TimerState::close(state_); }
+Timer::Timer(Loop& loop) : state_(new TimerState) {
+  uv_timer_init(loop.uv(), &state_->handle);
+}
+Timer::~Timer() {
+  TimerState::close(state_);
+}
 
 void Timer::start_once(Duration delay, std::function<void()> callback) {
   state_->callback = std::move(callback);
   uv_update_time(state_->handle.loop);
-  uv_timer_start(&state_->handle, [](uv_timer_t* handle) { TimerState::of(handle)->call(); },
-                 to_millis_rounded_up(delay), 0);
+  uv_timer_start(
+      &state_->handle, [](uv_timer_t* handle) { TimerState::of(handle)->call(); },
+      to_millis_rounded_up(delay), 0);
 }
 
 void Timer::start_every(Duration period, std::function<void()> callback) {
@@ -145,11 +150,13 @@ void Timer::start_every(Duration period, std::function<void()> callback) {
   assert(millis > 0);
   state_->callback = std::move(callback);
   uv_update_time(state_->handle.loop);
-  uv_timer_start(&state_->handle, [](uv_timer_t* handle) { TimerState::of(handle)->call(); }, millis,
-                 millis);
+  uv_timer_start(
+      &state_->handle, [](uv_timer_t* handle) { TimerState::of(handle)->call(); }, millis, millis);
 }
 
-void Timer::stop() { uv_timer_stop(&state_->handle); }
+void Timer::stop() {
+  uv_timer_stop(&state_->handle);
+}
 bool Timer::active() const {
   return uv_is_active(reinterpret_cast<const uv_handle_t*>(&state_->handle)) != 0;
 }
@@ -158,7 +165,9 @@ Poll::Poll(Loop& loop, int fd) : state_(new PollState) {
   [[maybe_unused]] const int status = uv_poll_init(loop.uv(), &state_->handle, fd);
   assert(status == 0 && "Poll needs an open, pollable descriptor");
 }
-Poll::~Poll() { PollState::close(state_); }
+Poll::~Poll() {
+  PollState::close(state_);
+}
 
 void Poll::start(int events, std::function<void(int)> callback) {
   state_->callback = std::move(callback);
@@ -167,15 +176,20 @@ void Poll::start(int events, std::function<void(int)> callback) {
   });
 }
 
-void Poll::stop() { uv_poll_stop(&state_->handle); }
+void Poll::stop() {
+  uv_poll_stop(&state_->handle);
+}
 
 SignalWatch::SignalWatch(Loop& loop, int signal_number, std::function<void()> callback)
     : state_(new SignalState) {
   uv_signal_init(loop.uv(), &state_->handle);
   state_->callback = std::move(callback);
-  uv_signal_start(&state_->handle,
-                  [](uv_signal_t* handle, int) { SignalState::of(handle)->call(); }, signal_number);
+  uv_signal_start(
+      &state_->handle, [](uv_signal_t* handle, int) { SignalState::of(handle)->call(); },
+      signal_number);
 }
-SignalWatch::~SignalWatch() { SignalState::close(state_); }
+SignalWatch::~SignalWatch() {
+  SignalState::close(state_);
+}
 
 }  // namespace fairlead

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The event loop over libuv, and its handles as RAII objects.
 //
-// Threads: one Loop belongs to the thread that runs it. Only Loop::post and Loop::stop may be called
-// from elsewhere. Handles are made, used and destroyed on the loop's thread.
+// Threads: one Loop belongs to the thread that runs it. Only Loop::post and Loop::stop may be
+// called from elsewhere. Handles are made, used and destroyed on the loop's thread.
 //
 // Ownership: destroying a handle stops it at once; its callback does not run again. libuv needs the
-// memory until the close callback (uv design notes, "Handles and requests"), so each handle keeps its
-// state on the heap and frees it there. A callback may destroy its own handle.
+// memory until the close callback (uv design notes, "Handles and requests"), so each handle keeps
+// its state on the heap and frees it there. A callback may destroy its own handle.
 //
 // Shutdown: the Loop's destructor runs pending closes; a handle that outlives its Loop is a bug and
 // asserts.

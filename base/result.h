@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Errors are values: an Error names what failed, on what, and what to do; a Result<T> holds a T or
-// an Error. Pure; safe to copy between threads. Exceptions of libraries are turned into Errors where
-// the library is called; nothing in the project throws.
+// an Error. Pure; safe to copy between threads. Exceptions of libraries are turned into Errors
+// where the library is called; nothing in the project throws.
 #pragma once
 
 #include <cassert>
@@ -101,6 +101,8 @@ class [[nodiscard]] Result<void> {
   std::variant<std::monostate, Error> state_;
 };
 
-inline Result<void> ok() { return {}; }
+inline Result<void> ok() {
+  return {};
+}
 
 }  // namespace fairlead

@@ -2,8 +2,8 @@
 // What is known of one kind of object: a map by key, filled by a Reflector or by a test.
 //
 // Threads: one. Objects are shared and immutable: a reader may keep a pointer as long as it likes.
-// Subscribers see every change once, in order, after the map has it; a subscriber may read any store
-// but must not change this one from its callback.
+// Subscribers see every change once, in order, after the map has it; a subscriber may read any
+// store but must not change this one from its callback.
 #pragma once
 
 #include <functional>
@@ -48,8 +48,8 @@ class Store {
     return it == objects_.end() ? nullptr : it->second;
   }
 
-  // Adds or replaces. An object equal to the one stored is kept as a newer version without an event,
-  // unless it differs in content.
+  // Adds or replaces. An object equal to the one stored is kept as a newer version without an
+  // event, unless it differs in content.
   void put(Ref<T> object) {
     const ObjectKey key = object->meta.key();
     Ref<T>& slot = objects_[key];

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every rule of scripts/check fires on what it forbids and is silent on what it allows."""
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+CHECK = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "check"
+SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
+HEADER = SPDX + "// What it is. Any thread.\n#pragma once\n"
+
+
+def body(lines):
+    return "void f() {\n" + "  g();\n" * (lines - 2) + "}\n"
+
+
+# rule, what it is about, files, finding expected (None: clean)
+CASES = [
+    ("spdx", "licence present", {"base/a.cpp": SPDX}, None),
+    ("spdx", "licence missing", {"base/a.cpp": "int a;\n"}, "base/a.cpp:1: no line"),
+    ("spdx", "script without suffix", {"scripts/x": "#!/bin/sh\n"}, "scripts/x:1: no line"),
+    ("doors", "proxy may use netlink", {"proxy/a.cpp": '#include "netlink/b.h"\n'}, None),
+    ("doors", "dns may not", {"dns/a.cpp": '#include "netlink/b.h"\n'},
+     "dns/a.cpp:1: dns may not include netlink/b.h"),
+    ("doors", "siblings never", {"dns/a.cpp": '#include "proxy/b.h"\n'}, "dns may not include"),
+    ("doors", "base uses nobody", {"base/a.h": '#include "kube/b.h"\n'}, "its doors are none"),
+    ("doors", "product never includes tests", {"kube/a.cpp": '#include "tests/support/x.h"\n'},
+     "product code may not include"),
+    ("doors", "tests include anything", {"tests/unit/dns/a_test.cpp": '#include "netlink/b.h"\n'}, None),
+    ("doors", "pure header with a loop",
+     {"dns/a.h": SPDX + "// Pure; no clock.\n" + '#include "base/loop.h"\n'}, "says it is pure"),
+    ("doors", "pure source with a socket",
+     {"dns/a.h": SPDX + "// Answers. Pure.\n", "dns/a.cpp": "#include <unistd.h>\n"}, "dns/a.cpp:1"),
+    ("doors", "a purist is not pure", {"dns/a.h": SPDX + "// Purely a word.\n#include <uv.h>\n"}, None),
+    ("sizes", "70 lines pass", {"base/a.cpp": body(70)}, None),
+    ("sizes", "71 do not", {"base/a.cpp": body(71)}, "base/a.cpp:1: a function of 71 lines"),
+    ("sizes", "methods count", {"base/a.h": "class A {\n  void f() {\n" + "    g();\n" * 70 + "  }\n};\n"},
+     "base/a.h:2: a function of 72 lines"),
+    ("sizes", "a table is no function", {"base/a.cpp": "const int kTable[] = {\n" + "    1,\n" * 90 + "};\n"},
+     None),
+    ("sizes", "a namespace is no function", {"base/a.cpp": "namespace a {\n" + "int b;\n" * 90 + "}\n"}, None),
+    ("sizes", "long header", {"base/a.h": "int a;\n" * 301}, "301 lines; split it"),
+    ("sizes", "long source", {"base/a.cpp": "int a;\n" * 601}, "601 lines; split it"),
+    ("dead", "header used elsewhere", {"base/a.h": HEADER, "base/b.cpp": '#include "base/a.h"\n'}, None),
+    ("dead", "header used by its own source alone",
+     {"base/a.h": HEADER, "base/a.cpp": '#include "base/a.h"\n'}, "no file includes this header"),
+    ("dead", "page without a link", {"docs/a.md": "text\n"}, "docs/a.md:1: nothing links"),
+    ("dead", "page with a link", {"docs/a.md": "text\n", "README.md": "[a](docs/a.md)\n"}, None),
+    ("dead", "test outside a room", {"tests/unit/a_test.cpp": SPDX}, "no test binary builds it"),
+    ("dead", "misnamed test", {"tests/unit/dns/a.cpp": SPDX}, "is named *_test.cpp"),
+    ("headers", "guard and contract", {"base/a.h": HEADER}, None),
+    ("headers", "no guard", {"base/a.h": SPDX + "// What.\n"}, "no '#pragma once'"),
+    ("headers", "no contract", {"base/a.h": SPDX + "#pragma once\n"}, "begins with its contract"),
+    ("headers", "own header first",
+     {"base/a.h": HEADER, "base/a.cpp": '#include <vector>\n#include "base/a.h"\n'}, 'include "base/a.h" first'),
+    ("words", "leftover", {"base/a.cpp": "// TO" "DO: later\n"}, "finish it or file an issue"),
+    ("format", "formatted", {"base/a.cpp": "int a;\n"}, None),
+    ("format", "not formatted", {"base/a.cpp": "int   a;\n"}, "run scripts/check --fix"),
+]
+
+
+def run_rule(rule, files):
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        (root / ".clang-format").write_text("BasedOnStyle: Google\n")
+        for name, text in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+        return subprocess.run([CHECK, "--root", root, rule], capture_output=True, text=True, check=False)
+
+
+class CheckTest(unittest.TestCase):
+    def test_rules(self):
+        for rule, about, files, finding in CASES:
+            with self.subTest(f"{rule}: {about}"):
+                run = run_rule(rule, files)
+                if finding is None:
+                    self.assertEqual((run.returncode, run.stderr), (0, ""), run.stdout)
+                else:
+                    self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
+                    self.assertIn(finding, run.stdout)
+
+    def test_unknown_rule_is_a_usage_error(self):
+        run = run_rule("nonsense", {})
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("no rule named nonsense", run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
