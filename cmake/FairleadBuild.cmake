@@ -5,9 +5,11 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)  # every program and test binary
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
 set(FAIRLEAD_SANITIZE "" CACHE STRING "Sanitizers, as given to -fsanitize=")
+option(FAIRLEAD_TESTS "Build tests and benchmarks" ON)
 option(FAIRLEAD_LIBFUZZER "Build tests/fuzz with libFuzzer (clang only)" OFF)
 
 if(NOT CMAKE_BUILD_TYPE)
