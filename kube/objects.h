@@ -32,7 +32,8 @@ struct ObjectMeta {
   std::map<std::string, std::string> annotations;
   bool deleting = false;  // deletionTimestamp is set
   ObjectKey key() const { return {ns, name}; }
-  bool operator==(const ObjectMeta&) const = default;
+  // Without resource_version: a write that changes nothing we keep is no change to a Store.
+  bool operator==(const ObjectMeta& other) const;
 };
 
 enum class Protocol : uint8_t { kTcp, kUdp, kSctp };
