@@ -4,8 +4,8 @@
 // Threads: everything on the loop's thread. Completion: on_done of every call runs exactly once
 // (success, failure or time-out), never from inside send(), unless the HttpCall is destroyed first:
 // then nothing of it runs again. Handlers may destroy their own HttpCall and the client.
-// Limits: connections per host, response header size, and the time-outs of each request. Connections
-// are kept alive and reused; HTTP/1.1.
+// Limits: connections per host, response header size, and the time-outs of each request.
+// Connections are kept alive and reused; HTTP/1.1.
 #pragma once
 
 #include <functional>
@@ -64,7 +64,8 @@ class HttpTransport {
   [[nodiscard]] virtual HttpCall send(HttpRequest request, HttpHandlers handlers) = 0;
 };
 
-// Credentials of the client side. PEM text, not file names: whoever reads the files also watches them.
+// Credentials of the client side. PEM text, not file names: whoever reads the files also watches
+// them.
 struct TlsClientConfig {
   std::string ca_pem;  // empty: the system's certificate authorities
   std::string certificate_pem;

@@ -14,9 +14,12 @@ namespace fairlead {
 class HttpHeaders {
  public:
   HttpHeaders() = default;
-  HttpHeaders(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
+  HttpHeaders(std::initializer_list<std::pair<std::string, std::string>> fields)
+      : fields_(fields) {}
 
-  void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+  void add(std::string name, std::string value) {
+    fields_.emplace_back(std::move(name), std::move(value));
+  }
   // Replaces every field of that name.
   void set(std::string_view name, std::string value);
   void remove(std::string_view name);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Kubernetes API without HTTP: what the HTTP front, the controllers and the scheduler all speak.
+// The Kubernetes API without HTTP: what the HTTP front, the controllers and the scheduler all
+// speak.
 //
 // Threads: an Api belongs to one Loop; its calls are made there and its callbacks run there, never
 // from inside the call. Several Apis (one a loop) share one store.
-// Completion: every callback runs exactly once unless the Api is destroyed first. Success of a write
-// means the commit is on disk (or in memory, for the kinds whose schema says so).
-// Errors: the codes of base/result.h; kInvalid messages name the field's path. ApiError keeps the
-// HTTP status, reason and causes for the front.
-// Objects are JSON documents as encoded bytes, shared and immutable.
+// Completion: every callback runs exactly once unless the Api is destroyed first. Success of a
+// write means the commit is on disk (or in memory, for the kinds whose schema says so). Errors: the
+// codes of base/result.h; kInvalid messages name the field's path. ApiError keeps the HTTP status,
+// reason and causes for the front. Objects are JSON documents as encoded bytes, shared and
+// immutable.
 #pragma once
 
 #include <functional>
@@ -43,9 +44,9 @@ struct ApiList {
 };
 
 struct DeleteOptions {
-  std::string uid;               // precondition; empty: none
-  std::string resource_version;  // precondition; empty: none
-  int grace_period_seconds = -1; // -1: the kind's default
+  std::string uid;                 // precondition; empty: none
+  std::string resource_version;    // precondition; empty: none
+  int grace_period_seconds = -1;   // -1: the kind's default
   std::string propagation_policy;  // Background, Foreground, Orphan; empty: the kind's default
 };
 
@@ -95,8 +96,8 @@ class Api {
   // POST pods/binding: sets spec.nodeName once; kConflict if the pod is bound already.
   virtual void bind(const kube::ObjectKey& pod, const std::string& node, WriteDone done) = 0;
 
-  // All objects there are, as kAdded, then on_synced once, then every change in order. An in-process
-  // watch never expires.
+  // All objects there are, as kAdded, then on_synced once, then every change in order. An
+  // in-process watch never expires.
   [[nodiscard]] virtual WatchHandle watch(const Resource& resource,
                                           std::function<void(const WatchEvent&)> on_event,
                                           std::function<void()> on_synced) = 0;

@@ -30,15 +30,24 @@ void run(const std::string& input) {
   LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size());
 }
 
-std::string mutate(std::string input, const std::vector<std::string>& corpus, std::mt19937_64& rng) {
+std::string mutate(std::string input, const std::vector<std::string>& corpus,
+                   std::mt19937_64& rng) {
   const auto below = [&rng](size_t n) { return n == 0 ? 0 : rng() % n; };
   for (size_t edits = 1 + below(4); edits > 0; --edits) {
     const size_t at = below(input.size() + 1);
     switch (below(5)) {
-      case 0: if (at < input.size()) input[at] = static_cast<char>(rng()); break;
-      case 1: input.insert(at, 1, static_cast<char>(rng())); break;
-      case 2: input.erase(at, 1 + below(8)); break;
-      case 3: input.resize(at); break;
+      case 0:
+        if (at < input.size()) input[at] = static_cast<char>(rng());
+        break;
+      case 1:
+        input.insert(at, 1, static_cast<char>(rng()));
+        break;
+      case 2:
+        input.erase(at, 1 + below(8));
+        break;
+      case 3:
+        input.resize(at);
+        break;
       case 4: {
         const std::string& other = corpus[below(corpus.size())];
         input.insert(at, other.substr(below(other.size() + 1), 64));
@@ -62,7 +71,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   const char* given = std::getenv("FAIRLEAD_SEED");
-  const uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  const uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
   std::fflush(stdout);
   std::mt19937_64 rng(seed);
@@ -70,6 +80,7 @@ int main(int argc, char** argv) {
   for (const std::string& input : corpus) {
     for (int i = 0; i < kMutationsPerFile; ++i) run(mutate(input, corpus, rng));
   }
-  std::printf("%zu corpus files, %zu mutations\n", corpus.size(), corpus.size() * kMutationsPerFile);
+  std::printf("%zu corpus files, %zu mutations\n", corpus.size(),
+              corpus.size() * kMutationsPerFile);
   return 0;
 }

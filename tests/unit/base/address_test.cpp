@@ -10,7 +10,7 @@ namespace {
 
 struct AddressCase {
   const char* text;
-  const char* strict;   // canonical text, or nullptr when refused
+  const char* strict;  // canonical text, or nullptr when refused
   const char* lenient;
 };
 
@@ -61,7 +61,8 @@ TEST(Cidr, ParsesAndMasks) {
   EXPECT_EQ(Cidr::parse("10.1.2.3/0")->to_string(), "0.0.0.0/0");
   EXPECT_EQ(Cidr::parse("fd00:1:2:3::9/61")->to_string(), "fd00:1:2::/61");
   EXPECT_EQ(Cidr::parse_lenient("010.0.0.0/08")->to_string(), "10.0.0.0/8");
-  for (const char* bad : {"10.0.0.0", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/-1", "x/8"})
+  for (const char* bad :
+       {"10.0.0.0", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/-1", "x/8"})
     EXPECT_FALSE(Cidr::parse(bad).ok()) << bad;
 }
 
@@ -101,7 +102,8 @@ TEST(SocketAddress, RoundTrips) {
     parsed->to_sockaddr(storage);
     EXPECT_EQ(SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage)), *parsed);
   }
-  for (const char* bad : {"10.0.0.1", "10.0.0.1:65536", "fd00::1:53", "[10.0.0.1]:53", ":53", "a:b"})
+  for (const char* bad :
+       {"10.0.0.1", "10.0.0.1:65536", "fd00::1:53", "[10.0.0.1]:53", ":53", "a:b"})
     EXPECT_FALSE(SocketAddress::parse(bad).ok()) << bad;
 }
 
