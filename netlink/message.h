@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Netlink messages as bytes: a writer that appends messages and attributes to one buffer, and readers
+// that never look past what they were given. Pure. Formats: include/uapi/linux/netlink.h and
+// Documentation/userspace-api/netlink/intro.rst of the kernel.
+#pragma once
+
+#include <linux/netlink.h>
+
+#include <cassert>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace fairlead::netlink {
+
+using Bytes = std::span<const uint8_t>;
+
+// Appends whole messages to one buffer. Sequence numbers are left zero; the Connection fills them.
+// Integers are in host order unless the name says be (nfnetlink attributes are big-endian).
+class MessageWriter {
+ public:
+  // Starts a message. `header` is the fixed part behind nlmsghdr (nfgenmsg, rtmsg, ...).
+  template <typename Header>
+  void begin(uint16_t type, uint16_t flags, const Header& header) {
+    static_assert(sizeof(Header) % NLMSG_ALIGNTO == 0 || sizeof(Header) < NLMSG_ALIGNTO);
+    start_ = bytes_.size();
+    ++count_;
+    nlmsghdr head{};
+    head.nlmsg_type = type;
+    head.nlmsg_flags = static_cast<uint16_t>(flags | NLM_F_REQUEST);
+    append(&head, sizeof head);
+    append(&header, sizeof header);
+    pad();
+  }
+  // Ends it: writes its length.
+  void end() {
+    const auto length = static_cast<uint32_t>(bytes_.size() - start_);
+    std::memcpy(bytes_.data() + start_, &length, sizeof length);
+  }
+
+  void put(uint16_t type, Bytes value) {
+    head(type, value.size());
+    append(value.data(), value.size());
+    pad();
+  }
+  void put_flag(uint16_t type) { head(type, 0); }
+  void put_u8(uint16_t type, uint8_t value) { put_integer(type, value); }
+  void put_u16(uint16_t type, uint16_t value) { put_integer(type, value); }
+  void put_u32(uint16_t type, uint32_t value) { put_integer(type, value); }
+  void put_be16(uint16_t type, uint16_t value) { put_integer(type, __builtin_bswap16(value)); }
+  void put_be32(uint16_t type, uint32_t value) { put_integer(type, __builtin_bswap32(value)); }
+  void put_be64(uint16_t type, uint64_t value) { put_integer(type, __builtin_bswap64(value)); }
+  // With the terminating zero, as the kernel expects names.
+  void put_string(uint16_t type, std::string_view text);
+
+  // Attributes put between open() and close() become the value of attribute `type`. close() asserts
+  // that the nest fits the 16-bit length; nests that can grow long must watch nest_size().
+  size_t open(uint16_t type) {
+    const size_t mark = bytes_.size();
+    head(static_cast<uint16_t>(type | NLA_F_NESTED), 0);
+    return mark;
+  }
+  void close(size_t mark) {
+    const size_t length = bytes_.size() - mark;
+    assert(length <= 0xffff && "nested attribute over 64 KiB");
+    const auto value = static_cast<uint16_t>(length);
+    std::memcpy(bytes_.data() + mark, &value, sizeof value);
+  }
+  size_t nest_size(size_t mark) const { return bytes_.size() - mark; }
+
+  const std::vector<uint8_t>& bytes() const { return bytes_; }
+  std::vector<uint8_t>& bytes() { return bytes_; }
+  size_t size() const { return bytes_.size(); }
+  size_t message_count() const { return count_; }
+  size_t message_start() const { return start_; }
+  void reserve(size_t size) { bytes_.reserve(size); }
+
+ private:
+  void append(const void* data, size_t size) {
+    const auto* first = static_cast<const uint8_t*>(data);
+    bytes_.insert(bytes_.end(), first, first + size);
+  }
+  void pad() {
+    static constexpr uint8_t kZeros[NLA_ALIGNTO] = {};
+    append(kZeros, (NLA_ALIGNTO - bytes_.size() % NLA_ALIGNTO) % NLA_ALIGNTO);
+  }
+  void head(uint16_t type, size_t size) {
+    assert(size <= 0xffff - NLA_HDRLEN);
+    const nlattr attribute{static_cast<uint16_t>(NLA_HDRLEN + size), type};
+    append(&attribute, sizeof attribute);
+  }
+  template <typename Integer>
+  void put_integer(uint16_t type, Integer value) {
+    struct {
+      nlattr attribute;
+      uint8_t value[(sizeof(Integer) + 3) / 4 * 4];
+    } wire{};
+    wire.attribute = {static_cast<uint16_t>(NLA_HDRLEN + sizeof value), type};
+    std::memcpy(wire.value, &value, sizeof value);
+    append(&wire, sizeof wire);
+  }
+
+  std::vector<uint8_t> bytes_;
+  size_t start_ = 0;
+  size_t count_ = 0;
+};
+
+// One received message. The payload belongs to the receive buffer: copy what must outlive the callback.
+struct MessageView {
+  uint16_t type = 0;
+  uint16_t flags = 0;
+  uint32_t sequence = 0;
+  uint32_t port_id = 0;  // netlink port that caused it; 0 is the kernel
+  Bytes payload;
+
+  // The fixed part behind nlmsghdr; nullptr when the payload is shorter. Netlink aligns to 4 bytes.
+  template <typename Header>
+  const Header* header() const {
+    if (payload.size() < sizeof(Header)) return nullptr;
+    return reinterpret_cast<const Header*>(payload.data());
+  }
+  // The attributes behind a fixed part of `size` bytes; empty when there are none.
+  Bytes attributes(size_t size) const {
+    const size_t aligned = NLMSG_ALIGN(size);
+    return payload.size() > aligned ? payload.subspan(aligned) : Bytes{};
+  }
+};
+
+// Takes the first message off `rest`, a received datagram. False when nothing whole is left.
+bool next_message(Bytes& rest, MessageView& message);
+
+struct Attribute {
+  uint16_t type = 0;  // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+  Bytes value;
+
+  // A value of another size than asked for reads as zero: a newer kernel's idea, never ours.
+  uint8_t u8() const { return integer<uint8_t>(); }
+  uint16_t u16() const { return integer<uint16_t>(); }
+  uint32_t u32() const { return integer<uint32_t>(); }
+  uint64_t u64() const { return integer<uint64_t>(); }
+  uint16_t be16() const { return __builtin_bswap16(u16()); }
+  uint32_t be32() const { return __builtin_bswap32(u32()); }
+  uint64_t be64() const { return __builtin_bswap64(u64()); }
+  // Up to the first zero byte or the end.
+  std::string_view text() const;
+
+ private:
+  template <typename Integer>
+  Integer integer() const {
+    Integer result = 0;
+    if (value.size() >= sizeof result) std::memcpy(&result, value.data(), sizeof result);
+    return result;
+  }
+};
+
+// Takes the first attribute off `rest`. False at the end or when what is left is malformed.
+bool next_attribute(Bytes& rest, Attribute& attribute);
+
+// The attributes of one level by type, 1..Max; unknown types are skipped, the last of a type wins.
+template <uint16_t Max>
+class AttributeTable {
+ public:
+  explicit AttributeTable(Bytes bytes) {
+    Attribute attribute;
+    while (next_attribute(bytes, attribute))
+      if (attribute.type <= Max) {
+        table_[attribute.type] = attribute;
+        present_[attribute.type] = true;
+      }
+  }
+  bool has(uint16_t type) const { return present_[type]; }
+  // An empty attribute when it is absent.
+  const Attribute& operator[](uint16_t type) const { return table_[type]; }
+
+ private:
+  Attribute table_[Max + 1];
+  bool present_[Max + 1] = {};
+};
+
+}  // namespace fairlead::netlink

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// An atomic change of the ruleset: verbs as nft has them, in order, all or nothing. Pure; commit()
+// sends it.
+//
+// Sticky error: the first thing that cannot be expressed (a name too long, an element of the wrong
+// size) makes the whole transaction fail at commit with that error; nothing is sent.
+// A refused commit names the object: "add element ip fairlead svc { 10.0.0.1 . tcp . 80 }: No such file".
+//
+// The batch travels as one datagram and the kernel holds its commit lock while it works: keep cold loads
+// to chunks (kChunkBytes is a good one), and never rely on a batch failing.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "netlink/connection.h"
+#include "netlink/nftables/objects.h"
+
+namespace fairlead::netlink::nft {
+
+class Transaction {
+ public:
+  static constexpr size_t kChunkBytes = 1 << 20;
+
+  Transaction();
+
+  // add: fine when it is already there. create: kAlreadyExists then. remove: kNotFound when it is not
+  // there. destroy: fine either way (an add and a remove, which kernels before 6.3 understand too).
+  void add(const Table& table);
+  void create(const Table& table);
+  void remove(const Table& table);
+  void destroy(const Table& table);
+  void flush(const Table& table);  // all rules of all its chains
+
+  void add(const Chain& chain);
+  void create(const Chain& chain);
+  void remove(const Chain& chain);  // must be empty and unused
+  void destroy(const Chain& chain);  // flushes first
+  void flush(const Chain& chain);   // its rules
+
+  void add(const Rule& rule);      // behind the last rule of its chain
+  void insert(const Rule& rule);   // before the first
+  void add_after(const Rule& rule, uint64_t handle);
+  void insert_before(const Rule& rule, uint64_t handle);
+  void replace(const Rule& rule);  // the rule with rule.handle
+  void remove(const Rule& rule);   // by handle
+
+  void add(const Set& set);
+  void create(const Set& set);
+  void remove(const Set& set);  // must be unused
+  void destroy(const Set& set);
+  void flush(const Set& set);   // its elements
+
+  // Consecutive elements of one set share a message: this is the hot path, it allocates nothing per
+  // element beyond the growing buffer. Of `set` only family, table, name, key and data are used.
+  void add_element(const Set& set, const Element& element);
+  void create_element(const Set& set, const Element& element);  // kAlreadyExists when it is there
+  void remove_element(const Set& set, const Element& element);  // data and timeout are ignored
+
+  bool empty() const { return entries_.empty(); }
+  size_t size_bytes() const { return writer_.size(); }
+  size_t element_count() const { return element_count_; }
+  size_t operation_count() const { return entries_.size() + element_count_ - element_messages_; }
+  const std::optional<Error>& error() const { return error_; }
+  void reserve(size_t bytes) { writer_.reserve(bytes); }
+
+  // The finished batch; for commit() and tests. The transaction must not be changed afterwards.
+  const MessageWriter& finish();
+  // The error of a refused batch, naming the object the kernel pointed at.
+  Error explain(const BatchError& error) const;
+
+ private:
+  // What each message of the batch does, for explain(): text is built only when something failed.
+  struct Entry {
+    std::string_view verb;  // "add", "delete", ...
+    std::string_view noun;  // "table", "element", ...
+    TableFamily family;
+    size_t start;             // of the message in the buffer
+    std::string path;         // "fairlead svc"; of elements the set's
+    std::vector<Field> key;   // of elements
+    bool acceptable_missing;
+  };
+  enum class Verb { kAdd, kCreate, kRemove, kFlush, kInsert, kReplace };
+
+  void begin_entry(std::string_view verb, std::string_view noun, TableFamily family, std::string path);
+  void put(Verb verb, const Table& table);
+  void put(Verb verb, const Chain& chain);
+  void put(Verb verb, const Set& set);
+  void put_rule(Verb verb, const Rule& rule, uint16_t position_attribute, uint64_t position);
+  void put_element(Verb verb, const Set& set, const Element& element);
+  bool continues(Verb verb, const Set& set) const;
+  void close_elements();
+  void fail(Error error);
+  std::string element_at(const Entry& entry, uint32_t offset) const;
+
+  MessageWriter writer_;
+  std::vector<Entry> entries_;
+  std::optional<Error> error_;
+  uint32_t next_set_id_ = 1;
+  size_t element_count_ = 0;
+  size_t element_messages_ = 0;
+  bool finished_ = false;
+  // The open element list, if any.
+  struct OpenElements {
+    Verb verb;
+    TableFamily family;
+    std::string table;
+    std::string set;
+    size_t list_mark;
+  };
+  std::optional<OpenElements> open_;
+};
+
+// Sends the transaction as one batch; `done` runs once, with the kernel's verdict. An empty one succeeds.
+RequestId commit(Connection& connection, Transaction transaction, Done done);
+Result<void> commit_sync(Connection& connection, Transaction transaction, Duration limit);
+
+}  // namespace fairlead::netlink::nft

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Policy routing rules: value, builder, parser. Pure. Format: fib_rule_hdr, linux/fib_rules.h.
+#pragma once
+
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "base/address.h"
+#include "netlink/message.h"
+
+namespace fairlead::netlink::route {
+
+struct Rule {
+  Family family = Family::kIpv4;
+  uint32_t priority = 0;  // 0: the kernel chooses one before the first rule
+  std::optional<Cidr> from;
+  std::optional<Cidr> to;
+  uint32_t mark = 0;
+  uint32_t mark_mask = 0;  // 0: the mark is not looked at
+  uint32_t table = RT_TABLE_MAIN;
+  uint8_t action = FR_ACT_TO_TBL;
+  bool operator==(const Rule&) const = default;
+};
+
+MessageWriter dump_rules(Family family);
+MessageWriter add_rule(const Rule& rule);     // kAlreadyExists when it is there
+MessageWriter remove_rule(const Rule& rule);  // kNotFound when it is not there
+Result<Rule> parse_rule(const MessageView& message);
+
+}  // namespace fairlead::netlink::route
