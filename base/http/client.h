@@ -3,7 +3,8 @@
 //
 // Threads: everything on the loop's thread. Completion: on_done of every call runs exactly once
 // (success, failure or time-out), never from inside send(), unless the HttpCall is destroyed first:
-// then nothing of it runs again. Handlers may destroy their own HttpCall and the client.
+// then nothing of it runs again. Handlers may destroy their own HttpCall and the client. Destroying
+// the client cancels its calls in the same way.
 // Limits: connections per host, response header size, and the time-outs of each request.
 // Connections are kept alive and reused; HTTP/1.1.
 #pragma once
