@@ -12,7 +12,6 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = ROOT / "build" / "release" / "bin"
-IMAGES = ROOT / "build" / "images"
 
 
 def run(*command, check=True, timeout=120, **more):
@@ -87,11 +86,11 @@ class Cluster:
         self.kubectl = run(ROOT / "scripts" / "kubectl-debian").stdout.strip()
 
     def start(self):
-        run(ROOT / "scripts" / "images", IMAGES, timeout=300)
+        run(ROOT / "scripts" / "images", self.folder / "data" / "images", timeout=300)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [BIN / "fairlead", "up", "--data-dir", self.folder / "data",
-                 "--write-kubeconfig", self.kubeconfig, "--image-dir", IMAGES, *self.options],
+                 "--write-kubeconfig", self.kubeconfig, *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         wait_for("the node is Ready", self.node_ready)
 

@@ -29,7 +29,7 @@ class QuickstartTest(unittest.TestCase):
     def test_twice_then_down(self):
         first = self.quickstart()
         self.assertIn("node Ready", first)
-        self.assertIn("no connection failed", first)
+        self.assertIn("connections, 0 failed", first)
         self.assertIn("the cluster is running", first)
         pids = self.pids()
         self.assertEqual(set(pids), {"containerd", "fairlead-proxy", "fairlead-dns"})
@@ -40,7 +40,7 @@ class QuickstartTest(unittest.TestCase):
 
         second = self.quickstart()
         self.assertIn("already running", second)
-        self.assertIn("no connection failed", second)
+        self.assertIn("connections, 0 failed", second)
         self.assertEqual(self.pids(), pids, "a second run restarted what was right")
         self.assertEqual(uids, run(kubectl, "--kubeconfig", kubeconfig, "get", "deployment,service",
                                    "-o", "jsonpath={.items[*].metadata.uid}").stdout)
