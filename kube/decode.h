@@ -44,6 +44,13 @@ struct ObjectVersion {
 // A bookmark has no name: its key is empty.
 Result<ObjectVersion> decode_version(std::string_view json);
 
+// The "metadata" of a list.
+struct ListMeta {
+  std::string resource_version;
+  std::string continue_token;
+};
+Result<ListMeta> decode_list_meta(std::string_view metadata_json);
+
 // A "kind: Status" object: what the API server says when it refuses.
 struct StatusObject {
   int code = 0;        // 0: not given

@@ -9,8 +9,9 @@
 //  - A list is read as it arrives, object by object; then objects it did not have are removed.
 //  - A watch that ends is resumed from the last resource version seen, bookmarks included. When the
 //    server has forgotten that version (410) everything is listed again, and as of now.
-//  - Every failure waits: 800 ms doubling to 15 s, plus up to as much again at random, at least the
-//    Retry-After of a 429; a watch that held for ten seconds starts over at 800 ms.
+//  - Every failure waits: 800 ms doubling to 15 s, plus up to as much again at random, and at least
+//    what Retry-After says; a watch that held for ten seconds starts over at 800 ms.
+//  - A 401 makes the client read its credentials again before the next attempt.
 //  - A stream without a byte for too long is hung (half-open TCP) and is given up, see the limits.
 //  - An object that cannot be decoded is logged, counted and skipped: its last good version stays.
 //    Bytes that are no JSON mean a broken stream: it is given up and everything listed again.
@@ -69,7 +70,7 @@ struct ReflectorStatus {
   bool synced = false;
   bool watching = false;         // a watch is open and its objects are complete
   std::string resource_version;  // the last one seen
-  MonoTime last_contact;         // when the server last sent a byte
+  MonoTime last_contact;         // when the server last sent a byte; before that, of start()
   uint64_t lists = 0;            // complete lists, by LIST or WatchList
   uint64_t watches = 0;          // streams opened
   uint64_t events = 0;
@@ -86,12 +87,13 @@ class Reflector {
   static constexpr Duration kMinBackoff = std::chrono::milliseconds(800);
   static constexpr Duration kMaxBackoff = std::chrono::seconds(15);  // before jitter doubles it
   static constexpr Duration kAnswerLimit = std::chrono::seconds(30);  // first byte; gap in a list
+  static constexpr Duration kListLimit = std::chrono::minutes(5);     // of one page
   static constexpr Duration kWatchMin = std::chrono::minutes(5);
   static constexpr Duration kWatchMax = std::chrono::minutes(10);
   static constexpr Duration kWatchGrace = std::chrono::seconds(30);  // beyond what was asked for
   // Servers that send bookmarks do so about every minute; one that has and stops is hung.
   static constexpr Duration kBookmarkLimit = std::chrono::seconds(150);
-  // WatchList: without an event for this long, or not complete after that long, it never will be.
+  // A WatchList that is silent for this long, or not complete after that long, never will be.
   static constexpr Duration kInitialGap = std::chrono::seconds(10);
   static constexpr Duration kInitialLimit = std::chrono::minutes(2);
   static constexpr Duration kShortWatch = std::chrono::seconds(1);
@@ -110,45 +112,50 @@ class Reflector {
   Duration lag() const;
 
  private:
-  // What the open request is.
   enum class Phase : uint8_t {
     kStopped,
-    kWaiting,    // for a retry
-    kListing,    // LIST, page by page
-    kInitial,    // WatchList, before its bookmark
-    kWatching,
+    kWaiting,   // for a retry
+    kListing,   // LIST, page by page
+    kInitial,   // WatchList, before its bookmark
+    kWatching,  // WATCH, or WatchList after its bookmark
   };
 
   void next();
-  void begin_list(std::string continue_token);
+  void begin_list(const std::string& continue_token);
   void begin_initial();
   void begin_watch();
-  void open(Phase phase, ApiRequest request);
   ApiRequest watch_request();
+  void open(Phase phase, ApiRequest request);
 
   void on_head(const HttpResponseHead& head);
   void on_body(std::string_view chunk);
-  void on_done(Result<HttpResponseHead> result);
-  void page_done();
+  void on_done(const Result<HttpResponseHead>& result);
+  void page_ended();
+  void initial_ended();
   void watch_ended();
-  void check_deadline();
 
+  // These return false when the stream was given up: nothing of it may be touched any more.
   bool on_item(std::string_view json);
   bool on_line(std::string_view line);
   bool on_object(const WatchEvent& event);
   bool on_bookmark(std::string_view object);
   bool on_error_event(std::string_view object);
-  Result<ObjectVersion> store(std::string_view json);
-  void complete(std::string resource_version);
 
-  void refused(int status, std::string_view body);
-  void forget_version();
-  void broken(Error error);
-  void fail(Error error, Duration at_least = {});
-  void retry_after(Duration delay);
+  Result<ObjectVersion> put(std::string_view json);
+  void complete(const std::string& resource_version);
+
+  void refused(int status, const HttpHeaders& headers, std::string_view body);
+  void list_as_of_now(const Error& error);
+  void list_instead(std::string_view why);
+  void broken(const Error& error);
+  void fail(const Error& error, Duration at_least = {});
+  void wait(Duration delay);
   void close();
-  Duration silence_allowed() const;
+
+  MonoTime deadline() const;
+  void watch_deadline();
   Duration next_backoff();
+  double chance();  // in [0, 1)
 
   Clock& clock_;
   ApiClient& client_;
@@ -159,11 +166,11 @@ class Reflector {
   // Knowledge that outlives a request.
   ReflectorStatus status_;
   bool use_watch_list_;
-  bool must_list_ = true;       // false: a watch from resource_version can go on
-  bool as_of_now_ = false;      // the server forgot our version: list what is newest
-  bool bookmarks_seen_ = false;
-  bool retried_credentials_ = false;
-  bool retried_expired_ = false;
+  int incomplete_initials_ = 0;  // WatchList streams in a row that ended before their bookmark
+  bool must_list_ = true;        // false: a watch from status_.resource_version can go on
+  bool as_of_now_ = false;       // the server forgot our version: list the newest state
+  bool in_one_page_ = false;     // the server forgot a continue token: ask for no more of them
+  bool relisted_ = false;        // at once after a 410; the next one waits
   int backoff_step_ = 0;
 
   // The request under way.
@@ -171,16 +178,19 @@ class Reflector {
   HttpCall call_;
   Alarm deadline_;
   Alarm retry_;
-  MonoTime opened_at_;
-  Duration watch_length_{};
   HttpResponseHead head_;
-  bool head_seen_ = false;
+  MonoTime opened_at_;
+  MonoTime last_byte_;
+  Duration watch_length_{};
   uint64_t stream_events_ = 0;
+  uint64_t stream_bookmarks_ = 0;
   std::string error_body_;
   LineSplitter lines_;
   ListSplitter page_;
-  std::string list_version_;   // of the first page
-  std::set<ObjectKey> seen_;   // in the list under way
+  uint64_t page_items_ = 0;
+  std::string continue_token_;  // the page was asked for with it
+  std::string list_version_;    // of the first page
+  std::set<ObjectKey> seen_;    // in the list under way
 };
 
 // A Reflector that fills a Store<T>.

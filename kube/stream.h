@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "kube/json_scan.h"
 
 namespace fairlead::kube {
 
@@ -49,32 +50,35 @@ class ListSplitter {
 
  private:
   enum class State : uint8_t {
-    kStart,       // before the document's '{'
-    kMemberName,  // expects a member's name or '}'
+    kStart,      // expects the document's '{'
+    kFirstName,  // expects a member or the end of the document
+    kNextName,   // expects a member
+    kName,       // inside a member's name
     kColon,
-    kValue,      // expects the member's value
-    kItem,       // in items: expects '{' of an item, ',' or ']'
-    kCapture,    // inside an object or array that is kept: an item, the metadata
-    kSkip,       // inside an object or array nobody wants
-    kScalar,     // inside a number, true, false or null
-    kAfterValue,  // expects ',' or '}'
+    kValue,
+    kFirstItem,   // expects an item or the end of the items
+    kNextItem,    // expects an item
+    kItem,        // inside an item
+    kItemEnd,     // expects ',' or ']'
+    kMetadata,    // inside the metadata
+    kSkip,        // inside a string, object or array nobody wants
+    kScalar,      // inside a number, true, false or null
+    kMemberEnd,   // expects ',' or '}'
     kDone,
   };
-  enum class Member : uint8_t { kMetadata, kItems, kOther };
 
-  Result<void> structural(char c);
-  size_t skip_plain(std::string_view chunk, size_t at) const;
-  Result<void> end_of_value(std::string_view text, const OnItem& on_item, bool& stopped);
+  Result<void> step(char c);
+  Result<void> begin_value(char c);
+  Result<void> expect(bool as_expected, State next, const char* what);
+  bool deliver(std::string_view piece, const OnItem& on_item);
+  Error malformed(const char* expected) const;
 
   size_t max_item_bytes_;
   State state_ = State::kStart;
-  Member member_ = Member::kOther;
-  bool in_items_ = false;
-  bool in_string_ = false;
-  bool escaped_ = false;
-  int depth_ = 0;        // of brackets inside the value being captured or skipped
+  JsonNesting nesting_;
+  size_t consumed_ = 0;  // bytes of the document, for messages
   std::string name_;     // of the member being read
-  std::string partial_;  // of a captured value cut by the end of a chunk
+  std::string partial_;  // of an item or the metadata, cut by the end of a chunk
   std::string metadata_;
   std::string resource_version_;
   std::string continue_token_;
