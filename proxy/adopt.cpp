@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/adopt.h"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <optional>
+#include <set>
+
+namespace fairlead::proxy {
+
+namespace {
+
+// Takes a value apart as Value::concat put it together: components padded to 4 bytes.
+class Reader {
+ public:
+  explicit Reader(const nft::Value& value) : rest_(value.bytes()) {}
+
+  IpAddress address(Family family) {
+    const nft::Bytes bytes = take(family == Family::kIpv4 ? 4 : 16);
+    return bytes.empty() ? IpAddress::any(family) : IpAddress::from_bytes(bytes);
+  }
+  std::optional<Protocol> protocol() {
+    const nft::Bytes bytes = take(4);
+    for (const Protocol candidate : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
+      if (!bytes.empty() && bytes[0] == protocol_number(candidate)) return candidate;
+    return std::nullopt;
+  }
+  uint16_t port() {
+    const nft::Bytes bytes = take(4);
+    return bytes.empty() ? 0 : static_cast<uint16_t>(bytes[0] << 8 | bytes[1]);
+  }
+  uint32_t index() {
+    uint32_t value = 0;
+    const nft::Bytes bytes = take(4);
+    if (!bytes.empty()) std::memcpy(&value, bytes.data(), 4);
+    return value;
+  }
+  bool done() const { return !failed_ && rest_.empty(); }
+
+ private:
+  nft::Bytes take(size_t size) {
+    if (rest_.size() < size) {
+      failed_ = true;
+      return {};
+    }
+    const nft::Bytes bytes = rest_.first(size);
+    rest_ = rest_.subspan(size);
+    return bytes;
+  }
+  nft::Bytes rest_;
+  bool failed_ = false;
+};
+
+std::optional<uint32_t> number_after(std::string_view text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return std::nullopt;
+  text.remove_prefix(prefix.size());
+  uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number == 0) return std::nullopt;
+  return number;
+}
+
+std::optional<Ruleset::ChoiceChain> choice_of(const std::string& chain) {
+  for (const bool node_port : {false, true}) {
+    const auto choices = number_after(chain, node_port ? "node_" : "sel_");
+    if (choices && std::has_single_bit(*choices)) return Ruleset::ChoiceChain(node_port, *choices);
+  }
+  return std::nullopt;
+}
+
+bool same_shape(const nft::Set& a, const nft::Set& b) {
+  return a.key == b.key && a.data == b.data && a.interval == b.interval && a.dynamic == b.dynamic &&
+         a.has_timeout == b.has_timeout && a.size != 0;
+}
+
+template <typename T>
+bool contains_name(const std::vector<T>& objects, const std::string& name) {
+  return std::any_of(objects.begin(), objects.end(), [&](const T& o) { return o.name == name; });
+}
+
+}  // namespace
+
+bool Repairs::empty() const {
+  return !rebuild && wrong_elements.empty() && missing_sets.empty() && missing_chains.empty() &&
+         changed_chains.empty() && missing_hooks.empty() && foreign_chains.empty() &&
+         foreign_sets.empty() && leftovers.empty();
+}
+
+Adopter::Adopter(Config config, nft::TableContent skeleton)
+    : skeleton_(std::move(skeleton)), ruleset_(std::move(config)) {
+  adopt_sets();
+  adopt_chains();
+}
+
+void Adopter::adopt_sets() {
+  const std::vector<SetId> ours = ruleset_.sets();
+  ids_.assign(skeleton_.sets.size(), -1);
+  for (const SetId id : ours) {
+    // An interrupted growth leaves two generations: the one in use is the one rules name.
+    int chosen = -1;
+    uint32_t generation = 0;
+    for (size_t i = 0; i < skeleton_.sets.size(); ++i) {
+      const std::string& name = skeleton_.sets[i].name;
+      const auto grown = number_after(name, std::string(base_name(id)) + "_");
+      if (name != base_name(id) && !grown) continue;
+      if (chosen >= 0 && !mentioned_in_rules(name)) continue;
+      chosen = static_cast<int>(i);
+      generation = grown.value_or(0);
+    }
+    if (chosen < 0) {
+      repairs_.missing_sets.push_back(id);
+      continue;
+    }
+    const nft::Set& found = skeleton_.sets[static_cast<size_t>(chosen)];
+    if (!same_shape(found, ruleset_.set(id))) repairs_.rebuild = true;
+    ids_[static_cast<size_t>(chosen)] = static_cast<int>(id);
+    ruleset_.state(id).generation = generation;
+    ruleset_.state(id).size = found.size;
+  }
+  for (size_t i = 0; i < ids_.size(); ++i)
+    if (ids_[i] < 0) repairs_.foreign_sets.push_back(skeleton_.sets[i]);
+}
+
+bool Adopter::mentioned_in_rules(const std::string& set) const {
+  for (const nft::Rule& rule : skeleton_.rules)
+    for (const nft::Expression& expression : rule.expressions)
+      if (const auto* lookup = std::get_if<nft::Lookup>(&expression))
+        if (lookup->set == set) return true;
+  return false;
+}
+
+void Adopter::adopt_chains() {
+  for (const nft::Chain& chain : skeleton_.chains) {
+    const auto choice = choice_of(chain.name);
+    if (!choice || chain.base) continue;
+    Operation add;
+    add.kind = Operation::Kind::kAddChain;
+    add.frontend.node_port = choice->first;
+    add.number = choice->second;
+    ruleset_.apply(add);
+  }
+  const std::vector<nft::Chain> hooks = ruleset_.base_chains();
+  const std::vector<nft::Chain> chains = ruleset_.chains();
+  for (const nft::Chain& chain : skeleton_.chains) {
+    const auto hook = std::find_if(hooks.begin(), hooks.end(),
+                                   [&](const nft::Chain& h) { return h.name == chain.name; });
+    const bool known = hook != hooks.end() ? hook->base == chain.base
+                                           : contains_name(chains, chain.name) && !chain.base;
+    const bool named = hook != hooks.end() || contains_name(chains, chain.name);
+    if (named && !known) repairs_.rebuild = true;
+    if (!named) repairs_.foreign_chains.push_back(chain);
+  }
+  for (const nft::Chain& chain : chains)
+    if (!contains_name(skeleton_.chains, chain.name)) repairs_.missing_chains.push_back(chain);
+  for (const nft::Chain& hook : hooks)
+    if (!contains_name(skeleton_.chains, hook.name)) repairs_.missing_hooks.push_back(hook);
+}
+
+void Adopter::element(size_t set, const nft::Element& element) {
+  if (ids_[set] < 0) return;
+  if (!read_element(static_cast<SetId>(ids_[set]), element))
+    repairs_.wrong_elements.emplace_back(skeleton_.sets[set], element);
+}
+
+// False: no element of ours looks like this.
+bool Adopter::read_element(SetId id, const nft::Element& element) {
+  switch (id) {
+    case SetId::kServices:
+    case SetId::kNodeServices: return read_service(id, element);
+    case SetId::kEndpoints:
+    case SetId::kNodeEndpoints: return read_endpoint(id, element);
+    case SetId::kClusterIps: {
+      Reader key(element.key);
+      const IpAddress address = key.address(ruleset_.config().family);
+      if (!key.done()) return false;
+      Operation add;
+      add.set = id;
+      add.frontend = Frontend::vip(address, Protocol::kTcp, 0);
+      ruleset_.apply(add);
+      return true;
+    }
+    case SetId::kHairpin: return read_hairpin(element);
+    case SetId::kLocalDns: return read_local_dns(element);
+  }
+  return false;
+}
+
+bool Adopter::read_service(SetId id, const nft::Element& element) {
+  const bool node_port = id == SetId::kNodeServices;
+  Reader key(element.key);
+  Frontend frontend = Frontend::vip(IpAddress::any(ruleset_.config().family), Protocol::kTcp, 0);
+  frontend.node_port = node_port;
+  if (!node_port) frontend.address = key.address(frontend.family());
+  const auto protocol = key.protocol();
+  frontend.port = key.port();
+  const auto* verdict = std::get_if<nft::Verdict>(&element.data);
+  if (!key.done() || !protocol || verdict == nullptr) return false;
+  frontend.protocol = *protocol;
+  if (verdict->kind != nft::Verdict::Kind::kGoto) return false;
+  if (verdict->chain == choice_chain_name({node_port, 0})) {
+    services_.emplace_back(frontend, 0);
+    return true;
+  }
+  const auto choice = choice_of(verdict->chain);
+  if (!choice || choice->first != node_port) return false;
+  services_.emplace_back(frontend, choice->second);
+  return true;
+}
+
+bool Adopter::read_endpoint(SetId id, const nft::Element& element) {
+  const bool node_port = id == SetId::kNodeEndpoints;
+  const Family family = ruleset_.config().family;
+  Reader key(element.key);
+  Slot slot;
+  slot.frontend = Frontend::vip(IpAddress::any(family), Protocol::kTcp, 0);
+  slot.frontend.node_port = node_port;
+  if (!node_port) slot.frontend.address = key.address(family);
+  const auto protocol = key.protocol();
+  slot.frontend.port = key.port();
+  slot.index = key.index();
+  const auto* data = std::get_if<nft::Value>(&element.data);
+  if (!key.done() || !protocol || data == nullptr) return false;
+  slot.frontend.protocol = *protocol;
+  Reader value(*data);
+  slot.backend.address = value.address(family);
+  slot.backend.port = value.port();
+  if (!value.done()) return false;
+  slots_.push_back(slot);
+  return true;
+}
+
+bool Adopter::read_hairpin(const nft::Element& element) {
+  const Family family = ruleset_.config().family;
+  Reader key(element.key);
+  const IpAddress source = key.address(family);
+  Operation add;
+  add.set = SetId::kHairpin;
+  add.backend.address = key.address(family);
+  const auto protocol = key.protocol();
+  add.backend.port = key.port();
+  add.backend.local = true;
+  if (!key.done() || !protocol || source != add.backend.address) return false;
+  add.frontend = Frontend::vip(source, *protocol, add.backend.port);
+  ruleset_.apply(add);
+  return true;
+}
+
+bool Adopter::read_local_dns(const nft::Element& element) {
+  Reader key(element.key);
+  const IpAddress address = key.address(ruleset_.config().family);
+  const auto protocol = key.protocol();
+  const uint16_t port = key.port();
+  const std::vector<IpAddress>& ours = ruleset_.config().local_dns;
+  if (!key.done() || !protocol || port != 53 || *protocol == Protocol::kSctp) return false;
+  if (std::find(ours.begin(), ours.end(), address) == ours.end()) return false;
+  Operation add;
+  add.set = SetId::kLocalDns;
+  add.frontend = Frontend::vip(address, *protocol, port);
+  ruleset_.apply(add);
+  return true;
+}
+
+std::pair<Ruleset, Repairs> Adopter::finish() {
+  finish_endpoints();
+  finish_services();
+  compare_rules();
+  return {std::move(ruleset_), std::move(repairs_)};
+}
+
+// Indexes count from 0 without gaps; what stands behind a gap is no use to anyone.
+void Adopter::finish_endpoints() {
+  std::sort(slots_.begin(), slots_.end());
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    Operation add;
+    add.set = slot.frontend.node_port ? SetId::kNodeEndpoints : SetId::kEndpoints;
+    add.frontend = slot.frontend;
+    add.number = slot.index;
+    add.backend = slot.backend;
+    const Ruleset::Service* service = ruleset_.find(slot.frontend);
+    if (slot.index != (service == nullptr ? 0 : service->backends.size())) {
+      repairs_.wrong_elements.emplace_back(ruleset_.set(add.set), ruleset_.element(add));
+      continue;
+    }
+    add.backend.local = ruleset_.has_hairpin(slot.frontend, slot.backend);
+    ruleset_.apply(add);
+  }
+  slots_.clear();
+  slots_.shrink_to_fit();
+}
+
+void Adopter::finish_services() {
+  for (const auto& [frontend, choices] : services_) {
+    Operation add;
+    add.set = frontend.node_port ? SetId::kNodeServices : SetId::kServices;
+    add.frontend = frontend;
+    add.number = choices;
+    add.cluster_ip = !frontend.node_port && ruleset_.has_cluster_ip(frontend.address);
+    ruleset_.apply(add);
+  }
+  services_.clear();
+  for (Operation& operation : ruleset_.elements(SetId::kClusterIps)) {
+    if (ruleset_.cluster_ip_users(operation.frontend.address) > 0) continue;
+    operation.kind = Operation::Kind::kRemove;
+    repairs_.leftovers.push_back(operation);
+  }
+  for (Operation& operation : ruleset_.elements(SetId::kHairpin)) {
+    if (ruleset_.hairpin_users(operation.frontend, operation.backend) > 0) continue;
+    operation.kind = Operation::Kind::kRemove;
+    repairs_.leftovers.push_back(operation);
+  }
+}
+
+void Adopter::compare_rules() {
+  std::map<std::string, std::vector<std::string>> found;
+  for (const nft::Rule& rule : skeleton_.rules) found[rule.chain].push_back(nft::to_nft(rule));
+  std::vector<nft::Chain> chains = ruleset_.chains();
+  for (const nft::Chain& hook : ruleset_.base_chains()) chains.push_back(hook);
+  for (const nft::Chain& chain : chains) {
+    if (!contains_name(skeleton_.chains, chain.name)) continue;
+    std::vector<std::string> wanted;
+    for (const nft::Rule& rule : ruleset_.rules(chain)) wanted.push_back(nft::to_nft(rule));
+    if (wanted != found[chain.name]) repairs_.changed_chains.push_back(chain);
+  }
+}
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/ruleset.h"
+
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "proxy/rules.h"
+
+namespace fairlead::proxy {
+
+namespace {
+
+struct SetFacts {
+  const char* name;
+  uint32_t smallest;  // size without knowing better
+};
+
+SetFacts facts(SetId id) {
+  switch (id) {
+    case SetId::kServices: return {"svc", 1024};
+    case SetId::kEndpoints: return {"ep", 4096};
+    case SetId::kNodeServices: return {"node_svc", 256};
+    case SetId::kNodeEndpoints: return {"node_ep", 1024};
+    case SetId::kClusterIps: return {"vips", 1024};
+    case SetId::kHairpin: return {"hairpin", 512};
+    case SetId::kLocalDns: return {"local_dns", 16};
+  }
+  return {"", 0};
+}
+
+}  // namespace
+
+const char* base_name(SetId id) { return facts(id).name; }
+
+uint32_t choices_for(size_t endpoints) {
+  return endpoints == 0 ? 0 : std::bit_ceil(static_cast<uint32_t>(endpoints));
+}
+
+std::string choice_chain_name(const Ruleset::ChoiceChain& choice) {
+  const auto& [node_port, choices] = choice;
+  if (choices == 0) return node_port ? "node_refuse" : "refuse";
+  return (node_port ? "node_" : "sel_") + std::to_string(choices);
+}
+
+Ruleset::Ruleset(Config config) : config_(std::move(config)), sets_(std::size(kAllSets)) {
+  for (const SetId id : kAllSets) state(id).size = facts(id).smallest;
+}
+
+const Ruleset::Service* Ruleset::find(const Frontend& frontend) const {
+  const auto found = services_.find(frontend);
+  return found == services_.end() ? nullptr : &found->second;
+}
+
+bool Ruleset::has_cluster_ip(const IpAddress& address) const {
+  const auto found = cluster_ips_.find(address);
+  return found != cluster_ips_.end() && found->second.programmed;
+}
+
+uint32_t Ruleset::cluster_ip_users(const IpAddress& address) const {
+  const auto found = cluster_ips_.find(address);
+  return found == cluster_ips_.end() ? 0 : found->second.users;
+}
+
+bool Ruleset::has_hairpin(const Frontend& protocol_of, const Backend& backend) const {
+  const auto found = hairpins_.find(hairpin_key(protocol_of, backend));
+  return found != hairpins_.end() && found->second.programmed;
+}
+
+uint32_t Ruleset::hairpin_users(const Frontend& protocol_of, const Backend& backend) const {
+  const auto found = hairpins_.find(hairpin_key(protocol_of, backend));
+  return found == hairpins_.end() ? 0 : found->second.users;
+}
+
+bool Ruleset::has_local_dns(const Frontend& frontend) const { return local_dns_.contains(frontend); }
+
+void Ruleset::apply(const Operation& operation) {
+  using Kind = Operation::Kind;
+  const ChoiceChain choice{operation.frontend.node_port, operation.number};
+  switch (operation.kind) {
+    case Kind::kAddChain: choice_chains_.try_emplace(choice, 0); return;
+    case Kind::kRemoveChain: choice_chains_.erase(choice); return;
+    case Kind::kAdd: ++state(operation.set).used; break;
+    case Kind::kRemove: --state(operation.set).used; break;
+    case Kind::kReplace: break;
+  }
+  const bool present = operation.kind != Kind::kRemove;
+  switch (operation.set) {
+    case SetId::kServices:
+    case SetId::kNodeServices: return apply_service(operation);
+    case SetId::kEndpoints:
+    case SetId::kNodeEndpoints: return apply_endpoint(operation);
+    case SetId::kClusterIps: {
+      const auto place = cluster_ips_.try_emplace(operation.frontend.address).first;
+      place->second.programmed = present;
+      if (!present && place->second.users == 0) cluster_ips_.erase(place);
+      return;
+    }
+    case SetId::kHairpin: {
+      const Frontend key = hairpin_key(operation.frontend, operation.backend);
+      const auto place = hairpins_.try_emplace(key).first;
+      place->second.programmed = present;
+      if (!present && place->second.users == 0) hairpins_.erase(place);
+      return;
+    }
+    case SetId::kLocalDns:
+      if (present)
+        local_dns_[operation.frontend] = true;
+      else
+        local_dns_.erase(operation.frontend);
+      return;
+  }
+}
+
+void Ruleset::apply_service(const Operation& operation) {
+  const Frontend& frontend = operation.frontend;
+  const auto place = services_.try_emplace(frontend).first;
+  Service& service = place->second;
+  if (service.backends.empty()) service.backends = Backends(frontend.family());
+  if (service.choices) count_choice(frontend, *service.choices, -1);
+  if (service.cluster_ip) {
+    const auto vip = cluster_ips_.find(frontend.address);
+    if (--vip->second.users == 0 && !vip->second.programmed) cluster_ips_.erase(vip);
+  }
+  if (operation.kind == Operation::Kind::kRemove) {
+    service.choices.reset();
+    service.cluster_ip = false;
+    if (service.backends.empty()) services_.erase(place);
+    return;
+  }
+  service.choices = operation.number;
+  service.cluster_ip = operation.cluster_ip;
+  count_choice(frontend, operation.number, 1);
+  if (service.cluster_ip) ++cluster_ips_[frontend.address].users;
+}
+
+void Ruleset::apply_endpoint(const Operation& operation) {
+  const Frontend& frontend = operation.frontend;
+  const auto place = services_.try_emplace(frontend).first;
+  Service& service = place->second;
+  if (service.backends.empty()) service.backends = Backends(frontend.family());
+  const bool known = operation.number < service.backends.size();
+  if (known) count_hairpin(frontend, service.backends.at(operation.number), -1);
+  if (operation.kind == Operation::Kind::kRemove) {
+    assert(operation.number + 1 == service.backends.size());
+    service.backends.pop_back();
+    if (service.backends.empty() && !service.choices) services_.erase(place);
+    return;
+  }
+  if (known) {
+    service.backends.set(operation.number, operation.backend);
+  } else {
+    assert(operation.number == service.backends.size());
+    service.backends.push_back(operation.backend);
+  }
+  count_hairpin(frontend, operation.backend, 1);
+}
+
+void Ruleset::count_hairpin(const Frontend& frontend, const Backend& backend, int delta) {
+  if (!backend.local) return;
+  const auto place = hairpins_.try_emplace(hairpin_key(frontend, backend)).first;
+  place->second.users += static_cast<uint32_t>(delta);
+  if (place->second.users == 0 && !place->second.programmed) hairpins_.erase(place);
+}
+
+void Ruleset::count_choice(const Frontend& frontend, uint32_t choices, int delta) {
+  if (choices == 0) return;
+  choice_chains_[{frontend.node_port, choices}] += static_cast<uint32_t>(delta);
+}
+
+nft::Table Ruleset::table() const {
+  nft::Table table;
+  table.family = nft::table_family(config_.family);
+  table.name = kTableName;
+  return table;
+}
+
+std::vector<SetId> Ruleset::sets() const {
+  std::vector<SetId> result(std::begin(kAllSets), std::end(kAllSets));
+  if (config_.local_dns.empty()) std::erase(result, SetId::kLocalDns);
+  return result;
+}
+
+nft::Set Ruleset::set(SetId id) const {
+  const Family family = config_.family;
+  const nft::Field address = nft::ip_daddr(family);
+  const nft::Field protocol = nft::meta_l4proto();
+  const nft::Field port = nft::th_dport();
+  const nft::Field index = nft::numgen_random(2);  // the 2 only names the type
+
+  nft::Set set;
+  set.family = nft::table_family(family);
+  set.table = kTableName;
+  set.name = facts(id).name;
+  if (state(id).generation > 0) set.name += "_" + std::to_string(state(id).generation);
+  set.size = state(id).size;
+  switch (id) {
+    case SetId::kServices:
+      set.key = {address, protocol, port};
+      set.data = {nft::DataType::kVerdict};
+      break;
+    case SetId::kEndpoints:
+      set.key = {address, protocol, port, index};
+      set.data = {address, port};
+      break;
+    case SetId::kNodeServices:
+      set.key = {protocol, port};
+      set.data = {nft::DataType::kVerdict};
+      break;
+    case SetId::kNodeEndpoints:
+      set.key = {protocol, port, index};
+      set.data = {address, port};
+      break;
+    case SetId::kClusterIps: set.key = {address}; break;
+    case SetId::kHairpin: set.key = {nft::ip_saddr(family), address, protocol, port}; break;
+    case SetId::kLocalDns: set.key = {address, protocol, port}; break;
+  }
+  return set;
+}
+
+nft::Chain Ruleset::chain(const std::string& name) const {
+  nft::Chain chain;
+  chain.family = nft::table_family(config_.family);
+  chain.table = kTableName;
+  chain.name = name;
+  return chain;
+}
+
+nft::Chain Ruleset::chain(const ChoiceChain& choice) const { return chain(choice_chain_name(choice)); }
+
+std::vector<nft::Chain> Ruleset::chains() const {
+  std::vector<nft::Chain> result;
+  for (const std::string& name : rules::fixed_chains(*this)) result.push_back(chain(name));
+  for (const auto& [choice, users] : choice_chains_) result.push_back(chain(choice));
+  return result;
+}
+
+std::vector<nft::Chain> Ruleset::base_chains() const {
+  std::vector<nft::Chain> result;
+  for (const auto& [name, base] : rules::hooks(*this)) {
+    result.push_back(chain(name));
+    result.back().base = base;
+  }
+  return result;
+}
+
+std::vector<nft::Rule> Ruleset::rules(const nft::Chain& chain) const {
+  for (const auto& [choice, users] : choice_chains_)
+    if (choice_chain_name(choice) == chain.name) return rules::of_choice(*this, choice);
+  return rules::of_fixed(*this, chain.name);
+}
+
+nft::Element Ruleset::element(const Operation& operation) const {
+  const Frontend& frontend = operation.frontend;
+  const uint8_t protocol = protocol_number(frontend.protocol);
+  const auto address_and_port = [](const Backend& backend) {
+    return nft::Value().concat(backend.address).concat_be16(backend.port);
+  };
+  nft::Element element;
+  nft::Value& key = element.key;
+  switch (operation.set) {
+    case SetId::kServices:
+    case SetId::kNodeServices:
+      if (!frontend.node_port) key.concat(frontend.address);
+      key.concat_u8(protocol).concat_be16(frontend.port);
+      element.data =
+          nft::Verdict::go_to(choice_chain_name({frontend.node_port, operation.number}));
+      break;
+    case SetId::kEndpoints:
+    case SetId::kNodeEndpoints:
+      if (!frontend.node_port) key.concat(frontend.address);
+      key.concat_u8(protocol).concat_be16(frontend.port).concat_host32(operation.number);
+      element.data = address_and_port(operation.backend);
+      break;
+    case SetId::kClusterIps: key = nft::Value::of(frontend.address); break;
+    case SetId::kHairpin:
+      key.concat(operation.backend.address).concat(operation.backend.address);
+      key.concat_u8(protocol).concat_be16(operation.backend.port);
+      break;
+    case SetId::kLocalDns:
+      key.concat(frontend.address).concat_u8(protocol).concat_be16(frontend.port);
+      break;
+  }
+  return element;
+}
+
+std::vector<Operation> Ruleset::elements(SetId id, const Frontend& frontend) const {
+  const auto found = services_.find(frontend);
+  const bool node_set = id == SetId::kNodeServices || id == SetId::kNodeEndpoints;
+  if (found == services_.end() || frontend.node_port != node_set) return {};
+  const Service& service = found->second;
+  std::vector<Operation> result;
+  if (id == SetId::kServices || id == SetId::kNodeServices) {
+    if (service.choices)
+      result.push_back({Operation::Kind::kAdd, id, frontend, *service.choices, service.cluster_ip, {}});
+  } else if (id == SetId::kEndpoints || id == SetId::kNodeEndpoints) {
+    for (uint32_t i = 0; i < service.backends.size(); ++i)
+      result.push_back({Operation::Kind::kAdd, id, frontend, i, false, service.backends.at(i)});
+  }
+  return result;
+}
+
+std::vector<Operation> Ruleset::elements(SetId id) const {
+  std::vector<Operation> result;
+  switch (id) {
+    case SetId::kServices:
+    case SetId::kNodeServices:
+    case SetId::kEndpoints:
+    case SetId::kNodeEndpoints:
+      for (const auto& [frontend, service] : services_) {
+        const std::vector<Operation> of_frontend = elements(id, frontend);
+        result.insert(result.end(), of_frontend.begin(), of_frontend.end());
+      }
+      break;
+    case SetId::kClusterIps:
+      for (const auto& [address, vip] : cluster_ips_)
+        if (vip.programmed)
+          result.push_back(
+              {Operation::Kind::kAdd, id, Frontend::vip(address, Protocol::kTcp, 0), 0, true, {}});
+      break;
+    case SetId::kHairpin:
+      for (const auto& [key, hairpin] : hairpins_)
+        if (hairpin.programmed)
+          result.push_back(
+              {Operation::Kind::kAdd, id, key, 0, false, {key.address, key.port, true}});
+      break;
+    case SetId::kLocalDns:
+      for (const auto& [frontend, present] : local_dns_)
+        result.push_back({Operation::Kind::kAdd, id, frontend, 0, false, {}});
+      break;
+  }
+  return result;
+}
+
+nft::TableContent Ruleset::content() const {
+  nft::TableContent content;
+  content.table = table();
+  for (const SetId id : sets()) {
+    content.sets.push_back(set(id));
+    std::vector<nft::Element>& list = content.elements.emplace_back();
+    for (const Operation& operation : elements(id)) list.push_back(element(operation));
+    std::sort(list.begin(), list.end(),
+              [](const nft::Element& a, const nft::Element& b) { return a.key < b.key; });
+  }
+  content.chains = chains();
+  for (nft::Chain& base : base_chains()) content.chains.push_back(std::move(base));
+  for (const nft::Chain& chain : content.chains)
+    for (nft::Rule& rule : rules(chain)) content.rules.push_back(std::move(rule));
+  return content;
+}
+
+}  // namespace fairlead::proxy

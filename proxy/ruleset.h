@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ruleset of one IP family as a value: table "fairlead", what is in it, and how each change looks.
+// Pure: no socket, clock or log. One thread. docs/nftables.md draws it as nft text and walks a packet
+// through it.
+//
+// The shape: a service is one element of map `svc` (frontend -> goto a choice chain) and one element
+// of map `ep` for each endpoint (frontend . index -> address . port). Choice chains are shared by all
+// services: sel_8 serves every service with 5 to 8 endpoints. It draws an index below 8 and looks it
+// up in `ep`; an index without endpoint falls through to the next of kDraws equal rules, so every
+// endpoint is equally likely up to 2^-kDraws. A service that gains or loses an endpoint therefore
+// rarely changes its `svc` element, whose goto makes the kernel walk the whole map again
+// (nft_chain_validate), 3 ms with ten thousand services: only crossing a power of two does.
+//
+// Every decision is made in nat hooks, which the kernel asks for the first packet of a flow only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/address.h"
+#include "netlink/nftables/text.h"
+#include "proxy/frontend.h"
+
+namespace fairlead::proxy {
+
+namespace nft = netlink::nft;
+
+inline constexpr const char* kTableName = "fairlead";
+
+// What an operator chooses; the same for the life of a process.
+struct Config {
+  Family family = Family::kIpv4;
+  std::vector<Cidr> cluster_cidrs;   // of pods; sources outside are masqueraded; empty: none are
+  std::vector<Cidr> service_cidrs;   // addresses in here without a service are dropped
+  std::vector<Cidr> node_port_cidrs; // addresses that have node ports; empty: all but loopback
+  std::vector<IpAddress> local_dns;  // addresses the DNS server of this node answers on
+  bool masquerade_all = false;
+  uint32_t masquerade_mark = 1u << 14;  // the one bit of the packet mark that is ours
+};
+
+enum class SetId : uint8_t {
+  kServices,       // svc       frontend -> goto
+  kEndpoints,      // ep        frontend . index -> address . port
+  kNodeServices,   // node_svc  the same for node ports, without address
+  kNodeEndpoints,  // node_ep
+  kClusterIps,     // vips      addresses whose undefined ports are refused
+  kHairpin,        // hairpin   local endpoints reached from themselves
+  kLocalDns,       // local_dns frontends kept out of connection tracking
+};
+inline constexpr SetId kAllSets[] = {SetId::kServices,   SetId::kEndpoints, SetId::kNodeServices,
+                                     SetId::kNodeEndpoints, SetId::kClusterIps, SetId::kHairpin,
+                                     SetId::kLocalDns};
+const char* base_name(SetId id);
+
+// How many indexes are drawn from for that many endpoints: the next power of two; 0 refuses.
+uint32_t choices_for(size_t endpoints);
+inline constexpr int kDraws = 14;
+
+// One change of one element or choice chain.
+struct Operation {
+  enum class Kind : uint8_t {
+    kAddChain,     // sel_`number`, node_`number` when the frontend is a node port
+    kRemoveChain,
+    kAdd,
+    kRemove,
+    kReplace,  // remove and add in one transaction
+  };
+  Kind kind = Kind::kAdd;
+  SetId set = SetId::kServices;
+  Frontend frontend;         // kClusterIps: its address; kHairpin: its protocol
+  uint32_t number = 0;       // kServices: choices; kEndpoints: index; chains: choices
+  bool cluster_ip = false;   // kServices: its address belongs into kClusterIps
+  Backend backend;           // kEndpoints and kHairpin
+};
+
+class Ruleset {
+ public:
+  // What is programmed for one frontend.
+  struct Service {
+    Backends backends;
+    std::optional<uint32_t> choices;  // of its svc element; nullopt: it has none (yet, or any more)
+    bool cluster_ip = false;
+  };
+  struct SetState {
+    uint32_t generation = 0;  // a grown set is a new one: svc, svc_1, svc_2...
+    uint32_t size = 0;
+    uint32_t used = 0;
+  };
+  using ChoiceChain = std::pair<bool, uint32_t>;  // node port?, choices
+
+  explicit Ruleset(Config config);
+
+  const Config& config() const { return config_; }
+  const std::unordered_map<Frontend, Service>& services() const { return services_; }
+  const Service* find(const Frontend& frontend) const;
+  const std::map<ChoiceChain, uint32_t>& choice_chains() const { return choice_chains_; }  // users
+  const SetState& state(SetId id) const { return sets_[static_cast<size_t>(id)]; }
+  SetState& state(SetId id) { return sets_[static_cast<size_t>(id)]; }
+  bool has_cluster_ip(const IpAddress& address) const;
+  uint32_t cluster_ip_users(const IpAddress& address) const;
+  bool has_hairpin(const Frontend& protocol_of, const Backend& backend) const;
+  uint32_t hairpin_users(const Frontend& protocol_of, const Backend& backend) const;
+  bool has_local_dns(const Frontend& frontend) const;
+
+  // The same change made to this value. Asserts what diff() promises (indexes without gaps).
+  void apply(const Operation& operation);
+
+  // The objects, in the order in which they can be added: sets, chains, rules, then base chains.
+  nft::Table table() const;
+  nft::Set set(SetId id) const;
+  std::vector<SetId> sets() const;
+  std::vector<nft::Chain> chains() const;       // all but base chains, choice chains last
+  std::vector<nft::Chain> base_chains() const;
+  nft::Chain chain(const std::string& name) const;
+  nft::Chain chain(const ChoiceChain& choice) const;
+  std::vector<nft::Rule> rules(const nft::Chain& chain) const;
+  // The element an operation adds or removes.
+  nft::Element element(const Operation& operation) const;
+  // kAdd of every element of one set, from this value.
+  std::vector<Operation> elements(SetId id) const;
+  std::vector<Operation> elements(SetId id, const Frontend& frontend) const;
+
+  // Everything as a value and as nft text; elements sorted by key.
+  nft::TableContent content() const;
+  std::string text() const { return nft::to_nft(content()); }
+
+ private:
+  struct Counted {
+    uint32_t users = 0;
+    bool programmed = false;
+  };
+  void apply_service(const Operation& operation);
+  void apply_endpoint(const Operation& operation);
+  void count_hairpin(const Frontend& frontend, const Backend& backend, int delta);
+  void count_choice(const Frontend& frontend, uint32_t choices, int delta);
+  static Frontend hairpin_key(const Frontend& frontend, const Backend& backend) {
+    return Frontend::vip(backend.address, frontend.protocol, backend.port);
+  }
+
+  Config config_;
+  std::vector<SetState> sets_;
+  std::unordered_map<Frontend, Service> services_;
+  std::map<ChoiceChain, uint32_t> choice_chains_;
+  std::unordered_map<IpAddress, Counted> cluster_ips_;
+  std::unordered_map<Frontend, Counted> hairpins_;
+  std::map<Frontend, bool> local_dns_;
+};
+
+std::string choice_chain_name(const Ruleset::ChoiceChain& choice);  // "sel_8", "node_8", "refuse"
+
+}  // namespace fairlead::proxy
