@@ -10,7 +10,8 @@ namespace fairlead::internal {
 namespace {
 
 constexpr long kMaxConnectionsPerHost = 64;
-constexpr long kMaxIdleConnections = 16;
+// libcurl counts busy connections too: a smaller pool would close each one as it falls idle.
+constexpr long kMaxConnections = kMaxConnectionsPerHost;
 constexpr size_t kMaxSpareHandles = 8;
 
 void init_libcurl_once() {
@@ -33,7 +34,7 @@ CurlEngine::CurlEngine(Loop& loop, TlsClientConfig tls, std::weak_ptr<void> clie
   curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &CurlEngine::on_timer);
   curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
   curl_multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS, kMaxConnectionsPerHost);
-  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, kMaxIdleConnections);
+  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, kMaxConnections);
   curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
 }
 

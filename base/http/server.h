@@ -7,7 +7,9 @@
 // Back-pressure: HttpResponder::write returns false once more than `max_buffered` bytes wait for a
 // slow client; on_drained tells when to go on.
 // Limits: header bytes (431), body bytes (413), time to receive a request (408, then close), idle
-// time between requests, open connections (the newest is refused by closing it).
+// time between requests, open connections (the newest is refused by closing it). A client that takes
+// no byte for the idle time while bytes wait for it is closed.
+// A client that closes its sending side while its request is being answered counts as gone.
 #pragma once
 
 #include <cstdint>
@@ -59,9 +61,11 @@ class HttpResponder {
   // The same bytes for many clients without a copy for each.
   virtual bool write_shared(std::shared_ptr<const std::string> chunk) = 0;
   virtual void finish() = 0;
+  // Nothing more can be sent: the peer has gone or the answer is complete.
   virtual bool closed() const = 0;
+  // Runs each time after write returned false, never inside write.
   virtual void on_drained(std::function<void()> callback) = 0;
-  // The peer went away before the answer was complete.
+  // Runs once if the connection ends before the answer is complete; not when the server is destroyed.
   virtual void on_closed(std::function<void()> callback) = 0;
 };
 
@@ -82,12 +86,13 @@ struct HttpServerOptions {
   size_t max_connections = 4096;
   Duration request_timeout = std::chrono::seconds(30);
   Duration idle_timeout = std::chrono::minutes(3);
+  bool reuse_port = false;  // SO_REUSEPORT: several servers, each on its own loop, share an address
 };
 
 class HttpServer {
  public:
   HttpServer(Loop& loop, HttpServerOptions options, HttpHandler handler);
-  ~HttpServer();  // closes every connection
+  ~HttpServer();  // closes every connection; may run inside the handler
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
