@@ -88,7 +88,6 @@ void fill_replica_set(ReplicaSet& set, const Json&, const Json& spec, const Json
   set.status.fully_labeled = int_or(status, "fullyLabeledReplicas", 0);
   set.status.ready = int_or(status, "readyReplicas", 0);
   set.status.available = int_or(status, "availableReplicas", 0);
-  set.status.terminating = int_or(status, "terminatingReplicas", 0);
   set.status.observed_generation = number(status, "observedGeneration", 0);
   set.status.conditions = read_conditions(status);
 }
@@ -114,7 +113,6 @@ void fill_deployment(Deployment& deployment, const Json&, const Json& spec, cons
   have.ready = int_or(status, "readyReplicas", 0);
   have.available = int_or(status, "availableReplicas", 0);
   have.unavailable = int_or(status, "unavailableReplicas", 0);
-  have.terminating = int_or(status, "terminatingReplicas", 0);
   if (field(status, "collisionCount").is_number_integer())
     have.collision_count = int_or(status, "collisionCount", 0);
   have.conditions = read_conditions(status);

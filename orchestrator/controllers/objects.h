@@ -120,7 +120,6 @@ struct ReplicaSetStatus {
   int fully_labeled = 0;
   int ready = 0;
   int available = 0;
-  int terminating = 0;
   int64_t observed_generation = 0;
   std::vector<Condition> conditions;
   bool operator==(const ReplicaSetStatus&) const = default;
@@ -152,7 +151,6 @@ struct DeploymentStatus {
   int ready = 0;
   int available = 0;
   int unavailable = 0;
-  int terminating = 0;
   std::optional<int> collision_count;
   std::vector<Condition> conditions;
   bool operator==(const DeploymentStatus&) const = default;

@@ -12,13 +12,16 @@ namespace fairlead::orchestrator::controllers {
 using Json = nlohmann::json;
 
 void Writer::create(AnyInformer& informer, const std::string& ns, Json object, Pass pass,
-                    Next next) {
+                    Next next, OnError on_error) {
   const std::string what = fmt::format("create {} in {}", informer.resource().plural, ns);
   api_.create(informer.resource(), ns, std::move(object),
-              [&informer, pass, next = std::move(next), what,
+              [&informer, pass, next = std::move(next), on_error = std::move(on_error), what,
                life = life()](const Result<Bytes>& result) {
                 if (life.expired()) return;
-                if (!result) return pass.fail(result.error().with_context(what));
+                if (!result) {
+                  if (on_error) on_error(result.error());
+                  return pass.fail(result.error().with_context(what));
+                }
                 informer.observe(*result);
                 if (next) next();
               });
