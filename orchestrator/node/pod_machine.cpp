@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/node/pod_machine.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace fairlead::orchestrator {
+
+namespace {
+
+using std::chrono::seconds;
+
+bool older(const ContainerInfo& a, const ContainerInfo& b) {
+  return std::tie(a.attempt, a.created_at) < std::tie(b.attempt, b.created_at);
+}
+
+bool live(const ContainerInfo& container) {
+  return container.state == ContainerState::kRunning || container.state == ContainerState::kUnknown;
+}
+
+// Builds one plan. The storytellers are run(), terminate() and finish(); the rest are their steps.
+class Planner {
+ public:
+  explicit Planner(const PodInput& input) : in_(input) {}
+
+  Plan run();
+
+ private:
+  void terminate();
+  void finish();
+  void keep_running();
+  bool init_done(const SandboxInfo& sandbox);
+  void tend(const ContainerSpec& spec, const SandboxInfo& sandbox);
+  void start(const ContainerSpec& spec, const ContainerInfo* last);
+  void restart_sandbox();
+  void remove_old_instances();
+  void remove_old_sandboxes(const SandboxInfo& current);
+  bool stop_containers(bool all);
+  void stop(const ContainerInfo& container, Duration grace, const std::string& message);
+  Duration grace_left() const;
+
+  void act(Action action) {
+    if (!in_.busy.contains(action.key)) plan_.actions.push_back(std::move(action));
+  }
+  void wake_at(WallTime time) {
+    if (!plan_.wake || time < *plan_.wake) plan_.wake = time;
+  }
+  const ContainerMemory& memory_of(const std::string& name) const {
+    static const ContainerMemory kFresh;
+    const auto it = in_.memory.containers.find(name);
+    return it == in_.memory.containers.end() ? kFresh : it->second;
+  }
+  // False, and a wake-up noted, while `failure` is too recent to try again.
+  bool retry_due(const std::optional<Failure>& failure, Duration delay) {
+    if (!failure || in_.now >= failure->at + delay) return true;
+    wake_at(failure->at + delay);
+    return false;
+  }
+
+  const PodInput& in_;
+  Plan plan_;
+};
+
+Plan Planner::run() {
+  if (in_.gone || in_.spec.deletion) {
+    terminate();
+  } else if (pod_is_finished(in_)) {
+    finish();
+  } else if (in_.spec.refused.empty()) {
+    keep_running();
+    if (in_.spec.active_deadline && in_.memory.start_time)
+      wake_at(*in_.memory.start_time + *in_.spec.active_deadline);
+  }
+  return std::move(plan_);
+}
+
+// Containers, then sandboxes, then mounts, then the object, then what the runtime remembers.
+void Planner::terminate() {
+  if (!stop_containers(true)) return;
+  bool stopped = true;
+  for (const SandboxInfo& sandbox : in_.runtime.sandboxes) {
+    if (!sandbox.ready) continue;
+    stopped = false;
+    act({.kind = ActionKind::kStopSandbox, .key = "sandbox:" + sandbox.id, .id = sandbox.id});
+  }
+  // A sandbox or container that is being made now would be missed.
+  for (const std::string& key : in_.busy)
+    if (key == "sandbox" || key == "volumes" || key.starts_with("container:")) stopped = false;
+  if (!stopped) return;
+  if (!in_.memory.torn_down) return act({.kind = ActionKind::kTearDown, .key = "teardown"});
+  if (!in_.gone) return act({.kind = ActionKind::kDeleteObject, .key = "delete"});
+  for (const SandboxInfo& sandbox : in_.runtime.sandboxes)
+    act({.kind = ActionKind::kRemoveSandbox, .key = "sandbox:" + sandbox.id, .id = sandbox.id});
+  if (in_.runtime.sandboxes.empty()) act({.kind = ActionKind::kForget, .key = "forget"});
+}
+
+// The pod ran to its end: containers stay for their logs, nothing of it runs.
+void Planner::finish() {
+  if (!stop_containers(true)) return;
+  for (const SandboxInfo& sandbox : in_.runtime.sandboxes)
+    if (sandbox.ready)
+      act({.kind = ActionKind::kStopSandbox, .key = "sandbox:" + sandbox.id, .id = sandbox.id});
+}
+
+void Planner::keep_running() {
+  remove_old_instances();
+  if (!in_.memory.volumes_ready) {
+    if (retry_due(in_.memory.failure, kVolumeRetryDelay))
+      act({.kind = ActionKind::kSetUpVolumes, .key = "volumes"});
+    return;
+  }
+  const SandboxInfo* sandbox = in_.runtime.ready_sandbox();
+  if (sandbox == nullptr) return restart_sandbox();
+  remove_old_sandboxes(*sandbox);
+  if (!init_done(*sandbox)) return;
+  for (const ContainerSpec& spec : in_.spec.containers) tend(spec, *sandbox);
+}
+
+// A dead sandbox takes its containers with it; then the pod begins again in a new one.
+void Planner::restart_sandbox() {
+  if (!stop_containers(false)) return;
+  if (!retry_due(in_.memory.failure, kRetryDelay)) return;
+  const SandboxInfo* last = in_.runtime.newest_sandbox();
+  act({.kind = ActionKind::kCreateSandbox,
+       .key = "sandbox",
+       .attempt = last != nullptr ? last->attempt + 1 : 0});
+}
+
+// Init containers run one after the other, each to success, once in the life of a sandbox. They are
+// done for certain when a container after them has run in it.
+bool Planner::init_done(const SandboxInfo& sandbox) {
+  for (const ContainerSpec& spec : in_.spec.containers)
+    if (in_.runtime.latest(spec.name, sandbox.id) != nullptr) return true;
+  for (const ContainerSpec& spec : in_.spec.init_containers) {
+    const ContainerInfo* last = in_.runtime.latest(spec.name, sandbox.id);
+    if (last != nullptr && last->state == ContainerState::kExited && last->exit_code == 0) continue;
+    tend(spec, sandbox);
+    return false;
+  }
+  return true;
+}
+
+// Brings one container to where it should be.
+void Planner::tend(const ContainerSpec& spec, const SandboxInfo& sandbox) {
+  const ContainerInfo* here = in_.runtime.latest(spec.name, sandbox.id);
+  if (here != nullptr && here->state == ContainerState::kCreated) {
+    // Left between create and start by a crash; its configuration may be out of date.
+    if (!in_.busy.contains("container:" + spec.name))
+      act({.kind = ActionKind::kRemoveContainer, .key = "remove:" + here->id, .id = here->id});
+    return;
+  }
+  if (here != nullptr && live(*here)) {
+    const ContainerMemory& memory = memory_of(spec.name);
+    if (memory.probed_id == here->id && !memory.alive) {
+      const bool startup = !memory.started && spec.startup.has_value();
+      const std::optional<ProbeSpec>& probe = startup ? spec.startup : spec.liveness;
+      stop(*here, probe && probe->grace ? *probe->grace : in_.spec.grace,
+           "Container " + spec.name + " failed " + (startup ? "startup" : "liveness") +
+               " probe, will be restarted");
+    }
+    return;
+  }
+  const bool init = !in_.spec.init_containers.empty() && in_.spec.find(spec.name) != nullptr &&
+                    std::any_of(in_.spec.init_containers.begin(), in_.spec.init_containers.end(),
+                                [&](const ContainerSpec& other) { return &other == &spec; });
+  // An init container's success in an older sandbox does not count; a container's does.
+  const ContainerInfo* last = init ? here : in_.runtime.latest(spec.name);
+  if (last != nullptr && last->state == ContainerState::kExited &&
+      !restarts_after(init && in_.spec.restart_policy == RestartPolicy::kAlways
+                          ? RestartPolicy::kOnFailure
+                          : in_.spec.restart_policy,
+                      last->exit_code))
+    return;
+  start(spec, last);
+}
+
+void Planner::start(const ContainerSpec& spec, const ContainerInfo* last) {
+  const ContainerMemory& memory = memory_of(spec.name);
+  if (memory.failure) {
+    const Duration delay = memory.pull_failed
+                               ? memory.pulls.remaining(memory.failure->at, in_.now)
+                               : memory.failure->at + kRetryDelay - in_.now;
+    if (delay > Duration::zero()) {
+      wake_at(in_.now + delay);
+      // ErrImagePull becomes ImagePullBackOff meanwhile.
+      if (memory.pull_failed && in_.now < memory.failure->at + seconds(1))
+        wake_at(memory.failure->at + seconds(1));
+      return;
+    }
+  }
+  Action action{.kind = ActionKind::kStartContainer, .key = "container:" + spec.name, .container = spec.name};
+  const ContainerInfo* ever = in_.runtime.latest(spec.name);
+  action.attempt = std::max(memory.next_attempt_floor, ever != nullptr ? ever->attempt + 1 : 0);
+  if (last != nullptr && last->state == ContainerState::kExited) {
+    const Duration delay = memory.restarts.remaining(last->finished_at, in_.now);
+    if (delay > Duration::zero()) return wake_at(in_.now + delay);
+    action.restart = true;
+    action.failed_at = last->finished_at;
+  }
+  act(std::move(action));
+}
+
+// One ended instance is kept beside the newest, for its state and its logs.
+void Planner::remove_old_instances() {
+  for (const ContainerInfo& container : in_.runtime.containers) {
+    if (container.state != ContainerState::kExited) continue;
+    const ContainerInfo* newest = in_.runtime.latest(container.name);
+    const ContainerInfo* previous = in_.runtime.previous(container.name);
+    if (&container == newest || &container == previous) continue;
+    act({.kind = ActionKind::kRemoveContainer, .key = "remove:" + container.id, .id = container.id});
+  }
+}
+
+// A dead sandbox is kept as long as it holds the newest instance of some container.
+void Planner::remove_old_sandboxes(const SandboxInfo& current) {
+  for (const SandboxInfo& sandbox : in_.runtime.sandboxes) {
+    if (sandbox.id == current.id) continue;
+    const bool needed = std::any_of(
+        in_.runtime.containers.begin(), in_.runtime.containers.end(), [&](const ContainerInfo& c) {
+          return c.sandbox_id == sandbox.id && in_.runtime.latest(c.name) == &c;
+        });
+    if (needed) continue;
+    const ActionKind kind = sandbox.ready ? ActionKind::kStopSandbox : ActionKind::kRemoveSandbox;
+    act({.kind = kind, .key = "sandbox:" + sandbox.id, .id = sandbox.id});
+  }
+}
+
+// True when no container runs. `all`: those of a ready sandbox too.
+bool Planner::stop_containers(bool all) {
+  bool stopped = true;
+  for (const ContainerInfo& container : in_.runtime.containers) {
+    if (container.state == ContainerState::kExited) continue;
+    const auto& sandboxes = in_.runtime.sandboxes;
+    const bool in_ready = std::any_of(sandboxes.begin(), sandboxes.end(), [&](const SandboxInfo& s) {
+      return s.id == container.sandbox_id && s.ready;
+    });
+    if (!all && in_ready) continue;
+    if (container.state == ContainerState::kCreated) {
+      if (in_.busy.contains("container:" + container.name)) stopped = false;  // about to start
+      continue;
+    }
+    stopped = false;
+    stop(container, all ? grace_left() : kMinGrace, "Stopping container " + container.name);
+  }
+  return stopped;
+}
+
+// The grace period may have been shortened since the last order to stop: then a second order.
+void Planner::stop(const ContainerInfo& container, Duration grace, const std::string& message) {
+  const auto ordered = in_.memory.stop_deadlines.find(container.id);
+  const bool sooner =
+      ordered != in_.memory.stop_deadlines.end() && in_.now + grace + seconds(1) < ordered->second;
+  act({.kind = ActionKind::kStopContainer,
+       .key = "stop:" + container.id + (sooner ? ":sooner" : ""),
+       .container = container.name,
+       .id = container.id,
+       .grace = std::max(grace, kMinGrace),
+       .message = message});
+}
+
+Duration Planner::grace_left() const {
+  if (in_.gone) return kMinGrace;
+  if (!in_.spec.deletion) return in_.spec.grace;
+  // deletionTimestamp is whole seconds: the moment asked, plus the grace period.
+  const Duration left = *in_.spec.deletion - in_.now;
+  const Duration most = seconds(in_.spec.deletion_grace_seconds.value_or(30));
+  return std::clamp<Duration>(left, kMinGrace, std::max<Duration>(most, kMinGrace));
+}
+
+}  // namespace
+
+const ContainerInfo* PodRuntime::latest(const std::string& name, const std::string& sandbox_id) const {
+  const ContainerInfo* found = nullptr;
+  for (const ContainerInfo& container : containers)
+    if (container.name == name && (sandbox_id.empty() || container.sandbox_id == sandbox_id) &&
+        (found == nullptr || older(*found, container)))
+      found = &container;
+  return found;
+}
+
+const ContainerInfo* PodRuntime::previous(const std::string& name) const {
+  const ContainerInfo* newest = latest(name);
+  const ContainerInfo* found = nullptr;
+  for (const ContainerInfo& container : containers)
+    if (container.name == name && &container != newest && (found == nullptr || older(*found, container)))
+      found = &container;
+  return found;
+}
+
+const SandboxInfo* PodRuntime::newest_sandbox() const {
+  const SandboxInfo* found = nullptr;
+  for (const SandboxInfo& sandbox : sandboxes)
+    if (found == nullptr || std::tie(found->attempt, found->created_at) <
+                                std::tie(sandbox.attempt, sandbox.created_at))
+      found = &sandbox;
+  return found;
+}
+
+const SandboxInfo* PodRuntime::ready_sandbox() const {
+  const SandboxInfo* newest = newest_sandbox();
+  return newest != nullptr && newest->ready ? newest : nullptr;
+}
+
+bool restarts_after(RestartPolicy policy, int exit_code) {
+  switch (policy) {
+    case RestartPolicy::kAlways:
+      return true;
+    case RestartPolicy::kOnFailure:
+      return exit_code != 0;
+    case RestartPolicy::kNever:
+      return false;
+  }
+  return false;
+}
+
+bool deadline_exceeded(const PodSpec& spec, const PodMemory& memory, WallTime now) {
+  return spec.active_deadline && memory.start_time && now >= *memory.start_time + *spec.active_deadline;
+}
+
+bool pod_is_finished(const PodInput& in) {
+  if (in.terminal || deadline_exceeded(in.spec, in.memory, in.now)) return true;
+  if (in.spec.restart_policy == RestartPolicy::kAlways) return false;
+  const auto finished = [&](const ContainerSpec& spec) {
+    const ContainerInfo* last = in.runtime.latest(spec.name);
+    return last != nullptr && last->state == ContainerState::kExited &&
+           !restarts_after(in.spec.restart_policy, last->exit_code);
+  };
+  for (const ContainerSpec& spec : in.spec.init_containers) {
+    const ContainerInfo* last = in.runtime.latest(spec.name);
+    if (last != nullptr && finished(spec) && last->exit_code != 0) return true;
+  }
+  return std::all_of(in.spec.containers.begin(), in.spec.containers.end(), finished);
+}
+
+Plan decide(const PodInput& input) { return Planner(input).run(); }
+
+}  // namespace fairlead::orchestrator

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pod state machine: from what a pod should be, what the runtime has of it and the time, what to
+// do next. Pure: no I/O, no clock, no log.
+//
+// Level-triggered: decide() looks at everything each time and remembers nothing. Whoever carries the
+// actions out keeps PodMemory (lost with the process, which costs a shorter back-off at worst), names
+// what is under way in `busy`, and asks again when an action ends, something changes, or Plan::wake is
+// reached.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "orchestrator/node/backoff.h"
+#include "orchestrator/node/cri.h"
+#include "orchestrator/node/pod_spec.h"
+
+namespace fairlead::orchestrator {
+
+// What the runtime has of one pod.
+struct PodRuntime {
+  std::vector<SandboxInfo> sandboxes;
+  std::vector<ContainerInfo> containers;
+
+  // The newest of that name, in `sandbox_id` or (empty) in any.
+  const ContainerInfo* latest(const std::string& name, const std::string& sandbox_id = "") const;
+  // The one before latest(name), for lastState and previous logs.
+  const ContainerInfo* previous(const std::string& name) const;
+  // The newest sandbox, if it is ready.
+  const SandboxInfo* ready_sandbox() const;
+  const SandboxInfo* newest_sandbox() const;
+  bool operator==(const PodRuntime&) const = default;
+};
+
+// What went wrong last, in Kubernetes' words: {"ErrImagePull", "..."}.
+struct Failure {
+  std::string reason;
+  std::string message;
+  WallTime at;
+};
+
+struct ContainerMemory {
+  Backoff restarts;
+  Backoff pulls;
+  std::optional<Failure> failure;  // of the last attempt to create or start; none after success
+  bool pull_failed = false;        // `failure` is one of getting the image
+  // The runtime may have forgotten containers the API still counts.
+  uint32_t next_attempt_floor = 0;
+  // What probes say of the container with this id. Without probes: started and ready once running.
+  std::string probed_id;
+  bool started = false;
+  bool ready = false;
+  bool alive = true;
+};
+
+struct PodMemory {
+  std::map<std::string, ContainerMemory> containers;
+  bool volumes_ready = false;
+  bool torn_down = false;             // volumes and processes are gone: nothing holds the object
+  std::optional<Failure> failure;     // of volumes or the sandbox
+  std::optional<WallTime> start_time;  // status.startTime
+  std::map<std::string, WallTime> stop_deadlines;  // by container id: when the runtime will kill
+};
+
+enum class ActionKind {
+  kSetUpVolumes,
+  kCreateSandbox,
+  kStopSandbox,
+  kRemoveSandbox,
+  kStartContainer,  // image, configuration, create, start
+  kStopContainer,
+  kRemoveContainer,
+  kTearDown,        // unmount
+  kDeleteObject,    // final status, then the API object with grace 0
+  kForget,          // nothing is left of the pod
+};
+
+struct Action {
+  ActionKind kind{};
+  std::string key{};        // stands in `busy` while under way
+  std::string container{};  // its name
+  std::string id{};         // of the sandbox or container
+  uint32_t attempt = 0;
+  Duration grace{};
+  bool restart = false;   // advances the restart back-off
+  WallTime failed_at;     // of a restart: when the last one ended
+  std::string message;    // for the event of a kill
+};
+
+struct Plan {
+  std::vector<Action> actions;
+  std::optional<WallTime> wake;  // nothing may have changed, but look again then
+};
+
+struct PodInput {
+  const PodSpec& spec;
+  const PodRuntime& runtime;
+  const PodMemory& memory;
+  const std::set<std::string>& busy;
+  bool gone = false;      // the API object is gone
+  bool terminal = false;  // its phase is Succeeded or Failed already
+  WallTime now;
+};
+
+Plan decide(const PodInput& input);
+
+// Whether nothing of the pod will run again by itself.
+bool pod_is_finished(const PodInput& input);
+bool deadline_exceeded(const PodSpec& spec, const PodMemory& memory, WallTime now);
+// Whether the container that ended so is started again.
+bool restarts_after(RestartPolicy policy, int exit_code);
+
+// After a failure that is not the container's own fault: time between attempts.
+inline constexpr Duration kRetryDelay = std::chrono::seconds(10);
+inline constexpr Duration kVolumeRetryDelay = std::chrono::seconds(2);
+// The least that a container gets between SIGTERM and SIGKILL (the kubelet's).
+inline constexpr Duration kMinGrace = std::chrono::seconds(2);
+
+}  // namespace fairlead::orchestrator

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/node/pod_status.h"
+
+#include <algorithm>
+
+#include "orchestrator/node/json_reader.h"
+
+namespace fairlead::orchestrator {
+
+namespace {
+
+using json::Json;
+using std::chrono::seconds;
+
+const ContainerMemory& memory_of(const PodInput& pod, const std::string& name) {
+  static const ContainerMemory kFresh;
+  const auto it = pod.memory.containers.find(name);
+  return it == pod.memory.containers.end() ? kFresh : it->second;
+}
+
+Json terminated_state(const ContainerInfo& container) {
+  Json state = {{"exitCode", container.exit_code},
+                {"reason", container.reason.empty() ? (container.exit_code == 0 ? "Completed" : "Error")
+                                                    : container.reason},
+                {"finishedAt", format_time(container.finished_at)},
+                {"containerID", "containerd://" + container.id}};
+  if (container.started_at.time_since_epoch().count() > 0)
+    state["startedAt"] = format_time(container.started_at);
+  if (!container.message.empty()) state["message"] = container.message;
+  return {{"terminated", state}};
+}
+
+Json waiting_state(const Failure& why) {
+  Json state = {{"reason", why.reason}};
+  if (!why.message.empty()) state["message"] = why.message;
+  return {{"waiting", state}};
+}
+
+Json container_status(const PodInput& pod, const ContainerSpec& spec, bool init) {
+  const ContainerInfo* last = pod.runtime.latest(spec.name);
+  const ContainerInfo* previous = pod.runtime.previous(spec.name);
+  const ContainerMemory& memory = memory_of(pod, spec.name);
+  Json status = {{"name", spec.name},  {"image", spec.image}, {"imageID", ""},
+                 {"ready", false},     {"started", false},    {"lastState", Json::object()},
+                 {"restartCount", last != nullptr ? last->attempt : memory.next_attempt_floor}};
+  if (last != nullptr && last->state != ContainerState::kCreated) {
+    status["containerID"] = "containerd://" + last->id;
+    status["imageID"] = last->image_ref;
+  }
+  const bool over = pod.gone || pod.spec.deletion || pod_is_finished(pod);
+  if (last != nullptr && last->state == ContainerState::kRunning) {
+    status["state"] = {{"running", {{"startedAt", format_time(last->started_at)}}}};
+    const bool probed = memory.probed_id == last->id;
+    status["started"] = init ? true : (probed ? memory.started : !spec.startup);
+    status["ready"] = init ? false : (probed ? memory.ready : !spec.readiness && !spec.startup);
+  } else if (last != nullptr && last->state == ContainerState::kExited) {
+    const RestartPolicy policy = init && pod.spec.restart_policy == RestartPolicy::kAlways
+                                     ? RestartPolicy::kOnFailure
+                                     : pod.spec.restart_policy;
+    const bool again = !over && restarts_after(policy, last->exit_code);
+    if (again) {
+      status["state"] = waiting_state(waiting_reason(pod, spec, init));
+      status["lastState"] = terminated_state(*last);
+    } else {
+      status["state"] = terminated_state(*last);
+      if (init) status["ready"] = last->exit_code == 0;
+    }
+  } else if (over) {
+    // Never ran and never will.
+    status["state"] = waiting_state(waiting_reason(pod, spec, init));
+  } else {
+    status["state"] = waiting_state(waiting_reason(pod, spec, init));
+  }
+  if (previous != nullptr && previous->state == ContainerState::kExited && status["lastState"].empty())
+    status["lastState"] = terminated_state(*previous);
+  return status;
+}
+
+bool init_complete(const PodInput& pod) {
+  for (const ContainerSpec& spec : pod.spec.containers) {
+    const ContainerInfo* last = pod.runtime.latest(spec.name);
+    if (last != nullptr && last->state != ContainerState::kCreated) return true;
+  }
+  return std::all_of(pod.spec.init_containers.begin(), pod.spec.init_containers.end(),
+                     [&](const ContainerSpec& spec) {
+                       const ContainerInfo* last = pod.runtime.latest(spec.name);
+                       return last != nullptr && last->state == ContainerState::kExited &&
+                              last->exit_code == 0;
+                     });
+}
+
+// Pending, Running, Succeeded or Failed (kubelet getPhase).
+std::string phase_of(const PodInput& pod, const Json& previous) {
+  const std::string before = json::text(previous, "phase");
+  if (before == "Succeeded" || before == "Failed") return before;
+  if (deadline_exceeded(pod.spec, pod.memory, pod.now)) return "Failed";
+  int never_started = 0, running = 0, failed = 0, restarting = 0;
+  for (const ContainerSpec& spec : pod.spec.init_containers) {
+    const ContainerInfo* last = pod.runtime.latest(spec.name);
+    const bool failed_for_good = last != nullptr && last->state == ContainerState::kExited &&
+                                 last->exit_code != 0 && pod.spec.restart_policy == RestartPolicy::kNever;
+    if (failed_for_good) return "Failed";
+  }
+  const bool stopping = pod.gone || pod.spec.deletion.has_value();
+  for (const ContainerSpec& spec : pod.spec.containers) {
+    const ContainerInfo* last = pod.runtime.latest(spec.name);
+    if (last == nullptr || last->state == ContainerState::kCreated) ++never_started;
+    else if (last->state != ContainerState::kExited) ++running;
+    else if (!stopping && restarts_after(pod.spec.restart_policy, last->exit_code)) ++restarting;
+    else if (last->exit_code != 0) ++failed;
+  }
+  if (!init_complete(pod) || never_started > 0) return "Pending";
+  if (running > 0 || restarting > 0) return "Running";
+  // Everything ended. A pod that is being deleted and would have gone on keeps its phase.
+  if (stopping && pod.spec.restart_policy == RestartPolicy::kAlways) return "Running";
+  return failed > 0 ? "Failed" : "Succeeded";
+}
+
+struct Condition {
+  std::string type;
+  bool status;
+  std::string reason;
+  std::string message;
+};
+
+Json merge_condition(const Json& previous, const Condition& condition, WallTime now) {
+  Json out = {{"type", condition.type},
+              {"status", condition.status ? "True" : "False"},
+              {"lastProbeTime", nullptr},
+              {"lastTransitionTime", format_time(now)}};
+  if (!condition.reason.empty()) out["reason"] = condition.reason;
+  if (!condition.message.empty()) out["message"] = condition.message;
+  for (const Json& old : json::items(previous, "conditions"))
+    if (json::text(old, "type") == condition.type && json::text(old, "status") == out["status"])
+      out["lastTransitionTime"] = json::text(old, "lastTransitionTime", out["lastTransitionTime"]);
+  return out;
+}
+
+std::string unready_names(const Json& statuses) {
+  std::string names;
+  for (const Json& status : statuses)
+    if (!json::flag(status, "ready")) names += (names.empty() ? "" : " ") + json::text(status, "name");
+  return names;
+}
+
+Json conditions_of(const StatusInput& in, const std::string& phase, const Json& init_statuses,
+                   const Json& statuses) {
+  const PodInput& pod = in.pod;
+  std::vector<Condition> conditions;
+  conditions.push_back({"PodReadyToStartContainers", pod.runtime.ready_sandbox() != nullptr, "", ""});
+  const bool completed = phase == "Succeeded";
+  const std::string waiting_init = unready_names(init_statuses);
+  conditions.push_back(init_complete(pod)
+                           ? Condition{"Initialized", true, completed ? "PodCompleted" : "", ""}
+                           : Condition{"Initialized", false, "ContainersNotInitialized",
+                                       "containers with incomplete status: [" + waiting_init + "]"});
+  const std::string unready = unready_names(statuses);
+  Condition ready{"ContainersReady", phase == "Running" && unready.empty(), "", ""};
+  if (completed) ready.reason = "PodCompleted";
+  else if (phase == "Failed") ready.reason = "PodFailed";
+  else if (!ready.status) {
+    ready.reason = "ContainersNotReady";
+    ready.message = "containers with unready status: [" + unready + "]";
+  }
+  conditions.push_back(ready);
+  ready.type = "Ready";
+  for (const std::string& gate : pod.spec.readiness_gates) {
+    if (!ready.status) break;
+    const auto& have = json::items(in.previous, "conditions");
+    const bool open = std::any_of(have.begin(), have.end(), [&](const Json& old) {
+      return json::text(old, "type") == gate && json::text(old, "status") == "True";
+    });
+    if (!open)
+      ready = {"Ready", false, "ReadinessGatesNotReady",
+               "the status of pod readiness gate \"" + gate + "\" is not \"True\""};
+  }
+  conditions.push_back(ready);
+
+  Json list = Json::array();
+  bool scheduled = false;
+  for (const Json& old : json::items(in.previous, "conditions")) {
+    const std::string type = json::text(old, "type");
+    const bool ours = std::any_of(conditions.begin(), conditions.end(),
+                                  [&](const Condition& c) { return c.type == type; });
+    if (!ours) list.push_back(old);
+    if (type == "PodScheduled") scheduled = true;
+  }
+  if (!scheduled)
+    list.push_back(merge_condition(in.previous, {"PodScheduled", true, "", ""}, pod.now));
+  for (const Condition& condition : conditions)
+    list.push_back(merge_condition(in.previous, condition, pod.now));
+  return list;
+}
+
+}  // namespace
+
+Failure waiting_reason(const PodInput& pod, const ContainerSpec& spec, bool init) {
+  const ContainerMemory& memory = memory_of(pod, spec.name);
+  const ContainerInfo* last = pod.runtime.latest(spec.name);
+  if (memory.failure) {
+    if (memory.pull_failed && pod.now >= memory.failure->at + seconds(1))
+      return {"ImagePullBackOff", "Back-off pulling image \"" + spec.image + "\"", memory.failure->at};
+    return *memory.failure;
+  }
+  if (last != nullptr && last->state == ContainerState::kExited &&
+      memory.restarts.remaining(last->finished_at, pod.now) > Duration::zero()) {
+    const auto delay = std::chrono::duration_cast<seconds>(memory.restarts.delay()).count();
+    const std::string text = delay % 60 == 0 ? std::to_string(delay / 60) + "m0s"
+                             : delay > 60    ? std::to_string(delay / 60) + "m" + std::to_string(delay % 60) + "s"
+                                             : std::to_string(delay) + "s";
+    return {"CrashLoopBackOff",
+            "back-off " + text + " restarting failed container=" + spec.name + " pod=" +
+                pod.spec.key.name + "_" + pod.spec.key.ns + "(" + pod.spec.uid + ")",
+            last->finished_at};
+  }
+  if (!init && !pod.spec.init_containers.empty() && !init_complete(pod))
+    return {"PodInitializing", "", pod.now};
+  if (init && !pod.spec.init_containers.empty() && last == nullptr &&
+      &spec != &pod.spec.init_containers.front() && spec.name != pod.spec.init_containers.front().name)
+    return {"PodInitializing", "", pod.now};
+  return {"ContainerCreating", "", pod.now};
+}
+
+Json pod_status(const StatusInput& in) {
+  const PodInput& pod = in.pod;
+  Json status;
+  Json init_statuses = Json::array();
+  for (const ContainerSpec& spec : pod.spec.init_containers)
+    init_statuses.push_back(container_status(pod, spec, true));
+  Json statuses = Json::array();
+  for (const ContainerSpec& spec : pod.spec.containers)
+    statuses.push_back(container_status(pod, spec, false));
+  const std::string phase = phase_of(pod, in.previous);
+  status["phase"] = phase;
+  status["conditions"] = conditions_of(in, phase, init_statuses, statuses);
+  status["qosClass"] = to_string(qos_class(pod.spec));
+  status["hostIP"] = in.host_ip;
+  status["hostIPs"] = Json::array({{{"ip", in.host_ip}}});
+  if (pod.memory.start_time) status["startTime"] = format_time(*pod.memory.start_time);
+  if (!init_statuses.empty()) status["initContainerStatuses"] = std::move(init_statuses);
+  status["containerStatuses"] = std::move(statuses);
+
+  std::vector<std::string> ips;
+  if (pod.spec.namespaces.host_network) ips = {in.host_ip};
+  else if (const SandboxInfo* sandbox = pod.runtime.newest_sandbox()) ips = sandbox->ips;
+  if (!ips.empty()) {
+    status["podIP"] = ips.front();
+    status["podIPs"] = Json::array();
+    for (const std::string& ip : ips) status["podIPs"].push_back({{"ip", ip}});
+  } else if (!json::text(in.previous, "podIP").empty() && phase != "Pending") {
+    status["podIP"] = in.previous["podIP"];
+    if (in.previous.contains("podIPs")) status["podIPs"] = in.previous["podIPs"];
+  }
+  if (deadline_exceeded(pod.spec, pod.memory, pod.now) && phase == "Failed") {
+    status["reason"] = "DeadlineExceeded";
+    status["message"] = "Pod was active on the node longer than the specified deadline";
+  }
+  return status;
+}
+
+}  // namespace fairlead::orchestrator

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The status of a pod as the API has it, from what the runtime has. Pure.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "orchestrator/node/pod_machine.h"
+
+namespace fairlead::orchestrator {
+
+struct StatusInput {
+  const PodInput& pod;
+  const nlohmann::json& previous;  // the object's status as last read or written
+  std::string host_ip;
+};
+
+// The whole status. Times of conditions that did not change are kept from `previous`; conditions of
+// types that are not ours (readiness gates, PodScheduled) are kept as they are.
+nlohmann::json pod_status(const StatusInput& input);
+
+// Why the pod's containers are not there yet, where it is not their own doing: "ContainerCreating",
+// "PodInitializing", a failure's reason, "CrashLoopBackOff".
+Failure waiting_reason(const PodInput& pod, const ContainerSpec& spec, bool init);
+
+}  // namespace fairlead::orchestrator
