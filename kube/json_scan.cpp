@@ -30,9 +30,11 @@ size_t JsonNesting::follow(std::string_view text, size_t at) {
 }
 
 size_t end_of_scalar(std::string_view text, size_t at) {
-  while (at < text.size() && !is_json_space(text[at]) && text[at] != ',' && text[at] != '}' &&
-         text[at] != ']')
-    ++at;
+  const auto belongs = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == 'E' || c == '-' || c == '+' ||
+           c == '.';
+  };
+  while (at < text.size() && belongs(text[at])) ++at;
   return at;
 }
 

@@ -26,8 +26,6 @@ class LineSplitter {
 
   // Fails once a line is longer than the limit; the splitter is of no use after that.
   Result<void> feed(std::string_view chunk, const OnLine& on_line);
-  // Bytes of a line that has not ended.
-  size_t pending() const { return partial_.size(); }
 
  private:
   size_t max_line_bytes_;
