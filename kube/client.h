@@ -32,9 +32,10 @@ std::optional<Duration> retry_after(const HttpHeaders& headers, std::string_view
 
 struct ApiRequest {
   std::string method = "GET";
-  std::string path;                                        // escaped
-  std::vector<std::pair<std::string, std::string>> query;  // not escaped; empty values are left out
-  std::string body;
+  std::string path = {};  // escaped
+  // Not escaped; parameters with an empty value are left out.
+  std::vector<std::pair<std::string, std::string>> query = {};
+  std::string body = {};
   std::string content_type = "application/json";
   Duration timeout = std::chrono::seconds(30);
   size_t max_response_bytes = 16 * 1024 * 1024;
