@@ -86,9 +86,9 @@ struct Action {
   std::string id{};         // of the sandbox or container
   uint32_t attempt = 0;
   Duration grace{};
-  bool restart = false;   // advances the restart back-off
-  WallTime failed_at;     // of a restart: when the last one ended
-  std::string message;    // for the event of a kill
+  bool restart = false;  // advances the restart back-off
+  WallTime failed_at{};  // of a restart: when the last one ended
+  std::string message{};  // for the event of a kill
 };
 
 struct Plan {

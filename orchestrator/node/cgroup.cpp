@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/node/cgroup.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <sstream>
+
+#include "orchestrator/node/files.h"
+
+namespace fairlead::orchestrator {
+
+namespace {
+
+constexpr const char* kControllers[] = {"cpu",     "cpuacct", "cpuset", "memory",
+                                        "devices", "freezer", "blkio",  "pids",
+                                        "hugetlb", "net_cls", "net_prio", "perf_event"};
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, separator);)
+    if (!part.empty()) parts.push_back(part);
+  return parts;
+}
+
+// A new v1 cpuset is empty, and nothing can run in an empty one.
+Result<void> inherit_cpuset(const std::string& parent, const std::string& child) {
+  for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
+    const Result<std::string> have = files::read(child + file);
+    if (have.ok() && have->find_first_not_of(" \n") != std::string::npos) continue;
+    const Result<std::string> above = files::read(parent + file);
+    if (!above.ok()) return above.error();
+    if (const Result<void> set = files::write_value(child + file, *above); !set.ok()) return set;
+  }
+  return ok();
+}
+
+// v2: a controller works in a child when its parent's subtree_control names it.
+void enable_controllers(const std::string& parent) {
+  const Result<std::string> available = files::read(parent + "/cgroup.controllers");
+  if (!available.ok()) return;
+  std::istringstream stream(*available);
+  for (std::string name; stream >> name;)
+    (void)files::write_value(parent + "/cgroup.subtree_control", "+" + name);
+}
+
+Result<void> remove_below(const std::string& path) {
+  for (const std::string& name : files::list(path)) {
+    const std::string child = path + "/" + name;
+    if (!files::is_dir(child)) continue;
+    if (const Result<void> removed = remove_below(child); !removed.ok()) return removed;
+  }
+  if (rmdir(path.c_str()) != 0 && errno != ENOENT)
+    return Error::from_errno(errno, "remove cgroup " + path);
+  return ok();
+}
+
+void kill_below(const std::string& path) {
+  for (const std::string& name : files::list(path))
+    if (files::is_dir(path + "/" + name)) kill_below(path + "/" + name);
+  const Result<std::string> processes = files::read(path + "/cgroup.procs");
+  if (!processes.ok()) return;
+  std::istringstream stream(*processes);
+  for (pid_t pid = 0; stream >> pid;)
+    if (pid > 1) kill(pid, SIGKILL);
+}
+
+}  // namespace
+
+bool Cgroups::Hierarchy::has(const std::string& controller) const {
+  return std::find(controllers.begin(), controllers.end(), controller) != controllers.end();
+}
+
+Cgroups Cgroups::parse(const std::string& mountinfo) {
+  Cgroups cgroups;
+  std::string unified;
+  for (const std::string& line : split(mountinfo, '\n')) {
+    // "36 35 98:0 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu": proc(5)
+    const size_t dash = line.find(" - ");
+    if (dash == std::string::npos) continue;
+    const std::vector<std::string> left = split(line.substr(0, dash), ' ');
+    const std::vector<std::string> right = split(line.substr(dash + 3), ' ');
+    if (left.size() < 5 || right.size() < 3) continue;
+    if (right[0] == "cgroup2" && unified.empty()) unified = left[4];
+    if (right[0] != "cgroup") continue;
+    Hierarchy hierarchy{left[4], {}};
+    for (const std::string& option : split(right[2], ','))
+      if (std::find(std::begin(kControllers), std::end(kControllers), option) != std::end(kControllers))
+        hierarchy.controllers.push_back(option);
+    if (!hierarchy.controllers.empty()) cgroups.hierarchies_.push_back(std::move(hierarchy));
+  }
+  if (cgroups.hierarchies_.empty() && !unified.empty()) {
+    cgroups.unified_ = true;
+    cgroups.hierarchies_.push_back({unified, {}});
+  }
+  return cgroups;
+}
+
+Result<Cgroups> Cgroups::detect() {
+  const Result<std::string> mountinfo = files::read("/proc/self/mountinfo", 16 * 1024 * 1024);
+  if (!mountinfo.ok()) return mountinfo.error();
+  Cgroups cgroups = parse(*mountinfo);
+  if (cgroups.hierarchies().empty())
+    return Error(ErrorCode::kUnsupported,
+                 "no cgroups are mounted: mount them below /sys/fs/cgroup (cgroup v1 or v2)");
+  return cgroups;
+}
+
+Result<void> Cgroups::create(const std::string& path) const {
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    std::string parent = hierarchy.mount_point;
+    for (const std::string& part : split(path, '/')) {
+      if (unified_) enable_controllers(parent);
+      const std::string child = parent + "/" + part;
+      if (mkdir(child.c_str(), 0755) != 0 && errno != EEXIST)
+        return Error::from_errno(errno, "make cgroup " + child);
+      if (hierarchy.has("cpuset"))
+        if (const Result<void> set = inherit_cpuset(parent, child); !set.ok()) return set;
+      parent = child;
+    }
+  }
+  return ok();
+}
+
+Result<void> Cgroups::set(const std::string& path, const PodLimits& limits) const {
+  struct Setting {
+    const char* controller;
+    const char* file;
+    std::string value;
+  };
+  const std::string quota = std::to_string(limits.cpu_quota);
+  std::vector<Setting> settings;
+  if (unified_) {
+    settings.push_back({"", "/cpu.weight", std::to_string(weight_of_shares(limits.cpu_shares))});
+    settings.push_back({"", "/cpu.max", (limits.cpu_quota > 0 ? quota : "max") + " " + std::to_string(kCpuPeriod)});
+    settings.push_back({"", "/memory.max", limits.memory_bytes > 0 ? std::to_string(limits.memory_bytes) : "max"});
+  } else {
+    settings.push_back({"cpu", "/cpu.shares", std::to_string(limits.cpu_shares)});
+    if (limits.cpu_quota > 0) {
+      settings.push_back({"cpu", "/cpu.cfs_period_us", std::to_string(kCpuPeriod)});
+      settings.push_back({"cpu", "/cpu.cfs_quota_us", quota});
+    }
+    if (limits.memory_bytes > 0)
+      settings.push_back({"memory", "/memory.limit_in_bytes", std::to_string(limits.memory_bytes)});
+  }
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    for (const Setting& setting : settings) {
+      if (!unified_ && !hierarchy.has(setting.controller)) continue;
+      const std::string file = hierarchy.mount_point + path + setting.file;
+      if (const Result<void> set = files::write_value(file, setting.value); !set.ok()) return set;
+    }
+  }
+  return ok();
+}
+
+Result<void> Cgroups::remove(const std::string& path) const {
+  Result<void> result = ok();
+  for (const Hierarchy& hierarchy : hierarchies_)
+    if (const Result<void> removed = remove_below(hierarchy.mount_point + path); !removed.ok()) result = removed;
+  return result;
+}
+
+Result<void> Cgroups::kill_and_remove(const std::string& path) const {
+  Result<void> result = remove(path);
+  for (int round = 0; round < 20 && !result.ok(); ++round) {
+    for (const Hierarchy& hierarchy : hierarchies_) kill_below(hierarchy.mount_point + path);
+    usleep(50 * 1000);
+    result = remove(path);
+  }
+  return result;
+}
+
+}  // namespace fairlead::orchestrator

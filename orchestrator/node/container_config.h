@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the runtime is told to make of a pod and of each of its containers. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "orchestrator/node/cri.h"
+#include "orchestrator/node/env.h"
+#include "orchestrator/node/resolv_conf.h"
+
+namespace fairlead::orchestrator {
+
+// Where logs are: LOG_ROOT/<ns>_<name>_<uid>/<container>/<attempt>.log.
+std::string pod_log_dir(const std::string& log_root, const PodSpec& pod);
+std::string container_log_name(const std::string& container, uint32_t attempt);
+
+SandboxConfig sandbox_config(const PodSpec& pod, uint32_t attempt, const std::string& log_root,
+                             const std::string& cgroup_parent, const DnsConfig& dns);
+
+struct ContainerInputs {
+  const PodSpec& pod;
+  const ContainerSpec& container;
+  uint32_t attempt;
+  const ImageInfo& image;
+  std::vector<std::pair<std::string, std::string>> env;
+  std::vector<CriMount> mounts;
+  int64_t node_memory;
+};
+// kInvalid where the security context forbids the image's user (runAsNonRoot).
+Result<ContainerConfig> container_config(const ContainerInputs& in);
+
+}  // namespace fairlead::orchestrator

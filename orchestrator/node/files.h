@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files and folders of the node, with errors as values. Any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace fairlead::orchestrator::files {
+
+// All parents too; an existing folder keeps its mode.
+Result<void> make_dirs(const std::string& path, int mode = 0755);
+// At most `limit` bytes; more is kResourceExhausted.
+Result<std::string> read(const std::string& path, size_t limit = 1024 * 1024);
+// Whole or not at all: writes a temporary file beside it and renames. Not synced: whatever is written
+// here is written again after a crash.
+Result<void> write_atomic(const std::string& path, std::string_view content, int mode = 0644);
+// As write_atomic, and leaves the file alone when it has that content already. True: written.
+Result<bool> write_if_changed(const std::string& path, std::string_view content, int mode = 0644);
+// Into an existing file (sysctl, cgroup), one write call.
+Result<void> write_value(const std::string& path, std::string_view value);
+// The whole tree, never crossing into another file system or following a link. Absent is success.
+Result<void> remove_tree(const std::string& path);
+bool exists(const std::string& path);
+bool is_dir(const std::string& path);
+// Names in a folder, sorted, without "." and ".."; empty when it cannot be read.
+std::vector<std::string> list(const std::string& path);
+// Mount points at or below `path`, deepest first.
+std::vector<std::string> mounts_below(const std::string& path);
+
+}  // namespace fairlead::orchestrator::files

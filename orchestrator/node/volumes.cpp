@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/node/volumes.h"
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include "orchestrator/node/files.h"
+
+namespace fairlead::orchestrator {
+
+namespace {
+
+// Below the mount and nowhere else: relative, no "..".
+bool is_inside(const std::string& path) {
+  if (path.empty() || path.front() == '/') return false;
+  return ("/" + path + "/").find("/../") == std::string::npos;
+}
+
+Result<void> append_object(const VolumeSource& source, const Objects& objects,
+                           std::vector<VolumeFile>& out) {
+  const ObjectRef reference{source.kind == VolumeSource::Kind::kSecret, source.object};
+  const auto object = objects.find(reference);
+  if (object == objects.end()) {
+    if (source.optional) return ok();
+    return Error(ErrorCode::kNotFound, reference.to_string() + " not found");
+  }
+  if (source.items.empty()) {
+    for (const auto& [key, value] : object->second) out.push_back({key, value, source.default_mode});
+    return ok();
+  }
+  for (const VolumeItem& item : source.items) {
+    const auto value = object->second.find(item.key);
+    if (value == object->second.end()) {
+      if (source.optional) continue;
+      return Error(ErrorCode::kNotFound, reference.to_string() + " references non-existent key: " + item.key);
+    }
+    out.push_back({item.path, value->second, item.mode.value_or(source.default_mode)});
+  }
+  return ok();
+}
+
+Result<void> append_fields(const PodSpec& pod, const VolumeSource& source, const NodeFacts& node,
+                           std::vector<VolumeFile>& out) {
+  for (const VolumeItem& item : source.items) {
+    Result<std::string> value = Error(ErrorCode::kNotFound, "container " + item.container + " not found");
+    if (!item.resource) value = field_value(pod, node, item.key);
+    else if (const ContainerSpec* container = pod.find(item.container))
+      value = resource_value(*container, node, item.key, item.divisor);
+    if (!value.ok()) return value.error();
+    out.push_back({item.path, *value, item.mode.value_or(source.default_mode)});
+  }
+  return ok();
+}
+
+Result<void> append_files(const PodSpec& pod, const VolumeSource& source, const NodeFacts& node,
+                          const Objects& objects, std::vector<VolumeFile>& out) {
+  switch (source.kind) {
+    case VolumeSource::Kind::kEmptyDir:
+    case VolumeSource::Kind::kHostPath:
+      return ok();
+    case VolumeSource::Kind::kConfigMap:
+    case VolumeSource::Kind::kSecret:
+      return append_object(source, objects, out);
+    case VolumeSource::Kind::kDownwardApi:
+      return append_fields(pod, source, node, out);
+    case VolumeSource::Kind::kProjected:
+      for (const VolumeSource& part : source.sources)
+        if (const Result<void> done = append_files(pod, part, node, objects, out); !done.ok()) return done;
+      return ok();
+  }
+  return ok();
+}
+
+Result<void> mount_tmpfs(const std::string& path, int64_t size, int mode) {
+  const std::vector<std::string> mounts = files::mounts_below(path);
+  if (std::find(mounts.begin(), mounts.end(), path) != mounts.end()) return ok();
+  char options[64];
+  if (size > 0) snprintf(options, sizeof options, "mode=%o,size=%lld", mode, static_cast<long long>(size));
+  else snprintf(options, sizeof options, "mode=%o", mode);
+  if (mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
+    return Error::from_errno(errno, "mount tmpfs on " + path);
+  return ok();
+}
+
+Error wrong_type(const VolumeSource& source) {
+  return Error(ErrorCode::kInvalid, "hostPath type check failed: " + source.host_path + " is not a " + source.host_path_type);
+}
+
+// What the type asks for exists, or is made where it says so (api/core/v1 HostPathType).
+Result<void> check_host_path(const VolumeSource& source) {
+  const std::string& type = source.host_path_type;
+  const std::string& path = source.host_path;
+  if (type.empty()) return files::exists(path) ? ok() : files::make_dirs(path);
+  if (type == "DirectoryOrCreate") return files::make_dirs(path);
+  struct stat info{};
+  const bool there = stat(path.c_str(), &info) == 0;
+  if (type == "FileOrCreate") {
+    if (there) return S_ISREG(info.st_mode) ? ok() : Result<void>(wrong_type(source));
+    return files::write_atomic(path, "");
+  }
+  const bool right = there && ((type == "Directory" && S_ISDIR(info.st_mode)) ||
+                               (type == "File" && S_ISREG(info.st_mode)) ||
+                               (type == "Socket" && S_ISSOCK(info.st_mode)) ||
+                               (type == "CharDevice" && S_ISCHR(info.st_mode)) ||
+                               (type == "BlockDevice" && S_ISBLK(info.st_mode)));
+  return right ? ok() : Result<void>(wrong_type(source));
+}
+
+void remove_stale(const std::string& dir, const std::string& prefix, const std::set<std::string>& keep) {
+  for (const std::string& name : files::list(dir)) {
+    const std::string relative = prefix + name;
+    if (files::is_dir(dir + "/" + name)) remove_stale(dir + "/" + name, relative + "/", keep);
+    else if (!keep.contains(relative)) unlink((dir + "/" + name).c_str());
+  }
+}
+
+Result<void> write_files(const std::string& dir, const std::vector<VolumeFile>& list,
+                         std::optional<int64_t> group) {
+  std::set<std::string> keep;
+  for (const VolumeFile& file : list) {
+    if (!is_inside(file.path))
+      return Error(ErrorCode::kInvalid, "the path \"" + file.path + "\" leaves the volume");
+    keep.insert(file.path);
+    const std::string path = dir + "/" + file.path;
+    if (const Result<void> made = files::make_dirs(path.substr(0, path.rfind('/'))); !made.ok()) return made;
+    const int mode = group ? file.mode | 0440 : file.mode;
+    const Result<bool> written = files::write_if_changed(path, file.content, mode);
+    if (!written.ok()) return written.error();
+    if (group && lchown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0)
+      return Error::from_errno(errno, "change the group of " + path);
+  }
+  remove_stale(dir, "", keep);
+  return ok();
+}
+
+}  // namespace
+
+Result<std::vector<VolumeFile>> volume_files(const PodSpec& pod, const VolumeSource& source,
+                                             const NodeFacts& node, const Objects& objects) {
+  std::vector<VolumeFile> out;
+  if (const Result<void> done = append_files(pod, source, node, objects, out); !done.ok())
+    return done.error();
+  return out;
+}
+
+Result<void> Volumes::set_up(const PodSpec& pod, const NodeFacts& node, const Objects& objects) {
+  const std::string dir = pod_dir(pod.uid);
+  for (const char* part : {"", "/volumes", "/messages"})
+    if (const Result<void> made = files::make_dirs(dir + part, 0750); !made.ok()) return made;
+  for (const VolumeSpec& volume : pod.volumes)
+    if (const Result<void> done = set_up_one(pod, volume, node, objects); !done.ok())
+      return done.error().with_context("MountVolume.SetUp failed for volume \"" + volume.name + "\"");
+  return ok();
+}
+
+Result<void> Volumes::set_up_one(const PodSpec& pod, const VolumeSpec& volume, const NodeFacts& node,
+                                 const Objects& objects) {
+  const VolumeSource& source = volume.source;
+  const std::string dir = pod_dir(pod.uid) + "/volumes/" + volume.name;
+  if (source.kind == VolumeSource::Kind::kHostPath) return check_host_path(source);
+  if (const Result<void> made = files::make_dirs(dir); !made.ok()) return made;
+  if (source.kind == VolumeSource::Kind::kEmptyDir) {
+    if (source.memory)
+      if (const Result<void> done = mount_tmpfs(dir, source.size_limit, 01777); !done.ok()) return done;
+    if (chmod(dir.c_str(), pod.fs_group ? 02777 : 0777) != 0) return Error::from_errno(errno, "chmod " + dir);
+    if (pod.fs_group && chown(dir.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*pod.fs_group)) != 0)
+      return Error::from_errno(errno, "change the group of " + dir);
+    return ok();
+  }
+  const Result<std::vector<VolumeFile>> list = volume_files(pod, source, node, objects);
+  if (!list.ok()) return list.error();
+  const auto is_secret = [](const VolumeSource& part) { return part.kind == VolumeSource::Kind::kSecret; };
+  if (is_secret(source) || std::any_of(source.sources.begin(), source.sources.end(), is_secret))
+    if (const Result<void> done = mount_tmpfs(dir, 0, 0755); !done.ok()) return done;
+  return write_files(dir, *list, pod.fs_group);
+}
+
+Result<void> Volumes::tear_down(const std::string& pod_uid) {
+  if (pod_uid.empty() || pod_uid.find('/') != std::string::npos)
+    return Error(ErrorCode::kInvalid, "\"" + pod_uid + "\" is no pod UID");
+  for (const std::string& point : files::mounts_below(pod_dir(pod_uid)))
+    if (umount2(point.c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT)
+      return Error::from_errno(errno, "unmount " + point);
+  return files::remove_tree(pod_dir(pod_uid));
+}
+
+Result<std::string> Volumes::host_side(const PodSpec& pod, const VolumeMount& mount) {
+  const auto volume = std::find_if(pod.volumes.begin(), pod.volumes.end(),
+                                   [&](const VolumeSpec& v) { return v.name == mount.volume; });
+  if (volume == pod.volumes.end())
+    return Error(ErrorCode::kInvalid, "volumeMounts: there is no volume \"" + mount.volume + "\"");
+  std::string path = volume->source.kind == VolumeSource::Kind::kHostPath
+                         ? volume->source.host_path
+                         : pod_dir(pod.uid) + "/volumes/" + mount.volume;
+  if (mount.sub_path.empty()) return path;
+  if (!is_inside(mount.sub_path))
+    return Error(ErrorCode::kInvalid, "subPath \"" + mount.sub_path + "\" leaves the volume");
+  // A link in the volume could lead anywhere on the node: the real path must stay inside.
+  const std::string wanted = path + "/" + mount.sub_path;
+  if (!files::exists(wanted))
+    if (const Result<void> made = files::make_dirs(wanted); !made.ok()) return made.error();
+  char* root = realpath(path.c_str(), nullptr);
+  char* real = realpath(wanted.c_str(), nullptr);
+  const std::string root_text = root != nullptr ? root : "", real_text = real != nullptr ? real : "";
+  free(root);
+  free(real);
+  if (root_text.empty() || !(real_text + "/").starts_with(root_text + "/"))
+    return Error(ErrorCode::kInvalid, "subPath \"" + mount.sub_path + "\" leaves the volume");
+  return real_text;
+}
+
+Result<std::vector<CriMount>> Volumes::mounts(const PodSpec& pod, const ContainerSpec& container,
+                                              uint32_t attempt, const std::string& hosts) {
+  std::vector<CriMount> mounts;
+  bool own_hosts = false;
+  for (const VolumeMount& mount : container.mounts) {
+    const Result<std::string> host = host_side(pod, mount);
+    if (!host.ok()) return host.error();
+    mounts.push_back({mount.path, *host, mount.read_only, mount.propagation});
+    own_hosts = own_hosts || mount.path == "/etc/hosts";
+  }
+  const std::string dir = pod_dir(pod.uid);
+  if (!own_hosts) {
+    const Result<bool> written = files::write_if_changed(dir + "/etc-hosts", hosts);
+    if (!written.ok()) return written.error();
+    mounts.push_back({"/etc/hosts", dir + "/etc-hosts", false, CriMount::Propagation::kPrivate});
+  }
+  const std::string message = message_path(pod.uid, container.name, attempt);
+  if (const Result<void> made = files::write_atomic(message, "", 0666); !made.ok()) return made.error();
+  mounts.push_back({container.termination_message_path, message, false, CriMount::Propagation::kPrivate});
+  return mounts;
+}
+
+std::string Volumes::message_path(const std::string& uid, const std::string& container,
+                                  uint32_t attempt) const {
+  return pod_dir(uid) + "/messages/" + container + "-" + std::to_string(attempt);
+}
+
+std::vector<std::string> Volumes::known_pods() const { return files::list(root_ + "/pods"); }
+
+}  // namespace fairlead::orchestrator

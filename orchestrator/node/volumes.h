@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pod's folder on the node: its volumes and the files mounted into its containers.
+//
+//   ROOT/pods/UID/volumes/NAME       emptyDir, configMap, secret, downwardAPI, projected
+//   ROOT/pods/UID/etc-hosts          /etc/hosts of every container
+//   ROOT/pods/UID/messages/C-N       termination message of attempt N of container C
+//
+// Secrets and emptyDirs of medium Memory are tmpfs. Everything is level-triggered: setting up again
+// what is there is no change; a volume of objects is rewritten file by file, each whole or not at all.
+// Synchronous: small files only. Threads: one.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "orchestrator/node/env.h"
+#include "orchestrator/node/pod_spec.h"
+
+namespace fairlead::orchestrator {
+
+// The files of a volume that is made of objects: path below the mount, content and mode. Pure.
+struct VolumeFile {
+  std::string path;
+  std::string content;
+  int mode = 0644;
+  bool operator==(const VolumeFile&) const = default;
+};
+Result<std::vector<VolumeFile>> volume_files(const PodSpec& pod, const VolumeSource& source,
+                                             const NodeFacts& node, const Objects& objects);
+
+class Volumes {
+ public:
+  explicit Volumes(std::string root) : root_(std::move(root)) {}
+
+  // Makes every volume of the pod. The error is what the FailedMount event says.
+  Result<void> set_up(const PodSpec& pod, const NodeFacts& node, const Objects& objects);
+  // Unmounts and removes the pod's folder. Absent is success.
+  Result<void> tear_down(const std::string& pod_uid);
+  // The mounts of one container: volumes (sub-paths made where missing), hosts file, message file.
+  Result<std::vector<CriMount>> mounts(const PodSpec& pod, const ContainerSpec& container,
+                                       uint32_t attempt, const std::string& hosts);
+
+  std::string pod_dir(const std::string& uid) const { return root_ + "/pods/" + uid; }
+  std::string message_path(const std::string& uid, const std::string& container, uint32_t attempt) const;
+  // UIDs that have a folder: left from earlier lives.
+  std::vector<std::string> known_pods() const;
+
+ private:
+  Result<void> set_up_one(const PodSpec& pod, const VolumeSpec& volume, const NodeFacts& node,
+                          const Objects& objects);
+  Result<std::string> host_side(const PodSpec& pod, const VolumeMount& mount);
+
+  std::string root_;
+};
+
+}  // namespace fairlead::orchestrator
