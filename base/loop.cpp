@@ -18,7 +18,7 @@ struct HandleState {
 
   HandleState() { handle.data = this; }
 
-  static HandleState* of(UvHandle* handle) { return static_cast<HandleState*>(handle->data); }
+  static HandleState* of(UvHandle* uv) { return static_cast<HandleState*>(uv->data); }
 
   // Takes the callback for the length of one call, so that start() inside it can set another.
   template <typename... Args>
@@ -29,7 +29,7 @@ struct HandleState {
 
   static void close(HandleState* state) {
     uv_close(reinterpret_cast<uv_handle_t*>(&state->handle),
-             [](uv_handle_t* handle) { delete static_cast<HandleState*>(handle->data); });
+             [](uv_handle_t* closed) { delete static_cast<HandleState*>(closed->data); });
   }
 };
 
