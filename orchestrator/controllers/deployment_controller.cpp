@@ -113,6 +113,7 @@ void DeploymentController::apply(const Deployment& deployment, const DeploymentP
     writer_.remove(caches_.replica_sets, set->meta,
                    {.uid = "",
                     .resource_version = std::to_string(set->meta.revision),
+                    .grace_period_seconds = -1,
                     .propagation_policy = "Background"},
                    pass);
   if (plan.revision)

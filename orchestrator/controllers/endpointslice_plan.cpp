@@ -2,7 +2,7 @@
 #include "orchestrator/controllers/endpointslice_plan.h"
 
 #include <algorithm>
-#include <set>
+#include <tuple>
 
 namespace fairlead::orchestrator::controllers {
 namespace {
@@ -28,7 +28,6 @@ Endpoint endpoint_of(const SliceState& state, const Pod& pod, const IpAddress& a
 
 std::map<Ports, Group> desired_groups(const SliceState& state, Family family) {
   std::map<Ports, Group> groups;
-  std::set<IpAddress> taken;
   // A pod that is going gives way to a new one with its address.
   std::vector<PodRef> pods = state.pods;
   std::stable_partition(pods.begin(), pods.end(),
@@ -40,9 +39,7 @@ std::map<Ports, Group> desired_groups(const SliceState& state, Family family) {
     });
     if (ip == pod->ips.end()) continue;
     const Ports ports = resolve_ports(state.service, *pod);
-    // Pods on the host network share an address: one endpoint, distinct by their targets, is what
-    // Kubernetes writes for each; within one slice addresses stay unique.
-    if (!taken.insert(*ip).second) continue;
+    // Pods on the host network of one node share an address; within a slice it stands once.
     groups[ports].emplace(*ip, endpoint_of(state, *pod, *ip));
   }
   return groups;
