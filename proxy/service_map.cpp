@@ -281,6 +281,27 @@ Dirty ServiceMap::frontends(Family family) const {
   return result;
 }
 
+ServiceMap::Counts ServiceMap::count(Family family) const {
+  Counts counts;
+  const size_t length = address_size(family);
+  for (const auto& [frontend, claim] : claims_) {
+    if (frontend.family() != family) continue;
+    ++(frontend.node_port ? counts.node_ports : counts.frontends);
+    const Port& wanted = claim.service->ports[claim.port];
+    for (const Slice* slice : claim.service->slices) {
+      if (slice->family != family) continue;
+      for (const Port& port : slice->ports) {
+        if (port.name != wanted.name || port.protocol != wanted.protocol) continue;
+        const size_t endpoints = slice->endpoints.size() / (length + 1);
+        (frontend.node_port ? counts.node_port_endpoints : counts.endpoints) += endpoints;
+        for (size_t at = length; at < slice->endpoints.size(); at += length + 1)
+          if ((slice->endpoints[at] & kLocal) != 0) ++counts.local_endpoints;
+      }
+    }
+  }
+  return counts;
+}
+
 std::vector<std::string> unsupported_features(const kube::Service& service) {
   std::vector<std::string> features;
   if (service.affinity_timeout_seconds) features.push_back("sessionAffinity: ClientIP");

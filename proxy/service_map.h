@@ -53,6 +53,15 @@ class ServiceMap {
   std::optional<Target> find(const Frontend& frontend) const;
   // Every frontend of one family.
   Dirty frontends(Family family) const;
+  // How many of each there are about, to make room at once: endpoints are counted before merging.
+  struct Counts {
+    size_t frontends = 0;
+    size_t node_ports = 0;
+    size_t endpoints = 0;
+    size_t node_port_endpoints = 0;
+    size_t local_endpoints = 0;
+  };
+  Counts count(Family family) const;
   // Whether a serving endpoint of this frontend has that address and port: flows to it are healthy
   // even when new ones go elsewhere.
   bool serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const;

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ends UDP flows that conntrack still sends where no service wants them. UDP has no end of its own: a
+// client that keeps its socket keeps its flow, and conntrack keeps the NAT decision of its first
+// packet, until 30 s of silence. After a change of a UDP frontend every flow to it whose answers do
+// not come from a serving endpoint is deleted; the client's next packet is balanced anew.
+//
+// Done after the kernel has acknowledged the change, and once more kSecondLook later for flows that
+// were being made at that very moment. One listing for all frontends waiting, filtered by the kernel.
+// TCP flows are left alone: deleting one would pick an endpoint in mid-stream.
+//
+// Node ports: only flows to addresses of this node; the same port number elsewhere is not ours.
+//
+// Threads: the loop's. Connections and map must outlive it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "base/clock.h"
+#include "netlink/connection.h"
+#include "netlink/conntrack.h"
+#include "proxy/service_map.h"
+
+namespace fairlead::proxy {
+
+// Pure: whether a UDP flow to one of `changed` goes where nobody serves any more. `local`: the
+// addresses of this node.
+bool is_stale(const netlink::conntrack::Entry& entry, const std::set<Frontend>& changed,
+              const std::set<IpAddress>& local, const ServiceMap& services);
+
+class ConntrackCleaner {
+ public:
+  static constexpr Duration kSecondLook = std::chrono::seconds(1);
+
+  // `netfilter` and `route` are connections of those protocols.
+  ConntrackCleaner(Clock& clock, netlink::Connection& netfilter, netlink::Connection& route,
+                   const ServiceMap& services);
+  ~ConntrackCleaner();
+
+  // Frontends whose programming has just been acknowledged; those not UDP are ignored.
+  void changed(const Dirty& frontends);
+
+  uint64_t deleted() const { return deleted_; }
+  bool idle() const { return !busy_ && waiting_.empty() && later_.empty(); }
+
+ private:
+  void next();
+  void list_addresses(Family family, std::set<Frontend> frontends);
+  void list_flows(Family family, const std::set<Frontend>& frontends, std::set<IpAddress> local);
+  void remove(const netlink::conntrack::Entry& entry);
+  void finished(const std::optional<Error>& error);
+
+  Clock& clock_;
+  netlink::Connection& netfilter_;
+  netlink::Connection& route_;
+  const ServiceMap& services_;
+  std::set<Frontend> waiting_;
+  std::set<Frontend> later_;
+  bool busy_ = false;
+  uint64_t deleted_ = 0;
+  Alarm second_look_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/local_dns.h"
+
+#include <net/if.h>
+
+#include "base/log.h"
+#include "netlink/route/route.h"
+
+namespace fairlead::proxy {
+
+namespace route = netlink::route;
+
+LocalDns::LocalDns(Clock& clock, HttpTransport& http, netlink::Connection& route,
+                   std::vector<IpAddress> addresses, std::string ready_url, Exempt exempt)
+    : clock_(clock),
+      http_(http),
+      route_(route),
+      addresses_(std::move(addresses)),
+      url_(std::move(ready_url)),
+      exempt_(std::move(exempt)) {}
+
+LocalDns::~LocalDns() = default;
+
+void LocalDns::start() {
+  if (!addresses_.empty()) poll();
+}
+
+void LocalDns::poll() {
+  HttpRequest request;
+  request.url = url_;
+  request.connect_timeout = kPeriod;
+  request.total_timeout = kPeriod;
+  call_ = fetch(http_, std::move(request), 64 * 1024, [this](Result<HttpResponse> response) {
+    answered(response);
+    next_ = clock_.after(kPeriod, [this] { poll(); });
+  });
+}
+
+void LocalDns::answered(const Result<HttpResponse>& response) {
+  if (response.ok() && response->status == 200) {
+    failures_ = 0;
+    if (state_ != State::kReady) return set_ready(true);
+    if (++polls_ % kRenew == 0) put_routes(true);
+    return;
+  }
+  if (++failures_ >= kFailures && state_ != State::kNotReady) set_ready(false);
+}
+
+void LocalDns::set_ready(bool ready) {
+  state_ = ready ? State::kReady : State::kNotReady;
+  log::info("the DNS server of this node is {}: queries {}", ready ? "ready" : "not ready",
+            ready ? "stay on the node" : "are balanced over the DNS service");
+  if (ready) {
+    put_routes(true);
+    exempt_(true);
+  } else {
+    exempt_(false);
+    put_routes(false);
+  }
+}
+
+void LocalDns::put_routes(bool present) {
+  for (const IpAddress& address : addresses_) {
+    route::Route route = route::local_route(address, if_nametoindex("lo"));
+    route.protocol = kRouteProtocol;
+    route_.request(present ? route::replace_route(route) : route::remove_route(route),
+                   [address, present](Result<void> result) {
+                     if (result.ok() || (!present && result.error().is_not_found())) return;
+                     if (result.error().is_cancelled()) return;
+                     log::warn("{} the local route of {} failed: {}",
+                               present ? "adding" : "removing", address.to_string(),
+                               result.error().message());
+                   });
+  }
+}
+
+Result<void> remove_local_dns_routes(netlink::Connection& connection, Duration limit) {
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    const auto routes = connection.dump_sync<route::Route>(
+        route::dump_routes(family),
+        [](const netlink::MessageView& view) -> Result<route::Route> {
+          Result<route::Route> parsed = route::parse_route(view);
+          return parsed.ok() ? parsed : Result<route::Route>(route::Route());
+        },
+        limit);
+    if (!routes.ok()) return routes.error();
+    for (const route::Route& route : *routes) {
+      if (route.protocol != LocalDns::kRouteProtocol) continue;
+      const Result<void> removed = connection.request_sync(route::remove_route(route), limit);
+      if (!removed.ok() && !removed.error().is_not_found()) return removed;
+    }
+  }
+  return ok();
+}
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeps the table of one IP family equal to what a ServiceMap wants: one transaction at a time, built
+// from the frontends marked dirty. Thin: what to do is decided by diff(), what is there is known from
+// our own commits; the kernel is listed only at start and after a surprise (a refused commit, someone
+// else's change, a restart of this process), and then only differences are written.
+//
+// Failure: dirty frontends stay dirty. A refused or unanswered commit makes us read the table again at
+// once, then with a backoff of 10 ms doubling to 5 s.
+// Bounds: one commit in flight, at most kChunk operations each, so that others get the kernel's commit
+// lock in between; a set that gets full is replaced by one of twice the size in the same manner.
+//
+// Threads: the loop's. Inert until start(). The connection and the map must outlive it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "netlink/connection.h"
+#include "netlink/nftables/transaction.h"
+#include "proxy/diff.h"
+#include "proxy/table_reader.h"
+
+namespace fairlead::proxy {
+
+class Programmer {
+ public:
+  static constexpr size_t kChunk = 8192;  // operations in a transaction
+  static constexpr Duration kRetryMin = std::chrono::milliseconds(10);
+  static constexpr Duration kRetryMax = std::chrono::seconds(5);
+  // Choice chains without users are removed this long after the change that left them.
+  static constexpr Duration kChainCleanup = std::chrono::seconds(1);
+
+  struct Status {
+    bool ready = false;  // everything known at some moment was in the kernel, and the hooks were in place
+    uint64_t commits = 0;
+    uint64_t failures = 0;
+    uint64_t readings = 0;     // of the whole table
+    uint64_t foreign_changes = 0;
+    std::optional<Error> last_error;  // cleared by the next success
+    MonoTime last_commit;
+    std::optional<MonoTime> busy_since;  // there has been something to write ever since
+  };
+  // Frontends that are as wanted now, with the moment each was marked; nullopt: looked at again for
+  // another reason than a change.
+  using Acknowledged = std::vector<std::pair<Frontend, std::optional<MonoTime>>>;
+
+  Programmer(Clock& clock, netlink::Connection& connection, const ServiceMap& services, Config config);
+  ~Programmer();
+
+  void start();
+  void mark(const Dirty& dirty);  // ignores frontends of the other family
+  // Someone else touched our table.
+  void suspect(const std::string& reason);
+  void exempt_local_dns(bool exempt);
+  void set_on_acknowledged(std::function<void(const Acknowledged&)> callback) {
+    on_acknowledged_ = std::move(callback);
+  }
+
+  // Nothing left to do (but cleaning up of unused chains).
+  bool idle() const { return known_ && !in_flight_ && !waiting_ && !has_work(); }
+  // What is in the kernel once the commit in flight, if any, has been acknowledged.
+  const Ruleset& programmed() const { return programmed_; }
+  Status status() const;
+
+ private:
+  // A set on its way to twice its size.
+  struct Growth {
+    SetId id = SetId::kServices;
+    Ruleset::SetState state;        // of the larger set
+    nft::Set larger;
+    std::vector<Operation> pending;   // elements still to copy
+    std::vector<Frontend> frontends;  // whose elements come after those
+    bool created = false;
+  };
+  void step();
+  void read();
+  void adopt(Result<TableReader::Content> content);
+  void commit();
+  void on_commit(Result<void> result);
+  void failed(Error error);
+  void retry_after(Duration delay);
+  void clean_up_later();
+
+  bool has_work() const;
+  void mark_everything();
+  void size_sets();
+  // Each fills transaction_ with the next piece of its kind of work, if it has any.
+  bool plan();
+  void plan_table();
+  void plan_rebuild();
+  void plan_repairs();
+  void plan_foreign_objects();
+  void plan_growth();
+  void plan_frontends();
+  void plan_queue();
+  void plan_hooks();
+  void plan_local_dns();
+  void plan_cleanup();
+
+  void begin_growth(SetId id, uint32_t elements);
+  void finish_growth();
+  void put_structure();
+  void put_rules(const nft::Chain& chain);
+  void put_hooks();
+  void apply_and_put(const std::vector<Operation>& operations);
+  void put(const Operation& operation);
+  const nft::Set& set(SetId id);
+  std::optional<std::pair<SetId, uint32_t>> lacks_room(const std::vector<Operation>& operations) const;
+
+  Clock& clock_;
+  netlink::Connection& connection_;
+  const ServiceMap& services_;
+  const Config config_;
+  TableReader reader_;
+  std::function<void(const Acknowledged&)> on_acknowledged_;
+
+  bool started_ = false;
+  bool known_ = false;      // programmed_ is what the kernel has
+  bool table_exists_ = false;
+  bool hooks_missing_ = true;
+  bool in_flight_ = false;
+  bool waiting_ = false;    // for a retry
+  bool suspected_ = false;  // read again when the commit in flight is done
+  std::optional<bool> exempt_dns_;  // nullopt: not known yet, leave what is there
+  bool cleanup_due_ = false;
+  bool rebuild_ = false;    // replace the table as a whole
+  bool repairing_ = false;  // the commit in flight is one of repairs
+  int interruptions_ = 0;   // of readings, in a row
+  Ruleset programmed_;
+  std::optional<Repairs> repairs_;
+  std::optional<Repairs> foreign_;  // what is left of the repairs: objects to remove
+  std::optional<Growth> growth_;
+  std::unordered_map<Frontend, std::optional<MonoTime>> dirty_;
+  std::vector<Operation> queue_;  // in programmed_ already, not yet in the kernel
+  size_t queue_at_ = 0;
+  Acknowledged in_flight_frontends_;
+  nft::Transaction transaction_;  // being planned
+  std::map<SetId, nft::Set> sets_;  // programmed_'s, as long as it is being planned
+  Duration backoff_{};
+  Status status_;
+  Alarm retry_;
+  Alarm cleanup_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// Removes our tables of both families; fine when there are none.
+Result<void> remove_tables(netlink::Connection& connection, Duration limit);
+
+}  // namespace fairlead::proxy

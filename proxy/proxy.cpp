@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/proxy.h"
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include <ctime>
+
+#include "base/log.h"
+
+namespace fairlead::proxy {
+
+using netlink::Connection;
+using netlink::MessageView;
+using netlink::MessageWriter;
+
+namespace {
+
+constexpr const char* kTriggerAnnotation = "endpoints.kubernetes.io/last-change-trigger-time";
+constexpr Duration kStale = std::chrono::minutes(1);
+constexpr Duration kErrorGrace = std::chrono::seconds(5);
+constexpr Duration kProbeLimit = std::chrono::milliseconds(500);
+
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+Error explain(const Error& error) {
+  if (error.is(ErrorCode::kPermission))
+    return Error(error.code(), "programming nftables needs CAP_NET_ADMIN (run as root): " + error.message());
+  if (error.is(ErrorCode::kUnsupported) || error.is(ErrorCode::kInvalid))
+    return Error(error.code(),
+                 "this kernel has no nf_tables (load module nf_tables): " + error.message());
+  return error;
+}
+
+// Every nf_tables message carries its table's name as attribute 1 (linux/netfilter/nf_tables.h).
+bool concerns(const MessageView& message, Family family) {
+  if (message.type >> 8 != NFNL_SUBSYS_NFTABLES) return false;
+  const uint8_t type = message.type & 0xff;
+  if (type == NFT_MSG_NEWGEN || type == NFT_MSG_TRACE) return false;
+  const auto header = message.header<nfgenmsg>();
+  if (!header || header->nfgen_family != static_cast<uint8_t>(nft::table_family(family)))
+    return false;
+  netlink::Bytes rest = message.attributes(sizeof(nfgenmsg));
+  netlink::Attribute attribute;
+  while (netlink::next_attribute(rest, attribute))
+    if (attribute.type == NFTA_TABLE_NAME) return attribute.text() == kTableName;
+  return false;
+}
+
+MessageWriter get_object(Family family, uint8_t type, const char* chain) {
+  MessageWriter request;
+  nfgenmsg header{};
+  header.nfgen_family = static_cast<uint8_t>(nft::table_family(family));
+  request.begin(static_cast<uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type), 0, header);
+  request.put_string(NFTA_TABLE_NAME, kTableName);  // the same number as NFTA_CHAIN_TABLE
+  if (chain != nullptr) request.put_string(NFTA_CHAIN_NAME, chain);
+  request.end();
+  return request;
+}
+
+}  // namespace
+
+Proxy::Proxy(Loop& loop, Settings settings, Metrics& metrics)
+    : loop_(loop),
+      settings_(std::move(settings)),
+      metrics_(metrics),
+      services_(settings_.node_name),
+      service_changes_(metrics.counter("kubeproxy_sync_proxy_rules_service_changes_total",
+                                       "Changes of Services seen")),
+      endpoint_changes_(metrics.counter("kubeproxy_sync_proxy_rules_endpoint_changes_total",
+                                        "Changes of EndpointSlices seen")),
+      flows_deleted_(metrics.counter("kubeproxy_conntrack_reconciler_deleted_entries_total",
+                                     "Stale UDP flows deleted")) {}
+
+Proxy::~Proxy() = default;
+
+Result<std::unique_ptr<Proxy>> Proxy::open(Loop& loop, HttpTransport& http, Metrics& metrics,
+                                           Settings settings) {
+  std::unique_ptr<Proxy> proxy(new Proxy(loop, std::move(settings), metrics));
+  const Result<void> connected = proxy->connect(http);
+  if (!connected.ok()) return explain(connected.error());
+  return proxy;
+}
+
+Result<void> Proxy::connect(HttpTransport& http) {
+  const auto open = [this](netlink::Protocol protocol, std::unique_ptr<Connection>& into) -> Result<void> {
+    auto opened = Connection::open(loop_, protocol);
+    if (!opened.ok()) return opened.error();
+    into = std::move(*opened);
+    return ok();
+  };
+  for (auto* connection : {&watch_, &conntrack_, &probe_})
+    if (auto opened = open(netlink::Protocol::kNetfilter, *connection); !opened.ok()) return opened;
+  if (auto opened = open(netlink::Protocol::kRoute, route_); !opened.ok()) return opened;
+  // Asking for the table of no one proves both: nf_tables is there, and we may use it.
+  const Result<void> usable =
+      probe_->request_sync(get_object(Family::kIpv4, NFT_MSG_GETTABLE, nullptr), kProbeLimit * 10);
+  if (!usable.ok() && !usable.error().is_not_found()) return usable.error();
+
+  std::vector<IpAddress> dns;
+  for (const Config& config : settings_.families) {
+    const MetricLabels labels = {{"ip_family", config.family == Family::kIpv4 ? "IPv4" : "IPv6"}};
+    families_.push_back(std::unique_ptr<FamilyState>(new FamilyState{
+        config, nullptr, nullptr,
+        metrics_.histogram("fairlead_proxy_change_to_kernel_seconds",
+                           "From the arrival of a change to the kernel's acknowledgement",
+                           exponential_bounds(50e-6, 2, 18), labels),
+        metrics_.histogram("kubeproxy_network_programming_duration_seconds",
+                           "From the change of a pod or Service to the kernel's acknowledgement",
+                           exponential_bounds(1e-3, 2, 18), labels),
+        metrics_.gauge("kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+                       "When the kernel last acknowledged a change", labels),
+        metrics_.gauge("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+                       "Transactions the kernel refused or did not answer", labels)}));
+    FamilyState& family = *families_.back();
+    if (auto opened = open(netlink::Protocol::kNetfilter, family.connection); !opened.ok()) return opened;
+    family.programmer = std::make_unique<Programmer>(loop_.clock(), *family.connection, services_, config);
+    family.programmer->set_on_acknowledged(
+        [this, &family](const Programmer::Acknowledged& frontends) { on_acknowledged(family, frontends); });
+    dns.insert(dns.end(), config.local_dns.begin(), config.local_dns.end());
+  }
+  cleaner_ = std::make_unique<ConntrackCleaner>(loop_.clock(), *conntrack_, *route_, services_);
+  local_dns_ = std::make_unique<LocalDns>(loop_.clock(), http, *route_, dns,
+                                          settings_.local_dns_ready_url, [this](bool exempt) {
+                                            for (const auto& family : families_)
+                                              family->programmer->exempt_local_dns(exempt);
+                                          });
+  watch_->set_on_notification([this](const MessageView& message) { on_notification(message); });
+  watch_->set_on_resync([this] {
+    for (const auto& family : families_) family->programmer->suspect("notifications were lost");
+  });
+  return watch_->subscribe(NFNLGRP_NFTABLES);
+}
+
+void Proxy::start() {
+  started_ = true;
+  for (const auto& family : families_) family->programmer->start();
+  local_dns_->start();
+}
+
+void Proxy::put(const kube::Service& service) {
+  service_changes_.add();
+  const std::vector<std::string> features = unsupported_features(service);
+  if (!features.empty() && warned_.insert(service.meta.key()).second) {
+    std::string list;
+    for (const std::string& feature : features) list += (list.empty() ? "" : ", ") + feature;
+    log::warn("Service {} asks for {}, which is not supported yet; it is balanced without",
+              service.meta.key().to_string(), list);
+  }
+  mark(services_.put(service));
+}
+
+void Proxy::put(const kube::EndpointSlice& slice) {
+  endpoint_changes_.add();
+  const Dirty dirty = services_.put(slice);
+  remember_trigger(slice, dirty);
+  mark(dirty);
+}
+
+void Proxy::remove_service(const kube::ObjectKey& key) {
+  service_changes_.add();
+  warned_.erase(key);
+  mark(services_.remove_service(key));
+}
+
+void Proxy::remove_slice(const kube::ObjectKey& key) {
+  endpoint_changes_.add();
+  mark(services_.remove_slice(key));
+}
+
+void Proxy::mark(const Dirty& dirty) {
+  if (dirty.empty() || !started_) return;
+  for (const auto& family : families_) family->programmer->mark(dirty);
+}
+
+void Proxy::remember_trigger(const kube::EndpointSlice& slice, const Dirty& dirty) {
+  if (!started_) return;
+  const auto annotation = slice.meta.annotations.find(kTriggerAnnotation);
+  if (annotation == slice.meta.annotations.end()) return;
+  const auto when = parse_rfc3339(annotation->second);
+  if (!when) return;
+  for (const Frontend& frontend : dirty) triggers_[frontend] = *when;
+}
+
+void Proxy::on_acknowledged(FamilyState& family, const Programmer::Acknowledged& frontends) {
+  Dirty dirty;
+  for (const auto& [frontend, since] : frontends) {
+    dirty.push_back(frontend);
+    if (since) family.latency.observe(seconds(loop_.clock().now() - *since));
+    const auto trigger = triggers_.find(frontend);
+    if (trigger == triggers_.end()) continue;
+    family.programming.observe(std::max(0.0, seconds(loop_.clock().wall_now() - trigger->second)));
+    triggers_.erase(trigger);
+  }
+  family.last_commit.set(seconds(loop_.clock().wall_now().time_since_epoch()));
+  family.failures.set(static_cast<double>(family.programmer->status().failures));
+  flows_deleted_.add(static_cast<double>(cleaner_->deleted() - flows_counted_));
+  flows_counted_ = cleaner_->deleted();
+  cleaner_->changed(dirty);
+}
+
+void Proxy::on_notification(const MessageView& message) {
+  for (const auto& family : families_)
+    if (message.port_id == family->connection->port_id()) return;
+  for (const auto& family : families_)
+    if (concerns(message, family->config.family)) family->programmer->suspect("a notification");
+}
+
+bool Proxy::idle() const {
+  for (const auto& family : families_)
+    if (!family->programmer->idle()) return false;
+  return true;
+}
+
+const Programmer& Proxy::programmer(Family family) const {
+  for (const auto& candidate : families_)
+    if (candidate->config.family == family) return *candidate->programmer;
+  assert(false && "a family that is not served");
+  return *families_.front()->programmer;
+}
+
+Result<void> Proxy::check() {
+  if (!started_) return Error(ErrorCode::kUnavailable, "Services and EndpointSlices are not known yet");
+  for (const auto& family : families_) {
+    const Programmer::Status status = family->programmer->status();
+    const std::string name = family->config.family == Family::kIpv4 ? "IPv4: " : "IPv6: ";
+    const Duration busy = status.busy_since ? loop_.clock().now() - *status.busy_since : Duration{};
+    if (!status.ready) return Error(ErrorCode::kUnavailable, name + "not programmed yet");
+    if (status.last_error && busy > kErrorGrace)
+      return Error(ErrorCode::kUnavailable, name + status.last_error->message());
+    if (busy > kStale) return Error(ErrorCode::kUnavailable, name + "changes wait for over a minute");
+    const Result<void> present = probe(*family);
+    if (!present.ok()) return present.error().with_context(name + "asking the kernel for our table");
+  }
+  return ok();
+}
+
+Result<void> Proxy::probe(const FamilyState& family) {
+  for (const char* chain : {"prerouting", "output", "postrouting"}) {
+    const Result<void> found =
+        probe_->request_sync(get_object(family.config.family, NFT_MSG_GETCHAIN, chain), kProbeLimit);
+    if (!found.ok()) return found;
+  }
+  return ok();
+}
+
+Result<void> clean_up(Loop& loop) {
+  auto netfilter = Connection::open(loop, netlink::Protocol::kNetfilter);
+  if (!netfilter.ok()) return explain(netfilter.error());
+  const Result<void> tables = remove_tables(**netfilter, std::chrono::seconds(30));
+  if (!tables.ok()) return explain(tables.error());
+  auto route = Connection::open(loop, netlink::Protocol::kRoute);
+  if (!route.ok()) return route.error();
+  return remove_local_dns_routes(**route, std::chrono::seconds(30));
+}
+
+std::optional<WallTime> parse_rfc3339(std::string_view text) {
+  std::tm tm{};
+  const std::string copy(text);
+  const char* rest = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &tm);
+  if (rest == nullptr) return std::nullopt;
+  double fraction = 0;
+  if (*rest == '.') {
+    double unit = 0.1;
+    for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10) fraction += (*rest - '0') * unit;
+  }
+  if (std::string_view(rest) != "Z") return std::nullopt;
+  return WallTime(std::chrono::seconds(timegm(&tm)) +
+                  Duration(static_cast<int64_t>(fraction * 1e9)));
+}
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// The proxy of one node, wired together: objects in, packets out.
+//
+//   put/remove -> ServiceMap -> Programmer (IPv4, IPv6) -> kernel -> ack -> ConntrackCleaner, metrics
+//   someone else's change of our table -> notification -> Programmer reads and repairs
+//   DNS server of the node -> LocalDns -> route and exemption
+//
+// Threads: the loop's. Works in the network namespace of the thread that opens it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/http/client.h"
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "netlink/connection.h"
+#include "proxy/conntrack_cleaner.h"
+#include "proxy/local_dns.h"
+#include "proxy/programmer.h"
+#include "proxy/service_map.h"
+
+namespace fairlead::proxy {
+
+struct Settings {
+  std::string node_name;
+  std::vector<Config> families;  // one for each IP family to serve
+  std::string local_dns_ready_url;
+};
+
+class Proxy {
+ public:
+  // kPermission without CAP_NET_ADMIN, kUnsupported without nf_tables: the message says what to do.
+  static Result<std::unique_ptr<Proxy>> open(Loop& loop, HttpTransport& http, Metrics& metrics,
+                                             Settings settings);
+  ~Proxy();
+
+  void put(const kube::Service& service);
+  void put(const kube::EndpointSlice& slice);
+  void remove_service(const kube::ObjectKey& key);
+  void remove_slice(const kube::ObjectKey& key);
+  const ServiceMap& services() const { return services_; }
+
+  // Everything has been put once: from here on the kernel is programmed. Before, programming would
+  // take away what a previous process knew.
+  void start();
+
+  bool idle() const;
+  const Programmer& programmer(Family family) const;
+
+  // Asks the kernel whether the tables are there, and ourselves whether they are as they should be.
+  // Ok, or why not.
+  Result<void> check();
+
+ private:
+  struct FamilyState {
+    Config config;
+    std::unique_ptr<netlink::Connection> connection;
+    std::unique_ptr<Programmer> programmer;
+    Histogram latency;
+    Histogram programming;
+    Gauge last_commit;
+    Gauge failures;
+  };
+
+  Proxy(Loop& loop, Settings settings, Metrics& metrics);
+  Result<void> connect(HttpTransport& http);
+  void mark(const Dirty& dirty);
+  void on_acknowledged(FamilyState& family, const Programmer::Acknowledged& frontends);
+  void on_notification(const netlink::MessageView& message);
+  void remember_trigger(const kube::EndpointSlice& slice, const Dirty& dirty);
+  Result<void> probe(const FamilyState& family);
+
+  Loop& loop_;
+  const Settings settings_;
+  Metrics& metrics_;
+  ServiceMap services_;
+  Counter service_changes_;
+  Counter endpoint_changes_;
+  Counter flows_deleted_;
+  std::unique_ptr<netlink::Connection> watch_;
+  std::unique_ptr<netlink::Connection> conntrack_;
+  std::unique_ptr<netlink::Connection> route_;
+  std::unique_ptr<netlink::Connection> probe_;
+  std::vector<std::unique_ptr<FamilyState>> families_;
+  std::unique_ptr<ConntrackCleaner> cleaner_;
+  std::unique_ptr<LocalDns> local_dns_;
+  uint64_t flows_counted_ = 0;
+  bool started_ = false;
+  std::set<kube::ObjectKey> warned_;  // services that use what is not supported yet
+  std::unordered_map<Frontend, WallTime> triggers_;
+};
+
+// Takes everything of ours out of this network namespace.
+Result<void> clean_up(Loop& loop);
+
+// "2026-01-02T03:04:05.678901Z" as Kubernetes writes it; nullopt for anything else.
+std::optional<WallTime> parse_rfc3339(std::string_view text);
+
+}  // namespace fairlead::proxy
