@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/apiserver/patch/patch.h"
+
+namespace fairlead::orchestrator::apiserver {
+
+Result<Json> apply_json_patch(Json document, const Json& operations) {
+  if (!operations.is_array()) return Error(ErrorCode::kInvalid, "a JSON patch is a list of operations");
+  if (operations.size() > kMaxJsonPatchOperations)
+    return Error(ErrorCode::kInvalid, "a JSON patch may have at most " +
+                                          std::to_string(kMaxJsonPatchOperations) + " operations, this has " +
+                                          std::to_string(operations.size()));
+  for (const Json& operation : operations) {
+    try {
+      document.patch_inplace(Json::array({operation}));
+    } catch (const Json::exception& e) {
+      const std::string_view what = e.what();
+      const size_t bracket = what.find("] ");
+      return Error(ErrorCode::kInvalid,
+                   dump(operation) + ": " +
+                       std::string(bracket == what.npos ? what : what.substr(bracket + 2)));
+    }
+    if (string_at(operation, "op") == "copy" && document.dump().size() > kMaxPatchedBytes)
+      return Error(ErrorCode::kInvalid, "the patched document is larger than " +
+                                            std::to_string(kMaxPatchedBytes) + " bytes");
+  }
+  return document;
+}
+
+Json apply_merge_patch(Json document, const Json& patch) {
+  if (!patch.is_object()) return patch;
+  if (!document.is_object()) document = Json::object();
+  for (const auto& [name, value] : patch.items()) {
+    if (value.is_null())
+      document.erase(name);
+    else
+      document[name] = apply_merge_patch(at(document, name), value);
+  }
+  return document;
+}
+
+}  // namespace fairlead::orchestrator::apiserver

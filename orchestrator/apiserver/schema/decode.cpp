@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/apiserver/schema/decode.h"
+
+#include <limits>
+
+#include "orchestrator/apiserver/schema/formats.h"
+
+namespace fairlead::orchestrator::apiserver::schema {
+namespace {
+
+// encoding/json's name for what was found.
+std::string found_name(const Json& value) {
+  switch (value.type()) {
+    case Json::value_t::object: return "object";
+    case Json::value_t::array: return "array";
+    case Json::value_t::string: return "string";
+    case Json::value_t::boolean: return "bool";
+    case Json::value_t::number_integer:
+    case Json::value_t::number_unsigned:
+    case Json::value_t::number_float: return "number";
+    case Json::value_t::null:
+    case Json::value_t::binary:
+    case Json::value_t::discarded: return "null";
+  }
+  return "value";
+}
+
+// Go's name for the wanted type.
+std::string go_type(const Type& type) {
+  switch (type.shape) {
+    case Shape::kString: return "string";
+    case Shape::kBool: return "bool";
+    case Shape::kInt32: return "int32";
+    case Shape::kInt64: return "int64";
+    case Shape::kNumber: return "float64";
+    case Shape::kQuantity: return "resource.Quantity";
+    case Shape::kIntOrString: return "intstr.IntOrString";
+    case Shape::kTime: return "v1.Time";
+    case Shape::kMicroTime: return "v1.MicroTime";
+    case Shape::kBytes: return "[]uint8";
+    case Shape::kAny: return "interface {}";
+    case Shape::kStruct: return "v1." + type.name;
+    case Shape::kMap: return "map[string]" + go_type(*type.element);
+    case Shape::kList: return "[]" + go_type(*type.element);
+  }
+  return "";
+}
+
+class Decoder {
+ public:
+  explicit Decoder(std::vector<std::string>& unknown) : unknown_(unknown) {}
+
+  // `indexed_path` has list indexes, `go_path` has none; `owner` is the innermost struct.
+  Result<void> value(const Type& type, Json& json, const std::string& path,
+                     const std::string& go_path, const std::string& owner) {
+    switch (type.shape) {
+      case Shape::kStruct: return structure(type, json, path, go_path, owner);
+      case Shape::kMap: return map(type, json, path, go_path, owner);
+      case Shape::kList: return list(type, json, path, go_path, owner);
+      case Shape::kAny: return ok();
+      case Shape::kString:
+      case Shape::kBool:
+      case Shape::kInt32:
+      case Shape::kInt64:
+      case Shape::kNumber:
+      case Shape::kQuantity:
+      case Shape::kIntOrString:
+      case Shape::kTime:
+      case Shape::kMicroTime:
+      case Shape::kBytes: return scalar(type, json, go_path, owner);
+    }
+    return ok();
+  }
+
+ private:
+  static Error wrong(const Type& type, const Json& json, const std::string& go_path,
+                     const std::string& owner) {
+    std::string what = found_name(json);
+    if (json.is_number() && type.shape != Shape::kString && type.shape != Shape::kBool)
+      what += " " + json.dump();
+    const std::string where = go_path.empty() ? "value" : "struct field " + owner + "." + go_path;
+    return Error(ErrorCode::kInvalid, "json: cannot unmarshal " + what + " into Go " + where +
+                                          " of type " + go_type(type));
+  }
+
+  Result<void> structure(const Type& type, Json& json, const std::string& path,
+                         const std::string& go_path, const std::string& owner) {
+    if (!json.is_object()) return wrong(type, json, go_path, owner);
+    for (auto it = json.begin(); it != json.end();) {
+      const Field* field = type.field(it.key());
+      if (field == nullptr) unknown_.push_back(join(path, it.key()));
+      if (field == nullptr || it->is_null()) {
+        it = json.erase(it);
+        continue;
+      }
+      auto done = value(*field->type, *it, join(path, it.key()), join(go_path, it.key()), type.name);
+      if (!done) return done;
+      ++it;
+    }
+    return ok();
+  }
+
+  Result<void> map(const Type& type, Json& json, const std::string& path,
+                   const std::string& go_path, const std::string& owner) {
+    if (!json.is_object()) return wrong(type, json, go_path, owner);
+    for (auto it = json.begin(); it != json.end(); ++it) {
+      if (it->is_null() && type.element->shape == Shape::kString) *it = "";
+      auto done = value(*type.element, *it, join(path, it.key()), go_path, owner);
+      if (!done) return done;
+    }
+    return ok();
+  }
+
+  Result<void> list(const Type& type, Json& json, const std::string& path,
+                    const std::string& go_path, const std::string& owner) {
+    if (!json.is_array()) return wrong(type, json, go_path, owner);
+    for (size_t i = 0; i < json.size(); ++i) {
+      if (json[i].is_null() && type.element->shape == Shape::kStruct) json[i] = Json::object();
+      auto done = value(*type.element, json[i], indexed(path, i), go_path, owner);
+      if (!done) return done;
+    }
+    return ok();
+  }
+
+  static bool fits_int(const Type& type, const Json& json) {
+    if (!json.is_number_integer()) return false;
+    if (json.is_number_unsigned() &&
+        json.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+      return false;
+    const int64_t number = json.get<int64_t>();
+    return type.shape == Shape::kInt64 || (number >= std::numeric_limits<int32_t>::min() &&
+                                           number <= std::numeric_limits<int32_t>::max());
+  }
+
+  static Result<void> quantity(Json& json) {
+    const std::string text = json.is_string() ? json.get<std::string>() : json.dump();
+    auto canonical = canonical_quantity(text);
+    if (!canonical)
+      return Error(ErrorCode::kInvalid,
+                   "quantities must match the regular expression "
+                   "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+    json = *canonical;
+    return ok();
+  }
+
+  static Result<void> time(const Json& json) {
+    const std::string& text = json.get_ref<const std::string&>();
+    if (is_rfc3339(text)) return ok();
+    return Error(ErrorCode::kInvalid, "parsing time " + go_value(json) +
+                                          " as \"2006-01-02T15:04:05Z07:00\": cannot parse " +
+                                          go_value(json) + " as a time");
+  }
+
+  static Result<void> base64(const Json& json) {
+    const auto bad = base64_error(json.get_ref<const std::string&>());
+    if (!bad) return ok();
+    return Error(ErrorCode::kInvalid, "illegal base64 data at input byte " + std::to_string(*bad));
+  }
+
+  static Result<void> scalar(const Type& type, Json& json, const std::string& go_path,
+                             const std::string& owner) {
+    const Error mismatch = wrong(type, json, go_path, owner);
+    switch (type.shape) {
+      case Shape::kString: return json.is_string() ? ok() : mismatch;
+      case Shape::kBool: return json.is_boolean() ? ok() : mismatch;
+      case Shape::kInt32:
+      case Shape::kInt64: return fits_int(type, json) ? ok() : mismatch;
+      case Shape::kNumber: return json.is_number() ? ok() : mismatch;
+      case Shape::kIntOrString:
+        return json.is_string() || fits_int(type, json) ? ok() : mismatch;
+      case Shape::kQuantity: return json.is_string() || json.is_number() ? quantity(json) : mismatch;
+      case Shape::kTime:
+      case Shape::kMicroTime: return json.is_string() ? time(json) : mismatch;
+      case Shape::kBytes: return json.is_string() ? base64(json) : mismatch;
+      case Shape::kAny:
+      case Shape::kStruct:
+      case Shape::kMap:
+      case Shape::kList: break;
+    }
+    return ok();
+  }
+
+  std::vector<std::string>& unknown_;
+};
+
+}  // namespace
+
+std::string join(const std::string& path, std::string_view name) {
+  return path.empty() ? std::string(name) : path + "." + std::string(name);
+}
+
+std::string indexed(const std::string& path, size_t index) {
+  return path + "[" + std::to_string(index) + "]";
+}
+
+Result<void> decode(const Type& type, Json& value, std::vector<std::string>& unknown) {
+  return Decoder(unknown).value(type, value, "", "", type.name);
+}
+
+}  // namespace fairlead::orchestrator::apiserver::schema

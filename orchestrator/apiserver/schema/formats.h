@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The texts that fields must match, with Kubernetes' words for what is wrong
+// (k8s.io/apimachinery pkg/util/validation). Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "orchestrator/apiserver/json.h"
+
+namespace fairlead::orchestrator::apiserver::schema {
+
+// What is wrong with the text; nullopt: nothing.
+using Complaint = std::optional<std::string>;
+
+Complaint check_dns1123_label(std::string_view text);
+Complaint check_dns1123_subdomain(std::string_view text);
+Complaint check_dns1035_label(std::string_view text);
+Complaint check_qualified_name(std::string_view text);  // label and annotation keys
+Complaint check_label_value(std::string_view text);
+Complaint check_config_key(std::string_view text);
+Complaint check_port_name(std::string_view text);
+
+// By the name used in the schema's format=; an unknown name is a bug and asserts.
+Complaint check_format(std::string_view format, const Json& value);
+
+// resource.Quantity: canonical text, or nullopt when it is not one. "0.5" -> "500m", "1024Mi" -> "1Gi".
+std::optional<std::string> canonical_quantity(std::string_view text);
+// Its value in thousandths, rounded up; saturates.
+std::optional<int64_t> quantity_milli(std::string_view text);
+
+bool is_rfc3339(std::string_view text);
+// Index of the first illegal byte; nullopt: it is base64.
+std::optional<size_t> base64_error(std::string_view text);
+std::string base64_encode(std::string_view bytes);
+
+}  // namespace fairlead::orchestrator::apiserver::schema
