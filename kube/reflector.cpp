@@ -321,9 +321,8 @@ void Reflector::fail(const Error& error, Duration at_least) {
   const Duration delay = std::max(next_backoff(), at_least);
   ++status_.failures;
   status_.last_error = error;
-  log::warn("{}: {} {}: {}; next try in {:.1f} s", options_.kind,
-            phase_ == Phase::kListing ? "list" : "watch", options_.path, error.message(),
-            seconds(delay));
+  log::warn("{}: {} failed: {}; next try in {:.1f} s", options_.kind,
+            phase_ == Phase::kListing ? "list" : "watch", error.message(), seconds(delay));
   wait(delay);
 }
 
