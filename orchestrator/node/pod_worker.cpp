@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/node/pod_worker.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "orchestrator/node/container_config.h"
+#include "orchestrator/node/files.h"
+#include "orchestrator/node/json_reader.h"
+#include "orchestrator/node/pod_status.h"
+
+namespace fairlead::orchestrator {
+
+using std::chrono::seconds;
+
+PodWorker::PodWorker(PodContext& context, std::string uid, std::function<void()> on_finished)
+    : context_(context), uid_(std::move(uid)), on_finished_(std::move(on_finished)) {
+  spec_.uid = uid_;
+}
+
+PodWorker::~PodWorker() = default;
+
+void PodWorker::update(PodSpec spec, nlohmann::json status) {
+  const bool first = !known_;
+  spec_ = std::move(spec);
+  api_status_ = std::move(status);
+  known_ = true;
+  if (!memory_.start_time) {
+    memory_.start_time = parse_time(json::text(api_status_, "startTime"));
+    if (!memory_.start_time) memory_.start_time = context_.clock.wall_now();
+  }
+  if (first) {
+    // The runtime may have forgotten containers that the API still counts (a reboot).
+    for (const char* list : {"containerStatuses", "initContainerStatuses"})
+      for (const auto& status_of : json::items(api_status_, list))
+        if (!json::text(status_of, "containerID").empty())
+          memory_.containers[json::text(status_of, "name")].next_attempt_floor =
+              static_cast<uint32_t>(json::number_or(status_of, "restartCount", 0)) + 1;
+  }
+  if (observed_) return sync();
+  refresh();
+}
+
+void PodWorker::set_gone() {
+  gone_ = true;
+  if (observed_) return sync();
+  refresh();
+}
+
+void PodWorker::observe() { refresh(); }
+
+void PodWorker::retry() {
+  memory_.failure.reset();
+  refresh();
+}
+
+bool PodWorker::owns(const std::string& id) const {
+  for (const SandboxInfo& sandbox : runtime_.sandboxes)
+    if (sandbox.id == id) return true;
+  for (const ContainerInfo& container : runtime_.containers)
+    if (container.id == id) return true;
+  return false;
+}
+
+void PodWorker::observe_container(const std::string& id) {
+  const auto known = std::find_if(runtime_.containers.begin(), runtime_.containers.end(),
+                                  [&](const ContainerInfo& c) { return c.id == id; });
+  if (known == runtime_.containers.end()) return refresh();  // a sandbox, or one being made
+  context_.cri.container_status(id, [this, guard = guard(), sandbox = known->sandbox_id](
+                                        Result<ContainerInfo> status) {
+    if (guard.expired()) return;
+    if (!status.ok()) return refresh();
+    // The event may overtake the runtime's own bookkeeping.
+    if (status->state == ContainerState::kRunning) {
+      refresh_retry_ = context_.clock.after(std::chrono::milliseconds(50), [this] { refresh(); });
+      return;
+    }
+    status->sandbox_id = sandbox;
+    observed(*std::move(status));
+  });
+}
+
+// Reads everything the runtime has of this pod. Results that an action overtook are read again.
+void PodWorker::refresh() {
+  if (refreshing_) {
+    refresh_again_ = true;
+    return;
+  }
+  refreshing_ = true;
+  refresh_again_ = false;
+  auto runtime = std::make_shared<PodRuntime>();
+  context_.cri.list_sandboxes(uid_, [this, guard = guard(), runtime](Result<std::vector<SandboxInfo>> list) {
+    if (guard.expired()) return;
+    if (list.ok()) {
+      runtime->sandboxes = *std::move(list);
+      context_.cri.list_containers(uid_, [this, guard, runtime](Result<std::vector<ContainerInfo>> found) {
+        if (guard.expired()) return;
+        if (found.ok()) {
+          runtime->containers = *std::move(found);
+          return fetch_details(runtime);
+        }
+        refreshing_ = false;
+        refresh_retry_ = context_.clock.after(seconds(2), [this] { refresh(); });
+      });
+      return;
+    }
+    refreshing_ = false;
+    refresh_retry_ = context_.clock.after(seconds(2), [this] { refresh(); });
+  });
+}
+
+// Addresses of sandboxes and times of containers are not in the lists. What cannot change any more is
+// taken from what is known.
+void PodWorker::fetch_details(std::shared_ptr<PodRuntime> runtime) {
+  auto missing = std::make_shared<size_t>(1);
+  const auto arrived = [this, guard = guard(), runtime, missing] {
+    if (guard.expired() || --*missing > 0) return;
+    refreshed(*runtime);
+  };
+  for (size_t i = 0; i < runtime->sandboxes.size(); ++i) {
+    SandboxInfo& sandbox = runtime->sandboxes[i];
+    if (!sandbox.ready) continue;
+    ++*missing;
+    context_.cri.sandbox_status(sandbox.id, [runtime, i, arrived](Result<SandboxInfo> status) {
+      if (status.ok()) runtime->sandboxes[i] = *std::move(status);
+      arrived();
+    });
+  }
+  for (size_t i = 0; i < runtime->containers.size(); ++i) {
+    ContainerInfo& container = runtime->containers[i];
+    const auto known = std::find_if(
+        runtime_.containers.begin(), runtime_.containers.end(), [&](const ContainerInfo& c) {
+          return c.id == container.id && c.state == ContainerState::kExited;
+        });
+    if (known != runtime_.containers.end()) {
+      container = *known;
+      continue;
+    }
+    ++*missing;
+    context_.cri.container_status(container.id, [runtime, i, arrived](Result<ContainerInfo> status) {
+      if (status.ok()) {
+        status->sandbox_id = runtime->containers[i].sandbox_id;
+        runtime->containers[i] = *std::move(status);
+      }
+      arrived();
+    });
+  }
+  arrived();
+}
+
+void PodWorker::refreshed(PodRuntime runtime) {
+  refreshing_ = false;
+  if (refresh_again_) return refresh();
+  for (ContainerInfo& container : runtime.containers) read_termination_message(container);
+  runtime_ = std::move(runtime);
+  observed_ = true;
+  sync();
+}
+
+// One container's new state, without reading everything.
+void PodWorker::observed(ContainerInfo container) {
+  if (refreshing_) refresh_again_ = true;
+  read_termination_message(container);
+  const auto known = std::find_if(runtime_.containers.begin(), runtime_.containers.end(),
+                                  [&](const ContainerInfo& c) { return c.id == container.id; });
+  if (known != runtime_.containers.end()) *known = std::move(container);
+  else runtime_.containers.push_back(std::move(container));
+  sync();
+}
+
+PodInput PodWorker::input() const {
+  const std::string phase = json::text(api_status_, "phase");
+  const bool terminal = phase == "Succeeded" || phase == "Failed";
+  return PodInput{spec_, runtime_, memory_, busy_, gone_, terminal, context_.clock.wall_now()};
+}
+
+// Looks at everything and does what is to be done.
+void PodWorker::sync() {
+  if (!observed_ || (!known_ && !gone_) || syncing_) return;
+  syncing_ = true;  // actions that fail at once must not come back here
+  const Guard alive = guard();
+  update_probes();
+  const Plan plan = decide(input());
+  for (const Action& action : plan.actions) {
+    if (alive.expired()) return;
+    begin(action.key);
+    perform(action);
+  }
+  if (alive.expired()) return;
+  syncing_ = false;
+  schedule_wake(plan);
+  if (gone_) return;
+  if (!spec_.refused.empty() && !refusal_told_ && !spec_.deletion) {
+    refusal_told_ = true;
+    for (const std::string& sentence : spec_.refused) event("Warning", "FailedCreatePodSandBox", sentence);
+  }
+  report_back_offs();
+  report_status();
+}
+
+void PodWorker::schedule_wake(const Plan& plan) {
+  wake_.cancel();
+  if (!plan.wake) return;
+  const Duration delay = *plan.wake - context_.clock.wall_now();
+  wake_ = context_.clock.after(std::max<Duration>(delay, std::chrono::milliseconds(1)), [this] { sync(); });
+}
+
+void PodWorker::end(const std::string& key) {
+  busy_.erase(key);
+  if (refreshing_) refresh_again_ = true;
+}
+
+void PodWorker::perform(const Action& action) {
+  switch (action.kind) {
+    case ActionKind::kSetUpVolumes:
+      return set_up_volumes(action);
+    case ActionKind::kCreateSandbox:
+      return create_sandbox(action);
+    case ActionKind::kStopSandbox:
+      return stop_sandbox(action);
+    case ActionKind::kRemoveSandbox:
+      return remove_sandbox(action);
+    case ActionKind::kStartContainer:
+      return start_container(action);
+    case ActionKind::kStopContainer:
+      return stop_container(action);
+    case ActionKind::kRemoveContainer:
+      return remove_container(action);
+    case ActionKind::kTearDown:
+      return tear_down(action);
+    case ActionKind::kDeleteObject:
+      return delete_object(action);
+    case ActionKind::kForget:
+      return forget(action);
+  }
+}
+
+NodeFacts PodWorker::facts() const {
+  NodeFacts node = context_.node;
+  if (spec_.namespaces.host_network) node.pod_ips = {node.host_ip};
+  else if (const SandboxInfo* sandbox = runtime_.ready_sandbox()) node.pod_ips = sandbox->ips;
+  return node;
+}
+
+EventSubject PodWorker::subject(const std::string& container) const {
+  EventSubject subject{"Pod", spec_.key, uid_, ""};
+  if (container.empty()) return subject;
+  const bool init = std::any_of(spec_.init_containers.begin(), spec_.init_containers.end(),
+                                [&](const ContainerSpec& c) { return c.name == container; });
+  subject.field_path = (init ? "spec.initContainers{" : "spec.containers{") + container + "}";
+  return subject;
+}
+
+void PodWorker::event(const std::string& type, const std::string& reason, const std::string& message,
+                      const std::string& container) {
+  if (!gone_) context_.events.record(subject(container), type, reason, message);
+}
+
+// What the container left as its last words: at most 4096 bytes (kubelet's limit).
+void PodWorker::read_termination_message(ContainerInfo& container) const {
+  if (container.state != ContainerState::kExited || !container.message.empty() || !known_) return;
+  const Result<std::string> text =
+      files::read(context_.volumes.message_path(uid_, container.name, container.attempt), 1024 * 1024);
+  if (text.ok()) container.message = text->substr(0, 4096);
+}
+
+void PodWorker::update_probes() {
+  std::set<std::string> wanted;
+  for (const ContainerSpec& spec : spec_.containers) {
+    const ContainerInfo* container = runtime_.latest(spec.name);
+    if (container == nullptr || container->state != ContainerState::kRunning) continue;
+    if (!spec.liveness && !spec.readiness && !spec.startup) continue;
+    wanted.insert(container->id);
+    std::unique_ptr<ContainerProbes>& probes = probes_[container->id];
+    if (!probes) {
+      const NodeFacts node = facts();
+      const ProbeTarget target{node.pod_ips.empty() ? node.host_ip : node.pod_ips.front(), container->id};
+      static constexpr const char* kNames[] = {"Startup", "Readiness", "Liveness"};
+      probes = std::make_unique<ContainerProbes>(
+          context_.clock, context_.probes, spec, target, container->started_at,
+          ContainerProbes::Callbacks{[this] { sync(); },
+                                     [this, name = spec.name](ContainerProbes::Kind kind, const std::string& output) {
+                                       event("Warning", "Unhealthy",
+                                             std::string(kNames[static_cast<int>(kind)]) + " probe failed: " + output,
+                                             name);
+                                     }});
+    }
+    if (spec_.deletion || gone_) probes->stop_liveness();
+    ContainerMemory& memory = memory_.containers[spec.name];
+    memory.probed_id = container->id;
+    memory.started = probes->state().started;
+    memory.ready = probes->state().ready;
+    memory.alive = probes->state().alive;
+  }
+  std::erase_if(probes_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+}
+
+void PodWorker::report_back_offs() {
+  const PodInput in = input();
+  for (const auto* list : {&spec_.init_containers, &spec_.containers}) {
+    for (const ContainerSpec& spec : *list) {
+      const ContainerInfo* last = runtime_.latest(spec.name);
+      if (last == nullptr || last->state != ContainerState::kExited) continue;
+      if (waiting_reason(in, spec, list == &spec_.init_containers).reason != "CrashLoopBackOff") continue;
+      if (!backed_off_.insert(last->id).second) continue;
+      event("Warning", "BackOff",
+            "Back-off restarting failed container " + spec.name + " in pod " + spec_.key.name + "_" +
+                spec_.key.ns + "(" + uid_ + ")",
+            spec.name);
+    }
+  }
+}
+
+namespace {
+// Whether every member of `wanted` is the same in `have`.
+bool contains_all(const nlohmann::json& have, const nlohmann::json& wanted) {
+  if (!have.is_object()) return false;
+  for (const auto& [key, value] : wanted.items()) {
+    const auto it = have.find(key);
+    if (it == have.end() || *it != value) return false;
+  }
+  return true;
+}
+}  // namespace
+
+// Writes only what changed: what we want differs from what we wrote last, or somebody else changed
+// what the server had of it.
+void PodWorker::report_status() {
+  if (writing_status_ || !known_ || gone_ || busy_.contains("delete")) return;
+  const nlohmann::json status = pod_status({input(), api_status_, context_.node.host_ip});
+  const bool same_as_written = status == written_status_;
+  const bool untouched = api_status_ == accepted_status_;
+  if (contains_all(api_status_, status) || (same_as_written && untouched)) return;
+  write_status(status, nullptr);
+}
+
+void PodWorker::write_status(const nlohmann::json& status, std::function<void()> then) {
+  writing_status_ = true;
+  context_.api.patch_pod_status(
+      spec_.key, uid_, status,
+      [this, guard = guard(), status, then = std::move(then)](Result<nlohmann::json> reply) {
+        if (guard.expired()) return;
+        writing_status_ = false;
+        if (reply.ok()) {
+          written_status_ = status;
+          accepted_status_ = json::member(*reply, "status");
+          api_status_ = accepted_status_;
+          if (then) return then();
+          return report_status();
+        }
+        if (then) return then();
+        if (reply.error().is_not_found() || reply.error().is_conflict()) return;  // the watch will tell
+        log::warn("pod {}: its status could not be written, trying again: {}", spec_.key.to_string(),
+                  reply.error().message());
+        status_retry_ = context_.clock.after(seconds(2), [this] { report_status(); });
+      });
+}
+
+}  // namespace fairlead::orchestrator

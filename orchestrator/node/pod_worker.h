@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Carries out one pod: asks the state machine what to do, does it through the runtime, tells the API
+// server what became of it.
+//
+// Threads: the loop's. Inert until update() or set_gone() is called. Every action that ends, every
+// change of the pod, the runtime or a probe leads to one more look (sync); actions under way are known
+// by their keys, so no two of one kind run at a time. Destroying it leaves containers as they are.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "base/clock.h"
+#include "orchestrator/node/cgroup.h"
+#include "orchestrator/node/event_recorder.h"
+#include "orchestrator/node/node_api.h"
+#include "orchestrator/node/pod_machine.h"
+#include "orchestrator/node/probe.h"
+#include "orchestrator/node/resolv_conf.h"
+#include "orchestrator/node/volumes.h"
+
+namespace fairlead::orchestrator {
+
+// What all pods of a node share. Everything outlives the workers.
+struct PodContext {
+  Clock& clock;
+  Cri& cri;
+  NodeApi& api;
+  EventSink& events;
+  ProbeRunner& probes;
+  Volumes& volumes;
+  const Cgroups& cgroups;
+  std::string cgroup_root;  // "/kubepods"
+  std::string log_root;     // "/var/log/pods"
+  std::string resolv_conf;  // the host's, usually /etc/resolv.conf
+  ClusterDns cluster_dns;
+  NodeFacts node;           // pod_ips empty
+  std::function<std::vector<kube::Service>(const std::string& ns)> services;  // for environments
+};
+
+class PodWorker {
+ public:
+  // on_finished: nothing is left of the pod; the callback may destroy the worker.
+  PodWorker(PodContext& context, std::string uid, std::function<void()> on_finished);
+  ~PodWorker();
+  PodWorker(const PodWorker&) = delete;
+  PodWorker& operator=(const PodWorker&) = delete;
+
+  // The API object as it is now.
+  void update(PodSpec spec, nlohmann::json status);
+  // The API object is gone: what is left of the pod on this node goes too.
+  void set_gone();
+  // Something may have happened to the pod in the runtime.
+  void observe();
+  // A container's task ended.
+  void observe_container(const std::string& container_id);
+  // Everything this pod is waiting for may try again now (the runtime is back).
+  void retry();
+
+  const PodSpec& spec() const { return spec_; }
+  const PodRuntime& runtime() const { return runtime_; }
+  bool owns(const std::string& runtime_id) const;
+
+ private:
+  struct Start;  // one container on its way from image to running
+  using Guard = std::weak_ptr<bool>;
+
+  void refresh();
+  void refreshed(PodRuntime runtime);
+  void fetch_details(std::shared_ptr<PodRuntime> runtime);
+  void observed(ContainerInfo container);
+  void sync();
+  void perform(const Action& action);
+  void begin(const std::string& key) { busy_.insert(key); }
+  void end(const std::string& key);
+  PodInput input() const;
+
+  void set_up_volumes(const Action& action);
+  void create_sandbox(const Action& action);
+  void stop_sandbox(const Action& action);
+  void remove_sandbox(const Action& action);
+  void stop_container(const Action& action);
+  void remove_container(const Action& action);
+  void tear_down(const Action& action);
+  void delete_object(const Action& action);
+  void forget(const Action& action);
+
+  void start_container(const Action& action);
+  void start_with_image(std::shared_ptr<Start> start);
+  void pull(std::shared_ptr<Start> start);
+  void start_with_objects(std::shared_ptr<Start> start);
+  void create(std::shared_ptr<Start> start, const Objects& objects);
+  void created(std::shared_ptr<Start> start, const std::string& id);
+  void start_failed(std::shared_ptr<Start> start, const std::string& reason, const std::string& message,
+                    bool pull);
+  void fetch_objects(const std::set<ObjectRef>& references, std::function<void(Result<Objects>)> done);
+
+  void read_termination_message(ContainerInfo& container) const;
+  void update_probes();
+  void report_back_offs();
+  void report_status();
+  void write_status(const nlohmann::json& status, std::function<void()> then);
+  void schedule_wake(const Plan& plan);
+  NodeFacts facts() const;
+  EventSubject subject(const std::string& container = "") const;
+  void event(const std::string& type, const std::string& reason, const std::string& message,
+             const std::string& container = "");
+  Guard guard() const { return alive_; }
+
+  PodContext& context_;
+  const std::string uid_;
+  std::function<void()> on_finished_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+
+  PodSpec spec_;
+  bool known_ = false;  // spec_ has been given
+  bool gone_ = false;
+  nlohmann::json api_status_;
+  PodRuntime runtime_;
+  PodMemory memory_;
+  std::set<std::string> busy_;
+
+  bool observed_ = false;        // runtime_ has been read once
+  bool refreshing_ = false;
+  bool refresh_again_ = false;
+  Alarm refresh_retry_;
+  Alarm wake_;
+  bool syncing_ = false;
+
+  std::map<std::string, std::unique_ptr<ContainerProbes>> probes_;  // by container id
+  std::set<std::string> backed_off_;                                // container ids with a BackOff event
+  bool refusal_told_ = false;
+
+  bool writing_status_ = false;
+  nlohmann::json written_status_;   // what we asked for last
+  nlohmann::json accepted_status_;  // what the server made of it
+  Alarm status_retry_;
+};
+
+}  // namespace fairlead::orchestrator

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Startup, readiness and liveness probes of one running container.
+//
+// Semantics (kubelet prober): a result counts once it was seen `threshold` times in a row; readiness
+// begins false, liveness true; a startup probe holds the other two back until it succeeds; after
+// liveness or startup failed nothing more is asked, the container is about to be replaced.
+//
+// Threads: the loop's. Destroying it stops everything; no callback runs after. Each probe has one
+// attempt under way at most.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/http/client.h"
+#include "base/loop.h"
+#include "orchestrator/node/cri.h"
+#include "orchestrator/node/pod_spec.h"
+
+namespace fairlead::orchestrator {
+
+// Counts results against a probe's thresholds. Pure.
+class ProbeCounter {
+ public:
+  ProbeCounter(int success_threshold, int failure_threshold, bool initial)
+      : success_threshold_(success_threshold), failure_threshold_(failure_threshold), result_(initial) {}
+  // True when result() changed, or was settled for the first time.
+  bool add(bool success);
+  bool result() const { return result_; }
+  bool settled() const { return settled_; }
+
+ private:
+  int success_threshold_;
+  int failure_threshold_;
+  bool result_;
+  bool settled_ = false;
+  bool last_ = false;
+  int run_ = 0;
+};
+
+// One attempt. Destroying it cancels.
+class ProbeAttempt {
+ public:
+  virtual ~ProbeAttempt() = default;
+};
+using ProbeDone = std::function<void(bool success, std::string output)>;
+
+struct ProbeTarget {
+  std::string pod_ip;
+  std::string container_id;
+};
+
+// The narrow boundary that tests replace.
+class ProbeRunner {
+ public:
+  virtual ~ProbeRunner() = default;
+  // `done` runs once, never from inside, unless the attempt is destroyed first.
+  [[nodiscard]] virtual std::unique_ptr<ProbeAttempt> run(const ProbeSpec& probe, const ProbeTarget& target,
+                                                          ProbeDone done) = 0;
+};
+
+// HTTP through the transport (certificates are not verified, as in Kubernetes), TCP by connecting,
+// exec through CRI.
+class NetworkProbeRunner : public ProbeRunner {
+ public:
+  NetworkProbeRunner(Loop& loop, Cri& cri);
+  [[nodiscard]] std::unique_ptr<ProbeAttempt> run(const ProbeSpec& probe, const ProbeTarget& target,
+                                                  ProbeDone done) override;
+
+ private:
+  Loop& loop_;
+  Cri& cri_;
+  HttpClient http_;
+};
+
+// The probes of one container: made when it runs, destroyed when it ends.
+class ContainerProbes {
+ public:
+  struct State {
+    bool started = false;
+    bool ready = false;
+    bool alive = true;
+    bool operator==(const State&) const = default;
+  };
+  enum class Kind { kStartup, kReadiness, kLiveness };
+  // on_change: state() changed. on_failure: an attempt failed, for the event.
+  struct Callbacks {
+    std::function<void()> on_change;
+    std::function<void(Kind, const std::string& output)> on_failure;
+  };
+
+  ContainerProbes(Clock& clock, ProbeRunner& runner, const ContainerSpec& spec, ProbeTarget target,
+                  WallTime started_at, Callbacks callbacks);
+  ~ContainerProbes();
+
+  const State& state() const { return state_; }
+  // The pod is being deleted: readiness goes on, nothing restarts the container any more.
+  void stop_liveness();
+
+ private:
+  struct Probe;
+  void begin(Kind kind, const std::optional<ProbeSpec>& spec);
+  void schedule(Probe& probe, Duration delay);
+  void attempt(Probe& probe);
+  void finished(Probe& probe, bool success, const std::string& output);
+
+  Clock& clock_;
+  ProbeRunner& runner_;
+  ProbeTarget target_;
+  WallTime started_at_;
+  Callbacks callbacks_;
+  State state_;
+  std::optional<ProbeSpec> readiness_;
+  std::optional<ProbeSpec> liveness_;
+  std::unique_ptr<Probe> probes_[3];
+};
+
+}  // namespace fairlead::orchestrator
