@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What happens to an object between a client's document and the store: decoding, defaults, the fields
+// the server owns, validation. Pure: time and identifiers are given.
+#pragma once
+
+#include <vector>
+
+#include "orchestrator/apiserver/kind.h"
+
+namespace fairlead::orchestrator::apiserver {
+
+enum class FieldValidation { kIgnore, kWarn, kStrict };
+
+// What is about a document beside its content.
+struct DocumentOptions {
+  FieldValidation validation = FieldValidation::kWarn;
+  std::vector<std::string> duplicates;  // found while parsing
+};
+
+// A document of a client, in the served form, as a well-typed one in the stored form. Unknown or
+// repeated fields are an error, a warning or nothing.
+Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOptions& options,
+                             std::vector<std::string>& warnings);
+
+struct Origin {
+  WallTime now{};
+  std::string uid;            // for a new object
+  std::string name_suffix;    // for metadata.generateName
+};
+
+Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json object, const Origin& origin);
+
+// `subresource`: "", "status", "finalize" (namespaces: spec.finalizers), "binding" (pods: nodeName).
+Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Json next,
+                             const Json& current);
+
+// Whether an object marked as deleted has nothing left to wait for.
+bool ready_to_go(const Kind& kind, const Json& object);
+
+std::string new_uid();          // RFC 9562 version 4
+std::string new_name_suffix();  // five characters of Kubernetes' alphabet
+std::string qos_class(const Json& pod_spec);
+
+// Rules of kinds that are more than data.
+void prepare_pod_create(Json& pod);
+void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes);
+void carry_service_values(Json& service, const Json& before);
+void validate_service_update(const Json& service, const Json& before, std::vector<Cause>& causes);
+
+}  // namespace fairlead::orchestrator::apiserver

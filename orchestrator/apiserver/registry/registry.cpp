@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing: create and update.
+#include "orchestrator/apiserver/registry/registry.h"
+
+#include <charconv>
+
+#include "orchestrator/apiserver/registry/write.h"
+
+namespace fairlead::orchestrator::apiserver {
+namespace {
+
+const Kind& kind_of(const char* plural) { return *Kinds::builtin().find(Resource{"", plural}); }
+
+}  // namespace
+
+Registry::Registry(store::Store& store, RegistryOptions options)
+    : store_(store), allocator_(options.service_cidr, options.node_ports) {}
+
+void Registry::rebuild() {
+  auto services = store_.range({kind_of("services").prefix(), "", 0, 0});
+  if (!services) return;  // the newest revision is always there
+  for (const store::Entry& entry : services->entries) allocator_.load(decode_stored(entry.value));
+}
+
+void Registry::answer(Write& write, Outcome<Written> outcome) {
+  write.loop.post([done = std::move(write.done), outcome = std::move(outcome)]() mutable {
+    done(std::move(outcome));
+  });
+}
+
+// A namespaced object needs its namespace; the comparison keeps it so until the commit.
+std::optional<ApiError> Registry::check_namespace(const Kind& kind, const std::string& ns,
+                                                  store::Txn& txn) const {
+  if (!kind.namespaced) return std::nullopt;
+  const Kind& namespaces = kind_of("namespaces");
+  const std::string key = namespaces.key("", ns);
+  auto entry = store_.get(key);
+  if (!entry) return not_found(namespaces.subject(ns));
+  const Json object = decode_stored(entry->value);
+  if (!at_path(object, "metadata.deletionTimestamp").is_null()) {
+    ApiError error = forbidden(kind.subject(""), "unable to create new content in namespace " + ns +
+                                                     " because it is being terminated");
+    error.causes = {{"NamespaceTerminating", "namespace " + ns + " is being terminated", "metadata.namespace"}};
+    return error;
+  }
+  txn.compares.push_back({key, entry->mod_revision});
+  return std::nullopt;
+}
+
+bool Registry::admit(Write& write, Json& object, const Json& before) {
+  write.reservation = {};
+  if (write.kind.behaviour != Behaviour::kService || !write.subresource.empty()) return true;
+  auto reserved = allocator_.admit(write.kind.subject(string_at(object, "metadata.name")), object, before);
+  if (!reserved) {
+    answer(write, reserved.error());
+    return false;
+  }
+  write.reservation = std::move(*reserved);
+  return true;
+}
+
+void Registry::create(const Kind& kind, const std::string& ns, Json object, WriteOptions options,
+                      Loop& loop, WrittenDone done) {
+  auto write = std::make_shared<Write>(kind, loop, options, std::move(done));
+  write->action = Write::Action::kCreate;
+  write->key.ns = ns;
+  write->document = std::move(object);
+  attempt_create(std::move(write));
+}
+
+void Registry::attempt_create(WriteRef write) {
+  store::Txn txn;
+  const Origin origin{std::chrono::system_clock::now(), new_uid(), new_name_suffix()};
+  auto prepared = prepare_create(write->kind, write->key.ns, write->document, origin);
+  if (!prepared) return answer(*write, prepared.error());
+  if (auto refused = check_namespace(write->kind, write->key.ns, txn)) return answer(*write, *refused);
+  write->key.name = string_at(*prepared, "metadata.name");
+  const std::string key = write->kind.key(write->key.ns, write->key.name);
+  if (store_.get(key).ok()) {
+    // A generated name that is taken is generated again.
+    if (string_at(write->document, "metadata.name").empty() && ++write->attempts < kMaxAttempts)
+      return attempt_create(std::move(write));
+    return answer(*write, already_exists(write->kind.subject(write->key.name)));
+  }
+  if (!admit(*write, *prepared, nullptr)) return;
+  txn.compares.push_back({key, 0});
+  txn.ops.push_back({store::Op::Kind::kPut, key, encode(std::move(*prepared))});
+  commit(std::move(write), std::move(txn), false);
+}
+
+void Registry::update(const Kind& kind, std::string subresource, const kube::ObjectKey& key,
+                      Change change, WriteOptions options, Loop& loop, WrittenDone done) {
+  auto write = std::make_shared<Write>(kind, loop, options, std::move(done));
+  write->action = Write::Action::kUpdate;
+  write->key = key;
+  write->subresource = std::move(subresource);
+  write->change = std::move(change);
+  attempt_update(std::move(write));
+}
+
+void Registry::attempt_update(WriteRef write) {
+  const Kind& kind = write->kind;
+  auto entry = store_.get(kind.key(write->key.ns, write->key.name));
+  if (!entry) return answer(*write, not_found(kind.subject(write->key.name)));
+  write->revision = entry->mod_revision;
+  const Json current = decode_stored(entry->value);
+  auto wanted = write->change(current);
+  if (!wanted) return answer(*write, wanted.error());
+  auto prepared = prepare_update(kind, write->subresource, std::move(*wanted), current);
+  if (!prepared) return answer(*write, prepared.error());
+  if (!admit(*write, *prepared, current)) return;
+  if (*prepared == current && !ready_to_go(kind, *prepared))
+    return answer(*write, Written{entry->value, false, false});
+  put_or_remove(write, *prepared, current);
+}
+
+// An object marked as deleted goes when the last thing it waited for is gone.
+void Registry::put_or_remove(const WriteRef& write, const Json& object, const Json& before) {
+  const std::string key = write->kind.key(write->key.ns, write->key.name);
+  const bool removes = ready_to_go(write->kind, object);
+  if (removes) write->last_state = before;
+  store::Txn txn;
+  txn.compares.push_back({key, write->revision});
+  txn.ops.push_back({removes ? store::Op::Kind::kDelete : store::Op::Kind::kPut, key, encode(object)});
+  commit(write, std::move(txn), removes);
+}
+
+void Registry::commit(WriteRef write, store::Txn txn, bool removes) {
+  if (write->options.dry_run) {
+    Written written{txn.ops[0].value.at(write->revision), write->action == Write::Action::kCreate, removes};
+    write->reservation = {};  // gives back what it held
+    return answer(*write, std::move(written));
+  }
+  Loop& loop = write->loop;
+  store_.commit(std::move(txn), loop,
+                [this, write = std::move(write), removes](Result<store::TxnResult> result) mutable {
+                  committed(std::move(write), removes, std::move(result));
+                });
+}
+
+void Registry::committed(WriteRef write, bool removes, Result<store::TxnResult> result) {
+  if (!result) return write->done(ApiError::from_error(result.error()));
+  if (result->succeeded) {
+    write->reservation.keep();
+    if (removes && write->kind.behaviour == Behaviour::kService) allocator_.forget(write->last_state);
+    const bool created = write->action == Write::Action::kCreate;
+    return write->done(Written{std::move(result->values[0]), created, removes});
+  }
+  write->reservation = {};
+  if (++write->attempts >= kMaxAttempts)
+    return write->done(conflict(write->kind.subject(write->key.name),
+                                "the object has been modified; please apply your changes to the latest "
+                                "version and try again"));
+  switch (write->action) {
+    case Write::Action::kCreate: return attempt_create(std::move(write));
+    case Write::Action::kUpdate: return attempt_update(std::move(write));
+    case Write::Action::kRemove: return attempt_remove(std::move(write));
+  }
+}
+
+void Registry::bind(const kube::ObjectKey& pod, const std::string& node, WriteOptions options,
+                    Loop& loop, WrittenDone done) {
+  const Kind& pods = kind_of("pods");
+  Change change = [&pods, pod, node](const Json& current) -> Outcome<Json> {
+    const std::string bound = string_at(current, "spec.nodeName");
+    if (!at_path(current, "metadata.deletionTimestamp").is_null())
+      return conflict(pods.subject(pod.name),
+                      "pod " + pod.name + " is being deleted, cannot be assigned to a host");
+    if (!bound.empty())
+      return conflict(pods.subject(pod.name),
+                      "pod " + pod.name + " is already assigned to node \"" + bound + "\"");
+    Json next = current;
+    next["spec"]["nodeName"] = node;
+    Json kept = Json::array();
+    if (at_path(current, "status.conditions").is_array())
+      for (const Json& one : current["status"]["conditions"])
+        if (string_at(one, "type") != "PodScheduled") kept.push_back(one);
+    kept.push_back({{"type", "PodScheduled"},
+                    {"status", "True"},
+                    {"lastProbeTime", nullptr},
+                    {"lastTransitionTime", now_text()}});
+    kept.back().erase("lastProbeTime");
+    next["status"]["conditions"] = std::move(kept);
+    return next;
+  };
+  update(pods, "binding", pod, std::move(change), options, loop, std::move(done));
+}
+
+}  // namespace fairlead::orchestrator::apiserver

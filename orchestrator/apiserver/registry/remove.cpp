@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Deleting: preconditions, finalizers, grace periods, namespaces.
+#include <algorithm>
+
+#include "orchestrator/apiserver/registry/write.h"
+
+namespace fairlead::orchestrator::apiserver {
+namespace {
+
+constexpr const char* kPermanent[] = {"default", "kube-system", "kube-public"};
+
+std::optional<ApiError> check(const Kind& kind, const Json& current, const DeleteOptions& options) {
+  const std::string name = string_at(current, "metadata.name");
+  const std::string uid = string_at(current, "metadata.uid");
+  if (!options.uid.empty() && options.uid != uid)
+    return conflict(kind.subject(name), "Precondition failed: UID in precondition: " + options.uid +
+                                            ", UID in object meta: " + uid);
+  const std::string version = string_at(current, "metadata.resourceVersion");
+  if (!options.resource_version.empty() && options.resource_version != version)
+    return conflict(kind.subject(name), "Precondition failed: ResourceVersion in precondition: " +
+                                            options.resource_version +
+                                            ", ResourceVersion in object meta: " + version);
+  if (kind.behaviour == Behaviour::kNamespace &&
+      std::find(std::begin(kPermanent), std::end(kPermanent), name) != std::end(kPermanent))
+    return forbidden(kind.subject(name), "this namespace may not be deleted");
+  const std::string& policy = options.propagation_policy;
+  if (!policy.empty() && policy != "Background" && policy != "Foreground" && policy != "Orphan")
+    return invalid({"", "", "DeleteOptions", ""},
+                   {unsupported_value("propagationPolicy", "\"" + policy + "\"",
+                                      {"Foreground", "Background", "Orphan", "nil"})});
+  return std::nullopt;
+}
+
+// Seconds the object still has; only pods that run somewhere have any.
+int64_t grace_of(const Kind& kind, const Json& current, const DeleteOptions& options) {
+  if (kind.behaviour != Behaviour::kPod) return 0;
+  const std::string phase = string_at(current, "status.phase");
+  if (string_at(current, "spec.nodeName").empty() || phase == "Succeeded" || phase == "Failed") return 0;
+  if (options.grace_period_seconds >= 0) return options.grace_period_seconds;
+  return std::max<int64_t>(0, int_at(current, "spec.terminationGracePeriodSeconds", 30));
+}
+
+void add_finalizer(Json& object, const std::string& policy) {
+  const std::string name = policy == "Foreground" ? "foregroundDeletion" : policy == "Orphan" ? "orphan" : "";
+  if (name.empty()) return;
+  Json& finalizers = object["metadata"]["finalizers"];
+  if (!finalizers.is_array()) finalizers = Json::array();
+  if (std::find(finalizers.begin(), finalizers.end(), name) == finalizers.end()) finalizers.push_back(name);
+}
+
+// The object with the marks of this deletion. Grace may only shrink.
+Json mark(const Kind& kind, const Json& current, const DeleteOptions& options) {
+  Json next = current;
+  Json& metadata = next["metadata"];
+  const int64_t grace = grace_of(kind, current, options);
+  const bool first = at(metadata, "deletionTimestamp").is_null();
+  add_finalizer(next, options.propagation_policy);
+  if (first || grace < int_at(metadata, "deletionGracePeriodSeconds")) {
+    const auto now = std::chrono::system_clock::now();
+    if (first) {
+      metadata["deletionTimestamp"] = timestamp(now + std::chrono::seconds(grace));
+      if (kind.has_generation) metadata["generation"] = int_at(metadata, "generation") + 1;
+    } else if (const auto end = parse_timestamp(string_at(metadata, "deletionTimestamp"))) {
+      const auto shrunk = std::chrono::seconds(int_at(metadata, "deletionGracePeriodSeconds") - grace);
+      metadata["deletionTimestamp"] = timestamp(*end - shrunk);
+    }
+    metadata["deletionGracePeriodSeconds"] = grace;
+  }
+  if (kind.behaviour == Behaviour::kNamespace) next["status"]["phase"] = "Terminating";
+  return next;
+}
+
+}  // namespace
+
+void Registry::remove(const Kind& kind, const kube::ObjectKey& key, DeleteOptions options,
+                      WriteOptions write_options, Loop& loop, WrittenDone done) {
+  auto write = std::make_shared<Write>(kind, loop, write_options, std::move(done));
+  write->action = Write::Action::kRemove;
+  write->key = key;
+  write->delete_options = std::move(options);
+  attempt_remove(std::move(write));
+}
+
+void Registry::attempt_remove(WriteRef write) {
+  const Kind& kind = write->kind;
+  auto entry = store_.get(kind.key(write->key.ns, write->key.name));
+  if (!entry) return answer(*write, not_found(kind.subject(write->key.name)));
+  write->revision = entry->mod_revision;
+  const Json current = decode_stored(entry->value);
+  if (auto refused = check(kind, current, write->delete_options)) return answer(*write, *refused);
+  const Json marked = mark(kind, current, write->delete_options);
+  if (marked == current && !ready_to_go(kind, marked))
+    return answer(*write, Written{entry->value, false, false});
+  put_or_remove(write, marked, current);
+}
+
+}  // namespace fairlead::orchestrator::apiserver
