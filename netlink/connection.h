@@ -70,7 +70,12 @@ class Connection {
                  std::function<void(Result<std::vector<T>>)> done);
   // Several messages in one datagram, taken as one transaction by nfnetlink: the first message must be
   // NFNL_MSG_BATCH_BEGIN and the last NFNL_MSG_BATCH_END.
-  RequestId batch(MessageWriter messages, BatchDone done);
+  // They are shared, not copied, until `done`; only their sequence numbers are written to.
+  RequestId batch(std::shared_ptr<MessageWriter> messages, BatchDone done);
+
+  // Completes with `result` without asking the kernel, at its next chance: for callers that learn the
+  // outcome before sending and owe their own callers the same promise.
+  RequestId complete_later(Result<void> result, Done done);
 
   // Completes the request with kCancelled; false when it has completed. The kernel may still act on it.
   bool cancel(RequestId id);
@@ -96,34 +101,29 @@ class Connection {
 
  private:
   enum class Kind : uint8_t { kRequest, kDump, kBatch };
-  struct Pending {
-    RequestId id = 0;
-    Kind kind = Kind::kRequest;
-    MessageWriter messages;
-    uint32_t first_sequence = 0;
-    uint32_t count = 0;
-    bool interrupted = false;  // NLM_F_DUMP_INTR seen
-    OnMessage on_message;
-    BatchDone done;
-    Alarm deadline;
-  };
+  struct Pending;
   using PendingPtr = std::shared_ptr<Pending>;
 
   Connection(Loop& loop, int fd, uint32_t port_id, Options options);
 
-  RequestId enqueue(Kind kind, MessageWriter messages, OnMessage on_message, BatchDone done);
+  RequestId enqueue(Kind kind, std::shared_ptr<MessageWriter> messages, OnMessage on_message,
+                    BatchDone done);
   void send_queued();
   void send(const PendingPtr& pending);
   void stamp(Pending& pending);
   void on_readable();
-  bool receive_datagram();
-  void on_message(const MessageView& message);
-  void on_error_message(const PendingPtr& pending, const MessageView& message);
+  enum class Received { kNothing, kDatagram, kGone };
+  Received receive_datagram();
+  bool dispatch(Bytes datagram, bool multicast);
+  void on_reply(const PendingPtr& pending, const MessageView& message);
   void on_overrun();
-  void fail_later(const PendingPtr& pending, Error error);
-  void run_failed();
-  void complete(PendingPtr pending, std::optional<BatchError> error);
+  void settle(PendingPtr pending, std::optional<Error> error);
+  void run_settled();
+  void expire(RequestId id);
+  void abandon(const PendingPtr& pending, Error error);
+  void complete(const PendingPtr& pending, std::optional<BatchError> error);
   PendingPtr find_by_sequence(uint32_t sequence) const;
+  PendingPtr find_by_id(RequestId id) const;
 
   Loop& loop_;
   const int fd_;
@@ -133,14 +133,16 @@ class Connection {
   size_t send_buffer_ = 0;
   RequestId next_id_ = 1;
   uint32_t next_sequence_ = 1;
+  bool dump_running_ = false;
+  bool overrun_ = false;
   std::deque<PendingPtr> queue_;
   std::map<uint32_t, PendingPtr> in_flight_;  // by first sequence number
-  std::vector<std::pair<PendingPtr, Error>> failed_;  // wait for the loop to tell them
-  Alarm tell_failed_;
+  std::deque<std::pair<PendingPtr, std::optional<Error>>> settled_;  // wait for the loop to tell them
+  Alarm tell_settled_;
   OnMessage on_notification_;
   std::function<void()> on_resync_;
   std::vector<uint8_t> receive_buffer_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::shared_ptr<bool> alive_;  // false once destroyed; callbacks may destroy the Connection
 };
 
 template <typename T>

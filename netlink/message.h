@@ -9,6 +9,7 @@
 #include <cassert>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -98,10 +99,10 @@ class MessageWriter {
   void put_integer(uint16_t type, Integer value) {
     struct {
       nlattr attribute;
-      uint8_t value[(sizeof(Integer) + 3) / 4 * 4];
+      uint8_t padded[(sizeof(Integer) + 3) / 4 * 4];
     } wire{};
     wire.attribute = {static_cast<uint16_t>(NLA_HDRLEN + sizeof value), type};
-    std::memcpy(wire.value, &value, sizeof value);
+    std::memcpy(wire.padded, &value, sizeof value);
     append(&wire, sizeof wire);
   }
 
@@ -118,11 +119,13 @@ struct MessageView {
   uint32_t port_id = 0;  // netlink port that caused it; 0 is the kernel
   Bytes payload;
 
-  // The fixed part behind nlmsghdr; nullptr when the payload is shorter. Netlink aligns to 4 bytes.
+  // A copy of the fixed part behind nlmsghdr; absent when the payload is shorter.
   template <typename Header>
-  const Header* header() const {
-    if (payload.size() < sizeof(Header)) return nullptr;
-    return reinterpret_cast<const Header*>(payload.data());
+  std::optional<Header> header() const {
+    if (payload.size() < sizeof(Header)) return std::nullopt;
+    Header result;
+    std::memcpy(&result, payload.data(), sizeof result);
+    return result;
   }
   // The attributes behind a fixed part of `size` bytes; empty when there are none.
   Bytes attributes(size_t size) const {

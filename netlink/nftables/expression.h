@@ -196,10 +196,28 @@ Selector ct_status();
 Selector ct_mark();
 Selector numgen_random(uint32_t modulus);
 Selector numgen_inc(uint32_t modulus);
-Selector fib_daddr_type();    // compare with RTN_LOCAL (4 bytes, host order)
-Selector fib_saddr_iif_oif(); // 0 when the source would not be routed back through the input interface
+Selector fib_daddr_type();  // compare with RTN_LOCAL (4 bytes, host order)
+// 1 byte: 0 when no route leads back to the source through the input interface ("missing"), else 1.
+Selector fib_saddr_iif_oif();
 
-size_t size_of(const Selector& selector);  // bytes it loads
+size_t size_of(const Selector& selector);  // bytes it loads; 0 when we do not know
 DataType type_of(const Selector& selector);
+
+// Header fields we know by name, for text and user data.
+struct HeaderField {
+  std::string_view header;  // "ip"
+  std::string_view field;   // "daddr"
+  nft_payload_bases base;
+  uint32_t offset;
+  uint32_t length;
+  DataType type;
+  // Numbers of nft's own tables (include/proto.h), as they stand in a set's user data.
+  uint32_t nft_header;
+  uint32_t nft_field;
+};
+// The field that `payload` reads or whose first bytes it reads; nullptr when unknown. Network headers
+// differ by family; without one (tables of family inet) they are unknown.
+const HeaderField* find_field(const Payload& payload, std::optional<Family> family);
+const HeaderField* find_field(uint32_t nft_header, uint32_t nft_field);
 
 }  // namespace fairlead::netlink::nft

@@ -25,7 +25,7 @@ void list_rules(Connection& connection, TableFamily family, std::string_view tab
 void list_sets(Connection& connection, TableFamily family, std::string_view table,
                ListDone<Set> done);
 void list_elements(Connection& connection, const Set& set, ListDone<Element> done);
-// kNotFound when it is not there.
+// The number of the last commit, anyone's.
 void get_generation(Connection& connection, std::function<void(Result<Generation>)> done);
 
 // Everything in one table as of one generation: kNotFound when there is no such table, kInterrupted

@@ -37,6 +37,7 @@ struct Table {
   TableFamily family = TableFamily::kIp;
   std::string name;
   bool dormant = false;
+  std::string comment;
   uint64_t handle = 0;
   bool operator==(const Table&) const = default;
 };

@@ -10,7 +10,7 @@
 // the registers of the one before. Keys are laid out as Value::concat lays out elements.
 #pragma once
 
-#include <span>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,12 +29,14 @@ class RuleBuilder {
   RuleBuilder& match(const Selector& what, const Cidr& cidr);        // ip saddr 10.0.0.0/8
   RuleBuilder& match_not(const Selector& what, const Cidr& cidr);
   RuleBuilder& match_range(const Selector& what, const Value& first, const Value& last);
+  RuleBuilder& match_not_range(const Selector& what, const Value& first, const Value& last);
   // (what & mask) == value
   RuleBuilder& match_masked(const Selector& what, const Value& mask, const Value& value);
   // what & bits != 0: "ct status dnat", "ct state new,established", "meta mark & 0x4000 != 0x0".
-  RuleBuilder& match_any_bit(const Selector& what, uint32_t bits);
-  RuleBuilder& match_no_bit(const Selector& what, uint32_t bits);
-  RuleBuilder& match_name(const Selector& what, std::string_view prefix_or_name);  // "veth*" is a prefix
+  RuleBuilder& match_any_bit(const Selector& what, uint32_t mask);
+  RuleBuilder& match_no_bit(const Selector& what, uint32_t mask);
+  RuleBuilder& match_name(const Selector& what, std::string_view text);  // "veth*" is a prefix
+  RuleBuilder& match_not_name(const Selector& what, std::string_view text);
 
   // Lookups in named sets and maps; the selectors are concatenated.
   RuleBuilder& in_set(const std::vector<Selector>& key, std::string set);
@@ -51,11 +53,10 @@ class RuleBuilder {
   // meta mark set meta mark & keep ^ flip: set a bit with keep=~bit, flip=bit; clear it with flip=0.
   RuleBuilder& change_mark(uint32_t keep, uint32_t flip);
   RuleBuilder& set_mark(uint32_t value);
-  // (meta mark & keep) with the other bits from an index drawn by numgen or a hash is not offered:
-  // nft cannot print it. set_mark_from_map writes all 32 bits: other users of the mark lose theirs.
+  // These write all 32 bits: other users of the mark lose theirs.
+  RuleBuilder& set_mark_from(const Selector& what);  // meta mark set numgen random mod 5
   RuleBuilder& set_mark_from_map(const std::vector<Selector>& key, std::string map);
-
-  // meta mark set jhash KEY mod N offset O: the value goes to the whole mark.
+  // meta mark set jhash KEY mod N seed S offset O
   RuleBuilder& set_mark_from_jhash(const std::vector<Selector>& key, uint32_t modulus,
                                    std::optional<uint32_t> seed, uint32_t offset);
   // dnat to jhash KEY mod N map @map: the map's key is one 4-byte index in host order.
@@ -69,8 +70,8 @@ class RuleBuilder {
   // map makes nft abort while listing; it cannot be expressed here.)
   RuleBuilder& update_map(const std::vector<Selector>& key, const std::vector<Selector>& data,
                           std::string map, uint64_t timeout_ms = 0);
-  RuleBuilder& update_map(const std::vector<Selector>& key, const Value& data, std::string map,
-                          uint64_t timeout_ms = 0);
+  RuleBuilder& update_map(const std::vector<Selector>& key, const std::vector<Value>& data,
+                          std::string map, uint64_t timeout_ms = 0);
 
   RuleBuilder& counter();
   RuleBuilder& limit(uint64_t rate, uint64_t unit_seconds, uint32_t burst, bool over = false);
@@ -83,25 +84,25 @@ class RuleBuilder {
   RuleBuilder& comment(std::string text);
   RuleBuilder& raw(Expression expression);
 
-  Rule build() const { return rule_; }
+  Rule build() const;
 
  private:
-  // Loads `selector` at `at`; returns the position behind it, padded to 4 bytes.
+  // Loads at `at`; returns the position behind.
   Register load(const Selector& selector, Register at);
   Register load_all(const std::vector<Selector>& selectors, Register at);
+  void guard(const Selector& selector);
+  RuleBuilder& compare(const Selector& what, nft_cmp_ops op, const Value& value);
   RuleBuilder& compare(const Selector& what, nft_cmp_ops op, const Cidr& cidr);
   RuleBuilder& bits(const Selector& what, uint32_t bits, nft_cmp_ops op);
-  RuleBuilder& lookup(const std::vector<Selector>& key, std::string set, bool inverted);
-  RuleBuilder& nat_from_register(nft_nat_types type, Family family, bool with_port, uint32_t flags);
+  RuleBuilder& name(const Selector& what, nft_cmp_ops op, std::string_view name);
   RuleBuilder& nat_from_map(nft_nat_types type, Family family, const std::vector<Selector>& key,
                             std::string map, bool with_port);
   RuleBuilder& nat_constant(nft_nat_types type, const IpAddress& address, uint16_t port,
                             uint32_t flags);
-  RuleBuilder& dynset(nft_dynset_ops op, const std::vector<Selector>& key, std::string set,
-                      uint64_t timeout_ms);
-  Register load_jhash(const std::vector<Selector>& key, uint32_t modulus,
-                      std::optional<uint32_t> seed, uint32_t offset);
+  RuleBuilder& load_jhash(const std::vector<Selector>& key, uint32_t modulus,
+                          std::optional<uint32_t> seed, uint32_t offset);
 
+  bool guarded_ = false;
   Rule rule_;
 };
 

@@ -29,7 +29,8 @@ class Transaction {
   Transaction();
 
   // add: fine when it is already there. create: kAlreadyExists then. remove: kNotFound when it is not
-  // there. destroy: fine either way (an add and a remove, which kernels before 6.3 understand too).
+  // there. destroy: fine either way, as long as the table holding it is there (an add and a remove,
+  // which kernels before 6.3 understand too; a set must be described as it was made).
   void add(const Table& table);
   void create(const Table& table);
   void remove(const Table& table);
@@ -74,45 +75,51 @@ class Transaction {
   Error explain(const BatchError& error) const;
 
  private:
-  // What each message of the batch does, for explain(): text is built only when something failed.
-  struct Entry {
-    std::string_view verb;  // "add", "delete", ...
-    std::string_view noun;  // "table", "element", ...
-    TableFamily family;
-    size_t start;             // of the message in the buffer
-    std::string path;         // "fairlead svc"; of elements the set's
-    std::vector<Field> key;   // of elements
-    bool acceptable_missing;
-  };
+  friend RequestId commit(Connection& connection, Transaction transaction, Done done);
   enum class Verb { kAdd, kCreate, kRemove, kFlush, kInsert, kReplace };
+  enum class Noun { kTable, kChain, kRule, kSet, kElement };
 
-  void begin_entry(std::string_view verb, std::string_view noun, TableFamily family, std::string path);
-  void put(Verb verb, const Table& table);
-  void put(Verb verb, const Chain& chain);
-  void put(Verb verb, const Set& set);
-  void put_rule(Verb verb, const Rule& rule, uint16_t position_attribute, uint64_t position);
-  void put_element(Verb verb, const Set& set, const Element& element);
-  bool continues(Verb verb, const Set& set) const;
-  void close_elements();
-  void fail(Error error);
-  std::string element_at(const Entry& entry, uint32_t offset) const;
-
-  MessageWriter writer_;
-  std::vector<Entry> entries_;
-  std::optional<Error> error_;
-  uint32_t next_set_id_ = 1;
-  size_t element_count_ = 0;
-  size_t element_messages_ = 0;
-  bool finished_ = false;
-  // The open element list, if any.
+  // What a message of the batch does, for explain(): text is built only when something failed.
+  struct Entry {
+    Verb verb;
+    Noun noun;
+    TableFamily family;
+    size_t start;            // of the message in the buffer
+    std::string path;        // "fairlead svc"
+    std::vector<Field> key;  // of the set, where the message holds elements
+  };
+  // The list of elements being written, if any.
   struct OpenElements {
     Verb verb;
     TableFamily family;
     std::string table;
     std::string set;
-    size_t list_mark;
+    size_t mark;
   };
+
+  void begin(Verb verb, Noun noun, uint16_t message, uint16_t flags, TableFamily family,
+             std::string path);
+  void put(Verb verb, const Table& table);
+  void put(Verb verb, const Chain& chain);
+  void put(Verb verb, const Set& set);
+  void put(Verb verb, const Rule& rule, uint16_t flags, uint16_t reference, uint64_t handle);
+  void put(Verb verb, const Set& set, const Element& element);
+  void open_elements(Verb verb, const Set& set);
+  void close_elements();
+  bool accept_name(std::string_view noun, std::string_view name);
+  bool accept(const Set& set);
+  bool accept(const Set& set, const Element& element, bool with_data);
+  void fail(std::string message);
+  std::string element_at(const Entry& entry, uint32_t offset) const;
+
+  MessageWriter writer_;
+  std::vector<Entry> entries_;
+  std::optional<Error> error_;
   std::optional<OpenElements> open_;
+  uint32_t next_set_id_ = 1;
+  size_t element_count_ = 0;
+  size_t element_messages_ = 0;
+  bool finished_ = false;
 };
 
 // Sends the transaction as one batch; `done` runs once, with the kernel's verdict. An empty one succeeds.

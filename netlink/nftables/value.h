@@ -23,14 +23,19 @@ using Bytes = std::span<const uint8_t>;
 enum class DataType : uint8_t {
   kNone = 0,
   kVerdict = 1,
-  kNfproto = 2,    // nfproto, 1 byte
+  kNfproto = 2,    // nf_proto, 1 byte
   kInteger = 4,    // host order, 4 bytes; printable only with typeof
   kIpv4Addr = 7,   // ipv4_addr, 4 bytes
   kIpv6Addr = 8,   // ipv6_addr, 16 bytes
+  kEtherType = 10,    // ether_type, 2 bytes, network order
   kInetProto = 12,    // inet_proto, 1 byte
   kInetService = 13,  // inet_service, 2 bytes, network order
   kMark = 19,         // mark, 4 bytes, host order
   kIfindex = 20,      // iface_index, 4 bytes, host order
+  kCtState = 26,      // ct_state, 4 bytes, host order
+  kCtStatus = 28,     // ct_status, 4 bytes, host order
+  kFibAddress = 38,   // fib_addrtype, 4 bytes, host order
+  kBoolean = 39,      // boolean, 1 byte
   kIfname = 41,       // ifname, 16 bytes, zero padded
 };
 std::string_view name_of(DataType type);

@@ -4,26 +4,33 @@
 // malformed is an Error, what is unknown is skipped.
 #pragma once
 
+#include <linux/netfilter/nfnetlink.h>
+
 #include <variant>
+#include <vector>
 
 #include "netlink/message.h"
 #include "netlink/nftables/objects.h"
 
 namespace fairlead::netlink::nft {
 
-// Writers append the attributes of one object to an open message.
+// Message type and fixed part.
+uint16_t message_type(uint16_t nft_message);  // of NFT_MSG_*
+nfgenmsg message_header(TableFamily family);
+
+// Writers append the attributes of one object to an open message; handles are not written.
 void put_table(MessageWriter& writer, const Table& table);
 void put_chain(MessageWriter& writer, const Chain& chain);
 void put_rule(MessageWriter& writer, const Rule& rule);
-void put_set(MessageWriter& writer, const Set& set, uint32_t id);
+void put_set(MessageWriter& writer, const Set& set, uint32_t id);  // id: of this set in its batch
 void put_element(MessageWriter& writer, const Element& element);
-void put_expression(MessageWriter& writer, const Expression& expression);  // NFTA_LIST_ELEM
-std::vector<uint8_t> set_user_data(const Set& set);
+void put_expression(MessageWriter& writer, const Expression& expression, uint16_t attribute);
 
 Result<Table> parse_table(const MessageView& message);
 Result<Chain> parse_chain(const MessageView& message);
 Result<Rule> parse_rule(const MessageView& message);
 Result<Set> parse_set(const MessageView& message);
+Result<Set> parse_set_attributes(Bytes attributes);  // without the family, which is in the header
 
 // Elements of one set, as one message carries them.
 struct SetElements {
@@ -35,7 +42,7 @@ struct SetElements {
 };
 Result<SetElements> parse_elements(const MessageView& message);
 Result<Element> parse_element(Bytes attributes);
-Expression parse_expression(Bytes attributes);
+Expression parse_expression(Bytes attributes);  // Unknown when it is not one of ours
 
 // The ruleset's generation: every commit of anyone adds one.
 struct Generation {

@@ -33,7 +33,7 @@ class NetNamespace {
   // Runs `function` inside, on the calling thread.
   void run(const std::function<void()>& function) const;
 
-  // Runs a command inside and fails the current test when it fails; its standard output.
+  // Runs a shell command inside; its standard output. A failure aborts the test program.
   std::string must(std::string_view command) const;
 
   void set_sysctl(std::string_view name, std::string_view value) const;  // "net.ipv4.ip_forward", "1"
