@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/feed.h"
+
+#include "base/log.h"
+#include "kube/decode.h"
+
+namespace fairlead::dns {
+namespace {
+
+constexpr Duration kReclaimPeriod = std::chrono::milliseconds(100);
+
+void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::Service*) {
+  zone.remove_service(key);
+}
+void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::EndpointSlice*) {
+  zone.remove_slice(key);
+}
+void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::Namespace*) {
+  zone.remove_namespace(key);
+}
+void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::Service*) {
+  zone.retain_services(keys);
+}
+void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::EndpointSlice*) {
+  zone.retain_slices(keys);
+}
+void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::Namespace*) {
+  zone.retain_namespaces(keys);
+}
+
+}  // namespace
+
+template <typename T>
+class ClusterFeed::Target : public kube::ReflectorTarget {
+ public:
+  explicit Target(ClusterFeed& feed) : feed_(feed) {}
+
+  Result<kube::ObjectVersion> put(std::string_view json) override {
+    const Result<T> object = kube::decode<T>(json);
+    if (!object.ok()) return object.error();
+    feed_.zone_.put(*object);
+    feed_.changed();
+    return kube::ObjectVersion{object->meta.key(), object->meta.resource_version, false};
+  }
+  void remove(const kube::ObjectKey& key) override {
+    remove_from(feed_.zone_, key, static_cast<const T*>(nullptr));
+    feed_.changed();
+  }
+  void retain(const std::set<kube::ObjectKey>& keys) override {
+    retain_in(feed_.zone_, keys, static_cast<const T*>(nullptr));
+    feed_.changed();
+  }
+  void mark_synced() override {
+    if (!std::exchange(synced_, true)) feed_.synced_one();
+  }
+
+ private:
+  ClusterFeed& feed_;
+  bool synced_ = false;
+};
+
+ClusterFeed::ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone,
+                         std::function<void()> on_synced)
+    : loop_(loop),
+      zone_(zone),
+      on_synced_(std::move(on_synced)),
+      publish_timer_(loop),
+      reclaim_timer_(loop) {
+  const auto add = [&]<typename T>(const T*) {
+    targets_.push_back(std::make_unique<Target<T>>(*this));
+    kube::ReflectorOptions options;
+    options.kind = kube::Kind<T>::kName;
+    options.path = kube::resource_path(kube::Kind<T>::kApi, kube::Kind<T>::kResource);
+    reflectors_.push_back(std::make_unique<kube::Reflector>(loop.clock(), client, *targets_.back(),
+                                                            std::move(options)));
+  };
+  add(static_cast<const kube::Namespace*>(nullptr));
+  add(static_cast<const kube::Service*>(nullptr));
+  add(static_cast<const kube::EndpointSlice*>(nullptr));
+  unsynced_ = reflectors_.size();
+}
+
+ClusterFeed::~ClusterFeed() = default;
+
+void ClusterFeed::start() {
+  for (const auto& reflector : reflectors_) reflector->start();
+}
+
+// Events that arrived together are published together, before the loop waits again.
+void ClusterFeed::changed() {
+  if (!publish_timer_.active()) publish_timer_.start_once(Duration::zero(), [this] { publish(); });
+}
+
+void ClusterFeed::synced_one() {
+  if (--unsynced_ > 0) return;
+  zone_.set_synced();
+  changed();
+}
+
+void ClusterFeed::publish() {
+  const auto now = loop_.clock().wall_now().time_since_epoch();
+  const bool was_synced = zone_.snapshot().synced;
+  zone_.publish(
+      static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count()));
+  if (zone_.reclaim() > 0 && !reclaim_timer_.active()) {
+    reclaim_timer_.start_every(kReclaimPeriod, [this] {
+      if (zone_.reclaim() == 0) reclaim_timer_.stop();
+    });
+  }
+  if (was_synced || !zone_.snapshot().synced) return;
+  log::info("{} services with {} ready endpoints known", zone_.services(), zone_.endpoints());
+  on_synced_();
+}
+
+}  // namespace fairlead::dns

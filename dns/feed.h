@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the API server into the zone: watches Services, EndpointSlices and Namespaces, keeps nothing of
+// them but what the zone keeps, and publishes once for each burst of events.
+//
+// Threads: the loop's, which is the zone's writer.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/loop.h"
+#include "dns/zone/zone.h"
+#include "kube/client.h"
+#include "kube/reflector.h"
+
+namespace fairlead::dns {
+
+class ClusterFeed {
+ public:
+  // `on_synced` runs once, when all three kinds are complete and published.
+  ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, std::function<void()> on_synced);
+  ~ClusterFeed();
+  ClusterFeed(const ClusterFeed&) = delete;
+  ClusterFeed& operator=(const ClusterFeed&) = delete;
+
+  void start();
+
+ private:
+  template <typename T>
+  class Target;
+
+  void changed();
+  void synced_one();
+  void publish();
+
+  Loop& loop_;
+  Zone& zone_;
+  std::function<void()> on_synced_;
+  std::vector<std::unique_ptr<kube::ReflectorTarget>> targets_;
+  std::vector<std::unique_ptr<kube::Reflector>> reflectors_;
+  size_t unsynced_ = 0;
+  Timer publish_timer_;
+  Timer reclaim_timer_;
+};
+
+}  // namespace fairlead::dns

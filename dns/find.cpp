@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/find.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "dns/answer.h"
+
+namespace fairlead::dns {
+namespace {
+
+using Kind = Found::Kind;
+
+Found exists_if(bool exists) { return {.kind = exists ? Kind::kEmpty : Kind::kNothing}; }
+
+std::string_view protocol_label(kube::Protocol protocol) {
+  switch (protocol) {
+    case kube::Protocol::kTcp: return "tcp";
+    case kube::Protocol::kUdp: return "udp";
+    case kube::Protocol::kSctp: return "sctp";
+  }
+  return {};
+}
+
+std::string_view without_underscore(std::string_view label) {
+  return !label.empty() && label.front() == '_' ? label.substr(1) : label;
+}
+
+// The wire bytes of labels [first, last), in lower case.
+std::span<const uint8_t> label_bytes(const Name& name, size_t first, size_t last) {
+  return name.lower().subspan(name.offset(first), name.offset(last) - name.offset(first));
+}
+
+bool namespace_exists(const Snapshot& snapshot, const Name& name, size_t label) {
+  return snapshot.namespaces.find(LabelKey(label_bytes(name, label, label + 1))) != nullptr;
+}
+
+// Whether the service has any name below _proto.svc...: an empty non-terminal (RFC 8020).
+bool has_protocol(const ServiceRecord& service, std::string_view label) {
+  const Selector selector{.protocol = without_underscore(label), .by_port = true};
+  if (selector.protocol.empty()) return false;
+  if (service.kind() == ServiceKind::kClusterIp)
+    return selector.matches(service, service.ports());
+  const auto endpoints = service.endpoints();
+  return std::any_of(endpoints.begin(), endpoints.end(), [&](const EndpointRecord& endpoint) {
+    return selector.matches(service, service.ports_of(endpoint.ports));
+  });
+}
+
+bool selects_something(const ServiceRecord& service, const Selector& selector) {
+  if (uses_cluster_ips(service, selector))
+    return !selector.by_port || selector.matches(service, service.ports());
+  const auto endpoints = chosen_endpoints(service, selector);
+  return std::any_of(endpoints.begin(), endpoints.end(), [&](const EndpointRecord& endpoint) {
+    return selector.matches(service, service.ports_of(endpoint.ports));
+  });
+}
+
+// The name has `below` labels left of svc.ns.svc.Z. One is an endpoint, two are a port.
+Found find_in_service(const ServiceRecord& service, const Name& name, size_t below) {
+  Found found{.kind = Kind::kService, .service = &service};
+  if (service.kind() == ServiceKind::kExternalName)
+    return below == 0 && service.external_name().size() > 1 ? found : Found{};
+  switch (below) {
+    case 0: break;
+    case 1: found.selector.endpoint = name.label(0); break;
+    case 2:
+      found.selector.port = without_underscore(name.label(0));
+      found.selector.protocol = without_underscore(name.label(1));
+      found.selector.by_port = true;
+      break;
+    default: return {};
+  }
+  if (selects_something(service, found.selector)) return found;
+  return exists_if(below == 1 && has_protocol(service, name.label(0)));
+}
+
+// The name has `labels` labels left of Z; the last is "pod".
+Found find_pod(const ZoneConfig& config, const Snapshot& snapshot, const Name& name, size_t labels) {
+  if (!config.pods_insecure || labels > 3 || !namespace_exists(snapshot, name, labels - 2)) return {};
+  if (labels == 2) return {.kind = Kind::kEmpty};
+  Found found{.kind = Kind::kPod};
+  return parse_dashed(name.label(0), found.address) ? found : Found{};
+}
+
+// A decimal octet as in-addr.arpa writes it: no leading zero.
+bool parse_octet(std::string_view label, uint8_t& octet) {
+  if (label.size() > 1 && label[0] == '0') return false;
+  const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), octet);
+  return error == std::errc() && end == label.data() + label.size();
+}
+
+bool parse_nibble(std::string_view label, uint8_t& nibble) {
+  if (label.size() != 1) return false;
+  const auto [end, error] = std::from_chars(label.data(), label.data() + 1, nibble, 16);
+  return error == std::errc() && end == label.data() + 1;
+}
+
+}  // namespace
+
+bool Selector::matches(const ServiceRecord& service, const PortRecord& record) const {
+  return (port.empty() || port == service.name_of(record)) &&
+         (protocol.empty() || protocol == protocol_label(record.protocol));
+}
+
+bool Selector::matches(const ServiceRecord& service, std::span<const PortRecord> ports) const {
+  if (ports.empty()) return port.empty() && protocol.empty();
+  return std::any_of(ports.begin(), ports.end(),
+                     [&](const PortRecord& record) { return matches(service, record); });
+}
+
+std::span<const EndpointRecord> chosen_endpoints(const ServiceRecord& service,
+                                                 const Selector& selector) {
+  return selector.endpoint.empty() ? service.endpoints()
+                                   : service.endpoints_named(selector.endpoint);
+}
+
+Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Name& name) {
+  const size_t labels = name.labels() - config.zone.labels();
+  if (labels == 0) return {.kind = Kind::kApex};
+  const std::string_view top = name.label(labels - 1);
+  if (top == "svc" || top == "pod") {
+    if (labels == 1) return {.kind = Kind::kEmpty};
+    if (top == "pod") return find_pod(config, snapshot, name, labels);
+    if (labels == 2) return exists_if(namespace_exists(snapshot, name, 0));
+    const ServiceRecord* service = snapshot.service(label_bytes(name, labels - 3, labels - 1));
+    return service != nullptr ? find_in_service(*service, name, labels - 3) : Found{};
+  }
+  if (top == "dns-version" && labels == 1) return {.kind = Kind::kVersion};
+  if (top == "dns" && labels == 1) return {.kind = Kind::kEmpty};
+  if (top == "dns" && labels == 2 && name.label(0) == "ns") return {.kind = Kind::kNameServer};
+  return {};
+}
+
+size_t reverse_zone_labels(const Name& name) {
+  const size_t labels = name.labels();
+  if (labels < 2 || name.label(labels - 1) != "arpa") return 0;
+  const std::string_view second = name.label(labels - 2);
+  return second == "in-addr" || second == "ip6" ? 2 : 0;
+}
+
+Found find_reverse(const Snapshot& snapshot, const Name& name) {
+  const size_t parts = name.labels() - 2;
+  const bool v4 = name.label(parts) == "in-addr";
+  if (parts == 0) return {.kind = Kind::kApex};
+  if (parts > (v4 ? 4u : 32u)) return {};
+  uint8_t bytes[16] = {};
+  for (size_t i = 0; i < parts; ++i) {
+    uint8_t value = 0;
+    const std::string_view label = name.label(parts - 1 - i);
+    if (!(v4 ? parse_octet(label, value) : parse_nibble(label, value))) return {};
+    if (v4) {
+      bytes[i] = value;
+    } else {
+      bytes[i / 2] |= static_cast<uint8_t>(i % 2 == 0 ? value << 4 : value);
+    }
+  }
+  const IpAddress address = IpAddress::from_bytes({bytes, v4 ? 4u : 16u});
+  const AddressKey key(address);
+  if (parts == (v4 ? 4u : 32u)) {
+    const ReverseRecord* record = snapshot.reverse.find(key);
+    return record != nullptr ? Found{.kind = Kind::kReverse, .reverse = record} : Found{};
+  }
+  return exists_if(snapshot.reverse.has_prefix(key, 1 + (v4 ? 2 * parts : parts)));
+}
+
+}  // namespace fairlead::dns

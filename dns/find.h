@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands at a name: step 3 of RFC 1034 section 4.3.2. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/address.h"
+#include "dns/name.h"
+#include "dns/zone/snapshot.h"
+
+namespace fairlead::dns {
+
+struct ZoneConfig;
+
+// Which part of a service a name asks for. All empty: the service itself.
+struct Selector {
+  std::string_view endpoint{};
+  std::string_view port{};
+  std::string_view protocol{};  // "tcp", "udp", "sctp"
+  bool by_port = false;
+
+  bool matches(const ServiceRecord& service, const PortRecord& port) const;
+  // Whether one of the ports matches; an endpoint or service without ports has none to choose by.
+  bool matches(const ServiceRecord& service, std::span<const PortRecord> ports) const;
+};
+
+struct Found {
+  enum class Kind : uint8_t {
+    kNothing,     // NXDOMAIN
+    kEmpty,       // nothing of its own, but names below it
+    kApex,
+    kVersion,     // dns-version.Z
+    kNameServer,  // ns.dns.Z
+    kPod,
+    kService,     // what `selector` chooses of it is not empty, or it has a cluster IP
+    kReverse,
+  };
+  Kind kind = Kind::kNothing;
+  const ServiceRecord* service = nullptr;
+  Selector selector{};  // points into the name that was looked up
+  IpAddress address{};  // of the pod
+  const ReverseRecord* reverse = nullptr;
+};
+
+// `name` ends with the cluster domain.
+Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Name& name);
+
+// The reverse zone the name is in: how many labels it has, or 0.
+size_t reverse_zone_labels(const Name& name);
+// `name` is in a reverse zone.
+Found find_reverse(const Snapshot& snapshot, const Name& name);
+
+// The endpoints a selector chooses from: all, or those of one label.
+std::span<const EndpointRecord> chosen_endpoints(const ServiceRecord& service,
+                                                 const Selector& selector);
+// Answers come from cluster IPs rather than from endpoints.
+inline bool uses_cluster_ips(const ServiceRecord& service, const Selector& selector) {
+  return service.kind() == ServiceKind::kClusterIp && selector.endpoint.empty();
+}
+
+}  // namespace fairlead::dns

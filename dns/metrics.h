@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the server counts, under the names CoreDNS has for it, so that dashboards go on working.
+//
+// Threads: each worker writes counters of its own without locks; render() sums them from any thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "dns/plugin.h"
+
+namespace fairlead::dns {
+
+// One writer, any number of readers.
+class Counter {
+ public:
+  void add(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+template <size_t N>
+struct Histogram {
+  std::array<Counter, N + 1> buckets;  // the last: more than every bound
+  Counter sum;
+};
+
+// CoreDNS's bounds: seconds in powers of two from 0.25 ms, and bytes.
+constexpr std::array<uint64_t, 16> kDurationBounds = {  // in nanoseconds
+    250'000,     500'000,     1'000'000,   2'000'000,     4'000'000,     8'000'000,
+    16'000'000,  32'000'000,  64'000'000,  128'000'000,   256'000'000,   512'000'000,
+    1'024'000'000, 2'048'000'000, 4'096'000'000, 8'192'000'000};
+constexpr std::array<uint64_t, 14> kSizeBounds = {0,    100,  200,  300,   400,   511,  1023,
+                                                  2047, 4095, 8291, 16000, 32000, 48000, 64000};
+constexpr std::array<std::string_view, 12> kCountedTypes = {
+    "other", "A", "AAAA", "MX", "SOA", "CNAME", "PTR", "TXT", "NS", "SRV", "HTTPS", "ANY"};
+constexpr size_t kCountedRcodes = 17;
+constexpr std::array<std::string_view, 3> kAnsweringPlugins = {"", "kubernetes", "forward"};
+
+struct WorkerMetrics {
+  // By UDP and TCP, and by family.
+  std::array<std::array<std::array<Counter, kCountedTypes.size()>, 2>, 2> requests;
+  std::array<std::array<Counter, kCountedRcodes>, kAnsweringPlugins.size()> responses;
+  Histogram<kDurationBounds.size()> duration;
+  std::array<Histogram<kSizeBounds.size()>, 2> request_size;
+  std::array<Histogram<kSizeBounds.size()>, 2> response_size;
+  Counter dropped;         // no query, or malformed ones beyond the rate we answer
+  Counter trailing_bytes;  // queries with something behind their last record
+  Counter receive_calls;   // recvmmsg
+  Counter send_calls;      // sendmmsg and sendmsg
+  Counter send_failures;
+  Counter tcp_accepted;
+  Counter tcp_refused;     // over a limit
+  Counter tcp_evicted;     // idle, to make room
+  Counter tcp_timeouts;
+
+  void count_request(const Client& client, Type type, size_t size);
+  void count_response(const Client& client, std::string_view plugin, Rcode rcode, size_t size,
+                      uint64_t nanoseconds);
+};
+
+// What is true of the whole server at the moment of a scrape.
+struct ServerState {
+  size_t services = 0;
+  size_t endpoints = 0;
+  uint32_t serial = 0;
+  bool synced = false;
+};
+
+// The Prometheus text format. `server` is the label CoreDNS gives: "dns://:53".
+std::string render_metrics(std::span<const std::unique_ptr<WorkerMetrics>> workers,
+                           const ServerState& state, const std::string& server);
+
+}  // namespace fairlead::dns

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/plugins/forward/forward.h"
+
+#include <sys/random.h>
+
+#include <map>
+#include <random>
+
+#include "base/log.h"
+#include "dns/plugins/forward/relay.h"
+
+namespace fairlead::dns {
+namespace {
+
+constexpr size_t kRounds = 2;
+
+// Numbers nobody can guess, fetched from the kernel a page at a time.
+class RandomSource {
+ public:
+  using result_type = uint16_t;
+  static constexpr uint16_t min() { return 0; }
+  static constexpr uint16_t max() { return UINT16_MAX; }
+  uint16_t operator()() {
+    if (left_ == 0) {
+      // Up to 256 bytes never come short once the kernel's pool is ready (getrandom(2)).
+      while (getrandom(pool_, sizeof pool_, 0) != static_cast<ssize_t>(sizeof pool_)) {
+      }
+      left_ = std::size(pool_);
+    }
+    return pool_[--left_];
+  }
+
+ private:
+  uint16_t pool_[128];
+  size_t left_ = 0;
+};
+
+class Forward : public Plugin {
+ public:
+  Forward(const PluginContext& context, const ForwardOptions& options)
+      : loop_(context.loop),
+        options_(options),
+        health_(options.policy, options.max_fails),
+        probe_timer_(context.loop) {}
+
+  std::string_view name() const override { return "forward"; }
+  Step serve(Request& request) override;
+
+ private:
+  struct Pending {
+    std::unique_ptr<Deferred> deferred;
+    std::vector<uint8_t> query;
+    std::vector<SocketAddress> servers;
+    size_t attempts = 0;
+    MonoTime deadline;
+    bool network_error = false;
+    std::unique_ptr<UpstreamExchange> exchange;
+  };
+
+  void refresh_servers();
+  void attempt(uint64_t id);
+  void on_done(uint64_t id, const Result<ReplyView>& result);
+  void reply(uint64_t id, const ReplyView& view);
+  void give_up(uint64_t id);
+  void start_probing();
+  void probe();
+
+  Loop& loop_;
+  const ForwardOptions& options_;
+  UpstreamHealth health_;
+  uint64_t version_ = 0;
+  RandomSource random_;
+  std::map<uint64_t, Pending> pending_;
+  uint64_t next_id_ = 0;
+  Timer probe_timer_;
+  std::map<SocketAddress, std::unique_ptr<UpstreamExchange>> probes_;
+};
+
+void Forward::refresh_servers() {
+  const uint64_t version = options_.upstreams->version();
+  if (version == version_) return;
+  version_ = version;
+  health_.set_servers(*options_.upstreams->get());
+}
+
+Step Forward::serve(Request& request) {
+  refresh_servers();
+  if (health_.size() == 0) {
+    request.reply().set_rcode(Rcode::kServFail);
+    request.reply().set_error(Ede::kNoReachableAuthority, "no upstream server is configured");
+    return Step::kAnswered;
+  }
+  if (pending_.size() >= options_.max_concurrent) {
+    request.reply().set_rcode(Rcode::kRefused);
+    request.reply().set_error(Ede::kOther, "too many queries wait for upstream servers");
+    return Step::kAnswered;
+  }
+  const uint64_t id = next_id_++;
+  Pending& pending = pending_[id];
+  pending.query = upstream_query(request.query());
+  pending.deferred = request.defer();
+  pending.servers = health_.order(random_);
+  pending.deadline = loop_.clock().now() + options_.total;
+  attempt(id);
+  return Step::kPending;
+}
+
+void Forward::attempt(uint64_t id) {
+  Pending& pending = pending_.at(id);
+  const Duration left = pending.deadline - loop_.clock().now();
+  if (pending.attempts >= kRounds * pending.servers.size() || left <= Duration::zero())
+    return give_up(id);
+  const SocketAddress& server = pending.servers[pending.attempts++ % pending.servers.size()];
+  ExchangeLimits limits = options_.limits;
+  for (Duration* limit : {&limits.udp_reply, &limits.tcp_connect, &limits.tcp_reply})
+    *limit = std::min(*limit, left);
+  const bool over_tcp = pending.deferred->client().transport == Transport::kTcp;
+  pending.exchange = std::make_unique<UpstreamExchange>(
+      loop_, server, pending.query, random_(), over_tcp, limits,
+      [this, id](const Result<ReplyView>& result) { on_done(id, result); });
+}
+
+void Forward::on_done(uint64_t id, const Result<ReplyView>& result) {
+  Pending& pending = pending_.at(id);
+  const SocketAddress server = pending.exchange->server();
+  if (result.ok()) {
+    health_.succeeded(server);
+    return reply(id, *result);
+  }
+  health_.failed(server);
+  log::debug("forward: {}", result.error().message());
+  pending.network_error = !result.error().is_timeout();
+  start_probing();
+  attempt(id);
+}
+
+void Forward::reply(uint64_t id, const ReplyView& view) {
+  // Kept to the end of this function: `view` points into the exchange.
+  const Pending pending = std::move(pending_.extract(id).mapped());
+  Reply& reply = pending.deferred->reply();
+  const std::vector<uint8_t> message =
+      client_reply(view, pending.deferred->query(), reply.limit());
+  if (message.empty()) {
+    reply.set_rcode(Rcode::kServFail);
+    reply.set_error(Ede::kOther, "the upstream reply does not fit");
+  } else {
+    reply.adopt(message);
+  }
+  pending.deferred->finish();
+}
+
+void Forward::give_up(uint64_t id) {
+  const Pending pending = std::move(pending_.extract(id).mapped());
+  Reply& reply = pending.deferred->reply();
+  reply.set_rcode(Rcode::kServFail);
+  if (pending.network_error) {
+    reply.set_error(Ede::kNetworkError, "the network refused the upstream servers");
+  } else {
+    reply.set_error(Ede::kNoReachableAuthority, "no upstream server replied in time");
+  }
+  pending.deferred->finish();
+}
+
+void Forward::start_probing() {
+  if (!probe_timer_.active() && !health_.down().empty())
+    probe_timer_.start_every(options_.probe_period, [this] { probe(); });
+}
+
+// ". NS" with RD: any reply will do.
+void Forward::probe() {
+  refresh_servers();
+  const std::vector<SocketAddress> down = health_.down();
+  if (down.empty()) return probe_timer_.stop();
+  for (const SocketAddress& server : down) {
+    if (probes_.contains(server)) continue;
+    std::vector<uint8_t> query = {0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
+    probes_[server] = std::make_unique<UpstreamExchange>(
+        loop_, server, std::move(query), random_(), false, options_.limits,
+        [this, server](const Result<ReplyView>& result) {
+          if (result.ok()) health_.succeeded(server);
+          probes_.erase(server);
+        });
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Plugin> make_forward(const PluginContext& context, const PluginOptions& options) {
+  return std::make_unique<Forward>(context, dynamic_cast<const ForwardOptions&>(options));
+}
+
+}  // namespace fairlead::dns

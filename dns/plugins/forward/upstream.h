@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which upstream servers there are, and how they do.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <vector>
+
+#include "base/address.h"
+
+namespace fairlead::dns {
+
+// The list, replaced while workers use it. Any thread.
+class UpstreamList {
+ public:
+  using List = std::shared_ptr<const std::vector<SocketAddress>>;
+  explicit UpstreamList(std::vector<SocketAddress> servers)
+      : servers_(std::make_shared<const std::vector<SocketAddress>>(std::move(servers))) {}
+
+  void replace(std::vector<SocketAddress> servers) {
+    std::lock_guard lock(mutex_);
+    servers_ = std::make_shared<const std::vector<SocketAddress>>(std::move(servers));
+    version_.fetch_add(1, std::memory_order_release);
+  }
+  List get() const {
+    std::lock_guard lock(mutex_);
+    return servers_;
+  }
+  // Changes whenever the list does: a cheap look whether get() has news.
+  uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
+ private:
+  mutable std::mutex mutex_;
+  List servers_;  // under mutex_
+  std::atomic<uint64_t> version_{1};
+};
+
+enum class UpstreamPolicy : uint8_t { kRandom, kSequential };
+
+// The health of one worker's upstreams and the order to try them in. Pure; one thread.
+// A server is down after `max_fails` failures in a row and up again with its next reply; zero: never
+// down. When all are down they are tried all the same: we may be wrong.
+class UpstreamHealth {
+ public:
+  UpstreamHealth(UpstreamPolicy policy, unsigned max_fails) : policy_(policy), max_fails_(max_fails) {}
+
+  // What is known of servers that stay is kept.
+  void set_servers(const std::vector<SocketAddress>& servers);
+  size_t size() const { return upstreams_.size(); }
+  // The servers in the order to try them: those that are up first.
+  template <typename Random>
+  std::vector<SocketAddress> order(Random& random) const {
+    std::vector<SocketAddress> up;
+    std::vector<SocketAddress> down;
+    for (const Upstream& u : upstreams_) (is_down(u) ? down : up).push_back(u.address);
+    if (policy_ == UpstreamPolicy::kRandom) std::shuffle(up.begin(), up.end(), random);
+    if (policy_ == UpstreamPolicy::kRandom || up.empty()) std::shuffle(down.begin(), down.end(), random);
+    up.insert(up.end(), down.begin(), down.end());
+    return up;
+  }
+  void succeeded(const SocketAddress& server);
+  void failed(const SocketAddress& server);
+  // Those to probe until they reply.
+  std::vector<SocketAddress> down() const;
+
+ private:
+  struct Upstream {
+    SocketAddress address;
+    unsigned fails = 0;
+  };
+  bool is_down(const Upstream& u) const { return max_fails_ != 0 && u.fails >= max_fails_; }
+  Upstream* find(const SocketAddress& server);
+
+  UpstreamPolicy policy_;
+  unsigned max_fails_;
+  std::vector<Upstream> upstreams_;
+};
+
+}  // namespace fairlead::dns

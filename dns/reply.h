@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes one reply into a buffer of the caller's. Pure; nothing allocates.
+//
+// The question is copied as the client wrote it, so an owner that is a pointer to it (0xC00C) echoes
+// the client's upper and lower case for free. Room for the OPT record is kept from the start. A
+// record that does not fit is left out whole and sets TC, unless it is only additional (RFC 2181
+// section 9): what fits is sent, since some resolvers never come back over TCP.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/address.h"
+#include "dns/message.h"
+
+namespace fairlead::dns {
+
+class Reply {
+ public:
+  static constexpr uint16_t kQuestionName = kHeaderSize;  // where the question's name starts
+
+  Reply() = default;
+  // The buffer stays the caller's; its size bounds every reply.
+  explicit Reply(std::span<uint8_t> buffer) : buffer_(buffer) {}
+
+  // Starts a reply of at most `limit` bytes: header, question (when it could be read), no records.
+  // NOERROR, RD as asked; AA, RA, AD and CD clear.
+  void begin(const Query& query, size_t limit);
+  // Forgets every record, the rcode and the flags set since begin().
+  void restart(const Query& query) { begin(query, limit_); }
+
+  void set_rcode(Rcode rcode) { rcode_ = rcode; }
+  void set_flag(uint16_t flag) { flags_ |= flag; }
+  // Sent in the OPT record when the client sent one. `text` must live until finish().
+  void set_error(Ede code, std::string_view text);
+  // A whole server cookie option to return: at most 40 bytes, copied.
+  void set_cookie(std::span<const uint8_t> cookie);
+
+  // Begins a record whose owner is a pointer to `owner_at` and makes room for its data; null when it
+  // does not fit. Sections go in order: answer, authority, additional.
+  uint8_t* add(Section section, uint16_t owner_at, Type type, uint32_t ttl, size_t rdata_size);
+  // The same with the owner written out.
+  uint8_t* add(Section section, const Name& owner, Type type, uint32_t ttl, size_t rdata_size);
+  bool add_address(Section section, uint16_t owner_at, uint32_t ttl, const IpAddress& address);
+
+  // The same reply, as far as it is written, going on in another buffer at least as large as limit().
+  Reply moved_to(std::span<uint8_t> buffer) const;
+
+  // Position in the message of a byte in it, such as the data of a record just added.
+  size_t position(const uint8_t* at) const { return static_cast<size_t>(at - buffer_.data()); }
+  size_t count(Section section) const { return counts_[static_cast<size_t>(section)]; }
+  size_t size() const { return size_; }
+  size_t limit() const { return limit_; }
+  Rcode rcode() const { return rcode_; }
+  bool truncated() const { return (flags_ & kFlagTruncated) != 0; }
+
+  // Completes header and OPT record. The bytes stay valid until begin().
+  std::span<const uint8_t> finish();
+
+  // Takes a whole message written elsewhere (an upstream's) in place of what was begun; finish() then
+  // returns it. It must fit the buffer.
+  void adopt(std::span<const uint8_t> message);
+  // The message as far as it is written; after finish() or adopt() all of it.
+  std::span<uint8_t> bytes() { return buffer_.first(size_); }
+  bool adopted() const { return finished_; }
+
+ private:
+  uint8_t* add_fixed(Section section, Type type, uint32_t ttl, size_t rdata_size);
+  bool fits(Section section, size_t bytes);
+  void write_opt();
+
+  std::span<uint8_t> buffer_;
+  size_t size_ = 0;
+  size_t limit_ = 0;
+  size_t question_end_ = 0;
+  size_t reserved_ = 0;  // for the OPT record
+  uint16_t flags_ = 0;
+  uint16_t counts_[3] = {};
+  Rcode rcode_ = Rcode::kNoError;
+  bool has_edns_ = false;
+  bool dnssec_ok_ = false;
+  bool finished_ = false;
+  Ede error_ = Ede::kNone;
+  std::string_view error_text_;
+  uint8_t cookie_size_ = 0;
+  uint8_t cookie_[40];
+};
+
+}  // namespace fairlead::dns

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// One message in, at most one message out: parses, rejects what is malformed, asks the chain, counts.
+// Knows no socket. One for each worker, on its thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/clock.h"
+#include "dns/chain.h"
+#include "dns/metrics.h"
+
+namespace fairlead::dns {
+
+class Handler {
+ public:
+  // Malformed queries answered in a second; more are dropped, since their senders may be forged.
+  static constexpr uint32_t kMaxErrorsPerSecond = 200;
+
+  Handler(Chain& chain, WorkerMetrics& metrics, const Clock& clock)
+      : chain_(chain), metrics_(metrics), clock_(clock) {}
+
+  // The reply, in `buffer` (at least 512 bytes), or empty: it comes later through `path`, or never.
+  std::span<const uint8_t> handle(std::span<const uint8_t> packet, const Client& client,
+                                  std::span<uint8_t> buffer, ReplyPath& path);
+
+  // Requests whose reply is still to come.
+  size_t waiting() const { return waiting_; }
+
+ private:
+  class CountedPath;
+  bool may_answer_error();
+
+  Chain& chain_;
+  WorkerMetrics& metrics_;
+  const Clock& clock_;
+  size_t waiting_ = 0;
+  MonoTime second_{};  // in which errors are counted
+  uint32_t errors_ = 0;
+};
+
+}  // namespace fairlead::dns

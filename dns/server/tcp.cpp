@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/server/tcp.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "base/log.h"
+#include "dns/server/framing.h"
+
+namespace fairlead::dns {
+namespace {
+
+constexpr Duration kSweepPeriod = std::chrono::milliseconds(250);
+constexpr Duration kAcceptPause = std::chrono::seconds(1);  // when out of descriptors or memory
+constexpr int kAcceptsPerWakeup = 64;
+constexpr size_t kReadChunk = 8192;
+
+}  // namespace
+
+struct TcpServer::Listener {
+  Listener(Loop& loop, Fd fd) : socket(std::move(fd)), poll(loop, socket.get()) {}
+  Fd socket;
+  Poll poll;
+};
+
+class TcpServer::Connection {
+ public:
+  Connection(TcpServer& server, uint64_t id, Fd socket, const SocketAddress& peer)
+      : server_(server),
+        id_(id),
+        client_{peer, Transport::kTcp},
+        socket_(std::move(socket)),
+        poll_(server.loop_, socket_.get()),
+        framer_(kMaxQuery),
+        active_at_(server.loop_.clock().now()) {
+    update_poll();
+  }
+
+  const IpAddress& client() const { return client_.address.address; }
+  MonoTime active_at() const { return active_at_; }
+  bool idle() const { return waiting_ == 0 && out_.empty() && !framer_.partial(); }
+
+  // False: past a deadline.
+  bool in_time(MonoTime now) const {
+    const TcpLimits& limits = server_.limits_;
+    if (!out_.empty() && now - progress_at_ > limits.write) return false;
+    if (framer_.partial() && !paused() && now - message_at_ > limits.message) return false;
+    return !idle() || now - active_at_ <= limits.idle;
+  }
+
+  // A reply that came later.
+  void reply(std::span<const uint8_t> message) {
+    --waiting_;
+    append(message);
+    if (flush()) update_poll();
+  }
+
+ private:
+  friend class TcpServer::Path;
+
+  bool paused() const {
+    return waiting_ >= server_.limits_.waiting_queries || out_.size() >= server_.limits_.unsent_bytes;
+  }
+  void update_poll();
+  void on_events(int events);
+  bool read();
+  void append(std::span<const uint8_t> message);
+  bool flush();
+  void close() { server_.close(id_); }  // destroys this
+
+  TcpServer& server_;
+  const uint64_t id_;
+  const Client client_;
+  Fd socket_;
+  Poll poll_;
+  Framer framer_;
+  MonoTime active_at_;    // last message or reply
+  MonoTime message_at_{};  // first byte of the message that is not complete
+  MonoTime progress_at_{};  // the client last took bytes, or there were none
+  size_t waiting_ = 0;
+  std::string out_;
+  bool ended_ = false;  // the client sends no more
+};
+
+class TcpServer::Path : public ReplyPath {
+ public:
+  explicit Path(Connection& connection) : connection_(connection) {}
+  SendLater later() override {
+    ++connection_.waiting_;
+    return [self = connection_.server_.self_, id = connection_.id_](
+               std::span<const uint8_t> message) {
+      if (*self == nullptr) return;
+      const auto at = (*self)->connections_.find(id);
+      if (at != (*self)->connections_.end()) at->second->reply(message);
+    };
+  }
+
+ private:
+  Connection& connection_;
+};
+
+void TcpServer::Connection::update_poll() {
+  int events = 0;
+  if (!ended_ && !paused()) events |= UV_READABLE;
+  if (!out_.empty()) events |= UV_WRITABLE;
+  if (events == 0) return poll_.stop();
+  poll_.start(events, [this](int ready) { on_events(ready); });
+}
+
+void TcpServer::Connection::on_events(int events) {
+  if ((events & UV_READABLE) != 0 && !ended_ && !paused() && !read()) return close();
+  if (!flush()) return;
+  if (idle() && (ended_ || server_.stopping_)) return close();
+  update_poll();
+}
+
+// False: the connection is to be closed.
+bool TcpServer::Connection::read() {
+  uint8_t chunk[kReadChunk];
+  const ssize_t size = recv(socket_.get(), chunk, sizeof chunk, 0);
+  if (size < 0) return errno == EAGAIN || errno == EINTR;
+  if (size == 0) {
+    ended_ = true;
+    return !framer_.partial();
+  }
+  const MonoTime now = server_.loop_.clock().now();
+  const bool was_partial = framer_.partial();
+  const Published::Reader::Guard guard(server_.reader_);
+  bool any = false;
+  const bool fine = framer_.feed({chunk, static_cast<size_t>(size)}, [&](auto message) {
+    any = true;
+    Path path(*this);
+    const auto reply =
+        server_.handler_.handle(message, client_, {server_.reply_buffer_.get(), kMaxMessage}, path);
+    append(reply);
+    return true;
+  });
+  if (any) active_at_ = now;
+  if (framer_.partial() && (any || !was_partial)) message_at_ = now;
+  return fine;
+}
+
+void TcpServer::Connection::append(std::span<const uint8_t> message) {
+  if (message.empty()) return;
+  active_at_ = server_.loop_.clock().now();
+  if (out_.empty()) progress_at_ = active_at_;
+  uint8_t length[2];
+  write_u16(length, static_cast<uint16_t>(message.size()));
+  out_.append(reinterpret_cast<const char*>(length), sizeof length);
+  out_.append(reinterpret_cast<const char*>(message.data()), message.size());
+}
+
+// False: the connection is closed, and this is gone.
+bool TcpServer::Connection::flush() {
+  if (out_.empty()) return true;
+  const ssize_t size = send(socket_.get(), out_.data(), out_.size(), MSG_NOSIGNAL);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+  if (size < 0) return close(), false;
+  progress_at_ = server_.loop_.clock().now();
+  out_.erase(0, static_cast<size_t>(size));
+  if (out_.empty()) out_.shrink_to_fit();
+  if (idle() && (ended_ || server_.stopping_)) return close(), false;
+  return true;
+}
+
+TcpServer::TcpServer(Loop& loop, const TcpLimits& limits, Handler& handler, WorkerMetrics& metrics,
+                     Published::Reader& reader)
+    : loop_(loop),
+      limits_(limits),
+      handler_(handler),
+      metrics_(metrics),
+      reader_(reader),
+      sweep_timer_(loop),
+      retry_timer_(loop),
+      self_(std::make_shared<TcpServer*>(this)) {}
+
+TcpServer::~TcpServer() { *self_ = nullptr; }
+
+void TcpServer::listen(Fd socket) {
+  listeners_.push_back(std::make_unique<Listener>(loop_, std::move(socket)));
+}
+
+void TcpServer::start() {
+  for (const auto& listener : listeners_)
+    listener->poll.start(UV_READABLE, [this, l = listener.get()](int) { on_accept(*l); });
+}
+
+void TcpServer::stop() {
+  stopping_ = true;
+  retry_timer_.stop();
+  listeners_.clear();
+  std::vector<uint64_t> idle;
+  for (const auto& [id, connection] : connections_)
+    if (connection->idle()) idle.push_back(id);
+  for (const uint64_t id : idle) close(id);
+}
+
+void TcpServer::on_accept(Listener& listener) {
+  for (int i = 0; i < kAcceptsPerWakeup; ++i) {
+    sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    Fd socket(accept4(listener.socket.get(), reinterpret_cast<sockaddr*>(&storage), &length,
+                      SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!socket) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EAGAIN) return;
+      log::warn("{}", Error::from_errno(errno, "accept a DNS client over TCP").message());
+      for (const auto& each : listeners_) each->poll.stop();
+      return retry_timer_.start_once(kAcceptPause, [this] { start(); });
+    }
+    const auto peer = SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage));
+    if (!make_room(peer.address)) {
+      metrics_.tcp_refused.add();
+      continue;
+    }
+    metrics_.tcp_accepted.add();
+    const int on = 1;
+    setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (!reply_buffer_) reply_buffer_.reset(new uint8_t[kMaxMessage]);
+    const uint64_t id = next_id_++;
+    ++clients_[peer.address];
+    connections_[id] = std::make_unique<Connection>(*this, id, std::move(socket), peer);
+    if (!sweep_timer_.active()) sweep_timer_.start_every(kSweepPeriod, [this] { sweep(); });
+  }
+}
+
+// Whether one more connection of this client is within the limits, maybe at an idle one's expense.
+bool TcpServer::make_room(const IpAddress& client) {
+  const auto known = clients_.find(client);
+  if (known != clients_.end() && known->second >= limits_.connections_per_client) return false;
+  if (connections_.size() < limits_.connections) return true;
+  const Connection* oldest = nullptr;
+  uint64_t oldest_id = 0;
+  for (const auto& [id, connection] : connections_) {
+    if (!connection->idle()) continue;
+    if (oldest != nullptr && connection->active_at() >= oldest->active_at()) continue;
+    oldest = connection.get();
+    oldest_id = id;
+  }
+  if (oldest == nullptr) return false;
+  metrics_.tcp_evicted.add();
+  close(oldest_id);
+  return true;
+}
+
+void TcpServer::close(uint64_t id) {
+  const auto at = connections_.find(id);
+  const auto client = clients_.find(at->second->client());
+  if (--client->second == 0) clients_.erase(client);
+  connections_.erase(at);
+  if (connections_.empty()) sweep_timer_.stop();
+}
+
+void TcpServer::sweep() {
+  const MonoTime now = loop_.clock().now();
+  std::vector<uint64_t> late;
+  for (const auto& [id, connection] : connections_)
+    if (!connection->in_time(now)) late.push_back(id);
+  for (const uint64_t id : late) {
+    metrics_.tcp_timeouts.add();
+    close(id);
+  }
+}
+
+}  // namespace fairlead::dns

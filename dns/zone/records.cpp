@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/zone/records.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <new>
+#include <random>
+
+namespace fairlead::dns {
+namespace {
+
+// Whoever may create services must not be able to make them collide.
+uint64_t hash_seed() {
+  static const uint64_t seed = [] {
+    std::random_device device;
+    return static_cast<uint64_t>(device()) << 32 | device();
+  }();
+  return seed;
+}
+
+uint64_t mix(uint64_t a, uint64_t b) {
+  const __uint128_t product = static_cast<__uint128_t>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+uint64_t hash_bytes(std::span<const uint8_t> bytes) {
+  uint64_t hash = hash_seed() ^ bytes.size();
+  size_t at = 0;
+  while (at < bytes.size()) {
+    uint64_t chunk = 0;
+    const size_t size = std::min<size_t>(8, bytes.size() - at);
+    std::memcpy(&chunk, &bytes[at], size);
+    hash = mix(hash ^ chunk, 0x9e3779b97f4a7c15u);
+    at += size;
+  }
+  return mix(hash, 0xd6e8feb86659fd93u);
+}
+
+void append_label(std::string& key, std::string_view label) {
+  assert(!label.empty() && label.size() <= kMaxLabelSize);
+  key += static_cast<char>(label.size());
+  for (const char c : label) key += static_cast<char>(to_lower(static_cast<uint8_t>(c)));
+}
+
+// Orders endpoints as ServiceRecord::endpoints() promises and merges those that are the same.
+void normalize(std::vector<EndpointDraft>& endpoints) {
+  const auto key = [](const EndpointDraft& e) {
+    return std::tuple(e.label.empty(), std::string_view(e.label), e.address);
+  };
+  std::stable_sort(endpoints.begin(), endpoints.end(),
+                   [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  size_t kept = 0;
+  for (size_t i = 0; i < endpoints.size(); ++i) {
+    if (kept > 0 && key(endpoints[kept - 1]) == key(endpoints[i])) {
+      auto& ports = endpoints[kept - 1].ports;
+      for (auto& port : endpoints[i].ports)
+        if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
+      continue;
+    }
+    if (kept != i) endpoints[kept] = std::move(endpoints[i]);
+    ++kept;
+  }
+  endpoints.resize(kept);
+}
+
+// Collects what the parts of a record refer to: each port list and each text once.
+class Packer {
+ public:
+  uint32_t add_text(std::string_view text) {
+    const auto [at, added] = texts_.try_emplace(std::string(text), static_cast<uint32_t>(text_.size()));
+    if (added) text_ += text;
+    return at->second;
+  }
+  PortRange add_ports(const std::vector<EndpointDraft::Port>& ports) {
+    const auto [at, added] = ranges_.try_emplace(ports);
+    if (!added) return at->second;
+    at->second = {static_cast<uint32_t>(ports_.size()), static_cast<uint32_t>(ports.size())};
+    for (const auto& port : ports)
+      ports_.push_back({add_text(port.name), static_cast<uint8_t>(port.name.size()), port.protocol,
+                        port.number});
+    return at->second;
+  }
+  std::vector<PortRecord> ports_;
+  std::string text_;
+
+ private:
+  std::map<std::string, uint32_t> texts_;
+  std::map<std::vector<EndpointDraft::Port>, PortRange> ranges_;
+};
+
+std::vector<EndpointRecord> pack_endpoints(const std::vector<EndpointDraft>& drafts, Packer& packer) {
+  std::vector<EndpointRecord> records;
+  records.reserve(drafts.size());
+  std::vector<const IpAddress*> seen;
+  for (const EndpointDraft& draft : drafts) {
+    EndpointRecord record;
+    record.address = draft.address;
+    record.label_size = static_cast<uint8_t>(draft.label.size());
+    record.label_at = draft.label.empty() ? 0 : packer.add_text(draft.label);
+    record.ports = packer.add_ports(draft.ports);
+    records.push_back(record);
+  }
+  std::vector<uint32_t> order(records.size());
+  for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    return std::tie(records[a].address, a) < std::tie(records[b].address, b);
+  });
+  for (size_t i = 1; i < order.size(); ++i)
+    records[order[i]].repeated = records[order[i]].address == records[order[i - 1]].address;
+  return records;
+}
+
+template <typename T>
+const T* place(uint8_t*& at, std::span<const T> from) {
+  T* to = reinterpret_cast<T*>(at);
+  std::uninitialized_copy(from.begin(), from.end(), to);
+  at += from.size_bytes();
+  return to;
+}
+
+}  // namespace
+
+LabelKey::LabelKey(std::span<const uint8_t> bytes) : bytes_(bytes), hash_(hash_bytes(bytes)) {}
+
+uint8_t LabelKey::nibble_of(uint64_t hash, std::span<const uint8_t> bytes, size_t index) {
+  if (index < 16) return static_cast<uint8_t>(hash >> (4 * index) & 15);
+  const size_t at = (index - 16) / 2;
+  if (at >= bytes.size()) return 0;  // not reached: keys are no prefixes of one another
+  return index % 2 == 0 ? bytes[at] >> 4 : bytes[at] & 15;
+}
+
+bool LabelKey::same(std::span<const uint8_t> a, std::span<const uint8_t> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+ServiceName::ServiceName(std::string_view name, std::string_view ns) {
+  append_label(key_, name);
+  append_label(key_, ns);
+  key_.shrink_to_fit();
+  hash_ = hash_bytes(key());
+}
+
+NamespaceRecord::NamespaceRecord(std::string_view name) {
+  append_label(key_, name);
+  hash_ = hash_bytes(key());
+}
+
+ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) {
+  normalize(draft.endpoints);
+  Packer packer;
+  if (draft.kind == ServiceKind::kExternalName) {
+    const auto wire = draft.external_name.wire();
+    packer.text_.assign(wire.begin(), wire.end());
+  }
+  const size_t external_size = packer.text_.size();
+  const PortRange own_ports = packer.add_ports(draft.ports);
+  const std::vector<EndpointRecord> endpoints = pack_endpoints(draft.endpoints, packer);
+
+  static_assert(alignof(EndpointRecord) <= 8 && sizeof(ServiceRecord) % 8 == 0);
+  static_assert(sizeof(EndpointRecord) % alignof(PortRecord) == 0 &&
+                sizeof(PortRecord) % alignof(IpAddress) == 0);
+  const size_t size = sizeof(ServiceRecord) + endpoints.size() * sizeof(EndpointRecord) +
+                      packer.ports_.size() * sizeof(PortRecord) +
+                      draft.cluster_ips.size() * sizeof(IpAddress) + packer.text_.size();
+  auto* block = static_cast<uint8_t*>(::operator new(size));
+  auto* record = new (block) ServiceRecord;
+  uint8_t* at = block + sizeof(ServiceRecord);
+  record->name_ = &name;
+  record->kind_ = draft.kind;
+  record->endpoints_ = place<EndpointRecord>(at, endpoints);
+  record->ports_ = place<PortRecord>(at, packer.ports_);
+  record->cluster_ips_ = place<IpAddress>(at, draft.cluster_ips);
+  record->text_ = place<char>(at, packer.text_);
+  record->endpoint_count_ = static_cast<uint32_t>(endpoints.size());
+  record->named_count_ = static_cast<uint32_t>(
+      std::count_if(endpoints.begin(), endpoints.end(), [](auto& e) { return e.label_size != 0; }));
+  record->own_ports_ = own_ports;
+  record->external_name_size_ = static_cast<uint16_t>(external_size);
+  record->cluster_ip_count_ = static_cast<uint8_t>(draft.cluster_ips.size());
+  return record;
+}
+
+void ServiceRecord::destroy(void* record) { ::operator delete(record); }
+
+std::span<const EndpointRecord> ServiceRecord::endpoints_named(std::string_view label) const {
+  const EndpointRecord* const end = endpoints_ + named_count_;
+  const auto [first, last] = std::equal_range(
+      endpoints_, end, label, [this](const auto& a, const auto& b) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(a)>, EndpointRecord>) {
+          return label_of(a) < b;
+        } else {
+          return a < label_of(b);
+        }
+      });
+  if (first != last) return {first, last};
+  IpAddress address;
+  char canonical[64];
+  if (!parse_dashed(label, address)) return {};
+  if (label != std::string_view(canonical, write_dashed(address, canonical))) return {};
+  const EndpointRecord* const all = endpoints_ + endpoint_count_;
+  const EndpointRecord* const found = std::lower_bound(
+      end, all, address, [](const EndpointRecord& e, const IpAddress& a) { return e.address < a; });
+  if (found == all || found->address != address) return {};
+  return {found, 1};
+}
+
+ReverseRecord* ReverseRecord::make(const IpAddress& address, std::span<const ReverseName> names) {
+  static_assert(sizeof(ReverseRecord) % alignof(ReverseName) == 0);
+  size_t text_size = 0;
+  for (const ReverseName& name : names) text_size += name.label.size();
+  const size_t size = sizeof(ReverseRecord) + names.size_bytes() + text_size;
+  auto* block = static_cast<uint8_t*>(::operator new(size));
+  auto* record = new (block) ReverseRecord(address, static_cast<uint32_t>(names.size()));
+  auto* out = reinterpret_cast<ReverseName*>(record + 1);
+  auto* text = reinterpret_cast<char*>(out + names.size());
+  for (const ReverseName& name : names) {
+    std::copy(name.label.begin(), name.label.end(), text);
+    new (out++) ReverseName{name.service, name.cluster_ip, {text, name.label.size()}};
+    text += name.label.size();
+  }
+  return record;
+}
+
+void ReverseRecord::destroy(void* record) { ::operator delete(record); }
+
+size_t write_dashed(const IpAddress& address, char* out) {
+  size_t size = 0;
+  if (address.is_v4()) {
+    for (const uint8_t octet : address.bytes()) {
+      if (size > 0) out[size++] = '-';
+      if (octet >= 100) out[size++] = static_cast<char>('0' + octet / 100);
+      if (octet >= 10) out[size++] = static_cast<char>('0' + octet / 10 % 10);
+      out[size++] = static_cast<char>('0' + octet % 10);
+    }
+    return size;
+  }
+  char text[INET6_ADDRSTRLEN];
+  // "::ffff:1.2.3.4" keeps its dots otherwise, which no label may have.
+  inet_ntop(AF_INET6, address.bytes().data(), text, sizeof text);
+  for (const char* c = text; *c != '\0'; ++c) out[size++] = *c == ':' || *c == '.' ? '-' : *c;
+  if (out[size - 1] == '-') out[size++] = '0';
+  return size;
+}
+
+bool parse_dashed(std::string_view label, IpAddress& address) {
+  char text[INET6_ADDRSTRLEN];
+  if (label.empty() || label.size() >= sizeof text) return false;
+  const bool v4 = std::count(label.begin(), label.end(), '-') == 3 &&
+                  label.find("--") == std::string_view::npos;
+  for (size_t i = 0; i < label.size(); ++i)
+    text[i] = label[i] != '-' ? label[i] : v4 ? '.' : ':';
+  text[label.size()] = '\0';
+  uint8_t bytes[16];
+  if (inet_pton(v4 ? AF_INET : AF_INET6, text, bytes) != 1) return false;
+  address = IpAddress::from_bytes({bytes, v4 ? 4u : 16u});
+  return true;
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one Service means to the DNS, packed: immutable records that hang in the tries of a snapshot.
+// Each is one block of memory; made by the zone, destroyed when no reader can see it. Pure.
+//
+// Labels are stored in lower case, as they are compared.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "dns/name.h"
+#include "kube/objects.h"
+
+namespace fairlead::dns {
+
+// The two lowest labels of a service's name in wire form ("\3web\7default"): how a query finds it.
+// A namespace has one label. Two such strings are equal or neither is a prefix of the other.
+class LabelKey {
+ public:
+  explicit LabelKey(std::span<const uint8_t> bytes);
+  uint8_t nibble(size_t index) const { return nibble_of(hash_, bytes_, index); }
+  template <typename Leaf>
+  bool matches(const Leaf& leaf) const {
+    return leaf.hash() == hash_ && same(leaf.key(), bytes_);
+  }
+  uint64_t hash() const { return hash_; }
+  // Sixteen nibbles of the hash, then the bytes themselves: hashes may collide, keys do not.
+  static uint8_t nibble_of(uint64_t hash, std::span<const uint8_t> bytes, size_t index);
+
+ private:
+  static bool same(std::span<const uint8_t> a, std::span<const uint8_t> b);
+  std::span<const uint8_t> bytes_;
+  uint64_t hash_;
+};
+
+// The name of a service, shared by its records of all versions; lives as long as the service.
+class ServiceName {
+ public:
+  // Both must be labels: 1 to 63 bytes.
+  ServiceName(std::string_view name, std::string_view ns);
+  std::string_view name() const { return std::string_view(key_).substr(1, name_size()); }
+  std::string_view ns() const { return std::string_view(key_).substr(2 + name_size()); }
+  std::span<const uint8_t> key() const {
+    return {reinterpret_cast<const uint8_t*>(key_.data()), key_.size()};
+  }
+  uint64_t hash() const { return hash_; }
+
+ private:
+  size_t name_size() const { return static_cast<uint8_t>(key_[0]); }
+  std::string key_;
+  uint64_t hash_;
+};
+
+enum class ServiceKind : uint8_t { kClusterIp, kHeadless, kExternalName };
+
+struct PortRecord {
+  uint32_t name_at;  // in the record's text
+  uint8_t name_size;
+  kube::Protocol protocol;
+  uint16_t number;
+};
+
+// The ports an endpoint has: a range of the record's ports. Empty: the service declares none.
+struct PortRange {
+  uint32_t begin = 0;
+  uint32_t count = 0;
+};
+
+// A ready endpoint. Its label is the host name it was given, or its address with dashes (size 0).
+struct EndpointRecord {
+  IpAddress address;
+  uint8_t label_size = 0;
+  bool repeated = false;  // an earlier endpoint of the record has the same address
+  uint32_t label_at = 0;
+  PortRange ports;
+};
+
+// The draft of a record, from which it is packed.
+struct EndpointDraft {
+  std::string label;  // empty: the address with dashes
+  IpAddress address;
+  struct Port {
+    std::string name;
+    kube::Protocol protocol = kube::Protocol::kTcp;
+    uint16_t number = 0;
+    auto operator<=>(const Port&) const = default;
+  };
+  std::vector<Port> ports;
+};
+struct ServiceDraft {
+  ServiceKind kind = ServiceKind::kClusterIp;
+  std::vector<IpAddress> cluster_ips;
+  std::vector<EndpointDraft::Port> ports;
+  std::vector<EndpointDraft> endpoints;  // any order; the same (label, address) twice is merged
+  Name external_name;
+};
+
+class ServiceRecord {
+ public:
+  static ServiceRecord* make(const ServiceName& name, ServiceDraft draft);
+  static void destroy(void* record);
+
+  const ServiceName& name() const { return *name_; }
+  ServiceKind kind() const { return kind_; }
+  std::span<const IpAddress> cluster_ips() const { return {cluster_ips_, cluster_ip_count_}; }
+  // The service's own, for a cluster IP.
+  std::span<const PortRecord> ports() const { return ports_of(own_ports_); }
+  std::span<const PortRecord> ports_of(PortRange range) const {
+    return {ports_ + range.begin, range.count};
+  }
+  // Those with a label of their own first, by label; then the others, by address.
+  std::span<const EndpointRecord> endpoints() const { return {endpoints_, endpoint_count_}; }
+  // The endpoints with this lower-case label.
+  std::span<const EndpointRecord> endpoints_named(std::string_view label) const;
+  std::string_view label_of(const EndpointRecord& endpoint) const {
+    return {text_ + endpoint.label_at, endpoint.label_size};
+  }
+  std::string_view name_of(const PortRecord& port) const {
+    return {text_ + port.name_at, port.name_size};
+  }
+  // Empty for other kinds.
+  std::span<const uint8_t> external_name() const {
+    return {reinterpret_cast<const uint8_t*>(text_), external_name_size_};
+  }
+
+  // As a leaf of a trie.
+  uint8_t nibble(size_t index) const {
+    return LabelKey::nibble_of(name_->hash(), name_->key(), index);
+  }
+  uint64_t hash() const { return name_->hash(); }
+  std::span<const uint8_t> key() const { return name_->key(); }
+
+ private:
+  ServiceRecord() = default;
+  const ServiceName* name_ = nullptr;
+  const IpAddress* cluster_ips_ = nullptr;
+  const PortRecord* ports_ = nullptr;
+  const EndpointRecord* endpoints_ = nullptr;
+  const char* text_ = nullptr;
+  uint32_t endpoint_count_ = 0;
+  uint32_t named_count_ = 0;
+  PortRange own_ports_;
+  uint16_t external_name_size_ = 0;
+  uint8_t cluster_ip_count_ = 0;
+  ServiceKind kind_ = ServiceKind::kClusterIp;
+};
+
+class NamespaceRecord {
+ public:
+  explicit NamespaceRecord(std::string_view name);
+  static void destroy(void* record) { delete static_cast<NamespaceRecord*>(record); }
+  uint8_t nibble(size_t index) const { return LabelKey::nibble_of(hash_, key(), index); }
+  uint64_t hash() const { return hash_; }
+  std::span<const uint8_t> key() const {
+    return {reinterpret_cast<const uint8_t*>(key_.data()), key_.size()};
+  }
+
+ private:
+  std::string key_;
+  uint64_t hash_;
+};
+
+// An address as a key: a nibble for the family, then its own, so that a reverse zone's name is a
+// prefix of it.
+class AddressKey {
+ public:
+  explicit AddressKey(const IpAddress& address) : address_(address) {}
+  uint8_t nibble(size_t index) const {
+    if (index == 0) return address_.is_v4() ? 4 : 6;
+    const uint8_t byte = address_.bytes()[(index - 1) / 2];
+    return (index - 1) % 2 == 0 ? byte >> 4 : byte & 15;
+  }
+  template <typename Leaf>
+  bool matches(const Leaf& leaf) const {
+    return leaf.address() == address_;
+  }
+
+ private:
+  const IpAddress& address_;
+};
+
+// One of the names an address has.
+struct ReverseName {
+  const ServiceName* service = nullptr;
+  bool cluster_ip = false;  // the service's own address: it has no label
+  std::string_view label;   // of the endpoint; empty: the address with dashes
+};
+
+class ReverseRecord {
+ public:
+  static ReverseRecord* make(const IpAddress& address, std::span<const ReverseName> names);
+  static void destroy(void* record);
+  const IpAddress& address() const { return address_; }
+  // Cluster addresses first; at least one.
+  std::span<const ReverseName> names() const {
+    return {reinterpret_cast<const ReverseName*>(this + 1), count_};
+  }
+  uint8_t nibble(size_t index) const { return AddressKey(address_).nibble(index); }
+
+ private:
+  ReverseRecord(const IpAddress& address, uint32_t count) : address_(address), count_(count) {}
+  IpAddress address_;
+  uint32_t count_;
+};
+
+// "10-0-0-1", "fd00--1"; a trailing dash gets a zero. Returns the length; `out` has 64 bytes.
+size_t write_dashed(const IpAddress& address, char* out);
+// Reads either form back: dashes are dots when there are three and no two together, else colons.
+// Any spelling of an IPv6 address will do.
+bool parse_dashed(std::string_view label, IpAddress& address);
+
+}  // namespace fairlead::dns

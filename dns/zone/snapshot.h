@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known of the cluster at one moment, as the answering threads see it. Immutable; the next
+// one shares all it did not change.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "dns/zone/epoch.h"
+#include "dns/zone/records.h"
+#include "dns/zone/trie.h"
+
+namespace fairlead::dns {
+
+struct Snapshot {
+  Trie<ServiceRecord> services;
+  Trie<NamespaceRecord> namespaces;
+  Trie<ReverseRecord> reverse;
+  uint32_t serial = 0;  // Unix time of the last change
+  bool synced = false;  // everything there was at the start has been seen
+
+  const ServiceRecord* service(std::span<const uint8_t> key) const {
+    return services.find(LabelKey(key));
+  }
+  const ReverseRecord* address(const IpAddress& address) const {
+    return reverse.find(AddressKey(address));
+  }
+};
+
+// Where the newest snapshot is, and who may be reading one.
+class Published {
+ public:
+  // A reading thread's side. Not thread-safe: each thread has its own.
+  class Reader {
+   public:
+    explicit Reader(Published& published)
+        : published_(published), id_(published.epochs.add_reader()) {}
+
+    // The snapshot stays as it is while any Guard of this reader lives; guards may nest.
+    class Guard {
+     public:
+      explicit Guard(Reader& reader) : reader_(reader) {
+        if (reader_.depth_++ == 0) reader_.published_.epochs.enter(reader_.id_);
+      }
+      ~Guard() {
+        if (--reader_.depth_ == 0) reader_.published_.epochs.leave(reader_.id_);
+      }
+      Guard(const Guard&) = delete;
+      Guard& operator=(const Guard&) = delete;
+
+     private:
+      Reader& reader_;
+    };
+
+    // Only under a Guard.
+    const Snapshot& snapshot() const { return *published_.current.load(); }
+
+   private:
+    Published& published_;
+    const size_t id_;
+    int depth_ = 0;
+  };
+
+  std::atomic<const Snapshot*> current{nullptr};
+  Epochs epochs;
+};
+
+}  // namespace fairlead::dns

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// A persistent radix tree: every version of it that was published stays readable as it was, and a
+// change copies only the few nodes on its path. One writer, any number of readers.
+//
+// Keys are strings of nibbles, none a prefix of another. A Leaf and a key to look for both have
+//   uint8_t nibble(size_t index) const;
+// and a key has `bool matches(const Leaf&) const`. A leaf hangs at the first node where it is alone,
+// so depth follows the number of leaves, not the length of keys.
+//
+// The tree does not own its leaves. Nodes made since the last publication are changed in place and
+// freed at once; older ones go to the Trash, to be freed when no reader can see them.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace fairlead::dns {
+
+// What was replaced and is still visible to readers of what was published before.
+class Trash {
+ public:
+  struct Item {
+    void* object;
+    void (*destroy)(void*);
+  };
+  // Changes belong to this generation; nodes of an older one have been published.
+  uint64_t generation = 1;
+  std::vector<Item> items;
+
+  void add(void* object, void (*destroy)(void*)) { items.push_back({object, destroy}); }
+};
+
+template <typename Leaf>
+class Trie {
+ public:
+  template <typename Key>
+  const Leaf* find(const Key& key) const {
+    const Node* node = root_;
+    for (size_t depth = 0; node != nullptr; ++depth) {
+      const unsigned nibble = key.nibble(depth);
+      if (!node->has(nibble)) return nullptr;
+      const Slot slot = node->slots()[node->index(nibble)];
+      if (const Leaf* leaf = as_leaf(slot)) return key.matches(*leaf) ? leaf : nullptr;
+      node = as_node(slot);
+    }
+    return nullptr;
+  }
+
+  // Whether any leaf's key begins with the first `length` nibbles of `prefix`.
+  template <typename Key>
+  bool has_prefix(const Key& prefix, size_t length) const {
+    const Node* node = root_;
+    for (size_t depth = 0; node != nullptr; ++depth) {
+      if (depth == length) return true;
+      const unsigned nibble = prefix.nibble(depth);
+      if (!node->has(nibble)) return false;
+      const Slot slot = node->slots()[node->index(nibble)];
+      if (const Leaf* leaf = as_leaf(slot)) {
+        for (size_t i = depth; i < length; ++i)
+          if (leaf->nibble(i) != prefix.nibble(i)) return false;
+        return true;
+      }
+      node = as_node(slot);
+    }
+    return false;
+  }
+
+  // Adds the leaf or puts it in place of the one with the same key, which is returned (else null).
+  // `key` is the leaf's own.
+  template <typename Key>
+  Leaf* put(Leaf* leaf, const Key& key, Trash& trash) {
+    Leaf* replaced = nullptr;
+    root_ = put(root_, 0, leaf, key, replaced, trash);
+    return replaced;
+  }
+
+  // Takes the leaf out and returns it; null when it is not there.
+  template <typename Key>
+  Leaf* remove(const Key& key, Trash& trash) {
+    if (find(key) == nullptr) return nullptr;
+    Leaf* removed = nullptr;
+    const Slot slot = remove(root_, 0, key, removed, trash);
+    // A single leaf may not be the root.
+    root_ = as_leaf(slot) != nullptr ? single(as_leaf(slot), 0, trash) : as_node(slot);
+    return removed;
+  }
+
+  template <typename Visit>
+  void for_each(Visit&& visit) const {
+    visit_node(root_, visit);
+  }
+
+  // Frees every node: at the end, when there are no readers left.
+  void destroy_nodes() {
+    destroy_node(root_);
+    root_ = nullptr;
+  }
+
+ private:
+  using Slot = uintptr_t;  // a leaf when the lowest bit is set, else a node
+
+  struct Node {
+    uint64_t generation;
+    uint32_t bitmap;  // which of the sixteen slots are there
+    bool has(unsigned nibble) const { return (bitmap >> nibble & 1) != 0; }
+    unsigned index(unsigned nibble) const {
+      return static_cast<unsigned>(std::popcount(bitmap & ((1u << nibble) - 1)));
+    }
+    unsigned count() const { return static_cast<unsigned>(std::popcount(bitmap)); }
+    Slot* slots() { return reinterpret_cast<Slot*>(this + 1); }
+    const Slot* slots() const { return reinterpret_cast<const Slot*>(this + 1); }
+  };
+
+  static Leaf* as_leaf(Slot slot) {
+    return (slot & 1) != 0 ? reinterpret_cast<Leaf*>(slot & ~Slot{1}) : nullptr;
+  }
+  static Node* as_node(Slot slot) { return reinterpret_cast<Node*>(slot); }
+  static Slot to_slot(Leaf* leaf) { return reinterpret_cast<Slot>(leaf) | 1; }
+  static Slot to_slot(Node* node) { return reinterpret_cast<Slot>(node); }
+
+  static Node* make(unsigned count, uint32_t bitmap, const Trash& trash) {
+    void* memory = std::malloc(sizeof(Node) + count * sizeof(Slot));
+    if (memory == nullptr) std::abort();
+    return new (memory) Node{trash.generation, bitmap};
+  }
+
+  static void discard(Node* node, Trash& trash) {
+    if (node->generation == trash.generation) {
+      std::free(node);
+    } else {
+      trash.add(node, [](void* old) { std::free(old); });
+    }
+  }
+
+  static Node* single(Leaf* leaf, size_t depth, Trash& trash) {
+    Node* node = make(1, 1u << leaf->nibble(depth), trash);
+    node->slots()[0] = to_slot(leaf);
+    return node;
+  }
+
+  // The node with one slot changed: itself when no reader has seen it, else a copy.
+  static Node* with_slot(Node* node, unsigned index, Slot slot, Trash& trash) {
+    if (node->generation != trash.generation) {
+      Node* copy = make(node->count(), node->bitmap, trash);
+      std::memcpy(copy->slots(), node->slots(), node->count() * sizeof(Slot));
+      discard(node, trash);
+      node = copy;
+    }
+    node->slots()[index] = slot;
+    return node;
+  }
+
+  static Node* with_insertion(Node* node, unsigned nibble, Slot slot, Trash& trash) {
+    const unsigned index = node->index(nibble);
+    const unsigned count = node->count();
+    Node* grown = make(count + 1, node->bitmap | 1u << nibble, trash);
+    std::memcpy(grown->slots(), node->slots(), index * sizeof(Slot));
+    grown->slots()[index] = slot;
+    std::memcpy(grown->slots() + index + 1, node->slots() + index, (count - index) * sizeof(Slot));
+    discard(node, trash);
+    return grown;
+  }
+
+  static Node* without(Node* node, unsigned nibble, Trash& trash) {
+    const unsigned index = node->index(nibble);
+    const unsigned count = node->count();
+    Node* shrunk = make(count - 1, node->bitmap & ~(1u << nibble), trash);
+    std::memcpy(shrunk->slots(), node->slots(), index * sizeof(Slot));
+    std::memcpy(shrunk->slots() + index, node->slots() + index + 1,
+                (count - 1 - index) * sizeof(Slot));
+    discard(node, trash);
+    return shrunk;
+  }
+
+  template <typename Key>
+  static Node* put(Node* node, size_t depth, Leaf* leaf, const Key& key, Leaf*& replaced,
+                   Trash& trash) {
+    if (node == nullptr) return single(leaf, depth, trash);
+    const unsigned nibble = key.nibble(depth);
+    if (!node->has(nibble)) return with_insertion(node, nibble, to_slot(leaf), trash);
+    const unsigned index = node->index(nibble);
+    const Slot slot = node->slots()[index];
+    if (Leaf* other = as_leaf(slot)) {
+      if (key.matches(*other)) {
+        replaced = other;
+        return with_slot(node, index, to_slot(leaf), trash);
+      }
+      Node* child = single(other, depth + 1, trash);
+      child = put(child, depth + 1, leaf, key, replaced, trash);
+      return with_slot(node, index, to_slot(child), trash);
+    }
+    Node* const child = as_node(slot);
+    Node* const changed = put(child, depth + 1, leaf, key, replaced, trash);
+    return changed == child ? node : with_slot(node, index, to_slot(changed), trash);
+  }
+
+  // What stands in the parent's place for `node` afterwards: a node, a single leaf, or nothing (0).
+  template <typename Key>
+  static Slot remove(Node* node, size_t depth, const Key& key, Leaf*& removed, Trash& trash) {
+    const unsigned nibble = key.nibble(depth);
+    const unsigned index = node->index(nibble);
+    const Slot slot = node->slots()[index];
+    Slot below = 0;
+    if (Leaf* leaf = as_leaf(slot)) {
+      removed = leaf;
+    } else {
+      below = remove(as_node(slot), depth + 1, key, removed, trash);
+    }
+    if (below == 0) {
+      if (node->count() == 1) return discard(node, trash), 0;
+      node = without(node, nibble, trash);
+    } else if (below != slot) {
+      node = with_slot(node, index, below, trash);
+    }
+    if (node->count() == 1 && as_leaf(node->slots()[0]) != nullptr) {
+      const Slot last = node->slots()[0];
+      return discard(node, trash), last;
+    }
+    return to_slot(node);
+  }
+
+  template <typename Visit>
+  static void visit_node(const Node* node, Visit& visit) {
+    if (node == nullptr) return;
+    for (unsigned i = 0; i < node->count(); ++i) {
+      const Slot slot = node->slots()[i];
+      if (const Leaf* leaf = as_leaf(slot)) {
+        visit(*leaf);
+      } else {
+        visit_node(as_node(slot), visit);
+      }
+    }
+  }
+
+  static void destroy_node(Node* node) {
+    if (node == nullptr) return;
+    for (unsigned i = 0; i < node->count(); ++i)
+      if (as_leaf(node->slots()[i]) == nullptr) destroy_node(as_node(node->slots()[i]));
+    std::free(node);
+  }
+
+  Node* root_ = nullptr;
+};
+
+}  // namespace fairlead::dns

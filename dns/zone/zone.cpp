@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/zone/zone.h"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <tuple>
+
+namespace fairlead::dns {
+namespace {
+
+// Kubernetes names are lower-case labels (RFC 1123); two that differ by case alone would be one name.
+bool is_label(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxLabelSize &&
+         std::none_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(to_lower(static_cast<uint8_t>(c)));
+  return result;
+}
+
+ServiceDraft draft_of(const kube::Service& service) {
+  ServiceDraft draft;
+  if (service.type == kube::ServiceType::kExternalName) {
+    draft.kind = ServiceKind::kExternalName;
+    // An address is no name to point to, though it parses as one.
+    const Result<Name> target = Name::from_text(service.external_name);
+    if (target.ok() && !IpAddress::parse(service.external_name).ok()) draft.external_name = *target;
+    return draft;
+  }
+  draft.kind = service.headless ? ServiceKind::kHeadless : ServiceKind::kClusterIp;
+  draft.cluster_ips = service.cluster_ips;
+  if (draft.cluster_ips.size() > 255) draft.cluster_ips.resize(255);
+  for (const kube::ServicePort& port : service.ports)
+    if (port.name.size() <= kMaxLabelSize)
+      draft.ports.push_back({lower(port.name), port.protocol, port.port});
+  return draft;
+}
+
+// The names a record gives to addresses.
+struct Naming {
+  IpAddress address;
+  ReverseName name;
+  auto key() const { return std::tie(address, name.cluster_ip, name.label); }
+  bool operator<(const Naming& other) const { return key() < other.key(); }
+};
+
+std::vector<Naming> namings_of(const ServiceRecord* record) {
+  std::vector<Naming> namings;
+  if (record == nullptr) return namings;
+  for (const IpAddress& address : record->cluster_ips())
+    namings.push_back({address, {&record->name(), true, {}}});
+  for (const EndpointRecord& endpoint : record->endpoints())
+    namings.push_back({endpoint.address, {&record->name(), false, record->label_of(endpoint)}});
+  std::sort(namings.begin(), namings.end());
+  return namings;
+}
+
+template <typename Map>
+std::vector<kube::ObjectKey> keys_not_in(const Map& map, const std::set<kube::ObjectKey>& keys) {
+  std::vector<kube::ObjectKey> gone;
+  for (const auto& [key, value] : map)
+    if (!keys.contains(key)) gone.push_back(key);
+  return gone;
+}
+
+}  // namespace
+
+// What is kept of an EndpointSlice: its ready addresses.
+struct Zone::Slice {
+  kube::ObjectKey key;
+  std::vector<EndpointDraft::Port> ports;
+  std::vector<IpAddress> addresses;
+  std::vector<std::pair<uint32_t, std::string>> labels;  // of addresses that have one; by index
+};
+
+// A service and what belongs to it. `draft` is absent while only its slices are known.
+struct Zone::Entry {
+  explicit Entry(const kube::ObjectKey& key)
+      : name(std::make_unique<ServiceName>(key.name, key.ns)), ns(key.ns) {}
+  std::unique_ptr<ServiceName> name;
+  std::string ns;
+  std::optional<ServiceDraft> draft;
+  std::vector<Slice> slices;
+  ServiceRecord* record = nullptr;
+  bool dirty = false;
+};
+
+Zone::Zone() { published_.current.store(new Snapshot(next_)); }
+
+Zone::~Zone() {
+  for (auto& [epoch, items] : retired_)
+    for (const Trash::Item& item : items) item.destroy(item.object);
+  for (const Trash::Item& item : trash_.items) item.destroy(item.object);
+  // Leaves are reachable in next_ alone: what it no longer has went to the trash.
+  next_.services.for_each([](const ServiceRecord& leaf) {
+    ServiceRecord::destroy(const_cast<ServiceRecord*>(&leaf));
+  });
+  next_.namespaces.for_each([](const NamespaceRecord& leaf) {
+    NamespaceRecord::destroy(const_cast<NamespaceRecord*>(&leaf));
+  });
+  next_.reverse.for_each([](const ReverseRecord& leaf) {
+    ReverseRecord::destroy(const_cast<ReverseRecord*>(&leaf));
+  });
+  next_.services.destroy_nodes();
+  next_.namespaces.destroy_nodes();
+  next_.reverse.destroy_nodes();
+  delete published_.current.load();
+}
+
+Zone::Entry& Zone::entry(const kube::ObjectKey& key) {
+  auto& slot = entries_[key];
+  if (!slot) slot = std::make_unique<Entry>(key);
+  return *slot;
+}
+
+void Zone::touch(Entry& entry) {
+  if (std::exchange(entry.dirty, true)) return;
+  dirty_.push_back(&entry);
+}
+
+void Zone::put(const kube::Service& service) {
+  if (!is_label(service.meta.name) || !is_label(service.meta.ns)) return;
+  Entry& target = entry(service.meta.key());
+  target.draft = draft_of(service);
+  touch(target);
+}
+
+void Zone::put(const kube::EndpointSlice& slice) {
+  const kube::ObjectKey key = slice.meta.key();
+  const kube::ObjectKey service{slice.meta.ns, slice.service_name};
+  drop_slice(key);
+  if (slice.fqdn || !is_label(service.name) || !is_label(service.ns)) return;
+  Entry& target = entry(service);
+  Slice kept;
+  kept.key = key;
+  for (const kube::EndpointPort& port : slice.ports)
+    if (port.name.size() <= kMaxLabelSize)
+      kept.ports.push_back({lower(port.name), port.protocol, port.port});
+  for (const kube::Endpoint& endpoint : slice.endpoints) {
+    if (!endpoint.ready) continue;
+    for (const IpAddress& address : endpoint.addresses) {
+      if (is_label(endpoint.hostname))
+        kept.labels.emplace_back(static_cast<uint32_t>(kept.addresses.size()), endpoint.hostname);
+      kept.addresses.push_back(address);
+    }
+  }
+  kept.ports.shrink_to_fit();
+  kept.addresses.shrink_to_fit();
+  target.slices.push_back(std::move(kept));
+  slice_owner_[key] = &target;
+  touch(target);
+}
+
+void Zone::put(const kube::Namespace& ns) {
+  if (!is_label(ns.meta.name)) return;
+  set_namespace(ns.meta.name, true, 0);
+}
+
+void Zone::remove_service(const kube::ObjectKey& key) {
+  const auto at = entries_.find(key);
+  if (at == entries_.end() || !at->second->draft) return;
+  at->second->draft.reset();
+  touch(*at->second);
+}
+
+void Zone::drop_slice(const kube::ObjectKey& key) {
+  const auto at = slice_owner_.find(key);
+  if (at == slice_owner_.end()) return;
+  Entry& owner = *at->second;
+  std::erase_if(owner.slices, [&](const Slice& slice) { return slice.key == key; });
+  slice_owner_.erase(at);
+  touch(owner);
+}
+
+void Zone::remove_slice(const kube::ObjectKey& key) { drop_slice(key); }
+
+void Zone::remove_namespace(const kube::ObjectKey& key) {
+  const auto at = namespaces_.find(key.name);
+  if (at != namespaces_.end() && at->second.first) set_namespace(key.name, false, 0);
+}
+
+void Zone::retain_services(const std::set<kube::ObjectKey>& keys) {
+  for (const auto& key : keys_not_in(entries_, keys)) remove_service(key);
+}
+
+void Zone::retain_slices(const std::set<kube::ObjectKey>& keys) {
+  for (const auto& key : keys_not_in(slice_owner_, keys)) remove_slice(key);
+}
+
+void Zone::retain_namespaces(const std::set<kube::ObjectKey>& keys) {
+  std::vector<std::string> gone;
+  for (const auto& [name, why] : namespaces_)
+    if (!keys.contains(kube::ObjectKey{"", name})) gone.push_back(name);
+  for (const std::string& name : gone) remove_namespace({"", name});
+}
+
+// `object` is the state of the namespace's own object, or what it is when `services` changes.
+void Zone::set_namespace(const std::string& name, bool object, int services) {
+  const auto at = namespaces_.try_emplace(name, false, 0).first;
+  auto& [has_object, count] = at->second;
+  const bool was = has_object || count > 0;
+  has_object = object;
+  count += services;
+  const bool is = has_object || count > 0;
+  if (!is) namespaces_.erase(at);
+  if (was == is) return;
+  namespaces_changed_ = true;
+  auto* record = new NamespaceRecord(name);
+  const LabelKey key(record->key());
+  if (is) {
+    next_.namespaces.put(record, key, trash_);
+    return;
+  }
+  trash_.add(next_.namespaces.remove(key, trash_), &NamespaceRecord::destroy);
+  delete record;
+}
+
+bool Zone::changed() const {
+  return !dirty_.empty() || namespaces_changed_ || synced_ != next_.synced;
+}
+
+void Zone::publish(uint32_t unix_time) {
+  if (!changed()) {
+    reclaim();
+    return;
+  }
+  for (Entry* entry : std::exchange(dirty_, {})) rebuild(*entry);
+  namespaces_changed_ = false;
+  next_.synced = synced_;
+  if (static_cast<int32_t>(unix_time - next_.serial) > 0 || next_.serial == 0) next_.serial = unix_time;
+  const Snapshot* const before = published_.current.exchange(new Snapshot(next_));
+  trash_.add(const_cast<Snapshot*>(before),
+             [](void* old) { delete static_cast<Snapshot*>(old); });
+  retired_.emplace_back(published_.epochs.advance(), std::move(trash_.items));
+  trash_.items.clear();
+  ++trash_.generation;
+  reclaim();
+}
+
+size_t Zone::reclaim() {
+  const uint64_t oldest = published_.epochs.oldest();
+  while (!retired_.empty() && retired_.front().first < oldest) {
+    for (const Trash::Item& item : retired_.front().second) item.destroy(item.object);
+    retired_.pop_front();
+  }
+  size_t waiting = 0;
+  for (const auto& [epoch, items] : retired_) waiting += items.size();
+  return waiting;
+}
+
+void Zone::rebuild(Entry& entry) {
+  entry.dirty = false;
+  if (!entry.draft) {
+    replace_record(entry, nullptr);
+    if (!entry.slices.empty()) return;
+    trash_.add(entry.name.release(), [](void* name) { delete static_cast<ServiceName*>(name); });
+    const kube::ObjectKey key{
+        entry.ns, std::string(static_cast<ServiceName*>(trash_.items.back().object)->name())};
+    entries_.erase(key);
+    return;
+  }
+  ServiceDraft draft = *entry.draft;
+  if (draft.kind != ServiceKind::kExternalName) {
+    for (const Slice& slice : entry.slices) {
+      const size_t first = draft.endpoints.size();
+      for (const IpAddress& address : slice.addresses)
+        draft.endpoints.push_back({{}, address, slice.ports});
+      for (const auto& [index, label] : slice.labels) draft.endpoints[first + index].label = label;
+    }
+  }
+  replace_record(entry, ServiceRecord::make(*entry.name, std::move(draft)));
+}
+
+void Zone::replace_record(Entry& entry, ServiceRecord* record) {
+  ServiceRecord* const before = std::exchange(entry.record, record);
+  if (before == nullptr && record == nullptr) return;
+  const LabelKey key(entry.name->key());
+  if (record != nullptr) {
+    next_.services.put(record, key, trash_);
+    endpoint_count_ += record->endpoints().size();
+  } else {
+    next_.services.remove(key, trash_);
+  }
+  if ((before == nullptr) != (record == nullptr)) {
+    const int delta = record != nullptr ? 1 : -1;
+    service_count_ += static_cast<size_t>(delta);
+    const auto known = namespaces_.find(entry.ns);
+    set_namespace(entry.ns, known != namespaces_.end() && known->second.first, delta);
+  }
+  update_reverse(before, record);
+  if (before == nullptr) return;
+  endpoint_count_ -= before->endpoints().size();
+  trash_.add(before, &ServiceRecord::destroy);
+}
+
+void Zone::update_reverse(const ServiceRecord* before, const ServiceRecord* after) {
+  const std::vector<Naming> old_names = namings_of(before);
+  const std::vector<Naming> new_names = namings_of(after);
+  std::vector<Naming> gone;
+  std::vector<Naming> added;
+  std::set_difference(old_names.begin(), old_names.end(), new_names.begin(), new_names.end(),
+                      std::back_inserter(gone));
+  std::set_difference(new_names.begin(), new_names.end(), old_names.begin(), old_names.end(),
+                      std::back_inserter(added));
+  for (const Naming& naming : gone) set_reverse(naming.address, naming.name, false);
+  for (const Naming& naming : added) set_reverse(naming.address, naming.name, true);
+}
+
+void Zone::set_reverse(const IpAddress& address, const ReverseName& name, bool present) {
+  const AddressKey key(address);
+  std::vector<ReverseName> names;
+  const ReverseRecord* const before = next_.reverse.find(key);
+  if (before != nullptr) names.assign(before->names().begin(), before->names().end());
+  const auto same = [&name](const ReverseName& other) {
+    return other.service == name.service && other.cluster_ip == name.cluster_ip &&
+           other.label == name.label;
+  };
+  std::erase_if(names, same);
+  if (present) {
+    const auto order = [](const ReverseName& n) {
+      return std::tuple(!n.cluster_ip, n.service->ns(), n.service->name(), n.label);
+    };
+    const auto at = std::lower_bound(names.begin(), names.end(), name, [&](auto& a, auto& b) {
+      return order(a) < order(b);
+    });
+    names.insert(at, name);
+  }
+  ReverseRecord* old = nullptr;
+  if (names.empty()) {
+    old = next_.reverse.remove(key, trash_);
+  } else {
+    ReverseRecord* const record = ReverseRecord::make(address, names);
+    old = next_.reverse.put(record, AddressKey(record->address()), trash_);
+  }
+  if (old != nullptr) trash_.add(old, &ReverseRecord::destroy);
+}
+
+}  // namespace fairlead::dns
