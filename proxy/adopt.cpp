@@ -167,9 +167,11 @@ void Adopter::element(size_t set, const nft::Element& element) {
 bool Adopter::read_element(SetId id, const nft::Element& element) {
   switch (id) {
     case SetId::kServices:
-    case SetId::kNodeServices: return read_service(id, element);
+    case SetId::kNodeServices:
+      return read_service(id, element);
     case SetId::kEndpoints:
-    case SetId::kNodeEndpoints: return read_endpoint(id, element);
+    case SetId::kNodeEndpoints:
+      return read_endpoint(id, element);
     case SetId::kClusterIps: {
       Reader key(element.key);
       const IpAddress address = key.address(ruleset_.config().family);
@@ -180,8 +182,10 @@ bool Adopter::read_element(SetId id, const nft::Element& element) {
       ruleset_.apply(add);
       return true;
     }
-    case SetId::kHairpin: return read_hairpin(element);
-    case SetId::kLocalDns: return read_local_dns(element);
+    case SetId::kHairpin:
+      return read_hairpin(element);
+    case SetId::kLocalDns:
+      return read_local_dns(element);
   }
   return false;
 }

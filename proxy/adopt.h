@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reverse of Ruleset: what the kernel has in our table, read back into the same value, and what
-// has to be put right first. Pure. Used at start, so that a restart changes nothing that is right, and
-// after someone else has changed our table.
+// has to be put right first. Pure. Used at start, so that a restart changes nothing that is right,
+// and after someone else has changed our table.
 #pragma once
 
 #include <string>

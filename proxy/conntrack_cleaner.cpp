@@ -32,7 +32,9 @@ ConntrackCleaner::ConntrackCleaner(Clock& clock, netlink::Connection& netfilter,
                                    netlink::Connection& route, const ServiceMap& services)
     : clock_(clock), netfilter_(netfilter), route_(route), services_(services) {}
 
-ConntrackCleaner::~ConntrackCleaner() { *alive_ = false; }
+ConntrackCleaner::~ConntrackCleaner() {
+  *alive_ = false;
+}
 
 void ConntrackCleaner::changed(const Dirty& frontends) {
   bool any = false;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ends UDP flows that conntrack still sends where no service wants them. UDP has no end of its own: a
-// client that keeps its socket keeps its flow, and conntrack keeps the NAT decision of its first
+// Ends UDP flows that conntrack still sends where no service wants them. UDP has no end of its own:
+// a client that keeps its socket keeps its flow, and conntrack keeps the NAT decision of its first
 // packet, until 30 s of silence. After a change of a UDP frontend every flow to it whose answers do
 // not come from a serving endpoint is deleted; the client's next packet is balanced anew.
 //
 // Done after the kernel has acknowledged the change, and once more kSecondLook later for flows that
-// were being made at that very moment. One listing for all frontends waiting, filtered by the kernel.
-// TCP flows are left alone: deleting one would pick an endpoint in mid-stream.
+// were being made at that very moment. One listing for all frontends waiting, filtered by the
+// kernel. TCP flows are left alone: deleting one would pick an endpoint in mid-stream.
 //
 // Node ports: only flows to addresses of this node; the same port number elsewhere is not ours.
 //

@@ -145,8 +145,8 @@ std::vector<Operation> unused_chains(const Ruleset& programmed) {
     if (users != 0) continue;
     Operation remove;
     remove.kind = Kind::kRemoveChain;
-    remove.frontend = choice.first ? Frontend::node(programmed.config().family, Protocol::kTcp, 0)
-                                   : Frontend();
+    remove.frontend =
+        choice.first ? Frontend::node(programmed.config().family, Protocol::kTcp, 0) : Frontend();
     remove.number = choice.second;
     result.push_back(remove);
   }
@@ -159,7 +159,8 @@ std::vector<Operation> diff_local_dns(const Ruleset& programmed, bool exempt) {
     for (const Protocol protocol : {Protocol::kUdp, Protocol::kTcp}) {
       const Frontend frontend = Frontend::vip(address, protocol, 53);
       if (programmed.has_local_dns(frontend) == exempt) continue;
-      result.push_back({exempt ? Kind::kAdd : Kind::kRemove, SetId::kLocalDns, frontend, 0, false, {}});
+      result.push_back(
+          {exempt ? Kind::kAdd : Kind::kRemove, SetId::kLocalDns, frontend, 0, false, {}});
     }
   }
   return result;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What to change, and in which order, so that a programmed Ruleset does what is wanted. Pure.
 //
-// The order is the point: packets run between any two operations of a list, if the list is committed
-// in pieces, and even inside one transaction a packet may make its first lookup before and its second
-// after the commit. So an index is filled before anything draws it and emptied after nothing draws it
-// any more; the endpoint with the last index moves into a hole before its old place goes. After every
-// prefix of the list each packet of a service that has endpoints before and after reaches one of them
-// (tests/unit/proxy/diff_test.cpp checks every prefix).
+// The order is the point: packets run between any two operations of a list, if the list is
+// committed in pieces, and even inside one transaction a packet may make its first lookup before
+// and its second after the commit. So an index is filled before anything draws it and emptied after
+// nothing draws it any more; the endpoint with the last index moves into a hole before its old
+// place goes. After every prefix of the list each packet of a service that has endpoints before and
+// after reaches one of them (tests/unit/proxy/diff_test.cpp checks every prefix).
 #pragma once
 
 #include <optional>
@@ -22,8 +22,8 @@ namespace fairlead::proxy {
 std::vector<Operation> diff(const Ruleset& programmed, const Frontend& frontend,
                             const std::optional<Target>& wanted);
 
-// Choice chains nobody goes to any more. Remove them in a transaction after the one that removed the
-// last goto: kernels before 6.2 refuse both in one.
+// Choice chains nobody goes to any more. Remove them in a transaction after the one that removed
+// the last goto: kernels before 6.2 refuse both in one.
 std::vector<Operation> unused_chains(const Ruleset& programmed);
 
 // Elements of the local DNS set: all of config().local_dns, or none.

@@ -62,7 +62,8 @@ void Feed::Target<T>::remove(const kube::ObjectKey& key) {
 template <typename T>
 void Feed::Target<T>::retain(const std::set<kube::ObjectKey>& keys) {
   const ServiceMap& map = feed_.proxy_.services();
-  for (const kube::ObjectKey& key : std::is_same_v<T, kube::Service> ? map.services() : map.slices())
+  for (const kube::ObjectKey& key :
+       std::is_same_v<T, kube::Service> ? map.services() : map.slices())
     if (!keys.contains(key)) remove(key);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Feeds a Proxy from an API server: Services and EndpointSlices straight into its ServiceMap, without
-// a copy of the objects in between. The proxy starts once both are known completely.
+// Feeds a Proxy from an API server: Services and EndpointSlices straight into its ServiceMap,
+// without a copy of the objects in between. The proxy starts once both are known completely.
 //
-// What is asked for is what kube-proxy asks for (cmd/kube-proxy/app/server.go): Services that no other
-// proxy serves, slices that are not of headless Services.
+// What is asked for is what kube-proxy asks for (cmd/kube-proxy/app/server.go): Services that no
+// other proxy serves, slices that are not of headless Services.
 //
 // Threads: the loop's. Inert until start(). The client and the proxy must outlive it.
 #pragma once

@@ -10,18 +10,24 @@ namespace fairlead::proxy {
 
 uint8_t protocol_number(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kTcp: return IPPROTO_TCP;
-    case Protocol::kUdp: return IPPROTO_UDP;
-    case Protocol::kSctp: return IPPROTO_SCTP;
+    case Protocol::kTcp:
+      return IPPROTO_TCP;
+    case Protocol::kUdp:
+      return IPPROTO_UDP;
+    case Protocol::kSctp:
+      return IPPROTO_SCTP;
   }
   return 0;
 }
 
 const char* protocol_name(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kTcp: return "tcp";
-    case Protocol::kUdp: return "udp";
-    case Protocol::kSctp: return "sctp";
+    case Protocol::kTcp:
+      return "tcp";
+    case Protocol::kUdp:
+      return "udp";
+    case Protocol::kSctp:
+      return "sctp";
   }
   return "";
 }

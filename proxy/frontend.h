@@ -21,8 +21,8 @@ uint8_t protocol_number(Protocol protocol);
 // "tcp", "udp", "sctp", as nft writes them.
 const char* protocol_name(Protocol protocol);
 
-// What a packet carries that makes it a service's. A node port listens on every address of the node:
-// its `address` is the unspecified one of its family.
+// What a packet carries that makes it a service's. A node port listens on every address of the
+// node: its `address` is the unspecified one of its family.
 struct Frontend {
   IpAddress address;
   uint16_t port = 0;
@@ -79,7 +79,8 @@ class Backends {
 template <>
 struct std::hash<fairlead::proxy::Frontend> {
   size_t operator()(const fairlead::proxy::Frontend& f) const noexcept {
-    const size_t rest = f.port * 8u + static_cast<size_t>(f.protocol) * 2u + (f.node_port ? 1u : 0u);
+    const size_t rest =
+        f.port * 8u + static_cast<size_t>(f.protocol) * 2u + (f.node_port ? 1u : 0u);
     return std::hash<fairlead::IpAddress>{}(f.address) * 1000003u + rest;
   }
 };

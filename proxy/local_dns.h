@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The DNS server of this node answers on the cluster DNS address itself: as long as it says it is
-// ready, packets to that address stay on the node and out of connection tracking; when it stops, they
-// are balanced like any service's.
+// ready, packets to that address stay on the node and out of connection tracking; when it stops,
+// they are balanced like any service's.
 //
 // Ready is: its URL answers 200, asked every kPeriod. The first 200 counts, and so does the second
 // failure in a row. While ready each address has a route `local ADDRESS dev lo` of protocol
@@ -28,7 +28,8 @@ class LocalDns {
   static constexpr Duration kPeriod = std::chrono::milliseconds(500);
   static constexpr int kFailures = 2;
   static constexpr int kRenew = 20;
-  static constexpr uint8_t kRouteProtocol = 0xfa;  // marks routes as ours (rtnetlink(7), rtm_protocol)
+  static constexpr uint8_t kRouteProtocol =
+      0xfa;  // marks routes as ours (rtnetlink(7), rtm_protocol)
 
   using Exempt = std::function<void(bool)>;
 

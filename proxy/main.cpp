@@ -27,7 +27,9 @@ std::string host_name() {
 }
 
 // As kube-proxy decides (app/server_linux.go).
-bool ipv6_available() { return access("/proc/net/if_inet6", R_OK) == 0; }
+bool ipv6_available() {
+  return access("/proc/net/if_inet6", R_OK) == 0;
+}
 
 Result<kube::ClientConfig> client_config(const Options& options) {
   kube::ClientConfig config;
@@ -91,7 +93,8 @@ Result<void> run(Loop& loop, const Options& options) {
   endpoints.metrics = &metrics;
   endpoints.checks["/proxyMode"] = [] { return HealthAnswer{true, "nftables", "text/plain"}; };
   OpsServer operations(loop, endpoints);
-  if (auto bound = listen(operations, "--metrics-bind-address", options.metrics_address); !bound.ok())
+  if (auto bound = listen(operations, "--metrics-bind-address", options.metrics_address);
+      !bound.ok())
     return bound;
 
   const Result<kube::ClientConfig> config = client_config(options);

@@ -36,6 +36,7 @@ struct Options {
 };
 
 // `host_name`: what the kernel calls this machine. An Error's message is one sentence for the user.
-Result<Options> parse_options(const std::vector<std::string>& arguments, const std::string& host_name);
+Result<Options> parse_options(const std::vector<std::string>& arguments,
+                              const std::string& host_name);
 
 }  // namespace fairlead::proxy

@@ -87,7 +87,8 @@ void Programmer::plan_repairs() {
   repairing_ = true;
   foreign_ = std::exchange(repairs_, std::nullopt);
   const Repairs& repairs = *foreign_;
-  for (const auto& [set, element] : repairs.wrong_elements) transaction_.remove_element(set, element);
+  for (const auto& [set, element] : repairs.wrong_elements)
+    transaction_.remove_element(set, element);
   apply_and_put(repairs.leftovers);
   for (const SetId id : repairs.missing_sets) transaction_.add(programmed_.set(id));
   for (const nft::Chain& chain : repairs.missing_chains) transaction_.add(chain);
@@ -164,12 +165,13 @@ void Programmer::begin_growth(SetId id, uint32_t elements) {
   const Ruleset::SetState before = std::exchange(programmed_.state(id), growth.state);
   growth.larger = programmed_.set(id);
   programmed_.state(id) = before;
-  log::info("set {} is filling up, growing it from {} to {} elements", base_name(id),
-            before.size, growth.state.size);
+  log::info("set {} is filling up, growing it from {} to {} elements", base_name(id), before.size,
+            growth.state.size);
   if (id == SetId::kClusterIps || id == SetId::kHairpin) {
     growth.pending = programmed_.elements(id);
   } else {
-    for (const auto& [frontend, service] : programmed_.services()) growth.frontends.push_back(frontend);
+    for (const auto& [frontend, service] : programmed_.services())
+      growth.frontends.push_back(frontend);
   }
   growth_ = std::move(growth);
 }
@@ -279,7 +281,8 @@ void Programmer::put(const Operation& operation) {
 
 const nft::Set& Programmer::set(SetId id) {
   const auto found = sets_.find(id);
-  return found != sets_.end() ? found->second : sets_.emplace(id, programmed_.set(id)).first->second;
+  return found != sets_.end() ? found->second
+                              : sets_.emplace(id, programmed_.set(id)).first->second;
 }
 
 Result<void> remove_tables(netlink::Connection& connection, Duration limit) {

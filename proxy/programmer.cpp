@@ -28,7 +28,9 @@ Programmer::Programmer(Clock& clock, netlink::Connection& connection, const Serv
       reader_(connection, config),
       programmed_(std::move(config)) {}
 
-Programmer::~Programmer() { *alive_ = false; }
+Programmer::~Programmer() {
+  *alive_ = false;
+}
 
 void Programmer::start() {
   started_ = true;
@@ -63,7 +65,9 @@ void Programmer::exempt_local_dns(bool exempt) {
   step();
 }
 
-Programmer::Status Programmer::status() const { return status_; }
+Programmer::Status Programmer::status() const {
+  return status_;
+}
 
 bool Programmer::has_work() const {
   return !table_exists_ || rebuild_ || repairs_ || foreign_ || growth_ || !dirty_.empty() ||

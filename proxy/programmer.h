@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the table of one IP family equal to what a ServiceMap wants: one transaction at a time, built
-// from the frontends marked dirty. Thin: what to do is decided by diff(), what is there is known from
-// our own commits; the kernel is listed only at start and after a surprise (a refused commit, someone
-// else's change, a restart of this process), and then only differences are written.
+// Keeps the table of one IP family equal to what a ServiceMap wants: one transaction at a time,
+// built from the frontends marked dirty. Thin: what to do is decided by diff(), what is there is
+// known from our own commits; the kernel is listed only at start and after a surprise (a refused
+// commit, someone else's change, a restart of this process), and then only differences are written.
 //
-// Failure: dirty frontends stay dirty. A refused or unanswered commit makes us read the table again at
-// once, then with a backoff of 10 ms doubling to 5 s.
-// Bounds: one commit in flight, at most kChunk operations each, so that others get the kernel's commit
-// lock in between; a set that gets full is replaced by one of twice the size in the same manner.
+// Failure: dirty frontends stay dirty. A refused or unanswered commit makes us read the table again
+// at once, then with a backoff of 10 ms doubling to 5 s. Bounds: one commit in flight, at most
+// kChunk operations each, so that others get the kernel's commit lock in between; a set that gets
+// full is replaced by one of twice the size in the same manner.
 //
 // Threads: the loop's. Inert until start(). The connection and the map must outlive it.
 #pragma once
@@ -37,10 +37,11 @@ class Programmer {
   static constexpr Duration kChainCleanup = std::chrono::seconds(1);
 
   struct Status {
-    bool ready = false;  // everything known at some moment was in the kernel, and the hooks were in place
+    bool ready =
+        false;  // everything known at some moment was in the kernel, and the hooks were in place
     uint64_t commits = 0;
     uint64_t failures = 0;
-    uint64_t readings = 0;     // of the whole table
+    uint64_t readings = 0;  // of the whole table
     uint64_t foreign_changes = 0;
     std::optional<Error> last_error;  // cleared by the next success
     MonoTime last_commit;
@@ -50,7 +51,8 @@ class Programmer {
   // another reason than a change.
   using Acknowledged = std::vector<std::pair<Frontend, std::optional<MonoTime>>>;
 
-  Programmer(Clock& clock, netlink::Connection& connection, const ServiceMap& services, Config config);
+  Programmer(Clock& clock, netlink::Connection& connection, const ServiceMap& services,
+             Config config);
   ~Programmer();
 
   void start();
@@ -72,7 +74,7 @@ class Programmer {
   // A set on its way to twice its size.
   struct Growth {
     SetId id = SetId::kServices;
-    Ruleset::SetState state;        // of the larger set
+    Ruleset::SetState state;  // of the larger set
     nft::Set larger;
     std::vector<Operation> pending;   // elements still to copy
     std::vector<Frontend> frontends;  // whose elements come after those
@@ -111,7 +113,8 @@ class Programmer {
   void apply_and_put(const std::vector<Operation>& operations);
   void put(const Operation& operation);
   const nft::Set& set(SetId id);
-  std::optional<std::pair<SetId, uint32_t>> lacks_room(const std::vector<Operation>& operations) const;
+  std::optional<std::pair<SetId, uint32_t>> lacks_room(
+      const std::vector<Operation>& operations) const;
 
   Clock& clock_;
   netlink::Connection& connection_;
@@ -121,12 +124,12 @@ class Programmer {
   std::function<void(const Acknowledged&)> on_acknowledged_;
 
   bool started_ = false;
-  bool known_ = false;      // programmed_ is what the kernel has
+  bool known_ = false;  // programmed_ is what the kernel has
   bool table_exists_ = false;
   bool hooks_missing_ = true;
   bool in_flight_ = false;
-  bool waiting_ = false;    // for a retry
-  bool suspected_ = false;  // read again when the commit in flight is done
+  bool waiting_ = false;            // for a retry
+  bool suspected_ = false;          // read again when the commit in flight is done
   std::optional<bool> exempt_dns_;  // nullopt: not known yet, leave what is there
   bool cleanup_due_ = false;
   bool rebuild_ = false;    // replace the table as a whole
@@ -140,7 +143,7 @@ class Programmer {
   std::vector<Operation> queue_;  // in programmed_ already, not yet in the kernel
   size_t queue_at_ = 0;
   Acknowledged in_flight_frontends_;
-  nft::Transaction transaction_;  // being planned
+  nft::Transaction transaction_;    // being planned
   std::map<SetId, nft::Set> sets_;  // programmed_'s, as long as it is being planned
   Duration backoff_{};
   Status status_;

@@ -21,11 +21,14 @@ constexpr Duration kStale = std::chrono::minutes(1);
 constexpr Duration kErrorGrace = std::chrono::seconds(5);
 constexpr Duration kProbeLimit = std::chrono::milliseconds(500);
 
-double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 Error explain(const Error& error) {
   if (error.is(ErrorCode::kPermission))
-    return Error(error.code(), "programming nftables needs CAP_NET_ADMIN (run as root): " + error.message());
+    return Error(error.code(),
+                 "programming nftables needs CAP_NET_ADMIN (run as root): " + error.message());
   if (error.is(ErrorCode::kUnsupported) || error.is(ErrorCode::kInvalid))
     return Error(error.code(),
                  "this kernel has no nf_tables (load module nf_tables): " + error.message());
@@ -83,7 +86,8 @@ Result<std::unique_ptr<Proxy>> Proxy::open(Loop& loop, HttpTransport& http, Metr
 }
 
 Result<void> Proxy::connect(HttpTransport& http) {
-  const auto open = [this](netlink::Protocol protocol, std::unique_ptr<Connection>& into) -> Result<void> {
+  const auto open = [this](netlink::Protocol protocol,
+                           std::unique_ptr<Connection>& into) -> Result<void> {
     auto opened = Connection::open(loop_, protocol);
     if (!opened.ok()) return opened.error();
     into = std::move(*opened);
@@ -113,10 +117,14 @@ Result<void> Proxy::connect(HttpTransport& http) {
         metrics_.gauge("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
                        "Transactions the kernel refused or did not answer", labels)}));
     FamilyState& family = *families_.back();
-    if (auto opened = open(netlink::Protocol::kNetfilter, family.connection); !opened.ok()) return opened;
-    family.programmer = std::make_unique<Programmer>(loop_.clock(), *family.connection, services_, config);
+    if (auto opened = open(netlink::Protocol::kNetfilter, family.connection); !opened.ok())
+      return opened;
+    family.programmer =
+        std::make_unique<Programmer>(loop_.clock(), *family.connection, services_, config);
     family.programmer->set_on_acknowledged(
-        [this, &family](const Programmer::Acknowledged& frontends) { on_acknowledged(family, frontends); });
+        [this, &family](const Programmer::Acknowledged& frontends) {
+          on_acknowledged(family, frontends);
+        });
     dns.insert(dns.end(), config.local_dns.begin(), config.local_dns.end());
   }
   cleaner_ = std::make_unique<ConntrackCleaner>(loop_.clock(), *conntrack_, *route_, services_);
@@ -220,7 +228,8 @@ const Programmer& Proxy::programmer(Family family) const {
 }
 
 Result<void> Proxy::check() {
-  if (!started_) return Error(ErrorCode::kUnavailable, "Services and EndpointSlices are not known yet");
+  if (!started_)
+    return Error(ErrorCode::kUnavailable, "Services and EndpointSlices are not known yet");
   for (const auto& family : families_) {
     const Programmer::Status status = family->programmer->status();
     const std::string name = family->config.family == Family::kIpv4 ? "IPv4: " : "IPv6: ";
@@ -228,17 +237,19 @@ Result<void> Proxy::check() {
     if (!status.ready) return Error(ErrorCode::kUnavailable, name + "not programmed yet");
     if (status.last_error && busy > kErrorGrace)
       return Error(ErrorCode::kUnavailable, name + status.last_error->message());
-    if (busy > kStale) return Error(ErrorCode::kUnavailable, name + "changes wait for over a minute");
+    if (busy > kStale)
+      return Error(ErrorCode::kUnavailable, name + "changes wait for over a minute");
     const Result<void> present = probe(*family);
-    if (!present.ok()) return present.error().with_context(name + "asking the kernel for our table");
+    if (!present.ok())
+      return present.error().with_context(name + "asking the kernel for our table");
   }
   return ok();
 }
 
 Result<void> Proxy::probe(const FamilyState& family) {
   for (const char* chain : {"prerouting", "output", "postrouting"}) {
-    const Result<void> found =
-        probe_->request_sync(get_object(family.config.family, NFT_MSG_GETCHAIN, chain), kProbeLimit);
+    const Result<void> found = probe_->request_sync(
+        get_object(family.config.family, NFT_MSG_GETCHAIN, chain), kProbeLimit);
     if (!found.ok()) return found;
   }
   return ok();

@@ -29,7 +29,8 @@ class Writer {
 
   void services() {
     add(rule().vmap(frontend_key(), name(SetId::kServices)));
-    for (const Cidr& cidr : config_.service_cidrs) add(rule().match(daddr(), cidr).verdict(go("unknown")));
+    for (const Cidr& cidr : config_.service_cidrs)
+      add(rule().match(daddr(), cidr).verdict(go("unknown")));
     if (config_.service_cidrs.empty())
       add(rule().in_set({daddr()}, name(SetId::kClusterIps)).verdict(go("unknown")));
     for (const IpAddress& address : config_.local_dns)
@@ -63,9 +64,9 @@ class Writer {
     add(rule().match(daddr(), loopback).verdict(nft::Verdict::returns()));
   }
 
-  // When every draw missed, endpoint 0 is tried; when that is missing too, the lookups of this packet
-  // saw two generations of the ruleset: the client sends again. Passing it on unchanged would bind
-  // the flow to the frontend's own address for good.
+  // When every draw missed, endpoint 0 is tried; when that is missing too, the lookups of this
+  // packet saw two generations of the ruleset: the client sends again. Passing it on unchanged
+  // would bind the flow to the frontend's own address for good.
   void choose(const Key& key, SetId endpoints, uint32_t choices) {
     const int draws = choices <= 2 ? 1 : kDraws;
     for (int i = 0; i < draws; ++i) dnat(key, endpoints, choices);
@@ -168,16 +169,26 @@ std::vector<std::pair<std::string, nft::BaseChain>> hooks(const Ruleset& ruleset
 
 std::vector<nft::Rule> of_fixed(const Ruleset& ruleset, const std::string& chain) {
   Writer writer(ruleset, ruleset.chain(chain));
-  if (chain == "services") writer.services();
-  else if (chain == "unknown") writer.unknown();
-  else if (chain == "refuse") writer.refuse();
-  else if (chain == "node_refuse") writer.only_node_addresses(), writer.refuse();
-  else if (chain == "node_ports") writer.node_ports();
-  else if (chain == "masquerade") writer.masquerade();
-  else if (chain == "prerouting" || chain == "output") writer.jump_to_services();
-  else if (chain == "postrouting") writer.postrouting();
-  else if (chain == "raw_prerouting" || chain == "raw_output") writer.exempt_local_dns();
-  else assert(false && "no such chain");
+  if (chain == "services")
+    writer.services();
+  else if (chain == "unknown")
+    writer.unknown();
+  else if (chain == "refuse")
+    writer.refuse();
+  else if (chain == "node_refuse")
+    writer.only_node_addresses(), writer.refuse();
+  else if (chain == "node_ports")
+    writer.node_ports();
+  else if (chain == "masquerade")
+    writer.masquerade();
+  else if (chain == "prerouting" || chain == "output")
+    writer.jump_to_services();
+  else if (chain == "postrouting")
+    writer.postrouting();
+  else if (chain == "raw_prerouting" || chain == "raw_output")
+    writer.exempt_local_dns();
+  else
+    assert(false && "no such chain");
   return writer.take();
 }
 

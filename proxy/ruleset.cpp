@@ -20,20 +20,29 @@ struct SetFacts {
 
 SetFacts facts(SetId id) {
   switch (id) {
-    case SetId::kServices: return {"svc", 1024};
-    case SetId::kEndpoints: return {"ep", 4096};
-    case SetId::kNodeServices: return {"node_svc", 256};
-    case SetId::kNodeEndpoints: return {"node_ep", 1024};
-    case SetId::kClusterIps: return {"vips", 1024};
-    case SetId::kHairpin: return {"hairpin", 512};
-    case SetId::kLocalDns: return {"local_dns", 16};
+    case SetId::kServices:
+      return {"svc", 1024};
+    case SetId::kEndpoints:
+      return {"ep", 4096};
+    case SetId::kNodeServices:
+      return {"node_svc", 256};
+    case SetId::kNodeEndpoints:
+      return {"node_ep", 1024};
+    case SetId::kClusterIps:
+      return {"vips", 1024};
+    case SetId::kHairpin:
+      return {"hairpin", 512};
+    case SetId::kLocalDns:
+      return {"local_dns", 16};
   }
   return {"", 0};
 }
 
 }  // namespace
 
-const char* base_name(SetId id) { return facts(id).name; }
+const char* base_name(SetId id) {
+  return facts(id).name;
+}
 
 uint32_t choices_for(size_t endpoints) {
   return endpoints == 0 ? 0 : std::bit_ceil(static_cast<uint32_t>(endpoints));
@@ -74,24 +83,37 @@ uint32_t Ruleset::hairpin_users(const Frontend& protocol_of, const Backend& back
   return found == hairpins_.end() ? 0 : found->second.users;
 }
 
-bool Ruleset::has_local_dns(const Frontend& frontend) const { return local_dns_.contains(frontend); }
+bool Ruleset::has_local_dns(const Frontend& frontend) const {
+  return local_dns_.contains(frontend);
+}
 
 void Ruleset::apply(const Operation& operation) {
   using Kind = Operation::Kind;
   const ChoiceChain choice{operation.frontend.node_port, operation.number};
   switch (operation.kind) {
-    case Kind::kAddChain: choice_chains_.try_emplace(choice, 0); return;
-    case Kind::kRemoveChain: choice_chains_.erase(choice); return;
-    case Kind::kAdd: ++state(operation.set).used; break;
-    case Kind::kRemove: --state(operation.set).used; break;
-    case Kind::kReplace: break;
+    case Kind::kAddChain:
+      choice_chains_.try_emplace(choice, 0);
+      return;
+    case Kind::kRemoveChain:
+      choice_chains_.erase(choice);
+      return;
+    case Kind::kAdd:
+      ++state(operation.set).used;
+      break;
+    case Kind::kRemove:
+      --state(operation.set).used;
+      break;
+    case Kind::kReplace:
+      break;
   }
   const bool present = operation.kind != Kind::kRemove;
   switch (operation.set) {
     case SetId::kServices:
-    case SetId::kNodeServices: return apply_service(operation);
+    case SetId::kNodeServices:
+      return apply_service(operation);
     case SetId::kEndpoints:
-    case SetId::kNodeEndpoints: return apply_endpoint(operation);
+    case SetId::kNodeEndpoints:
+      return apply_endpoint(operation);
     case SetId::kClusterIps: {
       const auto place = cluster_ips_.try_emplace(operation.frontend.address).first;
       place->second.programmed = present;
@@ -213,9 +235,15 @@ nft::Set Ruleset::set(SetId id) const {
       set.key = {protocol, port, index};
       set.data = {address, port};
       break;
-    case SetId::kClusterIps: set.key = {address}; break;
-    case SetId::kHairpin: set.key = {nft::ip_saddr(family), address, protocol, port}; break;
-    case SetId::kLocalDns: set.key = {address, protocol, port}; break;
+    case SetId::kClusterIps:
+      set.key = {address};
+      break;
+    case SetId::kHairpin:
+      set.key = {nft::ip_saddr(family), address, protocol, port};
+      break;
+    case SetId::kLocalDns:
+      set.key = {address, protocol, port};
+      break;
   }
   return set;
 }
@@ -228,7 +256,9 @@ nft::Chain Ruleset::chain(const std::string& name) const {
   return chain;
 }
 
-nft::Chain Ruleset::chain(const ChoiceChain& choice) const { return chain(choice_chain_name(choice)); }
+nft::Chain Ruleset::chain(const ChoiceChain& choice) const {
+  return chain(choice_chain_name(choice));
+}
 
 std::vector<nft::Chain> Ruleset::chains() const {
   std::vector<nft::Chain> result;
@@ -265,8 +295,7 @@ nft::Element Ruleset::element(const Operation& operation) const {
     case SetId::kNodeServices:
       if (!frontend.node_port) key.concat(frontend.address);
       key.concat_u8(protocol).concat_be16(frontend.port);
-      element.data =
-          nft::Verdict::go_to(choice_chain_name({frontend.node_port, operation.number}));
+      element.data = nft::Verdict::go_to(choice_chain_name({frontend.node_port, operation.number}));
       break;
     case SetId::kEndpoints:
     case SetId::kNodeEndpoints:
@@ -274,7 +303,9 @@ nft::Element Ruleset::element(const Operation& operation) const {
       key.concat_u8(protocol).concat_be16(frontend.port).concat_host32(operation.number);
       element.data = address_and_port(operation.backend);
       break;
-    case SetId::kClusterIps: key = nft::Value::of(frontend.address); break;
+    case SetId::kClusterIps:
+      key = nft::Value::of(frontend.address);
+      break;
     case SetId::kHairpin:
       key.concat(operation.backend.address).concat(operation.backend.address);
       key.concat_u8(protocol).concat_be16(operation.backend.port);
@@ -294,7 +325,8 @@ std::vector<Operation> Ruleset::elements(SetId id, const Frontend& frontend) con
   std::vector<Operation> result;
   if (id == SetId::kServices || id == SetId::kNodeServices) {
     if (service.choices)
-      result.push_back({Operation::Kind::kAdd, id, frontend, *service.choices, service.cluster_ip, {}});
+      result.push_back(
+          {Operation::Kind::kAdd, id, frontend, *service.choices, service.cluster_ip, {}});
   } else if (id == SetId::kEndpoints || id == SetId::kNodeEndpoints) {
     for (uint32_t i = 0; i < service.backends.size(); ++i)
       result.push_back({Operation::Kind::kAdd, id, frontend, i, false, service.backends.at(i)});

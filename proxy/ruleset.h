@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ruleset of one IP family as a value: table "fairlead", what is in it, and how each change looks.
-// Pure: no socket, clock or log. One thread. docs/nftables.md draws it as nft text and walks a packet
-// through it.
+// The ruleset of one IP family as a value: table "fairlead", what is in it, and how each change
+// looks. Pure: no socket, clock or log. One thread. docs/nftables.md draws it as nft text and walks
+// a packet through it.
 //
-// The shape: a service is one element of map `svc` (frontend -> goto a choice chain) and one element
-// of map `ep` for each endpoint (frontend . index -> address . port). Choice chains are shared by all
-// services: sel_8 serves every service with 5 to 8 endpoints. It draws an index below 8 and looks it
-// up in `ep`; an index without endpoint falls through to the next of kDraws equal rules, so every
-// endpoint is equally likely up to 2^-kDraws. A service that gains or loses an endpoint therefore
-// rarely changes its `svc` element, whose goto makes the kernel walk the whole map again
-// (nft_chain_validate), 3 ms with ten thousand services: only crossing a power of two does.
+// The shape: a service is one element of map `svc` (frontend -> goto a choice chain) and one
+// element of map `ep` for each endpoint (frontend . index -> address . port). Choice chains are
+// shared by all services: sel_8 serves every service with 5 to 8 endpoints. It draws an index below
+// 8 and looks it up in `ep`; an index without endpoint falls through to the next of kDraws equal
+// rules, so every endpoint is equally likely up to 2^-kDraws. A service that gains or loses an
+// endpoint therefore rarely changes its `svc` element, whose goto makes the kernel walk the whole
+// map again (nft_chain_validate), 3 ms with ten thousand services: only crossing a power of two
+// does.
 //
 // Every decision is made in nat hooks, which the kernel asks for the first packet of a flow only.
 #pragma once
@@ -35,10 +36,10 @@ inline constexpr const char* kTableName = "fairlead";
 // What an operator chooses; the same for the life of a process.
 struct Config {
   Family family = Family::kIpv4;
-  std::vector<Cidr> cluster_cidrs;   // of pods; sources outside are masqueraded; empty: none are
-  std::vector<Cidr> service_cidrs;   // addresses in here without a service are dropped
-  std::vector<Cidr> node_port_cidrs; // addresses that have node ports; empty: all but loopback
-  std::vector<IpAddress> local_dns;  // addresses the DNS server of this node answers on
+  std::vector<Cidr> cluster_cidrs;    // of pods; sources outside are masqueraded; empty: none are
+  std::vector<Cidr> service_cidrs;    // addresses in here without a service are dropped
+  std::vector<Cidr> node_port_cidrs;  // addresses that have node ports; empty: all but loopback
+  std::vector<IpAddress> local_dns;   // addresses the DNS server of this node answers on
   bool masquerade_all = false;
   uint32_t masquerade_mark = 1u << 14;  // the one bit of the packet mark that is ours
 };
@@ -52,9 +53,9 @@ enum class SetId : uint8_t {
   kHairpin,        // hairpin   local endpoints reached from themselves
   kLocalDns,       // local_dns frontends kept out of connection tracking
 };
-inline constexpr SetId kAllSets[] = {SetId::kServices,   SetId::kEndpoints, SetId::kNodeServices,
-                                     SetId::kNodeEndpoints, SetId::kClusterIps, SetId::kHairpin,
-                                     SetId::kLocalDns};
+inline constexpr SetId kAllSets[] = {
+    SetId::kServices,   SetId::kEndpoints, SetId::kNodeServices, SetId::kNodeEndpoints,
+    SetId::kClusterIps, SetId::kHairpin,   SetId::kLocalDns};
 const char* base_name(SetId id);
 
 // How many indexes are drawn from for that many endpoints: the next power of two; 0 refuses.
@@ -64,7 +65,7 @@ inline constexpr int kDraws = 14;
 // One change of one element or choice chain.
 struct Operation {
   enum class Kind : uint8_t {
-    kAddChain,     // sel_`number`, node_`number` when the frontend is a node port
+    kAddChain,  // sel_`number`, node_`number` when the frontend is a node port
     kRemoveChain,
     kAdd,
     kRemove,
@@ -72,10 +73,10 @@ struct Operation {
   };
   Kind kind = Kind::kAdd;
   SetId set = SetId::kServices;
-  Frontend frontend;         // kClusterIps: its address; kHairpin: its protocol
-  uint32_t number = 0;       // kServices: choices; kEndpoints: index; chains: choices
-  bool cluster_ip = false;   // kServices: its address belongs into kClusterIps
-  Backend backend;           // kEndpoints and kHairpin
+  Frontend frontend;        // kClusterIps: its address; kHairpin: its protocol
+  uint32_t number = 0;      // kServices: choices; kEndpoints: index; chains: choices
+  bool cluster_ip = false;  // kServices: its address belongs into kClusterIps
+  Backend backend;          // kEndpoints and kHairpin
 };
 
 class Ruleset {
@@ -114,7 +115,7 @@ class Ruleset {
   nft::Table table() const;
   nft::Set set(SetId id) const;
   std::vector<SetId> sets() const;
-  std::vector<nft::Chain> chains() const;       // all but base chains, choice chains last
+  std::vector<nft::Chain> chains() const;  // all but base chains, choice chains last
   std::vector<nft::Chain> base_chains() const;
   nft::Chain chain(const std::string& name) const;
   nft::Chain chain(const ChoiceChain& choice) const;

@@ -13,7 +13,9 @@ constexpr uint8_t kServing = 2;
 constexpr uint8_t kTerminating = 4;
 constexpr uint8_t kLocal = 8;
 
-size_t address_size(Family family) { return family == Family::kIpv4 ? 4 : 16; }
+size_t address_size(Family family) {
+  return family == Family::kIpv4 ? 4 : 16;
+}
 
 bool has_frontends(const kube::Service& service) {
   return !service.headless && service.type != kube::ServiceType::kExternalName &&
@@ -207,9 +209,9 @@ ServiceMap::Slice ServiceMap::pack(const kube::EndpointSlice& slice) const {
     const auto bytes = endpoint.addresses[0].bytes();
     packed.endpoints.insert(packed.endpoints.end(), bytes.begin(), bytes.end());
     const bool local = !node_name_.empty() && endpoint.node_name == node_name_;
-    packed.endpoints.push_back(static_cast<uint8_t>(
-        (endpoint.ready ? kReady : 0) | (endpoint.serving ? kServing : 0) |
-        (endpoint.terminating ? kTerminating : 0) | (local ? kLocal : 0)));
+    packed.endpoints.push_back(
+        static_cast<uint8_t>((endpoint.ready ? kReady : 0) | (endpoint.serving ? kServing : 0) |
+                             (endpoint.terminating ? kTerminating : 0) | (local ? kLocal : 0)));
   }
   return packed;
 }
@@ -311,8 +313,7 @@ std::vector<std::string> unsupported_features(const kube::Service& service) {
     features.push_back("externalTrafficPolicy: Local");
   if (!service.external_ips.empty()) features.push_back("externalIPs");
   if (!service.load_balancer_ingress.empty()) features.push_back("status.loadBalancer.ingress");
-  if (!service.load_balancer_source_ranges.empty())
-    features.push_back("loadBalancerSourceRanges");
+  if (!service.load_balancer_source_ranges.empty()) features.push_back("loadBalancerSourceRanges");
   return features;
 }
 

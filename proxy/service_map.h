@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Services and EndpointSlices as the API server tells them, turned into "this frontend goes to these
-// backends". Pure: no socket, clock or log. One thread.
+// Services and EndpointSlices as the API server tells them, turned into "this frontend goes to
+// these backends". Pure: no socket, clock or log. One thread.
 //
-// Every mutation returns the frontends whose answer may have changed; find() then says what is wanted
-// now. Objects may arrive in any order: slices before their Service, two Services claiming one
-// address for a moment (the one first by namespace/name has it, so every node decides alike).
+// Every mutation returns the frontends whose answer may have changed; find() then says what is
+// wanted now. Objects may arrive in any order: slices before their Service, two Services claiming
+// one address for a moment (the one first by namespace/name has it, so every node decides alike).
 //
-// Semantics (kube-proxy 1.36, pkg/proxy): a port is namespace/name:portName and protocol; slices are
-// merged by their service-name label; a port without name match, a nil port, all but an endpoint's
-// first address are ignored; the same address:port twice counts once, not terminating before
-// terminating; usable is every ready endpoint, or when there is none every endpoint that is serving
-// and terminating (KEP-1669).
+// Semantics (kube-proxy 1.36, pkg/proxy): a port is namespace/name:portName and protocol; slices
+// are merged by their service-name label; a port without name match, a nil port, all but an
+// endpoint's first address are ignored; the same address:port twice counts once, not terminating
+// before terminating; usable is every ready endpoint, or when there is none every endpoint that is
+// serving and terminating (KEP-1669).
 #pragma once
 
 #include <map>
@@ -116,7 +116,8 @@ class ServiceMap {
   std::multimap<Frontend, Claim> losing_claims_;
 };
 
-// What of a Service this proxy does not honour yet, in the API's words: "sessionAffinity: ClientIP".
+// What of a Service this proxy does not honour yet, in the API's words: "sessionAffinity:
+// ClientIP".
 std::vector<std::string> unsupported_features(const kube::Service& service);
 
 }  // namespace fairlead::proxy

@@ -14,7 +14,8 @@ using netlink::Connection;
 using netlink::MessageView;
 using netlink::MessageWriter;
 
-// Step by step: generation, tables, sets, chains, rules, the elements of each set, generation again.
+// Step by step: generation, tables, sets, chains, rules, the elements of each set, generation
+// again.
 struct TableReader::Reading : std::enable_shared_from_this<Reading> {
   Reading(Connection& c, const Config& config_, Done done_)
       : connection(c), config(config_), done(std::move(done_)) {}
@@ -46,21 +47,22 @@ struct TableReader::Reading : std::enable_shared_from_this<Reading> {
 
   void start() {
     nft::get_generation(connection, then<nft::Generation>([](Reading& self, nft::Generation now) {
-      self.generation = now.id;
-      self.read_tables();
-    }));
+                          self.generation = now.id;
+                          self.read_tables();
+                        }));
   }
 
   void read_tables() {
-    nft::list_tables(connection, family(),
-                     then<std::vector<nft::Table>>([](Reading& self, std::vector<nft::Table> tables) {
-                       for (nft::Table& table : tables)
-                         if (table.name == kTableName) {
-                           self.skeleton.table = std::move(table);
-                           return self.read_sets();
-                         }
-                       self.finish(Content());
-                     }));
+    nft::list_tables(
+        connection, family(),
+        then<std::vector<nft::Table>>([](Reading& self, std::vector<nft::Table> tables) {
+          for (nft::Table& table : tables)
+            if (table.name == kTableName) {
+              self.skeleton.table = std::move(table);
+              return self.read_sets();
+            }
+          self.finish(Content());
+        }));
   }
 
   void read_sets() {
@@ -72,19 +74,21 @@ struct TableReader::Reading : std::enable_shared_from_this<Reading> {
   }
 
   void read_chains() {
-    nft::list_chains(connection, family(),
-                     then<std::vector<nft::Chain>>([](Reading& self, std::vector<nft::Chain> chains) {
-                       for (nft::Chain& chain : chains)
-                         if (chain.table == kTableName) self.skeleton.chains.push_back(std::move(chain));
-                       self.read_rules();
-                     }));
+    nft::list_chains(
+        connection, family(),
+        then<std::vector<nft::Chain>>([](Reading& self, std::vector<nft::Chain> chains) {
+          for (nft::Chain& chain : chains)
+            if (chain.table == kTableName) self.skeleton.chains.push_back(std::move(chain));
+          self.read_rules();
+        }));
   }
 
   void read_rules() {
     nft::list_rules(connection, family(), kTableName, "",
                     then<std::vector<nft::Rule>>([](Reading& self, std::vector<nft::Rule> rules) {
                       self.skeleton.rules = std::move(rules);
-                      self.adopter = std::make_unique<Adopter>(self.config, std::move(self.skeleton));
+                      self.adopter =
+                          std::make_unique<Adopter>(self.config, std::move(self.skeleton));
                       self.read_elements(0);
                     }));
   }
@@ -122,12 +126,13 @@ struct TableReader::Reading : std::enable_shared_from_this<Reading> {
   }
 
   void confirm() {
-    nft::get_generation(connection, then<nft::Generation>([](Reading& self, nft::Generation now) {
-      if (now.id != self.generation)
-        return self.finish(Error(ErrorCode::kInterrupted,
-                                 "reading table fairlead: the ruleset changed meanwhile"));
-      self.finish(Content(self.adopter->finish()));
-    }));
+    nft::get_generation(
+        connection, then<nft::Generation>([](Reading& self, nft::Generation now) {
+          if (now.id != self.generation)
+            return self.finish(Error(ErrorCode::kInterrupted,
+                                     "reading table fairlead: the ruleset changed meanwhile"));
+          self.finish(Content(self.adopter->finish()));
+        }));
   }
 };
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads our table from the kernel as of one generation: the only place that lists anything, at start
-// and after someone else has changed the table. Elements are taken as they arrive, not collected.
+// Reads our table from the kernel as of one generation: the only place that lists anything, at
+// start and after someone else has changed the table. Elements are taken as they arrive, not
+// collected.
 //
-// Threads: the loop's. One reading at a time; `done` runs once unless the reader is destroyed first.
+// Threads: the loop's. One reading at a time; `done` runs once unless the reader is destroyed
+// first.
 #pragma once
 
 #include <functional>
@@ -17,7 +19,8 @@ namespace fairlead::proxy {
 
 class TableReader {
  public:
-  // What is there; nullopt: no table of ours. kInterrupted: someone committed meanwhile, read again.
+  // What is there; nullopt: no table of ours. kInterrupted: someone committed meanwhile, read
+  // again.
   using Content = std::optional<std::pair<Ruleset, Repairs>>;
   using Done = std::function<void(Result<Content>)>;
 

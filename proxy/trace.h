@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where would this packet go? The ruleset's walk over the Ruleset value, for tests and for operators.
-// Pure.
+// Where would this packet go? The ruleset's walk over the Ruleset value, for tests and for
+// operators. Pure.
 #pragma once
 
 #include <string>
@@ -21,10 +21,10 @@ struct Packet {
 
 struct Fate {
   enum class Kind : uint8_t {
-    kPassed,    // not ours: goes on unchanged
-    kUntracked, // for the DNS server of this node
-    kBalanced,  // to one of `ends`
-    kRefused,   // ICMP port unreachable
+    kPassed,     // not ours: goes on unchanged
+    kUntracked,  // for the DNS server of this node
+    kBalanced,   // to one of `ends`
+    kRefused,    // ICMP port unreachable
     kDropped,
   };
   struct End {

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/diff.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "tests/unit/proxy/objects.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using namespace test;
+
+std::string to_text(const Operation& operation) {
+  const char* verb = "";
+  switch (operation.kind) {
+    case Operation::Kind::kAddChain:
+      return "add chain " + choice_chain_name({operation.frontend.node_port, operation.number});
+    case Operation::Kind::kRemoveChain:
+      return "remove chain " + choice_chain_name({operation.frontend.node_port, operation.number});
+    case Operation::Kind::kAdd:
+      verb = "add ";
+      break;
+    case Operation::Kind::kRemove:
+      verb = "remove ";
+      break;
+    case Operation::Kind::kReplace:
+      verb = "replace ";
+      break;
+  }
+  std::string text = std::string(verb) + base_name(operation.set);
+  switch (operation.set) {
+    case SetId::kServices:
+    case SetId::kNodeServices:
+      return text + " " + choice_chain_name({operation.frontend.node_port, operation.number});
+    case SetId::kEndpoints:
+    case SetId::kNodeEndpoints:
+      return text + " " + std::to_string(operation.number) + " " + operation.backend.to_string();
+    case SetId::kClusterIps:
+      return text;
+    case SetId::kHairpin:
+      return text + " " + operation.backend.to_string();
+    case SetId::kLocalDns:
+      return text + " " + operation.frontend.to_string();
+  }
+  return text;
+}
+
+std::vector<std::string> to_text(const std::vector<Operation>& operations) {
+  std::vector<std::string> lines;
+  for (const Operation& operation : operations) lines.push_back(to_text(operation));
+  return lines;
+}
+
+using Lines = std::vector<std::string>;
+const Frontend kWeb = tcp("10.96.0.1", 80);
+
+struct DiffCase {
+  const char* what;
+  std::optional<Target> before;
+  std::optional<Target> after;
+  Lines operations;
+};
+const std::vector<std::string> kThree = {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"};
+const DiffCase kCases[] = {
+    {"a new service: endpoints, then the way to them, then its address",
+     std::nullopt,
+     target({"10.0.0.1:80", "10.0.0.2:80"}),
+     {"add chain sel_2", "add ep 0 10.0.0.1:80", "add ep 1 10.0.0.2:80", "add svc sel_2",
+      "add vips"}},
+    {"a new service without endpoints", std::nullopt, target({}), {"add svc refuse", "add vips"}},
+    {"nothing to do", target(kThree), target(kThree), {}},
+    {"an endpoint replaced: one element",
+     target(kThree),
+     target({"10.0.0.1:80", "10.0.0.9:80", "10.0.0.3:80"}),
+     {"replace ep 1 10.0.0.9:80"}},
+    {"one more within the same power of two: one element",
+     target(kThree),
+     target({"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"}),
+     {"add ep 3 10.0.0.4:80"}},
+    {"one more beyond it: the index is filled before anything draws it",
+     target({"10.0.0.1:80", "10.0.0.2:80"}),
+     target(kThree),
+     {"add chain sel_4", "add ep 2 10.0.0.3:80", "replace svc sel_4"}},
+    {"the first of three goes: the last moves into the hole before its place goes",
+     target(kThree),
+     target({"10.0.0.2:80", "10.0.0.3:80"}),
+     {"add chain sel_2", "replace ep 0 10.0.0.3:80", "replace svc sel_2",
+      "remove ep 2 10.0.0.3:80"}},
+    {"the last endpoint goes: refuse before emptying",
+     target({"10.0.0.1:80"}),
+     target({}),
+     {"replace svc refuse", "remove ep 0 10.0.0.1:80"}},
+    {"the first endpoint comes",
+     target({}),
+     target({"10.0.0.1:80"}),
+     {"add chain sel_1", "add ep 0 10.0.0.1:80", "replace svc sel_1"}},
+    {"the service goes",
+     target({"10.0.0.1:80"}),
+     std::nullopt,
+     {"remove svc sel_1", "remove vips", "remove ep 0 10.0.0.1:80"}},
+};
+
+TEST(Diff, Cases) {
+  for (const DiffCase& c : kCases) {
+    SCOPED_TRACE(c.what);
+    Ruleset ruleset{Config()};
+    settle(ruleset, kWeb, c.before);
+    EXPECT_EQ(to_text(diff(ruleset, kWeb, c.after)), c.operations);
+  }
+}
+
+TEST(Diff, AnAddressStaysKnownUntilItsLastPortGoes) {
+  Ruleset ruleset{Config()};
+  settle(ruleset, kWeb, target({}));
+  EXPECT_EQ(to_text(diff(ruleset, tcp("10.96.0.1", 81), target({}))), Lines{"add svc refuse"});
+  settle(ruleset, tcp("10.96.0.1", 81), target({}));
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, std::nullopt)), Lines{"remove svc refuse"});
+  settle(ruleset, kWeb, std::nullopt);
+  EXPECT_EQ(to_text(diff(ruleset, tcp("10.96.0.1", 81), std::nullopt)),
+            (Lines{"remove svc refuse", "remove vips"}));
+}
+
+TEST(Diff, HairpinsOfLocalEndpointsAreSharedByFrontends) {
+  Ruleset ruleset{Config()};
+  Target here = target({});
+  here.backends = {backend("10.0.0.1:80", true)};
+  const Frontend node = Frontend::node(Family::kIpv4, Protocol::kTcp, 30080);
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, here)),
+            (Lines{"add chain sel_1", "add hairpin 10.0.0.1:80", "add ep 0 10.0.0.1:80",
+                   "add svc sel_1", "add vips"}));
+  settle(ruleset, kWeb, here);
+  here.cluster_ip = false;
+  EXPECT_EQ(to_text(diff(ruleset, node, here)),
+            (Lines{"add chain node_1", "add node_ep 0 10.0.0.1:80", "add node_svc node_1"}));
+  settle(ruleset, node, here);
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, target({"10.0.0.2:80"}))),
+            Lines{"replace ep 0 10.0.0.2:80"});
+  settle(ruleset, kWeb, target({"10.0.0.2:80"}));
+  EXPECT_EQ(to_text(diff(ruleset, node, std::nullopt)),
+            (Lines{"remove node_svc node_1", "remove node_ep 0 10.0.0.1:80",
+                   "remove hairpin 10.0.0.1:80"}));
+}
+
+TEST(Diff, ChainsNobodyUsesAreRemovedAfterwards) {
+  Ruleset ruleset{Config()};
+  settle(ruleset, kWeb, target(kThree));
+  EXPECT_TRUE(unused_chains(ruleset).empty());
+  settle(ruleset, kWeb, target({"10.0.0.1:80"}));
+  EXPECT_EQ(to_text(unused_chains(ruleset)), Lines{"remove chain sel_4"});
+  for (const Operation& operation : unused_chains(ruleset)) ruleset.apply(operation);
+  EXPECT_TRUE(unused_chains(ruleset).empty());
+  EXPECT_EQ(ruleset.choice_chains().size(), 1u);
+}
+
+TEST(Diff, LocalDns) {
+  Config config;
+  config.local_dns = {ip("10.96.0.10")};
+  Ruleset ruleset{config};
+  EXPECT_TRUE(diff_local_dns(ruleset, false).empty());
+  const auto on = diff_local_dns(ruleset, true);
+  EXPECT_EQ(to_text(on),
+            (Lines{"add local_dns 10.96.0.10:53/udp", "add local_dns 10.96.0.10:53/tcp"}));
+  for (const Operation& operation : on) ruleset.apply(operation);
+  EXPECT_TRUE(diff_local_dns(ruleset, true).empty());
+  EXPECT_EQ(diff_local_dns(ruleset, false).size(), 2u);
+}
+
+TEST(Diff, SetsGrowWhenThreeQuartersFull) {
+  Ruleset ruleset{Config()};
+  Ruleset::SetState& state = ruleset.state(SetId::kEndpoints);
+  state.size = 1000;
+  state.used = 750;
+  EXPECT_FALSE(too_full(ruleset, SetId::kEndpoints, 750));
+  EXPECT_TRUE(too_full(ruleset, SetId::kEndpoints, 751));
+  EXPECT_EQ(size_for(ruleset, SetId::kEndpoints, 751), 2000u);
+  EXPECT_EQ(size_for(ruleset, SetId::kEndpoints, 7000), 16000u);
+  EXPECT_EQ(size_for(ruleset, SetId::kEndpoints, 10), 1000u) << "never smaller";
+  Operation add;
+  add.set = SetId::kEndpoints;
+  Operation remove = add;
+  remove.kind = Operation::Kind::kRemove;
+  EXPECT_EQ(peak_use(ruleset, SetId::kEndpoints, {add, add, remove}), 752u);
+  EXPECT_EQ(peak_use(ruleset, SetId::kServices, {add, add, remove}), 0u);
+}
+
+// The promise of diff.h, on random changes: after every prefix of the operations a packet of a
+// service with endpoints before and after goes to one of those, and in the end everything is as
+// wanted.
+TEST(Diff, EveryPrefixServes) {
+  const char* given = std::getenv("FAIRLEAD_SEED");
+  const uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  std::cout << "seed " << seed << "\n";
+  std::mt19937_64 random(seed);
+  const auto below = [&](size_t n) { return static_cast<size_t>(random() % n); };
+
+  for (const bool node_port : {false, true}) {
+    const Frontend frontend =
+        node_port ? Frontend::node(Family::kIpv4, Protocol::kTcp, 30080) : kWeb;
+    Ruleset ruleset{Config()};
+    Target before = target({}, !node_port);
+    settle(ruleset, frontend, before);
+    for (int round = 0; round < 3000; ++round) {
+      Target after = target({}, !node_port);
+      for (size_t i = 0; i < 20; ++i)
+        if (below(3) == 0)
+          after.backends.push_back(
+              {IpAddress::v4(10, 0, 0, static_cast<uint8_t>(i)), 80, i % 2 == 0});
+      const Packet packet{ip("192.0.2.1"), node_port ? ip("192.0.2.9") : frontend.address,
+                          Protocol::kTcp, frontend.port, node_port};
+      std::set<Backend> allowed(before.backends.begin(), before.backends.end());
+      allowed.insert(after.backends.begin(), after.backends.end());
+      const bool healthy = !before.backends.empty() && !after.backends.empty();
+      for (const Operation& operation : diff(ruleset, frontend, after)) {
+        ruleset.apply(operation);
+        const Fate fate = trace(ruleset, packet);
+        if (healthy) {
+          ASSERT_EQ(fate.kind, Fate::Kind::kBalanced) << to_text(operation) << ", seed " << seed;
+        }
+        for (const Fate::End& end : fate.ends) ASSERT_TRUE(allowed.contains(end.backend)) << seed;
+      }
+      const Fate fate = trace(ruleset, packet);
+      std::vector<Backend> ends;
+      for (const Fate::End& end : fate.ends) ends.push_back(end.backend);
+      ASSERT_EQ(ends, after.backends) << "seed " << seed;
+      for (const Backend& one : after.backends)
+        ASSERT_EQ(ruleset.has_hairpin(frontend, one), one.local) << "seed " << seed;
+      ASSERT_EQ(ruleset.state(SetId::kHairpin).used,
+                static_cast<size_t>(std::count_if(after.backends.begin(), after.backends.end(),
+                                                  [](const Backend& b) { return b.local; })));
+      before = after;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fairlead::proxy

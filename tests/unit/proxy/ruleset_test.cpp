@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/ruleset.h"
+
+#include <gtest/gtest.h>
+
+#include "proxy/adopt.h"
+#include "tests/unit/proxy/objects.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using namespace test;
+
+Config cluster() {
+  Config config;
+  config.cluster_cidrs = {cidr("10.244.0.0/16")};
+  config.service_cidrs = {cidr("10.96.0.0/16")};
+  return config;
+}
+
+Ruleset with_services(const Config& config) {
+  Ruleset ruleset(config);
+  Target web = target({"10.244.0.1:8080", "10.244.1.1:8080", "10.244.1.2:8080"});
+  web.backends[0].local = true;
+  settle(ruleset, tcp("10.96.0.1", 80), web);
+  settle(ruleset, udp("10.96.0.10", 53), target({"10.244.0.2:53"}));
+  settle(ruleset, tcp("10.96.0.11", 80), target({}));
+  web.cluster_ip = false;
+  settle(ruleset, Frontend::node(Family::kIpv4, Protocol::kTcp, 30080), web);
+  settle(ruleset, Frontend::node(Family::kIpv4, Protocol::kTcp, 30081), target({}, false));
+  return ruleset;
+}
+
+std::string chain_text(const Ruleset& ruleset, const nft::Chain& chain) {
+  std::string text;
+  for (const nft::Rule& rule : ruleset.rules(chain)) text += nft::to_nft(rule) + "\n";
+  return text;
+}
+
+std::string base_text(const Ruleset& ruleset, const std::string& name) {
+  for (const nft::Chain& chain : ruleset.base_chains())
+    if (chain.name == name) return nft::to_nft(chain, ruleset.rules(chain));
+  return "no such chain";
+}
+
+TEST(Ruleset, ElementsOfServices) {
+  const Ruleset ruleset = with_services(cluster());
+  const std::string text = ruleset.text();
+  const auto lists = [&](const std::string& line) { return text.find(line) != std::string::npos; };
+  EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 : goto sel_4")) << text;
+  EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 . 2 : 10.244.1.2 . 8080")) << text;
+  EXPECT_TRUE(lists("10.96.0.10 . udp . 53 : goto sel_1")) << text;
+  EXPECT_TRUE(lists("10.96.0.11 . tcp . 80 : goto refuse")) << text;
+  EXPECT_TRUE(lists("tcp . 30080 : goto node_4")) << text;
+  EXPECT_TRUE(lists("tcp . 30081 : goto node_refuse")) << text;
+  EXPECT_TRUE(lists("10.244.0.1 . 10.244.0.1 . tcp . 8080")) << text;
+  EXPECT_FALSE(lists("10.244.1.1 . 10.244.1.1")) << "hairpin of an endpoint elsewhere\n" << text;
+}
+
+TEST(Ruleset, TheWayOfAPacket) {
+  const Ruleset ruleset = with_services(cluster());
+  EXPECT_EQ(base_text(ruleset, "prerouting"),
+            "\tchain prerouting {\n"
+            "\t\ttype nat hook prerouting priority dstnat; policy accept;\n"
+            "\t\tjump services\n"
+            "\t}\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("services")),
+            "ip daddr . meta l4proto . th dport vmap @svc\n"
+            "ip daddr 10.96.0.0/16 goto unknown\n"
+            "meta l4proto . th dport vmap @node_svc\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("unknown")),
+            "ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000\n"
+            "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
+            "ip daddr @vips goto refuse\n"
+            "drop\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("refuse")), "reject\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain(Ruleset::ChoiceChain(false, 1))),
+            "ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000\n"
+            "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
+            "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
+            "drop\n");
+  EXPECT_EQ(ruleset.rules(ruleset.chain(Ruleset::ChoiceChain(false, 4))).size(), 1u + kDraws + 2u);
+  const std::string node = chain_text(ruleset, ruleset.chain(Ruleset::ChoiceChain(true, 4)));
+  EXPECT_EQ(node.substr(0, node.find("dnat")),
+            "fib daddr type != local return\n"
+            "ip daddr 127.0.0.0/8 return\n"
+            "meta mark set meta mark | 0x00004000\n");
+  EXPECT_EQ(base_text(ruleset, "postrouting"),
+            "\tchain postrouting {\n"
+            "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+            "\t\tmeta mark & 0x00004000 != 0x00000000 goto masquerade\n"
+            "\t\tct status dnat ip saddr . ip daddr . meta l4proto . th dport @hairpin masquerade "
+            "fully-random\n"
+            "\t}\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("masquerade")),
+            "meta mark set meta mark & 0xffffbfff\n"
+            "masquerade fully-random\n");
+}
+
+TEST(Ruleset, WithoutServiceRangeOnlyKnownAddressesAreOurs) {
+  Config config;
+  EXPECT_EQ(chain_text(Ruleset(config), Ruleset(config).chain("services")),
+            "ip daddr . meta l4proto . th dport vmap @svc\n"
+            "ip daddr @vips goto unknown\n"
+            "meta l4proto . th dport vmap @node_svc\n");
+  EXPECT_EQ(chain_text(Ruleset(config), Ruleset(config).chain("unknown")).substr(0, 4), "dnat")
+      << "no cluster CIDR: nobody is known to be outside, nobody is masqueraded";
+}
+
+TEST(Ruleset, MasqueradeAll) {
+  Config config = cluster();
+  config.masquerade_all = true;
+  config.masquerade_mark = 1u << 20;
+  const Ruleset ruleset = with_services(config);
+  const std::string text = chain_text(ruleset, ruleset.chain(Ruleset::ChoiceChain(false, 1)));
+  EXPECT_EQ(text.substr(0, text.find('\n')), "meta mark set meta mark | 0x00100000");
+}
+
+TEST(Ruleset, NodePortsOfSomeAddressesOnly) {
+  Config config = cluster();
+  config.node_port_cidrs = {cidr("192.0.2.0/24")};
+  const Ruleset ruleset(config);
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("services")),
+            "ip daddr . meta l4proto . th dport vmap @svc\n"
+            "ip daddr 10.96.0.0/16 goto unknown\n"
+            "ip daddr 192.0.2.0/24 goto node_ports\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("node_ports")),
+            "meta l4proto . th dport vmap @node_svc\n");
+}
+
+TEST(Ruleset, LocalDnsIsNotTrackedAndHasNoNodePorts) {
+  Config config = cluster();
+  config.local_dns = {ip("10.96.0.10")};
+  const Ruleset ruleset(config);
+  EXPECT_EQ(base_text(ruleset, "raw_output"),
+            "\tchain raw_output {\n"
+            "\t\ttype filter hook output priority raw; policy accept;\n"
+            "\t\tip daddr . meta l4proto . th dport @local_dns notrack\n"
+            "\t\tip saddr . meta l4proto . th sport @local_dns notrack\n"
+            "\t}\n");
+  const std::string services = chain_text(ruleset, ruleset.chain("services"));
+  EXPECT_NE(services.find("ip daddr 10.96.0.10 return\nmeta l4proto . th dport vmap @node_svc\n"),
+            std::string::npos);
+  EXPECT_EQ(Ruleset(cluster()).text().find("raw"), std::string::npos)
+      << "only where it is asked for";
+}
+
+TEST(Ruleset, Ipv6) {
+  Config config;
+  config.family = Family::kIpv6;
+  config.cluster_cidrs = {cidr("fd00:10::/64")};
+  Ruleset ruleset(config);
+  settle(ruleset, tcp("fd00:96::1", 80), target({"[fd00:10::1]:8080"}));
+  const std::string text = ruleset.text();
+  EXPECT_NE(text.find("fd00:96::1 . tcp . 80 . 0 : fd00:10::1 . 8080"), std::string::npos) << text;
+  EXPECT_NE(
+      chain_text(ruleset, ruleset.chain(Ruleset::ChoiceChain(false, 1)))
+          .find("dnat ip6 to ip6 daddr . meta l4proto . th dport . numgen random mod 1 map @ep"),
+      std::string::npos);
+}
+
+TEST(Ruleset, Choices) {
+  const std::pair<size_t, uint32_t> cases[] = {{0, 0}, {1, 1}, {2, 2}, {3, 4},
+                                               {4, 4}, {5, 8}, {8, 8}, {100, 128}};
+  for (const auto& [endpoints, choices] : cases) EXPECT_EQ(choices_for(endpoints), choices);
+}
+
+// ---- what the kernel has, read back ----
+
+std::pair<Ruleset, Repairs> adopt(const Config& config, nft::TableContent content) {
+  const auto elements = std::move(content.elements);
+  Adopter adopter(config, std::move(content));
+  for (size_t set = 0; set < elements.size(); ++set)
+    for (const nft::Element& element : elements[set]) adopter.element(set, element);
+  return adopter.finish();
+}
+
+TEST(Adopt, ReadsBackWhatWasWritten) {
+  Config config = cluster();
+  config.local_dns = {ip("10.96.0.10")};
+  Ruleset ruleset = with_services(config);
+  for (const Operation& operation : diff_local_dns(ruleset, true)) ruleset.apply(operation);
+  const auto [adopted, repairs] = adopt(config, ruleset.content());
+  EXPECT_TRUE(repairs.empty());
+  EXPECT_EQ(adopted.text(), ruleset.text());
+  for (const SetId id : adopted.sets()) EXPECT_EQ(adopted.state(id).used, ruleset.state(id).used);
+  EXPECT_EQ(adopted.choice_chains(), ruleset.choice_chains());
+}
+
+TEST(Adopt, AGrownSetKeepsItsNameAndSize) {
+  Ruleset ruleset = with_services(cluster());
+  ruleset.state(SetId::kEndpoints) = {3, 12345, ruleset.state(SetId::kEndpoints).used};
+  const auto [adopted, repairs] = adopt(cluster(), ruleset.content());
+  EXPECT_TRUE(repairs.empty());
+  EXPECT_EQ(adopted.set(SetId::kEndpoints).name, "ep_3");
+  EXPECT_EQ(adopted.state(SetId::kEndpoints).size, 12345u);
+}
+
+TEST(Adopt, AnInterruptedGrowthIsThrownAway) {
+  Ruleset ruleset = with_services(cluster());
+  nft::TableContent content = ruleset.content();
+  Ruleset::SetState larger = ruleset.state(SetId::kEndpoints);
+  larger.generation = 1;
+  Ruleset grown = ruleset;
+  grown.state(SetId::kEndpoints) = larger;
+  content.sets.push_back(grown.set(SetId::kEndpoints));
+  const auto [adopted, repairs] = adopt(cluster(), content);
+  EXPECT_EQ(adopted.set(SetId::kEndpoints).name, "ep");
+  ASSERT_EQ(repairs.foreign_sets.size(), 1u);
+  EXPECT_EQ(repairs.foreign_sets[0].name, "ep_1");
+  EXPECT_FALSE(repairs.rebuild);
+}
+
+struct DamageCase {
+  const char* what;
+  std::function<void(nft::TableContent&)> damage;
+  std::function<bool(const Repairs&)> noticed;
+};
+
+template <typename T>
+void erase_named(std::vector<T>& objects, const std::string& name) {
+  std::erase_if(objects, [&](const T& object) { return object.name == name; });
+}
+
+const DamageCase kDamage[] = {
+    {"a rule removed",
+     [](nft::TableContent& c) {
+       std::erase_if(c.rules, [](const nft::Rule& r) { return r.chain == "refuse"; });
+     },
+     [](const Repairs& r) {
+       return r.changed_chains.size() == 1 && r.changed_chains[0].name == "refuse";
+     }},
+    {"a rule of someone else's added",
+     [](nft::TableContent& c) { c.rules.insert(c.rules.begin(), c.rules.back()); },
+     [](const Repairs& r) { return r.changed_chains.size() == 1; }},
+    {"a hook removed", [](nft::TableContent& c) { erase_named(c.chains, "prerouting"); },
+     [](const Repairs& r) { return r.missing_hooks.size() == 1; }},
+    {"a chain removed", [](nft::TableContent& c) { erase_named(c.chains, "unknown"); },
+     [](const Repairs& r) { return r.missing_chains.size() == 1; }},
+    {"a hook at another place", [](nft::TableContent& c) { c.chains.back().base->priority = 7; },
+     [](const Repairs& r) { return r.rebuild; }},
+    {"a chain of someone else's",
+     [](nft::TableContent& c) {
+       c.chains.push_back(c.chains.front());
+       c.chains.back().name = "sel_3";
+     },
+     [](const Repairs& r) { return r.foreign_chains.size() == 1; }},
+    {"a set of another shape", [](nft::TableContent& c) { c.sets[0].key.pop_back(); },
+     [](const Repairs& r) { return r.rebuild; }},
+    {"a set without size", [](nft::TableContent& c) { c.sets[0].size = 0; },
+     [](const Repairs& r) { return r.rebuild; }},
+    {"a service that goes to a chain of someone else's",
+     [](nft::TableContent& c) { c.elements[0][0].data = nft::Verdict::go_to("elsewhere"); },
+     [](const Repairs& r) { return r.wrong_elements.size() == 1; }},
+    {"an endpoint behind a gap",
+     [](nft::TableContent& c) { c.elements[1].erase(c.elements[1].begin()); },
+     [](const Repairs& r) { return r.wrong_elements.size() == 2; }},
+    {"an address without service",
+     [](nft::TableContent& c) {
+       c.elements[4].push_back({});
+       c.elements[4].back().key = nft::Value::of(ip("10.96.9.9"));
+     },
+     [](const Repairs& r) {
+       return r.leftovers.size() == 1 && r.leftovers[0].set == SetId::kClusterIps;
+     }},
+};
+
+TEST(Adopt, NoticesDamage) {
+  for (const DamageCase& c : kDamage) {
+    SCOPED_TRACE(c.what);
+    nft::TableContent content = with_services(cluster()).content();
+    c.damage(content);
+    const auto [adopted, repairs] = adopt(cluster(), content);
+    EXPECT_FALSE(repairs.empty());
+    EXPECT_TRUE(c.noticed(repairs));
+  }
+}
+
+// ---- packets ----
+
+struct PacketCase {
+  const char* what;
+  const char* from;
+  const char* to;
+  const char* fate;
+  bool to_this_node = false;
+};
+const PacketCase kPackets[] = {
+    {"pod to a Service", "10.244.7.7", "10.96.0.1:80",
+     "balanced to 10.244.0.1:8080, 10.244.1.1:8080, 10.244.1.2:8080"},
+    {"from outside the cluster", "192.0.2.1", "10.96.0.1:80",
+     "balanced to 10.244.0.1:8080 (masqueraded), 10.244.1.1:8080 (masqueraded), 10.244.1.2:8080 "
+     "(masqueraded)"},
+    {"a pod to itself", "10.244.0.1", "10.96.0.1:80",
+     "balanced to 10.244.0.1:8080 (masqueraded), 10.244.1.1:8080, 10.244.1.2:8080"},
+    {"no endpoints", "10.244.7.7", "10.96.0.11:80", "refused"},
+    {"undefined port", "10.244.7.7", "10.96.0.1:81", "refused"},
+    {"unallocated address", "10.244.7.7", "10.96.0.99:80", "dropped"},
+    {"another protocol of a known port", "10.244.7.7", "10.96.0.10:53", "refused"},
+    {"node port", "10.244.7.7", "192.0.2.9:30080",
+     "balanced to 10.244.0.1:8080 (masqueraded), 10.244.1.1:8080 (masqueraded), 10.244.1.2:8080 "
+     "(masqueraded)",
+     true},
+    {"node port number on another machine", "10.244.7.7", "192.0.2.77:30080", "passed"},
+    {"node port on loopback", "127.0.0.1", "127.0.0.1:30080", "passed", true},
+    {"node port without endpoints", "192.0.2.1", "192.0.2.9:30081", "refused", true},
+    {"nothing of ours", "10.244.7.7", "192.0.2.77:443", "passed"},
+};
+
+TEST(Trace, Packets) {
+  const Ruleset ruleset = with_services(cluster());
+  for (const PacketCase& c : kPackets) {
+    SCOPED_TRACE(c.what);
+    const SocketAddress to = SocketAddress::parse(c.to).value();
+    EXPECT_EQ(trace(ruleset, {ip(c.from), to.address, Protocol::kTcp, to.port, c.to_this_node})
+                  .to_string(),
+              c.fate);
+  }
+}
+
+TEST(Trace, LocalDns) {
+  Config config = cluster();
+  config.local_dns = {ip("10.96.0.10")};
+  Ruleset ruleset = with_services(config);
+  const Packet query{ip("10.244.7.7"), ip("10.96.0.10"), Protocol::kUdp, 53, true};
+  EXPECT_EQ(trace(ruleset, query).to_string(), "balanced to 10.244.0.2:53");
+  for (const Operation& operation : diff_local_dns(ruleset, true)) ruleset.apply(operation);
+  EXPECT_EQ(trace(ruleset, query).to_string(), "untracked");
+}
+
+}  // namespace
+}  // namespace fairlead::proxy
