@@ -84,7 +84,8 @@ Result<void> write_file_atomic(const std::string& path, std::string_view bytes, 
   std::string temporary = path + ".tmp-XXXXXX";
   const Descriptor fd(mkostemp(temporary.data(), O_CLOEXEC));
   if (fd.get() < 0) return Error::from_errno(errno, "create a temporary file beside " + path);
-  if (const auto written = write_and_rename(fd.get(), temporary, path, bytes, mode); !written.ok()) {
+  if (const auto written = write_and_rename(fd.get(), temporary, path, bytes, mode);
+      !written.ok()) {
     unlink(temporary.c_str());
     return written;
   }
@@ -108,7 +109,11 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
 class FileWatch::Impl : public std::enable_shared_from_this<FileWatch::Impl> {
  public:
   Impl(Loop& loop, std::string path, std::function<void()> on_change)
-      : loop_(loop), path_(std::move(path)), on_change_(std::move(on_change)), settle_(loop), poll_(loop) {}
+      : loop_(loop),
+        path_(std::move(path)),
+        on_change_(std::move(on_change)),
+        settle_(loop),
+        poll_(loop) {}
 
   void begin(Duration poll_period) {
     seen_ = identity();
@@ -140,8 +145,8 @@ class FileWatch::Impl : public std::enable_shared_from_this<FileWatch::Impl> {
   std::optional<Identity> identity() const {
     struct stat s {};
     if (stat(path_.c_str(), &s) != 0) return std::nullopt;
-    return Identity(s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec, s.st_ctim.tv_sec,
-                    s.st_ctim.tv_nsec);
+    return Identity(s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec,
+                    s.st_ctim.tv_sec, s.st_ctim.tv_nsec);
   }
 
   std::optional<std::pair<dev_t, ino_t>> directory_identity() const {
@@ -150,8 +155,8 @@ class FileWatch::Impl : public std::enable_shared_from_this<FileWatch::Impl> {
     return std::pair(s.st_dev, s.st_ino);
   }
 
-  // inotify watches an inode: begin again when the directory is another one. Failure (not there yet,
-  // no inotify watches left) leaves the work to the poll.
+  // inotify watches an inode: begin again when the directory is another one. Failure (not there
+  // yet, no inotify watches left) leaves the work to the poll.
   void watch_directory() {
     const auto directory = directory_identity();
     if (event_ != nullptr && directory == watched_directory_) return;
@@ -166,7 +171,8 @@ class FileWatch::Impl : public std::enable_shared_from_this<FileWatch::Impl> {
       Impl* watch = static_cast<Event*>(handle->data)->watch;
       if (watch != nullptr) watch->settle_.start_once(kSettle, [watch] { watch->check(); });
     };
-    if (uv_fs_event_start(&event->handle, on_event, directory_of(path_).c_str(), 0) != 0) stop_watching();
+    if (uv_fs_event_start(&event->handle, on_event, directory_of(path_).c_str(), 0) != 0)
+      stop_watching();
   }
 
   void stop_watching() {
@@ -196,10 +202,13 @@ class FileWatch::Impl : public std::enable_shared_from_this<FileWatch::Impl> {
   std::optional<std::pair<dev_t, ino_t>> watched_directory_;
 };
 
-FileWatch::FileWatch(Loop& loop, std::string path, std::function<void()> on_change, Duration poll_period)
+FileWatch::FileWatch(Loop& loop, std::string path, std::function<void()> on_change,
+                     Duration poll_period)
     : impl_(std::make_shared<Impl>(loop, std::move(path), std::move(on_change))) {
   impl_->begin(poll_period);
 }
-FileWatch::~FileWatch() { impl_->end(); }
+FileWatch::~FileWatch() {
+  impl_->end();
+}
 
 }  // namespace fairlead

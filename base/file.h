@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole files, read and replaced, and a watch on one. Blocking: for configuration and state, not for
-// hot paths. Any thread, but a FileWatch belongs to its loop's.
+// Whole files, read and replaced, and a watch on one. Blocking: for configuration and state, not
+// for hot paths. Any thread, but a FileWatch belongs to its loop's.
 #pragma once
 
 #include <sys/types.h>
@@ -19,8 +19,8 @@ namespace fairlead {
 // More than `max_bytes` is kResourceExhausted. Works for /proc, whose files have no size.
 Result<std::string> read_file(const std::string& path, size_t max_bytes);
 
-// The file has the old content or the new, whatever happens, power loss included: a temporary file in
-// the same directory is synced and renamed over it, and the directory is synced.
+// The file has the old content or the new, whatever happens, power loss included: a temporary file
+// in the same directory is synced and renamed over it, and the directory is synced.
 Result<void> write_file_atomic(const std::string& path, std::string_view bytes, mode_t mode);
 
 // Like mkdir -p; those that exist keep their mode.

@@ -41,12 +41,24 @@ double open_descriptors() {
 
 }  // namespace
 
-void Counter::add(double amount) const { counter_->Increment(amount); }
-double Counter::value() const { return counter_->Value(); }
-void Gauge::set(double value) const { gauge_->Set(value); }
-void Gauge::add(double amount) const { gauge_->Increment(amount); }
-double Gauge::value() const { return gauge_->Value(); }
-void Histogram::observe(double value) const { histogram_->Observe(value); }
+void Counter::add(double amount) const {
+  counter_->Increment(amount);
+}
+double Counter::value() const {
+  return counter_->Value();
+}
+void Gauge::set(double value) const {
+  gauge_->Set(value);
+}
+void Gauge::add(double amount) const {
+  gauge_->Increment(amount);
+}
+double Gauge::value() const {
+  return gauge_->Value();
+}
+void Histogram::observe(double value) const {
+  histogram_->Observe(value);
+}
 
 struct Metrics::Impl {
   Impl()
@@ -69,7 +81,8 @@ struct Metrics::Impl {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     const std::lock_guard lock(mutex);  // the counter takes only what came since
-    cpu.Increment(std::max(0.0, seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime) - cpu.Value()));
+    cpu.Increment(
+        std::max(0.0, seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime) - cpu.Value()));
     resident.Set(resident_bytes());
     descriptors.Set(open_descriptors());
   }
@@ -84,9 +97,11 @@ struct Metrics::Impl {
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
 Metrics::~Metrics() = default;
 
-// prometheus-cpp throws when a name is malformed or taken by another kind; noexcept makes that abort.
+// prometheus-cpp throws when a name is malformed or taken by another kind; noexcept makes that
+// abort.
 static prometheus::Counter& make_counter(prometheus::Registry& registry, const std::string& name,
-                                         const std::string& help, const MetricLabels& labels) noexcept {
+                                         const std::string& help,
+                                         const MetricLabels& labels) noexcept {
   return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(labels);
 }
 
@@ -95,13 +110,15 @@ static prometheus::Gauge& make_gauge(prometheus::Registry& registry, const std::
   return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
 }
 
-static prometheus::Histogram& make_histogram(prometheus::Registry& registry, const std::string& name,
-                                             const std::string& help, const std::vector<double>& bounds,
+static prometheus::Histogram& make_histogram(prometheus::Registry& registry,
+                                             const std::string& name, const std::string& help,
+                                             const std::vector<double>& bounds,
                                              const MetricLabels& labels) noexcept {
   return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(labels, bounds);
 }
 
-Counter Metrics::counter(const std::string& name, const std::string& help, const MetricLabels& labels) {
+Counter Metrics::counter(const std::string& name, const std::string& help,
+                         const MetricLabels& labels) {
   return Counter(make_counter(impl_->registry, name, help, labels));
 }
 
@@ -109,8 +126,8 @@ Gauge Metrics::gauge(const std::string& name, const std::string& help, const Met
   return Gauge(make_gauge(impl_->registry, name, help, labels));
 }
 
-Histogram Metrics::histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
-                             const MetricLabels& labels) {
+Histogram Metrics::histogram(const std::string& name, const std::string& help,
+                             const std::vector<double>& bounds, const MetricLabels& labels) {
   return Histogram(make_histogram(impl_->registry, name, help, bounds, labels));
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Metrics in Prometheus' text format, on prometheus-cpp.
 //
-// Threads: a Metrics object and the handles it gives may be used from any thread; updating a handle is
-// one atomic operation. Handles are values; they must not outlive their Metrics.
-// Names and labels are constants of ours: a malformed one, or one name with two kinds, is a bug and
-// aborts. Label values may be anything; keep their number small.
+// Threads: a Metrics object and the handles it gives may be used from any thread; updating a handle
+// is one atomic operation. Handles are values; they must not outlive their Metrics. Names and
+// labels are constants of ours: a malformed one, or one name with two kinds, is a bug and aborts.
+// Label values may be anything; keep their number small.
 #pragma once
 
 #include <map>
@@ -63,11 +63,12 @@ class Metrics {
   Metrics& operator=(const Metrics&) = delete;
 
   // The same name and labels give the same metric again.
-  Counter counter(const std::string& name, const std::string& help, const MetricLabels& labels = {});
+  Counter counter(const std::string& name, const std::string& help,
+                  const MetricLabels& labels = {});
   Gauge gauge(const std::string& name, const std::string& help, const MetricLabels& labels = {});
   // `bounds`: upper bounds, ascending, without +Inf.
-  Histogram histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
-                      const MetricLabels& labels = {});
+  Histogram histogram(const std::string& name, const std::string& help,
+                      const std::vector<double>& bounds, const MetricLabels& labels = {});
 
   // The exposition format, version 0.0.4, with what the process itself uses (process_*).
   std::string text() const;

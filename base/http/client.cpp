@@ -62,7 +62,9 @@ HttpCall HttpClient::send(HttpRequest request, HttpHandlers handlers) {
   return HttpCall(std::make_unique<PendingTransfer>(std::move(transfer)));
 }
 
-void HttpClient::set_tls(TlsClientConfig tls) { impl_->use(std::move(tls)); }
+void HttpClient::set_tls(TlsClientConfig tls) {
+  impl_->use(std::move(tls));
+}
 
 namespace {
 

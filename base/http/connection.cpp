@@ -37,7 +37,8 @@ struct Connection::WriteRequest {
 
 const std::string& ConnectionHost::date() {
   const WallTime now = loop->clock().wall_now();
-  const auto second = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+  const auto second =
+      std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
   if (second != date_second_) {
     date_second_ = second;
     date_ = http_date(now);
@@ -45,15 +46,16 @@ const std::string& ConnectionHost::date() {
   return date_;
 }
 
-void Connection::accept(const std::shared_ptr<ConnectionHost>& host, std::shared_ptr<TlsServerContext> tls,
-                        uv_stream_t* listener) {
+void Connection::accept(const std::shared_ptr<ConnectionHost>& host,
+                        std::shared_ptr<TlsServerContext> tls, uv_stream_t* listener) {
   const auto connection = std::make_shared<Connection>(host);
   const bool full = host->open.size() >= host->options.max_connections;
   host->open.emplace(connection.get(), connection);
   if (!connection->open(std::move(tls), listener) || full) connection->close(false);
 }
 
-Connection::Connection(std::shared_ptr<ConnectionHost> host) : host_(std::move(host)), timer_(*host_->loop) {
+Connection::Connection(std::shared_ptr<ConnectionHost> host)
+    : host_(std::move(host)), timer_(*host_->loop) {
   uv_tcp_init(host_->loop->uv(), &handle_);
   handle_.data = this;
   shutdown_.data = this;
@@ -74,7 +76,8 @@ bool Connection::open(std::shared_ptr<TlsServerContext> tls, uv_stream_t* listen
 
 void Connection::update_reading() {
   const bool blocked = phase_ == Phase::kResponding || queued() > host_->options.max_buffered_bytes;
-  const bool wanted = phase_ != Phase::kClosed && !input_ended_ && !(blocked && input_.size() > kMaxUnparsed);
+  const bool wanted =
+      phase_ != Phase::kClosed && !input_ended_ && !(blocked && input_.size() > kMaxUnparsed);
   if (wanted == reading_) return;
   reading_ = wanted;
   auto* stream = reinterpret_cast<uv_stream_t*>(&handle_);
@@ -98,7 +101,8 @@ void Connection::on_read(ssize_t length, const char* data) {
   if (length == 0) return;  // EAGAIN
   if (length == UV_EOF) return on_end_of_input();
   if (length < 0) return close(true);
-  if (phase_ == Phase::kReading || phase_ == Phase::kResponding) on_bytes({data, static_cast<size_t>(length)});
+  if (phase_ == Phase::kReading || phase_ == Phase::kResponding)
+    on_bytes({data, static_cast<size_t>(length)});
 }
 
 void Connection::on_bytes(std::string_view bytes) {
@@ -107,9 +111,11 @@ void Connection::on_bytes(std::string_view bytes) {
     return process();
   }
   const TlsStream::Status status = tls_->receive(bytes, input_);
-  if (std::string output = tls_->take_output(); !output.empty()) write_raw({Piece{std::move(output), nullptr}});
+  if (std::string output = tls_->take_output(); !output.empty())
+    write_raw({Piece{std::move(output), nullptr}});
   switch (status) {
-    case TlsStream::Status::kOpen: return process();
+    case TlsStream::Status::kOpen:
+      return process();
     case TlsStream::Status::kPeerClosed:
       process();
       return on_end_of_input();
@@ -122,11 +128,15 @@ void Connection::on_bytes(std::string_view bytes) {
 void Connection::on_end_of_input() {
   input_ended_ = true;
   switch (phase_) {
-    case Phase::kReading: return close_gracefully();  // earlier answers may still be on their way
+    case Phase::kReading:
+      return close_gracefully();  // earlier answers may still be on their way
     case Phase::kResponding:
-    case Phase::kLingering: return close(true);
-    case Phase::kFlushing: return update_reading();
-    case Phase::kClosed: return;
+    case Phase::kLingering:
+      return close(true);
+    case Phase::kFlushing:
+      return update_reading();
+    case Phase::kClosed:
+      return;
   }
 }
 
@@ -135,7 +145,8 @@ void Connection::process() {
   if (processing_) return;
   processing_ = true;
   size_t offset = 0;
-  while (phase_ == Phase::kReading && queued() <= host_->options.max_buffered_bytes && parse_some(offset)) {
+  while (phase_ == Phase::kReading && queued() <= host_->options.max_buffered_bytes &&
+         parse_some(offset)) {
   }
   processing_ = false;
   input_.erase(0, offset);
@@ -159,14 +170,17 @@ bool Connection::parse_some(size_t& offset) {
   }
   offset += parser_->feed(std::string_view(input_).substr(offset));
   switch (parser_->state()) {
-    case HttpRequestParser::State::kHead: return false;
+    case HttpRequestParser::State::kHead:
+      return false;
     case HttpRequestParser::State::kBody:
       if (parser_->take_expectation()) send({Piece{"HTTP/1.1 100 Continue\r\n\r\n", nullptr}});
       return false;
     case HttpRequestParser::State::kFailed:
       refuse(parser_->error_status(), parser_->error_text());
       return false;
-    case HttpRequestParser::State::kDone: dispatch(); return true;
+    case HttpRequestParser::State::kDone:
+      dispatch();
+      return true;
   }
   return false;
 }
@@ -198,7 +212,8 @@ void Connection::answered(bool keep_alive) {
   if (!keep_alive || host_->draining) return close_gracefully();
   if (processing_) return wait_for_request();
   wait_for_request();
-  // The next request may have arrived already; its handler must not run inside this one's respond().
+  // The next request may have arrived already; its handler must not run inside this one's
+  // respond().
   if (!input_.empty()) {
     timer_.start_once(Duration::zero(), [this] {
       const auto self = shared_from_this();
@@ -219,9 +234,11 @@ void Connection::refuse(int status, const std::string& text) {
   if (phase_ != Phase::kReading) return;
   if (!tls_ || tls_->handshake_done()) {
     const HttpHeaders headers{{"Content-Type", "text/plain; charset=utf-8"}};
-    const std::string body = std::to_string(status) + " " + std::string(reason_phrase(status)) + ": " + text + "\n";
+    const std::string body =
+        std::to_string(status) + " " + std::string(reason_phrase(status)) + ": " + text + "\n";
     const ResponseFraming framing{ResponseFraming::Kind::kLength, body.size()};
-    send({Piece{response_head(status, headers, framing, false, false, host_->date()) + body, nullptr}});
+    send({Piece{response_head(status, headers, framing, false, false, host_->date()) + body,
+                nullptr}});
   }
   close_gracefully();
 }
@@ -275,7 +292,8 @@ void Connection::write_raw(Pieces pieces) {
       skip -= skipped;
       bytes.remove_prefix(skipped);
       if (bytes.empty()) continue;
-      buffers[count++] = uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
+      buffers[count++] =
+          uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
     }
   };
   collect(pieces, 0);
@@ -287,11 +305,12 @@ void Connection::write_raw(Pieces pieces) {
   collect(write->pieces, static_cast<size_t>(std::max(taken, 0)));
   if (count == 0) return;
   write->request.data = write.get();
-  const int status = uv_write(&write->request, stream, buffers.data(), count, [](uv_write_t* request, int result) {
-    const std::unique_ptr<WriteRequest> done(static_cast<WriteRequest*>(request->data));
-    const auto self = of(request->handle).shared_from_this();
-    self->on_written(result);
-  });
+  const int status =
+      uv_write(&write->request, stream, buffers.data(), count, [](uv_write_t* request, int result) {
+        const std::unique_ptr<WriteRequest> done(static_cast<WriteRequest*>(request->data));
+        const auto self = of(request->handle).shared_from_this();
+        self->on_written(result);
+      });
   if (status != 0) return close_soon();
   write.release();
   for (unsigned i = 0; i < count; ++i) total_queued_ += buffers[i].len;
@@ -335,13 +354,14 @@ void Connection::close_gracefully() {
     write_raw({Piece{tls_->take_output(), nullptr}});
   }
   // libuv shuts down once everything queued has been sent.
-  const int status = uv_shutdown(&shutdown_, reinterpret_cast<uv_stream_t*>(&handle_), [](uv_shutdown_t* request, int result) {
-    const auto self = of(request).shared_from_this();
-    if (self->phase_ == Phase::kClosed) return;
-    if (result < 0 || self->input_ended_) return self->close(true);
-    self->phase_ = Phase::kLingering;
-    self->timer_.start_once(kLinger, [raw = self.get()] { raw->close(true); });
-  });
+  const int status = uv_shutdown(
+      &shutdown_, reinterpret_cast<uv_stream_t*>(&handle_), [](uv_shutdown_t* request, int result) {
+        const auto self = of(request).shared_from_this();
+        if (self->phase_ == Phase::kClosed) return;
+        if (result < 0 || self->input_ended_) return self->close(true);
+        self->phase_ = Phase::kLingering;
+        self->timer_.start_once(kLinger, [raw = self.get()] { raw->close(true); });
+      });
   if (status != 0) return close_soon();
   update_reading();
 }
@@ -360,9 +380,8 @@ void Connection::close(bool notify) {
   phase_ = Phase::kClosed;
   timer_.stop();
   stall_timer_.reset();
-  uv_close(reinterpret_cast<uv_handle_t*>(&handle_), [](uv_handle_t* handle) {
-    const auto last = std::exchange(of(handle).self_, nullptr);
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(&handle_),
+           [](uv_handle_t* handle) { const auto last = std::exchange(of(handle).self_, nullptr); });
   const auto host = host_;
   host->open.erase(this);
   if (exchange_ != nullptr) {

@@ -2,7 +2,8 @@
 // One connection of an HttpServer: a state machine between a TCP stream and the handler. Internal.
 //
 //   kReading --request complete--> kResponding --answered--> kReading
-//   kReading, kResponding --last answer--> kFlushing --all sent--> kLingering --peer closed--> kClosed
+//   kReading, kResponding --last answer--> kFlushing --all sent--> kLingering --peer closed-->
+//   kClosed
 //
 // Lingering (RFC 9112 section 9.6): closing with unread bytes in the receive buffer would make the
 // kernel reset the connection and destroy the answer on its way.
@@ -46,16 +47,18 @@ struct ConnectionHost {
 struct Piece {
   std::string owned;
   std::shared_ptr<const std::string> shared;
-  std::string_view view() const { return shared ? std::string_view(*shared) : std::string_view(owned); }
+  std::string_view view() const {
+    return shared ? std::string_view(*shared) : std::string_view(owned);
+  }
 };
 using Pieces = std::array<Piece, 3>;
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  // Takes the next connection waiting on `listener` and registers it with the host. Closes it at once
-  // when the host is full.
-  static void accept(const std::shared_ptr<ConnectionHost>& host, std::shared_ptr<TlsServerContext> tls,
-                     uv_stream_t* listener);
+  // Takes the next connection waiting on `listener` and registers it with the host. Closes it at
+  // once when the host is full.
+  static void accept(const std::shared_ptr<ConnectionHost>& host,
+                     std::shared_ptr<TlsServerContext> tls, uv_stream_t* listener);
   explicit Connection(std::shared_ptr<ConnectionHost> host);
   ~Connection();
   Connection(const Connection&) = delete;
@@ -105,7 +108,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   SocketAddress peer_;
   std::string input_;  // received, decrypted, not yet parsed
   std::unique_ptr<HttpRequestParser> parser_;
-  uint64_t total_queued_ = 0;  // bytes the socket did not take at once, ever
+  uint64_t total_queued_ = 0;     // bytes the socket did not take at once, ever
   Exchange* exchange_ = nullptr;  // its owner is the handler
   bool processing_ = false;
   bool reading_ = false;

@@ -38,7 +38,9 @@ CurlEngine::CurlEngine(Loop& loop, TlsClientConfig tls, std::weak_ptr<void> clie
   curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
 }
 
-CurlEngine::~CurlEngine() { close_now(); }
+CurlEngine::~CurlEngine() {
+  close_now();
+}
 
 void CurlEngine::start(std::shared_ptr<CurlTransfer> transfer) {
   transfer->engine = weak_from_this();
@@ -118,9 +120,11 @@ void CurlEngine::watch_idle(const std::shared_ptr<CurlTransfer>& transfer, Durat
     if (quiet < idle) return watch_idle(alive, idle - quiet);
     const auto self = shared_from_this();
     detach(*alive);
-    alive->fail(ErrorCode::kTimeout,
-                "no byte received for " +
-                    std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(idle).count()) + " ms");
+    alive->fail(
+        ErrorCode::kTimeout,
+        "no byte received for " +
+            std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(idle).count()) +
+            " ms");
     settle();
   });
 }

@@ -26,8 +26,10 @@ struct UrlHandle {
 // The URL without what may be secret (user, password, query).
 std::string shown_url(const std::string& text) {
   const UrlHandle parsed;
-  if (curl_url_set(parsed.url, CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return "'" + text + "'";
-  for (const CURLUPart part : {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_QUERY, CURLUPART_FRAGMENT})
+  if (curl_url_set(parsed.url, CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
+    return "'" + text + "'";
+  for (const CURLUPart part :
+       {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_QUERY, CURLUPART_FRAGMENT})
     curl_url_set(parsed.url, part, nullptr, 0);
   return parsed.get(CURLUPART_URL);
 }
@@ -48,8 +50,8 @@ ErrorCode code_of_curl(CURLcode code) {
   if (code == CURLE_OPERATION_TIMEDOUT) return ErrorCode::kTimeout;
   if (code == CURLE_PEER_FAILED_VERIFICATION) return ErrorCode::kPermission;
   if (code == CURLE_OUT_OF_MEMORY) return ErrorCode::kResourceExhausted;
-  if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ||
-      code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE)
+  if (code == CURLE_URL_MALFORMAT || code == CURLE_SSL_CERTPROBLEM ||
+      code == CURLE_SSL_CACERT_BADFILE)
     return ErrorCode::kInvalid;
   return ErrorCode::kUnavailable;
 }
@@ -98,7 +100,8 @@ Result<void> CurlTransfer::check() const {
     return failed(ErrorCode::kInvalid, "only http:// and https:// URLs are supported");
   for (const auto& [name, value] : request_.headers) {
     if (!is_token(name) || !is_field_value(value))
-      return failed(ErrorCode::kInvalid, "header '" + name + "' has bytes that headers cannot carry");
+      return failed(ErrorCode::kInvalid,
+                    "header '" + name + "' has bytes that headers cannot carry");
   }
   return ok();
 }
@@ -117,19 +120,23 @@ Result<void> CurlTransfer::apply_to(CURL* easy, const TlsClientConfig& tls) {
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+  // Cancelling must not wait for the resolver's thread: that would stop the loop.
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   if (request_.connect_timeout > Duration::zero())
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, to_millis(request_.connect_timeout));
   if (request_.total_timeout > Duration::zero())
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, to_millis(request_.total_timeout));
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, +[](char* data, size_t one, size_t n, void* self) {
-    return static_cast<CurlTransfer*>(self)->take_header_line({data, one * n});
-  });
+  curl_easy_setopt(
+      easy, CURLOPT_HEADERFUNCTION, +[](char* data, size_t one, size_t n, void* self) {
+        return static_cast<CurlTransfer*>(self)->take_header_line({data, one * n});
+      });
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, +[](char* data, size_t one, size_t n, void* self) {
-    return static_cast<CurlTransfer*>(self)->take_body({data, one * n});
-  });
+  curl_easy_setopt(
+      easy, CURLOPT_WRITEFUNCTION, +[](char* data, size_t one, size_t n, void* self) {
+        return static_cast<CurlTransfer*>(self)->take_body({data, one * n});
+      });
   return ok();
 }
 
@@ -149,21 +156,25 @@ Result<void> CurlTransfer::set_url(CURL* easy, const std::string& server_name) {
   connect_to_ = curl_slist_append(nullptr, ("::" + host + ":" + port).c_str());
   curl_easy_setopt(easy, CURLOPT_CONNECT_TO, connect_to_);
   curl_easy_setopt(easy, CURLOPT_URL, parsed.get(CURLUPART_URL).c_str());
-  if (!request_.headers.get("Host")) request_.headers.add("Host", port.empty() ? host : host + ":" + port);
+  if (!request_.headers.get("Host"))
+    request_.headers.add("Host", port.empty() ? host : host + ":" + port);
   return ok();
 }
 
 void CurlTransfer::set_method_and_body(CURL* easy) {
-  const bool wants_length = request_.method == "POST" || request_.method == "PUT" || request_.method == "PATCH";
+  const bool wants_length =
+      request_.method == "POST" || request_.method == "PUT" || request_.method == "PATCH";
   if (request_.method == "HEAD") {
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   } else if (!request_.body.empty() || wants_length) {
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request_.body.size()));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request_.body.data());
   } else {
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
   }
-  if (request_.method != "HEAD") curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+  if (request_.method != "HEAD")
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
 }
 
 void CurlTransfer::set_headers(CURL* easy) {
@@ -205,8 +216,9 @@ size_t CurlTransfer::take_header_line(std::string_view line) {
   if (head_complete_) return line.size();  // a trailer
   head_bytes_ += line.size();
   if (head_bytes_ > kMaxHeadBytes) {
-    own_error_ = failed(ErrorCode::kResourceExhausted,
-                        "the response head is larger than " + std::to_string(kMaxHeadBytes) + " bytes");
+    own_error_ =
+        failed(ErrorCode::kResourceExhausted,
+               "the response head is larger than " + std::to_string(kMaxHeadBytes) + " bytes");
     return 0;
   }
   if (line.starts_with("HTTP/")) {
@@ -220,7 +232,8 @@ size_t CurlTransfer::take_header_line(std::string_view line) {
     if (handlers_.on_head) handlers_.on_head(head_);
     if (cancelled_) return 0;
   } else if (const size_t colon = line.find(':'); colon != std::string_view::npos) {
-    head_.headers.add(std::string(line.substr(0, colon)), std::string(trim(line.substr(colon + 1))));
+    head_.headers.add(std::string(line.substr(0, colon)),
+                      std::string(trim(line.substr(colon + 1))));
   }
   return line.size();
 }
@@ -233,6 +246,9 @@ size_t CurlTransfer::take_body(std::string_view chunk) {
 }
 
 Result<HttpResponseHead> CurlTransfer::outcome(CURLcode code) {
+  // libcurl takes a connection that ends inside the head for an answer.
+  if (code == CURLE_OK && !head_complete_)
+    return failed(ErrorCode::kUnavailable, "the connection ended inside the response head");
   if (code == CURLE_OK) return std::move(head_);
   if (own_error_) return *own_error_;
   long os_error = 0;
@@ -240,7 +256,8 @@ Result<HttpResponseHead> CurlTransfer::outcome(CURLcode code) {
   const bool socket_failed =
       code == CURLE_COULDNT_CONNECT || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR;
   if (socket_failed && os_error != 0) return Error::from_errno(static_cast<int>(os_error), label_);
-  return failed(code_of_curl(code), error_text_[0] != '\0' ? error_text_.data() : curl_easy_strerror(code));
+  return failed(code_of_curl(code),
+                error_text_[0] != '\0' ? error_text_.data() : curl_easy_strerror(code));
 }
 
 void CurlTransfer::complete(Result<HttpResponseHead> result) {

@@ -37,7 +37,8 @@ std::string Exchange::head(int status, const HttpHeaders& headers, ResponseFrami
   framing_ = framing;
   if (asks_to_close(headers) || connection_->host().draining || framing.kind == Kind::kUntilClose)
     keep_alive_ = false;
-  return response_head(status, headers, framing, keep_alive_, http_1_0_, connection_->host().date());
+  return response_head(status, headers, framing, keep_alive_, http_1_0_,
+                       connection_->host().date());
 }
 
 void Exchange::respond(int status, HttpHeaders headers, std::string body) {
@@ -60,7 +61,9 @@ void Exchange::start(int status, HttpHeaders headers) {
   connection_->send(std::move(pieces));
 }
 
-bool Exchange::write(std::string_view chunk) { return write_piece({std::string(chunk), nullptr}); }
+bool Exchange::write(std::string_view chunk) {
+  return write_piece({std::string(chunk), nullptr});
+}
 
 bool Exchange::write_shared(std::shared_ptr<const std::string> chunk) {
   return chunk == nullptr || write_piece({"", std::move(chunk)});

@@ -18,7 +18,8 @@ HttpServerOptions small_server() {
 
 }  // namespace
 
-bool serve_ops(const OpsEndpoints& endpoints, const HttpServerRequest& request, HttpResponder& responder) {
+bool serve_ops(const OpsEndpoints& endpoints, const HttpServerRequest& request,
+               HttpResponder& responder) {
   const bool wants_metrics = request.path == "/metrics" && endpoints.metrics != nullptr;
   const auto check = endpoints.checks.find(request.path);
   if (!wants_metrics && check == endpoints.checks.end()) return false;
@@ -28,9 +29,10 @@ bool serve_ops(const OpsEndpoints& endpoints, const HttpServerRequest& request, 
     responder.respond(200, {{"Content-Type", Metrics::kContentType}}, endpoints.metrics->text());
   } else {
     HealthAnswer answer = check->second();
-    responder.respond(answer.healthy ? 200 : 503,
-                      {{"Content-Type", answer.content_type}, {"X-Content-Type-Options", "nosniff"}},
-                      std::move(answer.body));
+    responder.respond(
+        answer.healthy ? 200 : 503,
+        {{"Content-Type", answer.content_type}, {"X-Content-Type-Options", "nosniff"}},
+        std::move(answer.body));
   }
   return true;
 }
@@ -39,7 +41,8 @@ OpsServer::OpsServer(Loop& loop, OpsEndpoints endpoints)
     : server_(loop, small_server(),
               [endpoints = std::move(endpoints)](const HttpServerRequest& request,
                                                  const std::shared_ptr<HttpResponder>& responder) {
-                if (!serve_ops(endpoints, request, *responder)) responder->respond(404, kPlainText, "not found\n");
+                if (!serve_ops(endpoints, request, *responder))
+                  responder->respond(404, kPlainText, "not found\n");
               }) {}
 
 }  // namespace fairlead

@@ -27,7 +27,8 @@ struct OpsEndpoints {
 };
 
 // The handler alone, for a server that has more to say: false when the path is not one of these.
-bool serve_ops(const OpsEndpoints& endpoints, const HttpServerRequest& request, HttpResponder& responder);
+bool serve_ops(const OpsEndpoints& endpoints, const HttpServerRequest& request,
+               HttpResponder& responder);
 
 // A server of its own for them. Other paths are 404, other methods 405.
 class OpsServer {

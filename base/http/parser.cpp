@@ -11,7 +11,9 @@ namespace fairlead::internal {
 namespace http = boost::beast::http;
 namespace {
 
-std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(boost::beast::string_view text) {
+  return {text.data(), text.size()};
+}
 
 size_t count_fields(const HttpHeaders& headers, std::string_view name) {
   size_t count = 0;
@@ -48,6 +50,7 @@ struct HttpRequestParser::Impl {
     error_status = status;
     error_text = std::move(text);
   }
+  void check_head_bytes(std::string_view bytes);
   void check_head();
   void check_framing();
   void set_target();
@@ -55,6 +58,7 @@ struct HttpRequestParser::Impl {
   Limits limits;
   http::request_parser<http::string_body> beast;
   State state = State::kHead;
+  size_t head_bytes = 0;
   bool expects_continue = false;
   ParsedRequest request;
   int error_status = 0;
@@ -64,10 +68,18 @@ struct HttpRequestParser::Impl {
 HttpRequestParser::HttpRequestParser(Limits limits) : impl_(std::make_unique<Impl>(limits)) {}
 HttpRequestParser::~HttpRequestParser() = default;
 
-HttpRequestParser::State HttpRequestParser::state() const { return impl_->state; }
-int HttpRequestParser::error_status() const { return impl_->error_status; }
-const std::string& HttpRequestParser::error_text() const { return impl_->error_text; }
-bool HttpRequestParser::take_expectation() { return std::exchange(impl_->expects_continue, false); }
+HttpRequestParser::State HttpRequestParser::state() const {
+  return impl_->state;
+}
+int HttpRequestParser::error_status() const {
+  return impl_->error_status;
+}
+const std::string& HttpRequestParser::error_text() const {
+  return impl_->error_text;
+}
+bool HttpRequestParser::take_expectation() {
+  return std::exchange(impl_->expects_continue, false);
+}
 
 size_t HttpRequestParser::feed(std::string_view bytes) {
   Impl& impl = *impl_;
@@ -78,29 +90,36 @@ size_t HttpRequestParser::feed(std::string_view bytes) {
     boost::beast::error_code error;
     const size_t step = impl.beast.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
     used += step;
+    if (impl.state == State::kHead) impl.check_head_bytes(rest.substr(0, step));
+    if (impl.state == State::kFailed) break;
     if (error == http::error::need_more) {
-      // Beast bounds the head, not the line of a chunk's size.
-      if (rest.size() - step > impl.limits.header_bytes) impl.fail(431, "a line is too long");
+      // Beast bounds neither the head as a whole nor the line of a chunk's size.
+      const size_t head_bytes = impl.state == State::kHead ? impl.head_bytes : 0;
+      if (head_bytes + rest.size() - step > impl.limits.header_bytes)
+        impl.fail(431, "the header is too long");
       break;
     }
     if (error) {
       impl.fail(status_of(error), error.message());
       break;
     }
-    if (impl.state == State::kHead && impl.beast.is_header_done()) {
-      // RFC 9112 section 5.2: a folded line is refused.
-      const std::string_view head = rest.substr(0, step);
-      if (head.find("\r\n ") != std::string_view::npos || head.find("\r\n\t") != std::string_view::npos)
-        impl.fail(400, "a header field is folded over several lines");
-      else
-        impl.check_head();
-    }
+    if (impl.state == State::kHead && impl.beast.is_header_done()) impl.check_head();
     if (impl.state == State::kBody && impl.beast.is_done()) {
       impl.request.body = std::move(impl.beast.get().body());
       impl.state = State::kDone;
     }
   }
   return used;
+}
+
+// Beast uses the head up field by field; a folded field in one piece.
+void HttpRequestParser::Impl::check_head_bytes(std::string_view bytes) {
+  head_bytes += bytes.size();
+  if (head_bytes > limits.header_bytes) return fail(431, "the header is too long");
+  // RFC 9112 section 5.2: a folded line is refused.
+  if (bytes.find("\r\n ") != std::string_view::npos ||
+      bytes.find("\r\n\t") != std::string_view::npos)
+    fail(400, "a header field is folded over several lines");
 }
 
 // Takes the head out before the body is read: a trailer never becomes a header.
@@ -122,13 +141,15 @@ void HttpRequestParser::Impl::check_head() {
 void HttpRequestParser::Impl::check_framing() {
   // RFC 9112 section 3.2.
   const size_t hosts = count_fields(request.headers, "Host");
-  if (hosts > 1 || (hosts == 0 && !request.http_1_0)) return fail(400, "one Host header is required");
+  if (hosts > 1 || (hosts == 0 && !request.http_1_0))
+    return fail(400, "one Host header is required");
   // RFC 9112 section 6.1: refused rather than guessed, against request smuggling.
   if (const auto coding = request.headers.get("Transfer-Encoding")) {
     if (request.http_1_0) return fail(400, "HTTP/1.0 has no transfer codings");
     if (request.headers.get("Content-Length"))
       return fail(400, "Content-Length and Transfer-Encoding exclude each other");
-    if (count_fields(request.headers, "Transfer-Encoding") > 1 || !equal_ignoring_case(*coding, "chunked"))
+    if (count_fields(request.headers, "Transfer-Encoding") > 1 ||
+        !equal_ignoring_case(*coding, "chunked"))
       return fail(501, "the only transfer coding understood is chunked");
   }
   if (const auto expect = request.headers.get("Expect"); expect && !request.http_1_0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One HTTP/1.x request from bytes (RFC 9112). Pure: no socket, no clock. Boost.Beast parses; what it
-// lets pass and a server must not is refused here: folded header lines, a missing or repeated Host,
-// transfer codings other than chunked, escapes that do not decode.
+// One HTTP/1.x request from bytes (RFC 9112). Pure: no socket, no clock. Boost.Beast parses; what
+// it lets pass and a server must not is refused here: folded header lines, a missing or repeated
+// Host, transfer codings other than chunked, escapes that do not decode.
 #pragma once
 
 #include <cstddef>

@@ -16,7 +16,8 @@ bool is_token(std::string_view text) {
 }
 
 bool is_ours(std::string_view name) {
-  for (const std::string_view ours : {"Content-Length", "Transfer-Encoding", "Connection", "Date"}) {
+  for (const std::string_view ours :
+       {"Content-Length", "Transfer-Encoding", "Connection", "Date"}) {
     if (equal_ignoring_case(name, ours)) return true;
   }
   return false;
@@ -58,18 +59,22 @@ std::string response_head(int status, const HttpHeaders& headers, const Response
   return head;
 }
 
-bool is_bodyless(int status) { return status < 200 || status == 204 || status == 304; }
+bool is_bodyless(int status) {
+  return status < 200 || status == 204 || status == 304;
+}
 
 std::string http_date(WallTime time) {
   static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                             "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  const time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+  const time_t seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
   tm parts{};
   gmtime_r(&seconds, &parts);
   char text[64];  // strftime's names follow the locale, these must not
-  std::snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", kDays[parts.tm_wday], parts.tm_mday,
-                kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  std::snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", kDays[parts.tm_wday],
+                parts.tm_mday, kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour,
+                parts.tm_min, parts.tm_sec);
   return text;
 }
 

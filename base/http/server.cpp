@@ -127,11 +127,13 @@ Result<SocketAddress> HttpServer::Impl::listen(const SocketAddress& address) {
   if (status != 0) {
     close(*fd);
   } else {
-    status = uv_listen(reinterpret_cast<uv_stream_t*>(&listener->handle), kBacklog, &Impl::on_connection);
+    status = uv_listen(reinterpret_cast<uv_stream_t*>(&listener->handle), kBacklog,
+                       &Impl::on_connection);
   }
   sockaddr_storage storage{};
   int length = sizeof storage;
-  if (status == 0) status = uv_tcp_getsockname(&listener->handle, reinterpret_cast<sockaddr*>(&storage), &length);
+  if (status == 0)
+    status = uv_tcp_getsockname(&listener->handle, reinterpret_cast<sockaddr*>(&storage), &length);
   if (status != 0) {
     close_listener(listener);
     return Error::from_errno(-status, "listen " + address.to_string());
@@ -157,14 +159,22 @@ void HttpServer::Impl::drain(Duration limit, std::function<void()> on_done) {
 
 HttpServer::HttpServer(Loop& loop, HttpServerOptions options, HttpHandler handler)
     : impl_(std::make_shared<Impl>(loop, std::move(options), std::move(handler))) {}
-HttpServer::~HttpServer() { impl_->shut_down(); }
+HttpServer::~HttpServer() {
+  impl_->shut_down();
+}
 
-Result<SocketAddress> HttpServer::listen(const SocketAddress& address) { return impl_->listen(address); }
-Result<void> HttpServer::set_tls(const TlsServerConfig& tls) { return impl_->set_tls(tls); }
+Result<SocketAddress> HttpServer::listen(const SocketAddress& address) {
+  return impl_->listen(address);
+}
+Result<void> HttpServer::set_tls(const TlsServerConfig& tls) {
+  return impl_->set_tls(tls);
+}
 void HttpServer::drain(Duration limit, std::function<void()> on_done) {
   impl_->drain(limit, std::move(on_done));
 }
-size_t HttpServer::connections() const { return impl_->connections(); }
+size_t HttpServer::connections() const {
+  return impl_->connections();
+}
 
 std::optional<std::string_view> HttpServerRequest::query_value(std::string_view name) const {
   for (const auto& [key, value] : query) {

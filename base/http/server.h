@@ -7,9 +7,9 @@
 // Back-pressure: HttpResponder::write returns false once more than `max_buffered` bytes wait for a
 // slow client; on_drained tells when to go on.
 // Limits: header bytes (431), body bytes (413), time to receive a request (408, then close), idle
-// time between requests, open connections (the newest is refused by closing it). A client that takes
-// no byte for the idle time while bytes wait for it is closed.
-// A client that closes its sending side while its request is being answered counts as gone.
+// time between requests, open connections (the newest is refused by closing it). A client that
+// takes no byte for the idle time while bytes wait for it is closed. A client that closes its
+// sending side while its request is being answered counts as gone.
 #pragma once
 
 #include <cstdint>
@@ -65,7 +65,8 @@ class HttpResponder {
   virtual bool closed() const = 0;
   // Runs each time after write returned false, never inside write.
   virtual void on_drained(std::function<void()> callback) = 0;
-  // Runs once if the connection ends before the answer is complete; not when the server is destroyed.
+  // Runs once if the connection ends before the answer is complete; not when the server is
+  // destroyed.
   virtual void on_closed(std::function<void()> callback) = 0;
 };
 

@@ -65,19 +65,23 @@ Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const TlsServer
   if (context == nullptr) return tls::openssl_error(ErrorCode::kResourceExhausted, "TLS context");
   std::shared_ptr<TlsServerContext> made(new TlsServerContext(context));
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(context,
+                      SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_num_tickets(context, 0);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_alpn_select_cb(context, &select_alpn, nullptr);
   if (const auto used = use_certificate(context, config); !used.ok()) return used.error();
   if (!config.client_ca_pem.empty()) {
-    if (const auto used = use_client_ca(context, config.client_ca_pem); !used.ok()) return used.error();
+    if (const auto used = use_client_ca(context, config.client_ca_pem); !used.ok())
+      return used.error();
   }
   return made;
 }
 
-TlsServerContext::~TlsServerContext() { SSL_CTX_free(context_); }
+TlsServerContext::~TlsServerContext() {
+  SSL_CTX_free(context_);
+}
 
 TlsStream::TlsStream(std::shared_ptr<TlsServerContext> context)
     : context_(std::move(context)), ssl_(SSL_new(context_->get())) {
@@ -89,7 +93,9 @@ TlsStream::TlsStream(std::shared_ptr<TlsServerContext> context)
   SSL_set_accept_state(ssl_);
 }
 
-TlsStream::~TlsStream() { SSL_free(ssl_); }
+TlsStream::~TlsStream() {
+  SSL_free(ssl_);
+}
 
 TlsStream::Status TlsStream::receive(std::string_view ciphertext, std::string& plaintext) {
   input_ = ciphertext;
@@ -103,9 +109,12 @@ TlsStream::Status TlsStream::receive(std::string_view ciphertext, std::string& p
     }
     input_ = {};
     switch (SSL_get_error(ssl_, 0)) {
-      case SSL_ERROR_WANT_READ: return Status::kOpen;
-      case SSL_ERROR_ZERO_RETURN: return Status::kPeerClosed;
-      default: return Status::kFailed;
+      case SSL_ERROR_WANT_READ:
+        return Status::kOpen;
+      case SSL_ERROR_ZERO_RETURN:
+        return Status::kPeerClosed;
+      default:
+        return Status::kFailed;
     }
   }
 }

@@ -3,7 +3,8 @@
 // socket of its own. Internal to HttpServer.
 //
 // OpenSSL reads straight from what was received and writes straight to the bytes to be sent, so an
-// idle connection holds no buffers but OpenSSL's own, and those are released (SSL_MODE_RELEASE_BUFFERS).
+// idle connection holds no buffers but OpenSSL's own, and those are released
+// (SSL_MODE_RELEASE_BUFFERS).
 #pragma once
 
 #include <openssl/ssl.h>
@@ -43,8 +44,8 @@ class TlsStream {
 
   enum class Status { kOpen, kPeerClosed, kFailed };
 
-  // Takes all of `ciphertext`, appends what it decrypts to. What must be sent (handshake, alerts) is
-  // then in take_output(), also after a failure.
+  // Takes all of `ciphertext`, appends what it decrypts to. What must be sent (handshake, alerts)
+  // is then in take_output(), also after a failure.
   Status receive(std::string_view ciphertext, std::string& plaintext);
   // Encrypts. Only after the handshake and before close().
   Status send(std::string_view plaintext);

@@ -19,7 +19,9 @@ using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free>>;
 using NamesPtr = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
 constexpr size_t kMaxNameBytes = 64;
 
-Error failed(std::string_view what) { return openssl_error(ErrorCode::kInternal, what); }
+Error failed(std::string_view what) {
+  return openssl_error(ErrorCode::kInternal, what);
+}
 
 std::string text_of(BIO* bio) {
   char* data = nullptr;
@@ -35,7 +37,8 @@ Result<std::string> to_pem(const X509* certificate) {
 
 Result<std::string> to_pem(const EVP_PKEY* key) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  if (!bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
+  if (!bio ||
+      PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
     return failed("write key");
   return text_of(bio.get());
 }
@@ -48,9 +51,11 @@ Result<KeyPtr> new_key() {
 
 Result<void> add_name_entry(X509_NAME* name, int nid, const std::string& value) {
   if (value.size() > kMaxNameBytes)
-    return Error(ErrorCode::kInvalid, "certificate subject '" + value + "' is longer than 64 bytes");
+    return Error(ErrorCode::kInvalid,
+                 "certificate subject '" + value + "' is longer than 64 bytes");
   const auto* bytes = reinterpret_cast<const unsigned char*>(value.data());
-  if (X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, bytes, static_cast<int>(value.size()), -1, 0) != 1)
+  if (X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8, bytes, static_cast<int>(value.size()),
+                                 -1, 0) != 1)
     return openssl_error(ErrorCode::kInvalid, "certificate subject '" + value + "'");
   return ok();
 }
@@ -67,7 +72,8 @@ Result<void> add_extension(X509* certificate, X509* issuer, int nid, const char*
 
 bool push_name(GENERAL_NAMES* names, int type, std::string_view bytes) {
   GENERAL_NAME* name = GENERAL_NAME_new();
-  ASN1_STRING* data = ASN1_STRING_type_new(type == GEN_DNS ? V_ASN1_IA5STRING : V_ASN1_OCTET_STRING);
+  ASN1_STRING* data =
+      ASN1_STRING_type_new(type == GEN_DNS ? V_ASN1_IA5STRING : V_ASN1_OCTET_STRING);
   if (name == nullptr || data == nullptr ||
       ASN1_STRING_set(data, bytes.data(), static_cast<int>(bytes.size())) != 1) {
     GENERAL_NAME_free(name);
@@ -84,14 +90,16 @@ Result<void> add_alternative_names(X509* certificate, const CertificateSpec& spe
   const NamesPtr names(GENERAL_NAMES_new());
   if (!names) return failed("subject alternative names");
   for (const std::string& dns : spec.dns_names) {
-    const bool ascii = std::all_of(dns.begin(), dns.end(), [](char c) { return c > ' ' && c < 127; });
+    const bool ascii =
+        std::all_of(dns.begin(), dns.end(), [](char c) { return c > ' ' && c < 127; });
     if (dns.empty() || !ascii)
       return Error(ErrorCode::kInvalid, "'" + dns + "' is not a DNS name for a certificate");
     if (!push_name(names.get(), GEN_DNS, dns)) return failed("subject alternative name " + dns);
   }
   for (const IpAddress& address : spec.ip_addresses) {
     const auto bytes = address.bytes();
-    if (!push_name(names.get(), GEN_IPADD, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}))
+    if (!push_name(names.get(), GEN_IPADD,
+                   {reinterpret_cast<const char*>(bytes.data()), bytes.size()}))
       return failed("subject alternative name " + address.to_string());
   }
   if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, 0) != 1)
@@ -118,15 +126,16 @@ Result<void> set_serial(X509* certificate) {
   if (RAND_bytes(bytes, sizeof bytes) != 1) return failed("random serial number");
   bytes[0] = static_cast<unsigned char>((bytes[0] & 0x3f) | 0x40);
   BIGNUM* number = BN_bin2bn(bytes, sizeof bytes, nullptr);
-  const bool set =
-      number != nullptr && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != nullptr;
+  const bool set = number != nullptr &&
+                   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != nullptr;
   BN_free(number);
   if (!set) return failed("serial number");
   return ok();
 }
 
 // What authorities and leaves have in common: version, serial, validity, subject, key.
-Result<CertificatePtr> begin_certificate(const CertificateSpec& spec, WallTime not_after, EVP_PKEY* key) {
+Result<CertificatePtr> begin_certificate(const CertificateSpec& spec, WallTime not_after,
+                                         EVP_PKEY* key) {
   CertificatePtr certificate(X509_new());
   if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1)
     return failed("new certificate");
@@ -149,10 +158,11 @@ struct Extension {
   const char* value;
 };
 
-Result<CertificateAndKey> sign(X509* certificate, X509* issuer, EVP_PKEY* issuer_key, const EVP_PKEY* key,
-                               const std::vector<Extension>& extensions) {
+Result<CertificateAndKey> sign(X509* certificate, X509* issuer, EVP_PKEY* issuer_key,
+                               const EVP_PKEY* key, const std::vector<Extension>& extensions) {
   for (const Extension& extension : extensions) {
-    if (const auto added = add_extension(certificate, issuer, extension.nid, extension.value); !added.ok())
+    if (const auto added = add_extension(certificate, issuer, extension.nid, extension.value);
+        !added.ok())
       return added.error();
   }
   if (X509_sign(certificate, issuer_key, EVP_sha256()) == 0) return failed("sign certificate");
@@ -165,7 +175,8 @@ Result<CertificateAndKey> sign(X509* certificate, X509* issuer, EVP_PKEY* issuer
 
 Result<WallTime> to_wall(const ASN1_TIME* time) {
   tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return openssl_error(ErrorCode::kInvalid, "certificate time");
+  if (ASN1_TIME_to_tm(time, &parts) != 1)
+    return openssl_error(ErrorCode::kInvalid, "certificate time");
   return WallTime(std::chrono::seconds(timegm(&parts)));
 }
 
@@ -173,7 +184,8 @@ std::vector<std::string> name_entries(const X509_NAME* name, int nid) {
   std::vector<std::string> values;
   for (int at = -1; (at = X509_NAME_get_index_by_NID(name, nid, at)) >= 0;) {
     unsigned char* utf8 = nullptr;
-    const int length = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+    const int length =
+        ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
     if (length < 0) continue;
     values.emplace_back(reinterpret_cast<char*>(utf8), static_cast<size_t>(length));
     OPENSSL_free(utf8);
@@ -224,7 +236,8 @@ Result<CertificateAndKey> make_authority(const std::string& common_name, WallTim
   const auto made = begin_certificate(spec, not_before + validity, key->get());
   if (!made.ok()) return made.error();
   X509* certificate = made->get();
-  if (X509_set_issuer_name(certificate, X509_get_subject_name(certificate)) != 1) return failed("issuer");
+  if (X509_set_issuer_name(certificate, X509_get_subject_name(certificate)) != 1)
+    return failed("issuer");
   return sign(certificate, certificate, key->get(), key->get(),
               {{NID_basic_constraints, "critical,CA:TRUE"},
                {NID_key_usage, "critical,digitalSignature,keyCertSign,cRLSign"},
@@ -240,7 +253,8 @@ Result<CertificateAndKey> issue_certificate(const CertificateAndKey& authority,
   if (!issuer_key.ok()) return issuer_key.error().with_context("certificate authority's key");
   X509* issuer = issuers->front().get();
   if (X509_check_private_key(issuer, issuer_key->get()) != 1)
-    return openssl_error(ErrorCode::kInvalid, "the authority's key does not belong to its certificate");
+    return openssl_error(ErrorCode::kInvalid,
+                         "the authority's key does not belong to its certificate");
   const auto issuer_end = to_wall(X509_get0_notAfter(issuer));
   if (!issuer_end.ok()) return issuer_end.error();
   const auto key = new_key();
@@ -249,15 +263,20 @@ Result<CertificateAndKey> issue_certificate(const CertificateAndKey& authority,
       begin_certificate(spec, std::min(spec.not_before + spec.validity, *issuer_end), key->get());
   if (!made.ok()) return made.error();
   X509* certificate = made->get();
-  if (X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) != 1) return failed("issuer");
-  if (const auto added = add_alternative_names(certificate, spec); !added.ok()) return added.error();
+  if (X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) != 1)
+    return failed("issuer");
+  if (const auto added = add_alternative_names(certificate, spec); !added.ok())
+    return added.error();
   std::vector<Extension> extensions = {{NID_basic_constraints, "critical,CA:FALSE"},
                                        {NID_key_usage, "critical,digitalSignature"},
                                        {NID_subject_key_identifier, "hash"},
                                        {NID_authority_key_identifier, "keyid"}};
-  if (spec.server_auth && spec.client_auth) extensions.push_back({NID_ext_key_usage, "serverAuth,clientAuth"});
-  else if (spec.server_auth) extensions.push_back({NID_ext_key_usage, "serverAuth"});
-  else if (spec.client_auth) extensions.push_back({NID_ext_key_usage, "clientAuth"});
+  if (spec.server_auth && spec.client_auth)
+    extensions.push_back({NID_ext_key_usage, "serverAuth,clientAuth"});
+  else if (spec.server_auth)
+    extensions.push_back({NID_ext_key_usage, "serverAuth"});
+  else if (spec.client_auth)
+    extensions.push_back({NID_ext_key_usage, "clientAuth"});
   return sign(certificate, issuer, issuer_key->get(), key->get(), extensions);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// X.509 certificates and EC P-256 keys as PEM text: what a cluster's own authority needs. Pure but for
-// the random numbers; the time is given. Failures carry OpenSSL's reason.
+// X.509 certificates and EC P-256 keys as PEM text: what a cluster's own authority needs. Pure but
+// for the random numbers; the time is given. Failures carry OpenSSL's reason.
 #pragma once
 
 #include <string>

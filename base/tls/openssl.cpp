@@ -19,7 +19,9 @@ BioPtr read_only(std::string_view text) {
 }
 
 // Keys with a passphrase are refused rather than asked for on the terminal.
-int no_passphrase(char*, int, int, void*) { return -1; }
+int no_passphrase(char*, int, int, void*) {
+  return -1;
+}
 
 }  // namespace
 
@@ -27,7 +29,8 @@ Error openssl_error(ErrorCode code, std::string_view what) {
   const unsigned long number = ERR_peek_last_error();
   const char* reason = number == 0 ? nullptr : ERR_reason_error_string(number);
   ERR_clear_error();
-  return Error(code, std::string(what) + ": " + (reason == nullptr ? "refused by OpenSSL" : reason));
+  return Error(code,
+               std::string(what) + ": " + (reason == nullptr ? "refused by OpenSSL" : reason));
 }
 
 Result<std::vector<CertificatePtr>> read_certificates(std::string_view pem) {
@@ -51,7 +54,8 @@ Result<KeyPtr> read_key(std::string_view pem) {
   ERR_clear_error();
   const BioPtr bio = read_only(pem);
   KeyPtr key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, &no_passphrase, nullptr) : nullptr);
-  if (!key) return openssl_error(ErrorCode::kInvalid, "no private key could be read from the PEM text");
+  if (!key)
+    return openssl_error(ErrorCode::kInvalid, "no private key could be read from the PEM text");
   return key;
 }
 

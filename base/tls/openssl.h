@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenSSL's objects as RAII values, and its error queue as an Error. For the .cpp files that speak to
-// OpenSSL.
+// OpenSSL's objects as RAII values, and its error queue as an Error. For the .cpp files that speak
+// to OpenSSL.
 #pragma once
 
 #include <openssl/evp.h>

@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   for (const bool plus : {false, true}) {
     const auto decoded = fairlead::percent_decode(text, plus);
-    if (decoded && fairlead::percent_decode(fairlead::percent_encode(*decoded), plus) != decoded) std::abort();
+    if (decoded && fairlead::percent_decode(fairlead::percent_encode(*decoded), plus) != decoded)
+      std::abort();
   }
   const auto query = fairlead::parse_query(text);
   if (!query) return 0;

@@ -51,10 +51,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Outcome whole = parse(bytes, bytes.size() + 1);
   const Outcome cut = parse(bytes, 1 + data[0] % 64);
   require(whole.request.body.size() <= kLimits.body_bytes);
+  require((cut.state == HttpRequestParser::State::kDone) ==
+          (whole.state == HttpRequestParser::State::kDone));
   if (whole.state == HttpRequestParser::State::kDone) {
-    require(cut.state == whole.state);
-    require(cut.request.method == whole.request.method && cut.request.target == whole.request.target);
-    require(cut.request.body == whole.request.body && cut.request.headers.size() == whole.request.headers.size());
+    require(cut.request.method == whole.request.method &&
+            cut.request.target == whole.request.target);
+    require(cut.request.body == whole.request.body &&
+            cut.request.headers.size() == whole.request.headers.size());
     require(whole.request.path.find('\0') == std::string::npos);
     for (const auto& [name, value] : whole.request.headers)
       require((name + value).find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos);

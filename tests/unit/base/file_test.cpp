@@ -83,11 +83,30 @@ TEST_F(FileTest, WatchSeesEveryWayOfChanging) {
   const Case cases[] = {
       {"replaced by rename", [&] { put("f", "1"); }, [&] { put("f", "2"); }, "f"},
       {"rewritten in place", [&] { put("g", "1"); },
-       [&] { FILE* f = fopen(path("g").c_str(), "w"); fputs("22", f); fclose(f); }, "g"},
+       [&] {
+         FILE* f = fopen(path("g").c_str(), "w");
+         fputs("22", f);
+         fclose(f);
+       },
+       "g"},
       {"appears", [] {}, [&] { put("h", "1"); }, "h"},
-      {"its directory appears", [] {}, [&] { fs::create_directory(path("d")); put("d/f", "1"); }, "d/f"},
-      {"its directory is another", [&] { fs::create_directory(path("e")); put("e/f", "1"); },
-       [&] { fs::rename(path("e"), path("old")); fs::create_directory(path("e")); put("e/f", "2"); }, "e/f"},
+      {"its directory appears", [] {},
+       [&] {
+         fs::create_directory(path("d"));
+         put("d/f", "1");
+       },
+       "d/f"},
+      {"its directory is another",
+       [&] {
+         fs::create_directory(path("e"));
+         put("e/f", "1");
+       },
+       [&] {
+         fs::rename(path("e"), path("old"));
+         fs::create_directory(path("e"));
+         put("e/f", "2");
+       },
+       "e/f"},
       {"the ..data link of a Kubernetes volume is swapped",
        [&] {
          fs::create_directories(path("v/..1"));
@@ -109,7 +128,8 @@ TEST_F(FileTest, WatchSeesEveryWayOfChanging) {
     Loop loop;
     c.prepare();
     int calls = 0;
-    FileWatch watch(loop, path(c.watched), [&] { ++calls; }, milliseconds(200));
+    FileWatch watch(
+        loop, path(c.watched), [&] { ++calls; }, milliseconds(200));
     loop.run_until([] { return false; }, milliseconds(20));
     EXPECT_EQ(calls, 0);
     c.change();
@@ -121,7 +141,8 @@ TEST_F(FileTest, WatchIsQuickWithoutThePoll) {
   Loop loop;
   put("f", "1");
   int calls = 0;
-  FileWatch watch(loop, path("f"), [&] { ++calls; }, std::chrono::hours(1));
+  FileWatch watch(
+      loop, path("f"), [&] { ++calls; }, std::chrono::hours(1));
   loop.run_until([] { return false; }, milliseconds(20));
   for (int i = 0; i < 10; ++i) put("f", "burst");
   EXPECT_TRUE(loop.run_until([&] { return calls > 0; }, seconds(20)));

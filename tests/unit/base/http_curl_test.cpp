@@ -42,7 +42,8 @@ class CurlTest : public testing::Test {
   // Runs curl while the loop serves it.
   Finished curl(std::vector<std::string> arguments) {
     const std::string out = directory_ + "/out";
-    arguments.insert(arguments.begin(), {"curl", "-q", "-sS", "--noproxy", "*", "--max-time", "20", "-o", out});
+    arguments.insert(arguments.begin(),
+                     {"curl", "-q", "-sS", "--noproxy", "*", "--max-time", "20", "-o", out});
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -55,7 +56,8 @@ class CurlTest : public testing::Test {
     Timer poll(loop_);
     bool ended = false;
     int status = 0;
-    poll.start_every(std::chrono::milliseconds(5), [&] { ended = ended || waitpid(pid, &status, WNOHANG) == pid; });
+    poll.start_every(std::chrono::milliseconds(5),
+                     [&] { ended = ended || waitpid(pid, &status, WNOHANG) == pid; });
     if (!loop_.run_until([&] { return ended; }, seconds(30))) {
       kill(pid, SIGKILL);
       waitpid(pid, &status, 0);
@@ -66,15 +68,17 @@ class CurlTest : public testing::Test {
   }
 
   SocketAddress serve(HttpServerOptions options) {
-    server_ = std::make_unique<HttpServer>(loop_, std::move(options), [](HttpServerRequest request, auto responder) {
-      std::string who = request.client ? request.client->common_name : "anonymous";
-      if (request.path == "/stream") {
-        responder->start(200, {});
-        for (int i = 0; i < 1000; ++i) responder->write(std::string(1000, 'z'));
-        return responder->finish();
-      }
-      responder->respond(200, {}, who + " " + request.method + " " + std::to_string(request.body.size()));
-    });
+    server_ = std::make_unique<HttpServer>(
+        loop_, std::move(options), [](HttpServerRequest request, auto responder) {
+          std::string who = request.client ? request.client->common_name : "anonymous";
+          if (request.path == "/stream") {
+            responder->start(200, {});
+            for (int i = 0; i < 1000; ++i) responder->write(std::string(1000, 'z'));
+            return responder->finish();
+          }
+          responder->respond(
+              200, {}, who + " " + request.method + " " + std::to_string(request.body.size()));
+        });
     const auto bound = server_->listen({IpAddress::v4(127, 0, 0, 1), 0});
     EXPECT_TRUE(bound.ok());
     return bound.ok() ? *bound : SocketAddress{};
@@ -98,8 +102,12 @@ TEST_F(CurlTest, Plain) {
       {"HTTP/1.0", {"--http1.0", url + "/"}, "anonymous GET 0"},
       {"streamed to HTTP/1.0", {"--http1.0", url + "/stream"}, std::string(1'000'000, 'z')},
       {"streamed", {url + "/stream"}, std::string(1'000'000, 'z')},
-      {"upload, waiting for 100", {"-H", "Expect: 100-continue", "-T", body, url + "/"}, "anonymous PUT 2000000"},
-      {"chunked upload", {"-H", "Transfer-Encoding: chunked", "-T", body, url + "/"}, "anonymous PUT 2000000"},
+      {"upload, waiting for 100",
+       {"-H", "Expect: 100-continue", "-T", body, url + "/"},
+       "anonymous PUT 2000000"},
+      {"chunked upload",
+       {"-H", "Transfer-Encoding: chunked", "-T", body, url + "/"},
+       "anonymous PUT 2000000"},
       {"delete", {"-X", "DELETE", url + "/"}, "anonymous DELETE 0"},
       {"an offer of HTTP/2 by upgrade is not taken", {"--http2", url + "/"}, "anonymous GET 0"},
   };
@@ -138,9 +146,18 @@ TEST_F(CurlTest, Tls) {
   const Case cases[] = {
       {"TLS 1.3", {"--cacert", ca_file, "--tlsv1.3", url}, 0, "anonymous GET 0"},
       {"TLS 1.2", {"--cacert", ca_file, "--tls-max", "1.2", url}, 0, "anonymous GET 0"},
-      {"TLS 1.1", {"--cacert", ca_file, "--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0", url}, 35, ""},
-      {"client certificate", {"--cacert", ca_file, "--cert", crt, "--key", key, url}, 0, "both GET 0"},
-      {"client certificate, TLS 1.2", {"--cacert", ca_file, "--tls-max", "1.2", "--cert", crt, "--key", key, url}, 0, "both GET 0"},
+      {"TLS 1.1",
+       {"--cacert", ca_file, "--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0", url},
+       35,
+       ""},
+      {"client certificate",
+       {"--cacert", ca_file, "--cert", crt, "--key", key, url},
+       0,
+       "both GET 0"},
+      {"client certificate, TLS 1.2",
+       {"--cacert", ca_file, "--tls-max", "1.2", "--cert", crt, "--key", key, url},
+       0,
+       "both GET 0"},
       {"the system does not know our CA", {url}, 60, ""},
       {"streamed", {"--cacert", ca_file, url + "/stream"}, 0, std::string(1'000'000, 'z')},
       {"ALPN offers h2 and http/1.1", {"--cacert", ca_file, "--http2", url}, 0, "anonymous GET 0"},

@@ -33,16 +33,20 @@ struct EchoServer {
     if (bound.ok()) address = *bound;
   }
   std::string url(const std::string& path) const { return "http://" + address.to_string() + path; }
-  std::string https(const std::string& path) const { return "https://" + address.to_string() + path; }
+  std::string https(const std::string& path) const {
+    return "https://" + address.to_string() + path;
+  }
   HttpServerRequest last;
   std::set<uint16_t> peers;
   SocketAddress address;
   HttpServer server;
 };
 
-Result<HttpResponse> fetch_now(Loop& loop, HttpTransport& client, HttpRequest request, size_t max = 1 << 20) {
+Result<HttpResponse> fetch_now(Loop& loop, HttpTransport& client, HttpRequest request,
+                               size_t max = 1 << 20) {
   std::optional<Result<HttpResponse>> got;
-  const HttpCall call = fetch(client, std::move(request), max, [&](Result<HttpResponse> r) { got = std::move(r); });
+  const HttpCall call =
+      fetch(client, std::move(request), max, [&](Result<HttpResponse> r) { got = std::move(r); });
   EXPECT_FALSE(got.has_value()) << "on_done ran inside send()";
   if (!loop.run_until([&] { return got.has_value(); }, seconds(20)))
     return Error(ErrorCode::kTimeout, "the test waited in vain");
@@ -60,9 +64,17 @@ TEST(HttpExchange, EveryMethodCarriesItsBody) {
     const char* method;
     std::string body;
   };
-  const Case cases[] = {{"GET", ""},      {"POST", "x"},  {"POST", ""},    {"PUT", "put"},
-                        {"PATCH", "{}"},  {"PATCH", ""},  {"DELETE", ""},  {"DELETE", "options"},
-                        {"OPTIONS", ""},  {"GET", "odd"}, {"POST", std::string(2'000'000, 'b')}};
+  const Case cases[] = {{"GET", ""},
+                        {"POST", "x"},
+                        {"POST", ""},
+                        {"PUT", "put"},
+                        {"PATCH", "{}"},
+                        {"PATCH", ""},
+                        {"DELETE", ""},
+                        {"DELETE", "options"},
+                        {"OPTIONS", ""},
+                        {"GET", "odd"},
+                        {"POST", std::string(2'000'000, 'b')}};
   Loop loop;
   EchoServer echo(loop);
   HttpClient client(loop);
@@ -108,11 +120,12 @@ TEST(HttpExchange, ManyAtOnce) {
   int done = 0;
   std::vector<HttpCall> calls;
   for (int i = 0; i < 200; ++i) {
-    calls.push_back(fetch(client, get(echo.url("/" + std::to_string(i))), 1000, [&, i](Result<HttpResponse> r) {
-      ASSERT_TRUE(r.ok()) << r.error().message();
-      EXPECT_EQ(r->body, "/" + std::to_string(i) + "|");
-      ++done;
-    }));
+    calls.push_back(
+        fetch(client, get(echo.url("/" + std::to_string(i))), 1000, [&, i](Result<HttpResponse> r) {
+          ASSERT_TRUE(r.ok()) << r.error().message();
+          EXPECT_EQ(r->body, "/" + std::to_string(i) + "|");
+          ++done;
+        }));
   }
   EXPECT_TRUE(loop.run_until([&] { return done == 200; }, seconds(20)));
   EXPECT_LE(echo.peers.size(), 64u);
@@ -172,7 +185,9 @@ struct HeldServer {
     EXPECT_TRUE(bound.ok());
     if (bound.ok()) address = *bound;
   }
-  std::string url(const std::string& path = "/") const { return "http://" + address.to_string() + path; }
+  std::string url(const std::string& path = "/") const {
+    return "http://" + address.to_string() + path;
+  }
   std::vector<HttpServerRequest> requests;
   std::vector<std::shared_ptr<HttpResponder>> held;
   SocketAddress address;
@@ -186,11 +201,13 @@ TEST(HttpExchange, StreamsChunksAsTheyCome) {
   int status = 0;
   std::string body;
   std::optional<Result<HttpResponseHead>> done;
-  const HttpCall call = client.send(get(held.url("/watch")), {
-      .on_head = [&](const HttpResponseHead& head) { status = head.status; },
-      .on_body = [&](std::string_view chunk) { body += chunk; },
-      .on_done = [&](Result<HttpResponseHead> result) { done = std::move(result); },
-  });
+  const HttpCall call =
+      client.send(get(held.url("/watch")),
+                  {
+                      .on_head = [&](const HttpResponseHead& head) { status = head.status; },
+                      .on_body = [&](std::string_view chunk) { body += chunk; },
+                      .on_done = [&](Result<HttpResponseHead> result) { done = std::move(result); },
+                  });
   ASSERT_TRUE(loop.run_until([&] { return held.held.size() == 1; }, seconds(20)));
   const auto responder = held.held[0];
   responder->start(200, {{"Content-Type", "application/json"}});
@@ -212,7 +229,8 @@ TEST(HttpExchange, ServerSeesTheClientCancel) {
   HeldServer held(loop);
   HttpClient client(loop);
   bool ran = false;
-  HttpCall call = client.send(get(held.url()), {.on_head = {}, .on_body = {}, .on_done = [&](auto) { ran = true; }});
+  HttpCall call = client.send(get(held.url()),
+                              {.on_head = {}, .on_body = {}, .on_done = [&](auto) { ran = true; }});
   ASSERT_TRUE(loop.run_until([&] { return held.held.size() == 1; }, seconds(20)));
   bool closed = false;
   held.held[0]->start(200, {});
@@ -301,22 +319,42 @@ TEST_P(HttpCallbacks, MayDoAnything) {
   const auto act = [&, what = what] {
     if (std::exchange(acted, true)) return;
     switch (what) {
-      case What::kDropOwnCall: own.cancel(); break;
-      case What::kDropOtherCall: other.cancel(); break;
-      case What::kDropClient: client.reset(); break;
-      case What::kStartAnother:
-        another = fetch(*client, get(echo.url("/another")), 1000, [&](auto r) { another_done = r.ok(); });
+      case What::kDropOwnCall:
+        own.cancel();
         break;
-      case What::kChangeTls: client->set_tls({}); break;
+      case What::kDropOtherCall:
+        other.cancel();
+        break;
+      case What::kDropClient:
+        client.reset();
+        break;
+      case What::kStartAnother:
+        another =
+            fetch(*client, get(echo.url("/another")), 1000, [&](auto r) { another_done = r.ok(); });
+        break;
+      case What::kChangeTls:
+        client->set_tls({});
+        break;
     }
   };
   own = client->send(get(echo.url("/own")), {
-      .on_head = [&, where = where](const HttpResponseHead&) { if (where == Where::kHead) act(); },
-      .on_body = [&, where = where](std::string_view) { if (where == Where::kBody) act(); },
-      .on_done = [&, where = where](auto) { ++own_done; if (where == Where::kDone) act(); },
-  });
+                                                .on_head =
+                                                    [&, where = where](const HttpResponseHead&) {
+                                                      if (where == Where::kHead) act();
+                                                    },
+                                                .on_body =
+                                                    [&, where = where](std::string_view) {
+                                                      if (where == Where::kBody) act();
+                                                    },
+                                                .on_done =
+                                                    [&, where = where](auto) {
+                                                      ++own_done;
+                                                      if (where == Where::kDone) act();
+                                                    },
+                                            });
   int other_done = 0;
-  other = client->send(get(echo.url("/other")), {.on_head = {}, .on_body = {}, .on_done = [&](auto) { ++other_done; }});
+  other = client->send(get(echo.url("/other")),
+                       {.on_head = {}, .on_body = {}, .on_done = [&](auto) { ++other_done; }});
   ASSERT_TRUE(loop.run_until([&] { return acted; }, seconds(20)));
   if (what == What::kStartAnother) {
     EXPECT_TRUE(loop.run_until([&] { return another_done; }, seconds(20)));
@@ -329,8 +367,9 @@ TEST_P(HttpCallbacks, MayDoAnything) {
 
 INSTANTIATE_TEST_SUITE_P(All, HttpCallbacks,
                          testing::Combine(testing::Values(Where::kHead, Where::kBody, Where::kDone),
-                                          testing::Values(What::kDropOwnCall, What::kDropOtherCall, What::kDropClient,
-                                                          What::kStartAnother, What::kChangeTls)));
+                                          testing::Values(What::kDropOwnCall, What::kDropOtherCall,
+                                                          What::kDropClient, What::kStartAnother,
+                                                          What::kChangeTls)));
 
 TEST(HttpClient, NothingRunsAfterTheClientIsGone) {
   Loop loop;
@@ -338,7 +377,8 @@ TEST(HttpClient, NothingRunsAfterTheClientIsGone) {
   HttpCall call;
   {
     HttpClient client(loop);
-    call = client.send(get("no url"), {.on_head = {}, .on_body = {}, .on_done = [&](auto) { ran = true; }});
+    call = client.send(get("no url"),
+                       {.on_head = {}, .on_body = {}, .on_done = [&](auto) { ran = true; }});
   }
   loop.run_until([] { return false; }, milliseconds(20));
   EXPECT_FALSE(ran);
@@ -361,7 +401,8 @@ tls::CertificateAndKey issue(const tls::CertificateAndKey& ca, tls::CertificateS
 const Pki& pki() {
   static const Pki made = [] {
     Pki p;
-    auto ca = tls::make_authority("test CA", std::chrono::system_clock::now() - hours(1), hours(48));
+    auto ca =
+        tls::make_authority("test CA", std::chrono::system_clock::now() - hours(1), hours(48));
     EXPECT_TRUE(ca.ok());
     p.ca = *ca;
     tls::CertificateSpec server;
@@ -382,7 +423,8 @@ const Pki& pki() {
 
 HttpServerOptions tls_options() {
   HttpServerOptions options;
-  options.tls = TlsServerConfig{pki().server.certificate_pem, pki().server.key_pem, pki().ca.certificate_pem};
+  options.tls =
+      TlsServerConfig{pki().server.certificate_pem, pki().server.key_pem, pki().ca.certificate_pem};
   return options;
 }
 
@@ -418,7 +460,8 @@ TEST(HttpTls, RoundTripsWithAndWithoutAClientCertificate) {
 }
 
 TEST(HttpTls, WhoIsNotTrusted) {
-  auto other_ca = tls::make_authority("other CA", std::chrono::system_clock::now() - hours(1), hours(48));
+  auto other_ca =
+      tls::make_authority("other CA", std::chrono::system_clock::now() - hours(1), hours(48));
   ASSERT_TRUE(other_ca.ok());
   tls::CertificateSpec spec;
   spec.common_name = "admin";
@@ -438,7 +481,8 @@ TEST(HttpTls, WhoIsNotTrusted) {
     std::optional<ErrorCode> code;
   };
   std::vector<Case> cases;
-  const auto add = [&](const char* name, bool works, std::optional<ErrorCode> code) -> TlsClientConfig& {
+  const auto add = [&](const char* name, bool works,
+                       std::optional<ErrorCode> code) -> TlsClientConfig& {
     return cases.emplace_back(Case{name, trusting(), works, code}).tls;
   };
   add("right", true, {});
@@ -484,7 +528,8 @@ TEST(HttpTls, WhoIsNotTrusted) {
 TEST(HttpTls, NewServerCertificateServesNewConnections) {
   Loop loop;
   EchoServer echo(loop, tls_options());
-  auto other_ca = tls::make_authority("next CA", std::chrono::system_clock::now() - hours(1), hours(48));
+  auto other_ca =
+      tls::make_authority("next CA", std::chrono::system_clock::now() - hours(1), hours(48));
   ASSERT_TRUE(other_ca.ok());
   tls::CertificateSpec spec;
   spec.common_name = "server";
@@ -497,7 +542,8 @@ TEST(HttpTls, NewServerCertificateServesNewConnections) {
   EXPECT_FALSE(echo.server.set_tls({"junk", next.key_pem, ""}).ok());
   EXPECT_FALSE(echo.server.set_tls({next.certificate_pem, pki().server.key_pem, ""}).ok());
   HttpClient still(loop, {other_ca->certificate_pem, "", "", "", false});
-  EXPECT_TRUE(fetch_now(loop, still, get(echo.https("/"))).ok()) << "a refused certificate changes nothing";
+  EXPECT_TRUE(fetch_now(loop, still, get(echo.https("/"))).ok())
+      << "a refused certificate changes nothing";
 }
 
 TEST(HttpTls, BadCertificateFailsListen) {
@@ -526,7 +572,8 @@ TEST(HttpTls, StreamsOverTls) {
   std::string body;
   bool done = false;
   const HttpCall call = client.send(get("https://" + held.address.to_string() + "/"),
-                                    {.on_head = {}, .on_body = [&](std::string_view c) { body += c; },
+                                    {.on_head = {},
+                                     .on_body = [&](std::string_view c) { body += c; },
                                      .on_done = [&](auto r) { done = r.ok(); }});
   ASSERT_TRUE(loop.run_until([&] { return held.held.size() == 1; }, seconds(20)));
   held.held[0]->start(200, {});

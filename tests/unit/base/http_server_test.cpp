@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server against raw bytes: what clients do wrong, slowly, at once, or not at all.
-#include "base/http/server.h"
-
 #include <gtest/gtest.h>
 
+#include "base/http/server.h"
 #include "tests/unit/base/raw_client.h"
 
 namespace fairlead {
@@ -18,16 +17,19 @@ const SocketAddress kLoopback{IpAddress::v4(127, 0, 0, 1), 0};
 // Answers "METHOD target:body" at once; /hold waits in `held`, /drop is dropped.
 struct Server {
   explicit Server(Loop& l, HttpServerOptions options = {})
-      : loop(l), server(l, std::move(options), [this](HttpServerRequest request, std::shared_ptr<HttpResponder> responder) {
-          ++requests;
-          last = request;
-          if (request.path == "/drop") return;
-          if (request.path == "/hold") {
-            held.push_back(std::move(responder));
-            return;
-          }
-          responder->respond(200, {}, request.method + " " + request.target + ":" + request.body);
-        }) {
+      : loop(l),
+        server(l, std::move(options),
+               [this](HttpServerRequest request, std::shared_ptr<HttpResponder> responder) {
+                 ++requests;
+                 last = request;
+                 if (request.path == "/drop") return;
+                 if (request.path == "/hold") {
+                   held.push_back(std::move(responder));
+                   return;
+                 }
+                 responder->respond(200, {},
+                                    request.method + " " + request.target + ":" + request.body);
+               }) {
     auto bound = server.listen(kLoopback);
     EXPECT_TRUE(bound.ok());
     if (bound.ok()) address = *bound;
@@ -76,27 +78,49 @@ TEST(HttpServer, WhatIsRefused) {
       {"folded line", "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", 400},
       {"folded with tab", "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\tc\r\n\r\n", 400},
       {"bare CR", "GET / HTTP/1.1\r\nHost: x\rA: b\r\n\r\n", 400},
-      {"both framings", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-      {"both framings, other order", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400},
-      {"two lengths", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400},
+      {"both framings",
+       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: "
+       "chunked\r\n\r\n0\r\n\r\n",
+       400},
+      {"both framings, other order",
+       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+       "3\r\n\r\n0\r\n\r\n",
+       400},
+      {"two lengths",
+       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400},
       {"length list", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 4\r\n\r\nabc", 400},
       {"negative length", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400},
       {"signed length", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\na", 400},
       {"hex length", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x1\r\n\r\na", 400},
-      {"gzip coding", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
-      {"coding twice", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-      {"unknown coding", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501},
+      {"gzip coding",
+       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
+      {"coding twice",
+       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+       "chunked\r\n\r\n0\r\n\r\n",
+       400},
+      {"unknown coding",
+       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501},
       {"coding in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-      {"bad chunk size", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n", 400},
-      {"chunk size too large", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400},
-      {"chunk without its end", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX0\r\n\r\n", 400},
-      {"bad chunk extension", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;\x01\r\nabc\r\n0\r\n\r\n", 400},
+      {"bad chunk size",
+       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n",
+       400},
+      {"chunk size too large",
+       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+       400},
+      {"chunk without its end",
+       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX0\r\n\r\n", 400},
+      {"bad chunk extension",
+       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;\x01\r\nabc\r\n0\r\n\r\n",
+       400},
       {"body too large", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2001\r\n\r\n", 413},
-      {"chunked body too large", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7d1\r\n", 413},
-      {"head too large", "GET / HTTP/1.1\r\nHost: x\r\nA: " + std::string(3000, 'a') + "\r\n\r\n", 431},
+      {"chunked body too large",
+       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7d1\r\n", 413},
+      {"head too large", "GET / HTTP/1.1\r\nHost: x\r\nA: " + std::string(3000, 'a') + "\r\n\r\n",
+       431},
       {"head that never ends", "GET / HTTP/1.1\r\nHost: x\r\nA: " + std::string(3000, 'a'), 431},
       {"request line that never ends", "GET /" + std::string(3000, 'a'), 431},
-      {"unknown expectation", "POST / HTTP/1.1\r\nHost: x\r\nExpect: magic\r\nContent-Length: 1\r\n\r\n", 417},
+      {"unknown expectation",
+       "POST / HTTP/1.1\r\nHost: x\r\nExpect: magic\r\nContent-Length: 1\r\n\r\n", 417},
   };
   Loop loop;
   HttpServerOptions options;
@@ -123,7 +147,8 @@ TEST(HttpServer, AnEndlessChunkExtensionIsRefused) {
   options.max_header_bytes = 2000;
   Server server(loop, options);
   RawClient client(loop, server.address);
-  client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;" + std::string(5000, 'a'));
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;" +
+              std::string(5000, 'a'));
   ASSERT_TRUE(client.wait_for_end());
   EXPECT_TRUE(client.received().starts_with("HTTP/1.1 431 ")) << client.received();
 }
@@ -141,8 +166,14 @@ TEST(HttpServer, WhatIsAccepted) {
       {"asterisk", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS *:"},
       {"method of one's own", "REPORT / HTTP/1.1\r\nHost: x\r\n\r\n", "REPORT /:"},
       {"body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "POST /p:abc"},
-      {"chunks", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n", "POST /p:abc"},
-      {"trailers", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: CHUNKED\r\n\r\n3\r\nabc\r\n0\r\nX-T: evil\r\n\r\n", "POST /p:abc"},
+      {"chunks",
+       "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+       "chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n",
+       "POST /p:abc"},
+      {"trailers",
+       "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: CHUNKED\r\n\r\n3\r\nabc\r\n0\r\nX-T: "
+       "evil\r\n\r\n",
+       "POST /p:abc"},
       {"empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET /:"},
   };
   Loop loop;
@@ -222,7 +253,8 @@ TEST(HttpServer, PipelinesInOrder) {
   Server server(loop);
   RawClient client(loop, server.address);
   std::string many;
-  for (int i = 0; i < 300; ++i) many += "GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: x\r\n\r\n";
+  for (int i = 0; i < 300; ++i)
+    many += "GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: x\r\n\r\n";
   client.send(many);
   ASSERT_TRUE(client.wait_for("GET /299:"));
   size_t at = 0;
@@ -303,7 +335,12 @@ TEST(HttpServer, HeaderInjectionIsDefused) {
   RawClient client(loop, server.address);
   client.send(kHold);
   ASSERT_TRUE(server.wait_held(1));
-  server.held[0]->respond(200, {{"X", "a\r\nSet-Cookie: b"}, {"Bad Name", "c"}, {"Content-Length", "99"}, {"Transfer-Encoding", "chunked"}}, "body");
+  server.held[0]->respond(200,
+                          {{"X", "a\r\nSet-Cookie: b"},
+                           {"Bad Name", "c"},
+                           {"Content-Length", "99"},
+                           {"Transfer-Encoding", "chunked"}},
+                          "body");
   ASSERT_TRUE(client.wait_for("\r\n\r\nbody"));
   EXPECT_NE(client.received().find("X: a  Set-Cookie: b\r\n"), std::string::npos);
   EXPECT_EQ(client.received().find("Bad Name"), std::string::npos);
@@ -316,7 +353,8 @@ TEST(HttpServer, SlowRequestsGet408) {
   HttpServerOptions options;
   options.request_timeout = milliseconds(100);
   Server server(loop, options);
-  for (const char* part : {"GET / HT", "GET / HTTP/1.1\r\nHost: x\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"}) {
+  for (const char* part : {"GET / HT", "GET / HTTP/1.1\r\nHost: x\r\n",
+                           "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"}) {
     RawClient client(loop, server.address);
     client.send(part);
     ASSERT_TRUE(client.wait_for_end());
@@ -391,9 +429,12 @@ TEST(HttpServer, PeerVanishingDuringTheAnswer) {
     server.held[0]->write("something");
     bool closed = false;
     // The callback holds its own responder: the cycle must end with the connection.
-    server.held[0]->on_closed([&closed, responder = server.held[0]] { closed = responder->closed(); });
-    if (by_reset) client.reset();
-    else client.close_now();
+    server.held[0]->on_closed(
+        [&closed, responder = server.held[0]] { closed = responder->closed(); });
+    if (by_reset)
+      client.reset();
+    else
+      client.close_now();
     EXPECT_TRUE(loop.run_until([&] { return closed; }, seconds(20)));
     EXPECT_EQ(server.server.connections(), 0u);
   }
@@ -447,7 +488,8 @@ TEST(HttpServer, SlowReaderMeetsBackPressure) {
   client.resume();
   ASSERT_TRUE(client.wait_for("\r\n0\r\n\r\n"));
   EXPECT_GT(drains, 0);
-  EXPECT_EQ(count(client.received(), "c"), (32u << 20) + count("HTTP/1.1 200 OK Date Transfer-Encoding chunked", "c"));
+  EXPECT_EQ(count(client.received(), "c"),
+            (32u << 20) + count("HTTP/1.1 200 OK Date Transfer-Encoding chunked", "c"));
 }
 
 TEST(HttpServer, AClientThatNeverReadsIsClosed) {
@@ -527,18 +569,20 @@ TEST(HttpServer, DrainEndsAtItsLimit) {
 
 TEST(HttpServer, MayBeDestroyedAnywhere) {
   enum class When { kInHandlerAnswered, kInHandlerHeld, kInClosed, kInDrained, kInDrainDone };
-  for (const When when : {When::kInHandlerAnswered, When::kInHandlerHeld, When::kInClosed, When::kInDrained, When::kInDrainDone}) {
+  for (const When when : {When::kInHandlerAnswered, When::kInHandlerHeld, When::kInClosed,
+                          When::kInDrained, When::kInDrainDone}) {
     SCOPED_TRACE(static_cast<int>(when));
     Loop loop;
     std::unique_ptr<HttpServer> server;
     std::shared_ptr<HttpResponder> held;
     HttpServerOptions options;
     options.max_buffered_bytes = 1000;
-    server = std::make_unique<HttpServer>(loop, options, [&](HttpServerRequest, std::shared_ptr<HttpResponder> responder) {
-      if (when == When::kInHandlerAnswered) responder->respond(200, {}, "x");
-      held = std::move(responder);
-      if (when == When::kInHandlerAnswered || when == When::kInHandlerHeld) server.reset();
-    });
+    server = std::make_unique<HttpServer>(
+        loop, options, [&](HttpServerRequest, std::shared_ptr<HttpResponder> responder) {
+          if (when == When::kInHandlerAnswered) responder->respond(200, {}, "x");
+          held = std::move(responder);
+          if (when == When::kInHandlerAnswered || when == When::kInHandlerHeld) server.reset();
+        });
     const auto address = server->listen(kLoopback);
     ASSERT_TRUE(address.ok());
     RawClient client(loop, *address, 4096);
@@ -581,7 +625,8 @@ TEST(HttpServer, ListenSaysWhatFailed) {
   Server server(loop);
   const auto taken = server.server.listen(server.address);
   ASSERT_FALSE(taken.ok());
-  EXPECT_EQ(taken.error().message(), "listen " + server.address.to_string() + ": Address already in use");
+  EXPECT_EQ(taken.error().message(),
+            "listen " + server.address.to_string() + ": Address already in use");
   const auto foreign = server.server.listen({IpAddress::v4(192, 0, 2, 1), 0});
   ASSERT_FALSE(foreign.ok());
   EXPECT_EQ(foreign.error().message(), "listen 192.0.2.1:0: Cannot assign requested address");

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/http/types.h"
-
 #include <gtest/gtest.h>
 
 #include "base/http/parser.h"
 #include "base/http/response.h"
+#include "base/http/types.h"
 
 namespace fairlead {
 namespace {
@@ -29,9 +28,15 @@ TEST(PercentDecode, Table) {
     std::optional<std::string> decoded;
   };
   const Case cases[] = {
-      {"", false, ""},           {"a%2Fb", false, "a/b"},      {"a+b", false, "a+b"},
-      {"a+b", true, "a b"},      {"%e2%82%AC", true, "\u20ac"}, {"%", false, std::nullopt},
-      {"%2", false, std::nullopt}, {"%2g", false, std::nullopt}, {"100%25", false, "100%"},
+      {"", false, ""},
+      {"a%2Fb", false, "a/b"},
+      {"a+b", false, "a+b"},
+      {"a+b", true, "a b"},
+      {"%e2%82%AC", true, "\u20ac"},
+      {"%", false, std::nullopt},
+      {"%2", false, std::nullopt},
+      {"%2g", false, std::nullopt},
+      {"100%25", false, "100%"},
       {"%00", false, std::string(1, '\0')},
   };
   for (const Case& c : cases) EXPECT_EQ(percent_decode(c.text, c.plus), c.decoded) << c.text;
@@ -63,7 +68,8 @@ TEST(ParseQuery, Table) {
 }
 
 TEST(HttpDate, IsTheOneOfTheRfc) {
-  EXPECT_EQ(internal::http_date(WallTime(std::chrono::seconds(784111777))), "Sun, 06 Nov 1994 08:49:37 GMT");
+  EXPECT_EQ(internal::http_date(WallTime(std::chrono::seconds(784111777))),
+            "Sun, 06 Nov 1994 08:49:37 GMT");
 }
 
 TEST(ReasonPhrase, KnownAndUnknown) {
@@ -74,18 +80,44 @@ TEST(ReasonPhrase, KnownAndUnknown) {
 // However the bytes are cut, the parser says the same.
 TEST(HttpRequestParser, CutAnywhere) {
   const std::string text =
-      "POST /a?b=c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: u\r\n\r\nREST";
+      "POST /a?b=c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: "
+      "u\r\n\r\nREST";
   using internal::HttpRequestParser;
   for (size_t cut = 0; cut <= text.size(); ++cut) {
     HttpRequestParser parser({1000, 1000});
     size_t used = parser.feed(std::string_view(text).substr(0, cut));
     used += parser.feed(std::string_view(text).substr(used));
-    ASSERT_EQ(parser.state(), HttpRequestParser::State::kDone) << cut << ": " << parser.error_text();
+    ASSERT_EQ(parser.state(), HttpRequestParser::State::kDone)
+        << cut << ": " << parser.error_text();
     EXPECT_EQ(text.substr(used), "REST");
     const internal::ParsedRequest request = parser.take();
     EXPECT_EQ(request.body, "hello");
     EXPECT_EQ(request.query, (Pairs{{"b", "c"}}));
     EXPECT_EQ(request.headers.size(), 2u);
+  }
+}
+
+TEST(HttpRequestParser, CutAnywhereStillRefuses) {
+  using internal::HttpRequestParser;
+  struct Case {
+    std::string text;
+    int status;
+  };
+  const Case cases[] = {
+      {"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\nD: e\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\nA: b\r\n\t\r\nHost: x\r\n\r\n", 400},
+      {"GET / HTTP/1.1\r\n Host: x\r\n\r\n", 400},
+      {"GET /" + std::string(60, 'a') + " HTTP/1.1\r\nHost: " + std::string(60, 'x') + "\r\n\r\n",
+       431},
+  };
+  for (const Case& c : cases) {
+    for (size_t cut = 0; cut <= c.text.size(); ++cut) {
+      HttpRequestParser parser({100, 100});
+      const size_t used = parser.feed(std::string_view(c.text).substr(0, cut));
+      parser.feed(std::string_view(c.text).substr(used));
+      ASSERT_EQ(parser.state(), HttpRequestParser::State::kFailed) << cut << c.text;
+      EXPECT_EQ(parser.error_status(), c.status) << cut << c.text;
+    }
   }
 }
 

@@ -17,11 +17,13 @@ TEST(Metrics, TextShowsEveryKind) {
   metrics.gauge("fairlead_services", "Services.").set(7);
   metrics.histogram("fairlead_sync_seconds", "Time.", {0.1, 1}).observe(0.5);
   const std::string text = metrics.text();
-  for (const char* line : {"# HELP fairlead_syncs_total Syncs.\n", "# TYPE fairlead_syncs_total counter\n",
-                           "fairlead_syncs_total{result=\"ok\"} 3\n", "fairlead_services 7\n",
-                           "fairlead_sync_seconds_bucket{le=\"0.1\"} 0\n", "fairlead_sync_seconds_bucket{le=\"+Inf\"} 1\n",
-                           "# TYPE process_cpu_seconds_total counter\n", "process_resident_memory_bytes ",
-                           "process_open_fds ", "process_start_time_seconds "})
+  for (const char* line :
+       {"# HELP fairlead_syncs_total Syncs.\n", "# TYPE fairlead_syncs_total counter\n",
+        "fairlead_syncs_total{result=\"ok\"} 3\n", "fairlead_services 7\n",
+        "fairlead_sync_seconds_bucket{le=\"0.1\"} 0\n",
+        "fairlead_sync_seconds_bucket{le=\"+Inf\"} 1\n",
+        "# TYPE process_cpu_seconds_total counter\n", "process_resident_memory_bytes ",
+        "process_open_fds ", "process_start_time_seconds "})
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
 }
 
@@ -54,7 +56,9 @@ TEST(OpsServer, ServesHealthAndMetrics) {
   OpsEndpoints endpoints;
   endpoints.metrics = &metrics;
   endpoints.checks["/healthz"] = [] { return HealthAnswer{}; };
-  endpoints.checks["/readyz"] = [&] { return HealthAnswer{ready, ready ? "ok" : "waiting for services"}; };
+  endpoints.checks["/readyz"] = [&] {
+    return HealthAnswer{ready, ready ? "ok" : "waiting for services"};
+  };
   OpsServer server(loop, endpoints);
   const auto address = server.listen({IpAddress::v4(127, 0, 0, 1), 0});
   ASSERT_TRUE(address.ok());

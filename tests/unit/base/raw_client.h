@@ -2,12 +2,12 @@
 // A TCP client that speaks bytes, on the loop of the server under test.
 #pragma once
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <fcntl.h>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,7 +22,8 @@ class RawClient {
   // `receive_buffer` > 0 makes the kernel's window small.
   RawClient(Loop& loop, const SocketAddress& server, int receive_buffer = 0) : loop_(loop) {
     fd_ = socket(server.address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (receive_buffer > 0) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    if (receive_buffer > 0)
+      setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     sockaddr_storage storage;
     const socklen_t length = server.to_sockaddr(storage);
     connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&storage), length) == 0;
@@ -38,7 +39,8 @@ class RawClient {
 
   // The kernel's buffers must have room: tests send little.
   bool send(std::string_view bytes) {
-    return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+    return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(bytes.size());
   }
   // As much as the kernel takes; how much that was.
   size_t send_some(std::string_view bytes) {
@@ -63,7 +65,8 @@ class RawClient {
     close_now();
   }
   bool wait_for(std::string_view text) {
-    return loop_.run_until([&] { return received_.find(text) != std::string::npos; }, std::chrono::seconds(20));
+    return loop_.run_until([&] { return received_.find(text) != std::string::npos; },
+                           std::chrono::seconds(20));
   }
   bool wait_for_end() {
     return loop_.run_until([&] { return ended_; }, std::chrono::seconds(20));
