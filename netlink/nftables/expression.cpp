@@ -49,7 +49,7 @@ DataType type_of_ct(nft_ct_keys key) {
 }
 
 DataType type_of_fib(const Fib& fib) {
-  if ((fib.flags & NFTA_FIB_F_PRESENT) != 0) return DataType::kBoolean;
+  if ((fib.flags & NFTA_FIB_F_PRESENT) != 0) return DataType::kFibPresence;
   switch (static_cast<uint32_t>(fib.result)) {
     case NFT_FIB_RESULT_ADDRTYPE: return DataType::kFibAddress;
     case NFT_FIB_RESULT_OIF: return DataType::kIfindex;

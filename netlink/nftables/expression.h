@@ -197,7 +197,7 @@ Selector ct_mark();
 Selector numgen_random(uint32_t modulus);
 Selector numgen_inc(uint32_t modulus);
 Selector fib_daddr_type();  // compare with RTN_LOCAL (4 bytes, host order)
-// 1 byte: 0 when no route leads back to the source through the input interface ("missing"), else 1.
+// 4 bytes, host order: 0 when no route leads back to the source through the input interface ("missing"), else 1.
 Selector fib_saddr_iif_oif();
 
 size_t size_of(const Selector& selector);  // bytes it loads; 0 when we do not know

@@ -121,7 +121,7 @@ size_t elements_per_line(const Set& set) {
     case DataType::kIpv6Addr:
     case DataType::kIfname:
     case DataType::kFibAddress:
-    case DataType::kBoolean: return 1;
+    case DataType::kFibPresence: return 1;
   }
   return 1;
 }

@@ -122,7 +122,7 @@ std::string value_text(DataType type, Bytes value) {
     case DataType::kCtState:
     case DataType::kCtStatus: return bits_text(type, host32(value));
     case DataType::kFibAddress: return lookup(kFibTypes, host32(value));
-    case DataType::kBoolean: return big_endian(value) == 0 ? "missing" : "exists";
+    case DataType::kFibPresence: return host32(value) == 0 ? "missing" : "exists";
     case DataType::kNone:
     case DataType::kVerdict: return hex(value);
   }

@@ -182,7 +182,7 @@ uint32_t byte_order_of(const std::vector<Field>& fields) {
     case DataType::kCtState:
     case DataType::kCtStatus:
     case DataType::kFibAddress:
-    case DataType::kBoolean:
+    case DataType::kFibPresence:
     case DataType::kIfname: return kHostOrder;
   }
   return 0;

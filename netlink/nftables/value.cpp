@@ -22,7 +22,7 @@ std::string_view name_of(DataType type) {
     case DataType::kCtState: return "ct_state";
     case DataType::kCtStatus: return "ct_status";
     case DataType::kFibAddress: return "fib_addrtype";
-    case DataType::kBoolean: return "boolean";
+    case DataType::kFibPresence: return "boolean";
   }
   return "unknown";
 }
@@ -32,7 +32,6 @@ size_t size_of(DataType type) {
     case DataType::kNone:
     case DataType::kVerdict: return 0;
     case DataType::kNfproto:
-    case DataType::kBoolean:
     case DataType::kInetProto: return 1;
     case DataType::kEtherType:
     case DataType::kInetService: return 2;
@@ -42,6 +41,7 @@ size_t size_of(DataType type) {
     case DataType::kCtState:
     case DataType::kCtStatus:
     case DataType::kFibAddress:
+    case DataType::kFibPresence:
     case DataType::kIfindex: return 4;
     case DataType::kIpv6Addr:
     case DataType::kIfname: return 16;

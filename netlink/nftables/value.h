@@ -35,7 +35,7 @@ enum class DataType : uint8_t {
   kCtState = 26,      // ct_state, 4 bytes, host order
   kCtStatus = 28,     // ct_status, 4 bytes, host order
   kFibAddress = 38,   // fib_addrtype, 4 bytes, host order
-  kBoolean = 39,      // boolean, 1 byte
+  kFibPresence = 39,  // boolean, but 4 bytes as fib loads it, host order
   kIfname = 41,       // ifname, 16 bytes, zero padded
 };
 std::string_view name_of(DataType type);
