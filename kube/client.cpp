@@ -15,16 +15,23 @@ constexpr size_t kMaxQuotedBody = 200;
 ErrorCode code_of(int status, std::string_view reason) {
   switch (status) {
     case 401:
-    case 403: return ErrorCode::kPermission;
-    case 404: return ErrorCode::kNotFound;
+    case 403:
+      return ErrorCode::kPermission;
+    case 404:
+      return ErrorCode::kNotFound;
     case 408:
-    case 504: return ErrorCode::kTimeout;
-    case 409: return reason == "AlreadyExists" ? ErrorCode::kAlreadyExists : ErrorCode::kConflict;
-    case 410: return ErrorCode::kExpired;
+    case 504:
+      return ErrorCode::kTimeout;
+    case 409:
+      return reason == "AlreadyExists" ? ErrorCode::kAlreadyExists : ErrorCode::kConflict;
+    case 410:
+      return ErrorCode::kExpired;
     case 405:
     case 406:
-    case 415: return ErrorCode::kUnsupported;
-    case 429: return ErrorCode::kResourceExhausted;
+    case 415:
+      return ErrorCode::kUnsupported;
+    case 429:
+      return ErrorCode::kResourceExhausted;
   }
   if (status >= 500) return ErrorCode::kUnavailable;
   return status >= 400 ? ErrorCode::kInvalid : ErrorCode::kInternal;
@@ -66,7 +73,8 @@ Error response_error(int status, std::string_view body) {
 std::optional<Duration> retry_after(const HttpHeaders& headers, std::string_view body) {
   int64_t seconds = 0;
   if (const auto header = headers.get("Retry-After")) {
-    const auto [end, error] = std::from_chars(header->data(), header->data() + header->size(), seconds);
+    const auto [end, error] =
+        std::from_chars(header->data(), header->data() + header->size(), seconds);
     if (error != std::errc() || end != header->data() + header->size()) seconds = 0;
   }
   if (seconds <= 0) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests to a Kubernetes API server: paths, credentials, and its Status errors as Errors.
 //
-// Threads: the transport's loop. Completion: as HttpTransport says; a callback never runs from inside
-// request(). Nothing is retried here: the caller knows whether that is safe.
+// Threads: the transport's loop. Completion: as HttpTransport says; a callback never runs from
+// inside request(). Nothing is retried here: the caller knows whether that is safe.
 #pragma once
 
 #include <functional>

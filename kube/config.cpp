@@ -20,7 +20,9 @@ namespace {
 constexpr size_t kMaxFileBytes = 1024 * 1024;
 constexpr const char* kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-Error invalid(std::string message) { return Error(ErrorCode::kInvalid, std::move(message)); }
+Error invalid(std::string message) {
+  return Error(ErrorCode::kInvalid, std::move(message));
+}
 
 // RFC 4648 section 4; line breaks are allowed, padding is required.
 std::optional<std::string> decode_base64(std::string_view text) {
@@ -226,7 +228,8 @@ Result<ClientConfig> in_cluster_config(const Environment& environment, const Fil
     return Error(ErrorCode::kNotFound,
                  "not in a pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; "
                  "give a kubeconfig");
-  const bool number = std::all_of(port->begin(), port->end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool number =
+      std::all_of(port->begin(), port->end(), [](char c) { return c >= '0' && c <= '9'; });
   if (!number || port->size() > 5)
     return invalid("KUBERNETES_SERVICE_PORT is '" + *port + "', expected a port number");
   const Result<IpAddress> address = IpAddress::parse(*host);

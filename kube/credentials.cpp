@@ -71,7 +71,9 @@ bool Credentials::refresh() {
   return true;
 }
 
-void Credentials::reject() { rejected_ = true; }
+void Credentials::reject() {
+  rejected_ = true;
+}
 
 // All or nothing: a certificate is of no use with another one's key.
 Result<void> Credentials::read(TlsClientConfig& tls, std::string& authorization) const {

@@ -147,9 +147,9 @@ std::vector<LoadBalancerIngress> read_ingress(const Field& root) {
 std::optional<uint32_t> read_affinity(const Field& spec) {
   const Field config = spec.at("sessionAffinityConfig");
   const Field client_ip = config.at("clientIP");
-  const int64_t seconds = client_ip.at("timeoutSeconds")
-                              .number(0, std::numeric_limits<int32_t>::max(),
-                                      kDefaultAffinitySeconds);
+  const int64_t seconds =
+      client_ip.at("timeoutSeconds")
+          .number(0, std::numeric_limits<int32_t>::max(), kDefaultAffinitySeconds);
   if (spec.at("sessionAffinity").text() != "ClientIP") return std::nullopt;
   return static_cast<uint32_t>(seconds);
 }
@@ -288,7 +288,8 @@ Result<T> decode_object(std::string_view json) {
   object.meta = read_meta(root);
   read(root, object);
   if (problem.empty()) return object;
-  const std::string key = object.meta.name.empty() ? "without a name" : object.meta.key().to_string();
+  const std::string key =
+      object.meta.name.empty() ? "without a name" : object.meta.key().to_string();
   return Error(ErrorCode::kInvalid, std::string(Kind<T>::kName) + " " + key + ": " + problem);
 }
 
@@ -380,17 +381,18 @@ std::optional<WatchEvent::Type> event_type(std::string_view text) {
 // Only cuts the object out: its decoder is the one that reads it.
 Result<WatchEvent> decode_event(std::string_view line) {
   std::string_view type_text, object;
-  const Result<void> scanned = scan_members(line, [&](std::string_view key, std::string_view value) {
-    if (key == "type") type_text = value;
-    if (key == "object") object = value;
-  });
+  const Result<void> scanned =
+      scan_members(line, [&](std::string_view key, std::string_view value) {
+        if (key == "type") type_text = value;
+        if (key == "object") object = value;
+      });
   if (!scanned.ok()) return scanned.error().with_context("watch event");
   const bool quoted = type_text.size() >= 2 && type_text.front() == '"';
   const auto type = quoted ? event_type(type_text.substr(1, type_text.size() - 2)) : std::nullopt;
   if (!type)
-    return Error(ErrorCode::kInvalid,
-                 "watch event: type is " + std::string(type_text.substr(0, 32)) +
-                     ", expected ADDED, MODIFIED, DELETED, BOOKMARK or ERROR");
+    return Error(ErrorCode::kInvalid, "watch event: type is " +
+                                          std::string(type_text.substr(0, 32)) +
+                                          ", expected ADDED, MODIFIED, DELETED, BOOKMARK or ERROR");
   if (object.empty() || object.front() != '{')
     return Error(ErrorCode::kInvalid, "watch event: object: expected an object");
   return WatchEvent{*type, object};

@@ -2,12 +2,13 @@
 // JSON of the Kubernetes API into the trimmed objects of kube/objects.h. Pure; any thread.
 //
 // Strict about JSON and types, lenient about values, as kube-proxy is: the whole document must be
-// JSON; a field we read must have its type (the Error names the object and the field's path); null is
-// absent; fields we do not read are ignored; an address, prefix, family or protocol that does not
-// parse is left out. What follows from that, and readers may rely on:
+// JSON; a field we read must have its type (the Error names the object and the field's path); null
+// is absent; fields we do not read are ignored; an address, prefix, family or protocol that does
+// not parse is left out. What follows from that, and readers may rely on:
 //  - addresses may be written with leading zeros or mapped into IPv6 (IpAddress::parse_lenient);
 //  - every Endpoint has at least one address, all of the slice's family;
-//  - a Service whose loadBalancerSourceRanges are all unreadable is an Error: leaving them out would
+//  - a Service whose loadBalancerSourceRanges are all unreadable is an Error: leaving them out
+//  would
 //    open it to everyone;
 //  - annotations come without kubectl's last-applied-configuration.
 #pragma once
@@ -56,8 +57,8 @@ struct StatusObject {
   int code = 0;        // 0: not given
   std::string reason;  // "AlreadyExists", "Expired"
   std::string message;
-  int retry_after_seconds = 0;               // details.retryAfterSeconds
-  bool resource_version_too_large = false;   // details.causes has ResourceVersionTooLarge
+  int retry_after_seconds = 0;              // details.retryAfterSeconds
+  bool resource_version_too_large = false;  // details.causes has ResourceVersionTooLarge
 };
 Result<StatusObject> decode_status(std::string_view json);
 

@@ -61,7 +61,9 @@ Error malformed(size_t at, const char* expected) {
 
 Result<void> scan_members(std::string_view document, const OnMember& on_member) {
   constexpr size_t kNone = std::string_view::npos;
-  const auto is = [&document](size_t at, char c) { return at < document.size() && document[at] == c; };
+  const auto is = [&document](size_t at, char c) {
+    return at < document.size() && document[at] == c;
+  };
   size_t at = skip_space(document, 0);
   if (!is(at, '{')) return malformed(at, "'{'");
   at = skip_space(document, at + 1);

@@ -16,7 +16,9 @@ uint32_t seed_of(uint64_t given) {
   return given != 0 ? static_cast<uint32_t>(given) : std::random_device{}();
 }
 
-double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace
 
@@ -143,11 +145,15 @@ void Reflector::on_done(const Result<HttpResponseHead>& result) {
   if (!result.ok()) return fail(result.error());
   if (result->status != 200) return refused(result->status, result->headers, error_body_);
   switch (phase_) {
-    case Phase::kListing: return page_ended();
-    case Phase::kInitial: return initial_ended();
-    case Phase::kWatching: return watch_ended();
+    case Phase::kListing:
+      return page_ended();
+    case Phase::kInitial:
+      return initial_ended();
+    case Phase::kWatching:
+      return watch_ended();
     case Phase::kWaiting:
-    case Phase::kStopped: return;  // close() cancelled the call: it cannot be done
+    case Phase::kStopped:
+      return;  // close() cancelled the call: it cannot be done
   }
 }
 
@@ -199,14 +205,18 @@ bool Reflector::on_line(std::string_view line) {
   switch (event->type) {
     case WatchEvent::Type::kAdded:
     case WatchEvent::Type::kModified:
-    case WatchEvent::Type::kDeleted: return on_object(*event);
-    case WatchEvent::Type::kBookmark: return on_bookmark(event->object);
-    case WatchEvent::Type::kError: return on_error_event(event->object);
+    case WatchEvent::Type::kDeleted:
+      return on_object(*event);
+    case WatchEvent::Type::kBookmark:
+      return on_bookmark(event->object);
+    case WatchEvent::Type::kError:
+      return on_error_event(event->object);
   }
   return false;
 }
 
-// The objects of a WatchList come in no order of versions: only its bookmark gives one to go on from.
+// The objects of a WatchList come in no order of versions: only its bookmark gives one to go on
+// from.
 bool Reflector::on_object(const WatchEvent& event) {
   const bool deleted = event.type == WatchEvent::Type::kDeleted;
   const Result<ObjectVersion> version = deleted ? decode_version(event.object) : put(event.object);
@@ -255,8 +265,8 @@ bool Reflector::on_error_event(std::string_view object) {
   return false;
 }
 
-// An object of the wrong shape is known at least by its name, so that a list does not remove its last
-// good version. What has no name is no object: the stream is broken.
+// An object of the wrong shape is known at least by its name, so that a list does not remove its
+// last good version. What has no name is no object: the stream is broken.
 Result<ObjectVersion> Reflector::put(std::string_view json) {
   Result<ObjectVersion> version = target_.put(json);
   if (version.ok()) return version;
@@ -343,7 +353,8 @@ void Reflector::close() {
 MonoTime Reflector::deadline() const {
   const bool answered = head_.status != 0;
   if (!answered) return last_byte_ + kAnswerLimit;
-  if (phase_ == Phase::kListing) return std::min(last_byte_ + kAnswerLimit, opened_at_ + kListLimit);
+  if (phase_ == Phase::kListing)
+    return std::min(last_byte_ + kAnswerLimit, opened_at_ + kListLimit);
   if (phase_ == Phase::kInitial)
     return std::min(last_byte_ + kInitialGap, opened_at_ + kInitialLimit);
   const MonoTime whole = opened_at_ + watch_length_ + kWatchGrace;
@@ -370,6 +381,8 @@ Duration Reflector::next_backoff() {
   return base + Duration(static_cast<int64_t>(chance() * double(base.count())));
 }
 
-double Reflector::chance() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+double Reflector::chance() {
+  return std::uniform_real_distribution<double>(0, 1)(random_);
+}
 
 }  // namespace fairlead::kube

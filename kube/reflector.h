@@ -85,7 +85,7 @@ class Reflector {
   // Limits in time. A watch asks the server to end it after 5 to 10 minutes, at random so that the
   // watches of many nodes do not end together.
   static constexpr Duration kMinBackoff = std::chrono::milliseconds(800);
-  static constexpr Duration kMaxBackoff = std::chrono::seconds(15);  // before jitter doubles it
+  static constexpr Duration kMaxBackoff = std::chrono::seconds(15);   // before jitter doubles it
   static constexpr Duration kAnswerLimit = std::chrono::seconds(30);  // first byte; gap in a list
   static constexpr Duration kListLimit = std::chrono::minutes(5);     // of one page
   static constexpr Duration kWatchMin = std::chrono::minutes(5);

@@ -96,17 +96,22 @@ Result<void> ListSplitter::feed(std::string_view chunk, const OnItem& on_item) {
 
 Result<void> ListSplitter::step(char c) {
   switch (state_) {
-    case State::kStart: return expect(c == '{', State::kFirstName, "'{'");
+    case State::kStart:
+      return expect(c == '{', State::kFirstName, "'{'");
     case State::kFirstName:
       if (c == '}') return expect(true, State::kDone, "");
       [[fallthrough]];
-    case State::kNextName: name_.clear(); return expect(c == '"', State::kName, "a member's name");
+    case State::kNextName:
+      name_.clear();
+      return expect(c == '"', State::kName, "a member's name");
     case State::kName:
       if (c == '"') return expect(true, State::kColon, "");
       name_ += c;
       return expect(name_.size() <= kMaxNameBytes && c != '\\', State::kName, "a plain name");
-    case State::kColon: return expect(c == ':', State::kValue, "':'");
-    case State::kValue: return begin_value(c);
+    case State::kColon:
+      return expect(c == ':', State::kValue, "':'");
+    case State::kValue:
+      return begin_value(c);
     case State::kFirstItem:
       if (c == ']') return expect(true, State::kMemberEnd, "");
       [[fallthrough]];
@@ -119,11 +124,13 @@ Result<void> ListSplitter::step(char c) {
     case State::kMemberEnd:
       if (c == '}') return expect(true, State::kDone, "");
       return expect(c == ',', State::kNextName, "',' or '}'");
-    case State::kDone: return malformed("nothing more");
+    case State::kDone:
+      return malformed("nothing more");
     case State::kItem:
     case State::kMetadata:
     case State::kSkip:
-    case State::kScalar: break;
+    case State::kScalar:
+      break;
   }
   return Error(ErrorCode::kInternal, "list: a value was taken for structure");
 }
@@ -131,7 +138,8 @@ Result<void> ListSplitter::step(char c) {
 Result<void> ListSplitter::begin_value(char c) {
   nesting_ = {};
   const bool nested = c == '{' || c == '[' || c == '"';
-  if (name_ == "items" && c != 'n') return expect(c == '[', State::kFirstItem, "items to be a list");
+  if (name_ == "items" && c != 'n')
+    return expect(c == '[', State::kFirstItem, "items to be a list");
   if (name_ == "metadata" && c != 'n')
     return expect(c == '{', State::kMetadata, "metadata to be an object");
   return expect(nested || end_of_scalar({&c, 1}, 0) == 1, nested ? State::kSkip : State::kScalar,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two framings of the API server's answers, taken apart as bytes arrive, so that memory holds one
-// object and never a list. Pure.
+// The two framings of the API server's answers, taken apart as bytes arrive, so that memory holds
+// one object and never a list. Pure.
 //
 // Slices handed to callbacks live until the callback returns; when an object arrived in one chunk
 // they point into the chunk. A callback returns false to stop: feed() then returns at once without
@@ -54,14 +54,14 @@ class ListSplitter {
     kName,       // inside a member's name
     kColon,
     kValue,
-    kFirstItem,   // expects an item or the end of the items
-    kNextItem,    // expects an item
-    kItem,        // inside an item
-    kItemEnd,     // expects ',' or ']'
-    kMetadata,    // inside the metadata
-    kSkip,        // inside a string, object or array nobody wants
-    kScalar,      // inside a number, true, false or null
-    kMemberEnd,   // expects ',' or '}'
+    kFirstItem,  // expects an item or the end of the items
+    kNextItem,   // expects an item
+    kItem,       // inside an item
+    kItemEnd,    // expects ',' or ']'
+    kMetadata,   // inside the metadata
+    kSkip,       // inside a string, object or array nobody wants
+    kScalar,     // inside a number, true, false or null
+    kMemberEnd,  // expects ',' or '}'
     kDone,
   };
 

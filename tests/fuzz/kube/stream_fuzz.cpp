@@ -16,11 +16,13 @@ using namespace fairlead::kube;
 constexpr size_t kLimit = 4096;
 
 template <typename Splitter>
-bool split(Splitter& splitter, std::string_view text, size_t step, std::vector<std::string>& pieces) {
+bool split(Splitter& splitter, std::string_view text, size_t step,
+           std::vector<std::string>& pieces) {
   for (size_t at = 0; at < text.size(); at += step) {
     // Of its own, so that reading behind its end is caught.
-    const std::vector<char> chunk(text.begin() + static_cast<std::ptrdiff_t>(at),
-                                  text.begin() + static_cast<std::ptrdiff_t>(std::min(at + step, text.size())));
+    const std::vector<char> chunk(
+        text.begin() + static_cast<std::ptrdiff_t>(at),
+        text.begin() + static_cast<std::ptrdiff_t>(std::min(at + step, text.size())));
     const auto fed = splitter.feed({chunk.data(), chunk.size()}, [&pieces](std::string_view piece) {
       pieces.emplace_back(piece);
       return true;

@@ -15,8 +15,10 @@ using testing::HasSubstr;
 TEST(ResourcePath, Parts) {
   EXPECT_EQ(resource_path("/api/v1", "nodes"), "/api/v1/nodes");
   EXPECT_EQ(resource_path("/api/v1", "nodes", "", "a b"), "/api/v1/nodes/a%20b");
-  EXPECT_EQ(resource_path("/api/v1", "pods", "d/x", "p", "status"), "/api/v1/namespaces/d%2Fx/pods/p/status");
-  EXPECT_EQ(resource_path("/apis/apps/v1", "deployments", "d"), "/apis/apps/v1/namespaces/d/deployments");
+  EXPECT_EQ(resource_path("/api/v1", "pods", "d/x", "p", "status"),
+            "/api/v1/namespaces/d%2Fx/pods/p/status");
+  EXPECT_EQ(resource_path("/apis/apps/v1", "deployments", "d"),
+            "/apis/apps/v1/namespaces/d/deployments");
 }
 
 struct ErrorCase {
@@ -48,7 +50,8 @@ const ErrorCase kErrors[] = {
 TEST(ResponseError, CodesAndMessages) {
   for (const ErrorCase& c : kErrors) {
     const std::string body = R"({"kind":"Status","message":"pods \"a\" is odd","reason":")" +
-                             std::string(c.reason) + R"(","code":)" + std::to_string(c.status) + "}";
+                             std::string(c.reason) + R"(","code":)" + std::to_string(c.status) +
+                             "}";
     const Error error = response_error(c.status, body);
     EXPECT_EQ(error.code(), c.code) << c.status << " " << c.reason;
     EXPECT_EQ(error.message(), "pods \"a\" is odd");
@@ -66,7 +69,8 @@ TEST(RetryAfter, HeaderThenDetails) {
   const std::string body = R"({"kind":"Status","details":{"retryAfterSeconds":7}})";
   EXPECT_EQ(retry_after({{"retry-after", "3"}}, body), Duration(seconds(3)));
   EXPECT_EQ(retry_after({}, body), Duration(seconds(7)));
-  EXPECT_EQ(retry_after({{"Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT"}}, body), Duration(seconds(7)));
+  EXPECT_EQ(retry_after({{"Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT"}}, body),
+            Duration(seconds(7)));
   EXPECT_EQ(retry_after({{"Retry-After", "999999999999999999999"}}, ""), std::nullopt);
   EXPECT_EQ(retry_after({{"Retry-After", "99999"}}, ""), Duration(seconds(300)));
   EXPECT_EQ(retry_after({{"Retry-After", "-5"}}, ""), std::nullopt);
@@ -82,7 +86,8 @@ class ApiClientTest : public testing::Test {
     config.certificate.file = "/crt";
     config.key.file = "/key";
     credentials_ = std::make_unique<Credentials>(*Credentials::load(
-        clock_, config, [this](const std::string& path) -> Result<std::string> { return path + generation_; }));
+        clock_, config,
+        [this](const std::string& path) -> Result<std::string> { return path + generation_; }));
     api_ = std::make_unique<ApiClient>(transport_, *credentials_, "test/1",
                                        [this](const TlsClientConfig& tls) { tls_ = tls; });
   }
@@ -99,13 +104,15 @@ class ApiClientTest : public testing::Test {
 };
 
 TEST_F(ApiClientTest, SendsWhatAnApiServerExpects) {
-  ApiRequest request{"PATCH", "/api/v1/nodes/a", {{"fieldManager", "fairlead node"}, {"dryRun", ""}, {"x", "&="}}};
+  ApiRequest request{
+      "PATCH", "/api/v1/nodes/a", {{"fieldManager", "fairlead node"}, {"dryRun", ""}, {"x", "&="}}};
   request.body = "{}";
   request.content_type = "application/merge-patch+json";
   const HttpCall call = api_->request(request, keep_);
   const auto sent = transport_.last();
   EXPECT_EQ(sent->request().method, "PATCH");
-  EXPECT_EQ(sent->request().url, "https://api/api/v1/nodes/a?fieldManager=fairlead%20node&x=%26%3D");
+  EXPECT_EQ(sent->request().url,
+            "https://api/api/v1/nodes/a?fieldManager=fairlead%20node&x=%26%3D");
   EXPECT_EQ(sent->request().body, "{}");
   EXPECT_EQ(sent->header("Content-Type"), "application/merge-patch+json");
   EXPECT_EQ(sent->header("Authorization"), "Bearer /token-1");
@@ -119,7 +126,8 @@ TEST_F(ApiClientTest, SendsWhatAnApiServerExpects) {
 TEST_F(ApiClientTest, ErrorsSayWhatWasAsked) {
   const HttpCall call = api_->request({"GET", "/api/v1/nodes/a"}, keep_);
   EXPECT_EQ(transport_.last()->header("Content-Type"), "");
-  transport_.last()->respond(404, R"({"kind":"Status","message":"nodes \"a\" not found","reason":"NotFound","code":404})");
+  transport_.last()->respond(
+      404, R"({"kind":"Status","message":"nodes \"a\" not found","reason":"NotFound","code":404})");
   ASSERT_EQ(results_.size(), 1u);
   ASSERT_FALSE(results_[0].ok());
   EXPECT_TRUE(results_[0].error().is_not_found());

@@ -19,15 +19,17 @@ std::string kubeconfig(const std::string& cluster, const std::string& user) {
   return "apiVersion: v1\nkind: Config\ncurrent-context: here\n"
          "contexts:\n- name: other\n  context: {cluster: none, user: none}\n"
          "- name: here\n  context: {cluster: c, user: u, namespace: shop}\n"
-         "clusters:\n- name: c\n  cluster: " + cluster + "\nusers:\n- name: u\n  user: " + user + "\n";
+         "clusters:\n- name: c\n  cluster: " +
+         cluster + "\nusers:\n- name: u\n  user: " + user + "\n";
 }
 const char* const kServer = "{server: 'https://10.0.0.1:6443/'}";
 
 TEST(Kubeconfig, FilesAreRelativeToTheKubeconfig) {
-  const Result<ClientConfig> config = parse_kubeconfig(
-      kubeconfig("{server: 'https://10.0.0.1:6443/', certificate-authority: pki/ca.crt, tls-server-name: kubernetes}",
-                 "{client-certificate: /abs/me.crt, client-key: me.key}"),
-      "/etc/kubernetes");
+  const Result<ClientConfig> config =
+      parse_kubeconfig(kubeconfig("{server: 'https://10.0.0.1:6443/', certificate-authority: "
+                                  "pki/ca.crt, tls-server-name: kubernetes}",
+                                  "{client-certificate: /abs/me.crt, client-key: me.key}"),
+                       "/etc/kubernetes");
   ASSERT_TRUE(config.ok()) << config.error().message();
   EXPECT_EQ(config->server, "https://10.0.0.1:6443");
   EXPECT_EQ(config->ca, (Material{"", "/etc/kubernetes/pki/ca.crt"}));
@@ -40,7 +42,8 @@ TEST(Kubeconfig, FilesAreRelativeToTheKubeconfig) {
 
 TEST(Kubeconfig, DataWinsOverFiles) {
   const Result<ClientConfig> config = parse_kubeconfig(
-      kubeconfig("{server: 'https://a', certificate-authority: ca.crt, certificate-authority-data: 'Q0E='}",
+      kubeconfig("{server: 'https://a', certificate-authority: ca.crt, certificate-authority-data: "
+                 "'Q0E='}",
                  "{client-certificate-data: Q0VSVA==, client-key-data: \"S0\\nVZ\"}"),
       "/x");
   ASSERT_TRUE(config.ok()) << config.error().message();
@@ -50,10 +53,12 @@ TEST(Kubeconfig, DataWinsOverFiles) {
 }
 
 TEST(Kubeconfig, Tokens) {
-  EXPECT_EQ(parse_kubeconfig(kubeconfig(kServer, "{token: abc}"), "/x")->token, (Material{"abc", ""}));
+  EXPECT_EQ(parse_kubeconfig(kubeconfig(kServer, "{token: abc}"), "/x")->token,
+            (Material{"abc", ""}));
   EXPECT_EQ(parse_kubeconfig(kubeconfig(kServer, "{token: abc, tokenFile: t}"), "/x")->token,
             (Material{"", "/x/t"}));
-  const Result<ClientConfig> basic = parse_kubeconfig(kubeconfig(kServer, "{username: a, password: b}"), "/x");
+  const Result<ClientConfig> basic =
+      parse_kubeconfig(kubeconfig(kServer, "{username: a, password: b}"), "/x");
   EXPECT_EQ(basic->username, "a");
   EXPECT_EQ(basic->password, "b");
   EXPECT_TRUE(parse_kubeconfig(kubeconfig(kServer, "{}"), "/x").ok());
@@ -61,8 +66,7 @@ TEST(Kubeconfig, Tokens) {
 }
 
 TEST(Kubeconfig, AnotherContextMayBeAskedFor) {
-  const Result<ClientConfig> config =
-      parse_kubeconfig(kubeconfig(kServer, "{}"), "/x", "other");
+  const Result<ClientConfig> config = parse_kubeconfig(kubeconfig(kServer, "{}"), "/x", "other");
   ASSERT_FALSE(config.ok());
   EXPECT_EQ(config.error().message(), "context other: no cluster named 'none'");
   EXPECT_TRUE(parse_kubeconfig(kubeconfig(kServer, "{}"), "/x", "here").ok());
@@ -83,17 +87,26 @@ const BadConfig kBadConfigs[] = {
     {"{current-context: x, contexts: [3, {}, {name: [x]}, {name: x}]}", "no context named 'x'"},
     {"{current-context: x, contexts: [{name: x, context: 7}]}", "context x: expected a mapping"},
     {"{current-context: x, contexts: [{name: x, context: {cluster: c, user: u}}], clusters: "
-     "[{name: c, cluster: {server: 'https://a'}}]}", "context x: no user named 'u'"},
+     "[{name: c, cluster: {server: 'https://a'}}]}",
+     "context x: no user named 'u'"},
     {kubeconfig("{}", "{}"), "cluster c.server: expected a URL"},
     {kubeconfig("{server: 10.0.0.1}", "{}"), "cluster c.server: expected a URL"},
     {kubeconfig("{server: {}}", "{}"), "cluster c.server: expected a string"},
-    {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: yes}", "{}"), "cluster c.insecure-skip-tls-verify: expected true or false"},
-    {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: true, certificate-authority: x}", "{}"), "excludes a certificate authority"},
-    {kubeconfig("{server: 'https://a', certificate-authority-data: '***'}", "{}"), "cluster c.certificate-authority-data: expected base64"},
-    {kubeconfig("{server: 'https://a', certificate-authority-data: 'Q0E'}", "{}"), "expected base64"},
-    {kubeconfig("{server: 'https://a', certificate-authority-data: 'Q=E='}", "{}"), "expected base64"},
-    {kubeconfig("{server: 'https://a', certificate-authority-data: '===='}", "{}"), "expected base64"},
-    {kubeconfig("{server: 'https://a', proxy-url: 'http://p'}", "{}"), "cluster c.proxy-url: is not supported"},
+    {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: yes}", "{}"),
+     "cluster c.insecure-skip-tls-verify: expected true or false"},
+    {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: true, certificate-authority: x}",
+                "{}"),
+     "excludes a certificate authority"},
+    {kubeconfig("{server: 'https://a', certificate-authority-data: '***'}", "{}"),
+     "cluster c.certificate-authority-data: expected base64"},
+    {kubeconfig("{server: 'https://a', certificate-authority-data: 'Q0E'}", "{}"),
+     "expected base64"},
+    {kubeconfig("{server: 'https://a', certificate-authority-data: 'Q=E='}", "{}"),
+     "expected base64"},
+    {kubeconfig("{server: 'https://a', certificate-authority-data: '===='}", "{}"),
+     "expected base64"},
+    {kubeconfig("{server: 'https://a', proxy-url: 'http://p'}", "{}"),
+     "cluster c.proxy-url: is not supported"},
     {kubeconfig(kServer, "{exec: {command: aws}}"), "user u.exec: is not supported; give a token"},
     {kubeconfig(kServer, "{auth-provider: {name: gcp}}"), "user u.auth-provider: is not supported"},
     {kubeconfig(kServer, "{as: admin}"), "user u.as: impersonation is not supported"},
@@ -120,7 +133,8 @@ TEST(Kubeconfig, LoadNamesTheFile) {
   };
   EXPECT_EQ(load_kubeconfig("/e/k", reader)->ca.file, "/e/ca");
   EXPECT_EQ(load_kubeconfig("k", reader)->ca.file, "./ca");
-  EXPECT_THAT(load_kubeconfig("/bad", reader).error().message(), HasSubstr("/bad: kubeconfig is not YAML"));
+  EXPECT_THAT(load_kubeconfig("/bad", reader).error().message(),
+              HasSubstr("/bad: kubeconfig is not YAML"));
   EXPECT_THAT(load_kubeconfig("/none", reader).error().message(), "kubeconfig: open /none: no");
 }
 
@@ -139,32 +153,41 @@ TEST(InCluster, FromTheEnvironmentAndTheServiceAccount) {
     return Error(ErrorCode::kNotFound, path);
   };
   const Result<ClientConfig> config = in_cluster_config(
-      environment({{"KUBERNETES_SERVICE_HOST", "10.96.0.1"}, {"KUBERNETES_SERVICE_PORT", "443"}}), reader, "/fake");
+      environment({{"KUBERNETES_SERVICE_HOST", "10.96.0.1"}, {"KUBERNETES_SERVICE_PORT", "443"}}),
+      reader, "/fake");
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(config->server, "https://10.96.0.1:443");
   EXPECT_EQ(config->ca.file, folder + "/ca.crt");
   EXPECT_EQ(config->token.file, folder + "/token");
   EXPECT_EQ(config->default_namespace, "kube-system");
   EXPECT_EQ(in_cluster_config(environment({{"KUBERNETES_SERVICE_HOST", "fd00::1"},
-                                           {"KUBERNETES_SERVICE_PORT", "6443"}}), reader)->server,
+                                           {"KUBERNETES_SERVICE_PORT", "6443"}}),
+                              reader)
+                ->server,
             "https://[fd00::1]:6443");
   EXPECT_EQ(in_cluster_config(environment({}), reader).error().code(), ErrorCode::kNotFound);
-  EXPECT_EQ(in_cluster_config(environment({{"KUBERNETES_SERVICE_HOST", "a"}}), reader).error().code(),
-            ErrorCode::kNotFound);
+  EXPECT_EQ(
+      in_cluster_config(environment({{"KUBERNETES_SERVICE_HOST", "a"}}), reader).error().code(),
+      ErrorCode::kNotFound);
   EXPECT_EQ(in_cluster_config(environment({{"KUBERNETES_SERVICE_HOST", "a"},
-                                           {"KUBERNETES_SERVICE_PORT", "tcp://x"}}), reader).error().code(),
+                                           {"KUBERNETES_SERVICE_PORT", "tcp://x"}}),
+                              reader)
+                .error()
+                .code(),
             ErrorCode::kInvalid);
 }
 
 class CredentialsTest : public testing::Test {
  protected:
   Result<Credentials> load(ClientConfig config) {
-    return Credentials::load(clock_, std::move(config), [this](const std::string& path) -> Result<std::string> {
-      ++reads_;
-      const auto it = files_.find(path);
-      if (it == files_.end()) return Error(ErrorCode::kNotFound, "open " + path + ": no such file");
-      return it->second;
-    });
+    return Credentials::load(
+        clock_, std::move(config), [this](const std::string& path) -> Result<std::string> {
+          ++reads_;
+          const auto it = files_.find(path);
+          if (it == files_.end())
+            return Error(ErrorCode::kNotFound, "open " + path + ": no such file");
+          return it->second;
+        });
   }
   static ClientConfig files() {
     ClientConfig config;
@@ -176,7 +199,8 @@ class CredentialsTest : public testing::Test {
     return config;
   }
   ManualClock clock_;
-  std::map<std::string, std::string> files_{{"ca", "CA"}, {"crt", "CRT"}, {"key", "KEY"}, {"token", "one \n"}};
+  std::map<std::string, std::string> files_{
+      {"ca", "CA"}, {"crt", "CRT"}, {"key", "KEY"}, {"token", "one \n"}};
   int reads_ = 0;
 };
 
@@ -249,8 +273,10 @@ TEST_F(CredentialsTest, AMissingFileAtStartIsAnError) {
 }
 
 TEST_F(CredentialsTest, BasicAndNothing) {
-  const std::pair<const char*, const char*> kPasswords[] = {
-      {"", "Basic dTo="}, {"p", "Basic dTpw"}, {"pa", "Basic dTpwYQ=="}, {"pas\xff", "Basic dTpwYXP/"}};
+  const std::pair<const char*, const char*> kPasswords[] = {{"", "Basic dTo="},
+                                                            {"p", "Basic dTpw"},
+                                                            {"pa", "Basic dTpwYQ=="},
+                                                            {"pas\xff", "Basic dTpwYXP/"}};
   for (const auto& [password, header] : kPasswords) {
     ClientConfig config;
     config.username = "u";

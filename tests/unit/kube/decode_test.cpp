@@ -13,8 +13,12 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
-Cidr cidr(const char* text) { return *Cidr::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
+Cidr cidr(const char* text) {
+  return *Cidr::parse(text);
+}
 
 std::string service_with(const std::string& spec, const std::string& status = "{}") {
   return R"({"metadata":{"name":"web","namespace":"default"},"spec":)" + spec + R"(,"status":)" +
@@ -27,7 +31,8 @@ Service service(const std::string& spec, const std::string& status = "{}") {
 }
 EndpointSlice slice(const std::string& rest) {
   const std::string json = R"({"metadata":{"name":"web-1","namespace":"default",)"
-                           R"("labels":{"kubernetes.io/service-name":"web"}},)" + rest + "}";
+                           R"("labels":{"kubernetes.io/service-name":"web"}},)" +
+                           rest + "}";
   const Result<EndpointSlice> result = decode<EndpointSlice>(json);
   EXPECT_TRUE(result.ok()) << json << ": " << result.error().message();
   return result.ok() ? *result : EndpointSlice{};
@@ -45,8 +50,10 @@ TEST(DecodeMeta, KeepsWhatIsRead) {
   EXPECT_EQ(result->meta.key(), (ObjectKey{"", "shop"}));
   EXPECT_EQ(result->meta.uid, "u-1");
   EXPECT_EQ(result->meta.resource_version, "42");
-  EXPECT_EQ(result->meta.labels, (std::map<std::string, std::string>{{"team", "a"}, {"empty", ""}}));
-  EXPECT_EQ(result->meta.annotations, (std::map<std::string, std::string>{{"note", "x\xc3\xa9\n"}}));
+  EXPECT_EQ(result->meta.labels,
+            (std::map<std::string, std::string>{{"team", "a"}, {"empty", ""}}));
+  EXPECT_EQ(result->meta.annotations,
+            (std::map<std::string, std::string>{{"note", "x\xc3\xa9\n"}}));
   EXPECT_TRUE(result->meta.deleting);
 }
 
@@ -79,10 +86,9 @@ TEST(DecodeService, Whole) {
   EXPECT_THAT(s.ip_families, ElementsAre(Family::kIpv4, Family::kIpv6));
   EXPECT_THAT(s.external_ips, ElementsAre(ip("192.0.2.1")));
   EXPECT_THAT(s.load_balancer_source_ranges, ElementsAre(cidr("10.0.0.0/8"), cidr("fd00::/8")));
-  EXPECT_THAT(s.load_balancer_ingress,
-              ElementsAre(LoadBalancerIngress{ip("203.0.113.1"), true},
-                          LoadBalancerIngress{ip("203.0.113.2"), false},
-                          LoadBalancerIngress{ip("203.0.113.3"), true}));
+  EXPECT_THAT(s.load_balancer_ingress, ElementsAre(LoadBalancerIngress{ip("203.0.113.1"), true},
+                                                   LoadBalancerIngress{ip("203.0.113.2"), false},
+                                                   LoadBalancerIngress{ip("203.0.113.3"), true}));
   EXPECT_THAT(s.ports, ElementsAre(ServicePort{"http", Protocol::kTcp, 80, 30080},
                                    ServicePort{"dns", Protocol::kUdp, 53, 0},
                                    ServicePort{"sig", Protocol::kSctp, 7777, 0}));
@@ -111,19 +117,47 @@ struct IpsCase {
 };
 const IpsCase kIpsCases[] = {
     {"before dual stack", R"({"clusterIP":"10.0.0.1"})", false, {ip("10.0.0.1")}, {Family::kIpv4}},
-    {"before dual stack, v6", R"({"clusterIP":"fd00::1"})", false, {ip("fd00::1")}, {Family::kIpv6}},
-    {"empty clusterIPs", R"({"clusterIP":"10.0.0.1","clusterIPs":[]})", false, {ip("10.0.0.1")}, {Family::kIpv4}},
-    {"null clusterIPs", R"({"clusterIP":"10.0.0.1","clusterIPs":null})", false, {ip("10.0.0.1")}, {Family::kIpv4}},
-    {"clusterIPs alone", R"({"clusterIPs":["10.0.0.2"]})", false, {ip("10.0.0.2")}, {Family::kIpv4}},
-    {"clusterIPs win", R"({"clusterIP":"10.0.0.1","clusterIPs":["10.0.0.2"]})", false, {ip("10.0.0.2")}, {Family::kIpv4}},
+    {"before dual stack, v6",
+     R"({"clusterIP":"fd00::1"})",
+     false,
+     {ip("fd00::1")},
+     {Family::kIpv6}},
+    {"empty clusterIPs",
+     R"({"clusterIP":"10.0.0.1","clusterIPs":[]})",
+     false,
+     {ip("10.0.0.1")},
+     {Family::kIpv4}},
+    {"null clusterIPs",
+     R"({"clusterIP":"10.0.0.1","clusterIPs":null})",
+     false,
+     {ip("10.0.0.1")},
+     {Family::kIpv4}},
+    {"clusterIPs alone",
+     R"({"clusterIPs":["10.0.0.2"]})",
+     false,
+     {ip("10.0.0.2")},
+     {Family::kIpv4}},
+    {"clusterIPs win",
+     R"({"clusterIP":"10.0.0.1","clusterIPs":["10.0.0.2"]})",
+     false,
+     {ip("10.0.0.2")},
+     {Family::kIpv4}},
     {"leading zeros", R"({"clusterIP":"010.000.0.01"})", false, {ip("10.0.0.1")}, {Family::kIpv4}},
     {"mapped", R"({"clusterIP":"::ffff:10.0.0.1"})", false, {ip("10.0.0.1")}, {Family::kIpv4}},
-    {"headless", R"({"clusterIP":"None","clusterIPs":["None"],"ipFamilies":["IPv6"]})", true, {}, {Family::kIpv6}},
+    {"headless",
+     R"({"clusterIP":"None","clusterIPs":["None"],"ipFamilies":["IPv6"]})",
+     true,
+     {},
+     {Family::kIpv6}},
     {"headless by clusterIPs", R"({"clusterIPs":["None"]})", true, {}, {}},
     {"headless, older", R"({"clusterIP":"None"})", true, {}, {}},
     {"not assigned yet", R"({"clusterIP":""})", false, {}, {}},
     {"unreadable", R"({"clusterIP":"10.0.0.300"})", false, {}, {}},
-    {"one unreadable", R"({"clusterIPs":["x","fd00::1"]})", false, {ip("fd00::1")}, {Family::kIpv6}},
+    {"one unreadable",
+     R"({"clusterIPs":["x","fd00::1"]})",
+     false,
+     {ip("fd00::1")},
+     {Family::kIpv6}},
     {"unknown family", R"({"ipFamilies":["IPv8","IPv4"]})", false, {}, {Family::kIpv4}},
 };
 
@@ -139,15 +173,18 @@ TEST(DecodeService, ClusterIps) {
 TEST(DecodeService, Affinity) {
   EXPECT_EQ(service(R"({"sessionAffinity":"ClientIP"})").affinity_timeout_seconds, 10800u);
   EXPECT_EQ(service(R"({"sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":null}})")
-                .affinity_timeout_seconds, 10800u);
+                .affinity_timeout_seconds,
+            10800u);
   EXPECT_FALSE(service(R"({"sessionAffinity":"None"})").affinity_timeout_seconds);
 }
 
 TEST(DecodeService, TypesAndPoliciesWeDoNotKnow) {
   EXPECT_EQ(service(R"({"type":"Teleport"})").type, ServiceType::kClusterIp);
-  EXPECT_EQ(service(R"({"type":"ExternalName","externalName":"a.example"})").external_name, "a.example");
+  EXPECT_EQ(service(R"({"type":"ExternalName","externalName":"a.example"})").external_name,
+            "a.example");
   EXPECT_EQ(service(R"({"type":"NodePort"})").type, ServiceType::kNodePort);
-  EXPECT_EQ(service(R"({"internalTrafficPolicy":"Near"})").internal_traffic_policy, TrafficPolicy::kCluster);
+  EXPECT_EQ(service(R"({"internalTrafficPolicy":"Near"})").internal_traffic_policy,
+            TrafficPolicy::kCluster);
   EXPECT_THAT(service(R"({"ports":[{"port":1,"protocol":"QUIC"},{"port":2}]})").ports,
               ElementsAre(ServicePort{"", Protocol::kTcp, 2, 0}));
 }
@@ -157,8 +194,10 @@ struct BadCase {
   const char* message;
 };
 const BadCase kBadServices[] = {
-    {R"({"ports":[{"port":1},{"port":2},{"port":"80"}]})", "Service default/web: spec.ports[2].port: expected a number"},
-    {R"({"ports":[{"port":70000}]})", "spec.ports[0].port: expected a whole number from 0 to 65535"},
+    {R"({"ports":[{"port":1},{"port":2},{"port":"80"}]})",
+     "Service default/web: spec.ports[2].port: expected a number"},
+    {R"({"ports":[{"port":70000}]})",
+     "spec.ports[0].port: expected a whole number from 0 to 65535"},
     {R"({"ports":[{"port":-1}]})", "spec.ports[0].port: expected a whole number"},
     {R"({"ports":[{"port":80.5}]})", "spec.ports[0].port: expected a whole number"},
     {R"({"ports":[{"port":99999999999999999999}]})", "not JSON"},
@@ -172,10 +211,13 @@ const BadCase kBadServices[] = {
     {R"({"clusterIPs":[1]})", "spec.clusterIPs[0]: expected a string"},
     {R"({"ipFamilies":[4]})", "spec.ipFamilies[0]: expected a string"},
     {R"({"externalIPs":[{}]})", "spec.externalIPs[0]: expected a string"},
-    {R"({"publishNotReadyAddresses":"true"})", "spec.publishNotReadyAddresses: expected true or false"},
+    {R"({"publishNotReadyAddresses":"true"})",
+     "spec.publishNotReadyAddresses: expected true or false"},
     {R"({"sessionAffinityConfig":[]})", "spec.sessionAffinityConfig: expected an object"},
-    {R"({"sessionAffinityConfig":{"clientIP":{"timeoutSeconds":"1"}}})", "spec.sessionAffinityConfig.clientIP.timeoutSeconds: expected a number"},
-    {R"({"loadBalancerSourceRanges":["10.0.0.0/33"]})", "spec.loadBalancerSourceRanges: none of them is a CIDR"},
+    {R"({"sessionAffinityConfig":{"clientIP":{"timeoutSeconds":"1"}}})",
+     "spec.sessionAffinityConfig.clientIP.timeoutSeconds: expected a number"},
+    {R"({"loadBalancerSourceRanges":["10.0.0.0/33"]})",
+     "spec.loadBalancerSourceRanges: none of them is a CIDR"},
     {R"("spec")", "Service default/web: spec: expected an object"},
     {R"([])", "spec: expected an object"},
 };
@@ -187,7 +229,9 @@ TEST(DecodeService, WrongTypesAreNamedByPath) {
     EXPECT_EQ(result.error().code(), ErrorCode::kInvalid);
     EXPECT_THAT(result.error().message(), HasSubstr(c.message)) << c.spec;
   }
-  EXPECT_THAT(decode<Service>(service_with("{}", R"({"loadBalancer":{"ingress":[{"ip":1}]}})")).error().message(),
+  EXPECT_THAT(decode<Service>(service_with("{}", R"({"loadBalancer":{"ingress":[{"ip":1}]}})"))
+                  .error()
+                  .message(),
               HasSubstr("status.loadBalancer.ingress[0].ip: expected a string"));
 }
 
@@ -206,7 +250,8 @@ const BadCase kNoObjects[] = {
     {R"({"metadata":{"name":""}})", "metadata.name: an object must have a name"},
     {R"({"metadata":{"name":7}})", "metadata.name: expected a string"},
     {R"({"metadata":"x"})", "metadata: expected an object"},
-    {R"({"metadata":{"name":"a","labels":{"x":1}}})", "Service a: metadata.labels: expected a string"},
+    {R"({"metadata":{"name":"a","labels":{"x":1}}})",
+     "Service a: metadata.labels: expected a string"},
     {R"({"metadata":{"name":"a","labels":[]}})", "metadata.labels: expected an object"},
 };
 
@@ -265,8 +310,9 @@ const ConditionCase kConditions[] = {
 
 TEST(DecodeSlice, ConditionsThatAreAbsent) {
   for (const ConditionCase& c : kConditions) {
-    const EndpointSlice s = slice(R"("addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"conditions":)" +
-                                  std::string(c.conditions) + "}]");
+    const EndpointSlice s =
+        slice(R"("addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"conditions":)" +
+              std::string(c.conditions) + "}]");
     ASSERT_EQ(s.endpoints.size(), 1u);
     EXPECT_EQ(s.endpoints[0].ready, c.ready) << c.conditions;
     EXPECT_EQ(s.endpoints[0].serving, c.serving) << c.conditions;
@@ -286,12 +332,15 @@ TEST(DecodeSlice, AddressesThatAreNotOfTheFamily) {
 }
 
 TEST(DecodeSlice, OddSlices) {
-  const EndpointSlice fqdn = slice(R"("addressType":"FQDN","endpoints":[{"addresses":["a.example"]}])");
+  const EndpointSlice fqdn =
+      slice(R"("addressType":"FQDN","endpoints":[{"addresses":["a.example"]}])");
   EXPECT_TRUE(fqdn.fqdn);
   EXPECT_THAT(fqdn.endpoints, IsEmpty());
   EXPECT_THAT(slice(R"("addressType":"IPv4","endpoints":null)").endpoints, IsEmpty());
   EXPECT_THAT(slice(R"("addressType":"IPv4")").endpoints, IsEmpty());
-  EXPECT_THAT(slice(R"("addressType":"IPv4","endpoints":[{"addresses":["010.0.0.1"]}])").endpoints[0].addresses,
+  EXPECT_THAT(slice(R"("addressType":"IPv4","endpoints":[{"addresses":["010.0.0.1"]}])")
+                  .endpoints[0]
+                  .addresses,
               ElementsAre(ip("10.0.0.1")));
   const Result<EndpointSlice> orphan =
       decode<EndpointSlice>(R"({"metadata":{"name":"x","namespace":"n"},"addressType":"IPv4"})");
@@ -304,11 +353,16 @@ const BadCase kBadSlices[] = {
     {R"("addressType":"IPX")", "addressType: expected IPv4, IPv6 or FQDN"},
     {R"("addressType":4)", "addressType: expected a string"},
     {R"("addressType":"IPv4","endpoints":{})", "endpoints: expected a list"},
-    {R"("addressType":"IPv4","endpoints":[{"addresses":"10.0.0.1"}])", "endpoints[0].addresses: expected a list"},
-    {R"("addressType":"IPv4","endpoints":[{},{"addresses":[1]}])", "endpoints[1].addresses[0]: expected a string"},
-    {R"("addressType":"IPv4","endpoints":[{"conditions":{"ready":"yes"}}])", "endpoints[0].conditions.ready: expected true or false"},
-    {R"("addressType":"IPv4","endpoints":[{"targetRef":{"name":1}}])", "endpoints[0].targetRef.name: expected a string"},
-    {R"("addressType":"IPv4","endpoints":[{"hints":{"forZones":[{"name":3}]}}])", "endpoints[0].hints.forZones[0].name: expected a string"},
+    {R"("addressType":"IPv4","endpoints":[{"addresses":"10.0.0.1"}])",
+     "endpoints[0].addresses: expected a list"},
+    {R"("addressType":"IPv4","endpoints":[{},{"addresses":[1]}])",
+     "endpoints[1].addresses[0]: expected a string"},
+    {R"("addressType":"IPv4","endpoints":[{"conditions":{"ready":"yes"}}])",
+     "endpoints[0].conditions.ready: expected true or false"},
+    {R"("addressType":"IPv4","endpoints":[{"targetRef":{"name":1}}])",
+     "endpoints[0].targetRef.name: expected a string"},
+    {R"("addressType":"IPv4","endpoints":[{"hints":{"forZones":[{"name":3}]}}])",
+     "endpoints[0].hints.forZones[0].name: expected a string"},
     {R"("addressType":"IPv4","ports":[{"port":"http"}])", "ports[0].port: expected a number"},
 };
 
@@ -333,7 +387,8 @@ TEST(DecodeNode, AddressesPrefixesAndTaints) {
   EXPECT_THAT(node->internal_ips, ElementsAre(ip("192.0.2.7"), ip("2001:db8::7")));
   EXPECT_THAT(node->external_ips, ElementsAre(ip("203.0.113.7")));
   EXPECT_THAT(node->taint_keys, ElementsAre("node.kubernetes.io/unreachable"));
-  const Result<Node> old = decode<Node>(R"({"metadata":{"name":"n"},"spec":{"podCIDR":"10.2.0.0/24"}})");
+  const Result<Node> old =
+      decode<Node>(R"({"metadata":{"name":"n"},"spec":{"podCIDR":"10.2.0.0/24"}})");
   ASSERT_TRUE(old.ok());
   EXPECT_THAT(old->pod_cidrs, ElementsAre(cidr("10.2.0.0/24")));
   EXPECT_THAT(decode<Node>(R"({"metadata":{"name":"n"},"spec":{"taints":"no"}})").error().message(),
@@ -352,8 +407,9 @@ TEST(DecodePod, PlaceAndAddresses) {
   const Result<Pod> old = decode<Pod>(R"({"metadata":{"name":"p"},"status":{"podIP":"10.1.0.6"}})");
   ASSERT_TRUE(old.ok());
   EXPECT_THAT(old->pod_ips, ElementsAre(ip("10.1.0.6")));
-  EXPECT_THAT(decode<Pod>(R"({"metadata":{"name":"p"},"spec":{"hostNetwork":1}})").error().message(),
-              "Pod p: spec.hostNetwork: expected true or false");
+  EXPECT_THAT(
+      decode<Pod>(R"({"metadata":{"name":"p"},"spec":{"hostNetwork":1}})").error().message(),
+      "Pod p: spec.hostNetwork: expected true or false");
 }
 
 TEST(DecodeVersion, AlsoOfWhatDecodeRefuses) {
@@ -387,8 +443,8 @@ TEST(DecodeStatus, ReasonsAndCauses) {
 
 TEST(DecodeEvent, TypesAndSlices) {
   const std::pair<const char*, WatchEvent::Type> kTypes[] = {
-      {"ADDED", WatchEvent::Type::kAdded},       {"MODIFIED", WatchEvent::Type::kModified},
-      {"DELETED", WatchEvent::Type::kDeleted},   {"BOOKMARK", WatchEvent::Type::kBookmark},
+      {"ADDED", WatchEvent::Type::kAdded},     {"MODIFIED", WatchEvent::Type::kModified},
+      {"DELETED", WatchEvent::Type::kDeleted}, {"BOOKMARK", WatchEvent::Type::kBookmark},
       {"ERROR", WatchEvent::Type::kError},
   };
   for (const auto& [name, type] : kTypes) {
@@ -430,8 +486,8 @@ TEST(DecodeEvent, Malformed) {
 TEST(Decode, HugeDocumentsBetweenSmallOnes) {
   for (int round = 0; round < 3; ++round) {
     const std::string big(600000, 'x');
-    const Result<Namespace> huge = decode<Namespace>(
-        R"({"metadata":{"name":"n","annotations":{"a":")" + big + "\"}}}");
+    const Result<Namespace> huge =
+        decode<Namespace>(R"({"metadata":{"name":"n","annotations":{"a":")" + big + "\"}}}");
     ASSERT_TRUE(huge.ok());
     EXPECT_EQ(huge->meta.annotations.at("a"), big);
     EXPECT_TRUE(decode<Namespace>(R"({"metadata":{"name":"n"}})").ok());

@@ -107,15 +107,32 @@ void FakeApiServer::answer(const std::shared_ptr<Exchange>& exchange, int fault_
 // False: it is never answered.
 bool FakeApiServer::go_wrong(Exchange& exchange) {
   switch (rng_() % 9) {
-    case 0: exchange.fail(Error(ErrorCode::kUnavailable, "connection refused")); return true;
-    case 1: exchange.fail(Error(ErrorCode::kTimeout, "connect")); return true;
-    case 2: exchange.respond(500, "boom"); return true;
-    case 3: exchange.respond(429, status(429, "TooManyRequests", R"({"retryAfterSeconds":3})")); return true;
-    case 4: exchange.respond(503, "", {{"Retry-After", "2"}}); return true;
-    case 5: exchange.respond(401, ""); return true;
-    case 6: exchange.respond(200, "<html>not an API server</html>"); return true;
-    case 7: exchange.respond(200, R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"na)"); return true;
-    default: return false;
+    case 0:
+      exchange.fail(Error(ErrorCode::kUnavailable, "connection refused"));
+      return true;
+    case 1:
+      exchange.fail(Error(ErrorCode::kTimeout, "connect"));
+      return true;
+    case 2:
+      exchange.respond(500, "boom");
+      return true;
+    case 3:
+      exchange.respond(429, status(429, "TooManyRequests", R"({"retryAfterSeconds":3})"));
+      return true;
+    case 4:
+      exchange.respond(503, "", {{"Retry-After", "2"}});
+      return true;
+    case 5:
+      exchange.respond(401, "");
+      return true;
+    case 6:
+      exchange.respond(200, "<html>not an API server</html>");
+      return true;
+    case 7:
+      exchange.respond(200, R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"na)");
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -180,7 +197,8 @@ void FakeApiServer::answer_initial(const std::shared_ptr<Exchange>& exchange) {
   if (watch_list_ == WatchList::kServed)
     send(*exchange, R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":")" +
                         std::to_string(version) +
-                        R"(","annotations":{"k8s.io/initial-events-end":"true"}}}})" "\n");
+                        R"(","annotations":{"k8s.io/initial-events-end":"true"}}}})"
+                        "\n");
   streams_.push_back({exchange, version});
 }
 
@@ -204,13 +222,23 @@ void FakeApiServer::pump(Stream& stream, int fault_percent) {
 void FakeApiServer::break_stream(Stream& stream) {
   Exchange& exchange = *stream.exchange;
   switch (rng_() % 7) {
-    case 0: return exchange.done();
-    case 1: return exchange.fail(Error(ErrorCode::kUnavailable, "reset"));
-    case 2: return send(exchange, "}garbage{\n");
-    case 3: return send(exchange, R"({"type":"ERROR","object":)" + status(410, "Expired", "{}") + "}\n");
-    case 4: return send(exchange, R"({"type":"ERROR","object":)" + status(500, "InternalError", "{}") + "}\n");
-    case 5: send(exchange, R"({"type":"ADDED","object":{"metada)"); return exchange.done();
-    case 6: stream.hung = true; return;
+    case 0:
+      return exchange.done();
+    case 1:
+      return exchange.fail(Error(ErrorCode::kUnavailable, "reset"));
+    case 2:
+      return send(exchange, "}garbage{\n");
+    case 3:
+      return send(exchange, R"({"type":"ERROR","object":)" + status(410, "Expired", "{}") + "}\n");
+    case 4:
+      return send(exchange,
+                  R"({"type":"ERROR","object":)" + status(500, "InternalError", "{}") + "}\n");
+    case 5:
+      send(exchange, R"({"type":"ADDED","object":{"metada)");
+      return exchange.done();
+    case 6:
+      stream.hung = true;
+      return;
   }
 }
 

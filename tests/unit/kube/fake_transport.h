@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An HttpTransport whose other end is the test: every request is an Exchange that the test answers
-// piece by piece. Nothing is called back from inside send(); a cancelled exchange swallows the rest.
+// piece by piece. Nothing is called back from inside send(); a cancelled exchange swallows the
+// rest.
 #pragma once
 
 #include <map>

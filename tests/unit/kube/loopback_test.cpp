@@ -23,8 +23,8 @@ using testing::HasSubstr;
 
 std::string service(const std::string& name, int version) {
   return R"({"metadata":{"name":")" + name + R"(","namespace":"d","resourceVersion":")" +
-         std::to_string(version) + R"("},"spec":{"clusterIP":"10.0.0.)" + std::to_string(version % 250) +
-         "\"}}";
+         std::to_string(version) + R"("},"spec":{"clusterIP":"10.0.0.)" +
+         std::to_string(version % 250) + "\"}}";
 }
 
 class LoopbackTest : public testing::Test {
@@ -75,7 +75,8 @@ class LoopbackTest : public testing::Test {
   void connect(const std::string& user, bool watch_list = true) {
     write("kubeconfig",
           "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
-          "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:" + std::to_string(port_) +
+          "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:" +
+              std::to_string(port_) +
               "', certificate-authority: ca.crt}}]\nusers: [{name: u, user: " + user + "}]\n");
     const Result<ClientConfig> config = find_config(folder_ + "/kubeconfig");
     ASSERT_TRUE(config.ok()) << config.error().message();
@@ -84,7 +85,8 @@ class LoopbackTest : public testing::Test {
     cluster_ = *std::move(cluster);
     ReflectorOptions options;
     options.watch_list = watch_list;
-    reflector_ = std::make_unique<TypedReflector<Service>>(loop_.clock(), cluster_->api(), store_, options);
+    reflector_ =
+        std::make_unique<TypedReflector<Service>>(loop_.clock(), cluster_->api(), store_, options);
     reflector_->start();
   }
   bool until(const std::function<bool()>& done) { return loop_.run_until(done, seconds(30)); }
@@ -102,7 +104,8 @@ class LoopbackTest : public testing::Test {
 TEST_F(LoopbackTest, WatchListWithABearerTokenAndAServerThatRestarts) {
   std::vector<std::string> targets;
   std::shared_ptr<HttpResponder> stream;
-  const HttpHandler handler = [&](HttpServerRequest request, std::shared_ptr<HttpResponder> responder) {
+  const HttpHandler handler = [&](HttpServerRequest request,
+                                  std::shared_ptr<HttpResponder> responder) {
     targets.push_back(request.target);
     EXPECT_EQ(request.headers.get("Authorization"), "Bearer good");
     EXPECT_EQ(request.headers.get("User-Agent"), "loopback/1");
@@ -113,7 +116,8 @@ TEST_F(LoopbackTest, WatchListWithABearerTokenAndAServerThatRestarts) {
     for (int i = 1; i <= 1000; ++i)
       stream->write(R"({"type":"ADDED","object":)" + service("s" + std::to_string(i), i) + "}\n");
     stream->write(R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"1000",)"
-                  R"("annotations":{"k8s.io/initial-events-end":"true"}}}})" "\n");
+                  R"("annotations":{"k8s.io/initial-events-end":"true"}}}})"
+                  "\n");
   };
   serve(handler);
   connect("{tokenFile: token}");
@@ -152,9 +156,10 @@ TEST_F(LoopbackTest, PagesWithAClientCertificateOnOneConnection) {
     std::string items;
     for (int i = 0; i < 500; ++i)
       items += (i > 0 ? "," : "") + service("s" + std::to_string(page * 500 + i), i);
-    responder->respond(200, {}, R"({"metadata":{"resourceVersion":"99","continue":")" +
-                                    (page < 9 ? std::to_string(page + 1) : "") + R"("},"items":[)" +
-                                    items + "]}");
+    responder->respond(200, {},
+                       R"({"metadata":{"resourceVersion":"99","continue":")" +
+                           (page < 9 ? std::to_string(page + 1) : "") + R"("},"items":[)" + items +
+                           "]}");
   });
   connect("{client-certificate: client.crt, client-key: client.key}");
   ASSERT_TRUE(until([&] { return reflector_->status().watching; }));
@@ -168,7 +173,8 @@ TEST_F(LoopbackTest, ATokenThatIsReplacedWhenItIsRefused) {
     if (request.headers.get("Authorization") != "Bearer new") {
       ++refused;
       write("token", "new\n");
-      return responder->respond(401, {}, R"({"kind":"Status","code":401,"message":"Unauthorized"})");
+      return responder->respond(401, {},
+                                R"({"kind":"Status","code":401,"message":"Unauthorized"})");
     }
     responder->respond(200, {}, R"({"metadata":{"resourceVersion":"5"},"items":[]})");
   });
@@ -183,7 +189,8 @@ TEST_F(LoopbackTest, AnotherAuthorityIsNotTrusted) {
     asked = true;
     responder->respond(200, {}, "{}");
   });
-  write("ca.crt", tls::make_authority("other", loop_.clock().wall_now(), hours(1))->certificate_pem);
+  write("ca.crt",
+        tls::make_authority("other", loop_.clock().wall_now(), hours(1))->certificate_pem);
   connect("{tokenFile: token}");
   ASSERT_TRUE(until([&] { return reflector_->status().failures > 0; }));
   EXPECT_FALSE(asked);

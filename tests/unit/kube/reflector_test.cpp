@@ -39,8 +39,8 @@ std::string event(const std::string& type, const std::string& text) {
 std::string bookmark(const std::string& version, bool initial_end = false) {
   const std::string annotations =
       initial_end ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : "";
-  return event("BOOKMARK", R"({"kind":"Namespace","metadata":{"resourceVersion":")" + version + "\"" +
-                               annotations + "}}");
+  return event("BOOKMARK", R"({"kind":"Namespace","metadata":{"resourceVersion":")" + version +
+                               "\"" + annotations + "}}");
 }
 std::string status(int code, const std::string& reason, const std::string& details = "{}") {
   return R"({"kind":"Status","apiVersion":"v1","status":"Failure","message":")" + reason +
@@ -54,8 +54,8 @@ class ReflectorTest : public testing::Test {
     ClientConfig config;
     config.server = "https://api:6443";
     config.token.file = "/token";
-    credentials_ = std::make_unique<Credentials>(*Credentials::load(
-        clock_, config, [this](const std::string&) -> Result<std::string> {
+    credentials_ = std::make_unique<Credentials>(
+        *Credentials::load(clock_, config, [this](const std::string&) -> Result<std::string> {
           ++token_reads_;
           return token_;
         }));
@@ -324,7 +324,8 @@ TEST_F(ReflectorTest, AListWithoutProgressIsGivenUp) {
 
 TEST_F(ReflectorTest, LinesAreReadInAnyPieces) {
   const auto watch = listed_and_watching();
-  const std::string text = event("MODIFIED", object("a", 11)) + "\n" + event("ADDED", object("b", 12));
+  const std::string text =
+      event("MODIFIED", object("a", 11)) + "\n" + event("ADDED", object("b", 12));
   for (const char c : text) watch->body({&c, 1});
   EXPECT_THAT(stored(), ElementsAre("a=11", "b=12"));
   EXPECT_EQ(state().events, 2u);
@@ -344,9 +345,8 @@ TEST_F(ReflectorTest, AWatchThatEndsIsResumedFromTheLastVersionAtOnce) {
 TEST_F(ReflectorTest, EventsSeenTwiceDoNoHarm) {
   const auto watch = listed_and_watching();
   std::vector<std::string> changes;
-  store_.subscribe([&changes](const Change<Namespace>& change) {
-    changes.push_back(change.key.to_string());
-  });
+  store_.subscribe(
+      [&changes](const Change<Namespace>& change) { changes.push_back(change.key.to_string()); });
   watch->body(event("ADDED", object("a", 1)) + event("MODIFIED", object("a", 1)) +
               event("DELETED", object("never", 5)));
   EXPECT_THAT(changes, IsEmpty());
@@ -415,7 +415,8 @@ TEST_F(ReflectorTest, GoneInTheStreamListsTheNewestButNotInALoop) {
 TEST_F(ReflectorTest, AVersionFromTheFutureIsForgotten) {
   listed_and_watching()->done();
   clock_.advance(seconds(2));
-  last()->respond(504, status(504, "Timeout", R"({"causes":[{"reason":"ResourceVersionTooLarge"}]})"));
+  last()->respond(504,
+                  status(504, "Timeout", R"({"causes":[{"reason":"ResourceVersionTooLarge"}]})"));
   clock_.advance(Duration{});
   EXPECT_FALSE(last()->has_query("watch"));
   EXPECT_FALSE(last()->has_query("resourceVersion"));

@@ -44,17 +44,30 @@ struct ListCase {
   const char* token;
 };
 const ListCase kLists[] = {
-    {"usual", R"({"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"12"},"items":[{"a":1},{"b":"}]"}]})",
-     {R"({"a":1})", R"({"b":"}]"})"}, "12", ""},
-    {"metadata last, continue", R"({"items":[{}],"metadata":{"continue":"tok\"en","resourceVersion":"3","remainingItemCount":5}})",
-     {"{}"}, "3", "tok\"en"},
+    {"usual",
+     R"({"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"12"},"items":[{"a":1},{"b":"}]"}]})",
+     {R"({"a":1})", R"({"b":"}]"})"},
+     "12",
+     ""},
+    {"metadata last, continue",
+     R"({"items":[{}],"metadata":{"continue":"tok\"en","resourceVersion":"3","remainingItemCount":5}})",
+     {"{}"},
+     "3",
+     "tok\"en"},
     {"empty", R"({"metadata":{"resourceVersion":"1"},"items":[]})", {}, "1", ""},
     {"null items", R"({"metadata":{"resourceVersion":"1"},"items":null})", {}, "1", ""},
     {"no items", R"({"metadata":{"resourceVersion":"1"}})", {}, "1", ""},
-    {"white space", " {\n \"metadata\" : { \"resourceVersion\" : \"1\" } ,\t\"items\" : [ { } , { \"x\" : [ [ ] ] } ] } \r\n",
-     {"{ }", R"({ "x" : [ [ ] ] })"}, "1", ""},
-    {"members to skip", R"({"x":{"items":[{"no":1}],"s":"\\\""},"n":-1.5e3,"t":true,"z":null,"l":[[1],"]"],"metadata":{"resourceVersion":"1"},"items":[{"yes":1}]})",
-     {R"({"yes":1})"}, "1", ""},
+    {"white space",
+     " {\n \"metadata\" : { \"resourceVersion\" : \"1\" } ,\t\"items\" : [ { } , { \"x\" : [ [ ] ] "
+     "} ] } \r\n",
+     {"{ }", R"({ "x" : [ [ ] ] })"},
+     "1",
+     ""},
+    {"members to skip",
+     R"({"x":{"items":[{"no":1}],"s":"\\\""},"n":-1.5e3,"t":true,"z":null,"l":[[1],"]"],"metadata":{"resourceVersion":"1"},"items":[{"yes":1}]})",
+     {R"({"yes":1})"},
+     "1",
+     ""},
     {"no version", R"({"metadata":{},"items":[]})", {}, "", ""},
 };
 
@@ -135,7 +148,8 @@ TEST(ListSplitter, StopsWhenTold) {
 }
 
 TEST(DecodeList, SlicesOfTheInput) {
-  const std::string json = R"({"metadata":{"resourceVersion":"5","continue":"c"},"items":[{"a":1},{"b":2}]})";
+  const std::string json =
+      R"({"metadata":{"resourceVersion":"5","continue":"c"},"items":[{"a":1},{"b":2}]})";
   const Result<ListDocument> list = decode_list(json);
   ASSERT_TRUE(list.ok());
   EXPECT_EQ(list->resource_version, "5");
@@ -162,7 +176,8 @@ TEST(LineSplitter, CutsAnywhere) {
   const std::string text = "{\"a\":1}\n\n\r\n{\"b\":2}\r\nlast\nnot ended";
   for (size_t step = 1; step <= text.size(); ++step) {
     Result<void> result = ok();
-    EXPECT_THAT(split_lines(text, step, 100, &result), ElementsAre("{\"a\":1}", "{\"b\":2}", "last"))
+    EXPECT_THAT(split_lines(text, step, 100, &result),
+                ElementsAre("{\"a\":1}", "{\"b\":2}", "last"))
         << step;
     EXPECT_TRUE(result.ok());
   }
