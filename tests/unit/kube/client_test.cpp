@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "fake_transport.h"
+#include "tests/unit/kube/fake_transport.h"
 
 namespace fairlead::kube {
 namespace {

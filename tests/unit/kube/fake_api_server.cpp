@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fake_api_server.h"
+#include "tests/unit/kube/fake_api_server.h"
 
 #include <algorithm>
 

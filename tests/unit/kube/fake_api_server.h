@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "fake_transport.h"
+#include "tests/unit/kube/fake_transport.h"
 
 namespace fairlead::kube {
 

@@ -6,8 +6,8 @@
 #include <random>
 
 #include "base/log.h"
-#include "fake_api_server.h"
 #include "kube/reflector.h"
+#include "tests/unit/kube/fake_api_server.h"
 
 namespace fairlead::kube {
 namespace {
