@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// What comes off the wire: every way a packet can be wrong, and what is said to it.
+#include "dns/message.h"
+
+#include <gtest/gtest.h>
+
+#include "dns/reply.h"
+#include "tests/unit/dns/support.h"
+
+namespace fairlead::dns {
+namespace {
+
+using namespace test;
+
+Bytes hex(const std::string& text) {
+  Bytes out;
+  std::string digits;
+  for (const char c : text)
+    if (c != ' ') digits += c;
+  for (size_t i = 0; i + 1 < digits.size(); i += 2)
+    out.push_back(static_cast<uint8_t>(std::stoi(digits.substr(i, 2), nullptr, 16)));
+  return out;
+}
+
+// a.b A IN
+const char* const kQuestion = "0161 0162 00 0001 0001";
+// An OPT record: size 1232, version 0, no options.
+const char* const kOpt = "00 0029 04d0 00 00 0000 0000";
+std::string query(const std::string& flags, const std::string& counts, const std::string& rest) {
+  return "1234 " + flags + " " + counts + " " + rest;
+}
+
+struct PacketCase {
+  const char* what;
+  std::string packet;
+  Verdict verdict;
+  Rcode rcode;
+};
+
+const PacketCase kPackets[] = {
+    {"nothing", "", Verdict::kDrop, Rcode::kNoError},
+    {"eleven bytes", "1234 0100 0001 0000 0000 00", Verdict::kDrop, Rcode::kNoError},
+    {"a response", query("8100", "0001 0000 0000 0000", kQuestion), Verdict::kDrop, Rcode::kNoError},
+    {"a query", query("0100", "0001 0000 0000 0000", kQuestion), Verdict::kAnswer, Rcode::kNoError},
+    {"no question", query("0100", "0000 0000 0000 0000", ""), Verdict::kReject, Rcode::kFormErr},
+    {"two questions", query("0100", "0002 0000 0000 0000", std::string(kQuestion) + kQuestion),
+     Verdict::kReject, Rcode::kFormErr},
+    {"an answer in a query",
+     query("0100", "0001 0001 0000 0000", std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
+     Verdict::kReject, Rcode::kFormErr},
+    {"an authority in a query",
+     query("0100", "0001 0000 0001 0000", std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
+     Verdict::kReject, Rcode::kFormErr},
+    {"an additional that is no OPT",
+     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
+     Verdict::kReject, Rcode::kFormErr},
+    {"counts of records that are not there", query("0100", "0001 0000 0000 0001", kQuestion),
+     Verdict::kReject, Rcode::kFormErr},
+    {"an OPT", query("0100", "0001 0000 0000 0001", std::string(kQuestion) + kOpt), Verdict::kAnswer,
+     Rcode::kNoError},
+    {"two OPTs", query("0100", "0001 0000 0000 0002", std::string(kQuestion) + kOpt + kOpt),
+     Verdict::kReject, Rcode::kFormErr},
+    {"an OPT with a name",
+     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "0161 00 0029 04d0 00000000 0000"),
+     Verdict::kReject, Rcode::kFormErr},
+    {"EDNS version 1",
+     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "00 0029 04d0 00010000 0000"),
+     Verdict::kReject, Rcode::kBadVers},
+    {"an unknown option",
+     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "00 0029 04d0 00000000 0006 ffff 0002 abcd"),
+     Verdict::kAnswer, Rcode::kNoError},
+    {"an option cut short",
+     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "00 0029 04d0 00000000 0004 000c 0002"),
+     Verdict::kReject, Rcode::kFormErr},
+    {"a cookie of eight bytes",
+     query("0100", "0001 0000 0000 0001",
+           std::string(kQuestion) + "00 0029 04d0 00000000 000c 000a 0008 0102030405060708"),
+     Verdict::kAnswer, Rcode::kNoError},
+    {"a cookie of five bytes",
+     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "00 0029 04d0 00000000 0009 000a 0005 0102030405"),
+     Verdict::kReject, Rcode::kFormErr},
+    {"bytes behind the end", query("0100", "0001 0000 0000 0000", std::string(kQuestion) + "abcd"),
+     Verdict::kAnswer, Rcode::kNoError},
+    {"a pointer to itself", query("0100", "0001 0000 0000 0000", "c00c 0001 0001"), Verdict::kReject,
+     Rcode::kFormErr},
+    {"a pointer forward", query("0100", "0001 0000 0000 0000", "c020 0001 0001"), Verdict::kReject,
+     Rcode::kFormErr},
+    {"a label of 64 bytes", query("0100", "0001 0000 0000 0000", "40 6161 0001 0001"),
+     Verdict::kReject, Rcode::kFormErr},
+    {"a question without a class", query("0100", "0001 0000 0000 0000", "0161 00 0001 00"),
+     Verdict::kReject, Rcode::kFormErr},
+    {"a name that does not end", query("0100", "0001 0000 0000 0000", "0561 62"), Verdict::kReject,
+     Rcode::kFormErr},
+    {"opcode STATUS", query("1000", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
+    {"opcode 15", query("7800", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
+    {"NOTIFY", query("2000", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
+    {"UPDATE", query("2800", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
+    {"AD, CD and Z set", query("0170", "0001 0000 0000 0000", kQuestion), Verdict::kAnswer, Rcode::kNoError},
+};
+
+TEST(ParseQuery, EveryPacketHasItsVerdict) {
+  for (const PacketCase& c : kPackets) {
+    const Bytes packet = hex(c.packet);
+    Query q;
+    const Parsed parsed = parse_query(packet, q);
+    EXPECT_EQ(parsed.verdict, c.verdict) << c.what;
+    EXPECT_EQ(parsed.rcode, c.rcode) << c.what;
+  }
+}
+
+TEST(ParseQuery, NamesOf255BytesAndNoMore) {
+  const auto name_of = [](size_t last) {
+    Bytes name;
+    for (const size_t size : {size_t{63}, size_t{63}, size_t{63}, last}) {
+      name.push_back(static_cast<uint8_t>(size));
+      name.insert(name.end(), size, 'a');
+    }
+    name.push_back(0);
+    return name;
+  };
+  for (const size_t last : {61u, 62u}) {
+    Bytes packet = hex("1234 0100 0001 0000 0000 0000");
+    const Bytes name = name_of(last);
+    packet.insert(packet.end(), name.begin(), name.end());
+    packet.insert(packet.end(), {0, 1, 0, 1});
+    Query q;
+    EXPECT_EQ(parse_query(packet, q).verdict, last == 61 ? Verdict::kAnswer : Verdict::kReject);
+  }
+}
+
+TEST(ParseQuery, TrailingBytesAreNoted) {
+  Bytes packet = make_query("a.b", Type::kA);
+  Query q;
+  parse_query(packet, q);
+  EXPECT_FALSE(q.trailing_bytes);
+  packet.push_back(0);
+  parse_query(packet, q);
+  EXPECT_TRUE(q.trailing_bytes);
+}
+
+TEST(ParseQuery, AnIxfrNamesItsSerial) {
+  Bytes packet = make_query("a.b", Type::kIxfr);
+  packet[9] = 1;
+  const Bytes soa = hex("c00c 0006 0001 00000000 0016 00 00 00000001 00000002 00000003 00000004 00000005");
+  packet.insert(packet.end(), soa.begin(), soa.end());
+  Query q;
+  EXPECT_EQ(parse_query(packet, q).verdict, Verdict::kAnswer);
+}
+
+TEST(UdpLimit, IsBetween512And1232) {
+  for (const auto& [size, limit] : {std::pair<int, size_t>{-1, 512}, {0, 512}, {511, 512}, {513, 513},
+                                    {1232, 1232}, {1233, 1232}, {65535, 1232}}) {
+    QueryOptions options;
+    if (size >= 0) options.edns_size = static_cast<uint16_t>(size);
+    const Bytes packet = make_query("a", Type::kA, options);
+    Query q;
+    parse_query(packet, q);
+    EXPECT_EQ(udp_limit(q), limit) << size;
+  }
+}
+
+struct ReplyFlagsCase {
+  uint16_t query_flags;
+  const char* reply;
+};
+
+// RD is copied; AD, CD, RA and Z never come back from here.
+TEST(Reply, Flags) {
+  for (const ReplyFlagsCase& c : {ReplyFlagsCase{0x0000, "REFUSED qd=1\n"}, {0x0100, "REFUSED rd qd=1\n"},
+                                  {0x01f0, "REFUSED rd qd=1\n"}}) {
+    QueryOptions options;
+    options.flags = c.query_flags;
+    const Bytes packet = make_query("a.b", Type::kA, options);
+    Query q;
+    parse_query(packet, q);
+    Bytes buffer(512);
+    Reply reply(buffer);
+    reply.begin(q, 512);
+    reply.set_rcode(Rcode::kRefused);
+    EXPECT_EQ(to_text(reply.finish()), c.reply);
+  }
+}
+
+TEST(Reply, BadVersionIsAnsweredWithOurSize) {
+  QueryOptions options;
+  options.edns_size = 4096;
+  options.edns_version = 1;
+  options.dnssec_ok = true;
+  const Bytes packet = make_query("a.b", Type::kA, options);
+  Query q;
+  const Parsed parsed = parse_query(packet, q);
+  Bytes buffer(512);
+  Reply reply(buffer);
+  reply.begin(q, 512);
+  reply.set_rcode(parsed.rcode);
+  EXPECT_EQ(to_text(reply.finish()), "BADVERS rd qd=1\nopt 1232 do\n");
+}
+
+TEST(ParseReply, ChecksEveryRecord) {
+  Bytes reply = make_query("a.b", Type::kA);
+  reply[2] |= 0x80;
+  reply[7] = 2;
+  const Bytes record = hex("c00c 0001 0001 00000005 0004 01020304");
+  reply.insert(reply.end(), record.begin(), record.end());
+  EXPECT_FALSE(parse_reply(reply)) << "one record is missing";
+  reply[2] |= 0x02;
+  ASSERT_TRUE(parse_reply(reply)) << "with TC it may be";
+  EXPECT_EQ(parse_reply(reply)->counts[0], 1);
+  reply[2] &= 0xfd;
+  reply[7] = 1;
+  EXPECT_TRUE(parse_reply(reply));
+  for (size_t size = 0; size < reply.size(); ++size)
+    EXPECT_FALSE(parse_reply(std::span<const uint8_t>(reply).first(size))) << size;
+  reply[2] &= 0x7f;
+  EXPECT_FALSE(parse_reply(reply)) << "a query";
+}
+
+struct NameCase {
+  const char* text;
+  const char* canonical;  // nullptr: refused
+};
+
+TEST(NameText, RoundTrips) {
+  const NameCase kNames[] = {{".", "."},
+                             {"a", "a."},
+                             {"a.b.", "a.b."},
+                             {"A.b", "A.b."},
+                             {"a\\.b.c", "a\\.b.c."},
+                             {"a\\032b", "a\\032b."},
+                             {"", nullptr},
+                             {"a..b", nullptr},
+                             {".a", nullptr},
+                             {"a\\", nullptr},
+                             {"a\\25", nullptr},
+                             {"a\\256", nullptr},
+                             {"_http._tcp", "_http._tcp."}};
+  for (const NameCase& c : kNames) {
+    const Result<Name> name = Name::from_text(c.text);
+    ASSERT_EQ(name.ok(), c.canonical != nullptr) << c.text;
+    if (name.ok()) EXPECT_EQ(name->to_text(), c.canonical);
+  }
+  EXPECT_FALSE(Name::from_text(std::string(64, 'a')).ok());
+  EXPECT_TRUE(Name::from_text(std::string(63, 'a')).ok());
+}
+
+TEST(Name, ComparesWithoutCaseAndBySuffix) {
+  EXPECT_TRUE(dns_name("A.b.C") == dns_name("a.B.c"));
+  EXPECT_FALSE(dns_name("a.b") == dns_name("a.bc"));
+  EXPECT_TRUE(dns_name("x.Cluster.Local").ends_with(dns_name("cluster.local")));
+  EXPECT_TRUE(dns_name("cluster.local").ends_with(dns_name("cluster.local")));
+  EXPECT_FALSE(dns_name("xcluster.local").ends_with(dns_name("cluster.local")));
+  EXPECT_TRUE(dns_name("a.b").ends_with(Name()));
+  // The suffix's bytes may stand inside a label.
+  Name tricky;
+  ASSERT_TRUE(tricky.append(std::string("x\1a", 3)));
+  EXPECT_FALSE(tricky.ends_with(dns_name("a")));
+}
+
+TEST(Name, CompressedNamesNeverLoop) {
+  // At 0: "a" root; at 3: "b" -> 0; at 7: pointer to itself; at 9: pointer forward; at 11: -> 3.
+  const Bytes message = hex("0161 00 0162 c000 c007 c00b c003");
+  const auto read = [&](size_t at) -> std::string {
+    Name name;
+    return name.parse_compressed(message, at) ? name.to_text() : "refused";
+  };
+  EXPECT_EQ(read(0), "a.");
+  EXPECT_EQ(read(3), "b.a.");
+  EXPECT_EQ(read(7), "refused");
+  EXPECT_EQ(read(9), "refused");
+  EXPECT_EQ(read(11), "b.a.");
+}
+
+}  // namespace
+}  // namespace fairlead::dns
