@@ -41,6 +41,12 @@ class Caches {
   Informer<Lease> leases{{"coordination.k8s.io", "leases"}, decode_lease};
   Informer<Namespace> namespaces{{"", "namespaces"}, decode_namespace};
 
+  // Nothing can be created in a namespace that is being deleted.
+  bool terminating(const std::string& ns) const {
+    const auto space = namespaces.find({"", ns});
+    return space && space->meta.deleting;
+  }
+
   // Every kind known, the typed ones included.
   const std::vector<KindInfo>& kinds() const { return kinds_; }
   // The informer of kinds()[i]; null when listed_only.

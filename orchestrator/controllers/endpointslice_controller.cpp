@@ -106,11 +106,14 @@ void EndpointSliceController::on_pod(const std::shared_ptr<const Pod>& before,
       continue;
     const ObjectKey key = service->meta.key();
     queue_.add(key);
-    if (after && after->ready_changed > WallTime{} && (!before || before->ready != after->ready)) {
-      const auto [it, fresh] = trigger_.try_emplace(key, after->ready_changed);
-      if (!fresh) it->second = std::min(it->second, after->ready_changed);
-    }
+    if (after && after->ready_changed > WallTime{} && (!before || before->ready != after->ready))
+      note_trigger(key, after->ready_changed);
   }
+}
+
+void EndpointSliceController::note_trigger(const ObjectKey& service, WallTime time) {
+  const auto [it, fresh] = trigger_.try_emplace(service, time);
+  if (!fresh) it->second = std::min(it->second, time);
 }
 
 void EndpointSliceController::on_slice(const EndpointSlice& slice) {
@@ -129,6 +132,7 @@ void EndpointSliceController::on_node(const std::shared_ptr<const Node>& before,
 void EndpointSliceController::work(const ObjectKey& key, const Pass& pass) {
   const auto service = caches_.services.find(key);
   if (!service || (service->selector.empty() && !service->external_name)) return;
+  if (caches_.terminating(key.ns)) return;
   SliceState state{*service, {}, {}, {}};
   for (const auto& pod : caches_.pods.in_namespace(key.ns))
     if (is_selected(*service, pod->meta.labels)) state.pods.push_back(pod);
@@ -140,23 +144,28 @@ void EndpointSliceController::work(const ObjectKey& key, const Pass& pass) {
     if (const auto node = caches_.nodes.find({"", pod->node_name}))
       if (const std::string zone = zone_of(*node); !zone.empty()) state.zones[pod->node_name] = zone;
   auto todo = std::make_shared<const SlicePlan>(plan(state));
-  if (todo->empty()) {
-    trigger_.erase(key);
-    return;
-  }
+  // What changes from here on belongs to the next pass.
+  std::optional<WallTime> trigger;
+  if (const auto node = trigger_.extract(key); !node.empty()) trigger = node.mapped();
+  if (todo->empty()) return;
   // The second half begins when the last write of the first is done, and only if all succeeded.
-  std::shared_ptr<void> first_done(nullptr, [this, service, todo, pass,
+  std::shared_ptr<void> first_done(nullptr, [this, service, todo, pass, trigger,
                                              life = writer_.life()](void*) {
-    if (pass.failed() || life.expired()) return;
-    for (const SliceWrite& item : todo->then) write(*service, item, pass);
-    for (const SliceRef& slice : todo->removals) writer_.remove(caches_.slices, slice->meta, {}, pass);
-    trigger_.erase(service->meta.key());
+    if (life.expired()) return;
+    if (pass.failed()) {
+      if (trigger) note_trigger(service->meta.key(), *trigger);
+      return;
+    }
+    for (const SliceWrite& item : todo->then) write(*service, item, trigger, pass);
+    for (const SliceRef& slice : todo->removals)
+      writer_.remove(caches_.slices, slice->meta, {}, pass);
   });
-  for (const SliceWrite& item : todo->first) write(*service, item, pass, first_done);
+  for (const SliceWrite& item : todo->first) write(*service, item, trigger, pass, first_done);
 }
 
 void EndpointSliceController::write(const Service& service, const SliceWrite& item,
-                                    const Pass& pass, std::shared_ptr<void> until_done) {
+                                    std::optional<WallTime> trigger, const Pass& pass,
+                                    std::shared_ptr<void> until_done) {
   Json endpoints = Json::array();
   for (const Endpoint& endpoint : item.endpoints)
     endpoints.push_back(endpoint_json(service.meta.ns, endpoint));
@@ -166,12 +175,10 @@ void EndpointSliceController::write(const Service& service, const SliceWrite& it
   if (item.existing)  // a merge patch keeps what it does not name
     for (const auto& [name, value] : item.existing->meta.labels)
       if (!item.labels.contains(name)) meta["labels"][name] = nullptr;
-  const auto trigger = trigger_.find(service.meta.key());
-  if (trigger != trigger_.end())
-    meta["annotations"][kTriggerTimeAnnotation] = to_rfc3339(trigger->second);
+  if (trigger) meta["annotations"][kTriggerTimeAnnotation] = to_rfc3339(*trigger);
   const auto keep = [until_done = std::move(until_done)] {};
   if (item.existing) {
-    if (trigger == trigger_.end() && !item.existing->meta.annotation(kTriggerTimeAnnotation).empty())
+    if (!trigger && !item.existing->meta.annotation(kTriggerTimeAnnotation).empty())
       meta["annotations"][kTriggerTimeAnnotation] = nullptr;
     return writer_.patch(caches_.slices, "", item.existing->meta, Guard::kRevision,
                          std::move(slice), pass, keep);

@@ -25,9 +25,10 @@ class EndpointSliceController {
   void on_slice(const EndpointSlice& slice);
   void on_node(const std::shared_ptr<const Node>& before, const std::shared_ptr<const Node>& after);
   void work(const ObjectKey& key, const Pass& pass);
+  void note_trigger(const ObjectKey& service, WallTime time);
   // `until_done` is let go when the write has been answered.
-  void write(const Service& service, const SliceWrite& write, const Pass& pass,
-             std::shared_ptr<void> until_done = {});
+  void write(const Service& service, const SliceWrite& write, std::optional<WallTime> trigger,
+             const Pass& pass, std::shared_ptr<void> until_done = {});
 
   Caches& caches_;
   Writer& writer_;

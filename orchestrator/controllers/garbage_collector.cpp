@@ -55,8 +55,7 @@ void GarbageCollector::on_change(size_t kind, const Meta* before, const Meta* af
     for (const std::string& uid : graph_.dependents(before->uid)) objects_.add({"", uid});
     for (const OwnerRef& owner : before->owners) objects_.add({"", owner.uid});
     graph_.remove(before->uid);
-    const auto space = caches_.namespaces.find({"", before->ns});
-    if (space && space->meta.deleting) namespaces_.add({"", before->ns});
+    if (caches_.terminating(before->ns)) namespaces_.add({"", before->ns});
   }
   if (!after) return;
   graph_.put(kind, *after);
@@ -66,8 +65,7 @@ void GarbageCollector::on_change(size_t kind, const Meta* before, const Meta* af
   if (!after->owners.empty() || after->deleting) objects_.add({"", after->uid});
   if (same && before->owners != after->owners)
     for (const OwnerRef& owner : before->owners) objects_.add({"", owner.uid});
-  const auto space = caches_.namespaces.find({"", after->ns});
-  if (!same && space && space->meta.deleting) namespaces_.add({"", after->ns});
+  if (!same && caches_.terminating(after->ns)) namespaces_.add({"", after->ns});
 }
 
 // An owner of a kind we do not watch counts as there: better an object too many than one too few.

@@ -73,7 +73,7 @@ void ReplicaSetController::work(const ObjectKey& key, const Pass& pass) {
     state.create_error = it->second;
   const ReplicaSetPlan todo = plan(state);
   adopt_or_release(*set, todo, pass);
-  if (todo.create > 0) {
+  if (todo.create > 0 && !caches_.terminating(key.ns)) {
     Result<Json> pod = pod_json(*set);
     if (!pod) return pass.fail(pod.error());
     create_pods(set, std::make_shared<const Json>(std::move(*pod)), todo.create, 1, pass);

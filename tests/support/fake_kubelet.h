@@ -19,6 +19,8 @@ class FakeKubelet {
   bool bind = true;                        // false: leave that to a scheduler
   std::function<bool(const nlohmann::json& pod)> may_be_ready;  // empty: every pod may
 
+  void set_nodes(std::vector<std::string> nodes) { nodes_ = std::move(nodes); }
+
   // Moves every pod one step: bind, run and be ready, or end if deleting. Returns whether any moved.
   bool step();
   // Moves one pod, chosen by `pick`; false when none can move.

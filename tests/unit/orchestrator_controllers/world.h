@@ -75,17 +75,17 @@ class World {
       span -= step;
     }
   }
-  // Turns the clock until nothing changes for half a second of it; false: it never settles.
+  // Turns the clock until nothing changes for a quarter of a second of it; false: it never settles.
   bool settle() {
     int quiet = 0;
-    for (int round = 0; round < 3000 && quiet < 50; ++round) {
+    for (int round = 0; round < 3000 && quiet < 25; ++round) {
       const uint64_t before = changes_;
       turn(std::chrono::milliseconds(10));
       kubelet.step();
       quiet = changes_ == before ? quiet + 1 : 0;
       if (api.crashed()) return true;
     }
-    return quiet >= 50;
+    return quiet >= 25;
   }
 
   static Json deployment(int replicas, const std::string& image, Json extra_spec = Json::object()) {

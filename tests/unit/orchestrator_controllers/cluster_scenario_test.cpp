@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+// EndpointSlices, owners, namespaces and nodes, against the fake API.
+#include "orchestrator/controllers/recorder.h"
+#include "tests/unit/orchestrator_controllers/world.h"
+
+namespace fairlead::orchestrator::controllers {
+namespace {
+
+using std::chrono::seconds;
+
+Json service(Json extra = Json::object()) {
+  Json spec = {{"clusterIP", "10.96.0.7"},
+               {"ipFamilies", {"IPv4"}},
+               {"selector", {{"app", "web"}}},
+               {"ports", {{{"name", "http"}, {"port", 80}, {"targetPort", 8080}}}}};
+  spec.update(extra);
+  return {{"metadata", {{"name", "web"}, {"namespace", "default"}}}, {"spec", std::move(spec)}};
+}
+
+int ready_endpoints(const World& world) {
+  int count = 0;
+  for (const Json& slice : world.api.all(kSlices))
+    for (const Json& endpoint : slice["endpoints"])
+      count += endpoint["conditions"]["ready"].get<bool>() ? 1 : 0;
+  return count;
+}
+
+test::FakeApi::Json pod_of(World& world, size_t i) {
+  return world.api.all(kPods).at(i);
+}
+
+TEST(Slices, FollowPodsAndServices) {
+  World world;
+  world.start();
+  world.api.put(kServices, service());
+  world.api.put(kDeployments, World::deployment(3, "v1"));
+  ASSERT_TRUE(world.settle());
+  ASSERT_EQ(world.api.all(kSlices).size(), 1u);
+  const Json slice = world.api.all(kSlices)[0];
+  EXPECT_EQ(slice["metadata"]["labels"]["kubernetes.io/service-name"], "web");
+  EXPECT_EQ(slice["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"],
+            "endpointslice-controller.k8s.io");
+  EXPECT_EQ(slice["metadata"]["ownerReferences"][0]["kind"], "Service");
+  EXPECT_TRUE(slice["metadata"]["annotations"].contains(
+      "endpoints.kubernetes.io/last-change-trigger-time"));
+  EXPECT_EQ(slice["addressType"], "IPv4");
+  EXPECT_EQ(slice["ports"][0]["port"], 8080);
+  ASSERT_EQ(slice["endpoints"].size(), 3u);
+  EXPECT_EQ(slice["endpoints"][0]["targetRef"]["kind"], "Pod");
+  EXPECT_FALSE(slice["endpoints"][0]["nodeName"].get<std::string>().empty());
+
+  world.api.merge(kServices, {"default", "web"},
+                  {{"spec", {{"ports", {{{"name", "http"}, {"port", 80}, {"targetPort", 9090}}}}}}});
+  ASSERT_TRUE(world.settle());
+  ASSERT_EQ(world.api.all(kSlices).size(), 1u) << "taken over in place";
+  EXPECT_EQ(world.api.all(kSlices)[0]["ports"][0]["port"], 9090);
+
+  world.set_replicas(0);
+  ASSERT_TRUE(world.settle());
+  ASSERT_EQ(world.api.all(kSlices).size(), 1u);
+  EXPECT_TRUE(world.api.all(kSlices)[0]["endpoints"].empty());
+
+  world.api.erase(kServices, {"default", "web"});
+  ASSERT_TRUE(world.settle());
+  EXPECT_TRUE(world.api.all(kSlices).empty()) << "collected with their owner";
+}
+
+TEST(Slices, ADeletedPodTerminatesBeforeItGoes) {
+  World world;
+  world.start();
+  world.api.put(kServices, service());
+  world.api.put(kDeployments, World::deployment(1, "v1"));
+  ASSERT_TRUE(world.settle());
+  const std::string name = pod_of(world, 0)["metadata"]["name"];
+  world.api.erase(kPods, {"default", name});
+  world.clock.advance(std::chrono::milliseconds(20));  // the kubelet does nothing yet
+  const Json slice = world.api.all(kSlices)[0];
+  ASSERT_EQ(slice["endpoints"].size(), 1u);
+  const Json& conditions = slice["endpoints"][0]["conditions"];
+  EXPECT_FALSE(conditions["ready"].get<bool>());
+  EXPECT_TRUE(conditions["serving"].get<bool>());
+  EXPECT_TRUE(conditions["terminating"].get<bool>());
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(ready_endpoints(world), 1);
+}
+
+TEST(Slices, ARollingUpdateNeverLeavesTheServiceEmpty) {
+  World world;
+  world.start();
+  world.api.put(kServices, service());
+  world.api.put(kDeployments, World::deployment(3, "v1"));
+  ASSERT_TRUE(world.settle());
+  world.check = [&] { EXPECT_GE(ready_endpoints(world), 2); };
+  world.set_image("v2");
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(ready_endpoints(world), 3);
+}
+
+TEST(Slices, ManyEndpointsAreSplit) {
+  World world;
+  world.start();
+  world.api.put(kServices, service());
+  world.api.put(kDeployments, World::deployment(230, "v1"));
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(world.api.all(kSlices).size(), 3u);
+  EXPECT_EQ(ready_endpoints(world), 230);
+}
+
+TEST(Slices, HeadlessIsLabelledAndExternalNameHasNone) {
+  World world;
+  world.start();
+  world.api.put(kServices, service({{"clusterIP", "None"}, {"ports", Json::array()}}));
+  world.api.put(kDeployments, World::deployment(1, "v1"));
+  ASSERT_TRUE(world.settle());
+  const Json slice = world.api.all(kSlices).at(0);
+  EXPECT_TRUE(slice["metadata"]["labels"].contains("service.kubernetes.io/headless"));
+  EXPECT_TRUE(slice["ports"].empty());
+  EXPECT_EQ(slice["endpoints"].size(), 1u);
+  world.api.merge(kServices, {"default", "web"},
+                  {{"spec", {{"type", "ExternalName"}, {"externalName", "example.org"}}}});
+  ASSERT_TRUE(world.settle());
+  EXPECT_TRUE(world.api.all(kSlices).empty());
+}
+
+TEST(Owners, ForegroundWaitsForPods) {
+  World world;
+  world.start();
+  world.api.put(kDeployments, World::deployment(2, "v1"));
+  ASSERT_TRUE(world.settle());
+  DeleteOptions foreground;
+  foreground.propagation_policy = "Foreground";
+  world.api.erase(kDeployments, {"default", "web"}, foreground);
+  world.check = [&] {
+    if (!world.api.all(kPods).empty()) {
+      EXPECT_FALSE(world.api.all(kReplicaSets).empty());
+      EXPECT_FALSE(world.api.all(kDeployments).empty());
+    }
+  };
+  ASSERT_TRUE(world.settle());
+  EXPECT_TRUE(world.api.all(kPods).empty());
+  EXPECT_TRUE(world.api.all(kReplicaSets).empty());
+  EXPECT_TRUE(world.api.all(kDeployments).empty());
+}
+
+TEST(Owners, OrphanLeavesDependentsBehind) {
+  World world;
+  world.start();
+  world.api.put(kDeployments, World::deployment(2, "v1"));
+  ASSERT_TRUE(world.settle());
+  DeleteOptions orphan;
+  orphan.propagation_policy = "Orphan";
+  world.api.erase(kDeployments, {"default", "web"}, orphan);
+  ASSERT_TRUE(world.settle());
+  EXPECT_TRUE(world.api.all(kDeployments).empty());
+  ASSERT_EQ(world.api.all(kReplicaSets).size(), 1u);
+  EXPECT_TRUE(world.api.all(kReplicaSets)[0]["metadata"]["ownerReferences"].empty());
+  EXPECT_EQ(world.pods(), 2);
+}
+
+TEST(Owners, UnknownKindsKeepTheirDependents) {
+  World world;
+  Json map = {{"metadata",
+               {{"name", "a"},
+                {"namespace", "default"},
+                {"ownerReferences",
+                 {{{"apiVersion", "example.org/v1"}, {"kind", "Thing"}, {"name", "t"}, {"uid", "u"}}}}}}};
+  world.api.put(kConfigMaps, map);
+  map["metadata"]["name"] = "b";
+  map["metadata"]["ownerReferences"][0]["apiVersion"] = "v1";
+  map["metadata"]["ownerReferences"][0]["kind"] = "Pod";
+  world.api.put(kConfigMaps, map);
+  world.start();
+  ASSERT_TRUE(world.settle());
+  ASSERT_EQ(world.api.all(kConfigMaps).size(), 1u) << "the one whose owner is known to be gone went";
+  EXPECT_EQ(world.api.all(kConfigMaps)[0]["metadata"]["name"], "a");
+}
+
+TEST(Namespaces, AreEmptiedThenGo) {
+  for (int kill_after = 0; kill_after < 20; ++kill_after) {
+    SCOPED_TRACE(kill_after);
+    World world;
+    world.start();
+    world.api.put(kNamespaces, {{"metadata", {{"name", "default"}}}});
+    world.api.put(kNamespaces, {{"metadata", {{"name", "other"}}}});
+    world.api.put(kConfigMaps, {{"metadata", {{"name", "keep"}, {"namespace", "other"}}}});
+    world.api.put(kConfigMaps, {{"metadata", {{"name", "a"}, {"namespace", "default"}}}});
+    world.api.put(kEvents, {{"metadata", {{"name", "e"}, {"namespace", "default"}}}});
+    world.api.put(kServices, service());
+    world.api.put(kDeployments, World::deployment(2, "v1"));
+    ASSERT_TRUE(world.settle());
+    if (kill_after > 0) world.api.crash_after(kill_after);
+    world.api.erase(kNamespaces, {"", "default"});
+    ASSERT_TRUE(world.settle());
+    if (world.api.crashed()) world.restart();
+    ASSERT_TRUE(world.settle());
+    EXPECT_FALSE(world.api.find(kNamespaces, {"", "default"}));
+    EXPECT_TRUE(world.api.find(kNamespaces, {"", "other"}));
+    for (const Resource& resource : {kPods, kReplicaSets, kDeployments, kServices, kSlices, kEvents})
+      EXPECT_TRUE(world.api.all(resource, "default").empty()) << resource.plural;
+    EXPECT_EQ(world.api.all(kConfigMaps).size(), 1u);
+  }
+}
+
+std::string node_ready(World& world, const std::string& name) {
+  const Json node = *world.api.find(kNodes, {"", name});
+  for (const Json& condition : node["status"]["conditions"])
+    if (condition["type"] == "Ready") return condition["status"];
+  return "";
+}
+
+TEST(Nodes, SilenceIsNoticedAndEndsWithEviction) {
+  World world;
+  world.start();
+  world.api.put(kServices, service());
+  Json spec = {{"containers", {{{"name", "c"}, {"image", "v1"}}}},
+               {"tolerations",
+                {{{"key", "node.kubernetes.io/unreachable"},
+                  {"operator", "Exists"},
+                  {"effect", "NoExecute"},
+                  {"tolerationSeconds", 300}}}}};
+  Json deployment = World::deployment(3, "v1");
+  deployment["spec"]["template"]["spec"] = spec;
+  world.api.put(kDeployments, deployment);
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(ready_endpoints(world), 3);
+  world.silent = {"n1"};
+  world.turn(seconds(45));
+  EXPECT_EQ(node_ready(world, "n1"), "True");
+  world.turn(seconds(20));
+  EXPECT_EQ(node_ready(world, "n1"), "Unknown");
+  EXPECT_EQ(node_ready(world, "n2"), "True");
+  EXPECT_EQ((*world.api.find(kNodes, {"", "n1"}))["spec"]["taints"].size(), 2u);
+  EXPECT_EQ(ready_endpoints(world), 2);
+  const size_t writes = world.api.writes().size();
+  world.turn(seconds(200));
+  EXPECT_EQ(world.api.writes().size(), writes) << "nothing more to say";
+  world.turn(seconds(120));
+  int deleting = 0;
+  for (const Json& pod : world.api.all(kPods))
+    deleting += pod["metadata"].contains("deletionTimestamp") ? 1 : 0;
+  EXPECT_EQ(deleting, 1);
+  EXPECT_EQ(world.pods(), 3) << "a replacement exists";
+
+  // It comes back.
+  world.silent.clear();
+  world.api.merge(kNodes, {"", "n1"},
+                  {{"status", {{"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}}},
+                  "status");
+  world.turn(seconds(60));
+  EXPECT_EQ(node_ready(world, "n1"), "True");
+  EXPECT_TRUE((*world.api.find(kNodes, {"", "n1"}))["spec"].value("taints", Json::array()).empty());
+}
+
+TEST(Nodes, PodsOfANodeThatIsGoneAreRemoved) {
+  World world;
+  world.start();
+  world.api.put(kDeployments, World::deployment(3, "v1"));
+  ASSERT_TRUE(world.settle());
+  world.kubelet.set_nodes({"n2", "n3"});
+  world.api.erase(kNodes, {"", "n1"});
+  world.turn(seconds(30));
+  EXPECT_EQ(world.pods(), 3);
+  world.turn(seconds(15));
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(world.pods(), 3);
+  for (const Json& pod : world.api.all(kPods)) EXPECT_NE(pod["spec"]["nodeName"], "n1");
+}
+
+TEST(Events, AreCountedAndBounded) {
+  World world;
+  Recorder recorder(world.clock, world.api, "test");
+  Meta meta;
+  meta.ns = "default";
+  meta.name = "web";
+  meta.uid = "u1";
+  for (int i = 0; i < 5; ++i) {
+    recorder.record(subject("v1", "Pod", meta), true, "BackOff", "again");
+    world.clock.advance(seconds(1));
+  }
+  ASSERT_EQ(world.api.all(kEvents).size(), 1u);
+  EXPECT_EQ(world.api.all(kEvents)[0]["count"], 5);
+  EXPECT_EQ(world.api.all(kEvents)[0]["type"], "Warning");
+  for (int i = 0; i < 100; ++i)
+    recorder.record(subject("v1", "Pod", meta), false, "Chatter", std::to_string(i));
+  world.clock.advance(seconds(10));
+  EXPECT_LE(world.api.all(kEvents).size(), 25u);
+  EXPECT_GE(world.api.all(kEvents).size(), 20u);
+}
+
+}  // namespace
+}  // namespace fairlead::orchestrator::controllers
