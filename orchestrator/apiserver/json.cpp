@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/apiserver/json.h"
 
-#include <yaml-cpp/yaml.h>
-
-#include <charconv>
-
 namespace fairlead::orchestrator::apiserver {
 namespace {
 
@@ -89,46 +85,6 @@ class Builder : public nlohmann::json_sax<Json> {
   std::vector<std::string> names_;
 };
 
-Json plain_scalar(const std::string& text) {
-  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
-    return nullptr;
-  if (text == "true" || text == "True" || text == "TRUE") return true;
-  if (text == "false" || text == "False" || text == "FALSE") return false;
-  const char* end = text.data() + text.size();
-  int64_t integer = 0;
-  if (const auto r = std::from_chars(text.data(), end, integer); r.ec == std::errc() && r.ptr == end)
-    return integer;
-  double number = 0;
-  const bool numeric = text.find_first_not_of("0123456789+-.eE") == text.npos;
-  if (const auto r = std::from_chars(text.data(), end, number);
-      numeric && r.ec == std::errc() && r.ptr == end)
-    return number;
-  return text;
-}
-
-Json from_yaml(const YAML::Node& node, size_t depth, size_t& budget) {
-  if (depth > kMaxJsonDepth || budget == 0) throw YAML::Exception(node.Mark(), "document too large");
-  --budget;
-  switch (node.Type()) {
-    case YAML::NodeType::Undefined:
-    case YAML::NodeType::Null: return nullptr;
-    case YAML::NodeType::Scalar:
-      return node.Tag() == "!" ? Json(node.Scalar()) : plain_scalar(node.Scalar());
-    case YAML::NodeType::Sequence: {
-      Json list = Json::array();
-      for (const auto& item : node) list.push_back(from_yaml(item, depth + 1, budget));
-      return list;
-    }
-    case YAML::NodeType::Map: {
-      Json object = Json::object();
-      for (const auto& item : node)
-        object[item.first.Scalar()] = from_yaml(item.second, depth + 1, budget);
-      return object;
-    }
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 Result<Json> parse_json(std::string_view text, std::vector<std::string>* duplicates) {
@@ -138,20 +94,6 @@ Result<Json> parse_json(std::string_view text, std::vector<std::string>* duplica
     return Error(ErrorCode::kInvalid, builder.error);
   }
   return std::move(builder.root);
-}
-
-Result<Json> parse_yaml(const std::string& text) {
-  // A JSON document is YAML too and is what kubectl sends.
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first != text.npos && text[first] == '{') return parse_json(text);
-  try {
-    size_t budget = 200'000;  // nodes; aliases that multiply run into it
-    Json json = from_yaml(YAML::Load(text), 0, budget);
-    (void)json.dump();  // refuses what is not UTF-8
-    return json;
-  } catch (const std::exception& e) {
-    return Error(ErrorCode::kInvalid, std::string("invalid YAML: ") + e.what());
-  }
 }
 
 std::string dump(const Json& json) {

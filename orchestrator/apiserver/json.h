@@ -18,9 +18,6 @@ constexpr size_t kMaxJsonDepth = 64;
 // Parses one document. Nested deeper than kMaxJsonDepth is kInvalid. Names given twice in one object:
 // the last wins, and their paths go to `duplicates` ("spec.ports[0].name") when it is not null.
 Result<Json> parse_json(std::string_view text, std::vector<std::string>* duplicates = nullptr);
-// A YAML document as JSON (YAML 1.2 core schema for plain scalars). Aliases are refused.
-Result<Json> parse_yaml(const std::string& text);
-
 // Invalid UTF-8 cannot get in, so this cannot fail.
 std::string dump(const Json& json);
 // As Go's %q for strings, plain for the rest.

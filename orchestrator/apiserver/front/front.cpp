@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a request to who serves it.
+#include "orchestrator/apiserver/front/front.h"
+
+#include "base/http/ops_server.h"
+#include "base/log.h"
+#include "orchestrator/apiserver/discovery.h"
+#include "orchestrator/apiserver/front/request.h"
+#include "orchestrator/apiserver/openapi.h"
+
+namespace fairlead::orchestrator::apiserver {
+namespace {
+
+bool has_subresource(const Kind& kind, std::string_view name) {
+  if (name.empty()) return true;
+  if (name == "status") return kind.has_status;
+  if (name == "scale") return kind.has_scale;
+  if (name == "finalize") return kind.behaviour == Behaviour::kNamespace;
+  return kind.behaviour == Behaviour::kPod && (name == "log" || name == "binding" || name == "eviction");
+}
+
+// Query parameters that mean the same for every verb.
+std::optional<ApiError> read_common(Request& request) {
+  for (const auto& [name, value] : request.http.query) {
+    if (name == "dryRun") {
+      if (value != "All")
+        return invalid({"meta.k8s.io", "", "Options", ""},
+                       {unsupported_value("dryRun", go_value(Json(value)), {"All"})});
+      request.dry_run = true;
+    } else if (name == "fieldValidation") {
+      if (value == "Strict")
+        request.validation = FieldValidation::kStrict;
+      else if (value == "Ignore")
+        request.validation = FieldValidation::kIgnore;
+      else if (value != "Warn" && !value.empty())
+        return invalid({"meta.k8s.io", "", "Options", ""},
+                       {unsupported_value("fieldValidation", go_value(Json(value)), {"Ignore", "Strict", "Warn"})});
+    } else if (name == "includeObject") {
+      request.include = value == "None"     ? IncludeObject::kNone
+                        : value == "Object" ? IncludeObject::kObject
+                                            : IncludeObject::kMetadata;
+    }
+  }
+  return std::nullopt;
+}
+
+bool is_group_version(std::string_view group, std::string_view version) {
+  for (const auto& [g, v] : Kinds::builtin().group_versions())
+    if (g == group && v == version) return true;
+  return false;
+}
+
+}  // namespace
+
+Front::Front(Loop& loop, Registry& registry, FrontOptions options, std::unique_ptr<PodLogSource> logs)
+    : loop_(loop), registry_(registry), options_(std::move(options)), logs_(std::move(logs)) {}
+
+Front::~Front() {
+  alive_.reset();
+  streams_.clear();
+}
+
+void Front::keep(std::shared_ptr<Stream> stream) { streams_.insert(std::move(stream)); }
+
+void Front::handle(HttpServerRequest http, std::shared_ptr<HttpResponder> responder) {
+  auto request = std::make_shared<Request>();
+  request->http = std::move(http);
+  request->responder = std::move(responder);
+  const bool watch = is_true(request->http.query_value("watch"));
+  request->info = read_request(request->http.method, request->http.path, watch);
+  auto user = options_.authenticator->identify(request->http);
+  if (!user) return request->fail(user.error());
+  if (!*user && !open_to_everyone(request->http.path)) return request->fail(unauthorized());
+  if (*user)
+    if (auto refused = authorize(**user, request->info, request->http.path)) return request->fail(*refused);
+  if (auto wrong = read_common(*request)) return request->fail(*wrong);
+  if (request->info.is_resource) return serve_resource(request);
+  serve_plain(request);
+}
+
+void Front::serve_plain(const RequestRef& request) {
+  const std::string& path = request->http.path;
+  const auto ready = [] { return HealthAnswer{}; };
+  const OpsEndpoints ops{options_.metrics, {{"/healthz", ready}, {"/livez", ready}, {"/readyz", ready}}};
+  if (serve_ops(ops, request->http, *request->responder)) return;
+  if (request->info.verb != "get") return request->fail(path_not_found());
+  const auto accept = request->http.headers.get("accept");
+  if (path == "/version") return request->send_json(200, version_info());
+  if (path == "/openapi/v2") return request->send(200, openapi_v2_protobuf(), kOpenApiV2Type);
+  if (auto document = openapi_v3(path)) {
+    HttpHeaders headers{{"content-type", "application/json"}, {"vary", "Accept-Encoding"}, {"vary", "Accept"}};
+    if (!document->hash.empty()) headers.add("etag", "\"" + document->hash + "\"");
+    const bool pinned = !document->hash.empty() && request->query("hash") == document->hash;
+    headers.add("cache-control", pinned ? "public, immutable" : "no-cache, private");
+    return request->responder->respond(200, std::move(headers), *document->body);
+  }
+  const Accepted accepted = negotiate(accept, false, path == "/api" || path == "/apis");
+  if (accepted == Accepted::kDiscoveryV2 || accepted == Accepted::kDiscoveryV2Beta1) {
+    const std::string version = accepted == Accepted::kDiscoveryV2 ? "v2" : "v2beta1";
+    return request->send(200, dump(aggregated_discovery(path, version)),
+                         "application/json;g=apidiscovery.k8s.io;v=" + version + ";as=APIGroupDiscoveryList");
+  }
+  if (accepted == Accepted::kNothing) return request->fail(not_acceptable("application/json"));
+  if (auto discovery = legacy_discovery(path, options_.server_address)) return request->send_json(200, *discovery);
+  request->fail(path_not_found());
+}
+
+void Front::serve_resource(const RequestRef& request) {
+  const RequestInfo& info = request->info;
+  const std::string& path = request->http.path;
+  request->kind = Kinds::builtin().find(info.group, info.version, info.resource);
+  if (info.resource == "bindings" && info.group.empty() && info.verb == "create") return serve_pod_create(request);
+  const bool scoped = request->kind && (request->kind->namespaced || info.ns.empty());
+  if (!scoped || !is_group_version(info.group, info.version) || !has_subresource(*request->kind, info.subresource))
+    return request->fail(path_not_found());
+  // Only lists and watches reach over all namespaces.
+  const bool needs_ns = request->kind->namespaced && info.ns.empty();
+  if (needs_ns && info.verb != "list" && info.verb != "watch" && info.verb != "deletecollection")
+    return request->fail(method_not_allowed("the server does not allow this method on the requested resource"));
+  request->accepted = negotiate(request->http.headers.get("accept"), true, false);
+  if (request->accepted == Accepted::kNothing && info.subresource != "log")
+    return request->fail(not_acceptable("application/json"));
+  log::debug("api: {} {}", info.verb, path);
+  if (info.subresource == "log" && info.verb == "get") return serve_log(request);
+  if ((info.subresource == "binding" || info.subresource == "eviction") && info.verb == "create")
+    return serve_pod_create(request);
+  if (info.subresource == "scale") return serve_scale(request);
+  if (info.verb == "get") return serve_get(request);
+  if (info.verb == "update") return serve_update(request);
+  if (info.verb == "patch") return serve_patch(request);
+  const bool whole = info.subresource.empty();
+  if (whole && info.verb == "list") return serve_list(request);
+  if (whole && info.verb == "watch") return serve_watch(request);
+  if (whole && info.verb == "create" && info.name.empty()) return serve_create(request);
+  if (whole && info.verb == "delete") return serve_delete(request);
+  if (whole && info.verb == "deletecollection") return serve_delete_collection(request);
+  request->fail(method_not_allowed("the server does not allow this method on the requested resource"));
+}
+
+WrittenDone Front::written(const RequestRef& request) {
+  return [request](Outcome<Written> outcome) {
+    if (!outcome) return request->fail(outcome.error());
+    request->send_object(outcome->created ? 201 : 200, outcome->object);
+  };
+}
+
+}  // namespace fairlead::orchestrator::apiserver

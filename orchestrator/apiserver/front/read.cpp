@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// get, list, watch, log.
+#include <random>
+
+#include "orchestrator/apiserver/front/request.h"
+
+namespace fairlead::orchestrator::apiserver {
+namespace {
+
+constexpr int64_t kMaxWatchSeconds = 24 * 3600;
+
+Json list_metadata(const ListPage& page) {
+  Json metadata = {{"resourceVersion", std::to_string(page.revision)}};
+  if (!page.continue_token.empty()) metadata["continue"] = page.continue_token;
+  if (page.remaining) metadata["remainingItemCount"] = *page.remaining;
+  return metadata;
+}
+
+// The objects' own bytes between the list's: nothing is parsed.
+std::string list_body(const Kind& kind, const ListPage& page) {
+  size_t size = 256;
+  for (const Bytes& item : page.items) size += item->size() + 1;
+  std::string body;
+  body.reserve(size);
+  body += "{\"kind\":\"" + kind.list_kind() + "\",\"apiVersion\":\"" + kind.api_version() +
+          "\",\"metadata\":" + dump(list_metadata(page)) + ",\"items\":[";
+  bool first = true;
+  for (const Bytes& item : page.items) {
+    if (!std::exchange(first, false)) body += ',';
+    if (kind.renames.empty())
+      body += *item;
+    else
+      body += dump(to_served(kind, decode_stored(item)));
+  }
+  return body += "]}";
+}
+
+ApiError invalid_list_option(Cause cause) { return invalid({"meta.k8s.io", "", "ListOptions", ""}, {std::move(cause)}); }
+
+Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
+  PageOptions options;
+  options.ns = request.info.ns;
+  options.continue_token = request.query("continue");
+  const std::string version_text = request.query("resourceVersion");
+  const auto version = parse_version(version_text);
+  const auto limit = parse_version(request.query("limit"));
+  if (!limit) return bad_request("limit must be a non-negative integer, not \"" + request.query("limit") + "\"");
+  options.limit = static_cast<size_t>(*limit);
+  if (!version)
+    return invalid_list_option(invalid_value("resourceVersion", go_value(Json(version_text)), "must be an unsigned integer"));
+  if (request.http.query_value("sendInitialEvents"))
+    return invalid_list_option(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+  const std::string match = request.query("resourceVersionMatch");
+  if (!match.empty()) {
+    if (version_text.empty())
+      return invalid_list_option(forbidden_field("resourceVersionMatch",
+                                                 "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+    if (!options.continue_token.empty())
+      return invalid_list_option(forbidden_field("resourceVersionMatch",
+                                                 "resourceVersionMatch is forbidden when continue is provided"));
+    if (match != "Exact" && match != "NotOlderThan")
+      return invalid_list_option(unsupported_value("resourceVersionMatch", go_value(Json(match)), {"Exact", "NotOlderThan", ""}));
+    if (match == "Exact" && *version == 0)
+      return invalid_list_option(forbidden_field("resourceVersionMatch",
+                                                 "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+    options.exact = match == "Exact";
+  }
+  if (!options.continue_token.empty() && *version > 0)
+    return bad_request("specifying resource version is not allowed when using continue");
+  if (*version > newest) return too_large_version(*version, newest);
+  options.revision = *version;
+  return options;
+}
+
+std::string node_address(const Json& node) {
+  const Json& addresses = at_path(node, "status.addresses");
+  if (addresses.is_array())
+    for (const Json& one : addresses)
+      if (string_at(one, "type") == "InternalIP") return string_at(one, "address");
+  return "";
+}
+
+class LogStream : public Stream {
+ public:
+  std::unique_ptr<PodLogStream> source;
+};
+
+}  // namespace
+
+void Front::serve_get(const RequestRef& request) {
+  auto object = registry_.get(*request->kind, request->key());
+  if (!object) return request->fail(object.error());
+  request->send_object(200, *object);
+}
+
+void Front::serve_list(const RequestRef& request) {
+  auto filter = Filter::make(*request->kind, request->query("labelSelector"), request->query("fieldSelector"));
+  if (!filter) return request->fail(filter.error());
+  auto options = read_page_options(*request, registry_.store().revision());
+  if (!options) return request->fail(options.error());
+  auto page = registry_.list(*request->kind, *filter, *options);
+  if (!page) return request->fail(page.error());
+  if (!request->wants_table()) return request->send(200, list_body(*request->kind, *page));
+  std::vector<Json> objects;
+  for (const Bytes& item : page->items) objects.push_back(decode_stored(item));
+  request->send_json(200, make_table(*request->kind, objects, list_metadata(*page), request->table_options(),
+                                     std::chrono::system_clock::now()));
+}
+
+void Front::serve_watch(const RequestRef& request) {
+  auto filter = Filter::make(*request->kind, request->query("labelSelector"), request->query("fieldSelector"));
+  if (!filter) return request->fail(filter.error());
+  // WatchList is not there: this answer makes clients list and watch instead.
+  if (request->http.query_value("sendInitialEvents") || request->http.query_value("resourceVersionMatch"))
+    return request->fail(invalid_list_option(
+        forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for watch unless the WatchList "
+                                             "feature gate is enabled")));
+  const std::string version = request->query("resourceVersion");
+  if (!parse_version(version))
+    return request->fail(invalid_list_option(invalid_value("resourceVersion", go_value(Json(version)), "must be an unsigned integer")));
+  const auto seconds = parse_version(request->query("timeoutSeconds"));
+  if (!seconds) return request->fail(bad_request("timeoutSeconds must be a non-negative integer"));
+  static thread_local std::mt19937 rng(std::random_device{}());
+  const int64_t limit = *seconds > 0 ? std::min(*seconds, kMaxWatchSeconds) : 1800 + static_cast<int64_t>(rng() % 1800);
+  WatchParameters parameters{std::move(*filter), is_true(request->http.query_value("allowWatchBookmarks")),
+                             std::chrono::seconds(limit)};
+  auto slot = std::make_shared<std::weak_ptr<Stream>>();
+  auto stream = make_watch_stream(loop_, registry_, request, std::move(parameters), [this, slot] {
+    if (auto ended = slot->lock()) streams_.erase(ended);
+  });
+  *slot = stream;
+  keep(std::move(stream));
+}
+
+void Front::serve_log(const RequestRef& request) {
+  auto pod_bytes = registry_.get(*request->kind, request->key());
+  if (!pod_bytes) return request->fail(pod_bytes.error());
+  const Json pod = decode_stored(*pod_bytes);
+  PodLogRequest log;
+  log.ns = request->info.ns;
+  log.pod = request->info.name;
+  log.container = request->query("container");
+  const Json& containers = at_path(pod, "spec.containers");
+  std::vector<std::string> names;
+  for (const char* list : {"containers", "initContainers"})
+    if (const Json& items = at(at(pod, "spec"), list); items.is_array())
+      for (const Json& one : items) names.push_back(string_at(one, "name"));
+  if (log.container.empty() && containers.size() != 1) {
+    std::string all;
+    for (const std::string& one : names) all += (all.empty() ? "" : " ") + one;
+    return request->fail(bad_request("a container name must be specified for pod " + log.pod + ", choose one of: [" + all + "]"));
+  }
+  if (log.container.empty()) log.container = names[0];
+  if (std::find(names.begin(), names.end(), log.container) == names.end())
+    return request->fail(bad_request("container " + log.container + " is not valid for pod " + log.pod));
+  const std::string node_name = string_at(pod, "spec.nodeName");
+  if (node_name.empty())
+    return request->fail(bad_request("pod " + log.pod + " does not have a host assigned"));
+  auto node = registry_.get(*Kinds::builtin().find(Resource{"", "nodes"}), {"", node_name});
+  if (node) log.node_address = node_address(decode_stored(*node));
+  if (log.node_address.empty() || !logs_)
+    return request->fail(internal("the address of node " + node_name + " is not known"));
+  for (const auto& [name, value] : request->http.query)
+    if (name != "container")
+      log.query += (log.query.empty() ? "" : "&") + percent_encode(name) + "=" + percent_encode(value);
+  auto stream = std::make_shared<LogStream>();
+  const auto end = [this, weak = std::weak_ptr<Stream>(stream), alive = std::weak_ptr<bool>(alive_)] {
+    // Not from inside the stream's own callback.
+    if (alive.expired()) return;
+    loop_.post([this, weak, alive] {
+      if (auto ended = weak.lock(); ended && !alive.expired()) streams_.erase(ended);
+    });
+  };
+  request->responder->on_closed(end);
+  stream->source = logs_->open(log, request->responder, end);
+  keep(std::move(stream));
+}
+
+}  // namespace fairlead::orchestrator::apiserver

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// One request on its way through the front, and how it is answered. Private to the front.
+#pragma once
+
+#include "orchestrator/apiserver/front/front.h"
+#include "orchestrator/apiserver/registry/codec.h"
+#include "orchestrator/apiserver/table/table.h"
+
+namespace fairlead::orchestrator::apiserver {
+
+struct Request {
+  HttpServerRequest http;
+  std::shared_ptr<HttpResponder> responder;
+  RequestInfo info;
+  const Kind* kind = nullptr;
+  Accepted accepted = Accepted::kJson;
+  IncludeObject include = IncludeObject::kMetadata;
+  FieldValidation validation = FieldValidation::kWarn;
+  bool dry_run = false;
+  std::vector<std::string> warnings;
+
+  kube::ObjectKey key() const { return {info.ns, info.name}; }
+  std::string query(std::string_view name) const { return std::string(http.query_value(name).value_or("")); }
+  Subject subject() const { return {info.group, info.resource, kind ? kind->kind : "", info.name}; }
+  bool wants_table() const {
+    return accepted == Accepted::kTableV1 || accepted == Accepted::kTableV1Beta1;
+  }
+  TableOptions table_options(bool with_columns = true) const {
+    return {accepted == Accepted::kTableV1 ? "meta.k8s.io/v1" : "meta.k8s.io/v1beta1", include, with_columns};
+  }
+
+  void fail(const ApiError& error);
+  void send(int status, std::string body, std::string content_type = "application/json");
+  void send_json(int status, const Json& json) { send(status, dump(json)); }
+  // An object in the stored form, as the client wants to see it.
+  void send_object(int status, const Bytes& stored);
+
+  // The body as JSON; nullopt: it has been answered with what is wrong.
+  std::optional<Json> read_body(std::vector<std::string>* duplicates);
+};
+
+// Something that goes on after the handler returned: a watch, a log. Kept by the front until it ends.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+};
+
+struct WatchParameters {
+  Filter filter;
+  bool bookmarks = false;
+  Duration time_limit{};
+};
+
+// Follows the store and writes frames until the client goes, the time is over or history is lost.
+// `on_end` runs once, never from inside the constructor.
+std::shared_ptr<Stream> make_watch_stream(Loop& loop, Registry& registry, RequestRef request,
+                                          WatchParameters parameters, std::function<void()> on_end);
+
+std::optional<int64_t> parse_version(std::string_view text);  // "" is 0
+
+}  // namespace fairlead::orchestrator::apiserver

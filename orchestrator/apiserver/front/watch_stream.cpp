@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// A watch over HTTP: one JSON line an event.
+#include <deque>
+#include <random>
+
+#include "orchestrator/apiserver/front/request.h"
+
+namespace fairlead::orchestrator::apiserver {
+namespace {
+
+constexpr size_t kMaxWaitingFrames = 10'000;
+constexpr Duration kBookmarkEvery = std::chrono::seconds(60);
+
+// What watchers derive from an event, once for all of them: the usual frame, and what filters look at.
+class EventView {
+ public:
+  explicit EventView(const store::Event& event) : event_(event) {}
+
+  const Bytes& frame() const {
+    std::call_once(frame_once_, [this] {
+      const char* type = event_.type == store::Event::Type::kDelete ? "DELETED"
+                         : event_.previous                           ? "MODIFIED"
+                                                                     : "ADDED";
+      frame_ = std::make_shared<const std::string>(frame_of(type, *event_.value));
+    });
+    return frame_;
+  }
+  const Json& now(const Kind& kind) const { return parts(kind), now_; }
+  const Json& before(const Kind& kind) const { return parts(kind), before_; }
+
+  static std::string frame_of(std::string_view type, std::string_view object) {
+    std::string text = "{\"type\":\"";
+    text.reserve(object.size() + 48);
+    return text.append(type).append("\",\"object\":").append(object).append("}\n");
+  }
+
+ private:
+  // Kinds served from one storage have their own labels of fields; the stored kind's are a superset.
+  void parts(const Kind& kind) const {
+    std::call_once(parts_once_, [&] {
+      const Kind* stored = Kinds::builtin().of_key(event_.key);
+      const Kind& by = stored != nullptr ? *stored : kind;
+      now_ = selectable_part(by, decode_stored(event_.value));
+      if (event_.previous) before_ = selectable_part(by, decode_stored(event_.previous));
+    });
+  }
+
+  const store::Event& event_;
+  mutable std::once_flag frame_once_, parts_once_;
+  mutable Bytes frame_;
+  mutable Json now_, before_;
+};
+
+const EventView& view_of(const store::Event& event) {
+  return event.derived<EventView>(
+      [](const store::Event& e) { return std::make_shared<const EventView>(e); });
+}
+
+class WatchStream : public Stream {
+ public:
+  WatchStream(Loop& loop, Registry& registry, RequestRef request, WatchParameters parameters,
+              std::function<void()> on_end)
+      : loop_(loop), registry_(registry), request_(std::move(request)), parameters_(std::move(parameters)),
+        on_end_(std::move(on_end)), alive_(std::make_shared<bool>(true)) {
+    const Kind& kind = *request_->kind;
+    const std::string name = request_->info.name.empty() ? parameters_.filter.single_name() : request_->info.name;
+    prefix_ = kind.prefix(request_->info.ns);
+    if (!name.empty() && (!kind.namespaced || !request_->info.ns.empty())) prefix_ += name;
+    request_->responder->start(200, {{"content-type", "application/json"}, {"cache-control", "no-cache, private"}});
+    request_->responder->on_closed([this, alive = std::weak_ptr<bool>(alive_)] {
+      if (!alive.expired()) end();
+    });
+    follow_from_start();
+    time_limit_ = loop_.clock().after(parameters_.time_limit, [this] { close(); });
+    if (parameters_.bookmarks) schedule_bookmark();
+  }
+
+ private:
+  void follow_from_start() {
+    int64_t revision = parse_version(request_->query("resourceVersion")).value_or(0);
+    if (revision == 0) {
+      auto range = registry_.store().range({prefix_, "", 0, 0});
+      if (!range) return lose(range.error());
+      revision = range->revision;
+      for (const store::Entry& entry : range->entries) {
+        if (!prefix_.ends_with('/') && entry.key != prefix_) continue;
+        const Json object = needs_parse() ? decode_stored(entry.value) : Json();
+        if (!parameters_.filter.empty() && !parameters_.filter.matches(object)) continue;
+        send_object("ADDED", *entry.value);
+      }
+    }
+    told_ = revision;
+    auto watch = registry_.store().watch(
+        {prefix_, revision}, loop_,
+        {[this](const store::Batch& batch) { on_batch(batch); }, [this](const Error& error) { lose(error); }});
+    if (!watch) return lose(watch.error());
+    watch_ = std::move(*watch);
+  }
+
+  bool needs_parse() const { return !parameters_.filter.empty(); }
+
+  void on_batch(const store::Batch& batch) {
+    const std::weak_ptr<bool> alive = alive_;
+    for (const store::EventRef& event : batch.events) {
+      if (event->revision > told_) send_event(*event);
+      if (alive.expired() || ended_) return;
+    }
+    const bool news = batch.revision > told_;
+    if (batch.events.empty() && news) send_bookmark(batch.revision);
+    told_ = std::max(told_, batch.revision);
+  }
+
+  // An object that leaves the filter is DELETED for this watcher, one that enters is ADDED.
+  void send_event(const store::Event& event) {
+    const EventView& view = view_of(event);
+    const Kind& kind = *request_->kind;
+    const bool plain = !request_->wants_table() && kind.renames.empty();
+    if (parameters_.filter.empty()) {
+      if (plain) return write(view.frame());
+      const char* type = event.type == store::Event::Type::kDelete ? "DELETED" : event.previous ? "MODIFIED" : "ADDED";
+      return send_object(type, *event.value);
+    }
+    const bool now = event.type == store::Event::Type::kPut && parameters_.filter.matches(view.now(kind));
+    const bool before = event.previous && parameters_.filter.matches(view.before(kind));
+    if (now && before && plain) return write(view.frame());
+    if (now) return send_object(before ? "MODIFIED" : "ADDED", *event.value);
+    if (!before) return;
+    if (event.type == store::Event::Type::kDelete) return send_object("DELETED", *event.value);
+    send_object("DELETED", *encode(decode_stored(event.previous)).at(event.revision));
+  }
+
+  void send_object(std::string_view type, const std::string& stored) {
+    const Kind& kind = *request_->kind;
+    if (!request_->wants_table() && kind.renames.empty())
+      return write(std::make_shared<const std::string>(EventView::frame_of(type, stored)));
+    Json object = Json::parse(stored, nullptr, false);
+    if (request_->wants_table()) {
+      const Json metadata = {{"resourceVersion", string_at(object, "metadata.resourceVersion")}};
+      object = make_table(kind, {object}, metadata, request_->table_options(!std::exchange(columns_told_, true)),
+                          std::chrono::system_clock::now());
+    } else {
+      object = to_served(kind, std::move(object));
+    }
+    write(std::make_shared<const std::string>(EventView::frame_of(type, dump(object))));
+  }
+
+  void send_bookmark(int64_t revision) {
+    const Kind& kind = *request_->kind;
+    Json object = {{"kind", kind.kind},
+                   {"apiVersion", kind.api_version()},
+                   {"metadata", {{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", nullptr}}}};
+    if (request_->wants_table())
+      object = make_table(kind, {}, {{"resourceVersion", std::to_string(revision)}},
+                          request_->table_options(!std::exchange(columns_told_, true)), {});
+    write(std::make_shared<const std::string>(EventView::frame_of("BOOKMARK", dump(object))));
+  }
+
+  void schedule_bookmark() {
+    bookmark_ = loop_.clock().after(kBookmarkEvery, [this] {
+      if (watch_) watch_->request_progress();
+      schedule_bookmark();
+    });
+  }
+
+  // The history this watch needs is gone: the client has to list again.
+  void lose(const Error& error) {
+    const ApiError api_error = ApiError::from_error(error);
+    write(std::make_shared<const std::string>(EventView::frame_of("ERROR", api_error.to_json())));
+    close();
+  }
+
+  // A slow client gets what waits once it has drained; too much waiting closes it.
+  void write(Bytes frame) {
+    if (ended_) return;
+    if (!waiting_.empty() || congested_) {
+      waiting_.push_back(std::move(frame));
+      if (waiting_.size() > kMaxWaitingFrames) close();
+      return;
+    }
+    if (request_->responder->write_shared(std::move(frame))) return;
+    congested_ = true;
+    request_->responder->on_drained([this, alive = std::weak_ptr<bool>(alive_)] {
+      if (!alive.expired()) drain();
+    });
+  }
+
+  void drain() {
+    congested_ = false;
+    while (!waiting_.empty() && !congested_) {
+      Bytes frame = std::move(waiting_.front());
+      waiting_.pop_front();
+      congested_ = !request_->responder->write_shared(std::move(frame));
+    }
+  }
+
+  void close() {
+    if (ended_) return;
+    request_->responder->finish();
+    end();
+  }
+  void end() {
+    if (std::exchange(ended_, true)) return;
+    watch_.reset();
+    loop_.post([this, alive = std::weak_ptr<bool>(alive_)] {
+      if (!alive.expired()) on_end_();
+    });
+  }
+
+  Loop& loop_;
+  Registry& registry_;
+  RequestRef request_;
+  WatchParameters parameters_;
+  std::function<void()> on_end_;
+  std::string prefix_;
+  std::unique_ptr<store::Watch> watch_;
+  std::deque<Bytes> waiting_;
+  Alarm bookmark_, time_limit_;
+  int64_t told_ = 0;
+  bool columns_told_ = false, congested_ = false, ended_ = false;
+  std::shared_ptr<bool> alive_;
+};
+
+}  // namespace
+
+std::shared_ptr<Stream> make_watch_stream(Loop& loop, Registry& registry, RequestRef request,
+                                          WatchParameters parameters, std::function<void()> on_end) {
+  return std::make_shared<WatchStream>(loop, registry, std::move(request), std::move(parameters),
+                                       std::move(on_end));
+}
+
+}  // namespace fairlead::orchestrator::apiserver
