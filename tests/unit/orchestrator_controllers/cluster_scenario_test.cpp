@@ -266,6 +266,24 @@ TEST(Nodes, PodsOfANodeThatIsGoneAreRemoved) {
   for (const Json& pod : world.api.all(kPods)) EXPECT_NE(pod["spec"]["nodeName"], "n1");
 }
 
+TEST(Manager, WorksOnARealLoopAndStopsAnywhere) {
+  Loop loop;
+  test::FakeApi api(loop.clock());
+  api.put(kDeployments, World::deployment(5, "v1"));
+  bool synced = false;
+  ControllerManager::Options options;
+  options.on_synced = [&] { synced = true; };
+  ControllerManager manager(loop, api, options);
+  EXPECT_FALSE(manager.synced());
+  manager.start();
+  ASSERT_TRUE(loop.run_until([&] { return api.all(kPods).size() >= 2; }, seconds(30)));
+  EXPECT_TRUE(synced);
+  manager.stop();
+  manager.start();
+  ASSERT_TRUE(loop.run_until([&] { return api.all(kPods).size() == 5; }, seconds(30)));
+  manager.stop();
+}
+
 TEST(Events, AreCountedAndBounded) {
   World world;
   Recorder recorder(world.clock, world.api, "test");
