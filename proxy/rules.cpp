@@ -30,9 +30,9 @@ class Writer {
   void services() {
     add(rule().vmap(frontend_key(), name(SetId::kServices)));
     for (const Cidr& cidr : config_.service_cidrs)
-      add(rule().match(daddr(), cidr).verdict(go("unknown")));
+      add(rule().match(daddr(), cidr).verdict(go("missed")));
     if (config_.service_cidrs.empty())
-      add(rule().in_set({daddr()}, name(SetId::kClusterIps)).verdict(go("unknown")));
+      add(rule().in_set({daddr()}, name(SetId::kClusterIps)).verdict(go("missed")));
     for (const IpAddress& address : config_.local_dns)
       add(rule().match(daddr(), nft::Value::of(address)).verdict(nft::Verdict::returns()));
     for (const Cidr& cidr : config_.node_port_cidrs)
@@ -42,7 +42,7 @@ class Writer {
 
   // Not in `svc`. A service that is being replaced at this very moment is missing there for an
   // instant (kernels before 6.17): its first endpoint is as good as any, refusing would be wrong.
-  void unknown() {
+  void missed() {
     mark_foreign_sources();
     dnat(frontend_key(), SetId::kEndpoints, 1);
     add(rule().in_set({daddr()}, name(SetId::kClusterIps)).verdict(go("refuse")));
@@ -88,7 +88,7 @@ class Writer {
   void jump_to_services() { add(rule().verdict(nft::Verdict::jump("services"))); }
 
   void postrouting() {
-    add(rule().match_any_bit(nft::meta_mark(), config_.masquerade_mark).verdict(go("masquerade")));
+    add(rule().match_any_bit(nft::meta_mark(), config_.masquerade_mark).verdict(go("masq")));
     add(rule()
             .match_any_bit(nft::ct_status(), IPS_DST_NAT)
             .in_set({nft::ip_saddr(config_.family), daddr(), nft::meta_l4proto(), nft::th_dport()},
@@ -142,7 +142,7 @@ class Writer {
 }  // namespace
 
 std::vector<std::string> fixed_chains(const Ruleset& ruleset) {
-  std::vector<std::string> names = {"refuse", "node_refuse", "masquerade", "unknown"};
+  std::vector<std::string> names = {"refuse", "node_refuse", "masq", "missed"};
   if (!ruleset.config().node_port_cidrs.empty()) names.push_back("node_ports");
   names.push_back("services");
   return names;
@@ -171,15 +171,15 @@ std::vector<nft::Rule> of_fixed(const Ruleset& ruleset, const std::string& chain
   Writer writer(ruleset, ruleset.chain(chain));
   if (chain == "services")
     writer.services();
-  else if (chain == "unknown")
-    writer.unknown();
+  else if (chain == "missed")
+    writer.missed();
   else if (chain == "refuse")
     writer.refuse();
   else if (chain == "node_refuse")
     writer.only_node_addresses(), writer.refuse();
   else if (chain == "node_ports")
     writer.node_ports();
-  else if (chain == "masquerade")
+  else if (chain == "masq")
     writer.masquerade();
   else if (chain == "prerouting" || chain == "output")
     writer.jump_to_services();

@@ -218,9 +218,10 @@ nft::Set Ruleset::set(SetId id) const {
   set.name = facts(id).name;
   if (state(id).generation > 0) set.name += "_" + std::to_string(state(id).generation);
   set.size = state(id).size;
+  // A verdict has no source to name, and a map names the sources of both sides or of none.
   switch (id) {
     case SetId::kServices:
-      set.key = {address, protocol, port};
+      set.key = {nft::address_type(family), nft::DataType::kInetProto, nft::DataType::kInetService};
       set.data = {nft::DataType::kVerdict};
       break;
     case SetId::kEndpoints:
@@ -228,7 +229,7 @@ nft::Set Ruleset::set(SetId id) const {
       set.data = {address, port};
       break;
     case SetId::kNodeServices:
-      set.key = {protocol, port};
+      set.key = {nft::DataType::kInetProto, nft::DataType::kInetService};
       set.data = {nft::DataType::kVerdict};
       break;
     case SetId::kNodeEndpoints:

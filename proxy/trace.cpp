@@ -39,9 +39,9 @@ Fate only(Fate::Kind kind) {
   return fate;
 }
 
-// Chain unknown.
-Fate unknown(const Ruleset& ruleset, const Packet& packet, const Frontend& frontend,
-             const Ruleset::Service* service, bool marked) {
+// Chain missed.
+Fate missed(const Ruleset& ruleset, const Packet& packet, const Frontend& frontend,
+            const Ruleset::Service* service, bool marked) {
   if (service != nullptr && !service->backends.empty())
     return choose(ruleset, packet, frontend, *service, 1, marked);
   return only(ruleset.has_cluster_ip(packet.destination) ? Fate::Kind::kRefused
@@ -79,7 +79,7 @@ Fate trace(const Ruleset& ruleset, const Packet& packet) {
   const bool in_range = config.service_cidrs.empty()
                             ? ruleset.has_cluster_ip(packet.destination)
                             : inside(config.service_cidrs, packet.destination);
-  if (in_range) return unknown(ruleset, packet, frontend, service, marked);
+  if (in_range) return missed(ruleset, packet, frontend, service, marked);
   return node_port(ruleset, packet);
 }
 

@@ -66,9 +66,9 @@ TEST(Ruleset, TheWayOfAPacket) {
             "\t}\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("services")),
             "ip daddr . meta l4proto . th dport vmap @svc\n"
-            "ip daddr 10.96.0.0/16 goto unknown\n"
+            "ip daddr 10.96.0.0/16 goto missed\n"
             "meta l4proto . th dport vmap @node_svc\n");
-  EXPECT_EQ(chain_text(ruleset, ruleset.chain("unknown")),
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("missed")),
             "ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000\n"
             "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
             "ip daddr @vips goto refuse\n"
@@ -88,11 +88,11 @@ TEST(Ruleset, TheWayOfAPacket) {
   EXPECT_EQ(base_text(ruleset, "postrouting"),
             "\tchain postrouting {\n"
             "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
-            "\t\tmeta mark & 0x00004000 != 0x00000000 goto masquerade\n"
+            "\t\tmeta mark & 0x00004000 != 0x00000000 goto masq\n"
             "\t\tct status dnat ip saddr . ip daddr . meta l4proto . th dport @hairpin masquerade "
             "fully-random\n"
             "\t}\n");
-  EXPECT_EQ(chain_text(ruleset, ruleset.chain("masquerade")),
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("masq")),
             "meta mark set meta mark & 0xffffbfff\n"
             "masquerade fully-random\n");
 }
@@ -101,9 +101,9 @@ TEST(Ruleset, WithoutServiceRangeOnlyKnownAddressesAreOurs) {
   Config config;
   EXPECT_EQ(chain_text(Ruleset(config), Ruleset(config).chain("services")),
             "ip daddr . meta l4proto . th dport vmap @svc\n"
-            "ip daddr @vips goto unknown\n"
+            "ip daddr @vips goto missed\n"
             "meta l4proto . th dport vmap @node_svc\n");
-  EXPECT_EQ(chain_text(Ruleset(config), Ruleset(config).chain("unknown")).substr(0, 4), "dnat")
+  EXPECT_EQ(chain_text(Ruleset(config), Ruleset(config).chain("missed")).substr(0, 4), "dnat")
       << "no cluster CIDR: nobody is known to be outside, nobody is masqueraded";
 }
 
@@ -122,7 +122,7 @@ TEST(Ruleset, NodePortsOfSomeAddressesOnly) {
   const Ruleset ruleset(config);
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("services")),
             "ip daddr . meta l4proto . th dport vmap @svc\n"
-            "ip daddr 10.96.0.0/16 goto unknown\n"
+            "ip daddr 10.96.0.0/16 goto missed\n"
             "ip daddr 192.0.2.0/24 goto node_ports\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("node_ports")),
             "meta l4proto . th dport vmap @node_svc\n");
@@ -235,7 +235,7 @@ const DamageCase kDamage[] = {
      [](const Repairs& r) { return r.changed_chains.size() == 1; }},
     {"a hook removed", [](nft::TableContent& c) { erase_named(c.chains, "prerouting"); },
      [](const Repairs& r) { return r.missing_hooks.size() == 1; }},
-    {"a chain removed", [](nft::TableContent& c) { erase_named(c.chains, "unknown"); },
+    {"a chain removed", [](nft::TableContent& c) { erase_named(c.chains, "missed"); },
      [](const Repairs& r) { return r.missing_chains.size() == 1; }},
     {"a hook at another place", [](nft::TableContent& c) { c.chains.back().base->priority = 7; },
      [](const Repairs& r) { return r.rebuild; }},

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/kernel/proxy/cluster.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+
+#include "proxy/table_reader.h"
+
+namespace fairlead::proxy::test {
+
+namespace {
+
+constexpr int kDropMs = 2500;  // with one retransmission of a SYN, after a second
+
+int listening_socket(Family family, int type) {
+  const int domain = family == Family::kIpv4 ? AF_INET : AF_INET6;
+  const int fd = socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (family == Family::kIpv6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  sockaddr_storage storage{};
+  const socklen_t length = SocketAddress{IpAddress::any(family), 8080}.to_sockaddr(storage);
+  if (bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0 ||
+      (type == SOCK_STREAM && listen(fd, 1024) != 0)) {
+    perror("test server");
+    abort();
+  }
+  return fd;
+}
+
+void answer(int fd, const std::string& name, bool stream) {
+  for (;;) {
+    sockaddr_storage peer{};
+    socklen_t length = sizeof peer;
+    char buffer[64];
+    const auto to = reinterpret_cast<sockaddr*>(&peer);
+    const long got = stream ? accept4(fd, to, &length, SOCK_CLOEXEC)
+                            : recvfrom(fd, buffer, sizeof buffer, 0, to, &length);
+    if (got < 0) return;
+    const std::string text = name + " " + SocketAddress::from_sockaddr(to).address.to_string();
+    if (stream) {
+      (void)!write(static_cast<int>(got), text.data(), text.size());
+      close(static_cast<int>(got));
+    } else {
+      sendto(fd, text.data(), text.size(), 0, to, length);
+    }
+  }
+}
+
+bool wait_for(int fd, short events, int timeout_ms) {
+  pollfd one{fd, events, 0};
+  return poll(&one, 1, timeout_ms) > 0;
+}
+
+}  // namespace
+
+HttpCall FakeHttp::send(HttpRequest, HttpHandlers handlers) {
+  struct Call : HttpCall::Pending {
+    Alarm alarm;
+  };
+  auto call = std::make_unique<Call>();
+  call->alarm = clock_.after(std::chrono::milliseconds(1), [this, handlers = std::move(handlers)] {
+    if (status == 0) return handlers.on_done(Error(ErrorCode::kUnavailable, "connection refused"));
+    HttpResponseHead head;
+    head.status = status;
+    if (handlers.on_head) handlers.on_head(head);
+    handlers.on_done(head);
+  });
+  return HttpCall(std::move(call));
+}
+
+std::string Outcome::to_string() const {
+  if (!reached.empty()) return reached + " sees " + source;
+  return refused ? "refused" : "dropped";
+}
+
+Outcome ask(int type, const std::string& to, int timeout_ms) {
+  const SocketAddress target = SocketAddress::parse(to).value();
+  sockaddr_storage storage{};
+  const socklen_t length = target.to_sockaddr(storage);
+  const int fd = socket(storage.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  Outcome outcome;
+  const auto failed = [&](int reason) {
+    outcome.refused = reason == ECONNREFUSED;
+    close(fd);
+    return outcome;
+  };
+  if (connect(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0 && errno != EINPROGRESS)
+    return failed(errno);
+  if (type == SOCK_STREAM) {
+    if (!wait_for(fd, POLLOUT, timeout_ms)) return failed(ETIMEDOUT);
+  } else {
+    (void)!send(fd, "?", 1, 0);  // a datagram refused on its way out gives EPERM here, the reason below
+  }
+  int reason = 0;
+  socklen_t size = sizeof reason;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &size);
+  if (reason != 0) return failed(reason);
+  if (!wait_for(fd, POLLIN, timeout_ms)) return failed(ETIMEDOUT);
+  char buffer[128];
+  const ssize_t got = recv(fd, buffer, sizeof buffer, 0);
+  if (got <= 0) return failed(got < 0 ? errno : ETIMEDOUT);
+  const std::string text(buffer, static_cast<size_t>(got));
+  outcome.reached = text.substr(0, text.find(' '));
+  outcome.source = text.substr(text.find(' ') + 1);
+  close(fd);
+  return outcome;
+}
+
+Cluster::Cluster() : http_(std::make_unique<FakeHttp>(loop_.clock())) {
+  namespaces_["node"] = std::make_unique<NetNamespace>();
+  at("node").set_sysctl("net.ipv6.conf.default.accept_dad", "0");
+  addresses_["node"] = {"192.0.2.1", "2001:db8::1"};
+  add_host("outside", 0, "192.0.2", "2001:db8");
+  add_host("client", 1, "10.244.1", "fd00:244:1");
+  add_host("web-1", 2, "10.244.2", "fd00:244:2");
+  add_host("web-2", 3, "10.244.3", "fd00:244:3");
+  add_host("web-3", 4, "10.245.4", "fd00:244:4");
+  // Nodes have a way to service addresses before they are translated: their default route.
+  at("node").must("ip route add default via 192.0.2.2");
+  at("node").must("ip -6 route add default via 2001:db8::2");
+  at("node").set_sysctl("net.ipv4.ip_forward", "1");
+  at("node").set_sysctl("net.ipv6.conf.all.forwarding", "1");
+  for (const auto& [name, ns] : namespaces_) {
+    const auto inside = ns->enter();
+    for (const Family family : {Family::kIpv4, Family::kIpv6})
+      for (const int type : {SOCK_STREAM, SOCK_DGRAM})
+        servers_.push_back({name, listening_socket(family, type), type == SOCK_STREAM});
+  }
+  thread_ = std::thread([this] { serve(); });
+}
+
+Cluster::~Cluster() {
+  proxy_.reset();
+  stop_ = true;
+  thread_.join();
+  for (const Server& server : servers_) close(server.fd);
+}
+
+void Cluster::add_host(const std::string& name, int number, const std::string& prefix4,
+                       const std::string& prefix6) {
+  namespaces_[name] = std::make_unique<NetNamespace>();
+  at(name).set_sysctl("net.ipv6.conf.default.accept_dad", "0");
+  addresses_[name] = {prefix4 + ".2", prefix6 + "::2"};
+  const std::string link = "veth" + std::to_string(number);
+  fairlead::test::connect(at("node"), link, prefix4 + ".1/24", at(name), "eth0", prefix4 + ".2/24");
+  at("node").must("ip address add " + prefix6 + "::1/64 dev " + link + " nodad");
+  at(name).must("ip address add " + prefix6 + "::2/64 dev eth0 nodad");
+  at(name).must("ip route add default via " + prefix4 + ".1");
+  at(name).must("ip -6 route add default via " + prefix6 + "::1");
+}
+
+void Cluster::serve() {
+  std::vector<pollfd> polls;
+  for (const Server& server : servers_) polls.push_back({server.fd, POLLIN, 0});
+  while (!stop_) {
+    if (poll(polls.data(), polls.size(), 50) <= 0) continue;
+    for (size_t i = 0; i < polls.size(); ++i)
+      if (polls[i].revents != 0) answer(servers_[i].fd, servers_[i].name, servers_[i].stream);
+  }
+}
+
+std::string Cluster::address(const std::string& name, Family family) const {
+  const auto& [v4, v6] = addresses_.at(name);
+  return family == Family::kIpv4 ? v4 : v6;
+}
+
+void Cluster::start_proxy(const std::function<void(Config&)>& adjust) {
+  Settings settings;
+  settings.node_name = "node";
+  settings.local_dns_ready_url = "http://127.0.0.1/ready";
+  Config v4;
+  v4.cluster_cidrs = {cidr("10.244.0.0/15")};
+  v4.service_cidrs = {cidr("10.96.0.0/16")};
+  Config v6;
+  v6.family = Family::kIpv6;
+  v6.cluster_cidrs = {cidr("fd00:244::/32")};
+  v6.service_cidrs = {cidr("fd00:96::/112")};
+  for (Config* config : {&v4, &v6}) {
+    if (adjust) adjust(*config);
+    configs_[config->family] = *config;
+    settings.families.push_back(*config);
+  }
+  const auto inside = at("node").enter();
+  auto opened = Proxy::open(loop_, *http_, metrics_, std::move(settings));
+  ASSERT_TRUE(opened.ok()) << opened.error().message();
+  proxy_ = std::move(*opened);
+}
+
+void Cluster::settle() {
+  EXPECT_TRUE(run_until([this] { return proxy_->idle(); })) << "the proxy never comes to rest";
+}
+
+void Cluster::run_for(Duration span) {
+  loop_.run_until([] { return false; }, span);
+}
+
+Outcome Cluster::tcp(const std::string& from, const std::string& to) {
+  const auto inside = at(from).enter();
+  return ask(SOCK_STREAM, to, kDropMs);
+}
+
+Outcome Cluster::udp(const std::string& from, const std::string& to) {
+  const auto inside = at(from).enter();
+  return ask(SOCK_DGRAM, to, kDropMs);
+}
+
+std::string Cluster::kernel_state(const Config& config) {
+  const auto inside = at("node").enter();
+  auto connection = netlink::Connection::open(loop_, netlink::Protocol::kNetfilter);
+  if (!connection.ok()) return connection.error().message();
+  TableReader reader(**connection, config);
+  std::optional<Result<TableReader::Content>> content;
+  reader.read([&](Result<TableReader::Content> result) { content = std::move(result); });
+  if (!(*connection)->wait([&] { return content.has_value(); }, std::chrono::seconds(20)))
+    return "no answer";
+  if (!content->ok()) return content->error().message();
+  if (!(**content).has_value()) return "no table";
+  const auto& [ruleset, repairs] = ***content;
+  std::string text = repairs.empty() ? "" : "needs repairs\n";
+  // Without users a choice chain may still stand for a second; it changes no packet's fate.
+  std::map<Frontend, std::string> services;
+  for (const auto& [frontend, service] : ruleset.services()) {
+    std::multiset<std::string> backends;
+    for (const Backend& backend : service.backends.list())
+      backends.insert(backend.to_string() +
+                      (ruleset.has_hairpin(frontend, backend) ? " hairpin" : ""));
+    std::string& line = services[frontend];
+    line = frontend.to_string() + ":" +
+           (service.choices ? choice_chain_name({frontend.node_port, *service.choices}) : "no way");
+    if (ruleset.has_cluster_ip(frontend.address)) line += " vip";
+    for (const std::string& backend : backends) line += " " + backend;
+  }
+  for (const auto& [frontend, line] : services) text += line + "\n";
+  for (const Operation& dns : ruleset.elements(SetId::kLocalDns))
+    text += dns.frontend.to_string() + "\n";
+  return text;
+}
+
+}  // namespace fairlead::proxy::test

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node with a proxy, pods and an outside host, each in a network namespace, and packets between
+// them.
+//
+//   client --- 10.244.1.0/24 ---+
+//   web-1  --- 10.244.2.0/24 ---+
+//   web-2  --- 10.244.3.0/24 --- node (the proxy) --- 192.0.2.0/24 --- outside
+//   web-3  --- 10.245.4.0/24 ---+
+//
+// The pod has .2 and the node .1; in IPv6 fd00:244:N::2 and ::1, outside 2001:db8::2. web-3's
+// address is outside the node's own pods but inside the cluster CIDR 10.244.0.0/15: a pod of
+// another node. Every pod and the outside host answer on TCP and UDP port 8080 with "NAME
+// PEER-ADDRESS".
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/http/client.h"
+#include "proxy/proxy.h"
+#include "tests/support/namespace.h"
+#include "tests/unit/proxy/objects.h"
+
+namespace fairlead::proxy::test {
+
+using fairlead::test::NetNamespace;
+
+// An HTTP client that gives whatever answer a test has set, at once.
+class FakeHttp : public HttpTransport {
+ public:
+  explicit FakeHttp(Clock& clock) : clock_(clock) {}
+  [[nodiscard]] HttpCall send(HttpRequest request, HttpHandlers handlers) override;
+  int status = 0;  // 0: connection refused
+
+ private:
+  Clock& clock_;
+};
+
+// What became of one packet or connection.
+struct Outcome {
+  std::string reached;  // name of who answered; empty: nobody
+  std::string source;   // the address it saw
+  bool refused = false;
+  std::string to_string() const;  // "web-1 sees 10.244.1.2", "refused", "dropped"
+};
+
+class Cluster {
+ public:
+  Cluster();
+  ~Cluster();
+
+  // A proxy in the node's namespace, as a fresh process would be. Objects put before start() are
+  // what it knows at its start.
+  void start_proxy(const std::function<void(Config&)>& adjust = nullptr);
+  void stop_proxy() { proxy_.reset(); }
+  Proxy& proxy() { return *proxy_; }
+  FakeHttp& http() { return *http_; }
+  Loop& loop() { return loop_; }
+  // Runs the loop until the proxy has nothing left to do; fails the test when it never is done.
+  void settle();
+  void run_for(Duration span);
+  bool run_until(const std::function<bool()>& done) {
+    return loop_.run_until(done, std::chrono::seconds(20));
+  }
+
+  NetNamespace& at(const std::string& name) { return *namespaces_.at(name); }
+  std::string address(const std::string& name, Family family = Family::kIpv4) const;
+
+  // One connection or datagram from that namespace; `to` is "10.96.0.1:80".
+  Outcome tcp(const std::string& from, const std::string& to);
+  Outcome udp(const std::string& from, const std::string& to);
+
+  std::string list_ruleset() { return at("node").must("nft list ruleset"); }
+  // What the kernel has, read back and brought into one order whatever the history: services with
+  // their endpoints sorted, chains, addresses, hairpins, local DNS.
+  std::string kernel_state(const Config& config);
+  const Config& config(Family family) const { return configs_.at(family); }
+
+ private:
+  void add_host(const std::string& name, int number, const std::string& prefix4,
+                const std::string& prefix6);
+  void serve();
+
+  Loop loop_;
+  Metrics metrics_;
+  std::unique_ptr<FakeHttp> http_;
+  std::map<std::string, std::unique_ptr<NetNamespace>> namespaces_;
+  std::map<std::string, std::pair<std::string, std::string>> addresses_;
+  std::map<Family, Config> configs_;
+  std::unique_ptr<Proxy> proxy_;
+  struct Server {
+    std::string name;
+    int fd;
+    bool stream;
+  };
+  std::vector<Server> servers_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+// One round trip without a Cluster at hand (from another thread): the calling thread must be
+// inside.
+Outcome ask(int type, const std::string& to, int timeout_ms);
+
+}  // namespace fairlead::proxy::test
