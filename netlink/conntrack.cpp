@@ -43,7 +43,9 @@ void put_tuple_filter(MessageWriter& writer, const Filter& filter) {
   uint32_t compared = 0;
   Tuple tuple;
   tuple.source = tuple.destination = IpAddress::any(filter.family);
-  if (filter.destination) {
+  // The kernel's comparison of IPv6 addresses lets everything but the address asked for through
+  // (ctnetlink_filter_match_tuple, seen on 6.18): there matches() does it alone.
+  if (filter.destination && filter.family == Family::kIpv4) {
     compared |= kFilterDestination;
     tuple.destination = *filter.destination;
   }

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "netlink/nftables/transaction.h"
+
+#include <gtest/gtest.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "netlink/nftables/rule_builder.h"
+#include "netlink/nftables/text.h"
+#include "netlink/nftables/wire.h"
+
+namespace fairlead::netlink::nft {
+namespace {
+
+using Golden = std::vector<uint8_t>;
+
+IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+
+Set endpoint_map() {
+  Set set;
+  set.table = "t";
+  set.name = "ep";
+  set.key = {ip_daddr(Family::kIpv4), meta_l4proto(), th_dport(), numgen_random(2)};
+  set.data = {ip_daddr(Family::kIpv4), th_dport()};
+  return set;
+}
+
+Element endpoint(uint32_t index) {
+  Element element;
+  element.key = Value().concat(ip("10.0.0.1")).concat_u8(6).concat_be16(80).concat_host32(index);
+  element.data = Value().concat(ip("1.1.1.1")).concat_be16(8080);
+  return element;
+}
+
+// The messages between BATCH_BEGIN and BATCH_END.
+Golden body(Transaction& transaction) {
+  const std::vector<uint8_t>& bytes = transaction.finish().bytes();
+  return {bytes.begin() + 20, bytes.end() - 20};
+}
+
+TEST(TransactionGolden, FramedAsOneBatch) {
+  Transaction transaction;
+  const std::vector<uint8_t>& bytes = transaction.finish().bytes();
+  EXPECT_EQ(bytes, (Golden{
+      20, 0, 0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10,  // BATCH_BEGIN for nftables
+      20, 0, 0, 0, 17, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10,  // BATCH_END
+  }));
+}
+
+TEST(TransactionGolden, Table) {
+  Transaction transaction;
+  transaction.create(Table{TableFamily::kIp6, "t", false, "", 0});
+  EXPECT_EQ(body(transaction), (Golden{
+      36, 0, 0, 0, 0, 10, 1, 6, 0, 0, 0, 0, 0, 0, 0, 0,  // NFT_MSG_NEWTABLE, request|create|excl
+      10, 0, 0, 0,                                       // NFPROTO_IPV6
+      6, 0, 1, 0, 't', 0, 0, 0,                          // NFTA_TABLE_NAME
+      8, 0, 2, 0, 0, 0, 0, 0,                            // NFTA_TABLE_FLAGS
+  }));
+}
+
+TEST(TransactionGolden, BaseChain) {
+  Transaction transaction;
+  transaction.add(Chain{TableFamily::kIp, "t", "c",
+                        BaseChain{ChainType::kNat, NF_INET_PRE_ROUTING, -100, Policy::kAccept}, 0});
+  EXPECT_EQ(body(transaction), (Golden{
+      72, 0, 0, 0, 3, 10, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0,
+      2, 0, 0, 0,
+      6, 0, 1, 0, 't', 0, 0, 0,
+      6, 0, 3, 0, 'c', 0, 0, 0,
+      20, 0, 4, 0x80, 8, 0, 1, 0, 0, 0, 0, 0, 8, 0, 2, 0, 0xff, 0xff, 0xff, 0x9c,  // hook
+      8, 0, 5, 0, 0, 0, 0, 1,                                                      // NF_ACCEPT
+      8, 0, 7, 0, 'n', 'a', 't', 0,
+  }));
+}
+
+TEST(TransactionGolden, Rule) {
+  Transaction transaction;
+  transaction.add(RuleBuilder(TableFamily::kIp, "t", "c").match(th_dport(), Value::be16(80)).build());
+  EXPECT_EQ(body(transaction), (Golden{
+      136, 0, 0, 0, 6, 10, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0,  // NFT_MSG_NEWRULE, request|create|append
+      2, 0, 0, 0,
+      6, 0, 1, 0, 't', 0, 0, 0,
+      6, 0, 2, 0, 'c', 0, 0, 0,
+      100, 0, 4, 0x80,
+      52, 0, 1, 0x80, 12, 0, 1, 0, 'p', 'a', 'y', 'l', 'o', 'a', 'd', 0,
+      36, 0, 2, 0x80, 8, 0, 1, 0, 0, 0, 0, 1, 8, 0, 2, 0, 0, 0, 0, 2,  // register 1, transport header
+      8, 0, 3, 0, 0, 0, 0, 2, 8, 0, 4, 0, 0, 0, 0, 2,                  // offset 2, length 2
+      44, 0, 1, 0x80, 8, 0, 1, 0, 'c', 'm', 'p', 0,
+      32, 0, 2, 0x80, 8, 0, 1, 0, 0, 0, 0, 1, 8, 0, 2, 0, 0, 0, 0, 0,
+      12, 0, 3, 0x80, 6, 0, 1, 0, 0, 80, 0, 0,
+  }));
+}
+
+// The key layout and user data that proxy/ruleset relies on.
+TEST(TransactionGolden, EndpointMapUserData) {
+  MessageWriter writer;
+  put_set(writer, endpoint_map(), 1);
+  const AttributeTable<NFTA_SET_MAX> table(writer.bytes());
+  const auto payload = [](uint8_t i, uint8_t header, uint8_t field) {
+    return Golden{i, 20, 0, 4, 7, 0, 0, 0, 1, 12, 0, 4, header, 0, 0, 0, 1, 4, field, 0, 0, 0};
+  };
+  Golden expected = {0, 4, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0, 3, 96, 0, 4, 13, 0, 0, 0, 1, 88};
+  const auto append = [&](const Golden& part) {
+    expected.insert(expected.end(), part.begin(), part.end());
+  };
+  append(payload(0, 12, 12));
+  append({1, 14, 0, 4, 9, 0, 0, 0, 1, 6, 0, 4, 16, 0, 0, 0});
+  append(payload(2, 11, 2));
+  append({3, 26, 0, 4, 23, 0, 0, 0, 1, 18, 0, 4, 1, 0, 0, 0, 1, 4, 2, 0, 0, 0, 2, 4, 0, 0, 0, 0});
+  append({4, 52, 0, 4, 13, 0, 0, 0, 1, 44});
+  append(payload(0, 12, 12));
+  append(payload(1, 11, 2));
+  EXPECT_EQ(Golden(table[NFTA_SET_USERDATA].value.begin(), table[NFTA_SET_USERDATA].value.end()),
+            expected);
+  EXPECT_EQ(table[NFTA_SET_KEY_LEN].be32(), 16u);
+  EXPECT_EQ(table[NFTA_SET_DATA_LEN].be32(), 8u);
+}
+
+TEST(TransactionGolden, Elements) {
+  Transaction transaction;
+  transaction.add_element(endpoint_map(), endpoint(1));
+  EXPECT_EQ(body(transaction), (Golden{
+      84, 0, 0, 0, 12, 10, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0,  // NFT_MSG_NEWSETELEM, request|create
+      2, 0, 0, 0,
+      6, 0, 1, 0, 't', 0, 0, 0,
+      7, 0, 2, 0, 'e', 'p', 0, 0,
+      48, 0, 3, 0x80, 44, 0, 1, 0x80,
+      24, 0, 1, 0x80, 20, 0, 1, 0, 10, 0, 0, 1, 6, 0, 0, 0, 0, 80, 0, 0, 1, 0, 0, 0,  // key
+      16, 0, 2, 0x80, 12, 0, 1, 0, 1, 1, 1, 1, 0x1f, 0x90, 0, 0,                      // data
+  }));
+}
+
+TEST(TransactionGolden, RemovedElementsCarryNoData) {
+  Transaction transaction;
+  transaction.remove_element(endpoint_map(), endpoint(1));
+  EXPECT_EQ(body(transaction), (Golden{
+      68, 0, 0, 0, 14, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,  // NFT_MSG_DELSETELEM
+      2, 0, 0, 0,
+      6, 0, 1, 0, 't', 0, 0, 0,
+      7, 0, 2, 0, 'e', 'p', 0, 0,
+      32, 0, 3, 0x80, 28, 0, 1, 0x80,
+      24, 0, 1, 0x80, 20, 0, 1, 0, 10, 0, 0, 1, 6, 0, 0, 0, 0, 80, 0, 0, 1, 0, 0, 0,
+  }));
+}
+
+TEST(Transaction, ConsecutiveElementsOfOneSetShareAMessage) {
+  Transaction transaction;
+  const Set first = endpoint_map();
+  Set second = first;
+  second.name = "other";
+  transaction.add_element(first, endpoint(0));
+  transaction.add_element(first, endpoint(1));
+  transaction.add_element(second, endpoint(0));
+  transaction.remove_element(second, endpoint(0));
+  transaction.remove_element(second, endpoint(1));
+  EXPECT_EQ(transaction.element_count(), 5u);
+  EXPECT_EQ(transaction.operation_count(), 5u);
+  EXPECT_EQ(transaction.finish().message_count(), 2 + 3u);
+}
+
+TEST(Transaction, ElementsBeyondOneAttributeTakeAnotherMessage) {
+  Transaction transaction;
+  const Set set = endpoint_map();
+  for (uint32_t i = 0; i < 10000; ++i) transaction.add_element(set, endpoint(i));
+  const MessageWriter& writer = transaction.finish();
+  Bytes rest(writer.bytes());
+  MessageView message;
+  size_t elements = 0;
+  uint32_t expected = 0;
+  while (next_message(rest, message)) {
+    if (message.type < 0x100) continue;
+    const auto list = parse_elements(message);
+    ASSERT_TRUE(list.ok());
+    for (const Element& element : list->elements) ASSERT_EQ(element, endpoint(expected++));
+    elements += list->elements.size();
+  }
+  EXPECT_EQ(elements, 10000u);
+}
+
+TEST(Transaction, FirstMistakeSticks) {
+  const auto error = [](const std::function<void(Transaction&)>& change) {
+    Transaction transaction;
+    transaction.add(Table{TableFamily::kIp, "t", false, "", 0});
+    change(transaction);
+    return transaction.error() ? transaction.error()->message() : std::string("none");
+  };
+  const std::string prefix = "nftables transaction: ";
+  const Set map = endpoint_map();
+  EXPECT_EQ(error([](auto&) {}), "none");
+  EXPECT_EQ(error([](auto& t) { t.add(Table{TableFamily::kIp, "", false, "", 0}); }),
+            prefix + "table name \"\" must have 1 to 255 bytes");
+  EXPECT_EQ(error([](auto& t) { t.add(Chain{TableFamily::kIp, "t", std::string(256, 'c'), {}, 0}); }),
+            prefix + "chain name \"" + std::string(32, 'c') + "\" must have 1 to 255 bytes");
+  EXPECT_EQ(error([&](auto& t) {
+              Element element = endpoint(0);
+              element.key = Value::host32(1);
+              t.add_element(map, element);
+              t.add(Table{TableFamily::kIp, "", false, "", 0});
+            }),
+            prefix + "an element of set ep has a key of the wrong size");
+  EXPECT_EQ(error([&](auto& t) {
+              Element element = endpoint(0);
+              element.data = Verdict::accept();
+              t.add_element(map, element);
+            }),
+            prefix + "an element of set ep has data that does not fit");
+  EXPECT_EQ(error([&](auto& t) {
+              Set half = map;
+              half.data = {DataType::kIpv4Addr, DataType::kInetService};
+              t.add(half);
+            }),
+            prefix + "set ep must have typeof for all of its key and data or for none");
+  EXPECT_EQ(error([&](auto& t) {
+              Set set = map;
+              set.timeout_ms = 1;
+              t.add(set);
+            }),
+            prefix + "set ep has a default timeout but no timeouts");
+  EXPECT_EQ(error([](auto& t) { t.replace(RuleBuilder(TableFamily::kIp, "t", "c").build()); }),
+            prefix + "a rule of chain c is named by its handle, which is missing");
+  EXPECT_EQ(error([](auto& t) {
+              t.add(RuleBuilder(TableFamily::kIp, "t", "c").raw(Unknown{"quota"}).build());
+            }),
+            prefix + "a rule of chain c has an expression this program cannot write");
+  EXPECT_EQ(error([](auto& t) {
+              RuleBuilder rule(TableFamily::kIp, "t", "c");
+              for (int i = 0; i < 129; ++i) rule.counter();
+              t.add(rule.build());
+            }),
+            prefix + "a rule of chain c has more than 128 expressions");
+  EXPECT_EQ(error([](auto& t) {
+              t.add(RuleBuilder(TableFamily::kIp, "t", "c").comment(std::string(128, 'x')).build());
+            }),
+            prefix + "a rule of chain c has a comment over 127 bytes");
+}
+
+TEST(Transaction, ExplainsWhichObjectWasRefused) {
+  Transaction transaction;
+  transaction.add(Table{TableFamily::kIp, "t", false, "", 0});
+  transaction.add(endpoint_map());
+  transaction.add_element(endpoint_map(), endpoint(0));
+  transaction.add_element(endpoint_map(), endpoint(1));
+  transaction.finish();
+  const auto explain = [&](std::optional<size_t> message, std::optional<uint32_t> offset) {
+    return transaction.explain({Error::from_errno(ENOENT, "netlink"), message, offset}).message();
+  };
+  const std::string tail = ": netlink: No such file or directory";
+  EXPECT_EQ(explain({}, {}), "nftables transaction" + tail);
+  EXPECT_EQ(explain(1, {}), "add table ip t" + tail);
+  EXPECT_EQ(explain(2, 4), "add set ip t ep" + tail);
+  EXPECT_EQ(explain(3, {}), "add element ip t ep" + tail);
+  // nlmsghdr, nfgenmsg, two names, the list's own head: elements of 44 bytes follow.
+  EXPECT_EQ(explain(3, 40), "add element ip t ep { 10.0.0.1 . tcp . 80 . 0 }" + tail);
+  EXPECT_EQ(explain(3, 40 + 44), "add element ip t ep { 10.0.0.1 . tcp . 80 . 1 }" + tail);
+  EXPECT_EQ(explain(3, 1000000), "add element ip t ep" + tail);
+  EXPECT_EQ(explain(99, {}), "nftables transaction" + tail);
+}
+
+TEST(Register, NumbersOfTheKernel) {
+  for (uint8_t word = 0; word < 16; ++word) {
+    const Register at{word};
+    EXPECT_EQ(Register::from_netlink(at.to_netlink()), at);
+    EXPECT_EQ(Register::from_netlink(NFT_REG32_00 + word), at);
+  }
+  EXPECT_EQ(Register{0}.to_netlink(), 1u);
+  EXPECT_EQ(Register{1}.to_netlink(), 9u);
+  EXPECT_EQ(Register{4}.to_netlink(), 2u);
+  EXPECT_EQ(Register{15}.to_netlink(), 23u);
+}
+
+}  // namespace
+}  // namespace fairlead::netlink::nft
