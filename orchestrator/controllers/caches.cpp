@@ -36,7 +36,8 @@ void Caches::add(KindInfo kind, AnyInformer* informer) {
 void Caches::start(Api& api, std::function<void()> on_synced) {
   for (AnyInformer* informer : informers_) unsynced_ += informer ? 1 : 0;
   for (AnyInformer* informer : informers_)
-    if (informer) informer->start(api, [this, on_synced] {
+    if (informer)
+      informer->start(api, [this, on_synced] {
         if (--unsynced_ == 0) on_synced();
       });
 }

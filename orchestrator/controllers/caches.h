@@ -16,7 +16,7 @@ namespace fairlead::orchestrator::controllers {
 // A kind as owner references name it.
 struct KindInfo {
   Resource resource;
-  std::string kind;         // "ConfigMap"
+  std::string kind;  // "ConfigMap"
   bool namespaced = true;
   // Its objects have no dependents worth a cache (Events): listed only to empty a namespace.
   bool listed_only = false;

@@ -62,7 +62,8 @@ void fill_pod(Pod& pod, const Json&, const Json& spec, const Json& status) {
   add_ports(items(spec, "containers"), pod.ports);
   // A restartable init container (sidecar, KEP-753) may name a target port as well.
   for (const Json& container : items(spec, "initContainers"))
-    if (text(container, "restartPolicy") == "Always") add_ports(Json::array({container}), pod.ports);
+    if (text(container, "restartPolicy") == "Always")
+      add_ports(Json::array({container}), pod.ports);
   pod.phase = text(status, "phase");
   for (const Json& item : items(status, "podIPs"))
     if (auto ip = IpAddress::parse(text(item, "ip"))) pod.ips.push_back(*ip);
@@ -210,12 +211,12 @@ Result<EndpointSlice> decode_endpoint_slice(const Bytes& bytes) {
 }
 
 Result<Node> decode_node(const Bytes& bytes) {
-  return decode_with<Node>(
-      bytes, [](Node& node, const Json&, const Json& spec, const Json& status) {
-        node.unschedulable = flag(spec, "unschedulable");
-        node.taints = read_taints(spec);
-        node.conditions = read_conditions(status);
-      });
+  return decode_with<Node>(bytes,
+                           [](Node& node, const Json&, const Json& spec, const Json& status) {
+                             node.unschedulable = flag(spec, "unschedulable");
+                             node.taints = read_taints(spec);
+                             node.conditions = read_conditions(status);
+                           });
 }
 
 Result<Lease> decode_lease(const Bytes& bytes) {
@@ -225,10 +226,10 @@ Result<Lease> decode_lease(const Bytes& bytes) {
 }
 
 Result<Namespace> decode_namespace(const Bytes& bytes) {
-  return decode_with<Namespace>(
-      bytes, [](Namespace& ns, const Json&, const Json& spec, const Json&) {
-        ns.spec_finalizers = texts(spec, "finalizers");
-      });
+  return decode_with<Namespace>(bytes,
+                                [](Namespace& ns, const Json&, const Json& spec, const Json&) {
+                                  ns.spec_finalizers = texts(spec, "finalizers");
+                                });
 }
 
 Result<AnyObject> decode_any(const Bytes& bytes) {

@@ -120,7 +120,8 @@ void DeploymentController::apply(const Deployment& deployment, const DeploymentP
     writer_.patch(caches_.deployments, "", deployment.meta, Guard::kUid,
                   {{"metadata", {{"annotations", {{kRevisionAnnotation, *plan.revision}}}}}}, pass);
   if (plan.status) write_status(deployment, *plan.status, pass);
-  if (plan.recheck) queue_.add_after(deployment.meta.key(), *plan.recheck + std::chrono::seconds(1));
+  if (plan.recheck)
+    queue_.add_after(deployment.meta.key(), *plan.recheck + std::chrono::seconds(1));
 }
 
 void DeploymentController::create(const Deployment& deployment, const CreateReplicaSet& create,
@@ -131,9 +132,9 @@ void DeploymentController::create(const Deployment& deployment, const CreateRepl
                  [this, about = subject("apps/v1", "Deployment", deployment.meta),
                   name = create.name](const Error& error) {
                    if (error.is_already_exists()) return;
-                   recorder_.record(about, true, "ReplicaSetCreateError",
-                                    "Failed to create new replica set \"" + name +
-                                        "\": " + error.message());
+                   recorder_.record(
+                       about, true, "ReplicaSetCreateError",
+                       "Failed to create new replica set \"" + name + "\": " + error.message());
                  });
 }
 
@@ -151,8 +152,7 @@ void DeploymentController::patch(const Deployment& deployment, const PatchReplic
   }
   if (item.release) {
     std::vector<OwnerRef> owners = set.meta.owners;
-    std::erase_if(owners,
-                  [&](const OwnerRef& owner) { return owner.uid == deployment.meta.uid; });
+    std::erase_if(owners, [&](const OwnerRef& owner) { return owner.uid == deployment.meta.uid; });
     patch["metadata"]["ownerReferences"] = owner_references(owners);
   }
   writer_.patch(caches_.replica_sets, "", set.meta, Guard::kRevision, std::move(patch), pass);

@@ -105,7 +105,7 @@ DeploymentPlan Planner::run() {
       roll();
     }
   }
-  StatusInput input{deployment_, all_, new_,      plan_.create ? plan_.create->name : "",
+  StatusInput input{deployment_, all_,    new_,      plan_.create ? plan_.create->name : "",
                     collided_,   bounds_, state_.now};
   StatusPlan status = plan_status(input);
   if (!(status.status == deployment_.status)) plan_.status = std::move(status.status);
@@ -342,10 +342,9 @@ bool Planner::scale(const ReplicaSetRef& set, int replicas) {
   if (current == replicas || set->meta.deleting) return false;
   patch(set).replicas = replicas;
   annotate_size(set);
-  plan_.events.push_back({"ScalingReplicaSet",
-                          fmt::format("Scaled {} replica set {} from {} to {}",
-                                      replicas > current ? "up" : "down", set->meta.name, current,
-                                      replicas)});
+  plan_.events.push_back({"ScalingReplicaSet", fmt::format("Scaled {} replica set {} from {} to {}",
+                                                           replicas > current ? "up" : "down",
+                                                           set->meta.name, current, replicas)});
   return true;
 }
 

@@ -2,8 +2,8 @@
 // What a Deployment's controller does next, decided from one observation. Pure.
 //
 // Follows Kubernetes' deployment controller (pkg/controller/deployment: sync.go, rolling.go,
-// recreate.go, progress.go). Each plan is one step; what it changes is observed and planned anew, so
-// a controller may die between any two writes of a plan.
+// recreate.go, progress.go). Each plan is one step; what it changes is observed and planned anew,
+// so a controller may die between any two writes of a plan.
 #pragma once
 
 #include <functional>
@@ -70,8 +70,8 @@ struct DeploymentPlan {
 
 DeploymentPlan plan(const DeploymentState& state);
 
-// Pods over and under the wanted number that a rolling update may go, percentages resolved: surge is
-// rounded up, unavailable down, and both cannot be zero.
+// Pods over and under the wanted number that a rolling update may go, percentages resolved: surge
+// is rounded up, unavailable down, and both cannot be zero.
 struct RollingBounds {
   int surge = 0;
   int unavailable = 0;

@@ -101,20 +101,18 @@ void set_failure(const StatusInput& input, Conditions& conditions) {
 bool timed_out(const StatusInput& input, const Condition* current) {
   if (!current || current->reason == kComplete || current->reason == kPaused) return false;
   if (current->reason == kTimedOut) return true;
-  return input.now >=
-         current->last_update + seconds(input.deployment.progress_deadline_seconds);
+  return input.now >= current->last_update + seconds(input.deployment.progress_deadline_seconds);
 }
 
 void set_progress(const StatusInput& input, DeploymentStatus& status, Conditions& conditions) {
-  const std::string subject =
-      input.new_set ? fmt::format("ReplicaSet \"{}\"", input.new_set->meta.name)
-                    : fmt::format("Deployment \"{}\"", input.deployment.meta.name);
+  const std::string subject = input.new_set
+                                  ? fmt::format("ReplicaSet \"{}\"", input.new_set->meta.name)
+                                  : fmt::format("Deployment \"{}\"", input.deployment.meta.name);
   const Condition* current = conditions.find("Progressing");
   const bool of_this_set =
       current && input.new_set &&
       current->message.find('"' + input.new_set->meta.name + '"') != std::string::npos;
-  if (current && current->reason == kComplete && of_this_set &&
-      status.replicas == status.updated)
+  if (current && current->reason == kComplete && of_this_set && status.replicas == status.updated)
     return;  // a finished rollout stays finished when its pods come and go
   if (!input.created.empty())
     return conditions.refresh("Progressing", "True", "NewReplicaSetCreated",
@@ -123,9 +121,9 @@ void set_progress(const StatusInput& input, DeploymentStatus& status, Conditions
     return conditions.set("Progressing", "True", kComplete,
                           subject + " has successfully progressed.");
   if (input.new_set && (!current || (current->reason == kComplete && !of_this_set)))
-    return conditions.refresh("Progressing", "True", "FoundNewReplicaSet",
-                              fmt::format("Found new replica set \"{}\"",
-                                          input.new_set->meta.name));
+    return conditions.refresh(
+        "Progressing", "True", "FoundNewReplicaSet",
+        fmt::format("Found new replica set \"{}\"", input.new_set->meta.name));
   if (progressed(input.deployment.status, status))
     return conditions.refresh("Progressing", "True", "ReplicaSetUpdated",
                               subject + " is progressing.");

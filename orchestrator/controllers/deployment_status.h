@@ -14,9 +14,9 @@ namespace fairlead::orchestrator::controllers {
 struct StatusInput {
   const Deployment& deployment;
   const std::vector<ReplicaSetRef>& sets;
-  const ReplicaSetRef& new_set;    // null: none yet
-  const std::string& created;      // the name of the set being created; empty: none
-  bool collided = false;           // its name was taken
+  const ReplicaSetRef& new_set;  // null: none yet
+  const std::string& created;    // the name of the set being created; empty: none
+  bool collided = false;         // its name was taken
   RollingBounds bounds;
   WallTime now{};
 };

@@ -93,7 +93,8 @@ EndpointSliceController::EndpointSliceController(Clock& clock, Caches& caches, W
     if (before) on_slice(*before);
     if (after) on_slice(*after);
   });
-  caches_.nodes.subscribe([this](const auto& before, const auto& after) { on_node(before, after); });
+  caches_.nodes.subscribe(
+      [this](const auto& before, const auto& after) { on_node(before, after); });
 }
 
 void EndpointSliceController::on_pod(const std::shared_ptr<const Pod>& before,
@@ -142,24 +143,25 @@ void EndpointSliceController::work(const ObjectKey& key, const Pass& pass) {
         state.slices.push_back(slice);
   for (const auto& pod : state.pods)
     if (const auto node = caches_.nodes.find({"", pod->node_name}))
-      if (const std::string zone = zone_of(*node); !zone.empty()) state.zones[pod->node_name] = zone;
+      if (const std::string zone = zone_of(*node); !zone.empty())
+        state.zones[pod->node_name] = zone;
   auto todo = std::make_shared<const SlicePlan>(plan(state));
   // What changes from here on belongs to the next pass.
   std::optional<WallTime> trigger;
   if (const auto node = trigger_.extract(key); !node.empty()) trigger = node.mapped();
   if (todo->empty()) return;
   // The second half begins when the last write of the first is done, and only if all succeeded.
-  std::shared_ptr<void> first_done(nullptr, [this, service, todo, pass, trigger,
-                                             life = writer_.life()](void*) {
-    if (life.expired()) return;
-    if (pass.failed()) {
-      if (trigger) note_trigger(service->meta.key(), *trigger);
-      return;
-    }
-    for (const SliceWrite& item : todo->then) write(*service, item, trigger, pass);
-    for (const SliceRef& slice : todo->removals)
-      writer_.remove(caches_.slices, slice->meta, {}, pass);
-  });
+  std::shared_ptr<void> first_done(
+      nullptr, [this, service, todo, pass, trigger, life = writer_.life()](void*) {
+        if (life.expired()) return;
+        if (pass.failed()) {
+          if (trigger) note_trigger(service->meta.key(), *trigger);
+          return;
+        }
+        for (const SliceWrite& item : todo->then) write(*service, item, trigger, pass);
+        for (const SliceRef& slice : todo->removals)
+          writer_.remove(caches_.slices, slice->meta, {}, pass);
+      });
   for (const SliceWrite& item : todo->first) write(*service, item, trigger, pass, first_done);
 }
 

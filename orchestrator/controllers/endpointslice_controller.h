@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the EndpointSlices of Services with selectors as endpointslice_plan decides, on the turn of
-// the loop after the change that asked for it. Inert until start(). Threads: one, the Clock's.
+// Writes the EndpointSlices of Services with selectors as endpointslice_plan decides, on the turn
+// of the loop after the change that asked for it. Inert until start(). Threads: one, the Clock's.
 #pragma once
 
 #include <map>

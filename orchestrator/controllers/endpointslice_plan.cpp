@@ -115,7 +115,8 @@ void FamilyPlanner::keep_current() {
   }
 }
 
-// A slice whose ports nobody wants is changed in place to those that most of its endpoints now have.
+// A slice whose ports nobody wants is changed in place to those that most of its endpoints now
+// have.
 void FamilyPlanner::take_over_stale() {
   for (const SliceRef& slice : stale_) {
     auto best = groups_.end();
@@ -178,8 +179,8 @@ void FamilyPlanner::emit(SlicePlan& plan) const {
     const EndpointSlice& now = *draft.existing;
     if (now.ports == draft.ports && now.endpoints == draft.endpoints && now.meta.labels == labels)
       continue;
-    const bool brings = std::any_of(
-        draft.endpoints.begin(), draft.endpoints.end(), [&](const Endpoint& endpoint) {
+    const bool brings =
+        std::any_of(draft.endpoints.begin(), draft.endpoints.end(), [&](const Endpoint& endpoint) {
           return std::none_of(now.endpoints.begin(), now.endpoints.end(),
                               [&](const Endpoint& e) { return e.address == endpoint.address; });
         });

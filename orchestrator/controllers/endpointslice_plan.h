@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which EndpointSlices a Service should have, as the smallest change of those it has. Pure.
 //
-// Semantics: KEP-752, KEP-1672 (terminating endpoints) and k8s.io/endpointslice. An endpoint stays in
-// its slice as long as it can; when the Service's ports change, slices are taken over in place. What
-// grows is written before what shrinks, so no ready endpoint is ever missing from all slices.
+// Semantics: KEP-752, KEP-1672 (terminating endpoints) and k8s.io/endpointslice. An endpoint stays
+// in its slice as long as it can; when the Service's ports change, slices are taken over in place.
+// What grows is written before what shrinks, so no ready endpoint is ever missing from all slices.
 #pragma once
 
 #include <map>
@@ -28,9 +28,9 @@ inline constexpr const char* kTriggerTimeAnnotation =
 
 struct SliceState {
   const Service& service;
-  std::vector<PodRef> pods;                   // those the selector matches
-  std::vector<SliceRef> slices;               // ours of this Service
-  std::map<std::string, std::string> zones;   // by node name
+  std::vector<PodRef> pods;                  // those the selector matches
+  std::vector<SliceRef> slices;              // ours of this Service
+  std::map<std::string, std::string> zones;  // by node name
 };
 
 struct SliceWrite {

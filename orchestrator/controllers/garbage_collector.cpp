@@ -34,9 +34,8 @@ GarbageCollector::GarbageCollector(Clock& clock, Caches& caches, Writer& writer)
                   [this](const ObjectKey& key, Pass pass) { empty_namespace(key.name, pass); }) {
   for (size_t kind = 0; kind < caches_.kinds().size(); ++kind)
     if (AnyInformer* informer = caches_.informer(kind))
-      informer->subscribe_meta([this, kind](const Meta* before, const Meta* after) {
-        on_change(kind, before, after);
-      });
+      informer->subscribe_meta(
+          [this, kind](const Meta* before, const Meta* after) { on_change(kind, before, after); });
   caches_.namespaces.subscribe([this](const auto&, const auto& after) {
     if (after && after->meta.deleting) namespaces_.add(after->meta.key());
   });
@@ -113,11 +112,11 @@ void GarbageCollector::apply(const CollectAction& action, const Pass& pass) {
         return writer_.patch(informer, "", node->meta, Guard::kRevision, std::move(patch), pass);
       patch["metadata"]["uid"] = node->meta.uid;
       patch["metadata"]["resourceVersion"] = std::to_string(node->meta.revision);
-      return writer_.api().merge_patch(
-          informer.resource(), "", node->meta.key(), std::move(patch),
-          [pass](const Result<Bytes>& result) {
-            if (!result && !result.error().is_not_found()) pass.fail(result.error());
-          });
+      return writer_.api().merge_patch(informer.resource(), "", node->meta.key(), std::move(patch),
+                                       [pass](const Result<Bytes>& result) {
+                                         if (!result && !result.error().is_not_found())
+                                           pass.fail(result.error());
+                                       });
     }
   }
 }
@@ -129,7 +128,8 @@ void GarbageCollector::empty_namespace(const std::string& name, const Pass& pass
   if (std::find(finalizers.begin(), finalizers.end(), kNamespaceFinalizer) == finalizers.end())
     return;
   const int removed = remove_cached(name, pass) + remove_listed(name, pass);
-  // What is being deleted gracefully tells us when it is gone; then the namespace is looked at again.
+  // What is being deleted gracefully tells us when it is gone; then the namespace is looked at
+  // again.
   if (removed > 0 || !graph_.in_namespace(name).empty()) return;
   if (truly_empty(name, pass)) finalize(name, pass);
 }

@@ -11,8 +11,8 @@ namespace fairlead::orchestrator {
 
 using namespace controllers;
 
-// In order of construction; the caches stay until everything that reads them is gone, and the writer
-// goes first, so that answers that come late find nobody.
+// In order of construction; the caches stay until everything that reads them is gone, and the
+// writer goes first, so that answers that come late find nobody.
 struct ControllerManager::Running {
   Running(Clock& clock, Api& api, const Options& options)
       : caches(options.other_kinds),

@@ -174,8 +174,9 @@ void NodeController::mark_pods_unready(const Node& node, const Pass& pass) {
     const auto live = writer_.api().get(caches_.pods.resource(), key);
     const Result<Json> json = live ? parse_object(*live) : Result<Json>(live.error());
     if (!json) continue;  // gone meanwhile: the watch will say so
-    const Condition unready{"Ready", "False", "NodeNotReady", "The node of the pod is not ready",
-                            {}, clock_.wall_now()};
+    const Condition unready{
+        "Ready", "False",          "NodeNotReady", "The node of the pod is not ready",
+        {},      clock_.wall_now()};
     writer_.patch(caches_.pods, "status", pod->meta, Guard::kRevision,
                   {{"status", {{"conditions", merged_conditions(*json, {unready})}}}}, pass);
   }
@@ -202,8 +203,8 @@ void NodeController::evict_pods(const Node& node, const Pass& pass) {
 void NodeController::work_pod(const ObjectKey& key, const Pass& pass) {
   const auto pod = caches_.pods.find(key);
   if (!pod) return;
-  const DeleteOptions now{.uid = "", .resource_version = "", .grace_period_seconds = 0,
-                          .propagation_policy = ""};
+  const DeleteOptions now{
+      .uid = "", .resource_version = "", .grace_period_seconds = 0, .propagation_policy = ""};
   if (pod->node_name.empty()) {
     if (pod->meta.deleting && pod->meta.finalizers.empty())
       writer_.remove(caches_.pods, pod->meta, now, pass);

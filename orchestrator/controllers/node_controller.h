@@ -38,8 +38,8 @@ class NodeController {
   Caches& caches_;
   Writer& writer_;
   Recorder& recorder_;
-  std::map<std::string, MonoTime> heard_;           // by node name
-  std::map<std::string, WallTime> pods_marked_;     // transition of Ready the pods were told of
+  std::map<std::string, MonoTime> heard_;               // by node name
+  std::map<std::string, WallTime> pods_marked_;         // transition of Ready the pods were told of
   std::map<std::string, std::set<ObjectKey>> pods_on_;  // by node name
   bool started_ = false;
   WorkQueue nodes_;

@@ -27,9 +27,8 @@ constexpr std::array<PressureTaint, 4> kPressures = {{
 bool is_managed(const Taint& taint) {
   if (taint.key == kNotReady || taint.key == kUnreachable || taint.key == kUnschedulable)
     return true;
-  return std::any_of(kPressures.begin(), kPressures.end(), [&](const PressureTaint& pressure) {
-    return taint.key == pressure.taint;
-  });
+  return std::any_of(kPressures.begin(), kPressures.end(),
+                     [&](const PressureTaint& pressure) { return taint.key == pressure.taint; });
 }
 
 std::vector<Taint> managed_taints(const Node& node) {
@@ -84,7 +83,8 @@ std::optional<std::vector<Taint>> wanted_taints(const Node& node, WallTime now) 
     const auto wanted = std::find_if(missing.begin(), missing.end(), [&](const Taint& other) {
       return other.key == taint.key && other.effect == taint.effect;
     });
-    if (wanted != missing.end()) missing.erase(wanted);
+    if (wanted != missing.end())
+      missing.erase(wanted);
     else if (is_managed(taint)) {
       changed = true;
       continue;

@@ -18,11 +18,12 @@ inline constexpr Duration kNodeGrace = std::chrono::seconds(50);
 // The conditions of a node that has been silent too long; nothing when they say so already.
 std::optional<std::vector<Condition>> silent_conditions(const Node& node, WallTime now);
 
-// The taints that the node's conditions and spec.unschedulable ask for, those of other writers kept;
-// nothing when the node has exactly these.
+// The taints that the node's conditions and spec.unschedulable ask for, those of other writers
+// kept; nothing when the node has exactly these.
 std::optional<std::vector<Taint>> wanted_taints(const Node& node, WallTime now);
 
-// How long the pod may stay beside the NoExecute taints: nothing for ever, zero or less: it must go.
+// How long the pod may stay beside the NoExecute taints: nothing for ever, zero or less: it must
+// go.
 std::optional<Duration> eviction_in(const Pod& pod, const std::vector<Taint>& taints, WallTime now);
 
 }  // namespace fairlead::orchestrator::controllers

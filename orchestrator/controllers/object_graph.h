@@ -43,9 +43,9 @@ class ObjectGraph {
 };
 
 enum class CollectVerb {
-  kRemove,            // delete the object; `policy` says how
-  kSetOwners,         // replace its owner references by `owners`
-  kRemoveFinalizer,   // take `finalizer` off
+  kRemove,           // delete the object; `policy` says how
+  kSetOwners,        // replace its owner references by `owners`
+  kRemoveFinalizer,  // take `finalizer` off
 };
 
 struct CollectAction {

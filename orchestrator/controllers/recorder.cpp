@@ -15,11 +15,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMaxKnown = 4096;      // events that may still be counted up
+constexpr size_t kMaxKnown = 4096;  // events that may still be counted up
 constexpr size_t kMaxQueue = 1024;
 constexpr size_t kMaxInFlight = 16;
 constexpr Duration kCountWindow = std::chrono::minutes(10);
-constexpr double kBurst = 25;           // per object
+constexpr double kBurst = 25;  // per object
 constexpr Duration kRefill = std::chrono::minutes(5);
 const Resource kEvents{"", "events"};
 
@@ -32,7 +32,8 @@ EventSubject subject(const char* api_version, const char* kind, const Meta& meta
 struct Recorder::Core : std::enable_shared_from_this<Core> {
   Core(Clock& c, Api& a, std::string name) : clock(c), api(a), component(std::move(name)) {}
 
-  using Key = std::tuple<std::string, bool, std::string, std::string>;  // uid, warning, reason, text
+  using Key =
+      std::tuple<std::string, bool, std::string, std::string>;  // uid, warning, reason, text
   struct Known {
     ObjectKey name;
     int count = 1;
@@ -76,8 +77,8 @@ bool Recorder::Core::may_speak(const std::string& uid) {
   Bucket& bucket = it->second;
   const MonoTime now = clock.now();
   if (!fresh) {
-    const double refilled = static_cast<double>((now - bucket.filled).count()) /
-                            static_cast<double>(kRefill.count());
+    const double refilled =
+        static_cast<double>((now - bucket.filled).count()) / static_cast<double>(kRefill.count());
     bucket.tokens = std::min(kBurst, bucket.tokens + refilled);
   }
   bucket.filled = now;
@@ -124,8 +125,8 @@ void Recorder::Core::write(const Item& item) {
 void Recorder::Core::create(const Item& item) {
   const WallTime wall = clock.wall_now();
   const std::string ns = item.about.ns.empty() ? "default" : item.about.ns;
-  const std::string name =
-      fmt::format("{}.{:x}{:x}", item.about.name, wall.time_since_epoch().count(), sequence++ & 0xff);
+  const std::string name = fmt::format("{}.{:x}{:x}", item.about.name,
+                                       wall.time_since_epoch().count(), sequence++ & 0xff);
   const Key key{item.about.uid, item.warning, item.reason, item.message};
   if (known.size() >= kMaxKnown) known.erase(known.begin());
   known[key] = {{ns, name}, 1, clock.now()};

@@ -17,10 +17,10 @@ Result<Json> pod_json(const ReplicaSet& set) {
   Result<Json> document = parse_object(set.raw);
   if (!document) return document.error();
   const Json& pod_template = field(field(*document, "spec"), "template");
-  Json meta = {{"generateName", set.meta.name + "-"},
-               {"namespace", set.meta.ns},
-               {"ownerReferences",
-                Json::array({controller_reference("apps/v1", "ReplicaSet", set.meta)})}};
+  Json meta = {
+      {"generateName", set.meta.name + "-"},
+      {"namespace", set.meta.ns},
+      {"ownerReferences", Json::array({controller_reference("apps/v1", "ReplicaSet", set.meta)})}};
   for (const char* copied : {"labels", "annotations", "finalizers"})
     if (const Json& value = field(field(pod_template, "metadata"), copied); !value.is_null())
       meta[copied] = value;

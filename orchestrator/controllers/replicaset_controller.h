@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the number of pods of ReplicaSets as replicaset_plan decides. Pods are created in batches of
-// 1, 2, 4, ...; the first failure ends the pass, so that a set that cannot have pods costs one
+// Keeps the number of pods of ReplicaSets as replicaset_plan decides. Pods are created in batches
+// of 1, 2, 4, ...; the first failure ends the pass, so that a set that cannot have pods costs one
 // failed write and not hundreds. Inert until start(). Threads: one, the Clock's.
 #pragma once
 

@@ -57,7 +57,11 @@ void set_failure(const ReplicaSetState& state, ReplicaSetStatus& status) {
     std::erase_if(status.conditions,
                   [](const Condition& condition) { return condition.type == "ReplicaFailure"; });
   } else if (!current) {
-    status.conditions.push_back({"ReplicaFailure", "True", "FailedCreate", *state.create_error, {},
+    status.conditions.push_back({"ReplicaFailure",
+                                 "True",
+                                 "FailedCreate",
+                                 *state.create_error,
+                                 {},
                                  std::chrono::floor<seconds>(state.now)});
   }
 }

@@ -16,9 +16,9 @@ inline constexpr int kPodBurst = 500;  // pods created or deleted by one plan
 
 struct ReplicaSetState {
   const ReplicaSet& set;
-  std::vector<PodRef> owned;    // its uid is their controller
-  std::vector<PodRef> orphans;  // same namespace, no controller
-  std::vector<PodRef> related;  // active pods of the sets that share its owner
+  std::vector<PodRef> owned;                // its uid is their controller
+  std::vector<PodRef> orphans;              // same namespace, no controller
+  std::vector<PodRef> related;              // active pods of the sets that share its owner
   std::optional<std::string> create_error;  // why the last creation failed
   WallTime now{};
 };

@@ -67,7 +67,8 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
       !take_number(text, 2, parts.tm_mon) || !take(text, '-') ||
       !take_number(text, 2, parts.tm_mday) || (!take(text, 'T') && !take(text, 't')) ||
       !take_number(text, 2, parts.tm_hour) || !take(text, ':') ||
-      !take_number(text, 2, parts.tm_min) || !take(text, ':') || !take_number(text, 2, parts.tm_sec))
+      !take_number(text, 2, parts.tm_min) || !take(text, ':') ||
+      !take_number(text, 2, parts.tm_sec))
     return std::nullopt;
   if (parts.tm_mon < 1 || parts.tm_mon > 12 || parts.tm_mday < 1 || parts.tm_mday > 31 ||
       parts.tm_hour > 23 || parts.tm_min > 59 || parts.tm_sec > 60)

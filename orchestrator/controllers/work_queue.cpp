@@ -30,9 +30,9 @@ struct WorkQueue::Core : std::enable_shared_from_this<Core> {
   bool started = false;
   bool pump_scheduled = false;
   std::deque<Key> ready;
-  std::set<Key> queued;   // in `ready`
+  std::set<Key> queued;  // in `ready`
   std::set<Key> running;
-  std::set<Key> again;    // added while running
+  std::set<Key> again;  // added while running
   std::map<Key, MonoTime> due;
   std::set<std::pair<MonoTime, Key>> by_time;
   std::map<Key, int> failures;
@@ -80,7 +80,8 @@ void WorkQueue::Core::add_after(const Key& key, Duration delay) {
 }
 
 void WorkQueue::Core::schedule_pump() {
-  if (!started || pump_scheduled || ready.empty() || running.size() >= options.max_in_flight) return;
+  if (!started || pump_scheduled || ready.empty() || running.size() >= options.max_in_flight)
+    return;
   pump_scheduled = true;
   pump_alarm = clock.after(Duration::zero(), [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->pump();
@@ -117,8 +118,8 @@ void WorkQueue::Core::finish(const Key& key, const std::optional<Error>& error) 
     if (error->is_conflict() || error->is_not_found())
       log::debug("{}: {}: {}; tried again", options.name, key.to_string(), error->message());
     else
-      log::warn("{}: {}: {}; tried again in {} ms", options.name, key.to_string(),
-                error->message(), backoff / std::chrono::milliseconds(1));
+      log::warn("{}: {}: {}; tried again in {} ms", options.name, key.to_string(), error->message(),
+                backoff / std::chrono::milliseconds(1));
     add_after(key, backoff);
   } else {
     failures.erase(key);

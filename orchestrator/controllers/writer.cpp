@@ -11,8 +11,8 @@ namespace fairlead::orchestrator::controllers {
 
 using Json = nlohmann::json;
 
-void Writer::create(AnyInformer& informer, const std::string& ns, Json object, Pass pass,
-                    Next next, OnError on_error) {
+void Writer::create(AnyInformer& informer, const std::string& ns, Json object, Pass pass, Next next,
+                    OnError on_error) {
   const std::string what = fmt::format("create {} in {}", informer.resource().plural, ns);
   api_.create(informer.resource(), ns, std::move(object),
               [&informer, pass, next = std::move(next), on_error = std::move(on_error), what,
@@ -34,14 +34,14 @@ void Writer::patch(AnyInformer& informer, std::string_view subresource, const Me
   if (guard == Guard::kRevision) patch_meta["resourceVersion"] = std::to_string(meta.revision);
   const std::string what =
       fmt::format("patch {} {}", informer.resource().plural, meta.key().to_string());
-  api_.merge_patch(informer.resource(), subresource, meta.key(), std::move(patch),
-                   [&informer, pass, next = std::move(next), what,
-                    life = life()](const Result<Bytes>& result) {
-                     if (life.expired()) return;
-                     if (!result) return pass.fail(result.error().with_context(what));
-                     informer.observe(*result);
-                     if (next) next();
-                   });
+  api_.merge_patch(
+      informer.resource(), subresource, meta.key(), std::move(patch),
+      [&informer, pass, next = std::move(next), what, life = life()](const Result<Bytes>& result) {
+        if (life.expired()) return;
+        if (!result) return pass.fail(result.error().with_context(what));
+        informer.observe(*result);
+        if (next) next();
+      });
 }
 
 void Writer::remove(AnyInformer& informer, const Meta& meta, DeleteOptions options, Pass pass,
@@ -61,7 +61,7 @@ void Writer::remove(AnyInformer& informer, const Meta& meta, DeleteOptions optio
 }
 
 Json controller_reference(const char* api_version, const char* kind, const Meta& owner) {
-  return {{"apiVersion", api_version}, {"kind", kind},         {"name", owner.name},
+  return {{"apiVersion", api_version}, {"kind", kind},       {"name", owner.name},
           {"uid", owner.uid},          {"controller", true}, {"blockOwnerDeletion", true}};
 }
 

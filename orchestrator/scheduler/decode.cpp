@@ -20,8 +20,8 @@ Resources read_resources(const Json& object) {
   Resources result;
   if (!object.is_object()) return result;
   for (const auto& [name, value] : object.items()) {
-    const auto quantity = Quantity::parse(value.is_string() ? value.get<std::string>()
-                                                            : value.dump());
+    const auto quantity =
+        Quantity::parse(value.is_string() ? value.get<std::string>() : value.dump());
     if (quantity) result[name] = name == "cpu" ? quantity->milli() : quantity->value();
   }
   return result;
@@ -68,7 +68,8 @@ Resources pod_requests(const Json& spec) {
 void read_ports(const Json& spec, std::vector<HostPort>& ports) {
   for (const char* list : {"containers", "initContainers"})
     for (const Json& container : items(spec, list)) {
-      if (std::string_view(list) == "initContainers" && text(container, "restartPolicy") != "Always")
+      if (std::string_view(list) == "initContainers" &&
+          text(container, "restartPolicy") != "Always")
         continue;
       for (const Json& port : items(container, "ports"))
         if (const int64_t host = number(port, "hostPort", 0); host > 0)

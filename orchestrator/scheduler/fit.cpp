@@ -143,8 +143,7 @@ std::vector<std::string> obstacles(const Pod& pod, const NodeInfo& info) {
   const Taint not_ready{"node.kubernetes.io/not-ready", "", "NoSchedule", {}};
   if (!node.ready && !tolerated(pod, not_ready)) return {"node(s) were not ready"};
   if (!affinity_holds(pod, node)) return {"node(s) didn't match Pod's node affinity/selector"};
-  if (!ports_free(pod, info))
-    return {"node(s) didn't have free ports for the requested pod ports"};
+  if (!ports_free(pod, info)) return {"node(s) didn't have free ports for the requested pod ports"};
   return missing_resources(pod, info);
 }
 

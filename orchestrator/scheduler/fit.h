@@ -12,7 +12,9 @@ namespace fairlead::orchestrator::scheduling {
 // Why the pod may not run there, in Kubernetes' words; empty: it may. As in Kubernetes the first
 // check that fails speaks; only missing resources are told all together.
 std::vector<std::string> obstacles(const Pod& pod, const NodeInfo& info);
-inline bool feasible(const Pod& pod, const NodeInfo& info) { return obstacles(pod, info).empty(); }
+inline bool feasible(const Pod& pod, const NodeInfo& info) {
+  return obstacles(pod, info).empty();
+}
 
 // One score for each node of `nodes` (feasible ones), higher is better: room left, few pods of the
 // same owner, preferred affinity, no untolerated PreferNoSchedule taints.

@@ -48,9 +48,9 @@ struct Pod {
   std::string node_name;
   std::string phase;
   int64_t priority = 0;
-  bool gated = false;         // schedulingGates
-  std::string unsupported;    // what it asks for that the scheduler does not know; empty: nothing
-  Resources requests;         // of the whole pod, init containers included
+  bool gated = false;       // schedulingGates
+  std::string unsupported;  // what it asks for that the scheduler does not know; empty: nothing
+  Resources requests;       // of the whole pod, init containers included
   std::vector<HostPort> host_ports;
   Labels node_selector;
   bool has_required_terms = false;

@@ -22,9 +22,22 @@ struct Suffix {
   int binary;   // power of two
 };
 constexpr std::array<Suffix, 16> kSuffixes = {{
-    {"", 0, 0},    {"n", -9, 0},  {"u", -6, 0},  {"m", -3, 0},  {"k", 3, 0},   {"M", 6, 0},
-    {"G", 9, 0},   {"T", 12, 0},  {"P", 15, 0},  {"E", 18, 0},  {"Ki", 0, 10}, {"Mi", 0, 20},
-    {"Gi", 0, 30}, {"Ti", 0, 40}, {"Pi", 0, 50}, {"Ei", 0, 60},
+    {"", 0, 0},
+    {"n", -9, 0},
+    {"u", -6, 0},
+    {"m", -3, 0},
+    {"k", 3, 0},
+    {"M", 6, 0},
+    {"G", 9, 0},
+    {"T", 12, 0},
+    {"P", 15, 0},
+    {"E", 18, 0},
+    {"Ki", 0, 10},
+    {"Mi", 0, 20},
+    {"Gi", 0, 30},
+    {"Ti", 0, 40},
+    {"Pi", 0, 50},
+    {"Ei", 0, 60},
 }};
 
 Error bad(std::string_view text) {
@@ -90,8 +103,10 @@ Result<Quantity> Quantity::parse(std::string_view text) {
   int digits = 0;
   bool point = false;
   while (length < rest.size() && (is_digit(rest[length]) || (rest[length] == '.' && !point))) {
-    if (rest[length] == '.') point = true;
-    else ++digits;
+    if (rest[length] == '.')
+      point = true;
+    else
+      ++digits;
     ++length;
   }
   int decimal = 0;
@@ -103,9 +118,9 @@ Result<Quantity> Quantity::parse(std::string_view text) {
   const std::string_view number = rest.substr(0, length);
   const size_t whole = std::min(number.find('.'), number.size());
   int scale = decimal + 9 + static_cast<int>(whole) - 1;
-  Wide sum = 0;        // in nanos, without the binary factor
-  bool lost = false;   // a digit below a nano
-  Wide fraction = 0;   // digits below a nano before the binary factor, in 1e-18
+  Wide sum = 0;       // in nanos, without the binary factor
+  bool lost = false;  // a digit below a nano
+  Wide fraction = 0;  // digits below a nano before the binary factor, in 1e-18
   for (const char c : number) {
     if (c == '.') continue;
     const int digit = c - '0';

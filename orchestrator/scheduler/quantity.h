@@ -13,8 +13,8 @@ namespace fairlead::orchestrator::scheduling {
 // Exact to 1e-9, finer digits are rounded away from zero; what is larger than int64 saturates.
 class Quantity {
  public:
-  // Sign, decimal digits with an optional point, then one of: nothing; n u m k M G T P E; Ki Mi Gi Ti
-  // Pi Ei; e or E with an exponent.
+  // Sign, decimal digits with an optional point, then one of: nothing; n u m k M G T P E; Ki Mi Gi
+  // Ti Pi Ei; e or E with an exponent.
   static Result<Quantity> parse(std::string_view text);
 
   int64_t value() const;  // whole units, rounded up

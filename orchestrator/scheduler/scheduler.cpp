@@ -99,7 +99,8 @@ struct Scheduler::Running : std::enable_shared_from_this<Running> {
 
   Running(Clock& c, Api& a) : clock(c), api(a), recorder(c, a, kOurName) {
     pods.subscribe([this](const PodRef& before, const PodRef& after) { on_pod(before, after); });
-    nodes.subscribe([this](const NodeRef& before, const NodeRef& after) { on_node(before, after); });
+    nodes.subscribe(
+        [this](const NodeRef& before, const NodeRef& after) { on_node(before, after); });
   }
 
   void start();
@@ -124,8 +125,8 @@ struct Scheduler::Running : std::enable_shared_from_this<Running> {
   Clock& clock;
   Api& api;
   controllers::Recorder recorder;
-  std::map<std::string, NodeInfo> infos;         // by node name; without a Node: only load
-  std::map<std::string, Placement> placements;   // by pod uid, held ones included
+  std::map<std::string, NodeInfo> infos;        // by node name; without a Node: only load
+  std::map<std::string, Placement> placements;  // by pod uid, held ones included
   std::map<ObjectKey, Entry> waiting;
   std::set<ActiveKey> active;
   std::set<std::pair<MonoTime, ObjectKey>> backing_off;
@@ -289,10 +290,11 @@ void Scheduler::Running::attempt(const ObjectKey& key) {
 void Scheduler::Running::bind(const PodRef& pod, const std::string& node) {
   place(pod, node);
   ++binds_in_flight;
-  api.bind(pod->meta.key(), node, [weak = weak_from_this(), pod, node](const Result<Bytes>& result) {
-    const auto self = weak.lock();
-    if (self) self->on_bound(pod, node, result);
-  });
+  api.bind(pod->meta.key(), node,
+           [weak = weak_from_this(), pod, node](const Result<Bytes>& result) {
+             const auto self = weak.lock();
+             if (self) self->on_bound(pod, node, result);
+           });
 }
 
 void Scheduler::Running::on_bound(const PodRef& pod, const std::string& node,

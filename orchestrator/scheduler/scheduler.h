@@ -7,8 +7,8 @@
 // held from the decision until the bind is answered. Pods of higher priority come first; nobody is
 // preempted. Other schedulers' pods only count as load.
 //
-// Threads: one, the Api's. Inert until start(). May be destroyed at any instant. The Api must outlive
-// it. Bounded: 64 decisions a turn of the loop, 256 binds in flight.
+// Threads: one, the Api's. Inert until start(). May be destroyed at any instant. The Api must
+// outlive it. Bounded: 64 decisions a turn of the loop, 256 binds in flight.
 #pragma once
 
 #include <memory>

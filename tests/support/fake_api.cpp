@@ -187,8 +187,8 @@ WatchHandle FakeApi::watch(const Resource& resource,
     std::shared_ptr<Watcher> watcher;
   };
   auto pending = std::make_unique<Pending>();
-  pending->watcher = std::make_shared<Watcher>(
-      Watcher{resource, std::move(on_event), std::move(on_synced)});
+  pending->watcher =
+      std::make_shared<Watcher>(Watcher{resource, std::move(on_event), std::move(on_synced)});
   std::weak_ptr<Watcher> weak = pending->watcher;
   // The snapshot and the start of the events are one moment: now.
   std::vector<WatchEvent> snapshot;
@@ -252,7 +252,8 @@ Result<Json> FakeApi::do_create(const Resource& resource, const std::string& ns,
   }
   const ObjectKey key = key_of(object);
   if (find(resource, key))
-    return Error(ErrorCode::kAlreadyExists, resource.plural + " \"" + key.name + "\" already exists");
+    return Error(ErrorCode::kAlreadyExists,
+                 resource.plural + " \"" + key.name + "\" already exists");
   meta["uid"] = "uid-" + std::to_string(++next_uid_);
   meta["creationTimestamp"] = orchestrator::controllers::to_rfc3339(clock_.wall_now());
   meta["generation"] = 1;
@@ -392,7 +393,8 @@ Result<Json> FakeApi::do_bind(const ObjectKey& pod, const std::string& node) {
     return Error(ErrorCode::kConflict, "pod " + pod.to_string() + " is being deleted");
   (*object)["spec"]["nodeName"] = node;
   Json conditions = Json::array();
-  for (const Json& condition : object->value(Json::json_pointer("/status/conditions"), Json::array()))
+  for (const Json& condition :
+       object->value(Json::json_pointer("/status/conditions"), Json::array()))
     if (condition["type"] != "PodScheduled") conditions.push_back(condition);
   conditions.push_back({{"type", "PodScheduled"}, {"status", "True"}});
   (*object)["status"]["conditions"] = conditions;

@@ -59,8 +59,8 @@ class FakeApi : public orchestrator::Api {
   Duration watch_delay = Duration::zero();
   // Asked before a write takes effect; an Error is the answer instead.
   std::function<std::optional<Error>(const Write&)> intercept;
-  // After `writes` more writes took effect the caller is dead: the answer of the last one is lost, later
-  // writes do nothing, watches are silent. revive() ends it; pending calls stay lost.
+  // After `writes` more writes took effect the caller is dead: the answer of the last one is lost,
+  // later writes do nothing, watches are silent. revive() ends it; pending calls stay lost.
   void crash_after(int writes) { crash_after_ = writes; }
   bool crashed() const { return crashed_; }
   void revive();

@@ -24,8 +24,11 @@ bool FakeKubelet::move(const Json& pod) {
   const std::string phase = pod["status"].value("phase", "");
   if (meta.contains("deletionTimestamp")) {
     if (meta.value("deletionGracePeriodSeconds", 0) == 0) return false;  // a finalizer holds it
-    api_.erase(kPods, key, {.uid = meta["uid"], .resource_version = "", .grace_period_seconds = 0,
-                            .propagation_policy = ""});
+    api_.erase(kPods, key,
+               {.uid = meta["uid"],
+                .resource_version = "",
+                .grace_period_seconds = 0,
+                .propagation_policy = ""});
     return true;
   }
   if (phase == "Succeeded" || phase == "Failed") return false;

@@ -16,12 +16,13 @@ class FakeKubelet {
   FakeKubelet(FakeApi& api, Clock& clock, std::vector<std::string> nodes)
       : api_(api), clock_(clock), nodes_(std::move(nodes)) {}
 
-  bool bind = true;                        // false: leave that to a scheduler
+  bool bind = true;                                             // false: leave that to a scheduler
   std::function<bool(const nlohmann::json& pod)> may_be_ready;  // empty: every pod may
 
   void set_nodes(std::vector<std::string> nodes) { nodes_ = std::move(nodes); }
 
-  // Moves every pod one step: bind, run and be ready, or end if deleting. Returns whether any moved.
+  // Moves every pod one step: bind, run and be ready, or end if deleting. Returns whether any
+  // moved.
   bool step();
   // Moves one pod, chosen by `pick`; false when none can move.
   bool step_one(size_t pick);

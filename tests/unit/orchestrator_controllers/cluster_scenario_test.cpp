@@ -49,8 +49,9 @@ TEST(Slices, FollowPodsAndServices) {
   EXPECT_EQ(slice["endpoints"][0]["targetRef"]["kind"], "Pod");
   EXPECT_FALSE(slice["endpoints"][0]["nodeName"].get<std::string>().empty());
 
-  world.api.merge(kServices, {"default", "web"},
-                  {{"spec", {{"ports", {{{"name", "http"}, {"port", 80}, {"targetPort", 9090}}}}}}});
+  world.api.merge(
+      kServices, {"default", "web"},
+      {{"spec", {{"ports", {{{"name", "http"}, {"port", 80}, {"targetPort", 9090}}}}}}});
   ASSERT_TRUE(world.settle());
   ASSERT_EQ(world.api.all(kSlices).size(), 1u) << "taken over in place";
   EXPECT_EQ(world.api.all(kSlices)[0]["ports"][0]["port"], 9090);
@@ -159,11 +160,12 @@ TEST(Owners, OrphanLeavesDependentsBehind) {
 
 TEST(Owners, UnknownKindsKeepTheirDependents) {
   World world;
-  Json map = {{"metadata",
-               {{"name", "a"},
-                {"namespace", "default"},
-                {"ownerReferences",
-                 {{{"apiVersion", "example.org/v1"}, {"kind", "Thing"}, {"name", "t"}, {"uid", "u"}}}}}}};
+  Json map = {
+      {"metadata",
+       {{"name", "a"},
+        {"namespace", "default"},
+        {"ownerReferences",
+         {{{"apiVersion", "example.org/v1"}, {"kind", "Thing"}, {"name", "t"}, {"uid", "u"}}}}}}};
   world.api.put(kConfigMaps, map);
   map["metadata"]["name"] = "b";
   map["metadata"]["ownerReferences"][0]["apiVersion"] = "v1";
@@ -171,7 +173,8 @@ TEST(Owners, UnknownKindsKeepTheirDependents) {
   world.api.put(kConfigMaps, map);
   world.start();
   ASSERT_TRUE(world.settle());
-  ASSERT_EQ(world.api.all(kConfigMaps).size(), 1u) << "the one whose owner is known to be gone went";
+  ASSERT_EQ(world.api.all(kConfigMaps).size(), 1u)
+      << "the one whose owner is known to be gone went";
   EXPECT_EQ(world.api.all(kConfigMaps)[0]["metadata"]["name"], "a");
 }
 
@@ -195,7 +198,8 @@ TEST(Namespaces, AreEmptiedThenGo) {
     ASSERT_TRUE(world.settle());
     EXPECT_FALSE(world.api.find(kNamespaces, {"", "default"}));
     EXPECT_TRUE(world.api.find(kNamespaces, {"", "other"}));
-    for (const Resource& resource : {kPods, kReplicaSets, kDeployments, kServices, kSlices, kEvents})
+    for (const Resource& resource :
+         {kPods, kReplicaSets, kDeployments, kServices, kSlices, kEvents})
       EXPECT_TRUE(world.api.all(resource, "default").empty()) << resource.plural;
     EXPECT_EQ(world.api.all(kConfigMaps).size(), 1u);
   }

@@ -88,8 +88,9 @@ TEST(DeploymentScenario, PodsThatDieOrEndAreReplaced) {
 TEST(DeploymentScenario, AdoptsAndReleasesByLabels) {
   World world;
   world.start();
-  Json orphan = {{"metadata", {{"name", "stray"}, {"namespace", "default"}, {"labels", {{"app", "x"}}}}},
-                 {"spec", {{"containers", {{{"name", "c"}, {"image", "v1"}}}}}}};
+  Json orphan = {
+      {"metadata", {{"name", "stray"}, {"namespace", "default"}, {"labels", {{"app", "x"}}}}},
+      {"spec", {{"containers", {{{"name", "c"}, {"image", "v1"}}}}}}};
   world.api.put(kPods, orphan);
   Json set = {{"metadata", {{"name", "x"}, {"namespace", "default"}}},
               {"spec",
@@ -101,12 +102,14 @@ TEST(DeploymentScenario, AdoptsAndReleasesByLabels) {
   world.api.put(kReplicaSets, set);
   ASSERT_TRUE(world.settle());
   EXPECT_EQ(world.api.all(kPods).size(), 2u) << "one adopted, one created";
-  EXPECT_EQ((*world.api.find(kPods, {"default", "stray"}))["metadata"]["ownerReferences"][0]["name"],
-            "x");
+  EXPECT_EQ(
+      (*world.api.find(kPods, {"default", "stray"}))["metadata"]["ownerReferences"][0]["name"],
+      "x");
   world.api.merge(kPods, {"default", "stray"}, {{"metadata", {{"labels", {{"app", "y"}}}}}});
   ASSERT_TRUE(world.settle());
   EXPECT_EQ(world.api.all(kPods).size(), 3u) << "the released one is replaced and left alone";
-  EXPECT_TRUE((*world.api.find(kPods, {"default", "stray"}))["metadata"]["ownerReferences"].empty());
+  EXPECT_TRUE(
+      (*world.api.find(kPods, {"default", "stray"}))["metadata"]["ownerReferences"].empty());
 }
 
 TEST(DeploymentScenario, RecreateNeverMixesVersions) {
@@ -307,12 +310,13 @@ TEST(DeploymentScenario, RandomRolloutsStayInBounds) {
     const int surge = pick(3);
     const int unavailable = surge == 0 ? 1 + pick(2) : pick(3);
     world.start();
-    world.api.put(kDeployments,
-                  World::deployment(replicas, "v0",
-                                    {{"strategy",
-                                      {{"type", "RollingUpdate"},
-                                       {"rollingUpdate",
-                                        {{"maxSurge", surge}, {"maxUnavailable", unavailable}}}}}}));
+    world.api.put(
+        kDeployments,
+        World::deployment(
+            replicas, "v0",
+            {{"strategy",
+              {{"type", "RollingUpdate"},
+               {"rollingUpdate", {{"maxSurge", surge}, {"maxUnavailable", unavailable}}}}}}));
     ASSERT_TRUE(world.settle());
     ASSERT_EQ(world.pods("v0"), replicas);
     world.check = [&] {

@@ -28,11 +28,11 @@ struct BoundsCase {
 
 TEST(DeploymentPlan, Bounds) {
   const BoundsCase cases[] = {
-      {4, {25, true}, {25, true}, {1, 1}},    {10, {25, true}, {25, true}, {3, 2}},
-      {1, {25, true}, {25, true}, {1, 0}},    {3, {0, false}, {0, false}, {0, 1}},
-      {3, {0, true}, {10, true}, {0, 1}},     {3, {100, true}, {100, true}, {3, 3}},
-      {2, {1, false}, {5, false}, {1, 2}},    {0, {25, true}, {25, true}, {0, 0}},
-      {100, {1, true}, {1, true}, {1, 1}},    {7, {50, true}, {50, true}, {4, 3}},
+      {4, {25, true}, {25, true}, {1, 1}}, {10, {25, true}, {25, true}, {3, 2}},
+      {1, {25, true}, {25, true}, {1, 0}}, {3, {0, false}, {0, false}, {0, 1}},
+      {3, {0, true}, {10, true}, {0, 1}},  {3, {100, true}, {100, true}, {3, 3}},
+      {2, {1, false}, {5, false}, {1, 2}}, {0, {25, true}, {25, true}, {0, 0}},
+      {100, {1, true}, {1, true}, {1, 1}}, {7, {50, true}, {50, true}, {4, 3}},
   };
   for (const BoundsCase& c : cases) {
     Deployment deployment;
@@ -191,7 +191,8 @@ PodRef web_pod(int i, bool ready = true) {
   pod->meta.uid = pod->meta.name;
   pod->phase = "Running";
   pod->ready = ready;
-  pod->ips = {IpAddress::v4(10, 0, i / 250, i % 250), *IpAddress::parse("fd00::" + std::to_string(i))};
+  pod->ips = {IpAddress::v4(10, 0, i / 250, i % 250),
+              *IpAddress::parse("fd00::" + std::to_string(i))};
   pod->ports = {{"web", kube::Protocol::kTcp, static_cast<uint16_t>(i % 2 ? 8080 : 9090)}};
   return pod;
 }
@@ -230,7 +231,8 @@ TEST(SlicePlan, NamedPortsMakeGroupsAndFamiliesMakeSlices) {
   service.ports[0].target_name = "web";
   const SlicePlan todo = plan({service, {web_pod(1), web_pod(2), web_pod(3)}, {}, {}});
   ASSERT_EQ(todo.first.size(), 4u) << "two ports, two families";
-  EXPECT_TRUE(plan({service, {web_pod(1), web_pod(2), web_pod(3)}, carried_out({}, todo), {}}).empty());
+  EXPECT_TRUE(
+      plan({service, {web_pod(1), web_pod(2), web_pod(3)}, carried_out({}, todo), {}}).empty());
 }
 
 TEST(SlicePlan, ConditionsAndNames) {
@@ -253,8 +255,8 @@ TEST(SlicePlan, ConditionsAndNames) {
   EXPECT_TRUE(plan({service, {ended}, {}, {}}).first.at(0).endpoints.empty());
 }
 
-// Random changes: slices hold exactly the pods, within limits; a second plan is empty; and after the
-// first stage no endpoint that was there and is still wanted is missing.
+// Random changes: slices hold exactly the pods, within limits; a second plan is empty; and after
+// the first stage no endpoint that was there and is still wanted is missing.
 TEST(SlicePlan, RandomChangesConvergeWithoutAGap) {
   const char* given = std::getenv("FAIRLEAD_SEED");
   const unsigned seed = given ? std::atoi(given) : std::random_device{}();

@@ -47,7 +47,7 @@ class World {
       if (check) check();
     };
   }
-  std::function<void()> check;  // after every change
+  std::function<void()> check;   // after every change
   std::set<std::string> silent;  // nodes that do not renew their leases
 
   void add_node(const std::string& name) {
@@ -101,10 +101,10 @@ class World {
             {"spec", std::move(spec)}};
   }
   void set_image(const std::string& image) {
-    api.merge(kDeployments, {"default", "web"},
-              {{"spec",
-                {{"template",
-                  {{"spec", {{"containers", {{{"name", "c"}, {"image", image}}}}}}}}}}});
+    api.merge(
+        kDeployments, {"default", "web"},
+        {{"spec",
+          {{"template", {{"spec", {{"containers", {{{"name", "c"}, {"image", image}}}}}}}}}}});
   }
   void set_replicas(int replicas) {
     api.merge(kDeployments, {"default", "web"}, {{"spec", {{"replicas", replicas}}}});
@@ -133,10 +133,9 @@ class World {
     const uint64_t before = changes_;
     for (const Json& node : api.all(kNodes))
       if (!silent.contains(node["metadata"]["name"]))
-        api.put(kLeases,
-                {{"metadata",
-                  {{"name", node["metadata"]["name"]}, {"namespace", "kube-node-lease"}}},
-                 {"spec", {{"renewTime", to_rfc3339_micro(clock.wall_now())}}}});
+        api.put(kLeases, {{"metadata",
+                           {{"name", node["metadata"]["name"]}, {"namespace", "kube-node-lease"}}},
+                          {"spec", {{"renewTime", to_rfc3339_micro(clock.wall_now())}}}});
     changes_ = before;
     next_renewal_ = clock.now() + std::chrono::seconds(10);
   }

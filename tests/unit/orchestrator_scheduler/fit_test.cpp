@@ -43,12 +43,12 @@ struct FitCase {
 TEST(Fit, Table) {
   const FitCase cases[] = {
       {"plain", "{}", "{}", ""},
-      {"cpu fits exactly",
-       R"({"containers":[{"resources":{"requests":{"cpu":"2"}}}]})", "{}", ""},
+      {"cpu fits exactly", R"({"containers":[{"resources":{"requests":{"cpu":"2"}}}]})", "{}", ""},
       {"too much cpu", R"({"containers":[{"resources":{"requests":{"cpu":"2001m"}}}]})", "{}",
        "Insufficient cpu"},
-      {"limits count without requests", R"({"containers":[{"resources":{"limits":{"memory":"5Gi"}}}]})",
-       "{}", "Insufficient memory"},
+      {"limits count without requests",
+       R"({"containers":[{"resources":{"limits":{"memory":"5Gi"}}}]})", "{}",
+       "Insufficient memory"},
       {"sum of containers",
        R"({"containers":[{"resources":{"requests":{"cpu":"1500m"}}},{"resources":{"requests":{"cpu":"600m"}}}]})",
        "{}", "Insufficient cpu"},
@@ -61,8 +61,9 @@ TEST(Fit, Table) {
       {"a sidecar stays",
        R"({"initContainers":[{"restartPolicy":"Always","resources":{"requests":{"cpu":"1"}}}],"containers":[{"resources":{"requests":{"cpu":"1500m"}}}]})",
        "{}", "Insufficient cpu"},
-      {"an unknown resource", R"({"containers":[{"resources":{"requests":{"example.org/gpu":"1"}}}]})",
-       "{}", "Insufficient example.org/gpu"},
+      {"an unknown resource",
+       R"({"containers":[{"resources":{"requests":{"example.org/gpu":"1"}}}]})", "{}",
+       "Insufficient example.org/gpu"},
       {"no pod slots", "{}", R"({"status":{"allocatable":{"pods":"0"}}})", "Too many pods"},
       {"cordoned", "{}", R"({"spec":{"unschedulable":true}})", "node(s) were unschedulable"},
       {"cordoned but tolerated",
@@ -119,7 +120,9 @@ TEST(Fit, HostPortsConflictByAddressAndProtocol) {
 }
 
 TEST(Fit, AddAndRemoveAreInverse) {
-  const Pod p = pod(R"({"containers":[{"resources":{"requests":{"cpu":"1","memory":"1Gi"}},"ports":[{"hostPort":80}]}]})", "rs");
+  const Pod p = pod(
+      R"({"containers":[{"resources":{"requests":{"cpu":"1","memory":"1Gi"}},"ports":[{"hostPort":80}]}]})",
+      "rs");
   NodeInfo on = info(node("n"));
   on.add(p);
   EXPECT_EQ(on.used.at("cpu"), 1000);

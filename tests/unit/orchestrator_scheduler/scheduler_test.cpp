@@ -31,11 +31,10 @@ class SchedulerTest : public testing::Test {
     scheduler_->start();
   }
   void add_node(const std::string& name, const std::string& cpu = "2") {
-    api_.put(kNodes,
-             {{"metadata", {{"name", name}}},
-              {"status",
-               {{"allocatable", {{"cpu", cpu}, {"memory", "4Gi"}, {"pods", "110"}}},
-                {"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}}});
+    api_.put(kNodes, {{"metadata", {{"name", name}}},
+                      {"status",
+                       {{"allocatable", {{"cpu", cpu}, {"memory", "4Gi"}, {"pods", "110"}}},
+                        {"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}}});
   }
   void add_pod(const std::string& name, Json extra_spec = Json::object()) {
     Json spec = {
