@@ -2,6 +2,7 @@
 #include "base/loop.h"
 
 #include <cassert>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 
@@ -41,6 +42,19 @@ using TimerState = internal::HandleState<uv_timer_t, void()>;
 using PollState = internal::HandleState<uv_poll_t, void(int)>;
 using SignalState = internal::HandleState<uv_signal_t, void()>;
 
+// Neither libuv nor OpenSSL keeps the kernel from sending SIGPIPE when the peer has gone. A handler
+// that does nothing, not SIG_IGN: exec sets handlers back, so children start with the default.
+void survive_sigpipe() {
+  [[maybe_unused]] static const bool done = [] {
+    struct sigaction current {};
+    if (sigaction(SIGPIPE, nullptr, &current) != 0 || current.sa_handler != SIG_DFL) return true;
+    struct sigaction quiet {};
+    quiet.sa_handler = [](int) {};
+    quiet.sa_flags = SA_RESTART;
+    return sigaction(SIGPIPE, &quiet, nullptr) == 0;
+  }();
+}
+
 uint64_t to_millis_rounded_up(Duration duration) {
   if (duration <= Duration::zero()) return 0;
   return static_cast<uint64_t>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
@@ -69,6 +83,7 @@ class LoopClock : public Clock {
 }  // namespace
 
 Loop::Loop() : clock_(std::make_unique<LoopClock>(*this)) {
+  survive_sigpipe();
   if (uv_loop_init(&loop_) != 0) std::abort();  // out of descriptors before anything began
   wake_.data = this;
   uv_async_init(&loop_, &wake_,

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <thread>
 
@@ -30,6 +31,16 @@ TEST(Loop, StopBeforeRunReturnsAtOnce) {
   Loop loop;
   loop.stop();
   loop.run();
+}
+
+TEST(Loop, WritingToAPeerThatHasGoneIsAnErrorOnly) {
+  Loop loop;
+  int fds[2];
+  ASSERT_EQ(pipe(fds), 0);
+  close(fds[0]);
+  EXPECT_EQ(write(fds[1], "x", 1), -1);
+  EXPECT_EQ(errno, EPIPE);
+  close(fds[1]);
 }
 
 TEST(Timer, MayDestroyItselfInItsCallback) {
