@@ -96,7 +96,8 @@ Outcome ask(int type, const std::string& to, int timeout_ms) {
   if (type == SOCK_STREAM) {
     if (!wait_for(fd, POLLOUT, timeout_ms)) return failed(ETIMEDOUT);
   } else {
-    (void)!send(fd, "?", 1, 0);  // a datagram refused on its way out gives EPERM here, the reason below
+    (void)!send(fd, "?", 1,
+                0);  // a datagram refused on its way out gives EPERM here, the reason below
   }
   int reason = 0;
   socklen_t size = sizeof reason;
@@ -223,8 +224,10 @@ std::string Cluster::kernel_state(const Config& config) {
   if (!content->ok()) return content->error().message();
   if (!(**content).has_value()) return "no table";
   const auto& [ruleset, repairs] = ***content;
-  std::string text = repairs.empty() ? "" : "needs repairs\n";
-  // Without users a choice chain may still stand for a second; it changes no packet's fate.
+  return (repairs.empty() ? "" : "needs repairs\n") + state_text(ruleset);
+}
+
+std::string state_text(const Ruleset& ruleset) {
   std::map<Frontend, std::string> services;
   for (const auto& [frontend, service] : ruleset.services()) {
     std::multiset<std::string> backends;
@@ -232,15 +235,22 @@ std::string Cluster::kernel_state(const Config& config) {
       backends.insert(backend.to_string() +
                       (ruleset.has_hairpin(frontend, backend) ? " hairpin" : ""));
     std::string& line = services[frontend];
-    line = frontend.to_string() + ":" +
+    line = frontend.to_string() + ": " +
            (service.choices ? choice_chain_name({frontend.node_port, *service.choices}) : "no way");
     if (ruleset.has_cluster_ip(frontend.address)) line += " vip";
     for (const std::string& backend : backends) line += " " + backend;
   }
+  std::string text;
   for (const auto& [frontend, line] : services) text += line + "\n";
   for (const Operation& dns : ruleset.elements(SetId::kLocalDns))
     text += dns.frontend.to_string() + "\n";
   return text;
+}
+
+std::string Cluster::wanted_state(Family family) const {
+  Ruleset fresh(configs_.at(family));
+  test::settle(fresh, proxy_->services());
+  return state_text(fresh);
 }
 
 }  // namespace fairlead::proxy::test

@@ -76,9 +76,11 @@ class Cluster {
   Outcome udp(const std::string& from, const std::string& to);
 
   std::string list_ruleset() { return at("node").must("nft list ruleset"); }
-  // What the kernel has, read back and brought into one order whatever the history: services with
-  // their endpoints sorted, chains, addresses, hairpins, local DNS.
+  // What the kernel has, read back, as state_text().
   std::string kernel_state(const Config& config);
+  std::string kernel_state(Family family) { return kernel_state(configs_.at(family)); }
+  // What a fresh start would write now.
+  std::string wanted_state(Family family) const;
   const Config& config(Family family) const { return configs_.at(family); }
 
  private:
@@ -102,6 +104,10 @@ class Cluster {
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };
+
+// Services with their endpoints, addresses, hairpins and local DNS in one order, whatever the
+// history.
+std::string state_text(const Ruleset& ruleset);
 
 // One round trip without a Cluster at hand (from another thread): the calling thread must be
 // inside.

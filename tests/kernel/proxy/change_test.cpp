@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+// Changes, restarts and other people's hands: whatever happened, the kernel ends up with what a
+// fresh start would have written, and connections that need no change do not notice.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <random>
+
+#include "tests/kernel/proxy/cluster.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using namespace test;
+
+void expect_settled(Cluster& cluster, const std::string& when) {
+  for (const Family family : {Family::kIpv4, Family::kIpv6})
+    EXPECT_EQ(cluster.kernel_state(family), cluster.wanted_state(family)) << when;
+}
+
+void put_web(Cluster& cluster) {
+  cluster.proxy().put(service("web", {"10.96.0.1", "fd00:96::1"}, {"p 80/TCP 30080"}));
+  cluster.proxy().put(
+      slice("web", {"10.244.2.2 @node", "10.244.3.2 @node", "10.245.4.2"}, {"p 8080"}));
+  cluster.proxy().put(slice("web", {"fd00:244:2::2 @node"}, {"p 8080"}));
+}
+
+// Connects to `to` without pause until stopped; counts what failed.
+class Traffic {
+ public:
+  Traffic(Cluster& cluster, const std::string& from, const std::string& to)
+      : thread_([this, &ns = cluster.at(from), to] {
+          const auto inside = ns.enter();
+          while (!stop_) {
+            const Outcome outcome = ask(SOCK_STREAM, to, 5000);
+            ++connections_;
+            if (outcome.reached.empty()) ++failures_;
+          }
+        }) {}
+  ~Traffic() { stop(); }
+  void stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  int connections() const { return connections_; }
+  int failures() const { return failures_; }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::atomic<int> connections_{0};
+  std::atomic<int> failures_{0};
+  std::thread thread_;
+};
+
+class RandomChanges {
+ public:
+  RandomChanges(Proxy& proxy, uint64_t seed) : proxy_(proxy), random_(seed) {}
+
+  void change() {
+    const int n = below(6);
+    const std::string name = "s" + std::to_string(n);
+    const std::string last = std::to_string(10 + n);
+    switch (below(8)) {
+      case 0:
+        return proxy_.remove_service({"default", name});
+      case 1:
+        return proxy_.remove_slice({"default", name + (below(2) ? "-v4-a" : "-v6")});
+      case 2:
+      case 3: {
+        std::vector<std::string> ports = {std::string("p 80/") + (below(2) ? "TCP" : "UDP") +
+                                          (below(2) ? " 3000" + std::to_string(n) : "")};
+        if (below(2)) ports.push_back("q 81/SCTP");
+        return proxy_.put(service(name, {"10.96.1." + last, "fd00:96::1:" + last}, ports));
+      }
+      case 4:
+        return proxy_.put(slice(name, endpoints("fd00:244:2::"), ports()));
+      default:
+        return proxy_.put(slice(name, endpoints("10.244.9."), ports(), below(3) ? "-a" : "-b"));
+    }
+  }
+
+ private:
+  int below(int n) { return static_cast<int>(random_() % static_cast<uint64_t>(n)); }
+  std::vector<std::string> endpoints(const std::string& prefix) {
+    static constexpr const char* kConditions[] = {"", " @node", " notready",
+                                                  " terminating serving"};
+    std::vector<std::string> list;
+    for (int i = below(7); i > 0; --i)
+      list.push_back(prefix + std::to_string(10 + below(20)) + kConditions[below(4)]);
+    if (list.empty() && prefix[0] == 'f') list.push_back("fd00:244:2::99 notready");
+    return list;
+  }
+  std::vector<std::string> ports() {
+    return {std::string("p 8080/") + (below(2) ? "TCP" : "UDP"), "q 8081/SCTP"};
+  }
+
+  Proxy& proxy_;
+  std::mt19937_64 random_;
+};
+
+uint64_t seed() {
+  const char* given = std::getenv("FAIRLEAD_SEED");
+  const uint64_t value =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  std::cout << "seed " << value << "\n";
+  return value;
+}
+
+TEST(Changes, EveryRandomStepLeavesWhatAFreshStartWouldWriteAndDisturbsNobody) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  RandomChanges changes(cluster.proxy(), seed());
+  Traffic v4(cluster, "client", "10.96.0.1:80");
+  Traffic v6(cluster, "client", "[fd00:96::1]:80");
+  for (int step = 0; step < 250 && !testing::Test::HasFailure(); ++step) {
+    changes.change();
+    if (step % 3 == 0) changes.change();  // two at once
+    cluster.settle();
+    expect_settled(cluster, "step " + std::to_string(step));
+  }
+  v4.stop();
+  v6.stop();
+  EXPECT_GT(v4.connections(), 100);
+  EXPECT_EQ(v4.failures(), 0);
+  EXPECT_GT(v6.connections(), 100);
+  EXPECT_EQ(v6.failures(), 0);
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    EXPECT_EQ(cluster.proxy().programmer(family).status().readings, 1u)
+        << "listed again without need";
+    EXPECT_EQ(cluster.proxy().programmer(family).status().failures, 0u);
+  }
+}
+
+TEST(Changes, UnusedChainsGo) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  EXPECT_NE(cluster.list_ruleset().find("chain sel_4"), std::string::npos);
+  cluster.proxy().put(slice("web", {"10.244.2.2"}, {"p 8080"}));
+  EXPECT_TRUE(cluster.run_until([&] {
+    return cluster.proxy().programmer(Family::kIpv4).programmed().choice_chains().size() == 2;
+  }));
+  cluster.settle();
+  EXPECT_EQ(cluster.list_ruleset().find("chain sel_4"), std::string::npos);
+}
+
+TEST(Restart, TakesOverWithoutWritingAnything) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  Traffic traffic(cluster, "client", "10.96.0.1:80");
+  const std::string before = cluster.list_ruleset();
+  for (int i = 0; i < 3; ++i) {
+    cluster.stop_proxy();
+    cluster.start_proxy();
+    put_web(cluster);
+    cluster.proxy().start();
+    cluster.settle();
+    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+      EXPECT_EQ(cluster.proxy().programmer(family).status().commits, 0u);
+      EXPECT_EQ(cluster.proxy().programmer(family).status().readings, 1u);
+    }
+  }
+  EXPECT_EQ(cluster.list_ruleset(), before);
+  // And what changed while it was away is made up for.
+  cluster.stop_proxy();
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().put(service("other", {"10.96.0.7"}, {"p 80/UDP"}));
+  cluster.proxy().put(slice("web", {"10.244.2.2 @node", "10.245.4.2"}, {"p 8080"}));
+  cluster.proxy().start();
+  cluster.settle();
+  expect_settled(cluster, "after a change while away");
+  traffic.stop();
+  EXPECT_GT(traffic.connections(), 10);
+  EXPECT_EQ(traffic.failures(), 0);
+}
+
+TEST(Restart, WithOtherFlagsRewritesRulesInPlace) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  Traffic traffic(cluster, "client", "10.96.0.1:80");
+  for (int way = 0; way < 4; ++way) {
+    cluster.stop_proxy();
+    cluster.start_proxy([&](Config& config) {
+      config.masquerade_all = way == 0;
+      if (way == 1) config.service_cidrs.clear();
+      if (way == 2 && config.family == Family::kIpv4) config.local_dns = {ip("10.96.0.10")};
+    });
+    put_web(cluster);
+    cluster.proxy().start();
+    cluster.settle();
+    expect_settled(cluster, "way " + std::to_string(way));
+    EXPECT_GT(cluster.proxy().programmer(Family::kIpv4).status().commits, 0u);
+  }
+  const std::string text = cluster.list_ruleset();
+  EXPECT_EQ(text.find("raw_output"), std::string::npos) << text;
+  EXPECT_EQ(text.find("local_dns"), std::string::npos) << text;
+  traffic.stop();
+  EXPECT_EQ(traffic.failures(), 0);
+}
+
+const char* const kDamage[] = {
+    "flush ruleset",
+    "delete table ip fairlead",
+    "delete table ip fairlead; add table ip fairlead",
+    "flush chain ip fairlead prerouting",
+    "flush chain ip fairlead sel_4",
+    "delete chain ip fairlead output",
+    "flush map ip fairlead svc",
+    "flush map ip fairlead ep",
+    "flush set ip fairlead vips",
+    "delete element ip fairlead ep { 10.96.0.1 . tcp . 80 . 1 }",
+    "add element ip fairlead ep { 10.96.0.1 . tcp . 80 . 3 : 192.0.2.2 . 8080 }",
+    "add element ip fairlead ep { 10.96.0.1 . tcp . 80 . 9 : 192.0.2.2 . 8080 }",
+    "add element ip fairlead svc { 10.96.0.1 . udp . 9 : goto refuse }",
+    "add element ip fairlead hairpin { 10.9.9.9 . 10.9.9.9 . tcp . 80 }",
+    "insert rule ip fairlead services drop",
+    "add chain ip fairlead theirs; add rule ip fairlead services jump theirs",
+    "add set ip fairlead theirs { type ipv4_addr; }",
+    "delete table ip fairlead; add table ip fairlead; add map ip fairlead svc { type mark : "
+    "verdict; }",
+};
+
+TEST(Repair, PutsRightWhatOthersChange) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  for (const char* damage : kDamage) {
+    SCOPED_TRACE(damage);
+    const uint64_t seen = cluster.proxy().programmer(Family::kIpv4).status().foreign_changes;
+    cluster.at("node").run([&] {
+      const auto done = fairlead::test::run_command({"nft", damage});
+      EXPECT_EQ(done.status, 0) << done.errors;
+    });
+    EXPECT_TRUE(cluster.run_until([&] {
+      return cluster.proxy().programmer(Family::kIpv4).status().foreign_changes > seen &&
+             cluster.proxy().idle();
+    }));
+    expect_settled(cluster, damage);
+    EXPECT_EQ(cluster.list_ruleset().find("theirs"), std::string::npos);
+    EXPECT_FALSE(cluster.tcp("client", "10.96.0.1:80").reached.empty());
+    EXPECT_TRUE(cluster.proxy().check().ok());
+  }
+}
+
+TEST(Repair, HealthTellsWhenTheTableIsGone) {
+  Cluster cluster;
+  cluster.start_proxy();
+  EXPECT_FALSE(cluster.proxy().check().ok()) << "nothing is known yet";
+  put_web(cluster);
+  cluster.proxy().start();
+  EXPECT_FALSE(cluster.proxy().check().ok()) << "nothing is programmed yet";
+  cluster.settle();
+  EXPECT_TRUE(cluster.proxy().check().ok());
+  cluster.at("node").must("nft delete table ip fairlead");
+  EXPECT_FALSE(cluster.proxy().check().ok()) << "the kernel is asked, not our memory";
+}
+
+// ENFILE: the set is full although we know of room.
+TEST(Repair, AFullSetIsReadAgain) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  std::string fill = "add element ip fairlead vips { ";
+  for (int i = 0; i < 1023; ++i)
+    fill +=
+        (i ? ", " : "") +
+        IpAddress::v4(172, 16, static_cast<uint8_t>(i / 256), static_cast<uint8_t>(i)).to_string();
+  cluster.at("node").run([&] {
+    EXPECT_EQ(fairlead::test::run_command({"nft", "-f", "-"}, fill + " }").status, 0);
+  });
+  // Before the loop can hear of it.
+  cluster.proxy().put(service("other", {"10.96.0.7"}, {"p 80/TCP"}));
+  EXPECT_TRUE(cluster.run_until([&] {
+    return cluster.proxy().programmer(Family::kIpv4).status().failures > 0 &&
+           cluster.proxy().idle();
+  }));
+  expect_settled(cluster, "after ENFILE");
+  EXPECT_EQ(cluster.tcp("client", "10.96.0.7:80").to_string(), "refused");
+}
+
+TEST(Growth, SetsDoubleUnderTraffic) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  Traffic traffic(cluster, "client", "10.96.0.1:80");
+  // 900 services on 900 addresses, 9,000 endpoints: svc and vips hold 1,024, ep 4,096.
+  for (int s = 0; s < 900; ++s) {
+    const std::string name = "s" + std::to_string(s);
+    std::vector<std::string> endpoints;
+    for (int i = 0; i < 10; ++i)
+      endpoints.push_back("10.244." + std::to_string(100 + s / 100) + "." + std::to_string(10 + i));
+    cluster.proxy().put(slice(name, endpoints, {"p 8080"}));
+    cluster.proxy().put(
+        service(name, {"10.96." + std::to_string(10 + s / 100) + "." + std::to_string(1 + s % 100)},
+                {"p 80"}));
+  }
+  cluster.settle();
+  expect_settled(cluster, "after growth");
+  const Ruleset& ruleset = cluster.proxy().programmer(Family::kIpv4).programmed();
+  EXPECT_EQ(ruleset.set(SetId::kEndpoints).name.substr(0, 3), "ep_");
+  EXPECT_GE(ruleset.state(SetId::kEndpoints).size, 12000u);
+  EXPECT_EQ(ruleset.set(SetId::kServices).name, "svc_1");
+  EXPECT_EQ(ruleset.set(SetId::kClusterIps).name, "vips_1");
+  traffic.stop();
+  EXPECT_EQ(traffic.failures(), 0);
+  // A restart finds the grown sets and keeps them.
+  cluster.stop_proxy();
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  expect_settled(cluster, "after a restart with fewer services");
+  EXPECT_EQ(cluster.proxy().programmer(Family::kIpv4).programmed().set(SetId::kServices).name,
+            "svc_1");
+}
+
+}  // namespace
+}  // namespace fairlead::proxy
