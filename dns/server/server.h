@@ -17,7 +17,7 @@ struct ServerOptions {
   // Addresses of `listen` that may be left out when the kernel has no such family.
   bool ipv6_optional = false;
   size_t workers = 1;
-  TcpLimits tcp;  // of all workers together; each gets its share
+  TcpLimits tcp{};  // of all workers together; each gets its share
 };
 
 class Server {
