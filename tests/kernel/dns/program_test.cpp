@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+// fairlead-dns as a program, in a network namespace of its own: an API server beside it, dig asking.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "tests/support/cluster_api.h"
+#include "tests/support/namespace.h"
+
+namespace fairlead::dns {
+namespace {
+
+using namespace std::chrono_literals;
+using test::ClusterApi;
+
+constexpr auto kPatience = 30s;
+const char* const kServices = "/api/v1/services";
+const char* const kSlices = "/apis/discovery.k8s.io/v1/endpointslices";
+const char* const kNamespaces = "/api/v1/namespaces";
+const char* const kPorts = R"([{"name":"http","protocol":"TCP","port":80}])";
+
+std::string read_all(const std::string& path) {
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// The API server on a thread of its own, inside the namespace.
+class ApiThread {
+ public:
+  explicit ApiThread(const test::NetNamespace& space) {
+    std::atomic<bool> ready{false};
+    thread_ = std::thread([&] {
+      const auto inside = space.enter();
+      Loop loop;
+      ClusterApi api(loop);
+      address = *api.listen({IpAddress::v4(127, 0, 0, 1), 0});
+      loop_ = &loop;
+      api_ = &api;
+      ready.store(true);
+      loop.run();
+    });
+    while (!ready.load()) std::this_thread::sleep_for(1ms);
+  }
+  ~ApiThread() {
+    loop_->stop();
+    thread_.join();
+  }
+  // Runs on the API's thread, and waits for it.
+  void run(const std::function<void(ClusterApi&)>& task) {
+    std::atomic<bool> done{false};
+    loop_->post([&] {
+      task(*api_);
+      done.store(true);
+    });
+    while (!done.load()) std::this_thread::sleep_for(1ms);
+  }
+  SocketAddress address;
+
+ private:
+  Loop* loop_ = nullptr;
+  ClusterApi* api_ = nullptr;
+  std::thread thread_;
+};
+
+class ProgramTest : public ::testing::Test {
+ protected:
+  ProgramTest() : inside(space.enter()), api(space) {
+    char pattern[] = "/tmp/fairlead-dns-test-XXXXXX";
+    directory = mkdtemp(pattern);
+    std::ofstream(directory + "/kubeconfig") << ClusterApi::kubeconfig(api.address);
+    std::ofstream(directory + "/resolv.conf") << "nameserver 127.0.0.1\n";
+    api.run([](ClusterApi& a) {
+      a.put(kNamespaces, "default", test::namespace_json("default"));
+      a.put(kServices, "web", test::service_json("default", "web", "10.96.0.10", kPorts));
+      a.put(kServices, "db", test::service_json("default", "db", "None", kPorts));
+      a.put(kSlices, "db-1", test::slice_json("default", "db-1", "db", {"10.244.0.1", "10.244.0.2"}, kPorts));
+    });
+  }
+  ~ProgramTest() override {
+    if (pid > 0) {
+      kill(pid, SIGKILL);
+      waitpid(pid, nullptr, 0);
+    }
+    std::filesystem::remove_all(directory);
+  }
+
+  void start(std::vector<std::string> arguments = {"--listen", "127.0.0.1:53"}) {
+    arguments.insert(arguments.begin(),
+                     {std::string(FAIRLEAD_BINARY_DIR) + "/bin/fairlead-dns", "--kubeconfig",
+                      directory + "/kubeconfig", "--resolv-conf", directory + "/resolv.conf"});
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid = fork();
+    if (pid == 0) {
+      const std::string log = directory + "/log";
+      if (freopen(log.c_str(), "a", stderr) == nullptr) _exit(126);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+  }
+  int wait_for_exit() {
+    int status = 0;
+    waitpid(std::exchange(pid, -1), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  std::string log() const { return read_all(directory + "/log"); }
+
+  static std::string shell(const std::string& command) {
+    FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+    std::string out;
+    char buffer[4096];
+    while (const size_t n = fread(buffer, 1, sizeof buffer, pipe)) out.append(buffer, n);
+    pclose(pipe);
+    return out;
+  }
+  static std::string dig(const std::string& what) {
+    return shell("dig @127.0.0.1 +time=1 +tries=1 " + what + " | LC_ALL=C sort");
+  }
+  static bool eventually(const std::function<bool()>& condition) {
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < end) {
+      if (condition()) return true;
+      std::this_thread::sleep_for(10ms);
+    }
+    return false;
+  }
+  static std::string http(const std::string& url) {
+    return shell("curl -s -m 5 -w ' %{http_code}' http://" + url);
+  }
+  bool ready() { return eventually([] { return http("127.0.0.1:8181/ready") == "OK 200"; }); }
+
+  test::NetNamespace space;
+  test::NetNamespace::Enter inside;
+  ApiThread api;
+  std::string directory;
+  pid_t pid = -1;
+};
+
+TEST_F(ProgramTest, AnswersDigAndFollowsTheCluster) {
+  start();
+  ASSERT_TRUE(ready()) << log();
+  EXPECT_EQ(dig("+short web.default.svc.cluster.local"), "10.96.0.10\n");
+  EXPECT_EQ(dig("+short +tcp web.default.svc.cluster.local"), "10.96.0.10\n");
+  EXPECT_EQ(dig("+short db.default.svc.cluster.local"), "10.244.0.1\n10.244.0.2\n");
+  EXPECT_EQ(dig("+short SRV _http._tcp.web.default.svc.cluster.local"), "0 100 80 web.default.svc.cluster.local.\n");
+  EXPECT_EQ(dig("+short -x 10.96.0.10"), "web.default.svc.cluster.local.\n");
+  EXPECT_EQ(dig("+short -x 10.244.0.2"), "10-244-0-2.db.default.svc.cluster.local.\n");
+  const std::string nothing = shell("dig @127.0.0.1 +time=1 +tries=1 x.default.svc.cluster.local");
+  EXPECT_NE(nothing.find("status: NXDOMAIN"), std::string::npos) << nothing;
+  EXPECT_NE(nothing.find("ns.dns.cluster.local. hostmaster.cluster.local."), std::string::npos) << nothing;
+  EXPECT_NE(nothing.find("flags: qr aa rd;"), std::string::npos) << nothing;
+
+  api.run([](ClusterApi& a) {
+    a.put(kSlices, "db-1", test::slice_json("default", "db-1", "db", {"10.244.0.2", "10.244.0.3"}, kPorts));
+    a.remove(kServices, "web");
+  });
+  EXPECT_TRUE(eventually([] { return dig("+short db.default.svc.cluster.local") == "10.244.0.2\n10.244.0.3\n"; }));
+  EXPECT_TRUE(eventually([] { return dig("+short web.default.svc.cluster.local").empty(); }));
+  const std::string metrics = http("127.0.0.1:9153/metrics");
+  EXPECT_NE(metrics.find("coredns_dns_requests_total{server=\"dns://:53\""), std::string::npos) << metrics;
+  EXPECT_EQ(http("127.0.0.1:8080/health"), "OK 200");
+}
+
+TEST_F(ProgramTest, ListensOnTheClusterAddressBeforeItExists) {
+  start({"--listen", "10.96.0.53:53"});
+  ASSERT_TRUE(ready()) << log();
+  space.must("ip route add local 10.96.0.53/32 dev lo");
+  EXPECT_EQ(shell("dig @10.96.0.53 +time=1 +tries=1 +short web.default.svc.cluster.local"), "10.96.0.10\n");
+}
+
+TEST_F(ProgramTest, DefaultsAnswerOnEveryAddressOfBothFamilies) {
+  start({});
+  ASSERT_TRUE(ready()) << log();
+  EXPECT_EQ(shell("dig @127.1.2.3 +time=1 +tries=1 +short web.default.svc.cluster.local"), "10.96.0.10\n");
+  EXPECT_EQ(shell("dig @::1 +time=1 +tries=1 +short web.default.svc.cluster.local"), "10.96.0.10\n");
+}
+
+// No API server: after five seconds what is not known is SERVFAIL, and /ready says no.
+TEST_F(ProgramTest, StartsWithoutTheApiServerAndCatchesUp) {
+  api.run([](ClusterApi& a) { a.set_down(true); });
+  start();
+  ASSERT_TRUE(eventually([] {
+    return shell("dig @127.0.0.1 +time=1 +tries=1 web.default.svc.cluster.local").find("status: SERVFAIL") != std::string::npos;
+  })) << log();
+  EXPECT_EQ(http("127.0.0.1:8181/ready"), "kubernetes 503");
+  api.run([](ClusterApi& a) { a.set_down(false); });
+  EXPECT_TRUE(ready()) << log();
+  EXPECT_EQ(dig("+short web.default.svc.cluster.local"), "10.96.0.10\n");
+}
+
+// The answers stay while the API server is away.
+TEST_F(ProgramTest, KeepsAnsweringWhileTheApiServerIsAway) {
+  start();
+  ASSERT_TRUE(ready()) << log();
+  api.run([](ClusterApi& a) { a.set_down(true); });
+  EXPECT_EQ(dig("+short web.default.svc.cluster.local"), "10.96.0.10\n");
+  api.run([](ClusterApi& a) {
+    a.set_down(false);
+    a.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
+  });
+  EXPECT_TRUE(eventually([] { return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n"; })) << log();
+}
+
+// A second server stands in for the upstream; resolv.conf is followed.
+TEST_F(ProgramTest, ForwardsToTheServersOfResolvConfAndFollowsIt) {
+  start({"--listen", "127.0.0.1:53"});
+  ASSERT_TRUE(ready()) << log();
+  EXPECT_NE(log().find("nameserver 127.0.0.1 is this server itself: left out"), std::string::npos) << log();
+  EXPECT_NE(shell("dig @127.0.0.1 +time=2 +tries=1 example.org").find("status: SERVFAIL"), std::string::npos);
+  const pid_t first = std::exchange(pid, -1);
+  start({"--listen", "127.0.0.2:53", "--cluster-domain", "example.org", "--health-listen", "off",
+         "--ready-listen", "127.0.0.1:8282", "--metrics-listen", "off"});
+  const pid_t second = std::exchange(pid, first);
+  EXPECT_TRUE(eventually([] { return http("127.0.0.1:8282/ready") == "OK 200"; })) << log();
+  std::ofstream(directory + "/resolv.conf.new") << "nameserver 127.0.0.2\n";
+  std::filesystem::rename(directory + "/resolv.conf.new", directory + "/resolv.conf");
+  EXPECT_TRUE(eventually([] { return dig("+short web.default.svc.example.org") == "10.96.0.10\n"; })) << log();
+  EXPECT_EQ(dig("+short +tcp web.default.svc.example.org"), "10.96.0.10\n");
+  kill(second, SIGKILL);
+  waitpid(second, nullptr, 0);
+}
+
+TEST_F(ProgramTest, StopsCleanlyOnSigterm) {
+  start();
+  ASSERT_TRUE(ready()) << log();
+  kill(pid, SIGTERM);
+  EXPECT_EQ(wait_for_exit(), 0) << log();
+}
+
+TEST_F(ProgramTest, SaysWhyItCannotStart) {
+  start();
+  ASSERT_TRUE(ready()) << log();
+  const pid_t first = std::exchange(pid, -1);
+  start();
+  EXPECT_EQ(wait_for_exit(), 1);
+  EXPECT_NE(log().find("listen on 127.0.0.1:53 (UDP): Address already in use"), std::string::npos) << log();
+  start({"--listen", "127.0.0.3:53"});
+  EXPECT_EQ(wait_for_exit(), 1);
+  EXPECT_NE(log().find("--health-listen: "), std::string::npos) << log();
+  pid = first;
+  const std::string missing = shell(std::string("{ ") + FAIRLEAD_BINARY_DIR +
+                                    "/bin/fairlead-dns --kubeconfig /nowhere --listen 127.0.0.4:53 "
+                                    "--health-listen off --ready-listen off --metrics-listen off; echo rc=$?; }");
+  EXPECT_NE(missing.find("/nowhere"), std::string::npos) << missing;
+  EXPECT_NE(missing.find("rc=1"), std::string::npos) << missing;
+}
+
+}  // namespace
+}  // namespace fairlead::dns

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random clusters, changed step by step, against a model that is as simple as it gets: it looks at all
+// objects for each question. And: what answers at once allocates nothing.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <map>
+#include <new>
+#include <random>
+#include <set>
+
+#include "dns/chain.h"
+#include "dns/plugins/kubernetes/kubernetes.h"
+#include "dns/server/handler.h"
+#include "tests/unit/dns/support.h"
+
+namespace {
+
+// Counts this thread's allocations while it is told to.
+thread_local bool counting = false;
+thread_local size_t allocations = 0;
+
+}  // namespace
+
+// Replaces the global ones for the whole test binary. (Under a sanitizer they would hide its own.)
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FAIRLEAD_COUNT_ALLOCATIONS 1
+void* operator new(size_t size) {
+  if (counting) ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  std::abort();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#endif
+
+namespace fairlead::dns {
+namespace {
+
+using namespace test;
+
+std::string dashed(const std::string& address) {
+  std::string label = address;
+  std::replace(label.begin(), label.end(), '.', '-');
+  return label;
+}
+
+// Everything there is, as objects.
+struct Model {
+  std::map<std::pair<std::string, std::string>, kube::Service> services;  // by namespace and name
+  std::map<std::string, kube::EndpointSlice> slices;                      // all in namespace "n"
+  std::set<std::string> namespaces;
+
+  std::set<std::string> addresses(const std::string& service, const std::string& endpoint) const {
+    std::set<std::string> found;
+    for (const auto& [key, slice] : slices) {
+      if (slice.service_name != service) continue;
+      for (const kube::Endpoint& e : slice.endpoints) {
+        const std::string text = e.addresses[0].to_string();
+        const std::string label = e.hostname.empty() ? dashed(text) : e.hostname;
+        if (e.ready && (endpoint.empty() || endpoint == label)) found.insert(text);
+      }
+    }
+    return found;
+  }
+
+  // What brief() says of "[endpoint.]service.n.svc.cluster.local A".
+  std::string answer(const std::string& service, const std::string& endpoint) const {
+    const auto at = services.find({"n", service});
+    if (at == services.end()) return "NXDOMAIN";
+    std::set<std::string> found;
+    if (!at->second.headless && endpoint.empty()) {
+      for (const IpAddress& address : at->second.cluster_ips) found.insert(address.to_string());
+    } else {
+      found = addresses(service, endpoint);
+    }
+    if (found.empty()) return "NXDOMAIN";
+    std::string text;
+    for (const std::string& address : found) text += (text.empty() ? "" : ", ") + address;
+    return text;
+  }
+
+  std::string reverse(const std::string& address) const {
+    std::set<std::string> cluster;
+    std::set<std::string> endpoints;
+    for (const auto& [key, service] : services) {
+      const std::string name = key.second + "." + key.first + ".svc.cluster.local.";
+      for (const IpAddress& ip : service.cluster_ips)
+        if (ip.to_string() == address) cluster.insert(name);
+      for (const auto& [slice_key, slice] : slices) {
+        if (slice.service_name != key.second || key.first != "n") continue;
+        for (const kube::Endpoint& e : slice.endpoints)
+          if (e.ready && e.addresses[0].to_string() == address)
+            endpoints.insert((e.hostname.empty() ? dashed(address) : e.hostname) + "." + name);
+      }
+    }
+    if (!cluster.empty()) return *cluster.begin();
+    if (endpoints.empty()) return "NXDOMAIN";
+    std::string text;
+    for (const std::string& name : endpoints) text += (text.empty() ? "" : ", ") + name;
+    return text;
+  }
+};
+
+TEST(Random, TheZoneAnswersAsTheModelDoes) {
+  const uint64_t seed = test_seed();
+  SCOPED_TRACE("FAIRLEAD_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const auto below = [&random](uint64_t n) { return random() % n; };
+  const auto address = [&] { return "10.0.0." + std::to_string(below(12)); };
+  const auto service_name = [&] { return "s" + std::to_string(below(6)); };
+  const auto host = [&]() -> std::string { return below(2) == 0 ? "" : "h" + std::to_string(below(3)); };
+
+  Zone zone;
+  ZoneConfig config;
+  config.zone = dns_name("cluster.local");
+  config.reverse_falls_through = false;
+  zone.set_synced();
+  Model model;
+  for (uint32_t step = 1; step <= 1500; ++step) {
+    const std::string name = service_name();
+    const std::string slice_name = "slice" + std::to_string(below(8));
+    switch (below(5)) {
+      case 0: {
+        kube::Service s = below(2) == 0 ? headless(name, "n") : service(name, "n", {"10.96.0." + std::to_string(below(4))});
+        model.services[{"n", name}] = s;
+        zone.put(s);
+        break;
+      }
+      case 1:
+        model.services.erase({"n", name});
+        zone.remove_service({"n", name});
+        break;
+      case 2:
+        model.slices.erase(slice_name);
+        zone.remove_slice({"n", slice_name});
+        break;
+      default: {
+        std::vector<TestEndpoint> endpoints;
+        for (uint64_t i = below(5); i > 0; --i) endpoints.push_back({address(), host(), below(4) != 0});
+        kube::EndpointSlice s = slice(slice_name, name, "n", endpoints);
+        model.slices[slice_name] = s;
+        zone.put(s);
+        break;
+      }
+    }
+    if (below(3) == 0) continue;  // several changes, one publication
+    zone.publish(step);
+    for (int i = 0; i < 6; ++i) {
+      const std::string asked = "s" + std::to_string(i);
+      const std::string label = below(3) == 0 ? dashed(address()) : below(2) == 0 ? "h" + std::to_string(below(3)) : "";
+      const std::string question = (label.empty() ? "" : label + ".") + asked + ".n.svc.cluster.local";
+      ASSERT_EQ(brief(ask(config, zone.snapshot(), make_query(question, Type::kA), step, nullptr, nullptr, true)),
+                model.answer(asked, label))
+          << question << " at step " << step;
+    }
+    for (const std::string prefix : {"10.0.0.", "10.96.0."}) {
+      const std::string last = std::to_string(below(12));
+      const std::string question =
+          last + (prefix == "10.0.0." ? ".0.0.10" : ".0.96.10") + std::string(".in-addr.arpa");
+      ASSERT_EQ(brief(ask(config, zone.snapshot(), make_query(question, Type::kPtr), 0, nullptr, nullptr, true)),
+                model.reverse(prefix + last))
+          << question << " at step " << step;
+    }
+  }
+}
+
+class NoPath : public ReplyPath {
+ public:
+  SendLater later() override { return nullptr; }
+};
+
+TEST(Handler, AnswersFromTheZoneWithoutAllocating) {
+  Zone zone;
+  zone.put(ns("n"));
+  zone.put(service("web", "n", {"10.96.0.1", "fd00::1"}, {port("http", 80)}));
+  zone.put(headless("db", "n", {port("sql", 5432)}));
+  zone.put(slice("db-1", "db", "n", {{"10.0.0.1", "a"}, {"10.0.0.2"}}, {{"sql", kube::Protocol::kTcp, 5432}}));
+  zone.put(external("in", "n", "web.n.svc.cluster.local"));
+  zone.set_synced();
+  zone.publish(1);
+  Loop loop;
+  Published::Reader reader(zone.published());
+  auto kubernetes = std::make_shared<KubernetesOptions>();
+  kubernetes->zone.zone = dns_name("cluster.local");
+  Chain chain;
+  const ChainConfig config = {{"kubernetes", kubernetes}};
+  ASSERT_TRUE(chain.assemble(loop, reader, config).ok());
+  WorkerMetrics metrics;
+  Handler handler(chain, metrics, loop.clock());
+  QueryOptions edns;
+  edns.edns_size = 1232;
+  std::vector<Bytes> queries;
+  for (const char* name : {"web.n.svc.cluster.local", "db.n.svc.cluster.local", "_sql._tcp.db.n.svc.cluster.local",
+                           "a.db.n.svc.cluster.local", "in.n.svc.cluster.local", "nobody.n.svc.cluster.local",
+                           "1-2-3-4.n.pod.cluster.local", "cluster.local", "1.0.96.10.in-addr.arpa",
+                           "2.0.0.10.in-addr.arpa", "www.example.com.n.svc.cluster.local"})
+    for (const Type type : {Type::kA, Type::kAaaa, Type::kSrv, Type::kPtr, Type::kSoa, Type::kNs, Type::kAny})
+      queries.push_back(make_query(name, type, edns));
+  queries.push_back(Bytes(12, 0));  // FORMERR
+  Bytes buffer(kEdnsUdpSize);
+  NoPath path;
+  const Client client;
+  size_t replies = 0;
+  allocations = 0;
+  counting = true;
+  for (const Bytes& query : queries) replies += handler.handle(query, client, buffer, path).empty() ? 0 : 1;
+  counting = false;
+  EXPECT_EQ(replies, queries.size());
+  EXPECT_EQ(allocations, 0u);
+}
+
+}  // namespace
+}  // namespace fairlead::dns
