@@ -43,7 +43,8 @@ class ConntrackCleaner {
   void changed(const Dirty& frontends);
 
   uint64_t deleted() const { return deleted_; }
-  bool idle() const { return !busy_ && waiting_.empty() && later_.empty(); }
+  // The first look is over.
+  bool idle() const { return !busy_ && waiting_.empty(); }
 
  private:
   void next();

@@ -217,7 +217,7 @@ void Proxy::on_notification(const MessageView& message) {
 bool Proxy::idle() const {
   for (const auto& family : families_)
     if (!family->programmer->idle()) return false;
-  return true;
+  return cleaner_->idle();
 }
 
 const Programmer& Proxy::programmer(Family family) const {

@@ -50,6 +50,7 @@ class Proxy {
   // take away what a previous process knew.
   void start();
 
+  // Everything known is in the kernel and stale UDP flows are gone.
   bool idle() const;
   const Programmer& programmer(Family family) const;
 

@@ -114,6 +114,12 @@ Outcome ask(int type, const std::string& to, int timeout_ms) {
   return outcome;
 }
 
+bool Cluster::run_until(const std::function<bool()>& done) {
+  Timer tick(loop_);  // what is waited for need not be an event of this loop
+  tick.start_every(std::chrono::milliseconds(5), [] {});
+  return loop_.run_until(done, std::chrono::seconds(20));
+}
+
 Cluster::Cluster() : http_(std::make_unique<FakeHttp>(loop_.clock())) {
   namespaces_["node"] = std::make_unique<NetNamespace>();
   at("node").set_sysctl("net.ipv6.conf.default.accept_dad", "0");

@@ -64,9 +64,7 @@ class Cluster {
   // Runs the loop until the proxy has nothing left to do; fails the test when it never is done.
   void settle();
   void run_for(Duration span);
-  bool run_until(const std::function<bool()>& done) {
-    return loop_.run_until(done, std::chrono::seconds(20));
-  }
+  bool run_until(const std::function<bool()>& done);
 
   NetNamespace& at(const std::string& name) { return *namespaces_.at(name); }
   std::string address(const std::string& name, Family family = Family::kIpv4) const;

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+// What outlives a packet: UDP flows in connection tracking, the node's own DNS server, and SCTP,
+// for which this kernel has no sockets but conntrack and NAT.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/ip.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/conntrack_cleaner.h"
+#include "tests/kernel/proxy/cluster.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using namespace test;
+
+// A client that keeps its socket, as a resolver does.
+class UdpClient {
+ public:
+  UdpClient(Cluster& cluster, const std::string& from, const std::string& to) {
+    const auto inside = cluster.at(from).enter();
+    const SocketAddress target = SocketAddress::parse(to).value();
+    sockaddr_storage storage{};
+    const socklen_t length = target.to_sockaddr(storage);
+    fd_ = socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
+  }
+  ~UdpClient() { close(fd_); }
+  // Who answers; "refused" or "silence".
+  std::string ask() {
+    char buffer[128];
+    (void)!send(fd_, "?", 1, 0);
+    pollfd one{fd_, POLLIN, 0};
+    if (poll(&one, 1, 1000) <= 0) return "silence";
+    const ssize_t got = recv(fd_, buffer, sizeof buffer, 0);
+    if (got < 0) return errno == ECONNREFUSED ? "refused" : "error";
+    const std::string text(buffer, static_cast<size_t>(got));
+    return text.substr(0, text.find(' '));
+  }
+
+ private:
+  int fd_;
+};
+
+struct FlowCase {
+  const char* what;
+  const char* from;
+  const char* to;
+};
+const FlowCase kFlows[] = {
+    {"cluster IP", "client", "10.96.0.10:53"},
+    {"cluster IP, IPv6", "client", "[fd00:96::a]:53"},
+    {"node port", "outside", "192.0.2.1:30053"},
+};
+
+TEST(UdpFlows, FollowTheServiceNotTheFirstChoice) {
+  Cluster cluster;
+  cluster.start_proxy();
+  cluster.proxy().start();
+  for (const FlowCase& c : kFlows) {
+    SCOPED_TRACE(c.what);
+    Proxy& proxy = cluster.proxy();
+    const auto serve_with = [&](const std::string& v4, const std::string& v6) {
+      proxy.put(slice("dns", {v4}, {"dns 8080/UDP"}));
+      proxy.put(slice("dns", {v6}, {"dns 8080/UDP"}));
+      cluster.settle();
+    };
+    proxy.put(service("dns", {"10.96.0.10", "fd00:96::a"}, {"dns 53/UDP 30053"}));
+    serve_with("10.244.2.2", "fd00:244:2::2");
+    UdpClient client(cluster, c.from, c.to);
+    EXPECT_EQ(client.ask(), "web-1");
+    serve_with("10.244.3.2", "fd00:244:3::2");
+    EXPECT_EQ(client.ask(), "web-2") << "the flow still goes to an endpoint that is gone";
+    serve_with("10.244.3.2 terminating serving", "fd00:244:3::2 terminating serving");
+    EXPECT_EQ(client.ask(), "web-2") << "a serving endpoint keeps its flows";
+    serve_with("10.244.3.2 terminating", "fd00:244:3::2 terminating");
+    EXPECT_EQ(client.ask(), "refused") << "nobody serves";
+    serve_with("10.244.2.2", "fd00:244:2::2");
+    EXPECT_EQ(client.ask(), "web-1") << "somebody serves again";
+    proxy.remove_service({"default", "dns"});
+    cluster.settle();
+    const std::string after = client.ask();
+    EXPECT_TRUE(after == "silence" || after == "refused")
+        << after << " answers for a deleted Service";
+  }
+}
+
+TEST(UdpFlows, OnlyOurs) {
+  ServiceMap services("");
+  services.put(service("dns", {"10.96.0.10"}, {"dns 53/UDP 30053"}));
+  services.put(slice("dns", {"10.244.2.2"}, {"dns 8080/UDP"}));
+  const std::set<Frontend> changed = {udp("10.96.0.10", 53),
+                                      Frontend::node(Family::kIpv4, Protocol::kUdp, 30053)};
+  const std::set<IpAddress> local = {ip("192.0.2.1")};
+  struct {
+    const char* what;
+    const char *destination, *answered_by;
+    uint8_t protocol;
+    bool stale;
+  } cases[] = {
+      {"served", "10.96.0.10:53", "10.244.2.2:8080", IPPROTO_UDP, false},
+      {"another endpoint", "10.96.0.10:53", "10.244.3.2:8080", IPPROTO_UDP, true},
+      {"another port of the endpoint", "10.96.0.10:53", "10.244.2.2:53", IPPROTO_UDP, true},
+      {"TCP", "10.96.0.10:53", "10.244.3.2:8080", IPPROTO_TCP, false},
+      {"another service", "10.96.0.11:53", "10.244.3.2:8080", IPPROTO_UDP, false},
+      {"node port, stale", "192.0.2.1:30053", "10.244.3.2:8080", IPPROTO_UDP, true},
+      {"the same port number elsewhere", "198.51.100.9:30053", "198.51.100.9:30053", IPPROTO_UDP,
+       false},
+  };
+  for (const auto& c : cases) {
+    netlink::conntrack::Entry entry;
+    const SocketAddress destination = SocketAddress::parse(c.destination).value();
+    const SocketAddress source = SocketAddress::parse(c.answered_by).value();
+    entry.original.protocol = entry.reply.protocol = c.protocol;
+    entry.original.destination = destination.address;
+    entry.original.destination_port = destination.port;
+    entry.reply.source = source.address;
+    entry.reply.source_port = source.port;
+    EXPECT_EQ(is_stale(entry, changed, local, services), c.stale) << c.what;
+  }
+}
+
+// Listens on an address no interface has, as the DNS server of a node does.
+class NodeDns {
+ public:
+  explicit NodeDns(Cluster& cluster) {
+    const auto inside = cluster.at("node").enter();
+    fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int on = 1;
+    setsockopt(fd_, SOL_IP, IP_FREEBIND, &on, sizeof on);
+    sockaddr_storage storage{};
+    const socklen_t length = SocketAddress{ip("10.96.0.10"), 53}.to_sockaddr(storage);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
+    thread_ = std::thread([this] {
+      while (!stop_) {
+        pollfd one{fd_, POLLIN, 0};
+        if (poll(&one, 1, 20) <= 0) continue;
+        sockaddr_storage peer{};
+        socklen_t size = sizeof peer;
+        char byte;
+        recvfrom(fd_, &byte, 1, 0, reinterpret_cast<sockaddr*>(&peer), &size);
+        sendto(fd_, "node-dns x", 10, 0, reinterpret_cast<sockaddr*>(&peer), size);
+      }
+    });
+  }
+  ~NodeDns() {
+    stop_ = true;
+    thread_.join();
+    close(fd_);
+  }
+
+ private:
+  int fd_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+TEST(LocalDns, AnswersOnTheNodeWhileItIsReady) {
+  Cluster cluster;
+  cluster.start_proxy([](Config& config) {
+    if (config.family == Family::kIpv4) config.local_dns = {ip("10.96.0.10")};
+  });
+  cluster.proxy().put(service("dns", {"10.96.0.10"}, {"dns 53/UDP 30053", "metrics 9153/TCP"}));
+  cluster.proxy().put(slice("dns", {"10.244.2.2"}, {"dns 8080/UDP", "metrics 8080/TCP"}));
+  cluster.proxy().start();
+  cluster.settle();
+  NodeDns server(cluster);
+  const auto asked = [&](const std::string& from) {
+    return UdpClient(cluster, from, "10.96.0.10:53").ask();
+  };
+  const auto exempt = [&](bool wanted) {
+    return cluster.run_until([&] {
+      return cluster.proxy().idle() && cluster.proxy()
+                                               .programmer(Family::kIpv4)
+                                               .programmed()
+                                               .has_local_dns(udp("10.96.0.10", 53)) == wanted;
+    });
+  };
+  EXPECT_EQ(asked("client"), "web-1") << "not ready: balanced";
+  cluster.http().status = 200;
+  ASSERT_TRUE(exempt(true));
+  cluster.run_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(asked("client"), "node-dns");
+  EXPECT_EQ(asked("node"), "node-dns");
+  const std::string flows =
+      cluster.at("node").must("sh -c 'conntrack -L -p udp --orig-port-dst 53 2>/dev/null; true'");
+  EXPECT_EQ(flows.find("[UNREPLIED] src=10.96.0.10"), std::string::npos);
+  EXPECT_EQ(cluster.tcp("client", "10.96.0.10:9153").reached, "web-1")
+      << "its other ports are balanced";
+  EXPECT_EQ(UdpClient(cluster, "outside", "192.0.2.1:30053").ask(), "web-1");
+  cluster.http().status = 503;
+  ASSERT_TRUE(exempt(false));
+  cluster.run_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(asked("client"), "web-1") << "gone: balanced again";
+  EXPECT_EQ(cluster.at("node").must("ip route show table local proto 250").find("10.96.0.10"),
+            std::string::npos);
+  // A restart while it is ready keeps the exemption until it knows better.
+  cluster.http().status = 200;
+  ASSERT_TRUE(exempt(true));
+  cluster.stop_proxy();
+  {
+    const auto inside = cluster.at("node").enter();
+    EXPECT_TRUE(clean_up(cluster.loop()).ok());
+  }
+  EXPECT_EQ(cluster.list_ruleset(), "");
+  EXPECT_EQ(cluster.at("node").must("ip route show table local").find("10.96.0.10"),
+            std::string::npos);
+}
+
+uint32_t crc32c(const std::vector<uint8_t>& bytes) {
+  uint32_t crc = ~0u;
+  for (const uint8_t byte : bytes) {
+    crc ^= byte;
+    for (int i = 0; i < 8; ++i) crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+  }
+  return ~crc;
+}
+
+// An SCTP packet with an INIT chunk (RFC 9260 section 3.3.2).
+std::vector<uint8_t> sctp_init(uint16_t source, uint16_t destination) {
+  std::vector<uint8_t> packet(12 + 20, 0);
+  const auto put16 = [&](size_t at, uint16_t v) {
+    packet[at] = static_cast<uint8_t>(v >> 8);
+    packet[at + 1] = static_cast<uint8_t>(v);
+  };
+  put16(0, source);
+  put16(2, destination);
+  packet[12] = 1;     // INIT
+  put16(14, 20);      // chunk length
+  put16(18, 77);      // initiate tag
+  put16(22, 0xffff);  // receiver window
+  put16(24, 1);       // outbound streams
+  put16(26, 1);       // inbound streams
+  put16(30, 5);       // initial TSN
+  const uint32_t crc = crc32c(packet);
+  std::memcpy(packet.data() + 8, &crc, 4);  // little endian (RFC 9260 appendix A)
+  return packet;
+}
+
+TEST(Sctp, IsBalancedLikeTheOthers) {
+  Cluster cluster;
+  cluster.start_proxy();
+  cluster.proxy().put(service("sig", {"10.96.0.5"}, {"s 3868/SCTP"}));
+  cluster.proxy().put(service("sig-tcp", {"10.96.0.5"}, {"s 3869/TCP"}));
+  cluster.proxy().put(slice("sig", {"10.244.2.2"}, {"s 9000/SCTP"}));
+  cluster.proxy().start();
+  cluster.settle();
+  int receiver = -1;
+  cluster.at("web-1").run(
+      [&] { receiver = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_SCTP); });
+  int sender = -1;
+  cluster.at("client").run(
+      [&] { sender = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_SCTP); });
+  ASSERT_GE(receiver, 0);
+  ASSERT_GE(sender, 0);
+  const auto send_to = [&](uint16_t port) {
+    sockaddr_storage storage{};
+    const socklen_t length = SocketAddress{ip("10.96.0.5"), 0}.to_sockaddr(storage);
+    const std::vector<uint8_t> packet = sctp_init(4000, port);
+    ASSERT_EQ(sendto(sender, packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&storage),
+                     length),
+              static_cast<ssize_t>(packet.size()));
+  };
+  const auto arrives = [&] {
+    pollfd one{receiver, POLLIN, 0};
+    return poll(&one, 1, 1000) > 0;
+  };
+  send_to(3868);
+  ASSERT_TRUE(arrives());
+  uint8_t packet[256];
+  const ssize_t got = recv(receiver, packet, sizeof packet, 0);
+  ASSERT_GE(got, 32);
+  const size_t header = static_cast<size_t>(packet[0] & 15) * 4;
+  EXPECT_EQ(IpAddress::from_bytes({packet + 12, 4}).to_string(), "10.244.1.2");
+  EXPECT_EQ(IpAddress::from_bytes({packet + 16, 4}).to_string(), "10.244.2.2");
+  EXPECT_EQ(packet[header + 2] << 8 | packet[header + 3], 9000) << "the port is translated too";
+  std::vector<uint8_t> body(packet + header, packet + got);
+  uint32_t crc = 0;
+  std::memcpy(&crc, body.data() + 8, 4);
+  std::memset(body.data() + 8, 0, 4);
+  EXPECT_EQ(crc, crc32c(body));
+  send_to(3869);
+  EXPECT_FALSE(arrives()) << "a TCP port is not an SCTP port";
+  close(receiver);
+  close(sender);
+}
+
+}  // namespace
+}  // namespace fairlead::proxy

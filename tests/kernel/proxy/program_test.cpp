@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program itself against an API server of the test's own: started, killed, doubled, cleaned up.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <iostream>
+#include <random>
+
+#include "base/http/server.h"
+#include "tests/kernel/proxy/cluster.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using namespace test;
+using fairlead::test::BackgroundProcess;
+using fairlead::test::run_command;
+
+const std::string kProgram = std::string(FAIRLEAD_BINARY_DIR) + "/bin/fairlead-proxy";
+
+// LIST and WATCH of Services and EndpointSlices, from strings; no WatchList.
+class Api {
+ public:
+  Api(Loop& loop, int services)
+      : server_(loop, {}, [this](HttpServerRequest request, auto responder) {
+          answer(request, std::move(responder));
+        }) {
+    for (int i = 0; i < services; ++i) {
+      const std::string name = "s" + std::to_string(i);
+      const std::string ip =
+          "10.96." + std::to_string(1 + i / 200) + "." + std::to_string(1 + i % 200);
+      services_ += (i ? "," : "") + std::string(R"({"metadata":{"namespace":"default","name":")") +
+                   name + R"("},"spec":{"clusterIP":")" + ip + R"(","clusterIPs":[")" + ip +
+                   R"("],"ipFamilies":["IPv4"],"ports":[{"name":"p","port":80}]}})";
+      slices_ +=
+          (i ? "," : "") + std::string(R"({"metadata":{"namespace":"default","name":")") + name +
+          R"(-x","labels":{"kubernetes.io/service-name":")" + name +
+          R"("}},"addressType":"IPv4","ports":[{"name":"p","port":8080,"protocol":"TCP"}],"endpoints":[)";
+      for (int e = 0; e < 10; ++e)
+        slices_ += (e ? "," : "") + std::string(R"({"addresses":["10.244.9.)") +
+                   std::to_string(e + 1) + R"("]})";
+      slices_ += "]}";
+    }
+    const auto bound = server_.listen({IpAddress::v4(127, 0, 0, 1), 0});
+    EXPECT_TRUE(bound.ok());
+    url_ = "http://" + bound->to_string();
+  }
+  const std::string& url() const { return url_; }
+
+ private:
+  void answer(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder) {
+    const HttpHeaders json = {{"Content-Type", "application/json"}};
+    if (request.query_value("sendInitialEvents"))
+      return responder->respond(422, json, R"({"kind":"Status","status":"Failure","code":422})");
+    if (request.query_value("watch")) {
+      responder->start(200, json);
+      watches_.push_back(std::move(responder));
+      return;
+    }
+    const bool slices = request.path.find("endpointslices") != std::string::npos;
+    responder->respond(200, json,
+                       std::string(R"({"kind":")") + (slices ? "EndpointSlice" : "Service") +
+                           R"(List","metadata":{"resourceVersion":"7"},"items":[)" +
+                           (slices ? slices_ : services_) + "]}");
+  }
+
+  HttpServer server_;
+  std::string services_, slices_, url_;
+  std::vector<std::shared_ptr<HttpResponder>> watches_;
+};
+
+class Program : public testing::Test {
+ protected:
+  explicit Program(int services = 300) {
+    ns_.run([&] { api_ = std::make_unique<Api>(loop_, services); });
+  }
+  std::unique_ptr<BackgroundProcess> start(std::vector<std::string> more = {}) {
+    std::vector<std::string> argv = {kProgram, "--master", api_->url(),
+                                     "--service-cidr=10.96.0.0/16",
+                                     "--healthz-bind-address=127.0.0.1:10256"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    const auto inside = ns_.enter();
+    return std::make_unique<BackgroundProcess>(argv);
+  }
+  // The program in the foreground; `loop_` runs on while it does.
+  fairlead::test::CommandResult run(const std::vector<std::string>& arguments) {
+    std::vector<std::string> argv = {kProgram};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    const auto inside = ns_.enter();
+    return run_command(argv, {}, 20);
+  }
+  size_t elements() {
+    size_t count = 0;
+    const std::string text = ns_.must("nft list ruleset");
+    for (size_t at = text.find(": 10.244.9."); at != std::string::npos;
+         at = text.find(": 10.244.9.", at + 1))
+      ++count;
+    return text.find("hook prerouting") == std::string::npos ? 0 : count;
+  }
+  bool run_until(const std::function<bool()>& done) {
+    Timer tick(loop_);  // what we wait for happens elsewhere
+    tick.start_every(std::chrono::milliseconds(20), [] {});
+    return loop_.run_until(done, std::chrono::seconds(30));
+  }
+
+  NetNamespace ns_;
+  Loop loop_;
+  std::unique_ptr<Api> api_;
+};
+
+TEST_F(Program, ServesAndLeavesItsRulesBehind) {
+  auto process = start();
+  ASSERT_TRUE(run_until([&] { return elements() == 3000; }));
+  std::string health;
+  ns_.run([&] { health = run_command({"curl", "-s", "http://127.0.0.1:10256/healthz"}).output; });
+  EXPECT_NE(health.find("\"healthy\": true"), std::string::npos) << health;
+  std::string metrics;
+  ns_.run([&] { metrics = run_command({"curl", "-s", "http://127.0.0.1:10249/metrics"}).output; });
+  EXPECT_NE(metrics.find("kubeproxy_sync_proxy_rules_last_timestamp_seconds"), std::string::npos);
+
+  const auto second = run({"--master", api_->url()});
+  EXPECT_EQ(second.status, 1);
+  EXPECT_NE(second.errors.find("another fairlead-proxy runs in this network namespace"),
+            std::string::npos)
+      << second.errors;
+
+  kill(process->pid(), SIGTERM);
+  EXPECT_TRUE(run_until([&] { return !process->running(); }));
+  EXPECT_EQ(elements(), 3000u);
+  process.reset();
+  const auto cleaned = run({"--cleanup"});
+  EXPECT_EQ(cleaned.status, 0) << cleaned.errors;
+  EXPECT_EQ(ns_.must("nft list ruleset"), "");
+}
+
+TEST_F(Program, KilledAtAnyMomentIsMadeUpForByTheNext) {
+  std::mt19937_64 random(std::random_device{}());
+  for (int i = 0; i < 12; ++i) {
+    auto process = start();
+    const auto delay = std::chrono::milliseconds(5 + random() % 120);
+    loop_.run_until([] { return false; }, delay);
+    kill(process->pid(), SIGKILL);
+  }
+  auto process = start();
+  ASSERT_TRUE(run_until([&] { return elements() == 3000; }));
+}
+
+TEST_F(Program, SaysInOneSentenceWhatIsWrong) {
+  const auto bad_flag = run({"--proxy-mode=ipvs"});
+  EXPECT_EQ(bad_flag.status, 2);
+  EXPECT_NE(bad_flag.errors.find("--proxy-mode=ipvs is not supported"), std::string::npos);
+
+  std::unique_ptr<HttpServer> squatter;
+  ns_.run([&] {
+    squatter = std::make_unique<HttpServer>(loop_, HttpServerOptions(), nullptr);
+    EXPECT_TRUE(squatter->listen({IpAddress::v4(127, 0, 0, 1), 10249}).ok());
+  });
+  const auto busy = run({"--master", api_->url()});
+  EXPECT_EQ(busy.status, 1);
+  EXPECT_NE(busy.errors.find("--metrics-bind-address"), std::string::npos) << busy.errors;
+
+  fairlead::test::CommandResult powerless;
+  ns_.run([&] {
+    powerless = run_command({"setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin",
+                             kProgram, "--master", api_->url()},
+                            {}, 20);
+  });
+  EXPECT_EQ(powerless.status, 1);
+  EXPECT_NE(powerless.errors.find("CAP_NET_ADMIN"), std::string::npos) << powerless.errors;
+}
+
+}  // namespace
+}  // namespace fairlead::proxy
