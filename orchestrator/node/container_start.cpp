@@ -114,15 +114,18 @@ void PodWorker::created(std::shared_ptr<Start> start, const std::string& id) {
     if (guard.expired()) return;
     if (!started.ok()) return start_failed(start, "RunContainerError", started.error().message(), false);
     event("Normal", "Started", "Started container " + start->spec.name, start->spec.name);
-    context_.cri.container_status(id, [this, guard, start](Result<ContainerInfo> status) {
+    context_.cri.container_status(id, [this, guard, start, id](Result<ContainerInfo> status) {
       if (guard.expired()) return;
+      const bool ended = early_ends_.contains(id);
       end(start->action.key);
       ContainerMemory& memory = memory_.containers[start->spec.name];
       memory.failure.reset();
       memory.pull_failed = false;
       if (!status.ok()) return refresh();
       status->sandbox_id = start->sandbox_id;
+      const bool running = status->state == ContainerState::kRunning;
       observed(*std::move(status));
+      if (ended && running && !guard.expired()) observe_container(id, kFirstLook);
     });
   });
 }

@@ -47,7 +47,7 @@ void PodWorker::set_up_volumes(const Action& action) {
       event("Warning", "FailedMount", done.error().message());
     }
     // Often done at once, from inside sync(): look again from the loop.
-    wake_ = context_.clock.after(Duration::zero(), [this] { sync(); });
+    again_ = context_.clock.after(Duration::zero(), [this] { sync(); });
   });
 }
 
@@ -117,7 +117,7 @@ void PodWorker::stop_container(const Action& action) {
   context_.cri.stop_container(action.id, action.grace, [this, guard = guard(), action](Result<void> done) {
     if (guard.expired()) return;
     end(action.key);
-    if (done.ok()) return observe_container(action.id);
+    if (done.ok()) return observe_container(action.id, kFirstLook);
     log::warn("pod {}: container {}: {}", spec_.key.to_string(), action.container, done.error().message());
     refresh_retry_ = context_.clock.after(seconds(1), [this] { refresh(); });
   });
@@ -143,7 +143,7 @@ void PodWorker::tear_down(const Action& action) {
   const Result<void> done = context_.volumes.tear_down(uid_);
   memory_.torn_down = done.ok();
   if (!done.ok()) log::warn("pod {}: {}", spec_.key.to_string(), done.error().message());
-  wake_ = context_.clock.after(done.ok() ? Duration::zero() : seconds(1), [this] { sync(); });
+  again_ = context_.clock.after(done.ok() ? Duration::zero() : seconds(1), [this] { sync(); });
 }
 
 // The last status first, so that whoever watches sees how the containers ended.
@@ -154,7 +154,7 @@ void PodWorker::delete_object(const Action& action) {
       // Success is seen by the watch, as set_gone(); look again in case it never comes.
       if (!done.ok())
         log::warn("pod {} could not be deleted, trying again: {}", spec_.key.to_string(), done.error().message());
-      wake_ = context_.clock.after(seconds(done.ok() ? 30 : 2), [this, key] {
+      again_ = context_.clock.after(seconds(done.ok() ? 30 : 2), [this, key] {
         end(key);
         sync();
       });

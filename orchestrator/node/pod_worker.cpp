@@ -62,19 +62,32 @@ bool PodWorker::owns(const std::string& id) const {
   return false;
 }
 
-void PodWorker::observe_container(const std::string& id) {
+bool PodWorker::task_ended(const std::string& id) {
+  if (owns(id)) {
+    observe_container(id, kFirstLook);
+    return true;
+  }
+  if (!busy_.empty()) early_ends_.insert(id);
+  return false;
+}
+
+// The runtime's own bookkeeping follows the event by some tens of milliseconds: asked again until it
+// has caught up, every 20 ms doubling to a second.
+void PodWorker::observe_container(const std::string& id, Duration again) {
   const auto known = std::find_if(runtime_.containers.begin(), runtime_.containers.end(),
                                   [&](const ContainerInfo& c) { return c.id == id; });
-  if (known == runtime_.containers.end()) return refresh();  // a sandbox, or one being made
-  context_.cri.container_status(id, [this, guard = guard(), sandbox = known->sandbox_id](
+  if (known == runtime_.containers.end()) return refresh();  // a sandbox
+  if (known->state == ContainerState::kExited) return;
+  context_.cri.container_status(id, [this, guard = guard(), id, again, sandbox = known->sandbox_id](
                                         Result<ContainerInfo> status) {
     if (guard.expired()) return;
     if (!status.ok()) return refresh();
-    // The event may overtake the runtime's own bookkeeping.
     if (status->state == ContainerState::kRunning) {
-      refresh_retry_ = context_.clock.after(std::chrono::milliseconds(50), [this] { refresh(); });
+      if (again > seconds(2)) return refresh();
+      endings_[id] = context_.clock.after(again, [this, id, again] { observe_container(id, again * 2); });
       return;
     }
+    endings_.erase(id);
     status->sandbox_id = sandbox;
     observed(*std::move(status));
   });
@@ -207,6 +220,7 @@ void PodWorker::schedule_wake(const Plan& plan) {
 
 void PodWorker::end(const std::string& key) {
   busy_.erase(key);
+  if (busy_.empty()) early_ends_.clear();
   if (refreshing_) refresh_again_ = true;
 }
 

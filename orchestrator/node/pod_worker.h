@@ -56,22 +56,25 @@ class PodWorker {
   void set_gone();
   // Something may have happened to the pod in the runtime.
   void observe();
-  // A container's task ended.
-  void observe_container(const std::string& container_id);
+  // A task ended in the runtime. False: it is none of this pod's (as far as is known: it may be of a
+  // container being started, which is remembered).
+  bool task_ended(const std::string& container_id);
   // Everything this pod is waiting for may try again now (the runtime is back).
   void retry();
 
   const PodSpec& spec() const { return spec_; }
   const PodRuntime& runtime() const { return runtime_; }
-  bool owns(const std::string& runtime_id) const;
 
  private:
   struct Start;  // one container on its way from image to running
+  bool owns(const std::string& runtime_id) const;
   using Guard = std::weak_ptr<bool>;
 
   void refresh();
   void refreshed(PodRuntime runtime);
   void fetch_details(std::shared_ptr<PodRuntime> runtime);
+  static constexpr Duration kFirstLook = std::chrono::milliseconds(20);
+  void observe_container(const std::string& container_id, Duration again);
   void observed(ContainerInfo container);
   void sync();
   void perform(const Action& action);
@@ -124,11 +127,15 @@ class PodWorker {
   PodMemory memory_;
   std::set<std::string> busy_;
 
+  std::map<std::string, Alarm> endings_;  // containers whose task ended, until the runtime says so
+  std::set<std::string> early_ends_;  // tasks of nobody that ended while something was being started
+
   bool observed_ = false;        // runtime_ has been read once
   bool refreshing_ = false;
   bool refresh_again_ = false;
   Alarm refresh_retry_;
-  Alarm wake_;
+  Alarm wake_;   // what the plan asked for
+  Alarm again_;  // an action that ended at once asks for another look
   bool syncing_ = false;
 
   std::map<std::string, std::unique_ptr<ContainerProbes>> probes_;  // by container id

@@ -88,7 +88,7 @@ void Runner::start() {
   cri_.subscribe(
       [this](const RuntimeEvent& event) {
         for (const auto& [uid, each] : workers_)
-          if (each->owns(event.container_id)) return each->observe_container(event.container_id);
+          if (each->task_ended(event.container_id)) return;
       },
       [this] { runtime_changed(); });
   registration_.start();

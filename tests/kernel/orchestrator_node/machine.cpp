@@ -176,7 +176,7 @@ void PodBench::connect() {
   cri->subscribe(
       [this](const RuntimeEvent& event) {
         for (const auto& [uid, worker] : workers)
-          if (worker->owns(event.container_id)) return worker->observe_container(event.container_id);
+          if (worker->task_ended(event.container_id)) return;
       },
       [this] {
         for (const auto& [uid, worker] : workers) worker->retry();
@@ -218,7 +218,7 @@ bool PodBench::wait(const std::function<bool()>& done, Duration limit) { return 
 
 nlohmann::json PodBench::status(const nlohmann::json& object) const {
   const auto it = api.status.find(object["metadata"]["uid"].get<std::string>());
-  return it == api.status.end() ? nlohmann::json::object() : it->second;
+  return it == api.status.end() || it->second.is_null() ? nlohmann::json::object() : it->second;
 }
 
 std::string PodBench::phase(const nlohmann::json& object) const { return status(object).value("phase", ""); }
