@@ -80,8 +80,7 @@ class Answerer {
 
 Outcome Answerer::run(Name& target) {
   const bool forward = query_.name.ends_with(config_.zone);
-  const size_t zone_labels =
-      forward ? config_.zone.labels() : reverse_zone_labels(query_.name);
+  const size_t zone_labels = forward ? config_.zone.labels() : reverse_zone_labels(query_.name);
   if (zone_labels == 0) return Outcome::kNotOurs;
   const size_t zone_offset = query_.name.offset(query_.name.labels() - zone_labels);
   zone_at_ = static_cast<uint16_t>(kHeaderSize + zone_offset);
@@ -106,16 +105,21 @@ Outcome Answerer::run(Name& target) {
 Outcome Answerer::give(const Found& found, Name& target) {
   switch (found.kind) {
     case Kind::kNothing:
-    case Kind::kEmpty: return Outcome::kAnswered;
-    case Kind::kApex: return add_apex(), Outcome::kAnswered;
-    case Kind::kVersion: return add_version(), Outcome::kAnswered;
-    case Kind::kReverse: return add_reverse(*found.reverse), Outcome::kAnswered;
+    case Kind::kEmpty:
+      return Outcome::kAnswered;
+    case Kind::kApex:
+      return add_apex(), Outcome::kAnswered;
+    case Kind::kVersion:
+      return add_version(), Outcome::kAnswered;
+    case Kind::kReverse:
+      return add_reverse(*found.reverse), Outcome::kAnswered;
     case Kind::kService:
       if (found.service->kind() == ServiceKind::kExternalName)
         return add_alias(*found.service, target);
       break;
     case Kind::kNameServer:
-    case Kind::kPod: break;
+    case Kind::kPod:
+      break;
   }
   constexpr uint16_t kOwner = Reply::kQuestionName;
   if (asks_for(Type::kA) && add_addresses(found, Family::kIpv4, kOwner, false))
@@ -208,8 +212,8 @@ void Answerer::add_reverse(const ReverseRecord& record) {
   }
 }
 
-// An ExternalName service: its CNAME; for addresses also what that leads to. Within the zone that is
-// known at once, and a chain that leads nowhere is left out altogether, as CoreDNS does.
+// An ExternalName service: its CNAME; for addresses also what that leads to. Within the zone that
+// is known at once, and a chain that leads nowhere is left out altogether, as CoreDNS does.
 Outcome Answerer::add_alias(const ServiceRecord& service, Name& target) {
   const bool wants_addresses = query_.type == Type::kA || query_.type == Type::kAaaa;
   if (!wants_addresses && !asks_for(Type::kCname)) return Outcome::kAnswered;
@@ -255,18 +259,21 @@ bool Answerer::add_addresses(const Found& found, Family family, uint16_t owner_a
     return true;
   };
   switch (found.kind) {
-    case Kind::kPod: return add(found.address);
+    case Kind::kPod:
+      return add(found.address);
     case Kind::kNameServer: {
       bool any = false;
       for (const IpAddress& address : config_.local_addresses) any = add(address) || any;
       return any;
     }
-    case Kind::kService: return add_service_addresses(found, family, owner_at, dry);
+    case Kind::kService:
+      return add_service_addresses(found, family, owner_at, dry);
     case Kind::kNothing:
     case Kind::kEmpty:
     case Kind::kApex:
     case Kind::kVersion:
-    case Kind::kReverse: break;
+    case Kind::kReverse:
+      break;
   }
   return false;
 }
@@ -362,7 +369,8 @@ void Answerer::add_cluster_ip_ports(const ServiceRecord& service, const Selector
   }
   if (target_at == 0 || target_at > kMaxPointer) return;
   for (const IpAddress& address : service.cluster_ips())
-    reply_.add_address(Section::kAdditional, static_cast<uint16_t>(target_at), config_.ttl, address);
+    reply_.add_address(Section::kAdditional, static_cast<uint16_t>(target_at), config_.ttl,
+                       address);
 }
 
 // Whether the endpoint just before this one has the same label and the same port: endpoints of one
@@ -399,9 +407,10 @@ void Answerer::add_endpoint_ports(const ServiceRecord& service, const Selector& 
   if (reply_.count(Section::kAnswer) > 0) add_endpoint_glue(service, selector, first_at);
 }
 
-// The addresses of the targets just written from `at` on, in the same order: each owner is a pointer
-// to the first SRV record of its endpoint.
-void Answerer::add_endpoint_glue(const ServiceRecord& service, const Selector& selector, size_t at) {
+// The addresses of the targets just written from `at` on, in the same order: each owner is a
+// pointer to the first SRV record of its endpoint.
+void Answerer::add_endpoint_glue(const ServiceRecord& service, const Selector& selector,
+                                 size_t at) {
   constexpr size_t kFixed = 12 + 6;  // of an SRV record before its target
   const auto endpoints = chosen_endpoints(service, selector);
   size_t target_at = 0;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers questions about the cluster from a snapshot: the algorithm of RFC 1034 section 4.3.2 over
-// the names of the Kubernetes DNS specification 1.1.0, in CoreDNS's manner where that leaves a choice.
-// Pure: no I/O, no clock, no allocation.
+// the names of the Kubernetes DNS specification 1.1.0, in CoreDNS's manner where that leaves a
+// choice. Pure: no I/O, no clock, no allocation.
 //
 // The zone's names, Z being the cluster domain:
 //   Z                                  SOA, NS
-//   svc.ns.svc.Z                       A, AAAA: cluster IPs, or a headless service's ready endpoints;
+//   svc.ns.svc.Z                       A, AAAA: cluster IPs, or a headless service's ready
+//   endpoints;
 //                                      SRV: one for each port; CNAME: an ExternalName service
 //   _port._proto.svc.ns.svc.Z          SRV, A, AAAA (the underscores may be left out)
 //   endpoint.svc.ns.svc.Z              A, AAAA, SRV of the ready endpoints so called
@@ -13,8 +14,8 @@
 //   dns-version.Z, ns.dns.Z            TXT; A, AAAA: this server
 //   4.3.2.1.in-addr.arpa, ...ip6.arpa  PTR of cluster IPs and endpoints
 //
-// NODATA and NXDOMAIN carry the SOA (RFC 2308). A name with nothing of its own but names below exists
-// (RFC 8020). Until all objects have been seen, what would be NXDOMAIN is SERVFAIL.
+// NODATA and NXDOMAIN carry the SOA (RFC 2308). A name with nothing of its own but names below
+// exists (RFC 8020). Until all objects have been seen, what would be NXDOMAIN is SERVFAIL.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,8 @@ namespace fairlead::dns {
 struct ZoneConfig {
   Name zone;  // the cluster domain
   uint32_t ttl = 5;
-  bool pods_insecure = true;          // false: there are no pod names
-  bool reverse_falls_through = true;  // an address we do not know is someone else's to name
+  bool pods_insecure = true;               // false: there are no pod names
+  bool reverse_falls_through = true;       // an address we do not know is someone else's to name
   std::vector<IpAddress> local_addresses;  // where this server answers
 };
 
@@ -43,8 +44,8 @@ enum class Outcome : uint8_t {
   kChase,         // the answer ends in a CNAME out of the zone: its addresses are to be added
 };
 
-// Completes `reply`, which Reply::begin started for this query. `rotation` says with which of several
-// addresses to begin. With kChase, `target` is the name to look up.
+// Completes `reply`, which Reply::begin started for this query. `rotation` says with which of
+// several addresses to begin. With kChase, `target` is the name to look up.
 Outcome answer(const ZoneConfig& config, const Snapshot& snapshot, const Query& query,
                uint32_t rotation, Reply& reply, Name& target);
 

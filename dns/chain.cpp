@@ -11,8 +11,11 @@ namespace {
 // What this server does for no name at all. The rest of the classes and types is the plugins'.
 bool refuse(const Query& query, Reply& reply) {
   switch (query.klass) {
-    case Class::kIn: break;
-    case Class::kChaos: reply.set_rcode(Rcode::kRefused); return true;
+    case Class::kIn:
+      break;
+    case Class::kChaos:
+      reply.set_rcode(Rcode::kRefused);
+      return true;
     case Class::kHesiod:
     case Class::kNone:
     case Class::kAny:
@@ -65,10 +68,11 @@ Result<void> Chain::assemble(Loop& loop, Published::Reader& reader, const ChainC
     if (std::none_of(registry.begin(), registry.end(), known))
       return Error(ErrorCode::kInvalid, "there is no plugin '" + name + "'");
   }
+  config_ = config;
   const PluginContext context{loop, reader, *this};
   for (const PluginKind& kind : registry) {
-    const auto at = config.find(std::string(kind.name));
-    if (at != config.end()) plugins_.push_back(kind.make(context, *at->second));
+    const auto at = config_.find(std::string(kind.name));
+    if (at != config_.end()) plugins_.push_back(kind.make(context, *at->second));
   }
   return ok();
 }
@@ -79,8 +83,10 @@ Step Chain::serve(Request& request) {
   for (size_t i = 0; i < plugins_.size(); ++i) {
     request.position_ = i;
     switch (plugins_[i]->serve(request)) {
-      case Step::kNext: break;
-      case Step::kPending: return Step::kPending;
+      case Step::kNext:
+        break;
+      case Step::kPending:
+        return Step::kPending;
       case Step::kAnswered:
         request.answered_by_ = plugins_[i]->name();
         replied(i, request.query_, request.reply_);

@@ -45,6 +45,7 @@ class Chain {
   friend class Deferred;
   void replied(size_t position, const Query& query, Reply& reply);
 
+  ChainConfig config_;  // the plugins refer to their options
   std::vector<std::unique_ptr<Plugin>> plugins_;
 };
 

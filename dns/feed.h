@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the API server into the zone: watches Services, EndpointSlices and Namespaces, keeps nothing of
-// them but what the zone keeps, and publishes once for each burst of events.
+// From the API server into the zone: watches Services, EndpointSlices and Namespaces, keeps nothing
+// of them but what the zone keeps, and publishes once for each burst of events.
 //
 // Threads: the loop's, which is the zone's writer.
 #pragma once

@@ -11,13 +11,18 @@ namespace {
 
 using Kind = Found::Kind;
 
-Found exists_if(bool exists) { return {.kind = exists ? Kind::kEmpty : Kind::kNothing}; }
+Found exists_if(bool exists) {
+  return {.kind = exists ? Kind::kEmpty : Kind::kNothing};
+}
 
 std::string_view protocol_label(kube::Protocol protocol) {
   switch (protocol) {
-    case kube::Protocol::kTcp: return "tcp";
-    case kube::Protocol::kUdp: return "udp";
-    case kube::Protocol::kSctp: return "sctp";
+    case kube::Protocol::kTcp:
+      return "tcp";
+    case kube::Protocol::kUdp:
+      return "udp";
+    case kube::Protocol::kSctp:
+      return "sctp";
   }
   return {};
 }
@@ -39,8 +44,7 @@ bool namespace_exists(const Snapshot& snapshot, const Name& name, size_t label) 
 bool has_protocol(const ServiceRecord& service, std::string_view label) {
   const Selector selector{.protocol = without_underscore(label), .by_port = true};
   if (selector.protocol.empty()) return false;
-  if (service.kind() == ServiceKind::kClusterIp)
-    return selector.matches(service, service.ports());
+  if (service.kind() == ServiceKind::kClusterIp) return selector.matches(service, service.ports());
   const auto endpoints = service.endpoints();
   return std::any_of(endpoints.begin(), endpoints.end(), [&](const EndpointRecord& endpoint) {
     return selector.matches(service, service.ports_of(endpoint.ports));
@@ -62,22 +66,28 @@ Found find_in_service(const ServiceRecord& service, const Name& name, size_t bel
   if (service.kind() == ServiceKind::kExternalName)
     return below == 0 && service.external_name().size() > 1 ? found : Found{};
   switch (below) {
-    case 0: break;
-    case 1: found.selector.endpoint = name.label(0); break;
+    case 0:
+      break;
+    case 1:
+      found.selector.endpoint = name.label(0);
+      break;
     case 2:
       found.selector.port = without_underscore(name.label(0));
       found.selector.protocol = without_underscore(name.label(1));
       found.selector.by_port = true;
       break;
-    default: return {};
+    default:
+      return {};
   }
   if (selects_something(service, found.selector)) return found;
   return exists_if(below == 1 && has_protocol(service, name.label(0)));
 }
 
 // The name has `labels` labels left of Z; the last is "pod".
-Found find_pod(const ZoneConfig& config, const Snapshot& snapshot, const Name& name, size_t labels) {
-  if (!config.pods_insecure || labels > 3 || !namespace_exists(snapshot, name, labels - 2)) return {};
+Found find_pod(const ZoneConfig& config, const Snapshot& snapshot, const Name& name,
+               size_t labels) {
+  if (!config.pods_insecure || labels > 3 || !namespace_exists(snapshot, name, labels - 2))
+    return {};
   if (labels == 2) return {.kind = Kind::kEmpty};
   Found found{.kind = Kind::kPod};
   return parse_dashed(name.label(0), found.address) ? found : Found{};

@@ -27,13 +27,13 @@ struct Selector {
 
 struct Found {
   enum class Kind : uint8_t {
-    kNothing,     // NXDOMAIN
-    kEmpty,       // nothing of its own, but names below it
+    kNothing,  // NXDOMAIN
+    kEmpty,    // nothing of its own, but names below it
     kApex,
     kVersion,     // dns-version.Z
     kNameServer,  // ns.dns.Z
     kPod,
-    kService,     // what `selector` chooses of it is not empty, or it has a cluster IP
+    kService,  // what `selector` chooses of it is not empty, or it has a cluster IP
     kReverse,
   };
   Kind kind = Kind::kNothing;

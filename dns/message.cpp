@@ -19,7 +19,9 @@ bool parse_question(std::span<const uint8_t> packet, Name& name, Type& type, Cla
 }
 
 // RFC 7873 section 4: a client cookie alone, or with a server cookie of 8 to 32 bytes.
-bool valid_cookie_size(size_t size) { return size == 8 || (size >= 16 && size <= 40); }
+bool valid_cookie_size(size_t size) {
+  return size == 8 || (size >= 16 && size <= 40);
+}
 
 bool parse_options(std::span<const uint8_t> rdata, Edns& edns) {
   size_t at = 0;

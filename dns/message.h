@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Queries as they come off the wire, and the records of any message, as bounded views. Pure; nothing
-// allocates; every read is checked against the packet's end.
+// Queries as they come off the wire, and the records of any message, as bounded views. Pure;
+// nothing allocates; every read is checked against the packet's end.
 #pragma once
 
 #include <array>

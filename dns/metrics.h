@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the server counts, under the names CoreDNS has for it, so that dashboards go on working.
 //
-// Threads: each worker writes counters of its own without locks; render() sums them from any thread.
+// Threads: each worker writes counters of its own without locks; render() sums them from any
+// thread.
 #pragma once
 
 #include <array>
@@ -36,10 +37,10 @@ struct Histogram {
 
 // CoreDNS's bounds: seconds in powers of two from 0.25 ms, and bytes.
 constexpr std::array<uint64_t, 16> kDurationBounds = {  // in nanoseconds
-    250'000,     500'000,     1'000'000,   2'000'000,     4'000'000,     8'000'000,
-    16'000'000,  32'000'000,  64'000'000,  128'000'000,   256'000'000,   512'000'000,
+    250'000,       500'000,       1'000'000,     2'000'000,    4'000'000,   8'000'000,
+    16'000'000,    32'000'000,    64'000'000,    128'000'000,  256'000'000, 512'000'000,
     1'024'000'000, 2'048'000'000, 4'096'000'000, 8'192'000'000};
-constexpr std::array<uint64_t, 14> kSizeBounds = {0,    100,  200,  300,   400,   511,  1023,
+constexpr std::array<uint64_t, 14> kSizeBounds = {0,    100,  200,  300,   400,   511,   1023,
                                                   2047, 4095, 8291, 16000, 32000, 48000, 64000};
 constexpr std::array<std::string_view, 12> kCountedTypes = {
     "other", "A", "AAAA", "MX", "SOA", "CNAME", "PTR", "TXT", "NS", "SRV", "HTTPS", "ANY"};
@@ -59,8 +60,8 @@ struct WorkerMetrics {
   Counter send_calls;      // sendmmsg and sendmsg
   Counter send_failures;
   Counter tcp_accepted;
-  Counter tcp_refused;     // over a limit
-  Counter tcp_evicted;     // idle, to make room
+  Counter tcp_refused;  // over a limit
+  Counter tcp_evicted;  // idle, to make room
   Counter tcp_timeouts;
 
   void count_request(const Client& client, Type type, size_t size);

@@ -7,7 +7,9 @@
 namespace fairlead::dns {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // One character of a label at text[at], escapes resolved (RFC 1035 section 5.1); -1 when malformed.
 int next_character(std::string_view text, size_t& at) {
@@ -145,7 +147,8 @@ std::string Name::to_text() const {
       const uint8_t c = at[k];
       if (c <= ' ' || c >= 0x7f) {
         const char digits[] = {'\\', static_cast<char>('0' + c / 100),
-                               static_cast<char>('0' + c / 10 % 10), static_cast<char>('0' + c % 10)};
+                               static_cast<char>('0' + c / 10 % 10),
+                               static_cast<char>('0' + c % 10)};
         text.append(digits, sizeof digits);
         continue;
       }

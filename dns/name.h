@@ -26,8 +26,8 @@ class Name {
   // RFC 1035 section 5.1. Refuses empty and long labels and names over 255 bytes.
   static Result<Name> from_text(std::string_view text);
 
-  // Reads an uncompressed name at `at` and moves `at` behind it. False when it runs out of `packet`,
-  // holds a compression pointer or a reserved label type, or is over 255 bytes.
+  // Reads an uncompressed name at `at` and moves `at` behind it. False when it runs out of
+  // `packet`, holds a compression pointer or a reserved label type, or is over 255 bytes.
   bool parse(std::span<const uint8_t> packet, size_t& at);
   // The same, following compression pointers, each of which must point before the last.
   bool parse_compressed(std::span<const uint8_t> message, size_t& at);

@@ -64,12 +64,15 @@ void define(CLI::App& app, Options& options, Raw& raw) {
       ->capture_default_str()
       ->type_name("PATH");
   app.add_option("--forward-policy", raw.policy, "random or sequential")->capture_default_str();
-  app.add_option("--pods", raw.pods, "Names of pod addresses: insecure (all that parse) or disabled")
+  app.add_option("--pods", raw.pods,
+                 "Names of pod addresses: insecure (all that parse) or disabled")
       ->capture_default_str();
-  app.add_option("--workers", raw.workers, "Answering threads; default: one a processor, at most 4");
+  app.add_option("--workers", raw.workers,
+                 "Answering threads; default: one a processor, at most 4");
   app.add_option("--health-listen", raw.health, "/health; 'off' for none")->capture_default_str();
   app.add_option("--ready-listen", raw.ready, "/ready; 'off' for none")->capture_default_str();
-  app.add_option("--metrics-listen", raw.metrics, "/metrics; 'off' for none")->capture_default_str();
+  app.add_option("--metrics-listen", raw.metrics, "/metrics; 'off' for none")
+      ->capture_default_str();
   app.add_option("--lameduck-seconds", options.lameduck_seconds,
                  "After SIGTERM go on answering while queries come, at most this long")
       ->capture_default_str();
@@ -94,8 +97,7 @@ Result<void> parse_addresses(const std::vector<std::string>& texts, size_t limit
   for (const std::string& text : texts) {
     const Result<SocketAddress> address = parse(text);
     if (!address.ok()) return address.error();
-    if (address->port == 0)
-      return Error(ErrorCode::kInvalid, "'" + text + "' needs a port");
+    if (address->port == 0) return Error(ErrorCode::kInvalid, "'" + text + "' needs a port");
     if (std::find(out.begin(), out.end(), *address) == out.end()) out.push_back(*address);
   }
   if (out.size() > limit)
@@ -105,7 +107,9 @@ Result<void> parse_addresses(const std::vector<std::string>& texts, size_t limit
 
 Result<void> parse_monitoring(const Raw& raw, Options& options) {
   const std::pair<const std::string*, std::optional<SocketAddress>*> addresses[] = {
-      {&raw.health, &options.health}, {&raw.ready, &options.ready}, {&raw.metrics, &options.metrics}};
+      {&raw.health, &options.health},
+      {&raw.ready, &options.ready},
+      {&raw.metrics, &options.metrics}};
   for (const auto& [text, address] : addresses) {
     const auto parsed = parse_or_off(*text);
     if (!parsed.ok()) return parsed.error();
@@ -133,7 +137,8 @@ Result<void> interpret(const Raw& raw, size_t default_workers, Options& options)
   parsed = parse_monitoring(raw, options);
   if (!parsed.ok()) return parsed.error();
   if (raw.policy != "random" && raw.policy != "sequential")
-    return Error(ErrorCode::kInvalid, "--forward-policy is random or sequential, not '" + raw.policy + "'");
+    return Error(ErrorCode::kInvalid,
+                 "--forward-policy is random or sequential, not '" + raw.policy + "'");
   options.policy = raw.policy == "random" ? UpstreamPolicy::kRandom : UpstreamPolicy::kSequential;
   if (raw.pods != "insecure" && raw.pods != "disabled")
     return Error(ErrorCode::kInvalid, "--pods is insecure or disabled, not '" + raw.pods + "'");
@@ -166,8 +171,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, size_t
     return {std::nullopt, std::string("fairlead-dns: ") + error.what() + "; see --help\n", 2};
   }
   const Result<void> valid = interpret(raw, default_workers, options);
-  if (!valid.ok())
-    return {std::nullopt, "fairlead-dns: " + valid.error().message() + "\n", 2};
+  if (!valid.ok()) return {std::nullopt, "fairlead-dns: " + valid.error().message() + "\n", 2};
   return {std::move(options), "", 0};
 }
 

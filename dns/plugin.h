@@ -3,8 +3,8 @@
 //
 // Threads: every worker has a chain and plugins of its own; all calls come on the worker's loop.
 // A plugin that can say the answer at once writes it and returns kAnswered. One that has nothing to
-// say returns kNext. One that must wait takes the request with Request::defer(), returns kPending and
-// calls Deferred::finish() once, later; dropping the Deferred means that no answer is sent.
+// say returns kNext. One that must wait takes the request with Request::defer(), returns kPending
+// and calls Deferred::finish() once, later; dropping the Deferred means that no answer is sent.
 // Every answer, at once or later, passes the on_reply of the plugins before the one that gave it.
 #pragma once
 

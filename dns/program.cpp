@@ -135,7 +135,9 @@ Result<void> Program::monitor(const std::optional<SocketAddress>& address, std::
 }
 
 Result<void> Program::open_monitoring() {
-  Result<void> opened = monitor(options_.health, "/health", [] { return HealthAnswer{true, "OK"}; });
+  Result<void> opened = monitor(options_.health, "/health", [] {
+    return HealthAnswer{true, "OK"};
+  });
   if (!opened.ok()) return opened.error().with_context("--health-listen");
   opened = monitor(options_.ready, "/ready", [this] {
     if (ready()) return HealthAnswer{true, "OK"};

@@ -8,8 +8,8 @@
 namespace fairlead::dns {
 namespace {
 
-constexpr size_t kOptSize = 11;           // an OPT record without options
-constexpr size_t kOptionHeaderSize = 4;   // code and length
+constexpr size_t kOptSize = 11;          // an OPT record without options
+constexpr size_t kOptionHeaderSize = 4;  // code and length
 constexpr size_t kMaxErrorText = 60;
 constexpr uint16_t kPointer = 0xc000;
 constexpr size_t kMaxPointer = 0x3fff;
@@ -70,7 +70,8 @@ uint8_t* Reply::add_fixed(Section section, Type type, uint32_t ttl, size_t rdata
   return at + 10;
 }
 
-uint8_t* Reply::add(Section section, uint16_t owner_at, Type type, uint32_t ttl, size_t rdata_size) {
+uint8_t* Reply::add(Section section, uint16_t owner_at, Type type, uint32_t ttl,
+                    size_t rdata_size) {
   assert(owner_at <= kMaxPointer);
   if (!fits(section, 12 + rdata_size)) return nullptr;
   write_u16(&buffer_[size_], static_cast<uint16_t>(kPointer | owner_at));
@@ -78,14 +79,16 @@ uint8_t* Reply::add(Section section, uint16_t owner_at, Type type, uint32_t ttl,
   return add_fixed(section, type, ttl, rdata_size);
 }
 
-uint8_t* Reply::add(Section section, const Name& owner, Type type, uint32_t ttl, size_t rdata_size) {
+uint8_t* Reply::add(Section section, const Name& owner, Type type, uint32_t ttl,
+                    size_t rdata_size) {
   if (!fits(section, owner.size() + 10 + rdata_size)) return nullptr;
   std::memcpy(&buffer_[size_], owner.wire().data(), owner.size());
   size_ += owner.size();
   return add_fixed(section, type, ttl, rdata_size);
 }
 
-bool Reply::add_address(Section section, uint16_t owner_at, uint32_t ttl, const IpAddress& address) {
+bool Reply::add_address(Section section, uint16_t owner_at, uint32_t ttl,
+                        const IpAddress& address) {
   const auto bytes = address.bytes();
   uint8_t* rdata =
       add(section, owner_at, address.is_v4() ? Type::kA : Type::kAaaa, ttl, bytes.size());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes one reply into a buffer of the caller's. Pure; nothing allocates.
 //
-// The question is copied as the client wrote it, so an owner that is a pointer to it (0xC00C) echoes
-// the client's upper and lower case for free. Room for the OPT record is kept from the start. A
-// record that does not fit is left out whole and sets TC, unless it is only additional (RFC 2181
-// section 9): what fits is sent, since some resolvers never come back over TCP.
+// The question is copied as the client wrote it, so an owner that is a pointer to it (0xC00C)
+// echoes the client's upper and lower case for free. Room for the OPT record is kept from the
+// start. A record that does not fit is left out whole and sets TC, unless it is only additional
+// (RFC 2181 section 9): what fits is sent, since some resolvers never come back over TCP.
 #pragma once
 
 #include <cstdint>
@@ -37,14 +37,15 @@ class Reply {
   // A whole server cookie option to return: at most 40 bytes, copied.
   void set_cookie(std::span<const uint8_t> cookie);
 
-  // Begins a record whose owner is a pointer to `owner_at` and makes room for its data; null when it
-  // does not fit. Sections go in order: answer, authority, additional.
+  // Begins a record whose owner is a pointer to `owner_at` and makes room for its data; null when
+  // it does not fit. Sections go in order: answer, authority, additional.
   uint8_t* add(Section section, uint16_t owner_at, Type type, uint32_t ttl, size_t rdata_size);
   // The same with the owner written out.
   uint8_t* add(Section section, const Name& owner, Type type, uint32_t ttl, size_t rdata_size);
   bool add_address(Section section, uint16_t owner_at, uint32_t ttl, const IpAddress& address);
 
-  // The same reply, as far as it is written, going on in another buffer at least as large as limit().
+  // The same reply, as far as it is written, going on in another buffer at least as large as
+  // limit().
   Reply moved_to(std::span<uint8_t> buffer) const;
 
   // Position in the message of a byte in it, such as the data of a record just added.
@@ -58,8 +59,8 @@ class Reply {
   // Completes header and OPT record. The bytes stay valid until begin().
   std::span<const uint8_t> finish();
 
-  // Takes a whole message written elsewhere (an upstream's) in place of what was begun; finish() then
-  // returns it. It must fit the buffer.
+  // Takes a whole message written elsewhere (an upstream's) in place of what was begun; finish()
+  // then returns it. It must fit the buffer.
   void adopt(std::span<const uint8_t> message);
   // The message as far as it is written; after finish() or adopt() all of it.
   std::span<uint8_t> bytes() { return buffer_.first(size_); }

@@ -55,9 +55,10 @@ enum class EdnsOption : uint16_t { kCookie = 10, kExtendedError = 15 };
 constexpr size_t kHeaderSize = 12;
 constexpr size_t kMaxMessage = 65535;
 constexpr size_t kPlainUdpSize = 512;  // RFC 1035 section 4.2.1
-// What we announce and the most we send over UDP: fits any path without fragments (DNS Flag Day 2020).
+// What we announce and the most we send over UDP: fits any path without fragments (DNS Flag Day
+// 2020).
 constexpr size_t kEdnsUdpSize = 1232;
-constexpr size_t kMaxNameSize = 255;   // on the wire, root included (RFC 1035 section 3.1)
+constexpr size_t kMaxNameSize = 255;  // on the wire, root included (RFC 1035 section 3.1)
 constexpr size_t kMaxLabelSize = 63;
 
 // Bits of the second header word.
@@ -68,7 +69,9 @@ constexpr uint16_t kFlagRecursionDesired = 0x0100;
 constexpr uint16_t kFlagRecursionAvailable = 0x0080;
 constexpr uint16_t kFlagCheckingDisabled = 0x0010;
 
-inline uint16_t read_u16(const uint8_t* at) { return static_cast<uint16_t>(at[0] << 8 | at[1]); }
+inline uint16_t read_u16(const uint8_t* at) {
+  return static_cast<uint16_t>(at[0] << 8 | at[1]);
+}
 inline uint32_t read_u32(const uint8_t* at) {
   return static_cast<uint32_t>(at[0]) << 24 | static_cast<uint32_t>(at[1]) << 16 |
          static_cast<uint32_t>(at[2]) << 8 | at[3];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One message in, at most one message out: parses, rejects what is malformed, asks the chain, counts.
-// Knows no socket. One for each worker, on its thread.
+// One message in, at most one message out: parses, rejects what is malformed, asks the chain,
+// counts. Knows no socket. One for each worker, on its thread.
 #pragma once
 
 #include <cstdint>

@@ -24,12 +24,9 @@ bool no_such_family(const Error& error) {
 
 }  // namespace
 
-Server::Server(ServerOptions options, ChainConfig config)
-    : options_(std::move(options)), config_(std::move(config)) {}
-
-Result<std::unique_ptr<Server>> Server::open(ServerOptions options, ChainConfig config,
+Result<std::unique_ptr<Server>> Server::open(ServerOptions options, const ChainConfig& config,
                                              Published& published) {
-  std::unique_ptr<Server> server(new Server(std::move(options), std::move(config)));
+  std::unique_ptr<Server> server(new Server(std::move(options)));
   auto& addresses = server->options_.listen;
   for (auto at = addresses.begin(); at != addresses.end();) {
     const Result<void> free = check_free(*at);
@@ -47,7 +44,7 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options, ChainConfig 
   for (size_t i = 0; i < count; ++i) {
     server->metrics_.push_back(std::make_unique<WorkerMetrics>());
     auto worker = std::make_unique<Worker>(published, *server->metrics_.back(), limits);
-    const Result<void> assembled = worker->assemble(server->config_);
+    const Result<void> assembled = worker->assemble(config);
     if (!assembled.ok()) return assembled.error();
     for (const SocketAddress& address : addresses) {
       const Result<void> listening = worker->listen(address);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The workers together: opens every socket first, so that a taken port is known at once, then answers.
+// The workers together: opens every socket first, so that a taken port is known at once, then
+// answers.
 #pragma once
 
 #include <memory>
@@ -23,7 +24,7 @@ struct ServerOptions {
 class Server {
  public:
   // Queries wait in the kernel's buffers until run(). `published` outlives the server.
-  static Result<std::unique_ptr<Server>> open(ServerOptions options, ChainConfig config,
+  static Result<std::unique_ptr<Server>> open(ServerOptions options, const ChainConfig& config,
                                               Published& published);
 
   void run();
@@ -37,10 +38,9 @@ class Server {
   uint64_t queries() const;
 
  private:
-  Server(ServerOptions options, ChainConfig config);
+  explicit Server(ServerOptions options) : options_(std::move(options)) {}
 
   ServerOptions options_;
-  ChainConfig config_;  // plugins refer to their options
   std::vector<std::unique_ptr<WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
   bool running_ = false;

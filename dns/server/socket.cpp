@@ -17,14 +17,16 @@ constexpr int kReceiveBuffer = 1 << 20;
 constexpr int kPmtudiscOmit = 5;  // IP_PMTUDISC_OMIT and IPV6_PMTUDISC_OMIT, linux/in.h
 
 Error failed(const SocketAddress& address, int type, int error) {
-  const std::string what = std::string("listen on ") + address.to_string() +
-                           (type == SOCK_DGRAM ? " (UDP)" : " (TCP)");
+  const std::string what =
+      std::string("listen on ") + address.to_string() + (type == SOCK_DGRAM ? " (UDP)" : " (TCP)");
   Error plain = Error::from_errno(error, what);
   if (error == EADDRINUSE)
-    return Error(plain.code(), plain.message() + "; another DNS server has it: stop that, or give "
-                                                 "another --listen");
+    return Error(plain.code(), plain.message() +
+                                   "; another DNS server has it: stop that, or give "
+                                   "another --listen");
   if (error == EACCES || error == EPERM)
-    return Error(plain.code(), plain.message() + "; ports below 1024 need root or CAP_NET_BIND_SERVICE");
+    return Error(plain.code(),
+                 plain.message() + "; ports below 1024 need root or CAP_NET_BIND_SERVICE");
   return plain;
 }
 

@@ -10,14 +10,15 @@
 
 namespace fairlead::dns {
 
-// Non-blocking, with SO_REUSEPORT so that every worker has its own. IP_FREEBIND: the address need not
-// be there yet. No fragments are announced and no path MTU is believed (IP_PMTUDISC_OMIT): anybody
-// may forge the message that lowers it. On a wildcard address IP_PKTINFO tells where a query went.
+// Non-blocking, with SO_REUSEPORT so that every worker has its own. IP_FREEBIND: the address need
+// not be there yet. No fragments are announced and no path MTU is believed (IP_PMTUDISC_OMIT):
+// anybody may forge the message that lowers it. On a wildcard address IP_PKTINFO tells where a
+// query went.
 Result<Fd> open_udp(const SocketAddress& address);
 Result<Fd> open_tcp(const SocketAddress& address);
 
-// Fails when somebody has the address already. SO_REUSEPORT alone would share it with another server
-// of the same user without a word.
+// Fails when somebody has the address already. SO_REUSEPORT alone would share it with another
+// server of the same user without a word.
 Result<void> check_free(const SocketAddress& address);
 
 // The address a socket is bound to.

@@ -63,7 +63,8 @@ class TcpServer::Connection {
   friend class TcpServer::Path;
 
   bool paused() const {
-    return waiting_ >= server_.limits_.waiting_queries || out_.size() >= server_.limits_.unsent_bytes;
+    return waiting_ >= server_.limits_.waiting_queries ||
+           out_.size() >= server_.limits_.unsent_bytes;
   }
   void update_poll();
   void on_events(int events);
@@ -78,8 +79,8 @@ class TcpServer::Connection {
   Fd socket_;
   Poll poll_;
   Framer framer_;
-  MonoTime active_at_;    // last message or reply
-  MonoTime message_at_{};  // first byte of the message that is not complete
+  MonoTime active_at_;      // last message or reply
+  MonoTime message_at_{};   // first byte of the message that is not complete
   MonoTime progress_at_{};  // the client last took bytes, or there were none
   size_t waiting_ = 0;
   std::string out_;
@@ -91,12 +92,12 @@ class TcpServer::Path : public ReplyPath {
   explicit Path(Connection& connection) : connection_(connection) {}
   SendLater later() override {
     ++connection_.waiting_;
-    return [self = connection_.server_.self_, id = connection_.id_](
-               std::span<const uint8_t> message) {
-      if (*self == nullptr) return;
-      const auto at = (*self)->connections_.find(id);
-      if (at != (*self)->connections_.end()) at->second->reply(message);
-    };
+    return
+        [self = connection_.server_.self_, id = connection_.id_](std::span<const uint8_t> message) {
+          if (*self == nullptr) return;
+          const auto at = (*self)->connections_.find(id);
+          if (at != (*self)->connections_.end()) at->second->reply(message);
+        };
   }
 
  private:
@@ -178,7 +179,9 @@ TcpServer::TcpServer(Loop& loop, const TcpLimits& limits, Handler& handler, Work
       retry_timer_(loop),
       self_(std::make_shared<TcpServer*>(this)) {}
 
-TcpServer::~TcpServer() { *self_ = nullptr; }
+TcpServer::~TcpServer() {
+  *self_ = nullptr;
+}
 
 void TcpServer::listen(Fd socket) {
   listeners_.push_back(std::make_unique<Listener>(loop_, std::move(socket)));

@@ -2,12 +2,11 @@
 // Queries over TCP (RFC 7766): many to a connection, answered as answers come, in any order.
 //
 // Limits, so that no client can wear the server out: connections altogether and from one address; a
-// deadline for each message from its first byte (a byte now and then does not extend it); idle time;
-// time without progress while we have something to send; queries of one connection that wait for an
-// answer, and bytes of replies it has not taken: beyond those it is not read. When all connections
-// are taken the one idle for longest makes room; when none is idle the newcomer is closed.
-// A message of no bytes, or over 4096, closes the connection.
-// Threads: the loop's.
+// deadline for each message from its first byte (a byte now and then does not extend it); idle
+// time; time without progress while we have something to send; queries of one connection that wait
+// for an answer, and bytes of replies it has not taken: beyond those it is not read. When all
+// connections are taken the one idle for longest makes room; when none is idle the newcomer is
+// closed. A message of no bytes, or over 4096, closes the connection. Threads: the loop's.
 #pragma once
 
 #include <functional>
@@ -69,8 +68,8 @@ class TcpServer {
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<IpAddress, size_t> clients_;
   uint64_t next_id_ = 0;
-  Timer sweep_timer_;  // runs while there are connections
-  Timer retry_timer_;  // accepting again after a failure
+  Timer sweep_timer_;                        // runs while there are connections
+  Timer retry_timer_;                        // accepting again after a failure
   std::unique_ptr<uint8_t[]> reply_buffer_;  // made with the first connection
   // For replies that come later.
   std::shared_ptr<TcpServer*> self_;

@@ -108,7 +108,9 @@ UdpListener::UdpListener(Loop& loop, Fd socket, bool wildcard, Handler& handler,
   }
 }
 
-UdpListener::~UdpListener() { *self_ = nullptr; }
+UdpListener::~UdpListener() {
+  *self_ = nullptr;
+}
 
 void UdpListener::start() {
   poll_.start(UV_READABLE, [this](int) { on_ready(); });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Queries over UDP: one socket of one worker, up to 64 datagrams in a system call each way.
 //
-// When the kernel takes no more replies the socket is not read until it does: what cannot be answered
-// waits, and is dropped, in the kernel's receive buffer rather than in ours.
-// Threads: the loop's. Nothing is allocated for a query that is answered at once.
+// When the kernel takes no more replies the socket is not read until it does: what cannot be
+// answered waits, and is dropped, in the kernel's receive buffer rather than in ours. Threads: the
+// loop's. Nothing is allocated for a query that is answered at once.
 #pragma once
 
 #include <functional>

@@ -31,9 +31,8 @@ Result<void> Worker::listen(const SocketAddress& address) {
   if (!udp.ok()) return udp.error();
   Result<Fd> tcp = open_tcp(address);
   if (!tcp.ok()) return tcp.error();
-  udp_.push_back(std::make_unique<UdpListener>(loop_, *std::move(udp),
-                                               address.address.is_unspecified(), handler_, metrics_,
-                                               reader_));
+  udp_.push_back(std::make_unique<UdpListener>(
+      loop_, *std::move(udp), address.address.is_unspecified(), handler_, metrics_, reader_));
   tcp_.listen(*std::move(tcp));
   return ok();
 }

@@ -26,13 +26,15 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   // Before run().
-  Result<void> assemble(const ChainConfig& config) { return chain_.assemble(loop_, reader_, config); }
+  Result<void> assemble(const ChainConfig& config) {
+    return chain_.assemble(loop_, reader_, config);
+  }
   Result<void> listen(const SocketAddress& address);
 
   // Starts the thread, which answers from now on.
   void run();
-  // Answers what the kernel has already received, waits for outstanding replies at most `limit`, and
-  // ends the thread. Returns at once; join() waits.
+  // Answers what the kernel has already received, waits for outstanding replies at most `limit`,
+  // and ends the thread. Returns at once; join() waits.
   void stop(Duration limit);
   void join();
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells one writer when no reader can still hold what it has replaced (quiescent-state reclamation).
-// Readers pay two stores to a cache line of their own for each stay; they never wait and never retry.
+// Tells one writer when no reader can still hold what it has replaced (quiescent-state
+// reclamation). Readers pay two stores to a cache line of their own for each stay; they never wait
+// and never retry.
 //
-// How: a reader notes the epoch before it loads the published pointer. The writer publishes first and
-// then begins a new epoch, so a reader that notes the new epoch sees the new pointer. What was
+// How: a reader notes the epoch before it loads the published pointer. The writer publishes first
+// and then begins a new epoch, so a reader that notes the new epoch sees the new pointer. What was
 // replaced in epoch e may go once every reader inside noted an epoch after e. All of these accesses
 // are sequentially consistent: a reader that comes in while the writer looks is in the new epoch.
 #pragma once

@@ -72,7 +72,8 @@ void normalize(std::vector<EndpointDraft>& endpoints) {
 class Packer {
  public:
   uint32_t add_text(std::string_view text) {
-    const auto [at, added] = texts_.try_emplace(std::string(text), static_cast<uint32_t>(text_.size()));
+    const auto [at, added] =
+        texts_.try_emplace(std::string(text), static_cast<uint32_t>(text_.size()));
     if (added) text_ += text;
     return at->second;
   }
@@ -93,7 +94,8 @@ class Packer {
   std::map<std::vector<EndpointDraft::Port>, PortRange> ranges_;
 };
 
-std::vector<EndpointRecord> pack_endpoints(const std::vector<EndpointDraft>& drafts, Packer& packer) {
+std::vector<EndpointRecord> pack_endpoints(const std::vector<EndpointDraft>& drafts,
+                                           Packer& packer) {
   std::vector<EndpointRecord> records;
   records.reserve(drafts.size());
   std::vector<const IpAddress*> seen;
@@ -185,12 +187,14 @@ ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) 
   return record;
 }
 
-void ServiceRecord::destroy(void* record) { ::operator delete(record); }
+void ServiceRecord::destroy(void* record) {
+  ::operator delete(record);
+}
 
 std::span<const EndpointRecord> ServiceRecord::endpoints_named(std::string_view label) const {
   const EndpointRecord* const end = endpoints_ + named_count_;
-  const auto [first, last] = std::equal_range(
-      endpoints_, end, label, [this](const auto& a, const auto& b) {
+  const auto [first, last] =
+      std::equal_range(endpoints_, end, label, [this](const auto& a, const auto& b) {
         if constexpr (std::is_same_v<std::decay_t<decltype(a)>, EndpointRecord>) {
           return label_of(a) < b;
         } else {
@@ -226,7 +230,9 @@ ReverseRecord* ReverseRecord::make(const IpAddress& address, std::span<const Rev
   return record;
 }
 
-void ReverseRecord::destroy(void* record) { ::operator delete(record); }
+void ReverseRecord::destroy(void* record) {
+  ::operator delete(record);
+}
 
 size_t write_dashed(const IpAddress& address, char* out) {
   size_t size = 0;
@@ -252,8 +258,7 @@ bool parse_dashed(std::string_view label, IpAddress& address) {
   if (label.empty() || label.size() >= sizeof text) return false;
   const bool v4 = std::count(label.begin(), label.end(), '-') == 3 &&
                   label.find("--") == std::string_view::npos;
-  for (size_t i = 0; i < label.size(); ++i)
-    text[i] = label[i] != '-' ? label[i] : v4 ? '.' : ':';
+  for (size_t i = 0; i < label.size(); ++i) text[i] = label[i] != '-' ? label[i] : v4 ? '.' : ':';
   text[label.size()] = '\0';
   uint8_t bytes[16];
   if (inet_pton(v4 ? AF_INET : AF_INET6, text, bytes) != 1) return false;

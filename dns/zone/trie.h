@@ -4,8 +4,8 @@
 //
 // Keys are strings of nibbles, none a prefix of another. A Leaf and a key to look for both have
 //   uint8_t nibble(size_t index) const;
-// and a key has `bool matches(const Leaf&) const`. A leaf hangs at the first node where it is alone,
-// so depth follows the number of leaves, not the length of keys.
+// and a key has `bool matches(const Leaf&) const`. A leaf hangs at the first node where it is
+// alone, so depth follows the number of leaves, not the length of keys.
 //
 // The tree does not own its leaves. Nodes made since the last publication are changed in place and
 // freed at once; older ones go to the Trash, to be freed when no reader can see them.

@@ -9,7 +9,8 @@
 namespace fairlead::dns {
 namespace {
 
-// Kubernetes names are lower-case labels (RFC 1123); two that differ by case alone would be one name.
+// Kubernetes names are lower-case labels (RFC 1123); two that differ by case alone would be one
+// name.
 bool is_label(std::string_view text) {
   return !text.empty() && text.size() <= kMaxLabelSize &&
          std::none_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
@@ -88,22 +89,22 @@ struct Zone::Entry {
   bool dirty = false;
 };
 
-Zone::Zone() { published_.current.store(new Snapshot(next_)); }
+Zone::Zone() {
+  published_.current.store(new Snapshot(next_));
+}
 
 Zone::~Zone() {
   for (auto& [epoch, items] : retired_)
     for (const Trash::Item& item : items) item.destroy(item.object);
   for (const Trash::Item& item : trash_.items) item.destroy(item.object);
   // Leaves are reachable in next_ alone: what it no longer has went to the trash.
-  next_.services.for_each([](const ServiceRecord& leaf) {
-    ServiceRecord::destroy(const_cast<ServiceRecord*>(&leaf));
-  });
+  next_.services.for_each(
+      [](const ServiceRecord& leaf) { ServiceRecord::destroy(const_cast<ServiceRecord*>(&leaf)); });
   next_.namespaces.for_each([](const NamespaceRecord& leaf) {
     NamespaceRecord::destroy(const_cast<NamespaceRecord*>(&leaf));
   });
-  next_.reverse.for_each([](const ReverseRecord& leaf) {
-    ReverseRecord::destroy(const_cast<ReverseRecord*>(&leaf));
-  });
+  next_.reverse.for_each(
+      [](const ReverseRecord& leaf) { ReverseRecord::destroy(const_cast<ReverseRecord*>(&leaf)); });
   next_.services.destroy_nodes();
   next_.namespaces.destroy_nodes();
   next_.reverse.destroy_nodes();
@@ -175,7 +176,9 @@ void Zone::drop_slice(const kube::ObjectKey& key) {
   touch(owner);
 }
 
-void Zone::remove_slice(const kube::ObjectKey& key) { drop_slice(key); }
+void Zone::remove_slice(const kube::ObjectKey& key) {
+  drop_slice(key);
+}
 
 void Zone::remove_namespace(const kube::ObjectKey& key) {
   const auto at = namespaces_.find(key.name);
@@ -230,10 +233,10 @@ void Zone::publish(uint32_t unix_time) {
   for (Entry* entry : std::exchange(dirty_, {})) rebuild(*entry);
   namespaces_changed_ = false;
   next_.synced = synced_;
-  if (static_cast<int32_t>(unix_time - next_.serial) > 0 || next_.serial == 0) next_.serial = unix_time;
+  if (static_cast<int32_t>(unix_time - next_.serial) > 0 || next_.serial == 0)
+    next_.serial = unix_time;
   const Snapshot* const before = published_.current.exchange(new Snapshot(next_));
-  trash_.add(const_cast<Snapshot*>(before),
-             [](void* old) { delete static_cast<Snapshot*>(old); });
+  trash_.add(const_cast<Snapshot*>(before), [](void* old) { delete static_cast<Snapshot*>(old); });
   retired_.emplace_back(published_.epochs.advance(), std::move(trash_.items));
   trash_.items.clear();
   ++trash_.generation;
@@ -323,9 +326,8 @@ void Zone::set_reverse(const IpAddress& address, const ReverseName& name, bool p
     const auto order = [](const ReverseName& n) {
       return std::tuple(!n.cluster_ip, n.service->ns(), n.service->name(), n.label);
     };
-    const auto at = std::lower_bound(names.begin(), names.end(), name, [&](auto& a, auto& b) {
-      return order(a) < order(b);
-    });
+    const auto at = std::lower_bound(names.begin(), names.end(), name,
+                                     [&](auto& a, auto& b) { return order(a) < order(b); });
     names.insert(at, name);
   }
   ReverseRecord* old = nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The writer's side of the cluster's names: takes Kubernetes objects, rebuilds the records of just the
-// services they touch, and publishes a new snapshot by one pointer swap.
+// The writer's side of the cluster's names: takes Kubernetes objects, rebuilds the records of just
+// the services they touch, and publishes a new snapshot by one pointer swap.
 //
 // Threads: everything but published() and readers on one thread. Readers must be made before their
 // threads start and be gone before the Zone is destroyed.
@@ -48,8 +48,8 @@ class Zone {
 
   // Whether publish() would change anything.
   bool changed() const;
-  // Makes what was put and removed visible, all at once. `unix_time` becomes the serial of the zone,
-  // which never goes back (RFC 1982 arithmetic).
+  // Makes what was put and removed visible, all at once. `unix_time` becomes the serial of the
+  // zone, which never goes back (RFC 1982 arithmetic).
   void publish(uint32_t unix_time);
   // Frees what no reader can see any more; returns how much still waits. publish() does it too.
   size_t reclaim();

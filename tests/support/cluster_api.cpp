@@ -19,9 +19,10 @@ std::string status(int code, const std::string& message) {
 }  // namespace
 
 ClusterApi::ClusterApi(Loop& loop)
-    : server_(loop, {}, [this](HttpServerRequest request, std::shared_ptr<HttpResponder> responder) {
-        handle(request, std::move(responder));
-      }) {}
+    : server_(loop, {},
+              [this](HttpServerRequest request, std::shared_ptr<HttpResponder> responder) {
+                handle(request, std::move(responder));
+              }) {}
 
 std::string ClusterApi::versioned(std::string json) const {
   const size_t at = json.find(kVersionMark);
@@ -54,7 +55,8 @@ void ClusterApi::set_down(bool down) {
   watches_.clear();
 }
 
-void ClusterApi::publish(const char* type, const std::string& collection, const std::string& object) {
+void ClusterApi::publish(const char* type, const std::string& collection,
+                         const std::string& object) {
   std::string line = std::string(R"({"type":")") + type + R"(","object":)" + object + "}\n";
   std::erase_if(watches_, [](const Watch& watch) { return watch.responder->closed(); });
   for (const Watch& watch : watches_)
@@ -62,7 +64,8 @@ void ClusterApi::publish(const char* type, const std::string& collection, const 
   events_.push_back({version_, collection, std::move(line)});
 }
 
-void ClusterApi::handle(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder) {
+void ClusterApi::handle(const HttpServerRequest& request,
+                        std::shared_ptr<HttpResponder> responder) {
   if (down_) return;  // dropped: the connection is closed
   if (request.query_value("sendInitialEvents"))
     return responder->respond(400, kJson, status(400, "no WatchList here"));
@@ -93,7 +96,9 @@ void ClusterApi::watch(const std::string& collection, uint64_t since,
 
 std::string ClusterApi::kubeconfig(const SocketAddress& address) {
   return "apiVersion: v1\nkind: Config\ncurrent-context: test\n"
-         "clusters: [{name: test, cluster: {server: \"http://" + address.to_string() + "\"}}]\n"
+         "clusters: [{name: test, cluster: {server: \"http://" +
+         address.to_string() +
+         "\"}}]\n"
          "users: [{name: test, user: {}}]\n"
          "contexts: [{name: test, context: {cluster: test, user: test}}]\n";
 }
@@ -103,11 +108,13 @@ std::string namespace_json(const std::string& name) {
          R"(","resourceVersion":"@RV@"}})";
 }
 
-std::string service_json(const std::string& ns, const std::string& name, const std::string& cluster_ip,
-                         const std::string& ports) {
-  return R"({"apiVersion":"v1","kind":"Service","metadata":{"name":")" + name + R"(","namespace":")" +
-         ns + R"(","resourceVersion":"@RV@"},"spec":{"type":"ClusterIP","clusterIP":")" + cluster_ip +
-         R"(","clusterIPs":[")" + cluster_ip + R"("],"ipFamilies":["IPv4"],"ports":)" + ports + "}}";
+std::string service_json(const std::string& ns, const std::string& name,
+                         const std::string& cluster_ip, const std::string& ports) {
+  return R"({"apiVersion":"v1","kind":"Service","metadata":{"name":")" + name +
+         R"(","namespace":")" + ns +
+         R"(","resourceVersion":"@RV@"},"spec":{"type":"ClusterIP","clusterIP":")" + cluster_ip +
+         R"(","clusterIPs":[")" + cluster_ip + R"("],"ipFamilies":["IPv4"],"ports":)" + ports +
+         "}}";
 }
 
 std::string slice_json(const std::string& ns, const std::string& name, const std::string& service,
@@ -117,9 +124,10 @@ std::string slice_json(const std::string& ns, const std::string& name, const std
     if (!endpoints.empty()) endpoints += ',';
     endpoints += R"({"addresses":[")" + address + R"("],"conditions":{"ready":true}})";
   }
-  return R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":")" + name +
-         R"(","namespace":")" + ns + R"(","resourceVersion":"@RV@","labels":{"kubernetes.io/service-name":")" +
-         service + R"("}},"addressType":"IPv4","endpoints":[)" + endpoints + R"(],"ports":)" + ports + "}";
+  return R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":")" +
+         name + R"(","namespace":")" + ns +
+         R"(","resourceVersion":"@RV@","labels":{"kubernetes.io/service-name":")" + service +
+         R"("}},"addressType":"IPv4","endpoints":[)" + endpoints + R"(],"ports":)" + ports + "}";
 }
 
 }  // namespace fairlead::test

@@ -44,7 +44,8 @@ class ClusterApi {
   };
   void handle(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder);
   void list(const std::string& collection, HttpResponder& responder);
-  void watch(const std::string& collection, uint64_t since, std::shared_ptr<HttpResponder> responder);
+  void watch(const std::string& collection, uint64_t since,
+             std::shared_ptr<HttpResponder> responder);
   void publish(const char* type, const std::string& collection, const std::string& object);
   std::string versioned(std::string json) const;
 
@@ -59,8 +60,8 @@ class ClusterApi {
 // Objects as JSON text for ClusterApi::put.
 std::string namespace_json(const std::string& name);
 // `cluster_ip` "None": headless. `ports`: JSON, [{"name":"http","port":80}].
-std::string service_json(const std::string& ns, const std::string& name, const std::string& cluster_ip,
-                         const std::string& ports);
+std::string service_json(const std::string& ns, const std::string& name,
+                         const std::string& cluster_ip, const std::string& ports);
 std::string slice_json(const std::string& ns, const std::string& name, const std::string& service,
                        const std::vector<std::string>& addresses, const std::string& ports);
 

@@ -58,9 +58,8 @@ void UpstreamExchange::start_udp() {
   if (send(socket_.get(), query_.data(), query_.size(), 0) < 0)
     return fail(Error::from_errno(errno, what()));
   poll_->start(UV_READABLE, [this](int) { on_udp(); });
-  timer_.start_once(limits_.udp_reply, [this] {
-    done(Error(ErrorCode::kTimeout, what() + ": no reply in time"));
-  });
+  timer_.start_once(limits_.udp_reply,
+                    [this] { done(Error(ErrorCode::kTimeout, what() + ": no reply in time")); });
 }
 
 void UpstreamExchange::on_udp() {
@@ -145,8 +144,7 @@ void UpstreamExchange::give_up_tcp(Error error) {
 // For failures that may come within the constructor: reports from the loop.
 void UpstreamExchange::fail(Error error) {
   poll_.reset();
-  timer_.start_once(Duration::zero(),
-                    [this, error = std::move(error)] { give_up_tcp(error); });
+  timer_.start_once(Duration::zero(), [this, error = std::move(error)] { give_up_tcp(error); });
 }
 
 void UpstreamExchange::done(Result<ReplyView> result) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // One question to one upstream server and its reply.
 //
-// UDP from a socket of its own, connected: a random port (the kernel's choice) and a random ID for each
-// question, and only datagrams from the server asked arrive. What does not answer the question is
-// dropped; the first such datagram sends us to TCP, where nobody can guess (RFC 5452). TC does too
-// (RFC 7766 section 5).
+// UDP from a socket of its own, connected: a random port (the kernel's choice) and a random ID for
+// each question, and only datagrams from the server asked arrive. What does not answer the question
+// is dropped; the first such datagram sends us to TCP, where nobody can guess (RFC 5452). TC does
+// too (RFC 7766 section 5).
 //
-// Threads: the loop's. The callback runs exactly once, never from the constructor, unless the exchange
-// is destroyed first. It may destroy the exchange.
+// Threads: the loop's. The callback runs exactly once, never from the constructor, unless the
+// exchange is destroyed first. It may destroy the exchange.
 #pragma once
 
 #include <cstdint>

@@ -138,8 +138,7 @@ void Forward::reply(uint64_t id, const ReplyView& view) {
   // Kept to the end of this function: `view` points into the exchange.
   const Pending pending = std::move(pending_.extract(id).mapped());
   Reply& reply = pending.deferred->reply();
-  const std::vector<uint8_t> message =
-      client_reply(view, pending.deferred->query(), reply.limit());
+  const std::vector<uint8_t> message = client_reply(view, pending.deferred->query(), reply.limit());
   if (message.empty()) {
     reply.set_rcode(Rcode::kServFail);
     reply.set_error(Ede::kOther, "the upstream reply does not fit");

@@ -2,10 +2,10 @@
 // The plugin that asks other servers: it relays whole messages and waits for the reply.
 //
 // A server that fails (no reply in time, refused by the network) is followed by the next one until
-// somebody replies, two rounds have been made or `total` has passed; then the client gets SERVFAIL and
-// an extended error: 22 when nobody answered, 23 when the network refused. Any reply counts, SERVFAIL
-// too. Over `max_concurrent` questions at once are REFUSED. Without any server: SERVFAIL and error 22.
-// Servers that are down are asked for ". NS" every half second until they reply.
+// somebody replies, two rounds have been made or `total` has passed; then the client gets SERVFAIL
+// and an extended error: 22 when nobody answered, 23 when the network refused. Any reply counts,
+// SERVFAIL too. Over `max_concurrent` questions at once are REFUSED. Without any server: SERVFAIL
+// and error 22. Servers that are down are asked for ". NS" every half second until they reply.
 #pragma once
 
 #include <memory>

@@ -42,11 +42,12 @@ class UpstreamList {
 enum class UpstreamPolicy : uint8_t { kRandom, kSequential };
 
 // The health of one worker's upstreams and the order to try them in. Pure; one thread.
-// A server is down after `max_fails` failures in a row and up again with its next reply; zero: never
-// down. When all are down they are tried all the same: we may be wrong.
+// A server is down after `max_fails` failures in a row and up again with its next reply; zero:
+// never down. When all are down they are tried all the same: we may be wrong.
 class UpstreamHealth {
  public:
-  UpstreamHealth(UpstreamPolicy policy, unsigned max_fails) : policy_(policy), max_fails_(max_fails) {}
+  UpstreamHealth(UpstreamPolicy policy, unsigned max_fails)
+      : policy_(policy), max_fails_(max_fails) {}
 
   // What is known of servers that stay is kept.
   void set_servers(const std::vector<SocketAddress>& servers);
@@ -58,7 +59,8 @@ class UpstreamHealth {
     std::vector<SocketAddress> down;
     for (const Upstream& u : upstreams_) (is_down(u) ? down : up).push_back(u.address);
     if (policy_ == UpstreamPolicy::kRandom) std::shuffle(up.begin(), up.end(), random);
-    if (policy_ == UpstreamPolicy::kRandom || up.empty()) std::shuffle(down.begin(), down.end(), random);
+    if (policy_ == UpstreamPolicy::kRandom || up.empty())
+      std::shuffle(down.begin(), down.end(), random);
     up.insert(up.end(), down.begin(), down.end());
     return up;
   }

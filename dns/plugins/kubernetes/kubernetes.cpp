@@ -20,10 +20,13 @@ class Kubernetes : public Plugin {
     const Published::Reader::Guard guard(context_.reader);
     switch (answer(zone_, context_.reader.snapshot(), request.query(), rotation_++, request.reply(),
                    target)) {
-      case Outcome::kAnswered: return Step::kAnswered;
+      case Outcome::kAnswered:
+        return Step::kAnswered;
       case Outcome::kNotOurs:
-      case Outcome::kFallsThrough: return Step::kNext;
-      case Outcome::kChase: break;
+      case Outcome::kFallsThrough:
+        return Step::kNext;
+      case Outcome::kChase:
+        break;
     }
     if (request.client().transport == Transport::kInternal) return Step::kAnswered;
     chase(request, target);
@@ -49,7 +52,8 @@ class Kubernetes : public Plugin {
 
 }  // namespace
 
-std::unique_ptr<Plugin> make_kubernetes(const PluginContext& context, const PluginOptions& options) {
+std::unique_ptr<Plugin> make_kubernetes(const PluginContext& context,
+                                        const PluginOptions& options) {
   return std::make_unique<Kubernetes>(context, dynamic_cast<const KubernetesOptions&>(options));
 }
 
@@ -63,7 +67,8 @@ void append_chased(std::span<const uint8_t> message, const Name& target, Type ty
     if (!read_record(message, at, record)) return;
     Name owner;
     size_t name_at = record.at;
-    if (record.klass != Class::kIn || !owner.parse_compressed(message, name_at) || !(owner == wanted))
+    if (record.klass != Class::kIn || !owner.parse_compressed(message, name_at) ||
+        !(owner == wanted))
       continue;
     if (record.type == Type::kCname) {
       Name next;

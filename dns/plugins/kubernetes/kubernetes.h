@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plugin that answers for the cluster domain and, as far as it knows the addresses, the reverse
-// zones. At once, from the newest snapshot; only an ExternalName that leads out of the cluster domain
-// waits for the rest of the chain.
+// zones. At once, from the newest snapshot; only an ExternalName that leads out of the cluster
+// domain waits for the rest of the chain.
 #pragma once
 
 #include "dns/answer.h"
@@ -16,9 +16,9 @@ struct KubernetesOptions : PluginOptions {
 // `options` must be KubernetesOptions.
 std::unique_ptr<Plugin> make_kubernetes(const PluginContext& context, const PluginOptions& options);
 
-// Appends to `reply` what `message`, an answer to a question for `target`, says of it: CNAME records
-// and records of `type`, as far as they hang together (what an upstream adds unasked is left out).
-// Nothing when it is malformed. TC is carried over.
+// Appends to `reply` what `message`, an answer to a question for `target`, says of it: CNAME
+// records and records of `type`, as far as they hang together (what an upstream adds unasked is
+// left out). Nothing when it is malformed. TC is carried over.
 void append_chased(std::span<const uint8_t> message, const Name& target, Type type, Reply& reply);
 
 }  // namespace fairlead::dns

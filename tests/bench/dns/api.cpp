@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An API server with a made-up cluster. Usage: bench_dns_api KUBECONFIG SERVICES ENDPOINTS
-// Writes KUBECONFIG once it listens. Service sN of namespace bench has address 10.96.H.L (N = H*256+L),
-// port http 80, and ENDPOINTS ready endpoints.
+// Writes KUBECONFIG once it listens. Service sN of namespace bench has address 10.96.H.L (N =
+// H*256+L), port http 80, and ENDPOINTS ready endpoints.
 #include <cstdio>
 #include <cstdlib>
 #include <string>

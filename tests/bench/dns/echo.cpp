@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ceiling of any DNS server on UDP sockets: sends each query back with the QR bit set, up to 64 in
-// a system call each way. Usage: bench_dns_echo ADDRESS:PORT
+// The ceiling of any DNS server on UDP sockets: sends each query back with the QR bit set, up to 64
+// in a system call each way. Usage: bench_dns_echo ADDRESS:PORT
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -50,7 +50,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s ADDRESS:PORT\n", argv[0]);
     return 2;
   }
-  const int fd = socket(address->address.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int fd =
+      socket(address->address.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   sockaddr_storage storage;
   const socklen_t length = address->to_sockaddr(storage);
   if (bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) {

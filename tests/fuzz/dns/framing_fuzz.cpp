@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A TCP stream in one piece and cut up: the same messages, the same verdict. The first byte says how
-// to cut.
+// A TCP stream in one piece and cut up: the same messages, the same verdict. The first byte says
+// how to cut.
 #include <cstdlib>
 #include <vector>
 

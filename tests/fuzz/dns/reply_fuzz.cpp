@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as an upstream's reply: what goes to the client is well formed and within its limit, and
-// what is taken from it for an ExternalName is too.
+// Any bytes as an upstream's reply: what goes to the client is well formed and within its limit,
+// and what is taken from it for an ExternalName is too.
 #include <cstdlib>
 #include <vector>
 

@@ -5,8 +5,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace fairlead;
-  dns::ResolvConf conf =
-      dns::parse_resolv_conf({reinterpret_cast<const char*>(data), size});
+  dns::ResolvConf conf = dns::parse_resolv_conf({reinterpret_cast<const char*>(data), size});
   if (conf.servers.size() > dns::kMaxUpstreams) std::abort();
   dns::remove_own_addresses(conf, {{IpAddress::any(Family::kIpv4), 53}}, {});
   for (const SocketAddress& server : conf.servers)

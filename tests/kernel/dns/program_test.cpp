@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// fairlead-dns as a program, in a network namespace of its own: an API server beside it, dig asking.
+// fairlead-dns as a program, in a network namespace of its own: an API server beside it, dig
+// asking.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -84,7 +85,8 @@ class ProgramTest : public ::testing::Test {
       a.put(kNamespaces, "default", test::namespace_json("default"));
       a.put(kServices, "web", test::service_json("default", "web", "10.96.0.10", kPorts));
       a.put(kServices, "db", test::service_json("default", "db", "None", kPorts));
-      a.put(kSlices, "db-1", test::slice_json("default", "db-1", "db", {"10.244.0.1", "10.244.0.2"}, kPorts));
+      a.put(kSlices, "db-1",
+            test::slice_json("default", "db-1", "db", {"10.244.0.1", "10.244.0.2"}, kPorts));
     });
   }
   ~ProgramTest() override {
@@ -139,7 +141,9 @@ class ProgramTest : public ::testing::Test {
   static std::string http(const std::string& url) {
     return shell("curl -s -m 5 -w ' %{http_code}' http://" + url);
   }
-  bool ready() { return eventually([] { return http("127.0.0.1:8181/ready") == "OK 200"; }); }
+  bool ready() {
+    return eventually([] { return http("127.0.0.1:8181/ready") == "OK 200"; });
+  }
 
   test::NetNamespace space;
   test::NetNamespace::Enter inside;
@@ -154,22 +158,27 @@ TEST_F(ProgramTest, AnswersDigAndFollowsTheCluster) {
   EXPECT_EQ(dig("+short web.default.svc.cluster.local"), "10.96.0.10\n");
   EXPECT_EQ(dig("+short +tcp web.default.svc.cluster.local"), "10.96.0.10\n");
   EXPECT_EQ(dig("+short db.default.svc.cluster.local"), "10.244.0.1\n10.244.0.2\n");
-  EXPECT_EQ(dig("+short SRV _http._tcp.web.default.svc.cluster.local"), "0 100 80 web.default.svc.cluster.local.\n");
+  EXPECT_EQ(dig("+short SRV _http._tcp.web.default.svc.cluster.local"),
+            "0 100 80 web.default.svc.cluster.local.\n");
   EXPECT_EQ(dig("+short -x 10.96.0.10"), "web.default.svc.cluster.local.\n");
   EXPECT_EQ(dig("+short -x 10.244.0.2"), "10-244-0-2.db.default.svc.cluster.local.\n");
   const std::string nothing = shell("dig @127.0.0.1 +time=1 +tries=1 x.default.svc.cluster.local");
   EXPECT_NE(nothing.find("status: NXDOMAIN"), std::string::npos) << nothing;
-  EXPECT_NE(nothing.find("ns.dns.cluster.local. hostmaster.cluster.local."), std::string::npos) << nothing;
+  EXPECT_NE(nothing.find("ns.dns.cluster.local. hostmaster.cluster.local."), std::string::npos)
+      << nothing;
   EXPECT_NE(nothing.find("flags: qr aa rd;"), std::string::npos) << nothing;
 
   api.run([](ClusterApi& a) {
-    a.put(kSlices, "db-1", test::slice_json("default", "db-1", "db", {"10.244.0.2", "10.244.0.3"}, kPorts));
+    a.put(kSlices, "db-1",
+          test::slice_json("default", "db-1", "db", {"10.244.0.2", "10.244.0.3"}, kPorts));
     a.remove(kServices, "web");
   });
-  EXPECT_TRUE(eventually([] { return dig("+short db.default.svc.cluster.local") == "10.244.0.2\n10.244.0.3\n"; }));
+  EXPECT_TRUE(eventually(
+      [] { return dig("+short db.default.svc.cluster.local") == "10.244.0.2\n10.244.0.3\n"; }));
   EXPECT_TRUE(eventually([] { return dig("+short web.default.svc.cluster.local").empty(); }));
   const std::string metrics = http("127.0.0.1:9153/metrics");
-  EXPECT_NE(metrics.find("coredns_dns_requests_total{server=\"dns://:53\""), std::string::npos) << metrics;
+  EXPECT_NE(metrics.find("coredns_dns_requests_total{server=\"dns://:53\""), std::string::npos)
+      << metrics;
   EXPECT_EQ(http("127.0.0.1:8080/health"), "OK 200");
 }
 
@@ -177,14 +186,17 @@ TEST_F(ProgramTest, ListensOnTheClusterAddressBeforeItExists) {
   start({"--listen", "10.96.0.53:53"});
   ASSERT_TRUE(ready()) << log();
   space.must("ip route add local 10.96.0.53/32 dev lo");
-  EXPECT_EQ(shell("dig @10.96.0.53 +time=1 +tries=1 +short web.default.svc.cluster.local"), "10.96.0.10\n");
+  EXPECT_EQ(shell("dig @10.96.0.53 +time=1 +tries=1 +short web.default.svc.cluster.local"),
+            "10.96.0.10\n");
 }
 
 TEST_F(ProgramTest, DefaultsAnswerOnEveryAddressOfBothFamilies) {
   start({});
   ASSERT_TRUE(ready()) << log();
-  EXPECT_EQ(shell("dig @127.1.2.3 +time=1 +tries=1 +short web.default.svc.cluster.local"), "10.96.0.10\n");
-  EXPECT_EQ(shell("dig @::1 +time=1 +tries=1 +short web.default.svc.cluster.local"), "10.96.0.10\n");
+  EXPECT_EQ(shell("dig @127.1.2.3 +time=1 +tries=1 +short web.default.svc.cluster.local"),
+            "10.96.0.10\n");
+  EXPECT_EQ(shell("dig @::1 +time=1 +tries=1 +short web.default.svc.cluster.local"),
+            "10.96.0.10\n");
 }
 
 // No API server: after five seconds what is not known is SERVFAIL, and /ready says no.
@@ -192,7 +204,8 @@ TEST_F(ProgramTest, StartsWithoutTheApiServerAndCatchesUp) {
   api.run([](ClusterApi& a) { a.set_down(true); });
   start();
   ASSERT_TRUE(eventually([] {
-    return shell("dig @127.0.0.1 +time=1 +tries=1 web.default.svc.cluster.local").find("status: SERVFAIL") != std::string::npos;
+    return shell("dig @127.0.0.1 +time=1 +tries=1 web.default.svc.cluster.local")
+               .find("status: SERVFAIL") != std::string::npos;
   })) << log();
   EXPECT_EQ(http("127.0.0.1:8181/ready"), "kubernetes 503");
   api.run([](ClusterApi& a) { a.set_down(false); });
@@ -210,15 +223,19 @@ TEST_F(ProgramTest, KeepsAnsweringWhileTheApiServerIsAway) {
     a.set_down(false);
     a.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
   });
-  EXPECT_TRUE(eventually([] { return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n"; })) << log();
+  EXPECT_TRUE(eventually([] {
+    return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n";
+  })) << log();
 }
 
 // A second server stands in for the upstream; resolv.conf is followed.
 TEST_F(ProgramTest, ForwardsToTheServersOfResolvConfAndFollowsIt) {
   start({"--listen", "127.0.0.1:53"});
   ASSERT_TRUE(ready()) << log();
-  EXPECT_NE(log().find("nameserver 127.0.0.1 is this server itself: left out"), std::string::npos) << log();
-  EXPECT_NE(shell("dig @127.0.0.1 +time=2 +tries=1 example.org").find("status: SERVFAIL"), std::string::npos);
+  EXPECT_NE(log().find("nameserver 127.0.0.1 is this server itself: left out"), std::string::npos)
+      << log();
+  EXPECT_NE(shell("dig @127.0.0.1 +time=2 +tries=1 example.org").find("status: SERVFAIL"),
+            std::string::npos);
   const pid_t first = std::exchange(pid, -1);
   start({"--listen", "127.0.0.2:53", "--cluster-domain", "example.org", "--health-listen", "off",
          "--ready-listen", "127.0.0.1:8282", "--metrics-listen", "off"});
@@ -226,7 +243,9 @@ TEST_F(ProgramTest, ForwardsToTheServersOfResolvConfAndFollowsIt) {
   EXPECT_TRUE(eventually([] { return http("127.0.0.1:8282/ready") == "OK 200"; })) << log();
   std::ofstream(directory + "/resolv.conf.new") << "nameserver 127.0.0.2\n";
   std::filesystem::rename(directory + "/resolv.conf.new", directory + "/resolv.conf");
-  EXPECT_TRUE(eventually([] { return dig("+short web.default.svc.example.org") == "10.96.0.10\n"; })) << log();
+  EXPECT_TRUE(eventually([] {
+    return dig("+short web.default.svc.example.org") == "10.96.0.10\n";
+  })) << log();
   EXPECT_EQ(dig("+short +tcp web.default.svc.example.org"), "10.96.0.10\n");
   kill(second, SIGKILL);
   waitpid(second, nullptr, 0);
@@ -245,14 +264,16 @@ TEST_F(ProgramTest, SaysWhyItCannotStart) {
   const pid_t first = std::exchange(pid, -1);
   start();
   EXPECT_EQ(wait_for_exit(), 1);
-  EXPECT_NE(log().find("listen on 127.0.0.1:53 (UDP): Address already in use"), std::string::npos) << log();
+  EXPECT_NE(log().find("listen on 127.0.0.1:53 (UDP): Address already in use"), std::string::npos)
+      << log();
   start({"--listen", "127.0.0.3:53"});
   EXPECT_EQ(wait_for_exit(), 1);
   EXPECT_NE(log().find("--health-listen: "), std::string::npos) << log();
   pid = first;
-  const std::string missing = shell(std::string("{ ") + FAIRLEAD_BINARY_DIR +
-                                    "/bin/fairlead-dns --kubeconfig /nowhere --listen 127.0.0.4:53 "
-                                    "--health-listen off --ready-listen off --metrics-listen off; echo rc=$?; }");
+  const std::string missing =
+      shell(std::string("{ ") + FAIRLEAD_BINARY_DIR +
+            "/bin/fairlead-dns --kubeconfig /nowhere --listen 127.0.0.4:53 "
+            "--health-listen off --ready-listen off --metrics-listen off; echo rc=$?; }");
   EXPECT_NE(missing.find("/nowhere"), std::string::npos) << missing;
   EXPECT_NE(missing.find("rc=1"), std::string::npos) << missing;
 }

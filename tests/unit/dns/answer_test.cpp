@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Kubernetes DNS specification as a table: one cluster, and what each question to it is answered.
+// The Kubernetes DNS specification as a table: one cluster, and what each question to it is
+// answered.
 #include "dns/answer.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +31,8 @@ class Cluster : public ::testing::Test {
   void add_services() {
     using kube::Protocol;
     zone.put(service("web", "default", {"10.96.0.10"}, {port("http", 80), port("admin", 8080)}));
-    zone.put(slice("web-1", "web", "default", {{"10.244.0.1"}, {"10.244.0.2"}, {"10.244.0.9", "", false}},
+    zone.put(slice("web-1", "web", "default",
+                   {{"10.244.0.1"}, {"10.244.0.2"}, {"10.244.0.9", "", false}},
                    {{"http", Protocol::kTcp, 8000}, {"admin", Protocol::kTcp, 8001}}));
     zone.put(service("dual", "default", {"10.96.0.11", "fd00:96::11"}, {port("http", 80)}));
     zone.put(service("six", "default", {"fd00:96::6"}, {port("", 443)}));
@@ -229,11 +231,13 @@ TEST_F(Cluster, NoDataAndNxdomainCarryTheSoaInTheCaseOfTheQuestion) {
   EXPECT_EQ(text("web.default.svc.Cluster.local", "AAAA"),
             "NOERROR aa rd qd=1\nauthority Cluster.local. 5 SOA ns.dns.Cluster.local. "
             "hostmaster.Cluster.local. 1700000000 7200 1800 86400 5\n");
-  EXPECT_EQ(text("x.cluster.local", "A"), "NXDOMAIN aa rd qd=1\nauthority cluster.local." + kSoa + "\n");
+  EXPECT_EQ(text("x.cluster.local", "A"),
+            "NXDOMAIN aa rd qd=1\nauthority cluster.local." + kSoa + "\n");
 }
 
 TEST_F(Cluster, ApexSoa) {
-  EXPECT_EQ(text("cluster.local", "SOA"), "NOERROR aa rd qd=1\nanswer cluster.local." + kSoa + "\n");
+  EXPECT_EQ(text("cluster.local", "SOA"),
+            "NOERROR aa rd qd=1\nanswer cluster.local." + kSoa + "\n");
 }
 
 TEST_F(Cluster, SoaTtlIsAtMostFiveMinutes) {
@@ -250,12 +254,13 @@ TEST_F(Cluster, SrvBringsAddressesOfItsTargets) {
             "dual.default.svc.cluster.local.\n"
             "additional dual.default.svc.cluster.local. 5 A 10.96.0.11\n"
             "additional dual.default.svc.cluster.local. 5 AAAA fd00:96::11\n");
-  EXPECT_EQ(text("twins.default.svc.Cluster.local", "SRV"),
-            "NOERROR aa rd qd=1\n"
-            "answer twins.default.svc.Cluster.local. 5 SRV 0 33 80 a.twins.default.svc.Cluster.local.\n"
-            "additional a.twins.default.svc.Cluster.local. 5 A 10.244.4.1\n"
-            "additional a.twins.default.svc.Cluster.local. 5 A 10.244.4.2\n"
-            "additional a.twins.default.svc.Cluster.local. 5 AAAA fd00:244::4:1\n");
+  EXPECT_EQ(
+      text("twins.default.svc.Cluster.local", "SRV"),
+      "NOERROR aa rd qd=1\n"
+      "answer twins.default.svc.Cluster.local. 5 SRV 0 33 80 a.twins.default.svc.Cluster.local.\n"
+      "additional a.twins.default.svc.Cluster.local. 5 A 10.244.4.1\n"
+      "additional a.twins.default.svc.Cluster.local. 5 A 10.244.4.2\n"
+      "additional a.twins.default.svc.Cluster.local. 5 AAAA fd00:244::4:1\n");
   EXPECT_EQ(text("_sql._tcp.db.default.svc.cluster.local", "SRV"),
             "NOERROR aa rd qd=1\n"
             "answer _sql._tcp.db.default.svc.cluster.local. 5 SRV 0 50 5432 "
@@ -300,7 +305,8 @@ TEST_F(Cluster, NameServersAreTheServicesThatReachUs) {
 
 TEST_F(Cluster, AnAliasOutOfTheZoneIsToBeChased) {
   const std::string chased = to_text(ask_for("out.default.svc.cluster.local", "A"));
-  EXPECT_EQ(chased, "NOERROR aa rd qd=1\nanswer out.default.svc.cluster.local. 5 CNAME www.example.com.\n");
+  EXPECT_EQ(chased,
+            "NOERROR aa rd qd=1\nanswer out.default.svc.cluster.local. 5 CNAME www.example.com.\n");
   EXPECT_EQ(outcome, Outcome::kChase);
   EXPECT_EQ(target.to_text(), "www.example.com.");
   EXPECT_EQ(to_text(ask_for("via-out.default.svc.cluster.local", "AAAA")),
@@ -323,15 +329,17 @@ TEST_F(Cluster, AChainOfAliasesIsTenLong) {
 }
 
 TEST_F(Cluster, OtherNamesAreNotOurs) {
-  for (const char* name : {"example.com", ".", "local", "xcluster.local", "arpa", "10.in-addr.arpa.x"}) {
+  for (const char* name :
+       {"example.com", ".", "local", "xcluster.local", "arpa", "10.in-addr.arpa.x"}) {
     ask_for(name, "A");
     EXPECT_EQ(outcome, Outcome::kNotOurs) << name;
   }
 }
 
 TEST_F(Cluster, UnknownAddressesFallThroughUnlessToldOtherwise) {
-  const char* const kUnknown[] = {"1.2.0.192.in-addr.arpa", "192.in-addr.arpa", "x.in-addr.arpa",
-                                  "010.0.96.10.in-addr.arpa", "5.4.3.2.1.in-addr.arpa", "a.b.ip6.arpa"};
+  const char* const kUnknown[] = {"1.2.0.192.in-addr.arpa", "192.in-addr.arpa",
+                                  "x.in-addr.arpa",         "010.0.96.10.in-addr.arpa",
+                                  "5.4.3.2.1.in-addr.arpa", "a.b.ip6.arpa"};
   for (const char* name : kUnknown) {
     ask_for(name, "PTR");
     EXPECT_EQ(outcome, Outcome::kFallsThrough) << name;
@@ -359,8 +367,9 @@ TEST_F(Cluster, PodsDisabled) {
 TEST_F(Cluster, EveryAddressComesFirstInTurn) {
   std::set<std::string> first;
   for (uint32_t rotation = 0; rotation < 6; ++rotation) {
-    const std::string reply = to_text(
-        ask(config, zone.snapshot(), make_query("plain.default.svc.cluster.local", Type::kA), rotation));
+    const std::string reply =
+        to_text(ask(config, zone.snapshot(),
+                    make_query("plain.default.svc.cluster.local", Type::kA), rotation));
     const size_t at = reply.find(" A ");
     first.insert(reply.substr(at, reply.find('\n', at) - at));
     EXPECT_EQ(std::count(reply.begin(), reply.end(), '\n'), 4) << reply;
@@ -421,8 +430,9 @@ TEST(Truncation, KeepsWhatFits) {
     if (c.edns_size) EXPECT_NE(text.find("opt 1232"), std::string::npos);
   }
   // Over TCP all of it, also with targets beyond the reach of a compression pointer.
-  const Bytes all = ask(config, zone.snapshot(), make_query("big.default.svc.cluster.local", Type::kSrv),
-                        0, nullptr, nullptr, true);
+  const Bytes all =
+      ask(config, zone.snapshot(), make_query("big.default.svc.cluster.local", Type::kSrv), 0,
+          nullptr, nullptr, true);
   const std::string text = to_text(all);
   EXPECT_EQ(text.find(" tc"), std::string::npos);
   EXPECT_NE(text.find("SRV 0 1 80 10-1-0-199.big"), std::string::npos);
@@ -439,7 +449,8 @@ TEST(Truncation, AdditionalRecordsDoNotCount) {
   zone.put(headless("six", "default", {port("http", 80)}));
   zone.put(slice("six-1", "six", "default", endpoints, {{"http", kube::Protocol::kTcp, 80}}));
   zone.publish(1);
-  const Bytes reply = ask(config, zone.snapshot(), make_query("six.default.svc.cluster.local", Type::kSrv));
+  const Bytes reply =
+      ask(config, zone.snapshot(), make_query("six.default.svc.cluster.local", Type::kSrv));
   const std::string text = to_text(reply);
   EXPECT_EQ(text.substr(0, 13), "NOERROR aa rd") << text;
   EXPECT_LE(reply.size(), 512u);

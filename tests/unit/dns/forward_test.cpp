@@ -62,13 +62,15 @@ class Upstream {
     buffer.resize(static_cast<size_t>(size));
     queries.push_back(buffer);
     if (const auto reply = udp_script_(buffer))
-      sendto(udp_.get(), reply->data(), reply->size(), 0, reinterpret_cast<sockaddr*>(&peer), length);
+      sendto(udp_.get(), reply->data(), reply->size(), 0, reinterpret_cast<sockaddr*>(&peer),
+             length);
   }
   // One query a connection; it is on the way in one piece.
   void on_accept() {
     Fd connection(accept4(tcp_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!connection) return;
-    auto& open = connections_.emplace_back(std::make_unique<Connection>(loop_, std::move(connection)));
+    auto& open =
+        connections_.emplace_back(std::make_unique<Connection>(loop_, std::move(connection)));
     open->poll.start(UV_READABLE, [this, c = open.get()](int) {
       c->poll.stop();
       on_tcp(c->socket);
@@ -107,7 +109,8 @@ class Upstream {
   std::vector<std::unique_ptr<Connection>> connections_;
 };
 
-// The query as a reply with `count` A records 192.0.2.1...; its OPT record goes, and comes back last.
+// The query as a reply with `count` A records 192.0.2.1...; its OPT record goes, and comes back
+// last.
 Bytes reply_to(const Bytes& query, unsigned count = 1, uint16_t flags = 0x8180) {
   Query q;
   parse_query(query, q);
@@ -117,7 +120,8 @@ Bytes reply_to(const Bytes& query, unsigned count = 1, uint16_t flags = 0x8180) 
   write_u16(&reply[8], 0);
   write_u16(&reply[10], q.edns ? 1 : 0);
   for (unsigned i = 0; i < count; ++i) {
-    const Bytes record = {0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, static_cast<uint8_t>(i + 1)};
+    const Bytes record = {0xc0, 0x0c, 0, 1, 0,   1, 0, 0,
+                          0,    60,   0, 4, 192, 0, 2, static_cast<uint8_t>(i + 1)};
     reply.insert(reply.end(), record.begin(), record.end());
   }
   if (q.edns) {
@@ -131,7 +135,9 @@ class LatePath : public ReplyPath {
  public:
   explicit LatePath(std::vector<Bytes>& replies) : replies_(replies) {}
   SendLater later() override {
-    return [&replies = replies_](std::span<const uint8_t> m) { replies.emplace_back(m.begin(), m.end()); };
+    return [&replies = replies_](std::span<const uint8_t> m) {
+      replies.emplace_back(m.begin(), m.end());
+    };
   }
 
  private:
@@ -149,7 +155,8 @@ class ForwardTest : public ::testing::Test {
     options->upstreams = std::make_shared<UpstreamList>(servers);
     auto kubernetes = std::make_shared<KubernetesOptions>();
     kubernetes->zone.zone = dns_name("cluster.local");
-    ASSERT_TRUE(chain.assemble(loop, reader, {{"forward", options}, {"kubernetes", kubernetes}}).ok());
+    ASSERT_TRUE(
+        chain.assemble(loop, reader, {{"forward", options}, {"kubernetes", kubernetes}}).ok());
   }
   void send(const Bytes& packet, Transport transport = Transport::kUdp) {
     Query query;
@@ -215,8 +222,9 @@ TEST_F(ForwardTest, EdnsGoesThroughWithoutCookies) {
 }
 
 TEST_F(ForwardTest, ATruncatedReplyIsFetchedOverTcp) {
-  Upstream up(loop, [](const Bytes& query) { return reply_to(query, 0, 0x8380); },
-              [](const Bytes& query) { return reply_to(query, 3); });
+  Upstream up(
+      loop, [](const Bytes& query) { return reply_to(query, 0, 0x8380); },
+      [](const Bytes& query) { return reply_to(query, 3); });
   use({up.address});
   const std::string text = ask(make_query(kName, Type::kA));
   EXPECT_EQ(text.substr(0, 19), "NOERROR rd ra qd=1\n");
@@ -226,8 +234,9 @@ TEST_F(ForwardTest, ATruncatedReplyIsFetchedOverTcp) {
 
 // The client gets what fits, not nothing.
 TEST_F(ForwardTest, WhatTcpBroughtIsCutToTheClientsSize) {
-  Upstream up(loop, [](const Bytes& query) { return reply_to(query, 0, 0x8380); },
-              [](const Bytes& query) { return reply_to(query, 100); });
+  Upstream up(
+      loop, [](const Bytes& query) { return reply_to(query, 0, 0x8380); },
+      [](const Bytes& query) { return reply_to(query, 100); });
   use({up.address});
   EXPECT_EQ(ask(make_query(kName, Type::kA)).substr(0, 21), "NOERROR tc rd ra qd=1");
   EXPECT_LE(replies.back().size(), 512u);
@@ -250,19 +259,30 @@ TEST_F(ForwardTest, ATruncatedReplyIsBetterThanNone) {
 
 TEST_F(ForwardTest, LiesAreNotPassedOn) {
   int wrong = 0;
-  Upstream up(loop,
-              [&](Bytes query) {
-                Bytes reply = reply_to(query);
-                switch (wrong++) {
-                  case 0: reply[0] ^= 1; break;                // another ID
-                  case 1: reply[13] ^= 1; break;               // another name
-                  case 2: reply[reply.size() - 19] ^= 1; break;  // another type
-                  case 3: reply.resize(reply.size() - 1); break;
-                  default: reply.assign(5, 0); break;
-                }
-                return std::optional(reply);
-              },
-              [](const Bytes& query) { return reply_to(query); });
+  Upstream up(
+      loop,
+      [&](Bytes query) {
+        Bytes reply = reply_to(query);
+        switch (wrong++) {
+          case 0:
+            reply[0] ^= 1;
+            break;  // another ID
+          case 1:
+            reply[13] ^= 1;
+            break;  // another name
+          case 2:
+            reply[reply.size() - 19] ^= 1;
+            break;  // another type
+          case 3:
+            reply.resize(reply.size() - 1);
+            break;
+          default:
+            reply.assign(5, 0);
+            break;
+        }
+        return std::optional(reply);
+      },
+      [](const Bytes& query) { return reply_to(query); });
   use({up.address});
   for (int i = 1; i <= 5; ++i) {
     EXPECT_EQ(ask(make_query(kName, Type::kA)), kAnswer) << "asked again over TCP: " << i;
@@ -310,7 +330,8 @@ TEST_F(ForwardTest, AServerThatCameBackIsUsedAgain) {
   first.open();
   ASSERT_TRUE(loop.run_until([&] { return !first.queries.empty(); }, seconds(20))) << "probed";
   const bool used = loop.run_until(
-      [&] { return ask(make_query(kName, Type::kA)).find("192.0.2.2") != std::string::npos; }, seconds(20));
+      [&] { return ask(make_query(kName, Type::kA)).find("192.0.2.2") != std::string::npos; },
+      seconds(20));
   EXPECT_TRUE(used);
 }
 
@@ -349,7 +370,8 @@ TEST_F(ForwardTest, TooManyAtOnceAreRefused) {
   send(make_query(kName, Type::kA));
   ASSERT_EQ(replies.size(), 1u);
   EXPECT_EQ(to_text(replies[0]), "REFUSED rd qd=1\n");
-  EXPECT_TRUE(loop.run_until([&] { return replies.size() == 4; }, seconds(20))) << "each completes once";
+  EXPECT_TRUE(loop.run_until([&] { return replies.size() == 4; }, seconds(20)))
+      << "each completes once";
 }
 
 TEST_F(ForwardTest, AnExternalNameIsChasedThroughTheChain) {
@@ -417,7 +439,8 @@ TEST(Chain, RefusesPluginsItDoesNotKnow) {
   Zone zone;
   Published::Reader reader(zone.published());
   Chain chain;
-  const auto result = chain.assemble(loop, reader, {{"frobnicate", std::make_shared<ForwardOptions>()}});
+  const auto result =
+      chain.assemble(loop, reader, {{"frobnicate", std::make_shared<ForwardOptions>()}});
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().message(), "there is no plugin 'frobnicate'");
 }
@@ -453,7 +476,9 @@ TEST(ResolvConf, Lines) {
       {"", {}, 0},
       {"nameserver 10.0.0.1\n", {"10.0.0.1:53"}, 0},
       {"nameserver\t10.0.0.1", {"10.0.0.1:53"}, 0},
-      {"  nameserver 10.0.0.1 # x\n; nameserver 10.0.0.2\n#nameserver 10.0.0.3\n", {"10.0.0.1:53"}, 0},
+      {"  nameserver 10.0.0.1 # x\n; nameserver 10.0.0.2\n#nameserver 10.0.0.3\n",
+       {"10.0.0.1:53"},
+       0},
       {"search a b\noptions ndots:5\nnameserver fd00::1\n", {"[fd00::1]:53"}, 0},
       {"nameserver 10.0.0.1\nnameserver 10.0.0.1\n", {"10.0.0.1:53"}, 0},
       {"nameserver\nnameserver x\nnameserver fe80::1%eth0\nnameserverx 10.0.0.1\n", {}, 3},

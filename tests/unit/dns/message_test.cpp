@@ -40,49 +40,57 @@ struct PacketCase {
 const PacketCase kPackets[] = {
     {"nothing", "", Verdict::kDrop, Rcode::kNoError},
     {"eleven bytes", "1234 0100 0001 0000 0000 00", Verdict::kDrop, Rcode::kNoError},
-    {"a response", query("8100", "0001 0000 0000 0000", kQuestion), Verdict::kDrop, Rcode::kNoError},
+    {"a response", query("8100", "0001 0000 0000 0000", kQuestion), Verdict::kDrop,
+     Rcode::kNoError},
     {"a query", query("0100", "0001 0000 0000 0000", kQuestion), Verdict::kAnswer, Rcode::kNoError},
     {"no question", query("0100", "0000 0000 0000 0000", ""), Verdict::kReject, Rcode::kFormErr},
     {"two questions", query("0100", "0002 0000 0000 0000", std::string(kQuestion) + kQuestion),
      Verdict::kReject, Rcode::kFormErr},
     {"an answer in a query",
-     query("0100", "0001 0001 0000 0000", std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
+     query("0100", "0001 0001 0000 0000",
+           std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
      Verdict::kReject, Rcode::kFormErr},
     {"an authority in a query",
-     query("0100", "0001 0000 0001 0000", std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
+     query("0100", "0001 0000 0001 0000",
+           std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
      Verdict::kReject, Rcode::kFormErr},
     {"an additional that is no OPT",
-     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
+     query("0100", "0001 0000 0000 0001",
+           std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
      Verdict::kReject, Rcode::kFormErr},
     {"counts of records that are not there", query("0100", "0001 0000 0000 0001", kQuestion),
      Verdict::kReject, Rcode::kFormErr},
-    {"an OPT", query("0100", "0001 0000 0000 0001", std::string(kQuestion) + kOpt), Verdict::kAnswer,
-     Rcode::kNoError},
+    {"an OPT", query("0100", "0001 0000 0000 0001", std::string(kQuestion) + kOpt),
+     Verdict::kAnswer, Rcode::kNoError},
     {"two OPTs", query("0100", "0001 0000 0000 0002", std::string(kQuestion) + kOpt + kOpt),
      Verdict::kReject, Rcode::kFormErr},
     {"an OPT with a name",
-     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "0161 00 0029 04d0 00000000 0000"),
+     query("0100", "0001 0000 0000 0001",
+           std::string(kQuestion) + "0161 00 0029 04d0 00000000 0000"),
      Verdict::kReject, Rcode::kFormErr},
     {"EDNS version 1",
      query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "00 0029 04d0 00010000 0000"),
      Verdict::kReject, Rcode::kBadVers},
     {"an unknown option",
-     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "00 0029 04d0 00000000 0006 ffff 0002 abcd"),
+     query("0100", "0001 0000 0000 0001",
+           std::string(kQuestion) + "00 0029 04d0 00000000 0006 ffff 0002 abcd"),
      Verdict::kAnswer, Rcode::kNoError},
     {"an option cut short",
-     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "00 0029 04d0 00000000 0004 000c 0002"),
+     query("0100", "0001 0000 0000 0001",
+           std::string(kQuestion) + "00 0029 04d0 00000000 0004 000c 0002"),
      Verdict::kReject, Rcode::kFormErr},
     {"a cookie of eight bytes",
      query("0100", "0001 0000 0000 0001",
            std::string(kQuestion) + "00 0029 04d0 00000000 000c 000a 0008 0102030405060708"),
      Verdict::kAnswer, Rcode::kNoError},
     {"a cookie of five bytes",
-     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "00 0029 04d0 00000000 0009 000a 0005 0102030405"),
+     query("0100", "0001 0000 0000 0001",
+           std::string(kQuestion) + "00 0029 04d0 00000000 0009 000a 0005 0102030405"),
      Verdict::kReject, Rcode::kFormErr},
     {"bytes behind the end", query("0100", "0001 0000 0000 0000", std::string(kQuestion) + "abcd"),
      Verdict::kAnswer, Rcode::kNoError},
-    {"a pointer to itself", query("0100", "0001 0000 0000 0000", "c00c 0001 0001"), Verdict::kReject,
-     Rcode::kFormErr},
+    {"a pointer to itself", query("0100", "0001 0000 0000 0000", "c00c 0001 0001"),
+     Verdict::kReject, Rcode::kFormErr},
     {"a pointer forward", query("0100", "0001 0000 0000 0000", "c020 0001 0001"), Verdict::kReject,
      Rcode::kFormErr},
     {"a label of 64 bytes", query("0100", "0001 0000 0000 0000", "40 6161 0001 0001"),
@@ -91,11 +99,14 @@ const PacketCase kPackets[] = {
      Verdict::kReject, Rcode::kFormErr},
     {"a name that does not end", query("0100", "0001 0000 0000 0000", "0561 62"), Verdict::kReject,
      Rcode::kFormErr},
-    {"opcode STATUS", query("1000", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
-    {"opcode 15", query("7800", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
+    {"opcode STATUS", query("1000", "0001 0000 0000 0000", kQuestion), Verdict::kReject,
+     Rcode::kNotImp},
+    {"opcode 15", query("7800", "0001 0000 0000 0000", kQuestion), Verdict::kReject,
+     Rcode::kNotImp},
     {"NOTIFY", query("2000", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
     {"UPDATE", query("2800", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
-    {"AD, CD and Z set", query("0170", "0001 0000 0000 0000", kQuestion), Verdict::kAnswer, Rcode::kNoError},
+    {"AD, CD and Z set", query("0170", "0001 0000 0000 0000", kQuestion), Verdict::kAnswer,
+     Rcode::kNoError},
 };
 
 TEST(ParseQuery, EveryPacketHasItsVerdict) {
@@ -141,15 +152,21 @@ TEST(ParseQuery, TrailingBytesAreNoted) {
 TEST(ParseQuery, AnIxfrNamesItsSerial) {
   Bytes packet = make_query("a.b", Type::kIxfr);
   packet[9] = 1;
-  const Bytes soa = hex("c00c 0006 0001 00000000 0016 00 00 00000001 00000002 00000003 00000004 00000005");
+  const Bytes soa =
+      hex("c00c 0006 0001 00000000 0016 00 00 00000001 00000002 00000003 00000004 00000005");
   packet.insert(packet.end(), soa.begin(), soa.end());
   Query q;
   EXPECT_EQ(parse_query(packet, q).verdict, Verdict::kAnswer);
 }
 
 TEST(UdpLimit, IsBetween512And1232) {
-  for (const auto& [size, limit] : {std::pair<int, size_t>{-1, 512}, {0, 512}, {511, 512}, {513, 513},
-                                    {1232, 1232}, {1233, 1232}, {65535, 1232}}) {
+  for (const auto& [size, limit] : {std::pair<int, size_t>{-1, 512},
+                                    {0, 512},
+                                    {511, 512},
+                                    {513, 513},
+                                    {1232, 1232},
+                                    {1233, 1232},
+                                    {65535, 1232}}) {
     QueryOptions options;
     if (size >= 0) options.edns_size = static_cast<uint16_t>(size);
     const Bytes packet = make_query("a", Type::kA, options);
@@ -166,7 +183,8 @@ struct ReplyFlagsCase {
 
 // RD is copied; AD, CD, RA and Z never come back from here.
 TEST(Reply, Flags) {
-  for (const ReplyFlagsCase& c : {ReplyFlagsCase{0x0000, "REFUSED qd=1\n"}, {0x0100, "REFUSED rd qd=1\n"},
+  for (const ReplyFlagsCase& c : {ReplyFlagsCase{0x0000, "REFUSED qd=1\n"},
+                                  {0x0100, "REFUSED rd qd=1\n"},
                                   {0x01f0, "REFUSED rd qd=1\n"}}) {
     QueryOptions options;
     options.flags = c.query_flags;

@@ -24,11 +24,28 @@ TEST(CommandLine, Defaults) {
 }
 
 TEST(CommandLine, Everything) {
-  const CommandLine line = parse_command_line(
-      {"--kubeconfig", "/k", "--cluster-domain", "Example.org.", "--listen", "10.0.0.1:5353", "--listen",
-       "[::1]:53", "--forward", "9.9.9.9", "--forward", "[fd00::1]:5353", "--forward-policy", "sequential",
-       "--pods=disabled", "--workers", "2", "--health-listen", "off", "--ready-listen", "0.0.0.0:1"},
-      1);
+  const CommandLine line = parse_command_line({"--kubeconfig",
+                                               "/k",
+                                               "--cluster-domain",
+                                               "Example.org.",
+                                               "--listen",
+                                               "10.0.0.1:5353",
+                                               "--listen",
+                                               "[::1]:53",
+                                               "--forward",
+                                               "9.9.9.9",
+                                               "--forward",
+                                               "[fd00::1]:5353",
+                                               "--forward-policy",
+                                               "sequential",
+                                               "--pods=disabled",
+                                               "--workers",
+                                               "2",
+                                               "--health-listen",
+                                               "off",
+                                               "--ready-listen",
+                                               "0.0.0.0:1"},
+                                              1);
   ASSERT_TRUE(line.options) << line.output;
   EXPECT_EQ(line.options->kubeconfig, "/k");
   EXPECT_EQ(line.options->listen.size(), 2u);

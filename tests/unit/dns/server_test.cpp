@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server over real sockets on loopback: the same answers over UDP and TCP, what malformed packets
-// get, framing, limits, and the end of it.
+// The server over real sockets on loopback: the same answers over UDP and TCP, what malformed
+// packets get, framing, limits, and the end of it.
 #include "dns/server/server.h"
 
 #include <gtest/gtest.h>
@@ -100,8 +100,8 @@ class ServerTest : public ::testing::Test {
     options.listen = {{bind, address.port}};
     options.workers = workers;
     options.tcp = tcp;
-    auto opened = Server::open(options, {{"kubernetes", kubernetes}, {"forward", forward}},
-                               zone.published());
+    auto opened =
+        Server::open(options, {{"kubernetes", kubernetes}, {"forward", forward}}, zone.published());
     ASSERT_TRUE(opened.ok()) << opened.error().message();
     server = *std::move(opened);
     server->run();
@@ -138,7 +138,8 @@ TEST_F(ServerTest, AnswersOverUdpAndTcp) {
   EXPECT_EQ(to_text(tcp.receive_framed()), kWebAnswer);
 }
 
-// From a wildcard socket the reply comes from the address asked, or a connected client never sees it.
+// From a wildcard socket the reply comes from the address asked, or a connected client never sees
+// it.
 TEST_F(ServerTest, WildcardSocketsAnswerFromTheAddressAsked) {
   start("0.0.0.0");
   for (const char* host : {"127.0.0.1", "127.0.0.2", "127.9.9.9"}) {
@@ -153,7 +154,8 @@ TEST_F(ServerTest, WildcardSocketsAnswerFromTheAddressAsked) {
 // Bound before the address exists (IP_FREEBIND).
 TEST_F(ServerTest, AnAddressThatIsNotThereYet) {
   Server::open({.listen = {{ip("192.0.2.53"), free_port()}}}, {}, zone.published()).ok();
-  const auto opened = Server::open({.listen = {{ip("192.0.2.53"), free_port()}}}, {}, zone.published());
+  const auto opened =
+      Server::open({.listen = {{ip("192.0.2.53"), free_port()}}}, {}, zone.published());
   EXPECT_TRUE(opened.ok()) << opened.error().message();
 }
 
@@ -380,7 +382,8 @@ TEST_F(ServerTest, StopAnswersWhatHasArrived) {
   for (int i = 0; i < 200; ++i) socket.send(make_query(kWeb, Type::kA));
   server->stop(std::chrono::seconds(5));
   int answered = 0;
-  while (socket.readable(kSilenceMillis)) answered += to_text(socket.receive()) == kWebAnswer ? 1 : 0;
+  while (socket.readable(kSilenceMillis))
+    answered += to_text(socket.receive()) == kWebAnswer ? 1 : 0;
   EXPECT_EQ(answered, 200);
 }
 
@@ -418,9 +421,12 @@ TEST_F(ServerTest, MetricsHaveCoreDnsNames) {
   udp(make_query("x.cluster.local", Type::kAaaa));
   const std::string text = render_metrics(server->metrics(), {3, 60, 7, true}, "dns://:53");
   for (const char* line :
-       {"coredns_dns_requests_total{server=\"dns://:53\",zone=\".\",view=\"\",proto=\"udp\",family=\"1\",type=\"A\"} 1\n",
-        "coredns_dns_responses_total{server=\"dns://:53\",zone=\".\",view=\"\",rcode=\"NOERROR\",plugin=\"kubernetes\"} 1\n",
-        "coredns_dns_responses_total{server=\"dns://:53\",zone=\".\",view=\"\",rcode=\"NXDOMAIN\",plugin=\"kubernetes\"} 1\n",
+       {"coredns_dns_requests_total{server=\"dns://"
+        ":53\",zone=\".\",view=\"\",proto=\"udp\",family=\"1\",type=\"A\"} 1\n",
+        "coredns_dns_responses_total{server=\"dns://"
+        ":53\",zone=\".\",view=\"\",rcode=\"NOERROR\",plugin=\"kubernetes\"} 1\n",
+        "coredns_dns_responses_total{server=\"dns://"
+        ":53\",zone=\".\",view=\"\",rcode=\"NXDOMAIN\",plugin=\"kubernetes\"} 1\n",
         "coredns_dns_request_duration_seconds_count{server=\"dns://:53\",zone=\".\",view=\"\"} 2\n",
         "le=\"0.00025\"", "fairlead_dns_services 3\n"})
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
@@ -433,15 +439,17 @@ TEST(Framer, AnyCutGivesTheSameMessages) {
     stream.push_back(static_cast<uint8_t>(size));
     stream.insert(stream.end(), size, static_cast<uint8_t>(size));
   }
-  for (const size_t chunk : {size_t{1}, size_t{2}, size_t{3}, size_t{7}, size_t{301}, stream.size()}) {
+  for (const size_t chunk :
+       {size_t{1}, size_t{2}, size_t{3}, size_t{7}, size_t{301}, stream.size()}) {
     Framer framer(4096);
     std::vector<size_t> sizes;
     for (size_t at = 0; at < stream.size(); at += chunk)
-      ASSERT_TRUE(framer.feed(std::span<const uint8_t>(stream).subspan(at, std::min(chunk, stream.size() - at)),
-                              [&](std::span<const uint8_t> message) {
-                                sizes.push_back(message.size());
-                                return true;
-                              }));
+      ASSERT_TRUE(framer.feed(
+          std::span<const uint8_t>(stream).subspan(at, std::min(chunk, stream.size() - at)),
+          [&](std::span<const uint8_t> message) {
+            sizes.push_back(message.size());
+            return true;
+          }));
     EXPECT_EQ(sizes, (std::vector<size_t>{1, 2, 300, 1, 4096})) << chunk;
     EXPECT_FALSE(framer.partial());
   }

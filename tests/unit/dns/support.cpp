@@ -13,8 +13,9 @@ namespace fairlead::dns::test {
 namespace {
 
 const std::map<std::string, uint16_t> kTypes = {
-    {"A", 1},   {"NS", 2},    {"CNAME", 5}, {"SOA", 6},   {"PTR", 12},   {"MX", 15},   {"TXT", 16},
-    {"AAAA", 28}, {"SRV", 33}, {"OPT", 41},  {"HTTPS", 65}, {"IXFR", 251}, {"AXFR", 252}, {"ANY", 255}};
+    {"A", 1},      {"NS", 2},     {"CNAME", 5},  {"SOA", 6},  {"PTR", 12},
+    {"MX", 15},    {"TXT", 16},   {"AAAA", 28},  {"SRV", 33}, {"OPT", 41},
+    {"HTTPS", 65}, {"IXFR", 251}, {"AXFR", 252}, {"ANY", 255}};
 
 std::string type_text(uint16_t type) {
   for (const auto& [text, number] : kTypes)
@@ -24,14 +25,22 @@ std::string type_text(uint16_t type) {
 
 std::string rcode_text(unsigned rcode) {
   switch (rcode) {
-    case 0: return "NOERROR";
-    case 1: return "FORMERR";
-    case 2: return "SERVFAIL";
-    case 3: return "NXDOMAIN";
-    case 4: return "NOTIMP";
-    case 5: return "REFUSED";
-    case 16: return "BADVERS";
-    default: return "RCODE" + std::to_string(rcode);
+    case 0:
+      return "NOERROR";
+    case 1:
+      return "FORMERR";
+    case 2:
+      return "SERVFAIL";
+    case 3:
+      return "NXDOMAIN";
+    case 4:
+      return "NOTIMP";
+    case 5:
+      return "REFUSED";
+    case 16:
+      return "BADVERS";
+    default:
+      return "RCODE" + std::to_string(rcode);
   }
 }
 
@@ -40,8 +49,14 @@ class Reader {
  public:
   explicit Reader(std::span<const uint8_t> bytes) : bytes_(bytes.begin(), bytes.end()) {}
   unsigned u8() { return bytes_.at(at_++); }
-  unsigned u16() { const unsigned high = u8(); return high << 8 | u8(); }
-  uint32_t u32() { const uint32_t high = u16(); return high << 16 | u16(); }
+  unsigned u16() {
+    const unsigned high = u8();
+    return high << 8 | u8();
+  }
+  uint32_t u32() {
+    const uint32_t high = u16();
+    return high << 16 | u16();
+  }
   size_t at() const { return at_; }
   bool end() const { return at_ == bytes_.size(); }
   std::string raw(size_t n) {
@@ -81,7 +96,8 @@ std::string rdata_text(Reader& reader, unsigned type, size_t size) {
   std::string text;
   if (type == 1 || type == 28) {
     const std::string raw = reader.raw(size);
-    text = IpAddress::from_bytes({reinterpret_cast<const uint8_t*>(raw.data()), raw.size()}).to_string();
+    text = IpAddress::from_bytes({reinterpret_cast<const uint8_t*>(raw.data()), raw.size()})
+               .to_string();
   } else if (type == 2 || type == 5 || type == 12) {
     text = reader.name();
   } else if (type == 33) {
@@ -97,7 +113,8 @@ std::string rdata_text(Reader& reader, unsigned type, size_t size) {
     text = "\\# " + std::to_string(size);
     reader.raw(size);
   }
-  if (reader.at() != end) throw std::out_of_range("length of " + type_text(static_cast<uint16_t>(type)));
+  if (reader.at() != end)
+    throw std::out_of_range("length of " + type_text(static_cast<uint16_t>(type)));
   return text;
 }
 
@@ -178,8 +195,8 @@ Type type_of(const std::string& text) {
 
 Bytes make_query(const std::string& name, Type type, const QueryOptions& options) {
   Bytes out;
-  for (const unsigned word : {unsigned{options.id}, unsigned{options.flags}, 1u, 0u, 0u,
-                              options.edns_size ? 1u : 0u})
+  for (const unsigned word :
+       {unsigned{options.id}, unsigned{options.flags}, 1u, 0u, 0u, options.edns_size ? 1u : 0u})
     put_u16(out, word);
   const Name wire = dns_name(name);
   out.insert(out.end(), wire.wire().begin(), wire.wire().end());
@@ -228,8 +245,12 @@ std::string brief(std::span<const uint8_t> message) {
   }
 }
 
-IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
-Name dns_name(const std::string& text) { return *Name::from_text(text); }
+IpAddress ip(const std::string& text) {
+  return *IpAddress::parse(text);
+}
+Name dns_name(const std::string& text) {
+  return *Name::from_text(text);
+}
 
 kube::Service service(const std::string& name, const std::string& ns,
                       const std::vector<std::string>& cluster_ips,
@@ -270,8 +291,8 @@ kube::ServicePort port(const std::string& name, uint16_t number, kube::Protocol 
   return p;
 }
 
-kube::EndpointSlice slice(const std::string& name, const std::string& service, const std::string& ns,
-                          const std::vector<TestEndpoint>& endpoints,
+kube::EndpointSlice slice(const std::string& name, const std::string& service,
+                          const std::string& ns, const std::vector<TestEndpoint>& endpoints,
                           const std::vector<kube::EndpointPort>& ports) {
   kube::EndpointSlice s;
   s.meta.name = name;

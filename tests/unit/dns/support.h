@@ -34,8 +34,8 @@ Type type_of(const std::string& text);
 // The whole message as lines:
 //   NOERROR aa rd qd=1
 //   answer web.default.svc.cluster.local. 5 A 10.0.0.1
-//   authority cluster.local. 5 SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800 86400 5
-//   opt 1232
+//   authority cluster.local. 5 SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800
+//   86400 5 opt 1232
 // Written independently of the product's record reader, so that each checks the other.
 // "malformed: ..." when it is.
 std::string to_text(std::span<const uint8_t> message);
@@ -57,8 +57,8 @@ struct TestEndpoint {
   std::string hostname{};
   bool ready = true;
 };
-kube::EndpointSlice slice(const std::string& name, const std::string& service, const std::string& ns,
-                          const std::vector<TestEndpoint>& endpoints,
+kube::EndpointSlice slice(const std::string& name, const std::string& service,
+                          const std::string& ns, const std::vector<TestEndpoint>& endpoints,
                           const std::vector<kube::EndpointPort>& ports = {});
 
 IpAddress ip(const std::string& text);

@@ -76,9 +76,13 @@ TEST(Trie, DoesAsAMapDoesAndOldVersionsStay) {
 }
 
 TEST(Dashed, RoundTrips) {
-  for (const auto& [address, label] : std::map<std::string, std::string>{
-           {"10.0.0.1", "10-0-0-1"}, {"255.100.20.3", "255-100-20-3"}, {"5678:abcd::1", "5678-abcd--1"},
-           {"5678:abcd::", "5678-abcd--0"}, {"::1", "--1"}, {"1:2:3:4:5:6:7:8", "1-2-3-4-5-6-7-8"}}) {
+  for (const auto& [address, label] :
+       std::map<std::string, std::string>{{"10.0.0.1", "10-0-0-1"},
+                                          {"255.100.20.3", "255-100-20-3"},
+                                          {"5678:abcd::1", "5678-abcd--1"},
+                                          {"5678:abcd::", "5678-abcd--0"},
+                                          {"::1", "--1"},
+                                          {"1:2:3:4:5:6:7:8", "1-2-3-4-5-6-7-8"}}) {
     char out[64];
     EXPECT_EQ(std::string(out, write_dashed(ip(address), out)), label);
     IpAddress parsed;
@@ -241,7 +245,8 @@ TEST(Zone, ReadersSeeWholeSnapshotsWhileTheWriterGoesOn) {
   std::atomic<bool> done{false};
   std::atomic<uint64_t> reads{0};
   std::vector<std::unique_ptr<Published::Reader>> readers;
-  for (int i = 0; i < 2; ++i) readers.push_back(std::make_unique<Published::Reader>(zone.published()));
+  for (int i = 0; i < 2; ++i)
+    readers.push_back(std::make_unique<Published::Reader>(zone.published()));
   std::vector<std::thread> threads;
   for (const auto& reader : readers) {
     threads.emplace_back([&, r = reader.get()] {
