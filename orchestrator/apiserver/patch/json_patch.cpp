@@ -3,6 +3,29 @@
 
 namespace fairlead::orchestrator::apiserver {
 
+namespace {
+
+bool deeper_than(const Json& json, size_t levels) {
+  if (!json.is_structured()) return false;
+  if (levels == 0) return true;
+  for (const Json& item : json)
+    if (deeper_than(item, levels - 1)) return true;
+  return false;
+}
+
+// Copies double, and paths deepen, with every operation.
+Result<void> check_size(const Json& document) {
+  if (deeper_than(document, kMaxJsonDepth))
+    return Error(ErrorCode::kInvalid,
+                 "the patched document is nested deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+  if (document.dump().size() > kMaxPatchedBytes)
+    return Error(ErrorCode::kInvalid,
+                 "the patched document is larger than " + std::to_string(kMaxPatchedBytes) + " bytes");
+  return ok();
+}
+
+}  // namespace
+
 Result<Json> apply_json_patch(Json document, const Json& operations) {
   if (!operations.is_array()) return Error(ErrorCode::kInvalid, "a JSON patch is a list of operations");
   if (operations.size() > kMaxJsonPatchOperations)
@@ -19,10 +42,10 @@ Result<Json> apply_json_patch(Json document, const Json& operations) {
                    dump(operation) + ": " +
                        std::string(bracket == what.npos ? what : what.substr(bracket + 2)));
     }
-    if (string_at(operation, "op") == "copy" && document.dump().size() > kMaxPatchedBytes)
-      return Error(ErrorCode::kInvalid, "the patched document is larger than " +
-                                            std::to_string(kMaxPatchedBytes) + " bytes");
+    if (string_at(operation, "op") == "copy")
+      if (auto fits = check_size(document); !fits) return fits.error();
   }
+  if (auto fits = check_size(document); !fits) return fits.error();
   return document;
 }
 

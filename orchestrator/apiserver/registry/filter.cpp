@@ -42,10 +42,7 @@ Outcome<Filter> Filter::make(const Kind& kind, std::string_view labels, std::str
   if (!field_selector) return bad_request(field_selector.error().message());
   for (const FieldSelector::Requirement& one : field_selector->requirements())
     if (!kind.supports_field(one.path))
-      return bad_request("Unable to find \"" + kind.api_version() + ", Resource=" + kind.plural +
-                         "\" that match label selector \"" + std::string(labels) +
-                         "\", field selector \"" + std::string(fields) +
-                         "\": field label not supported: " + one.path);
+      return bad_request("field label not supported: " + one.path);
   filter.labels_ = std::move(*label_selector);
   filter.fields_ = std::move(*field_selector);
   return filter;

@@ -41,6 +41,28 @@ Json with_changeable(Json spec, const Json& from) {
   return spec;
 }
 
+// Fields that only the old type had go with it, unless the client changed them (and is told off).
+void drop_of_old_type(Json& spec, const Json& old) {
+  const auto drop_if_same = [&](const char* name) {
+    if (at(spec, name) == at(old, name)) spec.erase(name);
+  };
+  const std::string type = string_at(spec, "type");
+  const std::string old_type = string_at(old, "type");
+  if (type == old_type) return;
+  if (type == "ExternalName")
+    for (const char* name : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) drop_if_same(name);
+  if (type != "LoadBalancer")
+    for (const char* name : {"allocateLoadBalancerNodePorts", "healthCheckNodePort", "loadBalancerClass"})
+      drop_if_same(name);
+  if (type == "NodePort" || type == "LoadBalancer") return;
+  if (is_empty(at(spec, "externalIPs"))) drop_if_same("externalTrafficPolicy");
+  if (!at(spec, "ports").is_array() || !at(old, "ports").is_array()) return;
+  for (Json& port : spec["ports"])
+    for (const Json& other : old["ports"])
+      if (at(port, "port") == at(other, "port") && at(port, "nodePort") == at(other, "nodePort"))
+        port.erase("nodePort");
+}
+
 bool only_adds(const Json& now, const Json& before) {
   if (!before.is_array()) return true;
   return std::all_of(before.begin(), before.end(), [&](const Json& one) {
@@ -89,6 +111,7 @@ void carry_service_values(Json& service, const Json& before) {
   Json& spec = service["spec"];
   const Json& old = at(before, "spec");
   if (is_empty(at(spec, "type"))) spec["type"] = "ClusterIP";
+  drop_of_old_type(spec, old);
   if (needs_cluster_ip(service) && needs_cluster_ip(before)) {
     if (is_empty(at(spec, "clusterIP")) && is_empty(at(spec, "clusterIPs")))
       for (const char* name : {"clusterIP", "clusterIPs"})

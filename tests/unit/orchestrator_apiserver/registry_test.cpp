@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+// The in-process Api over a real store.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <random>
+
+#include "orchestrator/apiserver/bootstrap.h"
+#include "orchestrator/apiserver/in_process.h"
+#include "orchestrator/apiserver/registry/codec.h"
+#include "orchestrator/store/sqlite_store.h"
+
+namespace fairlead::orchestrator::apiserver {
+namespace {
+
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+const Resource kPods{"", "pods"}, kServices{"", "services"}, kConfigMaps{"", "configmaps"},
+    kNamespaces{"", "namespaces"}, kDeployments{"apps", "deployments"};
+
+class RegistryTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "fairlead-api-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+    open();
+  }
+  void TearDown() override {
+    close();
+    fs::remove_all(directory_);
+  }
+  void close() {
+    api_.reset();
+    registry_.reset();
+    store_.reset();
+  }
+  void open() {
+    auto opened = store::SqliteStore::open({.directory = directory_, .volatile_keys = {{"core/events/", {}, 0}},
+                                            .history = {}, .tombstone = tombstone_of});
+    ASSERT_TRUE(opened.ok()) << opened.error().message();
+    store_ = std::move(*opened);
+    registry_ = std::make_unique<Registry>(*store_, RegistryOptions{*Cidr::parse("10.96.0.0/24"), {30000, 30009}});
+    registry_->rebuild();
+    ASSERT_TRUE(bootstrap(*registry_, loop_, {IpAddress::v4(127, 0, 0, 1), 6443}).ok());
+    api_ = make_in_process_api(*registry_, loop_);
+  }
+  Result<Json> wait(const std::function<void(WriteDone)>& ask) {
+    std::optional<Result<Bytes>> result;
+    ask([&](Result<Bytes> r) { result = std::move(r); });
+    EXPECT_FALSE(result.has_value()) << "answered from inside the call";
+    EXPECT_TRUE(loop_.run_until([&] { return result.has_value(); }, seconds(30)));
+    if (!result) return Error(ErrorCode::kTimeout, "no answer");
+    if (!*result) return result->error();
+    return decode_stored(**result);
+  }
+  Result<Json> create(const Resource& resource, const Json& object, const std::string& ns = "default") {
+    return wait([&](WriteDone done) { api_->create(resource, ns, object, done); });
+  }
+  Result<Json> patch(const Resource& resource, const std::string& name, const Json& patch, const char* sub = "") {
+    const std::string ns = resource == kNamespaces ? "" : "default";
+    return wait([&](WriteDone done) { api_->merge_patch(resource, sub, {ns, name}, patch, done); });
+  }
+  Result<Json> remove(const Resource& resource, const std::string& name, const DeleteOptions& options = {}) {
+    const std::string ns = resource == kNamespaces ? "" : "default";
+    return wait([&](WriteDone done) { api_->remove(resource, {ns, name}, options, done); });
+  }
+  bool exists(const Resource& resource, const std::string& name) {
+    return api_->get(resource, {resource == kNamespaces ? "" : "default", name}).ok();
+  }
+  Json pod(const std::string& name) {
+    return {{"metadata", {{"name", name}}}, {"spec", {{"containers", Json::array({{{"name", "c"}, {"image", "i"}}})}}}};
+  }
+  Json service(const std::string& name, const Json& spec = Json::object()) {
+    Json object = {{"metadata", {{"name", name}}}, {"spec", {{"ports", Json::array({{{"port", 80}}})}}}};
+    object["spec"].merge_patch(spec);
+    return object;
+  }
+  Json config_map(const std::string& name, const std::string& value = "") {
+    return {{"metadata", {{"name", name}}}, {"data", {{"k", value}}}};
+  }
+
+  Loop loop_;
+  fs::path directory_;
+  std::unique_ptr<store::SqliteStore> store_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Api> api_;
+};
+
+TEST_F(RegistryTest, BootstrapObjectsAreThereAndStayAsTheyAre) {
+  for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"})
+    EXPECT_TRUE(api_->get(kNamespaces, {"", name}).ok()) << name;
+  auto dns = api_->get(kServices, {"kube-system", "kube-dns"});
+  ASSERT_TRUE(dns.ok());
+  EXPECT_EQ(string_at(decode_stored(*dns), "spec.clusterIP"), "10.96.0.10");
+  const int64_t revision = store_->revision();
+  close();
+  open();
+  EXPECT_EQ(store_->revision(), revision);
+}
+
+TEST_F(RegistryTest, CreateGetUpdateDelete) {
+  auto made = create(kConfigMaps, config_map("c", "1"));
+  ASSERT_TRUE(made.ok()) << made.error().message();
+  EXPECT_FALSE(string_at(*made, "metadata.uid").empty());
+  EXPECT_EQ(int_at(Json{{"r", resource_version_of(*made)}}, "r"), store_->revision());
+  EXPECT_TRUE(create(kConfigMaps, config_map("c")).error().is_already_exists());
+  auto changed = patch(kConfigMaps, "c", {{"data", {{"k", "2"}}}});
+  ASSERT_TRUE(changed.ok());
+  EXPECT_GT(resource_version_of(*changed), resource_version_of(*made));
+  auto same = patch(kConfigMaps, "c", {{"data", {{"k", "2"}}}});
+  EXPECT_EQ(resource_version_of(*same), resource_version_of(*changed)) << "no change, no write";
+  Json old = *made;
+  auto conflict = wait([&](WriteDone done) { api_->update(kConfigMaps, "", old, done); });
+  EXPECT_TRUE(conflict.error().is_conflict());
+  EXPECT_TRUE(remove(kConfigMaps, "c", {.uid = "other", .resource_version = {}, .propagation_policy = {}}).error().is_conflict());
+  EXPECT_TRUE(remove(kConfigMaps, "c").ok());
+  EXPECT_TRUE(remove(kConfigMaps, "c").error().is_not_found());
+  EXPECT_TRUE(create({"", "nosuch"}, {}).error().is_not_found());
+  EXPECT_TRUE(create(kConfigMaps, config_map("c"), "nowhere").error().is_not_found());
+  EXPECT_TRUE(create(kConfigMaps, {{"metadata", {{"name", "x"}}}, {"frob", 1}}).error().is(ErrorCode::kInvalid));
+}
+
+TEST_F(RegistryTest, GenerateNameMakesNewNames) {
+  Json object = config_map("");
+  object["metadata"] = {{"generateName", "gen-"}};
+  auto a = create(kConfigMaps, object), b = create(kConfigMaps, object);
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_NE(string_at(*a, "metadata.name"), string_at(*b, "metadata.name"));
+  EXPECT_THAT(string_at(*a, "metadata.name"), testing::MatchesRegex("gen-[bcdfghjklmnpqrstvwxz2456789]{5}"));
+}
+
+TEST_F(RegistryTest, GracefulDeletionOfAPod) {
+  ASSERT_TRUE(create(kPods, pod("idle")).ok());
+  EXPECT_TRUE(remove(kPods, "idle").ok());
+  EXPECT_FALSE(exists(kPods, "idle")) << "runs nowhere: goes at once";
+  ASSERT_TRUE(create(kPods, pod("p")).ok());
+  ASSERT_TRUE(wait([&](WriteDone done) { api_->bind({"default", "p"}, "n1", done); }).ok());
+  auto second = wait([&](WriteDone done) { api_->bind({"default", "p"}, "n2", done); });
+  EXPECT_TRUE(second.error().is_conflict());
+  auto marked = remove(kPods, "p");
+  ASSERT_TRUE(marked.ok());
+  EXPECT_EQ(int_at(*marked, "metadata.deletionGracePeriodSeconds"), 30);
+  EXPECT_EQ(string_at(*marked, "status.conditions").size(), 0u);
+  EXPECT_EQ((*marked)["status"]["conditions"][0]["type"], "PodScheduled");
+  EXPECT_TRUE(exists(kPods, "p"));
+  auto longer = remove(kPods, "p", {.uid = {}, .resource_version = {}, .grace_period_seconds = 60, .propagation_policy = {}});
+  EXPECT_EQ(int_at(*longer, "metadata.deletionGracePeriodSeconds"), 30) << "grace may only shrink";
+  auto shorter = remove(kPods, "p", {.uid = {}, .resource_version = {}, .grace_period_seconds = 5, .propagation_policy = {}});
+  EXPECT_EQ(int_at(*shorter, "metadata.deletionGracePeriodSeconds"), 5);
+  EXPECT_TRUE(remove(kPods, "p", {.uid = {}, .resource_version = {}, .grace_period_seconds = 0, .propagation_policy = {}}).ok());
+  EXPECT_FALSE(exists(kPods, "p"));
+}
+
+TEST_F(RegistryTest, FinalizersHoldAnObject) {
+  Json object = config_map("c");
+  object["metadata"]["finalizers"] = {"example.com/hold"};
+  ASSERT_TRUE(create(kConfigMaps, object).ok());
+  ASSERT_TRUE(remove(kConfigMaps, "c").ok());
+  ASSERT_TRUE(exists(kConfigMaps, "c"));
+  auto more = patch(kConfigMaps, "c", {{"metadata", {{"finalizers", {"example.com/hold", "example.com/more"}}}}});
+  EXPECT_THAT(more.error().message(), HasSubstr("no new finalizers can be added"));
+  ASSERT_TRUE(patch(kConfigMaps, "c", {{"metadata", {{"finalizers", Json::array()}}}}).ok());
+  EXPECT_FALSE(exists(kConfigMaps, "c"));
+  ASSERT_TRUE(create(kConfigMaps, config_map("d")).ok());
+  auto foreground = remove(kConfigMaps, "d", {.uid = {}, .resource_version = {}, .propagation_policy = "Foreground"});
+  EXPECT_EQ(foreground->at("metadata").at("finalizers"), Json::array({"foregroundDeletion"}));
+}
+
+TEST_F(RegistryTest, NamespaceLifecycle) {
+  ASSERT_TRUE(create(kNamespaces, {{"metadata", {{"name", "t"}}}}, "").ok());
+  EXPECT_THAT(remove(kNamespaces, "default").error().message(), HasSubstr("this namespace may not be deleted"));
+  auto dying = remove(kNamespaces, "t");
+  ASSERT_TRUE(dying.ok());
+  EXPECT_EQ(string_at(*dying, "status.phase"), "Terminating");
+  auto refused = create(kConfigMaps, config_map("c"), "t");
+  EXPECT_TRUE(refused.error().is(ErrorCode::kPermission));
+  EXPECT_THAT(refused.error().message(), HasSubstr("because it is being terminated"));
+  Json done = *dying;
+  done["spec"]["finalizers"] = Json::array();
+  ASSERT_TRUE(wait([&](WriteDone d) { api_->update(kNamespaces, "finalize", done, d); }).ok());
+  EXPECT_FALSE(exists(kNamespaces, "t"));
+}
+
+TEST_F(RegistryTest, ServiceAddressesAreUnique) {
+  auto fixed = create(kServices, service("a", {{"clusterIP", "10.96.0.5"}}));
+  ASSERT_TRUE(fixed.ok()) << fixed.error().message();
+  EXPECT_EQ((*fixed)["spec"]["clusterIPs"], Json::array({"10.96.0.5"}));
+  EXPECT_EQ((*fixed)["spec"]["ports"][0]["targetPort"], 80);
+  EXPECT_THAT(create(kServices, service("b", {{"clusterIP", "10.96.0.5"}})).error().message(),
+              HasSubstr("failed to allocate IP 10.96.0.5: provided IP is already allocated"));
+  EXPECT_THAT(create(kServices, service("b", {{"clusterIP", "10.97.0.5"}})).error().message(),
+              HasSubstr("is not in the valid range. The range of valid IPs is 10.96.0.0/24"));
+  const Json node_port = {{"type", "NodePort"}, {"ports", Json::array({{{"port", 80}, {"nodePort", 30001}}})}};
+  ASSERT_TRUE(create(kServices, service("n", node_port)).ok());
+  EXPECT_THAT(create(kServices, service("m", node_port)).error().message(),
+              HasSubstr("spec.ports[0].nodePort: Invalid value: 30001: provided port is already allocated"));
+  EXPECT_FALSE(exists(kServices, "m"));
+  close();
+  open();  // allocations are found again
+  EXPECT_FALSE(create(kServices, service("m", node_port)).ok());
+  ASSERT_TRUE(remove(kServices, "a").ok());
+  EXPECT_TRUE(create(kServices, service("b", {{"clusterIP", "10.96.0.5"}})).ok());
+  auto back = patch(kServices, "n", {{"spec", {{"type", "ClusterIP"}, {"ports", Json::array({{{"port", 80}}})}}}});
+  ASSERT_TRUE(back.ok()) << back.error().message();
+  EXPECT_TRUE(create(kServices, service("m", node_port)).ok()) << "a port given up is free";
+}
+
+TEST_F(RegistryTest, NodePortsRunOutAndNothingLeaks) {
+  const Json node_port = {{"type", "NodePort"}};
+  int made = 0;
+  for (int i = 0; i < 12; ++i) made += create(kServices, service("s" + std::to_string(i), node_port)).ok() ? 1 : 0;
+  EXPECT_EQ(made, 10);
+  ASSERT_TRUE(remove(kServices, "s3").ok());
+  EXPECT_TRUE(create(kServices, service("again", node_port)).ok());
+}
+
+TEST_F(RegistryTest, SelectorsAndPages) {
+  for (int i = 0; i < 7; ++i) {
+    Json object = config_map("c" + std::to_string(i));
+    object["metadata"]["labels"] = {{"even", i % 2 == 0 ? "yes" : "no"}};
+    ASSERT_TRUE(create(kConfigMaps, object).ok());
+  }
+  auto even = api_->list(kConfigMaps, {"default", "even=yes", ""});
+  ASSERT_TRUE(even.ok());
+  EXPECT_EQ(even->items.size(), 4u);
+  EXPECT_EQ(api_->list(kConfigMaps, {"", "", "metadata.name=c3"})->items.size(), 1u);
+  EXPECT_FALSE(api_->list(kConfigMaps, {"", "", "data.k=x"}).ok());
+  const Kind& kind = *Kinds::builtin().find(kConfigMaps);
+  auto filter = Filter::make(kind, "", "");
+  auto first = registry_->list(kind, *filter, {"default", 3, "", 0, false});
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(first->remaining, 4u);
+  ASSERT_TRUE(remove(kConfigMaps, "c4").ok());  // the pages are of one moment
+  auto second = registry_->list(kind, *filter, {"default", 100, first->continue_token, 0, false});
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->items.size(), 4u);
+  EXPECT_EQ(second->revision, first->revision);
+  store_->compact(store_->revision());
+  auto late = registry_->list(kind, *filter, {"default", 100, first->continue_token, 0, false});
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().status, 410);
+  auto resumed = registry_->list(kind, *filter, {"default", 100, late.error().continue_token, 0, false});
+  ASSERT_TRUE(resumed.ok());
+  EXPECT_EQ(resumed->items.size(), 3u);
+  EXPECT_EQ(registry_->list(kind, *filter, {"default", 1, "garbage!", 0, false}).error().status, 400);
+}
+
+TEST_F(RegistryTest, WatchesSeeEverythingInOrder) {
+  ASSERT_TRUE(create(kConfigMaps, config_map("a")).ok());
+  std::vector<std::string> seen;
+  bool synced = false;
+  WatchHandle watch = api_->watch(
+      kConfigMaps,
+      [&](const WatchEvent& event) {
+        const char* sign = event.type == WatchEventType::kAdded ? "+" : event.type == WatchEventType::kModified ? "~" : "-";
+        seen.push_back(sign + event.key.to_string());
+        EXPECT_EQ(resource_version_of(decode_stored(event.object)), event.revision);
+      },
+      [&] { synced = true; });
+  EXPECT_TRUE(seen.empty());
+  EXPECT_TRUE(loop_.run_until([&] { return synced; }, seconds(10)));
+  ASSERT_TRUE(create(kConfigMaps, config_map("b")).ok());
+  ASSERT_TRUE(patch(kConfigMaps, "a", {{"data", {{"k", "2"}}}}).ok());
+  ASSERT_TRUE(remove(kConfigMaps, "a").ok());
+  EXPECT_THAT(seen, ElementsAre("+default/a", "+default/b", "~default/a", "-default/a"));
+  watch = {};
+  ASSERT_TRUE(create(kConfigMaps, config_map("z")).ok());
+  EXPECT_EQ(seen.size(), 4u);
+}
+
+TEST_F(RegistryTest, RacingPatchesAllHappen) {
+  ASSERT_TRUE(create(kConfigMaps, config_map("c")).ok());
+  int done = 0;
+  for (int i = 0; i < 20; ++i)
+    api_->merge_patch(kConfigMaps, "", {"default", "c"}, {{"data", {{"k" + std::to_string(i), "v"}}}},
+                      [&](const Result<Bytes>& result) { done += result.ok() ? 1 : 0; });
+  EXPECT_TRUE(loop_.run_until([&] { return done == 20; }, seconds(30)));
+  EXPECT_EQ(decode_stored(*api_->get(kConfigMaps, {"default", "c"}))["data"].size(), 21u);
+}
+
+TEST_F(RegistryTest, DryRunChangesNothing) {
+  const Kind& kind = *Kinds::builtin().find(kServices);
+  const int64_t revision = store_->revision();
+  for (int i = 0; i < 2; ++i) {  // twice: nothing is held either
+    std::vector<std::string> warnings;
+    auto document = admit_document(kind, service("d", {{"clusterIP", "10.96.0.77"}}), {}, warnings);
+    std::optional<Outcome<Written>> outcome;
+    registry_->create(kind, "default", *document, {true}, loop_, [&](Outcome<Written> o) { outcome = std::move(o); });
+    EXPECT_TRUE(loop_.run_until([&] { return outcome.has_value(); }, seconds(10)));
+    EXPECT_TRUE(outcome->ok());
+  }
+  EXPECT_EQ(store_->revision(), revision);
+}
+
+// Against a naive model: a map of names to values.
+TEST_F(RegistryTest, RandomOperationsAgreeWithAMap) {
+  const char* given = std::getenv("FAIRLEAD_SEED");
+  const uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+  std::mt19937_64 rng(seed);
+  std::map<std::string, std::string> model;
+  std::map<std::string, std::string> watched;
+  WatchHandle watch = api_->watch(
+      kConfigMaps,
+      [&](const WatchEvent& event) {
+        if (event.type == WatchEventType::kDeleted)
+          watched.erase(event.key.name);
+        else
+          watched[event.key.name] = string_at(decode_stored(event.object), "data.k");
+      },
+      [] {});
+  for (int step = 0; step < 400; ++step) {
+    const std::string name = "c" + std::to_string(rng() % 8), value = std::to_string(rng() % 5);
+    const bool there = model.contains(name);
+    switch (rng() % 4) {
+      case 0: {
+        EXPECT_EQ(create(kConfigMaps, config_map(name, value)).ok(), !there);
+        if (!there) model[name] = value;
+        break;
+      }
+      case 1: {
+        EXPECT_EQ(patch(kConfigMaps, name, {{"data", {{"k", value}}}}).ok(), there);
+        if (there) model[name] = value;
+        break;
+      }
+      case 2: {
+        EXPECT_EQ(remove(kConfigMaps, name).ok(), there);
+        model.erase(name);
+        break;
+      }
+      case 3: {
+        EXPECT_EQ(exists(kConfigMaps, name), there);
+        break;
+      }
+    }
+    ASSERT_EQ(api_->list(kConfigMaps, {"default", "", ""})->items.size(), model.size()) << "step " << step;
+  }
+  EXPECT_TRUE(loop_.run_until([&] { return watched == model; }, seconds(10)));
+  close();
+  open();
+  for (const auto& [name, value] : model)
+    EXPECT_EQ(string_at(decode_stored(*api_->get(kConfigMaps, {"default", name})), "data.k"), value);
+}
+
+}  // namespace
+}  // namespace fairlead::orchestrator::apiserver
