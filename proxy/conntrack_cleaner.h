@@ -25,7 +25,7 @@
 
 namespace fairlead::proxy {
 
-// Pure: whether a UDP flow to one of `changed` goes where nobody serves any more. `local`: the
+// Whether a UDP flow to one of `changed` goes where nobody serves any more. `local`: the
 // addresses of this node.
 bool is_stale(const netlink::conntrack::Entry& entry, const std::set<Frontend>& changed,
               const std::set<IpAddress>& local, const ServiceMap& services);

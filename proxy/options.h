@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line of fairlead-proxy: kube-proxy's flags where both have them. Pure.
+// The command line of fairlead-proxy: kube-proxy's flags where both have them. Reads nothing but
+// its arguments.
 #pragma once
 
 #include <string>
