@@ -159,7 +159,8 @@ void parse_typeof(Bytes bytes, std::vector<Field>& fields) {
   std::vector<Field> found;
   for (size_t i = 0; i < fields.size() && i < std::size(components.values); ++i) {
     const auto source = parse_source(concat ? components.values[i] : bytes);
-    if (!source) return;
+    // Of what we cannot size ourselves the plain type says more.
+    if (!source || type_of(*source) == DataType::kNone) return;
     found.emplace_back(*source);
   }
   if (found.size() == fields.size()) fields = std::move(found);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A datagram from the nftables subsystem: parsed, printed, written again. What we wrote ourselves must
 // read back as the same value.
+#include <algorithm>
 #include <cstdlib>
 
 #include "netlink/nftables/text.h"
@@ -47,7 +48,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     if (const auto rule = nft::parse_rule(message); rule.ok()) {
       (void)nft::to_nft(*rule);
-      check(*rule, static_cast<uint8_t>(rule->family), nft::put_rule, nft::parse_rule);
+      // A Transaction refuses to write what we could not read in full.
+      const auto unknown = [](const nft::Expression& e) {
+        return std::holds_alternative<nft::Unknown>(e);
+      };
+      if (std::none_of(rule->expressions.begin(), rule->expressions.end(), unknown))
+        check(*rule, static_cast<uint8_t>(rule->family), nft::put_rule, nft::parse_rule);
     }
     const auto elements = nft::parse_elements(message);
     if (const auto set = nft::parse_set(message); set.ok()) {
