@@ -98,6 +98,11 @@ void Program::read_resolv_conf() {
 }
 
 Result<void> Program::open_server() {
+  ResolvConf given{options_.forward, {}};
+  remove_own_addresses(given, options_.listen, host_addresses());
+  if (!given.problems.empty())
+    return Error(ErrorCode::kInvalid,
+                 "--forward: " + given.problems.front() + "; it would ask itself");
   upstreams_ = std::make_shared<UpstreamList>(options_.forward);
   if (options_.forward.empty()) {
     read_resolv_conf();

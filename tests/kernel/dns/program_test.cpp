@@ -269,6 +269,10 @@ TEST_F(ProgramTest, SaysWhyItCannotStart) {
   start({"--listen", "127.0.0.3:53"});
   EXPECT_EQ(wait_for_exit(), 1);
   EXPECT_NE(log().find("--health-listen: "), std::string::npos) << log();
+  start({"--listen", "127.0.0.3:53", "--forward", "127.0.0.3"});
+  EXPECT_EQ(wait_for_exit(), 1);
+  EXPECT_NE(log().find("--forward: nameserver 127.0.0.3 is this server itself"), std::string::npos)
+      << log();
   pid = first;
   const std::string missing =
       shell(std::string("{ ") + FAIRLEAD_BINARY_DIR +
