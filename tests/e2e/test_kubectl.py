@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unmodified kubectl binaries, old and new, against the API server alone: no nodes, no controllers."""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from cluster import BIN, kubectls, wait_for
+
+HELLO = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: hello, labels: {app: hello}}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: hello}}
+  template:
+    metadata: {labels: {app: hello}}
+    spec:
+      containers:
+      - name: web
+        image: hello:1
+        ports: [{containerPort: 8080}]
+        env: [{name: A, value: "1"}, {name: B, value: "2"}]
+        resources: {requests: {cpu: 500m, memory: 64Mi}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: hello}
+spec:
+  type: NodePort
+  selector: {app: hello}
+  ports: [{port: 80, targetPort: 8080, nodePort: 30080}]
+"""
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: p1, labels: {app: p1}}
+spec: {containers: [{name: c, image: busybox}]}
+"""
+
+# What is wrong, the manifest, what kubectl must say.
+BAD = [
+    ("cluster IP in use", "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: 10.96.0.10, ports: [{port: 80}]}}",
+     'The Service "s" is invalid: spec.clusterIPs: Invalid value: ["10.96.0.10"]: failed to allocate IP 10.96.0.10: provided IP is already allocated'),
+    ("cluster IP outside", "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: 10.97.0.10, ports: [{port: 80}]}}",
+     "is not in the valid range. The range of valid IPs is 10.96.0.0/16"),
+    ("node port outside", "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: NodePort, ports: [{port: 80, nodePort: 99}]}}",
+     "spec.ports[0].nodePort: Invalid value: 99: provided port is not in the valid range. The range of valid ports is 30000-32767"),
+    ("negative replicas", HELLO.replace("replicas: 3", "replicas: -3").split("---")[0],
+     'The Deployment "hello" is invalid: spec.replicas: Invalid value: -3: must be greater than or equal to 0'),
+    ("wrong type", HELLO.replace("replicas: 3", "replicas: many").split("---")[0],
+     "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"),
+    ("no such namespace", "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: nope}}",
+     'Error from server (NotFound): error when creating "STDIN": namespaces "nope" not found'),
+    ("bad name", "{apiVersion: v1, kind: ConfigMap, metadata: {name: Bad_Name}}",
+     'The ConfigMap "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain'),
+]
+
+
+class Kubectl:
+    """One binary with a home and discovery cache of its own."""
+
+    def __init__(self, path, kubeconfig, home):
+        self.path = path
+        self.environment = {"PATH": os.environ["PATH"], "HOME": home, "KUBECONFIG": kubeconfig,
+                            "KUBE_EDITOR": "sed -i s/hello:1/hello:9/"}
+        version = json.loads(subprocess.run([path, "version", "--client", "-o", "json"], text=True, check=True,
+                                            capture_output=True, env=self.environment).stdout)
+        self.minor = int(version["clientVersion"]["minor"].rstrip("+"))
+
+    def run(self, *words, stdin=None, fails=False, timeout=60):
+        done = subprocess.run([self.path, *words], input=stdin, text=True, capture_output=True,
+                              timeout=timeout, env=self.environment, check=False)
+        if (done.returncode != 0) != fails:
+            raise AssertionError(f"kubectl {' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.stderr if fails else done.stdout
+
+    def json(self, *words):
+        return json.loads(self.run(*words, "-o", "json"))
+
+
+class KubectlTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        binary = pathlib.Path(os.environ.get("FAIRLEAD_BIN", BIN)) / "apiserver_alone"
+        cls.directory = tempfile.mkdtemp(prefix="fairlead-kubectl-")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        cls.server = subprocess.Popen([binary, cls.directory, str(port)], stdout=subprocess.PIPE,
+                                      stderr=subprocess.DEVNULL, text=True)
+        ready = cls.server.stdout.readline().split()
+        assert ready[:1] == ["ready"], "the API server did not start"
+        cls.kubeconfig = ready[2]
+        cls.tools = [Kubectl(path, cls.kubeconfig, f"{cls.directory}/home-{name}") for name, path in kubectls().items()]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.terminate()
+        assert cls.server.wait(30) == 0, "the API server did not end cleanly"
+        cls.server.stdout.close()
+        shutil.rmtree(cls.directory)
+
+    def each(self):
+        for tool in self.tools:
+            with self.subTest(kubectl=f"1.{tool.minor}"):
+                yield tool
+                tool.run("delete", "deployment,service,pod,configmap,secret", "-l", "!component,!k8s-app",
+                         "--grace-period=0", "--force", "--ignore-not-found")
+
+    def test_apply_create_change_unchanged(self):
+        for kubectl in self.each():
+            self.assertEqual(kubectl.run("apply", "-f", "-", stdin=HELLO),
+                             "deployment.apps/hello created\nservice/hello created\n")
+            self.assertEqual(kubectl.run("apply", "-f", "-", stdin=HELLO),
+                             "deployment.apps/hello unchanged\nservice/hello unchanged\n")
+            changed = HELLO.replace("hello:1", "hello:2").replace('{name: A, value: "1"}, ', "")
+            self.assertIn("deployment.apps/hello configured", kubectl.run("apply", "-f", "-", stdin=changed))
+            container = kubectl.json("get", "deploy", "hello")["spec"]["template"]["spec"]["containers"][0]
+            self.assertEqual((container["image"], container["env"]), ("hello:2", [{"name": "B", "value": "2"}]))
+            self.assertEqual(container["terminationMessagePolicy"], "File")
+            self.assertIn('deployment.apps "hello" deleted', kubectl.run("delete", "-f", "-", stdin=HELLO))
+            self.assertIn('deployments.apps "hello" not found', kubectl.run("get", "deploy", "hello", fails=True))
+
+    def test_get_in_all_forms(self):
+        for kubectl in self.each():
+            kubectl.run("apply", "-f", "-", stdin=HELLO)
+            kubectl.run("create", "-f", "-", stdin=POD)
+            self.assertEqual(kubectl.run("get", "pods").split("\n")[0].split(), "NAME READY STATUS RESTARTS AGE".split())
+            wide = kubectl.run("get", "pods", "-o", "wide").split("\n")
+            self.assertIn("NOMINATED NODE   READINESS GATES", wide[0])
+            self.assertEqual(wide[1].split()[:4], ["p1", "0/1", "Pending", "0"])
+            self.assertEqual(kubectl.run("get", "deploy").split("\n")[1].split()[:4], ["hello", "0/3", "0", "0"])
+            self.assertRegex(kubectl.run("get", "svc", "hello", "-o", "wide"), r"NodePort\s+10\.96\.\d+\.\d+\s+<none>\s+80:30080/TCP\s+\d+s\s+app=hello")
+            self.assertIn("clusterIPs:", kubectl.run("get", "svc", "hello", "-o", "yaml"))
+            self.assertEqual(kubectl.json("get", "svc", "hello")["spec"]["ports"][0]["nodePort"], 30080)
+            self.assertIn("kube-system", kubectl.run("get", "svc", "-A"))
+            self.assertEqual(kubectl.run("get", "pods", "-l", "app=p1", "-o", "name"), "pod/p1\n")
+            self.assertEqual(kubectl.run("get", "pods", "-l", "app!=p1", "-o", "name"), "")
+            self.assertEqual(kubectl.run("get", "pods", "--field-selector", "status.phase=Pending", "-o", "name"), "pod/p1\n")
+            self.assertIn("field label not supported: spec.x", kubectl.run("get", "pods", "--field-selector", "spec.x=1", fails=True))
+            self.assertIn("deployments", kubectl.run("api-resources"))
+            self.assertIn("LAST SEEN", kubectl.run("get", "events", "-A") or "LAST SEEN")
+
+    def test_watch(self):
+        for kubectl in self.each():
+            watch = subprocess.Popen([kubectl.path, "get", "pods", "-w"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                     text=True, env=kubectl.environment)
+            try:
+                time.sleep(0.5)  # either way round, the pod is seen
+                kubectl.run("create", "-f", "-", stdin=POD)
+                self.assertEqual(watch.stdout.readline().split()[0], "NAME")
+                self.assertEqual(watch.stdout.readline().split()[:3], ["p1", "0/1", "Pending"])
+            finally:
+                watch.kill()
+                watch.wait()
+                watch.stdout.close()
+
+    def test_describe(self):
+        for kubectl in self.each():
+            kubectl.run("apply", "-f", "-", stdin=HELLO)
+            kubectl.run("create", "-f", "-", stdin=POD)
+            self.assertIn("3 desired", kubectl.run("describe", "deploy", "hello"))
+            self.assertRegex(kubectl.run("describe", "svc", "hello"), r"NodePort:\s+<unset>\s+30080/TCP")
+            self.assertRegex(kubectl.run("describe", "pod", "p1"), r"QoS Class:\s+BestEffort")
+            self.assertIn("Active", kubectl.run("describe", "ns", "default"))
+
+    def test_changes(self):
+        for kubectl in self.each():
+            kubectl.run("apply", "-f", "-", stdin=HELLO)
+            self.assertIn("scaled", kubectl.run("scale", "deploy", "hello", "--replicas=5"))
+            kubectl.run("scale", "deploy", "hello", "--current-replicas=5", "--replicas=6")
+            kubectl.run("label", "deploy", "hello", "tier=front")
+            kubectl.run("annotate", "deploy", "hello", "note=x")
+            kubectl.run("patch", "deploy", "hello", "-p", '{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"hello:3"}]}}}}')
+            kubectl.run("patch", "deploy", "hello", "--type=merge", "-p", '{"spec":{"minReadySeconds":7}}')
+            kubectl.run("patch", "deploy", "hello", "--type=json", "-p", '[{"op":"replace","path":"/spec/revisionHistoryLimit","value":4}]')
+            deployment = kubectl.json("get", "deploy", "hello")
+            spec = deployment["spec"]
+            self.assertEqual((spec["replicas"], spec["minReadySeconds"], spec["revisionHistoryLimit"]), (6, 7, 4))
+            self.assertEqual(spec["template"]["spec"]["containers"][0]["image"], "hello:3")
+            self.assertEqual(deployment["metadata"]["labels"]["tier"], "front")
+            kubectl.run("set", "image", "deploy/hello", "web=hello:1")
+            kubectl.run("edit", "deploy", "hello")
+            self.assertEqual(kubectl.json("get", "deploy", "hello")["spec"]["template"]["spec"]["containers"][0]["image"], "hello:9")
+            document = kubectl.run("get", "deploy", "hello", "-o", "json").replace("hello:9", "hello:8")
+            self.assertIn("replaced", kubectl.run("replace", "-f", "-", stdin=document))
+            self.assertIn("the object has been modified", kubectl.run("replace", "-f", "-", stdin=document, fails=True))
+            kubectl.run("rollout", "restart", "deploy/hello")
+
+    def test_rollout_status(self):
+        for kubectl in self.each():
+            kubectl.run("apply", "-f", "-", stdin=HELLO)
+            rollout = subprocess.Popen([kubectl.path, "rollout", "status", "deploy/hello"], stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT, text=True, env=kubectl.environment)
+            try:
+                kubectl_as_controller = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
+                kubectl_file = json.dumps({**kubectl.json("get", "deploy", "hello"), "status": kubectl_as_controller})
+                kubectl.run("replace", "--raw", "/apis/apps/v1/namespaces/default/deployments/hello/status", "-f", "-", stdin=kubectl_file)
+                self.assertIn("successfully rolled out", rollout.communicate(timeout=60)[0])
+            finally:
+                rollout.kill()
+                rollout.wait()
+
+    def test_typed_creates(self):
+        for kubectl in self.each():
+            if kubectl.minor >= 32:  # protobuf bodies are refused, and the refusal says what to do
+                self.assertIn("does not read application/vnd.kubernetes.protobuf",
+                              kubectl.run("create", "configmap", "c", "--from-literal=a=b", fails=True))
+                continue
+            kubectl.run("create", "configmap", "c", "--from-literal=a=b")
+            kubectl.run("create", "secret", "generic", "s", "--from-literal=a=b")
+            kubectl.run("create", "deployment", "made", "--image=i:1")
+            name = f"ns-{kubectl.minor}"
+            kubectl.run("create", "namespace", name)
+            self.assertEqual(kubectl.json("get", "secret", "s")["data"], {"a": "Yg=="})
+            kubectl.run("delete", "ns", name, "--wait=false")
+            self.assertEqual(kubectl.json("get", "ns", name)["status"]["phase"], "Terminating")
+
+    def test_bad_manifests(self):
+        for kubectl in self.each():
+            for what, manifest, says in BAD:
+                with self.subTest(what):
+                    self.assertIn(says, kubectl.run("create", "--validate=false", "-f", "-",
+                                                          stdin="---\n" + manifest, fails=True))
+            unknown = HELLO.replace("replicas: 3", "replicass: 3").split("---")[0]
+            if kubectl.minor >= 25:  # asks the server to be strict
+                self.assertIn('strict decoding error: unknown field "spec.replicass"',
+                              kubectl.run("create", "-f", "-", stdin=unknown, fails=True))
+            self.assertIn("error", kubectl.run("apply", "-f", "-", stdin="---\n{apiVersion: v1, kind: Frob, metadata: {name: x}}", fails=True))
+            self.assertEqual(kubectl.run("get", "deploy,cm", "-o", "name"), "")
+
+    def test_survives_a_restart(self):
+        kubectl = self.tools[0]
+        kubectl.run("create", "-f", "-", stdin=POD)
+        uid = kubectl.json("get", "pod", "p1")["metadata"]["uid"]
+        self.server.kill()
+        self.server.wait()
+        self.server.stdout.close()
+        type(self).server = subprocess.Popen(self.server.args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.assertEqual(self.server.stdout.readline().split()[0], "ready")
+        self.assertEqual(wait_for("the pod", lambda: kubectl.json("get", "pod", "p1"))["metadata"]["uid"], uid)
+        kubectl.run("delete", "pod", "p1")
+
+
+if __name__ == "__main__":
+    unittest.main()
