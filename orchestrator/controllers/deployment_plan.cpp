@@ -45,6 +45,17 @@ int resolve(const IntOrPercent& value, int total, bool round_up) {
   return static_cast<int>(round_up ? (product + 99) / 100 : product / 100);
 }
 
+// The pods of a set that will still be there when its controller has done what its spec says: it
+// deletes unavailable ones first.
+int lasting_available(const ReplicaSet& set) {
+  return std::min(set.status.available, set.replicas);
+}
+
+// Its controller has seen the newest spec: pods that an older one cost are no longer counted.
+bool is_observed(const ReplicaSetRef& set) {
+  return set->status.observed_generation >= set->meta.generation;
+}
+
 class Planner {
  public:
   explicit Planner(const DeploymentState& state)
@@ -235,17 +246,19 @@ bool Planner::reconcile_new() {
   return new_->replicas < deployment_.replicas && scale(new_, new_set_replicas());
 }
 
-// Old pods go only as far as new ones, and old ones that stay, are available.
+// Old pods go only as far as new ones, and old ones that stay, are available. Stricter than
+// Kubernetes: while a count may be of before a change, nothing more goes.
 bool Planner::reconcile_old() {
   if (total_replicas(old_) == 0) return false;
+  if (!std::all_of(all_.begin(), all_.end(), is_observed)) return false;
   const int min_available = deployment_.replicas - bounds_.unavailable;
-  const int new_unavailable = new_->replicas - new_->status.available;
+  const int new_unavailable = new_->replicas - lasting_available(*new_);
   const int limit = total_replicas(all_) - min_available - new_unavailable;
   if (limit <= 0) return false;
   Sets sets = old_;
   const int cleaned = clean_unhealthy(sets, limit);
   int available = 0;
-  for (const ReplicaSetRef& set : all_) available += set->status.available;
+  for (const ReplicaSetRef& set : all_) available += lasting_available(*set);
   int spare = available - min_available;
   bool scaled = cleaned > 0;
   for (const ReplicaSetRef& set : sets) {

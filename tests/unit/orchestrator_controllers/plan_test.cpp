@@ -111,6 +111,33 @@ TEST(DeploymentPlan, StepsOfARollout) {
   }
 }
 
+TEST(DeploymentPlan, CountsOfBeforeAChangeTakeNothingDown) {
+  Deployment deployment;
+  deployment.meta.name = "web";
+  deployment.selector.match_labels = {{"app", "web"}};
+  deployment.template_print = "new";
+  deployment.replicas = 4;
+  deployment.max_surge = {1, false};
+  deployment.max_unavailable = {0, false};
+  const auto shrink = [&](int new_replicas, int64_t observed) {
+    auto old_set = std::make_shared<ReplicaSet>(*replica_set("old", "old", 3, 3, 4));
+    auto new_set = std::make_shared<ReplicaSet>(*replica_set("new", "new", new_replicas, 2, 4));
+    new_set->meta.generation = 3;
+    new_set->status.observed_generation = observed;
+    const DeploymentPlan result = plan({deployment,
+                                        {old_set, new_set},
+                                        {},
+                                        [](const std::string&) { return false; },
+                                        [](const ReplicaSet&) { return 0; },
+                                        WallTime{}});
+    for (const PatchReplicaSet& patch : result.patches)
+      if (patch.set == ReplicaSetRef(old_set) && patch.replicas) return *patch.replicas;
+    return 3;
+  };
+  EXPECT_EQ(shrink(2, 3), 2);
+  EXPECT_EQ(shrink(2, 2), 3) << "its status is of an older spec";
+}
+
 TEST(DeploymentPlan, ScalesInProportionInAMiddleOfARollout) {
   Deployment deployment;
   deployment.meta.name = "web";
