@@ -165,7 +165,10 @@ Result<void> Program::connect() {
   auto cluster = kube::Cluster::connect(loop_, *std::move(config), "fairlead-dns/0.1.0");
   if (!cluster.ok()) return cluster.error();
   cluster_ = *std::move(cluster);
-  feed_ = std::make_unique<ClusterFeed>(loop_, cluster_->api(), zone_, [this] { serve(); });
+  feed_ = std::make_unique<ClusterFeed>(loop_, cluster_->api(), zone_, [this] {
+    serve();
+    malloc_trim(0);  // what reading the first lists took and nothing needs again
+  });
   return ok();
 }
 

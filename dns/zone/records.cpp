@@ -155,10 +155,7 @@ NamespaceRecord::NamespaceRecord(std::string_view name) {
 ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) {
   normalize(draft.endpoints);
   Packer packer;
-  if (draft.kind == ServiceKind::kExternalName) {
-    const auto wire = draft.external_name.wire();
-    packer.text_.assign(wire.begin(), wire.end());
-  }
+  packer.text_ = std::move(draft.external_name);
   const size_t external_size = packer.text_.size();
   const PortRange own_ports = packer.add_ports(draft.ports);
   const std::vector<EndpointRecord> endpoints = pack_endpoints(draft.endpoints, packer);

@@ -98,7 +98,7 @@ struct ServiceDraft {
   std::vector<IpAddress> cluster_ips;
   std::vector<EndpointDraft::Port> ports;
   std::vector<EndpointDraft> endpoints;  // any order; the same (label, address) twice is merged
-  Name external_name;
+  std::string external_name;             // a whole name in wire form
 };
 
 class ServiceRecord {

@@ -28,7 +28,8 @@ ServiceDraft draft_of(const kube::Service& service) {
     draft.kind = ServiceKind::kExternalName;
     // An address is no name to point to, though it parses as one.
     const Result<Name> target = Name::from_text(service.external_name);
-    if (target.ok() && !IpAddress::parse(service.external_name).ok()) draft.external_name = *target;
+    if (target.ok() && !IpAddress::parse(service.external_name).ok())
+      draft.external_name.assign(target->wire().begin(), target->wire().end());
     return draft;
   }
   draft.kind = service.headless ? ServiceKind::kHeadless : ServiceKind::kClusterIp;
