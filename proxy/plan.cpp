@@ -139,7 +139,9 @@ void Programmer::plan_frontends() {
 }
 
 void Programmer::plan_queue() {
-  const size_t end = std::min(queue_.size(), queue_at_ + kChunk);
+  // A short rest goes along.
+  const size_t left = queue_.size() - queue_at_;
+  const size_t end = queue_at_ + (left <= kChunk * 5 / 4 ? left : kChunk);
   for (; queue_at_ < end; ++queue_at_) put(queue_[queue_at_]);
   if (queue_at_ == queue_.size() && queue_.capacity() > kChunk) {
     queue_ = {};

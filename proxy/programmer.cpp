@@ -82,8 +82,8 @@ void Programmer::step() {
   transaction_ = nft::Transaction();
   sets_.clear();
   if (plan()) return commit();
-  status_.ready = true;
   status_.busy_since.reset();
+  if (!std::exchange(status_.ready, true) && on_ready_) on_ready_();
   clean_up_later();
 }
 

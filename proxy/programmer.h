@@ -63,6 +63,8 @@ class Programmer {
   void set_on_acknowledged(std::function<void(const Acknowledged&)> callback) {
     on_acknowledged_ = std::move(callback);
   }
+  // Runs once, when status().ready becomes true.
+  void set_on_ready(std::function<void()> callback) { on_ready_ = std::move(callback); }
 
   // Nothing left to do (but cleaning up of unused chains).
   bool idle() const { return known_ && !in_flight_ && !waiting_ && !has_work(); }
@@ -122,6 +124,7 @@ class Programmer {
   const Config config_;
   TableReader reader_;
   std::function<void(const Acknowledged&)> on_acknowledged_;
+  std::function<void()> on_ready_;
 
   bool started_ = false;
   bool known_ = false;  // programmed_ is what the kernel has

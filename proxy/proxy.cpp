@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "base/log.h"
+#include "netlink/nftables/list.h"
 
 namespace fairlead::proxy {
 
@@ -125,6 +126,7 @@ Result<void> Proxy::connect(HttpTransport& http) {
         [this, &family](const Programmer::Acknowledged& frontends) {
           on_acknowledged(family, frontends);
         });
+    family.programmer->set_on_ready([this] { watch_when_ready(); });
     dns.insert(dns.end(), config.local_dns.begin(), config.local_dns.end());
   }
   cleaner_ = std::make_unique<ConntrackCleaner>(loop_.clock(), *conntrack_, *route_, services_);
@@ -137,13 +139,38 @@ Result<void> Proxy::connect(HttpTransport& http) {
   watch_->set_on_resync([this] {
     for (const auto& family : families_) family->programmer->suspect("notifications were lost");
   });
-  return watch_->subscribe(NFNLGRP_NFTABLES);
+  return ok();
 }
 
 void Proxy::start() {
   started_ = true;
-  for (const auto& family : families_) family->programmer->start();
-  local_dns_->start();
+  nft::get_generation(*probe_, [this](Result<nft::Generation> generation) {
+    if (generation.ok()) start_generation_ = generation->id;
+    for (const auto& family : families_) family->programmer->start();
+    local_dns_->start();
+  });
+}
+
+// Notifications are asked for only now: during a cold load the kernel would tell us of every
+// element, and wait for us to read.
+void Proxy::watch_when_ready() {
+  for (const auto& family : families_)
+    if (!family->programmer->status().ready) return;
+  const Result<void> subscribed = watch_->subscribe(NFNLGRP_NFTABLES);
+  if (!subscribed.ok())
+    log::error("changes by others will not be noticed: {}", subscribed.error().message());
+  nft::get_generation(*probe_, [this](Result<nft::Generation> generation) {
+    watching_ = true;
+    watch_from(generation.ok() ? generation->id : 0);
+  });
+}
+
+// Every commit adds one to the generation. More than ours: someone else's are among them.
+void Proxy::watch_from(uint32_t generation) {
+  uint64_t ours = 0;
+  for (const auto& family : families_) ours += family->programmer->status().commits;
+  if (generation == static_cast<uint32_t>(start_generation_ + ours)) return;
+  for (const auto& family : families_) family->programmer->suspect("while it was being loaded");
 }
 
 void Proxy::put(const kube::Service& service) {
@@ -215,6 +242,7 @@ void Proxy::on_notification(const MessageView& message) {
 }
 
 bool Proxy::idle() const {
+  if (!watching_) return false;
   for (const auto& family : families_)
     if (!family->programmer->idle()) return false;
   return cleaner_->idle();

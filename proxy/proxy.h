@@ -76,6 +76,8 @@ class Proxy {
   void on_notification(const netlink::MessageView& message);
   void remember_trigger(const kube::EndpointSlice& slice, const Dirty& dirty);
   Result<void> probe(const FamilyState& family);
+  void watch_when_ready();
+  void watch_from(uint32_t generation);
 
   Loop& loop_;
   const Settings settings_;
@@ -93,6 +95,8 @@ class Proxy {
   std::unique_ptr<LocalDns> local_dns_;
   uint64_t flows_counted_ = 0;
   bool started_ = false;
+  bool watching_ = false;
+  uint32_t start_generation_ = 0;     // of the kernel's ruleset, before our first commit
   std::set<kube::ObjectKey> warned_;  // services that use what is not supported yet
   std::unordered_map<Frontend, WallTime> triggers_;
 };
