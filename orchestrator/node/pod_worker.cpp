@@ -76,7 +76,10 @@ bool PodWorker::task_ended(const std::string& id) {
 void PodWorker::observe_container(const std::string& id, Duration again) {
   const auto known = std::find_if(runtime_.containers.begin(), runtime_.containers.end(),
                                   [&](const ContainerInfo& c) { return c.id == id; });
-  if (known == runtime_.containers.end()) return refresh();  // a sandbox
+  if (known == runtime_.containers.end()) {  // a sandbox; its end is booked late too
+    refresh_retry_ = context_.clock.after(std::chrono::milliseconds(300), [this] { refresh(); });
+    return refresh();
+  }
   if (known->state == ContainerState::kExited) return;
   context_.cri.container_status(id, [this, guard = guard(), id, again, sandbox = known->sandbox_id](
                                         Result<ContainerInfo> status) {

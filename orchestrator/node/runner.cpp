@@ -209,15 +209,20 @@ Result<std::string> Runner::log_file(const kube::ObjectKey& pod, const std::stri
   return pod_log_dir(options_.log_root, spec) + "/" + container_log_name(container, info->attempt);
 }
 
-std::string Runner::container_of_log(const std::string& pod_dir, const std::string& container,
-                                     uint32_t attempt) const {
-  const size_t mark = pod_dir.rfind('_');
-  const auto found = mark == std::string::npos ? workers_.end() : workers_.find(pod_dir.substr(mark + 1));
-  if (found == workers_.end()) return {};
-  for (const ContainerInfo& info : found->second->runtime().containers)
-    if (info.name == container && info.attempt == attempt && info.state == ContainerState::kRunning)
-      return info.id;
-  return {};
+bool Runner::is_running(const kube::ObjectKey& pod, const std::string& container) const {
+  const auto uid = uids_.find(pod);
+  const auto found = uid == uids_.end() ? workers_.end() : workers_.find(uid->second);
+  if (found == workers_.end()) return false;
+  const ContainerInfo* info = found->second->runtime().latest(container);
+  return info != nullptr && info->state == ContainerState::kRunning;
+}
+
+std::vector<std::pair<std::string, std::string>> Runner::running_logs() const {
+  std::vector<std::pair<std::string, std::string>> list;
+  for (const auto& [uid, each] : workers_)
+    for (const ContainerInfo& info : each->runtime().containers)
+      if (info.state == ContainerState::kRunning && !info.log_path.empty()) list.emplace_back(info.id, info.log_path);
+  return list;
 }
 
 }  // namespace fairlead::orchestrator

@@ -51,9 +51,9 @@ class Runner {
   size_t pods() const { return workers_.size(); }
   // What the kubelet's log endpoint needs: the container's newest (or previous) log file.
   Result<std::string> log_file(const kube::ObjectKey& pod, const std::string& container, bool previous) const;
-  const std::string& log_root() const { return options_.log_root; }
-  // The id of the running container that writes below this folder of the log root, if any.
-  std::string container_of_log(const std::string& pod_dir, const std::string& container, uint32_t attempt) const;
+  bool is_running(const kube::ObjectKey& pod, const std::string& container) const;
+  // Running containers and the files they write: id, path.
+  std::vector<std::pair<std::string, std::string>> running_logs() const;
 
  private:
   class Target;

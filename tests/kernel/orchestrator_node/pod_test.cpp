@@ -247,7 +247,7 @@ TEST(Pod, DeadSandboxIsMadeAgain) {
     return now != nullptr && now->id != sandbox && bench.ready(pod);
   })) << bench.status(pod).dump(2);
   EXPECT_EQ(worker.runtime().ready_sandbox()->attempt, 1u);
-  EXPECT_EQ(bench.container(pod, "web")["restartCount"], 1);
+  EXPECT_GE(bench.container(pod, "web")["restartCount"], 1);
 }
 
 }  // namespace

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/cluster/down.h"
+
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "orchestrator/cluster/preflight.h"
+#include "orchestrator/cluster/supervisor.h"
+#include "orchestrator/node/cgroup.h"
+#include "orchestrator/node/containerd.h"
+#include "orchestrator/node/cri.h"
+#include "orchestrator/node/files.h"
+
+namespace fairlead::orchestrator {
+
+namespace {
+
+using std::chrono::seconds;
+
+// Waits for one call of the runtime.
+template <typename T>
+Result<T> wait_for(Loop& loop, const std::function<void(CriDone<T>)>& call, Duration limit) {
+  std::optional<Result<T>> answer;
+  call([&](Result<T> result) { answer.emplace(std::move(result)); });
+  loop.run_until([&] { return answer.has_value(); }, limit);
+  return answer ? *std::move(answer) : Result<T>(Error(ErrorCode::kTimeout, "the runtime does not answer"));
+}
+
+// Every pod at once: containers get their SIGTERM together, two seconds at least.
+Result<void> remove_pods(const std::string& socket) {
+  Loop loop;
+  CriClient cri(loop, socket);
+  const auto sandboxes = wait_for<std::vector<SandboxInfo>>(
+      loop, [&](auto done) { cri.list_sandboxes("", std::move(done)); }, seconds(15));
+  if (!sandboxes.ok()) return sandboxes.error();
+  const auto containers = wait_for<std::vector<ContainerInfo>>(
+      loop, [&](auto done) { cri.list_containers("", std::move(done)); }, seconds(15));
+  if (!containers.ok()) return containers.error();
+  size_t missing = 0;
+  std::optional<Error> failed;
+  const auto count = [&](Result<void> done) {
+    --missing;
+    if (!done.ok() && !failed) failed = done.error();
+  };
+  for (const ContainerInfo& container : *containers)
+    if (container.state == ContainerState::kRunning) ++missing, cri.stop_container(container.id, seconds(5), count);
+  loop.run_until([&] { return missing == 0; }, seconds(60));
+  missing = 0;
+  for (const SandboxInfo& sandbox : *sandboxes) {
+    ++missing;
+    cri.stop_sandbox(sandbox.id, [&, id = sandbox.id](Result<void> stopped) {
+      if (!stopped.ok()) return count(stopped);
+      cri.remove_sandbox(id, count);
+    });
+  }
+  loop.run_until([&] { return missing == 0; }, seconds(120));
+  if (missing > 0) return Error(ErrorCode::kTimeout, "pods do not end");
+  return failed ? Result<void>(*failed) : ok();
+}
+
+Result<void> stop_fairlead(const ClusterOptions& options) {
+  const pid_t pid = DataDirLock::holder(options.data_dir);
+  if (pid <= 1) return ok();
+  const auto start = start_time_of(pid);
+  if (!start) return ok();
+  log::info("stopping fairlead, process {}", pid);
+  return terminate({pid, *start}, seconds(15));
+}
+
+// Without a running containerd nobody can take the pods apart: it is started once more for that.
+Result<void> remove_all_pods(const ClusterOptions& options, const ContainerdPaths& paths) {
+  if (!options.containerd_socket.empty()) return ok();  // not ours; neither are all of its pods
+  const auto records = Supervisor::records(options.run_dir);
+  bool running = false;
+  for (const auto& [name, record] : records)
+    if (name == "containerd" && is_alive(record.process)) running = true;
+  if (!running && files::exists(paths.config())) {
+    const Result<std::string> program = find_program("containerd");
+    if (!program.ok()) return program.error();
+    const std::vector<std::string> command = {*program, "--config", paths.config()};
+    const Result<ProcessId> process = spawn_detached(command, options.log_dir() + "/containerd.log");
+    if (!process.ok()) return process.error();
+    const auto noted = files::write_atomic(options.run_dir + "/children/containerd", format_record({*process, command}));
+    if (!noted.ok()) return noted;
+    usleep(500 * 1000);
+  }
+  if (!files::exists(paths.socket())) return ok();
+  return remove_pods(paths.socket());
+}
+
+Result<void> stop_children(const ClusterOptions& options) {
+  Result<void> result = ok();
+  auto records = Supervisor::records(options.run_dir);
+  for (auto it = records.rbegin(); it != records.rend(); ++it) {
+    const auto& [name, record] = *it;
+    if (is_alive(record.process)) log::info("stopping {}, process {}", name, record.process.pid);
+    if (const Result<void> done = terminate(record.process, seconds(10)); done.ok())
+      Supervisor::forget(options.run_dir, name);
+    else
+      result = done;
+  }
+  return result;
+}
+
+Result<void> clean_proxy(const ClusterOptions& options) {
+  const std::string program = options.bin_dir + "/fairlead-proxy";
+  if (access(program.c_str(), X_OK) != 0) return ok();
+  Loop loop;
+  const Result<ProcessId> process = spawn_detached({program, "--cleanup"}, options.log_dir() + "/fairlead-proxy.log");
+  if (!process.ok()) return process.error();
+  bool ended = false;
+  std::optional<int> status;
+  auto watch = ProcessWatch::open(loop, *process, [&](std::optional<int> code) { ended = true, status = code; });
+  if (!watch.ok()) return watch.error();
+  if (!loop.run_until([&] { return ended; }, seconds(30)))
+    return Error(ErrorCode::kTimeout, "fairlead-proxy --cleanup does not end");
+  if (status != 0)
+    return Error(ErrorCode::kInternal, "fairlead-proxy --cleanup " + describe_end(status) + "; its log is " +
+                                           options.log_dir() + "/fairlead-proxy.log");
+  return ok();
+}
+
+Result<void> unmount_below(const std::string& path) {
+  Result<void> result = ok();
+  for (const std::string& point : files::mounts_below(path))
+    if (umount2(point.c_str(), MNT_DETACH) != 0) result = Error::from_errno(errno, "unmount " + point);
+  return result;
+}
+
+Result<void> remove_files(const ClusterOptions& options, bool purge) {
+  for (const std::string& dir : {options.data_dir, options.run_dir})
+    if (const Result<void> done = unmount_below(dir); !done.ok()) return done;
+  if (const auto cgroups = Cgroups::detect(); cgroups.ok())
+    if (const Result<void> done = cgroups->kill_and_remove("/kubepods"); !done.ok()) return done;
+  for (const std::string& dir : {options.run_dir, options.data_dir + "/pods", options.data_dir + "/cni/addresses"})
+    if (const Result<void> done = files::remove_tree(dir); !done.ok()) return done;
+  if (!purge) return ok();
+  return files::remove_tree(options.data_dir);
+}
+
+}  // namespace
+
+Result<void> tear_down(const ClusterOptions& options, bool purge) {
+  const ContainerdPaths paths{options.data_dir, options.run_dir};
+  std::optional<Error> first;
+  const auto step = [&](const char* what, const Result<void>& done) {
+    if (done.ok()) return;
+    log::error("{}: {}", what, done.error().message());
+    if (!first) first = done.error().with_context(what);
+  };
+  if (!files::is_dir(options.data_dir) && !files::is_dir(options.run_dir)) return ok();
+  (void)files::make_dirs(options.run_dir + "/children", 0750);
+  (void)files::make_dirs(options.log_dir(), 0750);
+  step("stopping fairlead", stop_fairlead(options));
+  step("removing pods", remove_all_pods(options, paths));
+  step("stopping children", stop_children(options));
+  step("removing the proxy's rules", clean_proxy(options));
+  step("removing files", remove_files(options, purge));
+  return first ? Result<void>(*first) : ok();
+}
+
+}  // namespace fairlead::orchestrator

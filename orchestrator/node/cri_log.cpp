@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/node/cri_log.h"
+
+#include "orchestrator/node/pod_spec.h"
+
+namespace fairlead::orchestrator {
+
+std::optional<LogEntry> parse_log_line(std::string_view line) {
+  LogEntry entry;
+  const auto word = [&line](std::string_view& out) {
+    const size_t end = line.find(' ');
+    if (end == std::string_view::npos || end == 0) return false;
+    out = line.substr(0, end);
+    line.remove_prefix(end + 1);
+    return true;
+  };
+  std::string_view stream, tags;
+  if (!word(entry.time) || !word(stream) || !word(tags)) return std::nullopt;
+  if (stream != "stdout" && stream != "stderr") return std::nullopt;
+  // Tags may be several, joined by ':'; the first says partial or full.
+  const std::string_view first = tags.substr(0, tags.find(':'));
+  if (first != "P" && first != "F") return std::nullopt;
+  entry.error_stream = stream == "stderr";
+  entry.partial = first == "P";
+  entry.text = line;
+  return entry;
+}
+
+bool LogFormatter::feed(std::string_view bytes, std::string& out) {
+  while (!bytes.empty()) {
+    const size_t end = bytes.find('\n');
+    if (end == std::string_view::npos) {
+      if (!skipping_) partial_.append(bytes);
+      if (partial_.size() > kMaxLine) {
+        skipping_ = true;
+        partial_.clear();
+      }
+      return true;
+    }
+    const std::string_view head = bytes.substr(0, end);
+    bytes.remove_prefix(end + 1);
+    if (std::exchange(skipping_, false)) continue;
+    bool more = true;
+    if (partial_.empty()) {
+      more = line(head, out);
+    } else {
+      partial_.append(head);
+      more = line(partial_, out);
+      partial_.clear();
+    }
+    if (!more) return false;
+  }
+  return true;
+}
+
+bool LogFormatter::line(std::string_view text, std::string& out) {
+  const std::optional<LogEntry> entry = parse_log_line(text);
+  if (!entry) return true;  // damage: skipped, the rest is still good
+  if (query_.since) {
+    const std::optional<WallTime> time = parse_time(entry->time);
+    if (!time || *time < *query_.since) return true;
+  }
+  std::string piece;
+  if (query_.timestamps && !continued_) piece.append(entry->time).append(" ");
+  piece.append(entry->text);
+  if (!entry->partial) piece += '\n';
+  continued_ = entry->partial;
+  if (left_) {
+    if (static_cast<int64_t>(piece.size()) > *left_) piece.resize(static_cast<size_t>(*left_));
+    *left_ -= static_cast<int64_t>(piece.size());
+  }
+  out += piece;
+  return !left_ || *left_ > 0;
+}
+
+size_t tail_offset(std::string_view content, int64_t lines) {
+  if (lines <= 0) return content.size();
+  size_t begin = content.size();
+  int64_t seen = 0;
+  size_t end = content.size();
+  if (end > 0 && content[end - 1] == '\n') --end;
+  while (true) {
+    const size_t newline = end == 0 ? std::string_view::npos : content.rfind('\n', end - 1);
+    const size_t start = newline == std::string_view::npos ? 0 : newline + 1;
+    const std::optional<LogEntry> entry = parse_log_line(content.substr(start, end - start));
+    const bool ends_line = entry && !entry->partial;
+    if (ends_line && ++seen > lines) return begin;
+    begin = start;
+    if (start == 0) return 0;
+    end = start - 1;
+  }
+}
+
+}  // namespace fairlead::orchestrator

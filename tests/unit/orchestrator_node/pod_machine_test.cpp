@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "orchestrator/node/pod_machine.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "orchestrator/node/pod_status.h"
+
+namespace fairlead::orchestrator {
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::seconds;
+
+const WallTime kNow{seconds(1'700'000'000)};
+
+// A pod and what the runtime has of it, written as a story.
+struct Scene {
+  PodSpec spec;
+  PodRuntime runtime;
+  PodMemory memory;
+  std::set<std::string> busy;
+  bool gone = false;
+  bool terminal = false;
+  WallTime now = kNow;
+
+  explicit Scene(RestartPolicy policy = RestartPolicy::kAlways, int init = 0) {
+    spec.key = {"default", "p"};
+    spec.uid = "u";
+    spec.restart_policy = policy;
+    for (int i = 0; i < init; ++i) spec.init_containers.push_back(named("i" + std::to_string(i)));
+    spec.containers.push_back(named("c"));
+    memory.volumes_ready = true;
+  }
+  static ContainerSpec named(const std::string& name) {
+    ContainerSpec container;
+    container.name = name;
+    container.image = "image:1";
+    return container;
+  }
+  Scene& sandbox(const std::string& id, bool ready, uint32_t attempt = 0) {
+    runtime.sandboxes.push_back({id, "p", "u", "default", attempt, ready, kNow, {"10.0.0.2"}});
+    return *this;
+  }
+  Scene& container(const std::string& name, ContainerState state, int exit_code = 0, uint32_t attempt = 0,
+                   const std::string& sandbox_id = "s") {
+    ContainerInfo info;
+    info.id = name + std::to_string(attempt);
+    info.sandbox_id = sandbox_id;
+    info.name = name;
+    info.attempt = attempt;
+    info.state = state;
+    info.exit_code = exit_code;
+    info.started_at = info.created_at = kNow - seconds(5);
+    info.finished_at = kNow - seconds(1);
+    runtime.containers.push_back(info);
+    return *this;
+  }
+  PodInput input() const { return {spec, runtime, memory, busy, gone, terminal, now}; }
+  Plan plan() const { return decide(input()); }
+  // "start c#0 in order": the plan as text.
+  std::string text() const {
+    std::string out;
+    for (const Action& action : plan().actions) {
+      static constexpr const char* kNames[] = {"volumes", "sandbox", "stop-sandbox", "remove-sandbox", "start",
+                                               "stop",    "remove",  "teardown",     "delete",         "forget"};
+      out += (out.empty() ? "" : ", ") + std::string(kNames[static_cast<int>(action.kind)]);
+      if (action.kind == ActionKind::kStartContainer) out += " " + action.container + "#" + std::to_string(action.attempt);
+      else if (action.kind == ActionKind::kCreateSandbox) out += "#" + std::to_string(action.attempt);
+      else if (!action.id.empty()) out += " " + action.id;
+    }
+    return out;
+  }
+  Json status(const Json& previous = Json::object()) const {
+    return pod_status({input(), previous, "192.0.2.1"});
+  }
+};
+
+constexpr auto kRunning = ContainerState::kRunning;
+constexpr auto kExited = ContainerState::kExited;
+constexpr auto kCreated = ContainerState::kCreated;
+
+struct Case {
+  const char* what;
+  Scene scene;
+  const char* actions;
+};
+
+void check(const std::vector<Case>& cases) {
+  for (const Case& each : cases) EXPECT_EQ(each.scene.text(), each.actions) << each.what;
+}
+
+Scene without_volumes() {
+  Scene scene;
+  scene.memory.volumes_ready = false;
+  return scene;
+}
+Scene busy(Scene scene, const std::string& key) {
+  scene.busy.insert(key);
+  return scene;
+}
+Scene deleted(Scene scene, int grace = 30) {
+  scene.spec.deletion = kNow + seconds(grace);
+  scene.spec.deletion_grace_seconds = grace;
+  return scene;
+}
+Scene gone(Scene scene) {
+  scene.gone = true;
+  return scene;
+}
+Scene torn_down(Scene scene) {
+  scene.memory.torn_down = true;
+  return scene;
+}
+Scene unhealthy(Scene scene) {
+  scene.memory.containers["c"].probed_id = scene.runtime.latest("c")->id;
+  scene.memory.containers["c"].alive = false;
+  return scene;
+}
+Scene refused(Scene scene) {
+  scene.spec.refused.push_back("no");
+  return scene;
+}
+
+TEST(PodMachine, BringsAPodUpStepByStep) {
+  check({
+      {"first the volumes", without_volumes(), "volumes"},
+      {"one at a time", busy(without_volumes(), "volumes"), ""},
+      {"then the sandbox", Scene(), "sandbox#0"},
+      {"which takes its time", busy(Scene(), "sandbox"), ""},
+      {"then the container", Scene().sandbox("s", true), "start c#0"},
+      {"which takes its time", busy(Scene().sandbox("s", true), "container:c"), ""},
+      {"then all is well", Scene().sandbox("s", true).container("c", kRunning), ""},
+      {"a refused pod gets nothing", refused(Scene()), ""},
+  });
+}
+
+TEST(PodMachine, InitContainersRunInOrderToSuccess) {
+  const auto base = [](RestartPolicy policy = RestartPolicy::kAlways) { return Scene(policy, 2).sandbox("s", true); };
+  check({
+      {"the first", base(), "start i0#0"},
+      {"alone", base().container("i0", kRunning), ""},
+      {"then the second", base().container("i0", kExited), "start i1#0"},
+      {"then the container", base().container("i0", kExited).container("i1", kExited), "start c#0"},
+      {"a failed one again", base().container("i0", kExited, 1), "start i0#1"},
+      {"unless never", base(RestartPolicy::kNever).container("i0", kExited, 1), "stop-sandbox s"},
+      {"a container that ran says they are done", base().container("c", kRunning), ""},
+  });
+}
+
+TEST(PodMachine, RestartsByPolicy) {
+  const auto ended = [](RestartPolicy policy, int code) {
+    return Scene(policy).sandbox("s", true).container("c", kExited, code);
+  };
+  check({
+      {"always, success", ended(RestartPolicy::kAlways, 0), "start c#1"},
+      {"always, failure", ended(RestartPolicy::kAlways, 1), "start c#1"},
+      {"on failure, success: the pod is done", ended(RestartPolicy::kOnFailure, 0), "stop-sandbox s"},
+      {"on failure, failure", ended(RestartPolicy::kOnFailure, 1), "start c#1"},
+      {"never: the pod is done", ended(RestartPolicy::kNever, 1), "stop-sandbox s"},
+      {"a half-made container is removed first", Scene().sandbox("s", true).container("c", kCreated), "remove c0"},
+      {"not while it is being started", busy(Scene().sandbox("s", true).container("c", kCreated), "container:c"), ""},
+      {"an unhealthy one is stopped", unhealthy(Scene().sandbox("s", true).container("c", kRunning)), "stop c0"},
+  });
+}
+
+TEST(PodMachine, RestartCountGoesOnFromWhatTheApiKnew) {
+  Scene scene;
+  scene.sandbox("s", true);
+  scene.memory.containers["c"].next_attempt_floor = 7;
+  EXPECT_EQ(scene.text(), "start c#7");
+}
+
+TEST(PodMachine, WaitsForTheBackOff) {
+  Scene scene;
+  scene.sandbox("s", true).container("c", kExited, 1);
+  Backoff& backoff = scene.memory.containers["c"].restarts;
+  backoff.advance(kNow - seconds(20), kNow - seconds(20));
+  EXPECT_EQ(scene.text(), "");
+  ASSERT_TRUE(scene.plan().wake);
+  EXPECT_EQ(*scene.plan().wake, kNow + seconds(9)) << "ten seconds from the end, one of which is over";
+  scene.now = kNow + seconds(9);
+  EXPECT_EQ(scene.text(), "start c#1");
+}
+
+TEST(PodMachine, DeadSandboxBeginsAgain) {
+  check({
+      {"a new one", Scene().sandbox("s", false), "sandbox#1"},
+      {"after its containers ended", Scene().sandbox("s", false).container("c", kRunning), "stop c0"},
+      {"the old one is kept for its container's state",
+       Scene().sandbox("s", false).sandbox("t", true, 1).container("c", kExited), "start c#1"},
+      {"and removed when that has a successor",
+       Scene().sandbox("s", false).sandbox("t", true, 1).container("c", kExited).container("c", kRunning, 0, 1, "t"),
+       "remove-sandbox s"},
+      {"a pod that must not run again gets no new one",
+       Scene(RestartPolicy::kNever).sandbox("s", false).container("c", kExited), ""},
+  });
+}
+
+TEST(PodMachine, TakesAPodDown) {
+  const auto running = [] { return Scene().sandbox("s", true).container("c", kRunning); };
+  const auto ended = [] { return Scene().sandbox("s", true).container("c", kExited); };
+  const auto stopped = [] { return Scene().sandbox("s", false).container("c", kExited); };
+  check({
+      {"containers first", deleted(running()), "stop c0"},
+      {"then the sandbox", deleted(ended()), "stop-sandbox s"},
+      {"then the mounts", deleted(stopped()), "teardown"},
+      {"then the object", torn_down(deleted(stopped())), "delete"},
+      {"not while a container is being made", busy(torn_down(deleted(stopped())), "container:c"), ""},
+      {"then what the runtime remembers", gone(torn_down(stopped())), "remove-sandbox s"},
+      {"then nothing", gone(torn_down(Scene())), "forget"},
+      {"a pod that never began", deleted(Scene()), "teardown"},
+      {"one whose object vanished", gone(running()), "stop c0"},
+  });
+}
+
+TEST(PodMachine, GraceIsWhatIsLeftOfIt) {
+  struct Row {
+    const char* what;
+    int deletion_in, grace;
+    int expected;
+  };
+  const Row rows[] = {{"all of it", 30, 30, 30},
+                      {"what is left after a restart of ours", 12, 30, 12},
+                      {"never less than two seconds", -100, 30, 2},
+                      {"nor more than was granted, whatever the clocks say", 500, 30, 30},
+                      {"forced", 0, 0, 2}};
+  for (const Row& row : rows) {
+    Scene scene = Scene().sandbox("s", true).container("c", kRunning);
+    scene.spec.deletion = kNow + seconds(row.deletion_in);
+    scene.spec.deletion_grace_seconds = row.grace;
+    const Plan plan = scene.plan();
+    ASSERT_EQ(plan.actions.size(), 1u) << row.what;
+    EXPECT_EQ(plan.actions[0].grace, seconds(row.expected)) << row.what;
+  }
+}
+
+TEST(PodMachine, ShorterGraceIsOrderedAgain) {
+  Scene scene = deleted(Scene().sandbox("s", true).container("c", kRunning), 5);
+  scene.busy.insert("stop:c0");
+  scene.memory.stop_deadlines["c0"] = kNow + seconds(5);
+  EXPECT_EQ(scene.text(), "") << "the same deadline is no news";
+  scene.memory.stop_deadlines["c0"] = kNow + seconds(600);
+  EXPECT_EQ(scene.text(), "stop c0");
+}
+
+TEST(PodMachine, KeepsOnePreviousInstance) {
+  Scene scene;
+  scene.sandbox("s", true).container("c", kExited, 1, 0).container("c", kExited, 1, 1).container("c", kRunning, 0, 2);
+  EXPECT_EQ(scene.text(), "remove c0");
+}
+
+TEST(PodMachine, DeadlineEndsThePod) {
+  Scene scene = Scene().sandbox("s", true).container("c", kRunning);
+  scene.spec.active_deadline = seconds(60);
+  scene.memory.start_time = kNow - seconds(59);
+  EXPECT_EQ(scene.text(), "");
+  ASSERT_TRUE(scene.plan().wake);
+  EXPECT_EQ(*scene.plan().wake, kNow + seconds(1));
+  scene.now = kNow + seconds(1);
+  EXPECT_EQ(scene.text(), "stop c0");
+  EXPECT_EQ(scene.status()["phase"], "Failed");
+  EXPECT_EQ(scene.status()["reason"], "DeadlineExceeded");
+}
+
+TEST(Backoff, DoublesToFiveMinutesAndForgets) {
+  Backoff backoff;
+  WallTime ended = kNow;
+  EXPECT_EQ(backoff.remaining(ended, ended), Duration::zero());
+  for (const int expected : {10, 20, 40, 80, 160, 300, 300}) {
+    backoff.advance(ended, ended);
+    EXPECT_EQ(backoff.remaining(ended, ended), seconds(expected));
+    ended += seconds(expected);
+  }
+  EXPECT_EQ(backoff.remaining(ended + seconds(601), ended + seconds(601)), Duration::zero()) << "ten good minutes";
+  backoff.advance(ended + seconds(601), ended + seconds(601));
+  EXPECT_EQ(backoff.delay(), seconds(10));
+}
+
+TEST(PodStatus, PhasesAndReasons) {
+  struct Row {
+    const char* what;
+    Scene scene;
+    const char* phase;
+    const char* state;   // of container c
+    const char* reason;  // of that state, "" where it has none
+  };
+  Scene crash = Scene().sandbox("s", true).container("c", kExited, 1);
+  crash.memory.containers["c"].restarts.advance(kNow, kNow);
+  Scene pull = Scene().sandbox("s", true);
+  pull.memory.containers["c"].failure = Failure{"ErrImagePull", "no", kNow};
+  pull.memory.containers["c"].pull_failed = true;
+  Scene later = pull;
+  later.now = kNow + seconds(1);
+  Scene config = Scene().sandbox("s", true);
+  config.memory.containers["c"].failure = Failure{"CreateContainerConfigError", "configmap \"x\" not found", kNow};
+  const std::vector<Row> rows = {
+      {"nothing yet", Scene(), "Pending", "waiting", "ContainerCreating"},
+      {"before its init containers", Scene(RestartPolicy::kAlways, 1), "Pending", "waiting", "PodInitializing"},
+      {"running", Scene().sandbox("s", true).container("c", kRunning), "Running", "running", ""},
+      {"crashing", crash, "Running", "waiting", "CrashLoopBackOff"},
+      {"no image", pull, "Pending", "waiting", "ErrImagePull"},
+      {"no image for a while", later, "Pending", "waiting", "ImagePullBackOff"},
+      {"no configuration", config, "Pending", "waiting", "CreateContainerConfigError"},
+      {"done", Scene(RestartPolicy::kNever).container("c", kExited), "Succeeded", "terminated", "Completed"},
+      {"failed", Scene(RestartPolicy::kNever).container("c", kExited, 3), "Failed", "terminated", "Error"},
+      {"init failed", Scene(RestartPolicy::kNever, 1).container("i0", kExited, 3), "Failed", "waiting", "PodInitializing"},
+      {"being deleted", deleted(Scene().container("c", kExited, 137)), "Running", "terminated", "Error"},
+  };
+  for (const Row& row : rows) {
+    const Json status = row.scene.status();
+    EXPECT_EQ(status["phase"], row.phase) << row.what;
+    const Json& state = status["containerStatuses"][0]["state"];
+    ASSERT_TRUE(state.contains(row.state)) << row.what << ": " << state.dump();
+    EXPECT_EQ(state[row.state].value("reason", ""), row.reason) << row.what;
+  }
+  EXPECT_EQ(crash.status()["containerStatuses"][0]["state"]["waiting"]["message"],
+            "back-off 10s restarting failed container=c pod=p_default(u)");
+}
+
+TEST(PodStatus, ConditionsKeepTheirTimeUntilTheyChange) {
+  Scene scene = Scene().sandbox("s", true).container("c", kRunning);
+  const Json first = scene.status();
+  scene.now = kNow + seconds(100);
+  const Json second = scene.status(first);
+  EXPECT_EQ(second, first) << "nothing changed but the time";
+  scene.runtime.containers[0].state = kExited;
+  const Json third = scene.status(second);
+  for (const Json& condition : third["conditions"]) {
+    const bool changed = condition["type"] == "Ready" || condition["type"] == "ContainersReady";
+    EXPECT_EQ(condition["lastTransitionTime"] == format_time(scene.now), changed) << condition.dump();
+  }
+}
+
+TEST(PodStatus, ReadyWaitsForGatesAndProbes) {
+  Scene scene = Scene().sandbox("s", true).container("c", kRunning);
+  scene.spec.readiness_gates = {"example.com/gate"};
+  const auto ready = [](const Json& status) {
+    for (const Json& condition : status["conditions"])
+      if (condition["type"] == "Ready") return condition["status"] == "True";
+    return false;
+  };
+  EXPECT_FALSE(ready(scene.status()));
+  const Json open = {{"conditions", {{{"type", "example.com/gate"}, {"status", "True"}}}}};
+  const Json status = scene.status(open);
+  EXPECT_TRUE(ready(status));
+  EXPECT_EQ(status["conditions"][0]["type"], "example.com/gate") << "others' conditions are kept";
+  scene.spec.containers[0].readiness = ProbeSpec();
+  EXPECT_FALSE(ready(scene.status(open)));
+}
+
+}  // namespace
+}  // namespace fairlead::orchestrator

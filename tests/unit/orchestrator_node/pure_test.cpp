@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tables of the node's small pure parts: quantities, times, environment, resolv.conf, cgroups, logs.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "orchestrator/node/cgroup.h"
+#include "orchestrator/node/container_config.h"
+#include "orchestrator/node/containerd.h"
+#include "orchestrator/node/cri_log.h"
+#include "orchestrator/node/node_api.h"
+#include "orchestrator/node/node_object.h"
+#include "orchestrator/node/probe.h"
+#include "orchestrator/node/resources.h"
+#include "orchestrator/node/volumes.h"
+
+namespace fairlead::orchestrator {
+namespace {
+
+using Json = nlohmann::json;
+
+PodSpec pod_of(const Json& spec) {
+  const Json object = {{"metadata", {{"name", "p"}, {"namespace", "ns"}, {"uid", "u"}, {"labels", {{"app", "web"}}}}},
+                       {"spec", spec}};
+  auto pod = parse_pod(object);
+  EXPECT_TRUE(pod.ok());
+  return *pod;
+}
+
+TEST(Quantity, Parses) {
+  const std::pair<const char*, int64_t> rows[] = {{"1", 1000},         {"500m", 500},     {"0.1", 100},
+                                                  {"1.5", 1500},       {"64Mi", 67108864000}, {"1k", 1000000},
+                                                  {"1e3", 1000000},    {"100n", 1},       {"2E", 2000000000000000000 / 1000 * 1000},
+                                                  {"0", 0},            {"+1", 1000},      {".5", 500},
+                                                  {"1e-3", 1}};
+  for (const auto& [text, millis] : rows) {
+    const auto value = parse_quantity(text);
+    ASSERT_TRUE(value.ok()) << text;
+    if (std::string(text) != "2E") EXPECT_EQ(*value, millis) << text;
+  }
+  for (const char* text : {"", "m", "1x", "1.2.3", "--1", "1 ", "Mi", "1e", "1e99", "abc"})
+    EXPECT_FALSE(parse_quantity(text).ok()) << text;
+}
+
+TEST(Time, RoundTrips) {
+  for (const char* text : {"1970-01-01T00:00:00Z", "2026-11-23T17:50:36Z", "2000-02-29T23:59:59Z"}) {
+    const auto time = parse_time(text);
+    ASSERT_TRUE(time) << text;
+    EXPECT_EQ(format_time(*time), text);
+  }
+  EXPECT_EQ(format_time_nanos(*parse_time("2026-01-02T03:04:05.678901234Z")), "2026-01-02T03:04:05.678901234Z");
+  EXPECT_EQ(*parse_time("2026-01-02T05:04:05+02:00"), *parse_time("2026-01-02T03:04:05Z"));
+  for (const char* text : {"", "2026", "2026-13-01T00:00:00Z", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00",
+                           "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z"})
+    EXPECT_FALSE(parse_time(text)) << text;
+}
+
+TEST(Base64, Decodes) {
+  EXPECT_EQ(decode_base64(""), "");
+  EXPECT_EQ(decode_base64("Zg=="), "f");
+  EXPECT_EQ(decode_base64("Zm8="), "fo");
+  EXPECT_EQ(decode_base64("Zm9v"), "foo");
+  for (const char* text : {"Z", "Zg=", "Zg", "Z===", "Zh==", "Zm9 ", "Zm-v"}) EXPECT_FALSE(decode_base64(text)) << text;
+}
+
+TEST(Env, Expands) {
+  const std::map<std::string, std::string> values = {{"A", "1"}, {"B", "$(A)"}};
+  const std::pair<const char*, const char*> rows[] = {{"$(A)", "1"},       {"x$(A)y", "x1y"},    {"$$(A)", "$(A)"},
+                                                      {"$(C)", "$(C)"},    {"$A", "$A"},         {"$", "$"},
+                                                      {"$(A", "$(A"},      {"$(B)", "$(A)"},     {"$$$(A)", "$1"},
+                                                      {"a$$b", "a$b"},     {"", ""}};
+  for (const auto& [text, expected] : rows) EXPECT_EQ(expand(text, values), expected) << text;
+}
+
+TEST(Env, BuildsInOrder) {
+  const PodSpec pod = pod_of({{"containers",
+                               {{{"name", "c"},
+                                 {"resources", {{"limits", {{"cpu", "250m"}, {"memory", "64Mi"}}}}},
+                                 {"envFrom", {{{"prefix", "P_"}, {"configMapRef", {{"name", "m"}}}},
+                                              {{"secretRef", {{"name", "absent"}, {"optional", true}}}}}},
+                                 {"env",
+                                  {{{"name", "A"}, {"value", "1"}},
+                                   {{"name", "B"}, {"value", "$(A)$(P_k)$(SVC_SERVICE_HOST)$(LATER)"}},
+                                   {{"name", "LATER"}, {"value", "x"}},
+                                   {{"name", "IP"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "status.podIP"}}}}}},
+                                   {{"name", "APP"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.labels['app']"}}}}}},
+                                   {{"name", "CPU"}, {"valueFrom", {{"resourceFieldRef", {{"resource", "limits.cpu"}}}}}},
+                                   {{"name", "MEM"}, {"valueFrom", {{"resourceFieldRef", {{"resource", "limits.memory"}, {"divisor", "1Mi"}}}}}},
+                                   {{"name", "NONE"}, {"valueFrom", {{"configMapKeyRef", {{"name", "m"}, {"key", "q"}, {"optional", true}}}}}}}}}}}});
+  NodeFacts node{"n1", "192.0.2.1", {"10.0.0.2"}, 2000, 1 << 30};
+  Objects objects = {{{false, "m"}, {{"k", "v"}}}};
+  const auto env = build_env(pod, pod.containers[0], node, objects, {{"SVC_SERVICE_HOST", "10.96.0.7"}});
+  ASSERT_TRUE(env.ok()) << env.error().message();
+  const std::map<std::string, std::string> values(env->begin(), env->end());
+  EXPECT_EQ(values.at("B"), "1v10.96.0.7$(LATER)");
+  EXPECT_EQ(values.at("IP"), "10.0.0.2");
+  EXPECT_EQ(values.at("APP"), "web");
+  EXPECT_EQ(values.at("CPU"), "1") << "rounded up";
+  EXPECT_EQ(values.at("MEM"), "64");
+  EXPECT_FALSE(values.contains("NONE"));
+  const auto missing = build_env(pod, pod.containers[0], node, {}, {});
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().message(), "configmap \"m\" not found");
+}
+
+TEST(Env, ServicesBecomeVariables) {
+  kube::Service service;
+  service.meta.name = "my-web";
+  service.cluster_ips = {IpAddress::v4(10, 96, 0, 7)};
+  service.ports = {{"http", kube::Protocol::kTcp, 80, 0}, {"dns", kube::Protocol::kUdp, 53, 0}};
+  const auto env = service_env({service});
+  EXPECT_EQ(env.at("MY_WEB_SERVICE_HOST"), "10.96.0.7");
+  EXPECT_EQ(env.at("MY_WEB_SERVICE_PORT"), "80");
+  EXPECT_EQ(env.at("MY_WEB_SERVICE_PORT_DNS"), "53");
+  EXPECT_EQ(env.at("MY_WEB_PORT"), "tcp://10.96.0.7:80");
+  EXPECT_EQ(env.at("MY_WEB_PORT_53_UDP_ADDR"), "10.96.0.7");
+  service.headless = true;
+  EXPECT_TRUE(service_env({service}).empty());
+}
+
+TEST(ResolvConf, ParsesAndSkips) {
+  const DnsConfig dns = parse_resolv_conf(
+      "# comment\nnameserver 192.0.2.1\nsearch a.example b.example # trailing\n;x\nnameserver\n"
+      "options ndots:2 edns0\noptions ndots:3\nrubbish here\nnameserver 192.0.2.2");
+  EXPECT_EQ(dns.servers, (std::vector<std::string>{"192.0.2.1", "192.0.2.2"}));
+  EXPECT_EQ(dns.searches, (std::vector<std::string>{"a.example", "b.example"}));
+  EXPECT_EQ(dns.options, (std::vector<std::string>{"edns0", "ndots:3"}));
+  EXPECT_EQ(parse_resolv_conf("search ."), DnsConfig());
+}
+
+TEST(ResolvConf, FollowsThePolicy) {
+  const ClusterDns cluster{"10.96.0.10", "cluster.local"};
+  const DnsConfig host{{"192.0.2.1"}, {"corp.example"}, {"edns0"}};
+  struct Row {
+    const char* policy;
+    bool host_network;
+    std::vector<std::string> servers;
+    size_t searches;
+  };
+  const Row rows[] = {{"ClusterFirst", false, {"10.96.0.10"}, 4},
+                      {"ClusterFirst", true, {"192.0.2.1"}, 1},
+                      {"ClusterFirstWithHostNet", true, {"10.96.0.10"}, 4},
+                      {"Default", false, {"192.0.2.1"}, 1},
+                      {"None", false, {}, 0}};
+  for (const Row& row : rows) {
+    PodSpec pod = pod_of({{"dnsPolicy", row.policy}, {"hostNetwork", row.host_network}});
+    const DnsConfig dns = pod_dns(pod, cluster, host);
+    EXPECT_EQ(dns.servers, row.servers) << row.policy;
+    EXPECT_EQ(dns.searches.size(), row.searches) << row.policy;
+  }
+  PodSpec pod = pod_of({{"dnsConfig", {{"searches", {"x.example"}}, {"options", {{{"name", "ndots"}, {"value", "1"}}}}}}});
+  const DnsConfig dns = pod_dns(pod, cluster, host);
+  EXPECT_EQ(dns.searches, (std::vector<std::string>{"ns.svc.cluster.local", "svc.cluster.local", "cluster.local",
+                                                    "corp.example", "x.example"}));
+  EXPECT_EQ(dns.options, (std::vector<std::string>{"ndots:1"}));
+}
+
+TEST(Resources, BecomeKernelNumbers) {
+  const auto pod = [](const Json& resources) { return pod_of({{"containers", {{{"name", "c"}, {"resources", resources}}}}}); };
+  const PodSpec none = pod(Json::object());
+  EXPECT_EQ(pod_limits(none), (PodLimits{2, 0, 0}));
+  EXPECT_EQ(container_resources(none, none.containers[0], 1 << 30).oom_score_adj, 1000);
+  const PodSpec full = pod({{"limits", {{"cpu", "500m"}, {"memory", "64Mi"}}}});
+  EXPECT_EQ(qos_class(full), QosClass::kGuaranteed) << "requests follow limits";
+  EXPECT_EQ(pod_limits(full), (PodLimits{512, 50000, 67108864}));
+  EXPECT_EQ(container_resources(full, full.containers[0], 1 << 30).oom_score_adj, -997);
+  EXPECT_EQ(pod_cgroup("/kubepods", full), "/kubepods/podu");
+  const PodSpec some = pod({{"requests", {{"memory", "512Mi"}}}});
+  EXPECT_EQ(container_resources(some, some.containers[0], int64_t{1} << 30).oom_score_adj, 500);
+  EXPECT_EQ(pod_cgroup("/kubepods", some), "/kubepods/burstable/podu");
+  EXPECT_EQ(weight_of_shares(2), 1);
+  EXPECT_EQ(weight_of_shares(262144), 10000);
+  EXPECT_EQ(weight_of_shares(1024), 39);
+}
+
+TEST(Cgroups, AreFoundInMountinfo) {
+  const Cgroups split = Cgroups::parse(
+      "30 23 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
+      "31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
+      "32 30 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n"
+      "33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+  EXPECT_FALSE(split.unified());
+  ASSERT_EQ(split.hierarchies().size(), 1u);
+  EXPECT_TRUE(split.hierarchies()[0].has("cpuacct"));
+  const Cgroups unified = Cgroups::parse("30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+  EXPECT_TRUE(unified.unified());
+  EXPECT_TRUE(Cgroups::parse("").hierarchies().empty());
+}
+
+TEST(PodSpec, RefusesWhatItCannotDo) {
+  const std::pair<Json, const char*> rows[] = {
+      {{{"containers", {{{"name", "c"}, {"ports", {{{"containerPort", 80}, {"hostPort", 80}}}}}}}}, "hostPort"},
+      {{{"containers", {{{"name", "c"}, {"lifecycle", {{"preStop", {{"exec", Json::object()}}}}}}}}}, "lifecycle"},
+      {{{"containers", {{{"name", "c"}, {"livenessProbe", {{"grpc", {{"port", 1}}}}}}}}}, "livenessProbe"},
+      {{{"volumes", {{{"name", "v"}, {"csi", {{"driver", "x"}}}}}}}, "csi"},
+      {{{"initContainers", {{{"name", "i"}, {"restartPolicy", "Always"}}}}}, "sidecars"},
+  };
+  for (const auto& [spec, word] : rows) {
+    const PodSpec pod = pod_of(spec);
+    ASSERT_EQ(pod.refused.size(), 1u) << spec.dump();
+    EXPECT_NE(pod.refused[0].find(word), std::string::npos) << pod.refused[0];
+  }
+  EXPECT_TRUE(pod_of({{"hostNetwork", true}, {"containers", {{{"name", "c"}, {"ports", {{{"containerPort", 80}, {"hostPort", 80}}}}}}}}).refused.empty());
+  EXPECT_FALSE(parse_pod(Json::parse("[]")).ok());
+  EXPECT_FALSE(parse_pod({{"metadata", {{"name", "p"}}}}).ok());
+}
+
+TEST(PodSpec, PullPolicyFollowsTheTag) {
+  const std::pair<const char*, PullPolicy> rows[] = {{"a", PullPolicy::kAlways},
+                                                     {"a:latest", PullPolicy::kAlways},
+                                                     {"a:1", PullPolicy::kIfNotPresent},
+                                                     {"host:5000/a", PullPolicy::kAlways},
+                                                     {"host:5000/a:1", PullPolicy::kIfNotPresent},
+                                                     {"a@sha256:00", PullPolicy::kIfNotPresent}};
+  for (const auto& [image, policy] : rows)
+    EXPECT_EQ(pod_of({{"containers", {{{"name", "c"}, {"image", image}}}}}).containers[0].pull_policy, policy) << image;
+}
+
+TEST(Volumes, FilesOfObjects) {
+  const PodSpec pod = pod_of({{"volumes", {{{"name", "v"}, {"projected", {{"sources", {
+      {{"configMap", {{"name", "m"}, {"items", {{{"key", "a"}, {"path", "x/a"}, {"mode", 0400}}}}}}},
+      {{"downwardAPI", {{"items", {{{"path", "name"}, {"fieldRef", {{"fieldPath", "metadata.name"}}}}}}}}},
+      {{"secret", {{"name", "absent"}, {"optional", true}}}}}}}}}}}});
+  const Objects objects = {{{false, "m"}, {{"a", "1"}, {"b", "2"}}}};
+  const auto files = volume_files(pod, pod.volumes[0].source, {}, objects);
+  ASSERT_TRUE(files.ok()) << files.error().message();
+  EXPECT_EQ(*files, (std::vector<VolumeFile>{{"x/a", "1", 0400}, {"name", "p", 0644}}));
+  EXPECT_FALSE(volume_files(pod, pod.volumes[0].source, {}, {}).ok());
+}
+
+TEST(ContainerConfig, RefusesRootWhereForbidden) {
+  PodSpec pod = pod_of({{"securityContext", {{"runAsNonRoot", true}}}, {"containers", {{{"name", "c"}, {"image", "i:1"}}}}});
+  ImageInfo image;
+  const auto config = [&] { return container_config({pod, pod.containers[0], 0, image, {}, {}, 0}); };
+  EXPECT_FALSE(config().ok()) << "an image that says nothing runs as root";
+  image.user_id = 0;
+  EXPECT_FALSE(config().ok());
+  image.user_id = 1000;
+  EXPECT_TRUE(config().ok());
+  pod.containers[0].run_as_user = 0;
+  EXPECT_FALSE(config().ok());
+}
+
+TEST(NodeObject, ChoosesAFreeRange) {
+  const Cidr cluster = *Cidr::parse("10.244.0.0/16");
+  EXPECT_EQ(choose_pod_cidr(cluster, {})->to_string(), "10.244.0.0/24");
+  EXPECT_EQ(choose_pod_cidr(cluster, {*Cidr::parse("10.244.0.0/24"), *Cidr::parse("10.244.2.0/24")})->to_string(), "10.244.1.0/24");
+  EXPECT_EQ(choose_pod_cidr(*Cidr::parse("10.1.0.0/26"), {})->to_string(), "10.1.0.0/26");
+  EXPECT_FALSE(choose_pod_cidr(*Cidr::parse("10.1.0.0/24"), {*Cidr::parse("10.1.0.0/24")}).ok());
+}
+
+TEST(Containerd, ConfigurationIsQuoted) {
+  const std::string config = containerd_config({"/data \"x\"", "/run"}, {false, true});
+  EXPECT_NE(config.find("root = \"/data \\\"x\\\"/containerd\""), std::string::npos) << config;
+  EXPECT_NE(config.find("snapshotter = \"native\""), std::string::npos);
+  EXPECT_NE(config.find("restrict_oom_score_adj = true"), std::string::npos);
+  const Json list = Json::parse(cni_conflist({"/d", "/r"}, *Cidr::parse("10.244.3.0/24")));
+  EXPECT_EQ(list["plugins"][0]["ipam"]["ranges"][0][0]["subnet"], "10.244.3.0/24");
+}
+
+TEST(ProbeCounter, CountsRuns) {
+  ProbeCounter counter(2, 3, false);
+  EXPECT_FALSE(counter.add(true));
+  EXPECT_TRUE(counter.add(true));
+  EXPECT_TRUE(counter.result());
+  for (const bool success : {false, false, true, false, false}) EXPECT_FALSE(counter.add(success));
+  EXPECT_TRUE(counter.add(false));
+  EXPECT_FALSE(counter.result());
+}
+
+TEST(CriLog, ParsesLines) {
+  const auto full = parse_log_line("2026-01-02T03:04:05.000000001Z stdout F hello world");
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->text, "hello world");
+  EXPECT_FALSE(full->partial);
+  EXPECT_TRUE(parse_log_line("t stderr P:x y")->partial);
+  EXPECT_EQ(parse_log_line("t stdout F ")->text, "");
+  for (const char* line : {"", "t", "t stdout", "t stdout F", "t other F x", "t stdout X x", " stdout F x"})
+    EXPECT_FALSE(parse_log_line(line)) << line;
+}
+
+std::string format(const LogQuery& query, std::string_view bytes) {
+  LogFormatter formatter(query);
+  std::string out;
+  formatter.feed(bytes, out);
+  return out;
+}
+
+constexpr char kLog[] =
+    "2026-01-01T00:00:01.000000000Z stdout F one\n"
+    "2026-01-01T00:00:02.000000000Z stdout P two-\n"
+    "2026-01-01T00:00:02.000000000Z stdout F and-a-half\n"
+    "rubbish\n"
+    "2026-01-01T00:00:03.000000000Z stderr F three\n";
+
+TEST(CriLog, Formats) {
+  EXPECT_EQ(format({}, kLog), "one\ntwo-and-a-half\nthree\n");
+  LogQuery times;
+  times.timestamps = true;
+  EXPECT_EQ(format(times, kLog),
+            "2026-01-01T00:00:01.000000000Z one\n2026-01-01T00:00:02.000000000Z two-and-a-half\n"
+            "2026-01-01T00:00:03.000000000Z three\n");
+  LogQuery since;
+  since.since = *parse_time("2026-01-01T00:00:02Z");
+  EXPECT_EQ(format(since, kLog), "two-and-a-half\nthree\n");
+  LogQuery limit;
+  limit.limit_bytes = 6;
+  EXPECT_EQ(format(limit, kLog), "one\ntw");
+}
+
+TEST(CriLog, AnyCutGivesTheSame) {
+  const std::string_view log = kLog;
+  for (size_t cut = 0; cut <= log.size(); ++cut) {
+    LogFormatter formatter{LogQuery()};
+    std::string out;
+    formatter.feed(log.substr(0, cut), out);
+    formatter.feed(log.substr(cut), out);
+    EXPECT_EQ(out, "one\ntwo-and-a-half\nthree\n") << cut;
+  }
+}
+
+TEST(CriLog, TailCountsWholeLines) {
+  const std::pair<int, const char*> rows[] = {{0, ""}, {1, "three\n"}, {2, "two-and-a-half\nthree\n"},
+                                              {3, "one\ntwo-and-a-half\nthree\n"}, {9, "one\ntwo-and-a-half\nthree\n"}};
+  for (const auto& [lines, expected] : rows)
+    EXPECT_EQ(format({}, std::string_view(kLog).substr(tail_offset(kLog, lines))), expected) << lines;
+}
+
+TEST(CriLog, ALineWithoutEndIsBounded) {
+  LogFormatter formatter{LogQuery()};
+  std::string out;
+  for (int i = 0; i < 100; ++i) formatter.feed(std::string(4096, 'x'), out);
+  EXPECT_LE(formatter.pending(), LogFormatter::kMaxLine);
+  formatter.feed("\n2026-01-01T00:00:01Z stdout F after\n", out);
+  EXPECT_EQ(out, "after\n");
+}
+
+}  // namespace
+}  // namespace fairlead::orchestrator
