@@ -171,7 +171,7 @@ class InProcessApi : public Api {
 
   // Nothing runs once the Api is gone.
   WrittenDone guard(WriteDone done) {
-    return [done = std::move(done), alive = std::weak_ptr<bool>(alive_)](Outcome<Written> outcome) {
+    return [done = std::move(done), alive = std::weak_ptr<bool>(alive_)](const Outcome<Written>& outcome) {
       if (alive.expired()) return;
       if (outcome)
         done(outcome->object);

@@ -138,7 +138,7 @@ void Front::serve_resource(const RequestRef& request) {
 }
 
 WrittenDone Front::written(const RequestRef& request) {
-  return [request](Outcome<Written> outcome) {
+  return [request](const Outcome<Written>& outcome) {
     if (!outcome) return request->fail(outcome.error());
     request->send_object(outcome->created ? 201 : 200, outcome->object);
   };

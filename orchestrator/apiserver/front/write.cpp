@@ -185,7 +185,7 @@ void Front::serve_scale(const RequestRef& request) {
     return request->fail(method_not_allowed("the server does not allow this method on the requested resource"));
   }
   registry_.update(kind, "", request->key(), std::move(change), {request->dry_run}, loop_,
-                   [request](Outcome<Written> outcome) {
+                   [request](const Outcome<Written>& outcome) {
                      if (!outcome) return request->fail(outcome.error());
                      request->send_json(200, scale_of(*request->kind, decode_stored(outcome->object)));
                    });
@@ -201,7 +201,7 @@ void Front::serve_delete(const RequestRef& request) {
   auto options = read_delete_options(*request, body);
   if (!options) return request->fail(options.error());
   registry_.remove(*request->kind, request->key(), std::move(*options), {request->dry_run}, loop_,
-                   [request](Outcome<Written> outcome) {
+                   [request](const Outcome<Written>& outcome) {
                      if (!outcome) return request->fail(outcome.error());
                      if (!outcome->removed || request->kind->behaviour == Behaviour::kPod)
                        return request->send_object(200, outcome->object);
@@ -249,7 +249,7 @@ void Front::serve_delete_collection(const RequestRef& request) {
 void Front::serve_pod_create(const RequestRef& request) {
   auto body = request->read_body(nullptr);
   if (!body) return;
-  const auto done = [request](Outcome<Written> outcome) {
+  const auto done = [request](const Outcome<Written>& outcome) {
     if (!outcome) return request->fail(outcome.error());
     request->send_json(201, {{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Json::object()},
                              {"status", "Success"}, {"code", 201}});
