@@ -108,7 +108,7 @@ Result<void> check_node(const ClusterOptions& options) {
 
 Result<DataDirLock> DataDirLock::take(const std::string& data_dir) {
   if (const Result<void> made = files::make_dirs(data_dir, 0711); !made.ok()) return made.error();
-  const std::string path = data_dir + "/lock";
+  const std::string path = data_dir + "/fairlead.lock";
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return Error::from_errno(errno, "open " + path);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -133,7 +133,7 @@ DataDirLock::~DataDirLock() {
 }
 
 pid_t DataDirLock::holder(const std::string& data_dir) {
-  const std::string path = data_dir + "/lock";
+  const std::string path = data_dir + "/fairlead.lock";
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return 0;
   const bool free = flock(fd, LOCK_EX | LOCK_NB) == 0;
