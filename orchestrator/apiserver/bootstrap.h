@@ -11,8 +11,8 @@ struct BootstrapOptions {
   uint16_t api_port = 6443;
 };
 
-// Makes what is missing and corrects the endpoint; what is right is not written. `loop` is run until
-// it is done.
+// Makes what is missing and corrects the endpoint; what is right is not written. `loop` is run
+// until it is done.
 Result<void> bootstrap(Registry& registry, Loop& loop, const BootstrapOptions& options);
 
 }  // namespace fairlead::orchestrator::apiserver

@@ -29,7 +29,8 @@ std::vector<Subresource> subresources_of(const Kind& kind) {
     result.push_back({"eviction", "policy", "v1", "Eviction", {"create"}});
     result.push_back({"log", "", "v1", "Pod", {"get"}});
   }
-  if (kind.behaviour == Behaviour::kNamespace) result.push_back({"finalize", "", "v1", "Namespace", {"update"}});
+  if (kind.behaviour == Behaviour::kNamespace)
+    result.push_back({"finalize", "", "v1", "Namespace", {"update"}});
   if (kind.has_scale) result.push_back({"scale", "autoscaling", "v1", "Scale", usual});
   if (kind.has_status) result.push_back({"status", kind.group, kind.version, kind.kind, usual});
   return result;
@@ -39,15 +40,19 @@ Json resource_list(const std::string& group, const std::string& version) {
   Json resources = Json::array();
   for (const Kind& kind : Kinds::builtin().all()) {
     if (kind.group != group || kind.version != version) continue;
-    Json entry = {{"name", kind.plural},          {"singularName", kind.singular},
-                  {"namespaced", kind.namespaced}, {"kind", kind.kind},
+    Json entry = {{"name", kind.plural},
+                  {"singularName", kind.singular},
+                  {"namespaced", kind.namespaced},
+                  {"kind", kind.kind},
                   {"verbs", verbs_of(kind)}};
     if (!kind.short_names.empty()) entry["shortNames"] = kind.short_names;
     if (!kind.categories.empty()) entry["categories"] = kind.categories;
     resources.push_back(std::move(entry));
     for (const Subresource& sub : subresources_of(kind)) {
-      Json one = {{"name", kind.plural + "/" + sub.name}, {"singularName", ""},
-                  {"namespaced", kind.namespaced},        {"kind", sub.kind},
+      Json one = {{"name", kind.plural + "/" + sub.name},
+                  {"singularName", ""},
+                  {"namespaced", kind.namespaced},
+                  {"kind", sub.kind},
                   {"verbs", sub.verbs}};
       if (sub.group != group) {
         one["group"] = sub.group;
@@ -57,7 +62,10 @@ Json resource_list(const std::string& group, const std::string& version) {
     }
   }
   const std::string gv = group.empty() ? version : group + "/" + version;
-  return {{"kind", "APIResourceList"}, {"apiVersion", "v1"}, {"groupVersion", gv}, {"resources", resources}};
+  return {{"kind", "APIResourceList"},
+          {"apiVersion", "v1"},
+          {"groupVersion", gv},
+          {"resources", resources}};
 }
 
 Json group_entry(const std::string& group, const std::string& version) {
@@ -66,11 +74,12 @@ Json group_entry(const std::string& group, const std::string& version) {
 }
 
 Json aggregated_resource(const Kind& kind) {
-  Json entry = {{"resource", kind.plural},
-                {"responseKind", {{"group", kind.group}, {"version", kind.version}, {"kind", kind.kind}}},
-                {"scope", kind.namespaced ? "Namespaced" : "Cluster"},
-                {"singularResource", kind.singular},
-                {"verbs", verbs_of(kind)}};
+  Json entry = {
+      {"resource", kind.plural},
+      {"responseKind", {{"group", kind.group}, {"version", kind.version}, {"kind", kind.kind}}},
+      {"scope", kind.namespaced ? "Namespaced" : "Cluster"},
+      {"singularResource", kind.singular},
+      {"verbs", verbs_of(kind)}};
   if (!kind.short_names.empty()) entry["shortNames"] = kind.short_names;
   if (!kind.categories.empty()) entry["categories"] = kind.categories;
   for (const Subresource& sub : subresources_of(kind))
@@ -84,26 +93,22 @@ Json aggregated_resource(const Kind& kind) {
 }  // namespace
 
 Json version_info() {
-  return {{"major", "1"},
-          {"minor", "36"},
-          {"gitVersion", kGitVersion},
-          {"gitCommit", ""},
-          {"gitTreeState", "clean"},
-          {"buildDate", "1970-01-01T00:00:00Z"},
-          {"goVersion", "none"},
-          {"compiler", "g++"},
-          {"platform", "linux/amd64"}};
+  return {{"major", "1"},        {"minor", "36"},           {"gitVersion", kGitVersion},
+          {"gitCommit", ""},     {"gitTreeState", "clean"}, {"buildDate", "1970-01-01T00:00:00Z"},
+          {"goVersion", "none"}, {"compiler", "g++"},       {"platform", "linux/amd64"}};
 }
 
 std::optional<Json> legacy_discovery(std::string_view path, const std::string& server_address) {
   if (path == "/api")
-    return Json({{"kind", "APIVersions"},
-                 {"versions", {"v1"}},
-                 {"serverAddressByClientCIDRs",
-                  Json::array({{{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}}})}});
+    return Json(
+        {{"kind", "APIVersions"},
+         {"versions", {"v1"}},
+         {"serverAddressByClientCIDRs",
+          Json::array({{{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}}})}});
   Json groups = Json::array();
   for (const auto& [group, version] : Kinds::builtin().group_versions()) {
-    const std::string at_path = group.empty() ? "/api/" + version : "/apis/" + group + "/" + version;
+    const std::string at_path =
+        group.empty() ? "/api/" + version : "/apis/" + group + "/" + version;
     if (path == at_path) return resource_list(group, version);
     if (group.empty()) continue;
     if (path == "/apis/" + group) {
@@ -124,7 +129,8 @@ Json aggregated_discovery(std::string_view path, const std::string& version) {
     if (group.empty() != (path == "/api")) continue;
     Json resources = Json::array();
     for (const Kind& kind : Kinds::builtin().all())
-      if (kind.group == group && kind.version == group_version) resources.push_back(aggregated_resource(kind));
+      if (kind.group == group && kind.version == group_version)
+        resources.push_back(aggregated_resource(kind));
     Json metadata = {{"creationTimestamp", nullptr}};
     if (!group.empty()) metadata["name"] = group;
     items.push_back({{"metadata", metadata},

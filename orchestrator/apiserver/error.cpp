@@ -11,7 +11,9 @@ std::string qualified(const std::string& name, const std::string& group) {
   return group.empty() ? name : name + "." + group;
 }
 
-std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+std::string quoted(const std::string& text) {
+  return "\"" + text + "\"";
+}
 
 ApiError make(int status, std::string reason, std::string message, Subject subject = {}) {
   ApiError error;
@@ -25,30 +27,39 @@ ApiError make(int status, std::string reason, std::string message, Subject subje
 ErrorCode code_of(const ApiError& error) {
   switch (error.status) {
     case 401:
-    case 403: return ErrorCode::kPermission;
-    case 404: return ErrorCode::kNotFound;
+    case 403:
+      return ErrorCode::kPermission;
+    case 404:
+      return ErrorCode::kNotFound;
     case 409:
       return error.reason == "AlreadyExists" ? ErrorCode::kAlreadyExists : ErrorCode::kConflict;
-    case 410: return ErrorCode::kExpired;
+    case 410:
+      return ErrorCode::kExpired;
     case 413:
-    case 429: return ErrorCode::kResourceExhausted;
+    case 429:
+      return ErrorCode::kResourceExhausted;
     case 405:
     case 406:
-    case 415: return ErrorCode::kUnsupported;
-    case 503: return ErrorCode::kUnavailable;
-    case 504: return ErrorCode::kTimeout;
-    case 500: return ErrorCode::kInternal;
-    default: return ErrorCode::kInvalid;
+    case 415:
+      return ErrorCode::kUnsupported;
+    case 503:
+      return ErrorCode::kUnavailable;
+    case 504:
+      return ErrorCode::kTimeout;
+    case 500:
+      return ErrorCode::kInternal;
+    default:
+      return ErrorCode::kInvalid;
   }
 }
 
 }  // namespace
 
 std::string ApiError::to_json() const {
-  nlohmann::json status_json = {{"kind", "Status"},     {"apiVersion", "v1"},
-                                {"metadata", nlohmann::json::object()},
-                                {"status", "Failure"},  {"message", message},
-                                {"reason", reason},     {"code", status}};
+  nlohmann::json status_json = {
+      {"kind", "Status"},    {"apiVersion", "v1"}, {"metadata", nlohmann::json::object()},
+      {"status", "Failure"}, {"message", message}, {"reason", reason},
+      {"code", status}};
   if (!continue_token.empty()) status_json["metadata"]["continue"] = continue_token;
   nlohmann::json details = nlohmann::json::object();
   if (!subject.name.empty()) details["name"] = subject.name;
@@ -67,18 +78,28 @@ std::string ApiError::to_json() const {
   return status_json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Error ApiError::to_error() const { return Error(code_of(*this), message); }
+Error ApiError::to_error() const {
+  return Error(code_of(*this), message);
+}
 
 ApiError ApiError::from_error(const Error& error) {
   switch (error.code()) {
-    case ErrorCode::kInvalid: return bad_request(error.message());
-    case ErrorCode::kNotFound: return make(404, "NotFound", error.message());
-    case ErrorCode::kAlreadyExists: return make(409, "AlreadyExists", error.message());
-    case ErrorCode::kConflict: return make(409, "Conflict", error.message());
-    case ErrorCode::kExpired: return gone(error.message());
-    case ErrorCode::kPermission: return make(403, "Forbidden", error.message());
-    case ErrorCode::kTimeout: return make(504, "Timeout", error.message());
-    case ErrorCode::kUnsupported: return method_not_allowed(error.message());
+    case ErrorCode::kInvalid:
+      return bad_request(error.message());
+    case ErrorCode::kNotFound:
+      return make(404, "NotFound", error.message());
+    case ErrorCode::kAlreadyExists:
+      return make(409, "AlreadyExists", error.message());
+    case ErrorCode::kConflict:
+      return make(409, "Conflict", error.message());
+    case ErrorCode::kExpired:
+      return gone(error.message());
+    case ErrorCode::kPermission:
+      return make(403, "Forbidden", error.message());
+    case ErrorCode::kTimeout:
+      return make(504, "Timeout", error.message());
+    case ErrorCode::kUnsupported:
+      return method_not_allowed(error.message());
     case ErrorCode::kResourceExhausted: {
       ApiError busy = make(429, "TooManyRequests", error.message());
       busy.retry_after_seconds = 1;
@@ -86,14 +107,20 @@ ApiError ApiError::from_error(const Error& error) {
     }
     case ErrorCode::kCancelled:
     case ErrorCode::kInterrupted:
-    case ErrorCode::kUnavailable: return unavailable(error.message());
-    case ErrorCode::kInternal: return internal(error.message());
+    case ErrorCode::kUnavailable:
+      return unavailable(error.message());
+    case ErrorCode::kInternal:
+      return internal(error.message());
   }
   return internal(error.message());
 }
 
-ApiError bad_request(std::string message) { return make(400, "BadRequest", std::move(message)); }
-ApiError unauthorized() { return make(401, "Unauthorized", "Unauthorized"); }
+ApiError bad_request(std::string message) {
+  return make(400, "BadRequest", std::move(message));
+}
+ApiError unauthorized() {
+  return make(401, "Unauthorized", "Unauthorized");
+}
 
 ApiError forbidden(const Subject& subject, std::string_view why) {
   std::string message = qualified(subject.plural, subject.group);
@@ -132,15 +159,17 @@ ApiError invalid(const Subject& subject, std::vector<Cause> causes) {
     texts += cause.field + ": " + cause.message;
   }
   if (causes.size() > 1) texts = "[" + texts + "]";
-  ApiError error = make(422, "Invalid",
-                        qualified(subject.kind, subject.group) + " " + quoted(subject.name) +
-                            " is invalid: " + texts,
-                        subject);
+  ApiError error = make(
+      422, "Invalid",
+      qualified(subject.kind, subject.group) + " " + quoted(subject.name) + " is invalid: " + texts,
+      subject);
   error.causes = std::move(causes);
   return error;
 }
 
-ApiError gone(std::string message) { return make(410, "Expired", std::move(message)); }
+ApiError gone(std::string message) {
+  return make(410, "Expired", std::move(message));
+}
 
 ApiError method_not_allowed(std::string_view what) {
   return make(405, "MethodNotAllowed", std::string(what));

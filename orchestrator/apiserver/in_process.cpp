@@ -10,7 +10,8 @@ namespace fairlead::orchestrator::apiserver {
 namespace {
 
 Error no_kind(const Resource& resource) {
-  return Error(ErrorCode::kNotFound, "the API has no resource " + resource.plural + "." + resource.group);
+  return Error(ErrorCode::kNotFound,
+               "the API has no resource " + resource.plural + "." + resource.group);
 }
 
 // A watch that lists, follows, and lists again when it fell behind; its user sees one stream.
@@ -18,8 +19,12 @@ class Informer : public WatchHandle::Pending {
  public:
   Informer(store::Store& store, Loop& loop, const Kind& kind,
            std::function<void(const WatchEvent&)> on_event, std::function<void()> on_synced)
-      : store_(store), loop_(loop), prefix_(kind.prefix()), on_event_(std::move(on_event)),
-        on_synced_(std::move(on_synced)), alive_(std::make_shared<bool>(true)) {
+      : store_(store),
+        loop_(loop),
+        prefix_(kind.prefix()),
+        on_event_(std::move(on_event)),
+        on_synced_(std::move(on_synced)),
+        alive_(std::make_shared<bool>(true)) {
     schedule_list();
   }
 
@@ -51,8 +56,8 @@ class Informer : public WatchHandle::Pending {
       if (alive.expired()) return;
       const auto it = known_.find(key);
       if (it != known_.end() && *it->second == *entry.value) continue;
-      emit(it == known_.end() ? WatchEventType::kAdded : WatchEventType::kModified, key, entry.value,
-           entry.mod_revision);
+      emit(it == known_.end() ? WatchEventType::kAdded : WatchEventType::kModified, key,
+           entry.value, entry.mod_revision);
     }
     if (alive.expired()) return;
     if (const auto synced = std::exchange(on_synced_, nullptr)) synced();
@@ -62,9 +67,10 @@ class Informer : public WatchHandle::Pending {
     const std::weak_ptr<bool> alive = alive_;
     for (const store::EventRef& event : batch.events) {
       if (alive.expired()) return;
-      const WatchEventType type = event->type == store::Event::Type::kDelete ? WatchEventType::kDeleted
-                                  : known_.contains(event->key)             ? WatchEventType::kModified
-                                                                            : WatchEventType::kAdded;
+      const WatchEventType type = event->type == store::Event::Type::kDelete
+                                      ? WatchEventType::kDeleted
+                                  : known_.contains(event->key) ? WatchEventType::kModified
+                                                                : WatchEventType::kAdded;
       emit(type, event->key, event->value, event->revision);
     }
   }
@@ -112,23 +118,27 @@ class InProcessApi : public Api {
     return ApiList{std::move(page->items), page->revision};
   }
 
-  void create(const Resource& resource, const std::string& ns, Json object, WriteDone done) override {
+  void create(const Resource& resource, const std::string& ns, Json object,
+              WriteDone done) override {
     const Kind* kind = Kinds::builtin().find(resource);
     if (kind == nullptr) return refuse(no_kind(resource), std::move(done));
     std::vector<std::string> warnings;
-    auto admitted = admit_document(*kind, std::move(object), {FieldValidation::kStrict, {}}, warnings);
+    auto admitted =
+        admit_document(*kind, std::move(object), {FieldValidation::kStrict, {}}, warnings);
     if (!admitted) return refuse(admitted.error().to_error(), std::move(done));
     registry_.create(*kind, ns, std::move(*admitted), {}, loop_, guard(std::move(done)));
   }
 
-  void update(const Resource& resource, std::string_view subresource, Json object, WriteDone done) override {
-    const kube::ObjectKey key{string_at(object, "metadata.namespace"), string_at(object, "metadata.name")};
+  void update(const Resource& resource, std::string_view subresource, Json object,
+              WriteDone done) override {
+    const kube::ObjectKey key{string_at(object, "metadata.namespace"),
+                              string_at(object, "metadata.name")};
     change(resource, subresource, key, std::move(done),
            [object = std::move(object)](const Kind&, const Json&) { return object; });
   }
 
-  void merge_patch(const Resource& resource, std::string_view subresource, const kube::ObjectKey& key,
-                   Json patch, WriteDone done) override {
+  void merge_patch(const Resource& resource, std::string_view subresource,
+                   const kube::ObjectKey& key, Json patch, WriteDone done) override {
     change(resource, subresource, key, std::move(done),
            [patch = std::move(patch)](const Kind& kind, const Json& current) {
              return apply_merge_patch(to_served(kind, current), patch);
@@ -150,8 +160,8 @@ class InProcessApi : public Api {
                     std::function<void()> on_synced) override {
     const Kind* kind = Kinds::builtin().find(resource);
     assert(kind != nullptr && "watch of a resource the API does not have");
-    return WatchHandle(std::make_unique<Informer>(registry_.store(), loop_, *kind, std::move(on_event),
-                                                  std::move(on_synced)));
+    return WatchHandle(std::make_unique<Informer>(registry_.store(), loop_, *kind,
+                                                  std::move(on_event), std::move(on_synced)));
   }
 
  private:
@@ -171,7 +181,8 @@ class InProcessApi : public Api {
 
   // Nothing runs once the Api is gone.
   WrittenDone guard(WriteDone done) {
-    return [done = std::move(done), alive = std::weak_ptr<bool>(alive_)](const Outcome<Written>& outcome) {
+    return [done = std::move(done),
+            alive = std::weak_ptr<bool>(alive_)](const Outcome<Written>& outcome) {
       if (alive.expired()) return;
       if (outcome)
         done(outcome->object);
@@ -181,9 +192,10 @@ class InProcessApi : public Api {
   }
 
   void refuse(Error error, WriteDone done) {
-    loop_.post([done = std::move(done), error = std::move(error), alive = std::weak_ptr<bool>(alive_)] {
-      if (!alive.expired()) done(error);
-    });
+    loop_.post(
+        [done = std::move(done), error = std::move(error), alive = std::weak_ptr<bool>(alive_)] {
+          if (!alive.expired()) done(error);
+        });
   }
 
   Registry& registry_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Api of api.h over a Registry. One per Loop; it must be destroyed before its Loop and Registry.
+// The Api of api.h over a Registry. One per Loop; it must be destroyed before its Loop and
+// Registry.
 #pragma once
 
 #include "orchestrator/apiserver/api.h"

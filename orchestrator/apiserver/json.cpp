@@ -26,7 +26,8 @@ class Builder : public nlohmann::json_sax<Json> {
     names_.back() = name;
     return true;
   }
-  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& e) override {
+  bool parse_error(size_t position, const std::string&,
+                   const nlohmann::detail::exception& e) override {
     const std::string_view what = e.what();
     const size_t colon = what.find("parse error");
     error = "invalid JSON at byte " + std::to_string(position) + ": " +
@@ -100,7 +101,9 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string go_value(const Json& json) { return json.is_null() ? "null" : dump(json); }
+std::string go_value(const Json& json) {
+  return json.is_null() ? "null" : dump(json);
+}
 
 const Json& at(const Json& json, std::string_view name) {
   static const Json kNull;

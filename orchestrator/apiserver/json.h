@@ -15,8 +15,9 @@ using Json = nlohmann::json;
 
 constexpr size_t kMaxJsonDepth = 64;
 
-// Parses one document. Nested deeper than kMaxJsonDepth is kInvalid. Names given twice in one object:
-// the last wins, and their paths go to `duplicates` ("spec.ports[0].name") when it is not null.
+// Parses one document. Nested deeper than kMaxJsonDepth is kInvalid. Names given twice in one
+// object: the last wins, and their paths go to `duplicates` ("spec.ports[0].name") when it is not
+// null.
 Result<Json> parse_json(std::string_view text, std::vector<std::string>* duplicates = nullptr);
 // Invalid UTF-8 cannot get in, so this cannot fail.
 std::string dump(const Json& json);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every kind the API serves, as data. Pure and read-only after start.
+// Every kind the API serves, as data. Read-only: any thread.
 #pragma once
 
 #include <span>
@@ -41,7 +41,7 @@ struct Kind {
   bool keeps_status_on_create = false;  // written by its owner together with the object
   bool has_scale = false;
   bool has_generation = false;
-  std::string name_format;              // schema::check_format's, of metadata.name
+  std::string name_format;                // schema::check_format's, of metadata.name
   std::vector<std::string> field_labels;  // beyond metadata.name and metadata.namespace
   std::span<const Column> columns;
   Behaviour behaviour = Behaviour::kPlain;

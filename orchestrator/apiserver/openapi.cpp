@@ -40,28 +40,39 @@ class Components {
  public:
   Json schema_of(const Type& type) {
     switch (type.shape) {
-      case Shape::kString: return {{"type", "string"}};
-      case Shape::kBool: return {{"type", "boolean"}};
-      case Shape::kInt32: return {{"type", "integer"}, {"format", "int32"}};
-      case Shape::kInt64: return {{"type", "integer"}, {"format", "int64"}};
-      case Shape::kNumber: return {{"type", "number"}, {"format", "double"}};
+      case Shape::kString:
+        return {{"type", "string"}};
+      case Shape::kBool:
+        return {{"type", "boolean"}};
+      case Shape::kInt32:
+        return {{"type", "integer"}, {"format", "int32"}};
+      case Shape::kInt64:
+        return {{"type", "integer"}, {"format", "int64"}};
+      case Shape::kNumber:
+        return {{"type", "number"}, {"format", "double"}};
       case Shape::kQuantity:
         return {{"oneOf", Json::array({{{"type", "string"}}, {{"type", "number"}}})}};
       case Shape::kIntOrString:
         return {{"oneOf", Json::array({{{"type", "integer"}}, {{"type", "string"}}})},
                 {"format", "int-or-string"}};
       case Shape::kTime:
-      case Shape::kMicroTime: return {{"type", "string"}, {"format", "date-time"}};
-      case Shape::kBytes: return {{"type", "string"}, {"format", "byte"}};
-      case Shape::kAny: return {{"type", "object"}, {"x-kubernetes-preserve-unknown-fields", true}};
+      case Shape::kMicroTime:
+        return {{"type", "string"}, {"format", "date-time"}};
+      case Shape::kBytes:
+        return {{"type", "string"}, {"format", "byte"}};
+      case Shape::kAny:
+        return {{"type", "object"}, {"x-kubernetes-preserve-unknown-fields", true}};
       case Shape::kMap:
         return {{"type", "object"}, {"additionalProperties", schema_of(*type.element)}};
-      case Shape::kList: return {{"type", "array"}, {"items", schema_of(*type.element)}};
-      case Shape::kStruct: break;
+      case Shape::kList:
+        return {{"type", "array"}, {"items", schema_of(*type.element)}};
+      case Shape::kStruct:
+        break;
     }
     add(type);
-    return {{"allOf", Json::array({{{"$ref", "#/components/schemas/" + component_name(type.name)}}})},
-            {"default", Json::object()}};
+    return {
+        {"allOf", Json::array({{{"$ref", "#/components/schemas/" + component_name(type.name)}}})},
+        {"default", Json::object()}};
   }
 
   void add(const Type& type) {
@@ -72,7 +83,8 @@ class Components {
       properties[field.name] = property(field);
       if (field.required) needed.push_back(field.name);
     }
-    Json component = {{"type", "object"}, {"description", type.name}, {"properties", std::move(properties)}};
+    Json component = {
+        {"type", "object"}, {"description", type.name}, {"properties", std::move(properties)}};
     if (!needed.empty()) component["required"] = std::move(needed);
     schemas[name] = std::move(component);
   }
@@ -121,11 +133,12 @@ Json operation(const Kind& kind, const char* action) {
   Json parameters = Json::array({query_parameter("dryRun"), query_parameter("fieldManager"),
                                  query_parameter("fieldValidation")});
   if (std::string_view(action) == "patch") parameters.push_back(query_parameter("force"));
-  return {{"parameters", std::move(parameters)},
-          {"responses", {{"200", {{"description", "OK"},
-                                  {"content", {{"application/json", {{"schema", body}}}}}}}}},
-          {"x-kubernetes-action", action},
-          {"x-kubernetes-group-version-kind", gvk_of(kind)}};
+  return {
+      {"parameters", std::move(parameters)},
+      {"responses",
+       {{"200", {{"description", "OK"}, {"content", {{"application/json", {{"schema", body}}}}}}}}},
+      {"x-kubernetes-action", action},
+      {"x-kubernetes-group-version-kind", gvk_of(kind)}};
 }
 
 Json reading(const Kind& kind, const char* action) {
@@ -186,8 +199,8 @@ std::optional<OpenApiDocument> openapi_v3(std::string_view path) {
   return made.emplace(std::string(path), document).first->second;
 }
 
-// message Document { string swagger = 1; Info info = 2; } Info { string title = 1; string version = 2; }
-// (gnostic openapi_v2.proto).
+// message Document { string swagger = 1; Info info = 2; } Info { string title = 1; string version =
+// 2; } (gnostic openapi_v2.proto).
 std::string openapi_v2_protobuf() {
   const auto field = [](char tag, const std::string& text) {
     return std::string{tag, static_cast<char>(text.size())} + text;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenAPI made from the schema. v3 documents are JSON, one for each group version; v2 is the smallest
-// protobuf document that kubectl 1.20's apply accepts. Pure; each document is made once, when first
-// asked for.
+// OpenAPI made from the schema. v3 documents are JSON, one for each group version; v2 is the
+// smallest protobuf document that kubectl 1.20's apply accepts. Pure; each document is made once,
+// when first asked for.
 #pragma once
 
 #include <memory>

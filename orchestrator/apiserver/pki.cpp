@@ -38,11 +38,13 @@ Result<void> write_file(const fs::path& path, const std::string& text) {
   const std::string temporary = path.string() + ".new";
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return Error::from_errno(errno, "write " + temporary);
-  const bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
+  const bool written =
+      write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
   const int failure = errno;
   close(fd);
   if (!written) return Error::from_errno(failure, "write " + temporary);
-  if (rename(temporary.c_str(), path.c_str()) != 0) return Error::from_errno(errno, "rename to " + path.string());
+  if (rename(temporary.c_str(), path.c_str()) != 0)
+    return Error::from_errno(errno, "rename to " + path.string());
   return ok();
 }
 
@@ -73,7 +75,9 @@ Result<CertificateAndKey> ensure_authority(const fs::path& directory, WallTime n
   const fs::path certificate = directory / "ca.crt", key = directory / "ca.key";
   if (auto pair = load_pair(certificate, key)) {
     auto info = tls::parse_certificate(pair->certificate_pem);
-    if (!info) return info.error().with_context(certificate.string() + " (restore it, or remove both to start a new authority)");
+    if (!info)
+      return info.error().with_context(certificate.string() +
+                                       " (restore it, or remove both to start a new authority)");
     return pair;
   }
   auto made = tls::make_authority("fairlead-ca", now - kClockSlack, kAuthorityValidity);
@@ -101,21 +105,23 @@ tls::CertificateSpec server_spec(const PkiOptions& options, WallTime now) {
                     "kubernetes.default.svc." + options.cluster_domain};
   spec.dns_names.insert(spec.dns_names.end(), options.dns_names.begin(), options.dns_names.end());
   spec.ip_addresses = {IpAddress::v4(127, 0, 0, 1)};
-  spec.ip_addresses.insert(spec.ip_addresses.end(), options.ip_addresses.begin(), options.ip_addresses.end());
+  spec.ip_addresses.insert(spec.ip_addresses.end(), options.ip_addresses.begin(),
+                           options.ip_addresses.end());
   return spec;
 }
 
-bool still_good(const CertificateAndKey& pair, const CertificateAndKey& authority, const tls::CertificateSpec& spec,
-                WallTime now) {
+bool still_good(const CertificateAndKey& pair, const CertificateAndKey& authority,
+                const tls::CertificateSpec& spec, WallTime now) {
   const auto info = tls::parse_certificate(pair.certificate_pem);
   const auto issuer = tls::parse_certificate(authority.certificate_pem);
-  return info && issuer && info->not_before >= issuer->not_before && info->not_after > now + kRenewBefore &&
-         includes(info->dns_names, spec.dns_names) && includes(info->ip_addresses, spec.ip_addresses);
+  return info && issuer && info->not_before >= issuer->not_before &&
+         info->not_after > now + kRenewBefore && includes(info->dns_names, spec.dns_names) &&
+         includes(info->ip_addresses, spec.ip_addresses);
 }
 
 Result<CertificateAndKey> ensure_leaf(const fs::path& directory, const std::string& name,
-                                      const CertificateAndKey& authority, const tls::CertificateSpec& spec,
-                                      WallTime now) {
+                                      const CertificateAndKey& authority,
+                                      const tls::CertificateSpec& spec, WallTime now) {
   const fs::path certificate = directory / (name + ".crt"), key = directory / (name + ".key");
   auto pair = load_pair(certificate, key);
   if (pair && still_good(*pair, authority, spec, now)) return pair;
@@ -126,8 +132,8 @@ Result<CertificateAndKey> ensure_leaf(const fs::path& directory, const std::stri
   return made;
 }
 
-std::string kubeconfig(const PkiOptions& options, const std::string& ca_pem, const std::string& user,
-                       const std::string& credentials) {
+std::string kubeconfig(const PkiOptions& options, const std::string& ca_pem,
+                       const std::string& user, const std::string& credentials) {
   return "apiVersion: v1\nkind: Config\nclusters:\n- name: fairlead\n  cluster:\n    server: " +
          options.server_url + "\n    certificate-authority-data: " + base64_encode(ca_pem) +
          "\nusers:\n- name: " + user + "\n  user:\n" + credentials +
@@ -136,9 +142,8 @@ std::string kubeconfig(const PkiOptions& options, const std::string& ca_pem, con
 }
 
 // user -> token, from what is there; new ones for who has none.
-Result<std::vector<std::pair<std::string, std::string>>> ensure_tokens(const fs::path& path,
-                                                                       const std::vector<std::string>& users,
-                                                                       std::string& text) {
+Result<std::vector<std::pair<std::string, std::string>>> ensure_tokens(
+    const fs::path& path, const std::vector<std::string>& users, std::string& text) {
   text = read_file(path);
   std::vector<std::pair<std::string, std::string>> tokens;
   for (const std::string& user : users) {
@@ -146,7 +151,8 @@ Result<std::vector<std::pair<std::string, std::string>>> ensure_tokens(const fs:
     std::string token, line;
     while (std::getline(lines, line)) {
       const size_t comma = line.find(',');
-      if (comma != line.npos && line.substr(comma + 1, line.find(',', comma + 1) - comma - 1) == user)
+      if (comma != line.npos &&
+          line.substr(comma + 1, line.find(',', comma + 1) - comma - 1) == user)
         token = line.substr(0, comma);
     }
     if (token.empty()) {
@@ -160,7 +166,8 @@ Result<std::vector<std::pair<std::string, std::string>>> ensure_tokens(const fs:
   return tokens;
 }
 
-Result<void> write_admin(const fs::path& directory, const PkiOptions& options, const Pki& pki, WallTime now) {
+Result<void> write_admin(const fs::path& directory, const PkiOptions& options, const Pki& pki,
+                         WallTime now) {
   tls::CertificateSpec spec;
   spec.common_name = "kubernetes-admin";
   spec.organizations = {"system:masters"};
@@ -169,10 +176,11 @@ Result<void> write_admin(const fs::path& directory, const PkiOptions& options, c
   spec.validity = kLeafValidity;
   auto admin = ensure_leaf(directory, "admin", pki.authority, spec, now);
   if (!admin) return admin.error();
-  return write_if_changed(pki.admin_kubeconfig,
-                          kubeconfig(options, pki.authority.certificate_pem, "kubernetes-admin",
-                                     "    client-certificate-data: " + base64_encode(admin->certificate_pem) +
-                                         "\n    client-key-data: " + base64_encode(admin->key_pem) + "\n"));
+  return write_if_changed(
+      pki.admin_kubeconfig,
+      kubeconfig(options, pki.authority.certificate_pem, "kubernetes-admin",
+                 "    client-certificate-data: " + base64_encode(admin->certificate_pem) +
+                     "\n    client-key-data: " + base64_encode(admin->key_pem) + "\n"));
 }
 
 }  // namespace
@@ -206,7 +214,8 @@ Result<Pki> ensure_pki(const PkiOptions& options, WallTime now) {
       path = directory / ("node-" + options.node_names[i - 3] + ".kubeconfig");
       pki.node_kubeconfigs.push_back(path);
     }
-    const std::string text = kubeconfig(options, pki.authority.certificate_pem, user, "    token: " + token + "\n");
+    const std::string text =
+        kubeconfig(options, pki.authority.certificate_pem, user, "    token: " + token + "\n");
     if (auto done = write_if_changed(path, text); !done) return done.error();
   }
   return pki;

@@ -5,8 +5,8 @@
 // Files below the directory, 0600, written whole or not at all (a rename):
 //   ca.crt ca.key  server.crt server.key  admin.kubeconfig  tokens.csv
 //   proxy.kubeconfig dns.kubeconfig node-NAME.kubeconfig    (bearer tokens)
-// What is there and still good is kept; the server's certificate is made again when its names change
-// or it has less than 30 days left.
+// What is there and still good is kept; the server's certificate is made again when its names
+// change or it has less than 30 days left.
 #pragma once
 
 #include <string>
@@ -30,12 +30,12 @@ struct PkiOptions {
 struct Pki {
   tls::CertificateAndKey authority;
   tls::CertificateAndKey server;
-  std::string token_file;         // its text, for Authenticator
-  std::string admin_kubeconfig;   // paths
+  std::string token_file;        // its text, for Authenticator
+  std::string admin_kubeconfig;  // paths
   std::string proxy_kubeconfig;
   std::string dns_kubeconfig;
   std::vector<std::string> node_kubeconfigs;  // in the order of node_names
-  std::string server_token;       // the API server's own towards nodes; user fairlead-apiserver
+  std::string server_token;  // the API server's own towards nodes; user fairlead-apiserver
 };
 
 Result<Pki> ensure_pki(const PkiOptions& options, WallTime now);

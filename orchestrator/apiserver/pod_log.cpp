@@ -12,8 +12,8 @@ constexpr size_t kMaxBacklog = 16 << 20;  // a client this far behind is cut off
 
 class NodeLogStream : public PodLogStream {
  public:
-  NodeLogStream(HttpTransport& transport, HttpRequest request, std::shared_ptr<HttpResponder> responder,
-                std::function<void()> on_done)
+  NodeLogStream(HttpTransport& transport, HttpRequest request,
+                std::shared_ptr<HttpResponder> responder, std::function<void()> on_done)
       : responder_(std::move(responder)), on_done_(std::move(on_done)) {
     call_ = transport.send(std::move(request),
                            {[this](const HttpResponseHead& head) { on_head(head); },
@@ -42,9 +42,11 @@ class NodeLogStream : public PodLogStream {
   }
   void complete(const Result<HttpResponseHead>& result) {
     if (status_ == 200 || (result && result->status == 200)) return finish();
-    ApiError error = result ? bad_request(failure_.empty() ? "the node answered " + std::to_string(result->status)
-                                                           : failure_)
-                            : internal("the node cannot be asked: " + result.error().message());
+    ApiError error =
+        result
+            ? bad_request(failure_.empty() ? "the node answered " + std::to_string(result->status)
+                                           : failure_)
+            : internal("the node cannot be asked: " + result.error().message());
     if (result && result->status == 404) error.status = 404, error.reason = "NotFound";
     responder_->respond(error.status, {{"content-type", "application/json"}}, error.to_json());
     if (const auto done = std::exchange(on_done_, nullptr)) done();
@@ -67,7 +69,8 @@ class NodeLogSource : public PodLogSource {
   NodeLogSource(Loop& loop, TlsClientConfig tls, std::string token, uint16_t port)
       : client_(loop, std::move(tls)), token_(std::move(token)), port_(port) {}
 
-  std::unique_ptr<PodLogStream> open(const PodLogRequest& request, std::shared_ptr<HttpResponder> responder,
+  std::unique_ptr<PodLogStream> open(const PodLogRequest& request,
+                                     std::shared_ptr<HttpResponder> responder,
                                      std::function<void()> on_done) override {
     HttpRequest http;
     const bool v6 = request.node_address.find(':') != std::string::npos;
@@ -77,7 +80,8 @@ class NodeLogSource : public PodLogSource {
                percent_encode(request.container);
     if (!request.query.empty()) http.url += "?" + request.query;
     http.headers.add("authorization", "Bearer " + token_);
-    return std::make_unique<NodeLogStream>(client_, std::move(http), std::move(responder), std::move(on_done));
+    return std::make_unique<NodeLogStream>(client_, std::move(http), std::move(responder),
+                                           std::move(on_done));
   }
 
  private:

@@ -67,7 +67,8 @@ class LabelSelectorParser {
   std::string word() {
     skip_space();
     const size_t begin = at_;
-    while (at_ < text_.size() && std::string_view(" \t,()=!<>").find(text_[at_]) == std::string_view::npos)
+    while (at_ < text_.size() &&
+           std::string_view(" \t,()=!<>").find(text_[at_]) == std::string_view::npos)
       ++at_;
     return std::string(text_.substr(begin, at_ - begin));
   }
@@ -142,10 +143,14 @@ bool LabelSelector::Requirement::holds(const Json& labels) const {
   const bool there = value.is_string();
   const std::string text = there ? value.get<std::string>() : std::string();
   switch (op) {
-    case Operator::kIn: return there && contains(values, text);
-    case Operator::kNotIn: return !there || !contains(values, text);
-    case Operator::kExists: return there;
-    case Operator::kNotExists: return !there;
+    case Operator::kIn:
+      return there && contains(values, text);
+    case Operator::kNotIn:
+      return !there || !contains(values, text);
+    case Operator::kExists:
+      return there;
+    case Operator::kNotExists:
+      return !there;
     case Operator::kGreater:
     case Operator::kLess: {
       const auto number = to_int(text);
@@ -216,7 +221,8 @@ bool matches_label_selector(const Json& selector, const Json& labels) {
     const std::string op = string_at(one, "operator");
     const Json& value = at(labels, string_at(one, "key"));
     const Json& values = at(one, "values");
-    const bool listed = values.is_array() && std::find(values.begin(), values.end(), value) != values.end();
+    const bool listed =
+        values.is_array() && std::find(values.begin(), values.end(), value) != values.end();
     if (op == "In") return value.is_string() && listed;
     if (op == "NotIn") return !value.is_string() || !listed;
     if (op == "Exists") return value.is_string();
@@ -228,7 +234,8 @@ std::string label_selector_text(const Json& selector) {
   std::vector<std::string> parts;
   const Json& exact = at(selector, "matchLabels");
   if (exact.is_object())
-    for (const auto& [key, value] : exact.items()) parts.push_back(key + "=" + value.get<std::string>());
+    for (const auto& [key, value] : exact.items())
+      parts.push_back(key + "=" + value.get<std::string>());
   const Json& expressions = at(selector, "matchExpressions");
   if (expressions.is_array()) {
     for (const Json& one : expressions) {
@@ -236,7 +243,8 @@ std::string label_selector_text(const Json& selector) {
       const std::string op = string_at(one, "operator");
       std::string list;
       if (at(one, "values").is_array())
-        for (const Json& value : at(one, "values")) list += (list.empty() ? "" : ",") + value.get<std::string>();
+        for (const Json& value : at(one, "values"))
+          list += (list.empty() ? "" : ",") + value.get<std::string>();
       if (op == "In") parts.push_back(key + " in (" + list + ")");
       if (op == "NotIn") parts.push_back(key + " notin (" + list + ")");
       if (op == "Exists") parts.push_back(key);

@@ -55,9 +55,10 @@ class IoThread {
  private:
   void run(const HttpServerOptions& http, const SocketAddress& bind, const MakeFront& make_front) {
     auto front = make_front(loop_);
-    auto server = std::make_unique<HttpServer>(loop_, http, [&front](HttpServerRequest request, std::shared_ptr<HttpResponder> responder) {
-      front->handle(std::move(request), std::move(responder));
-    });
+    auto server = std::make_unique<HttpServer>(
+        loop_, http, [&front](HttpServerRequest request, std::shared_ptr<HttpResponder> responder) {
+          front->handle(std::move(request), std::move(responder));
+        });
     Result<SocketAddress> bound = server->listen(bind);
     const bool listening = bound.ok();
     {
@@ -87,7 +88,8 @@ class ApiServer::Impl {
     if (!opened) return opened.error();
     store_ = std::move(*opened);
     registry_ = std::make_unique<Registry>(
-        *store_, RegistryOptions{options_.service_cidr, {options_.node_port_first, options_.node_port_last}});
+        *store_, RegistryOptions{options_.service_cidr,
+                                 {options_.node_port_first, options_.node_port_last}});
     registry_->rebuild();
     auto authenticator = Authenticator::parse(options_.pki.token_file);
     if (!authenticator) return authenticator.error();
@@ -137,7 +139,8 @@ class ApiServer::Impl {
     } else {
       TlsClientConfig tls;
       tls.ca_pem = options_.pki.authority.certificate_pem;
-      logs = make_node_log_source(loop, std::move(tls), options_.pki.server_token, options_.node_api_port);
+      logs = make_node_log_source(loop, std::move(tls), options_.pki.server_token,
+                                  options_.node_api_port);
     }
     return std::make_unique<Front>(loop, *registry_, std::move(front), std::move(logs));
   }
@@ -149,7 +152,8 @@ class ApiServer::Impl {
   std::vector<std::unique_ptr<IoThread>> threads_;
 };
 
-ApiServer::ApiServer(ApiServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+ApiServer::ApiServer(ApiServerOptions options)
+    : impl_(std::make_unique<Impl>(std::move(options))) {}
 ApiServer::~ApiServer() = default;
 
 Result<void> ApiServer::start() {
@@ -157,9 +161,17 @@ Result<void> ApiServer::start() {
   if (!started) impl_->stop();
   return started;
 }
-void ApiServer::stop() { impl_->stop(); }
-SocketAddress ApiServer::address() const { return impl_->bound_; }
-std::unique_ptr<Api> ApiServer::in_process(Loop& loop) { return make_in_process_api(*impl_->registry_, loop); }
-Metrics& ApiServer::metrics() { return impl_->metrics_; }
+void ApiServer::stop() {
+  impl_->stop();
+}
+SocketAddress ApiServer::address() const {
+  return impl_->bound_;
+}
+std::unique_ptr<Api> ApiServer::in_process(Loop& loop) {
+  return make_in_process_api(*impl_->registry_, loop);
+}
+Metrics& ApiServer::metrics() {
+  return impl_->metrics_;
+}
 
 }  // namespace fairlead::orchestrator

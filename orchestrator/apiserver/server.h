@@ -2,8 +2,8 @@
 // The API server as a part of a program: store, registry, HTTPS, bootstrap objects.
 //
 // Threads: start and stop from one thread. Requests are served on threads of its own, each with a
-// Loop; the store has another. in_process() gives an Api on a Loop of the caller's; every such Api and
-// its watches are destroyed before stop().
+// Loop; the store has another. in_process() gives an Api on a Loop of the caller's; every such Api
+// and its watches are destroyed before stop().
 #pragma once
 
 #include <functional>
@@ -20,15 +20,15 @@
 namespace fairlead::orchestrator {
 
 struct ApiServerOptions {
-  std::string data_dir;                     // the database is data_dir/state.db
+  std::string data_dir;  // the database is data_dir/state.db
   SocketAddress bind{IpAddress::any(Family::kIpv4), 6443};
   IpAddress advertise = IpAddress::v4(127, 0, 0, 1);  // of default/kubernetes' endpoint
-  Cidr service_cidr;                        // "10.96.0.0/16"
+  Cidr service_cidr;                                  // "10.96.0.0/16"
   uint16_t node_port_first = 30000;
   uint16_t node_port_last = 32767;
   Pki pki;
   int io_threads = 1;
-  uint16_t node_api_port = 10250;           // where nodes serve container logs
+  uint16_t node_api_port = 10250;  // where nodes serve container logs
   // Where pods' logs come from, made once on each I/O loop; not set: from the nodes over HTTPS.
   std::function<std::unique_ptr<apiserver::PodLogSource>(Loop&)> make_log_source;
 };

@@ -52,9 +52,9 @@ Result<void> Database::lock_directory(const std::string& directory) {
   if (lock_fd_ < 0) return Error::from_errno(errno, "open " + path);
   if (flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return Error::from_errno(errno, "lock " + path);
-    return Error(ErrorCode::kAlreadyExists,
-                 "data directory " + directory + " is in use by process " + read_small(lock_fd_) +
-                     "; stop it or choose another --data-dir");
+    return Error(ErrorCode::kAlreadyExists, "data directory " + directory +
+                                                " is in use by process " + read_small(lock_fd_) +
+                                                "; stop it or choose another --data-dir");
   }
   const std::string pid = std::to_string(getpid()) + "\n";
   if (ftruncate(lock_fd_, 0) != 0 ||
@@ -68,16 +68,16 @@ Result<void> Database::open_file() {
   const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return Error::from_errno(errno, "open " + path_);
   close(fd);
-  const int code = sqlite3_open_v2(path_.c_str(), &db_,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code =
+      sqlite3_open_v2(path_.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) return error(code);
   sqlite3_extended_result_codes(db_, 1);
   sqlite3_busy_timeout(db_, 0);
   // locking_mode=EXCLUSIVE before WAL keeps the log's index in our heap: no shared-memory file.
   for (const char* sql :
-       {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA auto_vacuum=INCREMENTAL", "PRAGMA journal_mode=WAL",
-        "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=0", "PRAGMA cache_size=-1024",
-        "PRAGMA temp_store=MEMORY"})
+       {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA auto_vacuum=INCREMENTAL",
+        "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=0",
+        "PRAGMA cache_size=-1024", "PRAGMA temp_store=MEMORY"})
     if (auto done = execute(sql); !done) return done;
   sqlite3_wal_hook(
       db_,
@@ -94,7 +94,8 @@ Result<void> Database::prepare_schema() {
   for (const char* sql :
        {"CREATE TABLE IF NOT EXISTS entry(key TEXT PRIMARY KEY, value BLOB NOT NULL, "
         "create_revision INTEGER NOT NULL, mod_revision INTEGER NOT NULL) WITHOUT ROWID",
-        "CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT "
+        "ROWID",
         "PRAGMA user_version=1"})
     if (auto done = execute(sql); !done) return done;
   if (auto done = prepare("INSERT OR REPLACE INTO entry VALUES(?1,?2,?3,?4)", &put_); !done)
@@ -108,7 +109,8 @@ Result<void> Database::check_version() {
   if (auto done = prepare("PRAGMA quick_check(1)", &statement); !done) return done;
   int code = sqlite3_step(statement);
   std::string verdict;
-  if (code == SQLITE_ROW) verdict = reinterpret_cast<const char*>(sqlite3_column_text(statement, 0));
+  if (code == SQLITE_ROW)
+    verdict = reinterpret_cast<const char*>(sqlite3_column_text(statement, 0));
   sqlite3_finalize(statement);
   if (code != SQLITE_ROW) return error(code);
   if (verdict != "ok")
@@ -119,8 +121,8 @@ Result<void> Database::check_version() {
   const int version = sqlite3_column_int(statement, 0);
   sqlite3_finalize(statement);
   if (version > kFormatVersion)
-    return Error(ErrorCode::kUnsupported,
-                 path_ + " was written by a newer version (format " + std::to_string(version) + ")");
+    return Error(ErrorCode::kUnsupported, path_ + " was written by a newer version (format " +
+                                              std::to_string(version) + ")");
   return ok();
 }
 
@@ -154,9 +156,15 @@ Result<int64_t> Database::reserved_revision() {
   return revision;
 }
 
-Result<void> Database::begin() { return execute("BEGIN IMMEDIATE"); }
-Result<void> Database::commit() { return execute("COMMIT"); }
-void Database::rollback() { (void)execute("ROLLBACK"); }
+Result<void> Database::begin() {
+  return execute("BEGIN IMMEDIATE");
+}
+Result<void> Database::commit() {
+  return execute("COMMIT");
+}
+void Database::rollback() {
+  (void)execute("ROLLBACK");
+}
 
 Result<void> Database::put(const Entry& entry) {
   sqlite3_bind_text(put_, 1, entry.key.data(), static_cast<int>(entry.key.size()), SQLITE_STATIC);
@@ -209,9 +217,9 @@ Error Database::error(int code) const {
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return Error(ErrorCode::kUnavailable,
-                   path_ + " is damaged (" + reason +
-                       "); put back a copy, or move it away to start empty");
+      return Error(
+          ErrorCode::kUnavailable,
+          path_ + " is damaged (" + reason + "); put back a copy, or move it away to start empty");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return Error(ErrorCode::kAlreadyExists,

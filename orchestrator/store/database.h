@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The SQLite file behind the store. Used by one thread at a time.
 //
-// Write-ahead log with synchronous=FULL: commit() returns after the log is synced. The log is cut back
-// to nothing (a truncating checkpoint) when it has grown past kCheckpointPages and on close. The
-// directory is locked against a second process with flock, so a killed process leaves no lock behind.
+// Write-ahead log with synchronous=FULL: commit() returns after the log is synced. The log is cut
+// back to nothing (a truncating checkpoint) when it has grown past kCheckpointPages and on close.
+// The directory is locked against a second process with flock, so a killed process leaves no lock
+// behind.
 #pragma once
 
 #include <functional>

@@ -11,7 +11,9 @@ Error compacted_error(int64_t asked, int64_t compacted) {
                                         std::to_string(compacted) + ")");
 }
 
-size_t size_of(const Event& event) { return event.key.size() + event.value->size() + 160; }
+size_t size_of(const Event& event) {
+  return event.key.size() + event.value->size() + 160;
+}
 
 }  // namespace
 
@@ -91,9 +93,9 @@ RangeResult KeySpace::as_of(const RangeOptions& options) const {
 Result<std::vector<EventRef>> KeySpace::changes(const WatchOptions& options) const {
   if (options.after_revision < compacted_)
     return compacted_error(options.after_revision, compacted_);
-  const auto first = std::partition_point(
-      history_.begin(), history_.end(),
-      [&](const Past& past) { return past.event->revision <= options.after_revision; });
+  const auto first = std::partition_point(history_.begin(), history_.end(), [&](const Past& past) {
+    return past.event->revision <= options.after_revision;
+  });
   std::vector<EventRef> events;
   for (auto it = first; it != history_.end(); ++it)
     if (watches(options.prefix, it->event->key)) events.push_back(it->event);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The newest state of every key and a bounded history of what changed. Pure: no lock, clock or disk;
-// its owner guards it and says what time it is.
+// The newest state of every key and a bounded history of what changed. It has no lock, clock or
+// disk: its owner guards it and says what time it is.
 //
-// History: a change is kept for Limits::age at least, unless the hard limits cut it; after that only
-// as long as the soft limits have room. Nothing is trimmed while nothing is written.
+// History: a change is kept for Limits::age at least, unless the hard limits cut it; after that
+// only as long as the soft limits have room. Nothing is trimmed while nothing is written.
 #pragma once
 
 #include <deque>

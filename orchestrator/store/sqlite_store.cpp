@@ -42,7 +42,9 @@ class SqliteStore::Impl : public std::enable_shared_from_this<SqliteStore::Impl>
         book_(options_.volatile_keys) {}
 
   Result<void> load();
-  void start() { thread_ = std::thread([this] { run(); }); }
+  void start() {
+    thread_ = std::thread([this] { run(); });
+  }
   void stop();
 
   int64_t revision() const;
@@ -72,9 +74,9 @@ class SqliteStore::Impl : public std::enable_shared_from_this<SqliteStore::Impl>
   const SqliteOptions options_;
   std::unique_ptr<Database> database_;  // writer thread
   mutable std::shared_mutex state_mutex_;
-  KeySpace space_;  // written by the writer thread under state_mutex_; it alone reads without
-  WatchHub hub_;    // under state_mutex_
-  Stats counters_;  // under state_mutex_
+  KeySpace space_;     // written by the writer thread under state_mutex_; it alone reads without
+  WatchHub hub_;       // under state_mutex_
+  Stats counters_;     // under state_mutex_
   VolatileBook book_;  // writer thread
 
   std::mutex queue_mutex_;
@@ -280,7 +282,8 @@ Result<TxnResult> SqliteStore::Impl::stage(Txn& txn) {
 void SqliteStore::Impl::stage_op(Op& op, int64_t revision, TxnResult& result) {
   const Entry* before = current(op.key);
   if (op.kind == Op::Kind::kDelete) {
-    Bytes last = op.value.bytes.empty() ? (before ? before->value : nullptr) : op.value.at(revision);
+    Bytes last =
+        op.value.bytes.empty() ? (before ? before->value : nullptr) : op.value.at(revision);
     result.values.push_back(last);
     if (before == nullptr) return;  // deleting what is not there changes nothing
     staged_.push_back({Event::Type::kDelete, {op.key, std::move(last), 0, revision}});
@@ -372,10 +375,16 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options) {
   return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(impl)));
 }
 
-SqliteStore::~SqliteStore() { impl_->stop(); }
+SqliteStore::~SqliteStore() {
+  impl_->stop();
+}
 
-int64_t SqliteStore::revision() const { return impl_->revision(); }
-Result<Entry> SqliteStore::get(std::string_view key) const { return impl_->get(key); }
+int64_t SqliteStore::revision() const {
+  return impl_->revision();
+}
+Result<Entry> SqliteStore::get(std::string_view key) const {
+  return impl_->get(key);
+}
 Result<RangeResult> SqliteStore::range(const RangeOptions& options) const {
   return impl_->range(options);
 }
@@ -386,7 +395,11 @@ Result<std::unique_ptr<Watch>> SqliteStore::watch(const WatchOptions& options, L
                                                   WatchHandlers handlers) {
   return impl_->watch(options, loop, std::move(handlers));
 }
-void SqliteStore::compact(int64_t revision) { impl_->compact(revision); }
-Stats SqliteStore::stats() const { return impl_->stats(); }
+void SqliteStore::compact(int64_t revision) {
+  impl_->compact(revision);
+}
+Stats SqliteStore::stats() const {
+  return impl_->stats();
+}
 
 }  // namespace fairlead::orchestrator::store

@@ -2,11 +2,11 @@
 // The store of one machine: SQLite behind one writer thread, reads and watches from memory.
 //
 // Threads: see store.h. The writer thread takes whatever waits, checks and numbers it, writes it as
-// one SQLite transaction (group commit: transactions that arrive during an fsync share the next one),
-// then makes it visible, publishes it and reports it. Idle it sleeps: no timer, no fsync.
-// Revisions: numbers are reserved on disk in blocks, so that volatile writes need no fsync and yet no
-// number comes twice after a crash. After one, counting goes on at the end of the block.
-// Limits: Options and HistoryLimits. Beyond max_waiting commits are refused with kResourceExhausted.
+// one SQLite transaction (group commit: transactions that arrive during an fsync share the next
+// one), then makes it visible, publishes it and reports it. Idle it sleeps: no timer, no fsync.
+// Revisions: numbers are reserved on disk in blocks, so that volatile writes need no fsync and yet
+// no number comes twice after a crash. After one, counting goes on at the end of the block. Limits:
+// Options and HistoryLimits. Beyond max_waiting commits are refused with kResourceExhausted.
 #pragma once
 
 #include "orchestrator/store/key_space.h"

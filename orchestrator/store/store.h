@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where objects live: keys to bytes, in revisions. Shaped like etcd's KV and Watch services, so that
-// etcd can stand behind it.
+// Where objects live: keys to bytes, in revisions. Shaped like etcd's KV and Watch services, so
+// that etcd can stand behind it.
 //
 // Threads: every method may be called from any thread. Callbacks run on the Loop that was given,
-// never from inside the call. A Loop must outlive what was asked on it: until a commit's callback has
-// run, until a Watch is destroyed, or until the Store is.
-// Order: revisions grow by one writer's hand and are never used twice, not even after a crash. A
-// watch sees every change of its keys exactly once, in the order of revisions; the events of a commit
-// reach a Loop before the commit's own callback does.
-// Durability: a commit is reported after it is on disk, except for keys declared volatile, which live
-// in memory only. Readers never see what is not yet durable.
+// never from inside the call. A Loop must outlive what was asked on it: until a commit's callback
+// has run, until a Watch is destroyed, or until the Store is. Order: revisions grow by one writer's
+// hand and are never used twice, not even after a crash. A watch sees every change of its keys
+// exactly once, in the order of revisions; the events of a commit reach a Loop before the commit's
+// own callback does. Durability: a commit is reported after it is on disk, except for keys declared
+// volatile, which live in memory only. Readers never see what is not yet durable.
 #pragma once
 
 #include <cstdint>
@@ -69,10 +68,10 @@ struct TxnResult {
 };
 
 struct RangeOptions {
-  std::string prefix;     // keys that begin with it, in byte order
-  std::string after;      // only keys greater than this; empty: from the first
-  size_t limit = 0;       // 0: all
-  int64_t revision = 0;   // as it was then; 0: newest
+  std::string prefix;    // keys that begin with it, in byte order
+  std::string after;     // only keys greater than this; empty: from the first
+  size_t limit = 0;      // 0: all
+  int64_t revision = 0;  // as it was then; 0: newest
 };
 
 struct RangeResult {
@@ -81,7 +80,8 @@ struct RangeResult {
   size_t remaining = 0;  // how many more the limit cut off
 };
 
-// One change. Shared by every watcher; what they derive from it (an encoded frame, say) is made once.
+// One change. Shared by every watcher; what they derive from it (an encoded frame, say) is made
+// once.
 class Event {
  public:
   enum class Type { kPut, kDelete };
@@ -148,7 +148,8 @@ class Store {
   // kResourceExhausted when too many commits wait already; kUnavailable when the disk refused.
   virtual void commit(Txn txn, Loop& loop, std::function<void(Result<TxnResult>)> done) = 0;
   // kExpired when changes after options.after_revision have been compacted.
-  [[nodiscard]] virtual Result<std::unique_ptr<Watch>> watch(const WatchOptions& options, Loop& loop,
+  [[nodiscard]] virtual Result<std::unique_ptr<Watch>> watch(const WatchOptions& options,
+                                                             Loop& loop,
                                                              WatchHandlers handlers) = 0;
   // Forgets the history up to `revision`.
   virtual void compact(int64_t revision) = 0;

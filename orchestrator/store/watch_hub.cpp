@@ -86,9 +86,13 @@ void WatchHub::remove(const std::string& prefix, const WatcherRef& watcher) {
   if (it->second.empty()) by_prefix_.erase(it);
 }
 
-void WatchHub::close(const WatcherRef& watcher) { watcher->close(); }
+void WatchHub::close(const WatcherRef& watcher) {
+  watcher->close();
+}
 
-void WatchHub::progress(const WatcherRef& watcher, int64_t revision) { watcher->schedule(revision); }
+void WatchHub::progress(const WatcherRef& watcher, int64_t revision) {
+  watcher->schedule(revision);
+}
 
 // A watched prefix ends at a '/' of the key or is the whole key, so few look-ups find all of them.
 void WatchHub::publish(const EventRef& event) {

@@ -21,8 +21,8 @@ class WatchHub {
   using WatcherRef = std::shared_ptr<Watcher>;
 
   // `past`: what the watcher is owed already, up to `revision`.
-  WatcherRef add(const std::string& prefix, std::vector<EventRef> past, int64_t revision, Loop& loop,
-                 WatchHandlers handlers);
+  WatcherRef add(const std::string& prefix, std::vector<EventRef> past, int64_t revision,
+                 Loop& loop, WatchHandlers handlers);
   void remove(const std::string& prefix, const WatcherRef& watcher);
   void publish(const EventRef& event);
   // After the events of a commit: tells every watcher touched how far things are.

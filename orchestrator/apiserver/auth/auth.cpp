@@ -21,8 +21,8 @@ constexpr std::string_view kWrite[] = {"create", "update", "patch"};
 constexpr std::string_view kWriteAll[] = {"create", "update", "patch", "delete"};
 constexpr std::string_view kDelete[] = {"delete"};
 constexpr std::string_view kNames[] = {"nodes", "namespaces", "services", "endpointslices", "pods"};
-constexpr std::string_view kNodeReads[] = {"nodes",      "namespaces", "services", "endpointslices",
-                                           "pods",       "configmaps", "secrets",  "leases"};
+constexpr std::string_view kNodeReads[] = {"nodes", "namespaces", "services", "endpointslices",
+                                           "pods",  "configmaps", "secrets",  "leases"};
 constexpr std::string_view kEvents[] = {"events"};
 constexpr std::string_view kPods[] = {"pods"};
 constexpr std::string_view kPodStatus[] = {"pods/status"};
@@ -49,7 +49,8 @@ bool allows(std::span<const Rule> rules, const RequestInfo& info, std::string_vi
   const std::string resource =
       info.subresource.empty() ? info.resource : info.resource + "/" + info.subresource;
   return std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
-    // A create has no name in its path; what it creates is checked by being the only Node it may update.
+    // A create has no name in its path; what it creates is checked by being the only Node it may
+    // update.
     const bool named = !rule.own_name || info.verb == "create" || info.name == own_name;
     return contains(rule.verbs, info.verb) && contains(rule.resources, resource) && named &&
            (rule.ns.empty() || rule.ns == info.ns);
@@ -57,7 +58,8 @@ bool allows(std::span<const Rule> rules, const RequestInfo& info, std::string_vi
 }
 
 std::string refusal(const User& user, const RequestInfo& info) {
-  std::string text = "User \"" + user.name + "\" cannot " + info.verb + " resource \"" + info.resource;
+  std::string text =
+      "User \"" + user.name + "\" cannot " + info.verb + " resource \"" + info.resource;
   if (!info.subresource.empty()) text += "/" + info.subresource;
   text += "\" in API group \"" + info.group + "\"";
   if (info.ns.empty()) return text + " at the cluster scope";
@@ -88,9 +90,10 @@ Result<Authenticator> Authenticator::parse(std::string_view token_file) {
     if (line.empty() || line[0] == '#') continue;
     const std::vector<std::string> fields = split(line, ',');
     if (fields.size() < 2 || fields[0].size() < 16 || fields[1].empty())
-      return Error(ErrorCode::kInvalid, "token file, line " + std::to_string(number) +
-                                            ": expected token,user[,uid[,group;group]] with a token of "
-                                            "at least 16 characters");
+      return Error(ErrorCode::kInvalid,
+                   "token file, line " + std::to_string(number) +
+                       ": expected token,user[,uid[,group;group]] with a token of "
+                       "at least 16 characters");
     User user{fields[1], {}};
     if (fields.size() > 3) user.groups = split(fields[3], ';');
     user.groups.push_back("system:authenticated");
@@ -122,11 +125,13 @@ bool open_to_everyone(std::string_view path) {
   return false;
 }
 
-std::optional<ApiError> authorize(const User& user, const RequestInfo& info, std::string_view path) {
+std::optional<ApiError> authorize(const User& user, const RequestInfo& info,
+                                  std::string_view path) {
   if (user.in_group("system:masters")) return std::nullopt;
   if (!info.is_resource) {
     if (info.verb == "get") return std::nullopt;
-    return forbidden({"", std::string(path), "", ""}, "User \"" + user.name + "\" cannot " + info.verb);
+    return forbidden({"", std::string(path), "", ""},
+                     "User \"" + user.name + "\" cannot " + info.verb);
   }
   constexpr std::string_view kNode = "system:node:";
   if (user.name.starts_with(kNode) &&

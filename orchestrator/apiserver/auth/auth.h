@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who asks, and may they. Pure once the tokens are read.
+// Who asks, and may they. No I/O: the token file is given as text. Read-only once made: any thread.
 //
 // Authentication: a client certificate of the cluster's authority (common name is the user,
 // organizations the groups), or a bearer token of the token file.
 // Authorization is thin until RBAC comes:
 //   system:masters            everything
-//   system:node:NAME          reads what a node needs; writes its Node, pods' status, its deletions, its
+//   system:node:NAME          reads what a node needs; writes its Node, pods' status, its
+//   deletions, its
 //                             lease, events, and the cluster DNS endpoint slices
 //   fairlead-proxy, -dns      read nodes, namespaces, services, endpoint slices, pods; write events
 //   everyone known            discovery, OpenAPI, /metrics
@@ -17,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/http/server.h"
 #include "orchestrator/apiserver/error.h"
 #include "orchestrator/apiserver/front/request_info.h"
 

@@ -16,7 +16,8 @@ bool has_subresource(const Kind& kind, std::string_view name) {
   if (name == "status") return kind.has_status;
   if (name == "scale") return kind.has_scale;
   if (name == "finalize") return kind.behaviour == Behaviour::kNamespace;
-  return kind.behaviour == Behaviour::kPod && (name == "log" || name == "binding" || name == "eviction");
+  return kind.behaviour == Behaviour::kPod &&
+         (name == "log" || name == "binding" || name == "eviction");
 }
 
 // Query parameters that mean the same for every verb.
@@ -34,7 +35,8 @@ std::optional<ApiError> read_common(Request& request) {
         request.validation = FieldValidation::kIgnore;
       else if (value != "Warn" && !value.empty())
         return invalid({"meta.k8s.io", "", "Options", ""},
-                       {unsupported_value("fieldValidation", go_value(Json(value)), {"Ignore", "Strict", "Warn"})});
+                       {unsupported_value("fieldValidation", go_value(Json(value)),
+                                          {"Ignore", "Strict", "Warn"})});
     } else if (name == "includeObject") {
       request.include = value == "None"     ? IncludeObject::kNone
                         : value == "Object" ? IncludeObject::kObject
@@ -52,7 +54,8 @@ bool is_group_version(std::string_view group, std::string_view version) {
 
 }  // namespace
 
-Front::Front(Loop& loop, Registry& registry, FrontOptions options, std::unique_ptr<PodLogSource> logs)
+Front::Front(Loop& loop, Registry& registry, FrontOptions options,
+             std::unique_ptr<PodLogSource> logs)
     : loop_(loop), registry_(registry), options_(std::move(options)), logs_(std::move(logs)) {}
 
 Front::~Front() {
@@ -60,7 +63,9 @@ Front::~Front() {
   streams_.clear();
 }
 
-void Front::keep(std::shared_ptr<Stream> stream) { streams_.insert(std::move(stream)); }
+void Front::keep(std::shared_ptr<Stream> stream) {
+  streams_.insert(std::move(stream));
+}
 
 void Front::handle(HttpServerRequest http, std::shared_ptr<HttpResponder> responder) {
   auto request = std::make_shared<Request>();
@@ -72,7 +77,8 @@ void Front::handle(HttpServerRequest http, std::shared_ptr<HttpResponder> respon
   if (!user) return request->fail(user.error());
   if (!*user && !open_to_everyone(request->http.path)) return request->fail(unauthorized());
   if (*user)
-    if (auto refused = authorize(**user, request->info, request->http.path)) return request->fail(*refused);
+    if (auto refused = authorize(**user, request->info, request->http.path))
+      return request->fail(*refused);
   if (auto wrong = read_common(*request)) return request->fail(*wrong);
   if (request->info.is_resource) return serve_resource(request);
   serve_plain(request);
@@ -81,14 +87,16 @@ void Front::handle(HttpServerRequest http, std::shared_ptr<HttpResponder> respon
 void Front::serve_plain(const RequestRef& request) {
   const std::string& path = request->http.path;
   const auto ready = [] { return HealthAnswer{}; };
-  const OpsEndpoints ops{options_.metrics, {{"/healthz", ready}, {"/livez", ready}, {"/readyz", ready}}};
+  const OpsEndpoints ops{options_.metrics,
+                         {{"/healthz", ready}, {"/livez", ready}, {"/readyz", ready}}};
   if (serve_ops(ops, request->http, *request->responder)) return;
   if (request->info.verb != "get") return request->fail(path_not_found());
   const auto accept = request->http.headers.get("accept");
   if (path == "/version") return request->send_json(200, version_info());
   if (path == "/openapi/v2") return request->send(200, openapi_v2_protobuf(), kOpenApiV2Type);
   if (auto document = openapi_v3(path)) {
-    HttpHeaders headers{{"content-type", "application/json"}, {"vary", "Accept-Encoding"}, {"vary", "Accept"}};
+    HttpHeaders headers{
+        {"content-type", "application/json"}, {"vary", "Accept-Encoding"}, {"vary", "Accept"}};
     if (!document->hash.empty()) headers.add("etag", "\"" + document->hash + "\"");
     const bool pinned = !document->hash.empty() && request->query("hash") == document->hash;
     headers.add("cache-control", pinned ? "public, immutable" : "no-cache, private");
@@ -97,11 +105,13 @@ void Front::serve_plain(const RequestRef& request) {
   const Accepted accepted = negotiate(accept, false, path == "/api" || path == "/apis");
   if (accepted == Accepted::kDiscoveryV2 || accepted == Accepted::kDiscoveryV2Beta1) {
     const std::string version = accepted == Accepted::kDiscoveryV2 ? "v2" : "v2beta1";
-    return request->send(200, dump(aggregated_discovery(path, version)),
-                         "application/json;g=apidiscovery.k8s.io;v=" + version + ";as=APIGroupDiscoveryList");
+    return request->send(
+        200, dump(aggregated_discovery(path, version)),
+        "application/json;g=apidiscovery.k8s.io;v=" + version + ";as=APIGroupDiscoveryList");
   }
   if (accepted == Accepted::kNothing) return request->fail(not_acceptable("application/json"));
-  if (auto discovery = legacy_discovery(path, options_.server_address)) return request->send_json(200, *discovery);
+  if (auto discovery = legacy_discovery(path, options_.server_address))
+    return request->send_json(200, *discovery);
   request->fail(path_not_found());
 }
 
@@ -109,14 +119,17 @@ void Front::serve_resource(const RequestRef& request) {
   const RequestInfo& info = request->info;
   const std::string& path = request->http.path;
   request->kind = Kinds::builtin().find(info.group, info.version, info.resource);
-  if (info.resource == "bindings" && info.group.empty() && info.verb == "create") return serve_pod_create(request);
+  if (info.resource == "bindings" && info.group.empty() && info.verb == "create")
+    return serve_pod_create(request);
   const bool scoped = request->kind && (request->kind->namespaced || info.ns.empty());
-  if (!scoped || !is_group_version(info.group, info.version) || !has_subresource(*request->kind, info.subresource))
+  if (!scoped || !is_group_version(info.group, info.version) ||
+      !has_subresource(*request->kind, info.subresource))
     return request->fail(path_not_found());
   // Only lists and watches reach over all namespaces.
   const bool needs_ns = request->kind->namespaced && info.ns.empty();
   if (needs_ns && info.verb != "list" && info.verb != "watch" && info.verb != "deletecollection")
-    return request->fail(method_not_allowed("the server does not allow this method on the requested resource"));
+    return request->fail(
+        method_not_allowed("the server does not allow this method on the requested resource"));
   request->accepted = negotiate(request->http.headers.get("accept"), true, false);
   if (request->accepted == Accepted::kNothing && info.subresource != "log")
     return request->fail(not_acceptable("application/json"));
@@ -134,7 +147,8 @@ void Front::serve_resource(const RequestRef& request) {
   if (whole && info.verb == "create" && info.name.empty()) return serve_create(request);
   if (whole && info.verb == "delete") return serve_delete(request);
   if (whole && info.verb == "deletecollection") return serve_delete_collection(request);
-  request->fail(method_not_allowed("the server does not allow this method on the requested resource"));
+  request->fail(
+      method_not_allowed("the server does not allow this method on the requested resource"));
 }
 
 WrittenDone Front::written(const RequestRef& request) {

@@ -35,7 +35,9 @@ std::string list_body(const Kind& kind, const ListPage& page) {
   return body += "]}";
 }
 
-ApiError invalid_list_option(Cause cause) { return invalid({"meta.k8s.io", "", "ListOptions", ""}, {std::move(cause)}); }
+ApiError invalid_list_option(Cause cause) {
+  return invalid({"meta.k8s.io", "", "ListOptions", ""}, {std::move(cause)});
+}
 
 Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
   PageOptions options;
@@ -44,25 +46,32 @@ Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
   const std::string version_text = request.query("resourceVersion");
   const auto version = parse_version(version_text);
   const auto limit = parse_version(request.query("limit"));
-  if (!limit) return bad_request("limit must be a non-negative integer, not \"" + request.query("limit") + "\"");
+  if (!limit)
+    return bad_request("limit must be a non-negative integer, not \"" + request.query("limit") +
+                       "\"");
   options.limit = static_cast<size_t>(*limit);
   if (!version)
-    return invalid_list_option(invalid_value("resourceVersion", go_value(Json(version_text)), "must be an unsigned integer"));
+    return invalid_list_option(invalid_value("resourceVersion", go_value(Json(version_text)),
+                                             "must be an unsigned integer"));
   if (request.http.query_value("sendInitialEvents"))
-    return invalid_list_option(forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    return invalid_list_option(
+        forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"));
   const std::string match = request.query("resourceVersionMatch");
   if (!match.empty()) {
     if (version_text.empty())
-      return invalid_list_option(forbidden_field("resourceVersionMatch",
-                                                 "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+      return invalid_list_option(
+          forbidden_field("resourceVersionMatch",
+                          "resourceVersionMatch is forbidden unless resourceVersion is provided"));
     if (!options.continue_token.empty())
-      return invalid_list_option(forbidden_field("resourceVersionMatch",
-                                                 "resourceVersionMatch is forbidden when continue is provided"));
+      return invalid_list_option(forbidden_field(
+          "resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
     if (match != "Exact" && match != "NotOlderThan")
-      return invalid_list_option(unsupported_value("resourceVersionMatch", go_value(Json(match)), {"Exact", "NotOlderThan", ""}));
+      return invalid_list_option(unsupported_value("resourceVersionMatch", go_value(Json(match)),
+                                                   {"Exact", "NotOlderThan", ""}));
     if (match == "Exact" && *version == 0)
-      return invalid_list_option(forbidden_field("resourceVersionMatch",
-                                                 "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+      return invalid_list_option(
+          forbidden_field("resourceVersionMatch",
+                          "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
     options.exact = match == "Exact";
   }
   if (!options.continue_token.empty() && *version > 0)
@@ -94,7 +103,8 @@ void Front::serve_get(const RequestRef& request) {
 }
 
 void Front::serve_list(const RequestRef& request) {
-  auto filter = Filter::make(*request->kind, request->query("labelSelector"), request->query("fieldSelector"));
+  auto filter = Filter::make(*request->kind, request->query("labelSelector"),
+                             request->query("fieldSelector"));
   if (!filter) return request->fail(filter.error());
   auto options = read_page_options(*request, registry_.store().revision());
   if (!options) return request->fail(options.error());
@@ -103,26 +113,32 @@ void Front::serve_list(const RequestRef& request) {
   if (!request->wants_table()) return request->send(200, list_body(*request->kind, *page));
   std::vector<Json> objects;
   for (const Bytes& item : page->items) objects.push_back(decode_stored(item));
-  request->send_json(200, make_table(*request->kind, objects, list_metadata(*page), request->table_options(),
-                                     std::chrono::system_clock::now()));
+  request->send_json(200, make_table(*request->kind, objects, list_metadata(*page),
+                                     request->table_options(), std::chrono::system_clock::now()));
 }
 
 void Front::serve_watch(const RequestRef& request) {
-  auto filter = Filter::make(*request->kind, request->query("labelSelector"), request->query("fieldSelector"));
+  auto filter = Filter::make(*request->kind, request->query("labelSelector"),
+                             request->query("fieldSelector"));
   if (!filter) return request->fail(filter.error());
   // WatchList is not there: this answer makes clients list and watch instead.
-  if (request->http.query_value("sendInitialEvents") || request->http.query_value("resourceVersionMatch"))
+  if (request->http.query_value("sendInitialEvents") ||
+      request->http.query_value("resourceVersionMatch"))
     return request->fail(invalid_list_option(
-        forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for watch unless the WatchList "
-                                             "feature gate is enabled")));
+        forbidden_field("sendInitialEvents",
+                        "sendInitialEvents is forbidden for watch unless the WatchList "
+                        "feature gate is enabled")));
   const std::string version = request->query("resourceVersion");
   if (!parse_version(version))
-    return request->fail(invalid_list_option(invalid_value("resourceVersion", go_value(Json(version)), "must be an unsigned integer")));
+    return request->fail(invalid_list_option(
+        invalid_value("resourceVersion", go_value(Json(version)), "must be an unsigned integer")));
   const auto seconds = parse_version(request->query("timeoutSeconds"));
   if (!seconds) return request->fail(bad_request("timeoutSeconds must be a non-negative integer"));
   static thread_local std::mt19937 rng(std::random_device{}());
-  const int64_t limit = *seconds > 0 ? std::min(*seconds, kMaxWatchSeconds) : 1800 + static_cast<int64_t>(rng() % 1800);
-  WatchParameters parameters{std::move(*filter), is_true(request->http.query_value("allowWatchBookmarks")),
+  const int64_t limit = *seconds > 0 ? std::min(*seconds, kMaxWatchSeconds)
+                                     : 1800 + static_cast<int64_t>(rng() % 1800);
+  WatchParameters parameters{std::move(*filter),
+                             is_true(request->http.query_value("allowWatchBookmarks")),
                              std::chrono::seconds(limit)};
   auto slot = std::make_shared<std::weak_ptr<Stream>>();
   auto stream = make_watch_stream(loop_, registry_, request, std::move(parameters), [this, slot] {
@@ -148,11 +164,13 @@ void Front::serve_log(const RequestRef& request) {
   if (log.container.empty() && containers.size() != 1) {
     std::string all;
     for (const std::string& one : names) all += (all.empty() ? "" : " ") + one;
-    return request->fail(bad_request("a container name must be specified for pod " + log.pod + ", choose one of: [" + all + "]"));
+    return request->fail(bad_request("a container name must be specified for pod " + log.pod +
+                                     ", choose one of: [" + all + "]"));
   }
   if (log.container.empty()) log.container = names[0];
   if (std::find(names.begin(), names.end(), log.container) == names.end())
-    return request->fail(bad_request("container " + log.container + " is not valid for pod " + log.pod));
+    return request->fail(
+        bad_request("container " + log.container + " is not valid for pod " + log.pod));
   const std::string node_name = string_at(pod, "spec.nodeName");
   if (node_name.empty())
     return request->fail(bad_request("pod " + log.pod + " does not have a host assigned"));
@@ -162,9 +180,11 @@ void Front::serve_log(const RequestRef& request) {
     return request->fail(internal("the address of node " + node_name + " is not known"));
   for (const auto& [name, value] : request->http.query)
     if (name != "container")
-      log.query += (log.query.empty() ? "" : "&") + percent_encode(name) + "=" + percent_encode(value);
+      log.query +=
+          (log.query.empty() ? "" : "&") + percent_encode(name) + "=" + percent_encode(value);
   auto stream = std::make_shared<LogStream>();
-  const auto end = [this, weak = std::weak_ptr<Stream>(stream), alive = std::weak_ptr<bool>(alive_)] {
+  const auto end = [this, weak = std::weak_ptr<Stream>(stream),
+                    alive = std::weak_ptr<bool>(alive_)] {
     // Not from inside the stream's own callback.
     if (alive.expired()) return;
     loop_.post([this, weak, alive] {

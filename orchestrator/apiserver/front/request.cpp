@@ -7,12 +7,14 @@ namespace fairlead::orchestrator::apiserver {
 
 void Request::fail(const ApiError& error) {
   HttpHeaders headers{{"content-type", "application/json"}, {"cache-control", "no-cache, private"}};
-  if (error.retry_after_seconds > 0) headers.add("retry-after", std::to_string(error.retry_after_seconds));
+  if (error.retry_after_seconds > 0)
+    headers.add("retry-after", std::to_string(error.retry_after_seconds));
   responder->respond(error.status, std::move(headers), error.to_json());
 }
 
 void Request::send(int status, std::string body, std::string content_type) {
-  HttpHeaders headers{{"content-type", std::move(content_type)}, {"cache-control", "no-cache, private"}};
+  HttpHeaders headers{{"content-type", std::move(content_type)},
+                      {"cache-control", "no-cache, private"}};
   for (const std::string& warning : warnings)
     headers.add("warning", "299 - " + dump(Json(warning.substr(0, 256))));
   responder->respond(status, std::move(headers), std::move(body));
@@ -22,7 +24,8 @@ void Request::send_object(int status, const Bytes& stored) {
   if (wants_table()) {
     const Json object = decode_stored(stored);
     const Json metadata = {{"resourceVersion", string_at(object, "metadata.resourceVersion")}};
-    return send_json(status, make_table(*kind, {object}, metadata, table_options(), std::chrono::system_clock::now()));
+    return send_json(status, make_table(*kind, {object}, metadata, table_options(),
+                                        std::chrono::system_clock::now()));
   }
   if (kind->renames.empty()) return send(status, *stored);
   send_json(status, to_served(*kind, decode_stored(stored)));
@@ -31,20 +34,23 @@ void Request::send_object(int status, const Bytes& stored) {
 std::optional<Json> Request::read_body(std::vector<std::string>* duplicates) {
   const std::string type = media_type(http.headers.get("content-type"));
   if (type == "application/vnd.kubernetes.protobuf" || type == "application/cbor") {
-    fail(unsupported_media_type("the body of the request was in an unknown format - accepted media types "
-                                "include: application/json. This server does not read " + type +
-                                " yet: send JSON (kubectl apply and create -f do), or use kubectl 1.31 or older"));
+    fail(unsupported_media_type(
+        "the body of the request was in an unknown format - accepted media types "
+        "include: application/json. This server does not read " +
+        type + " yet: send JSON (kubectl apply and create -f do), or use kubectl 1.31 or older"));
     return std::nullopt;
   }
   if (!type.empty() && type != "application/json") {
-    fail(unsupported_media_type("the body of the request was in an unknown format - accepted media types "
-                                "include: application/json"));
+    fail(unsupported_media_type(
+        "the body of the request was in an unknown format - accepted media types "
+        "include: application/json"));
     return std::nullopt;
   }
   auto json = parse_json(http.body, duplicates);
   if (!json) {
-    fail(bad_request("the object provided is unrecognized (must be of type " + (kind ? kind->kind : "Object") +
-                     "): couldn't get version/kind; " + json.error().message()));
+    fail(bad_request("the object provided is unrecognized (must be of type " +
+                     (kind ? kind->kind : "Object") + "): couldn't get version/kind; " +
+                     json.error().message()));
     return std::nullopt;
   }
   return std::move(*json);

@@ -20,13 +20,16 @@ struct Request {
   std::vector<std::string> warnings;
 
   kube::ObjectKey key() const { return {info.ns, info.name}; }
-  std::string query(std::string_view name) const { return std::string(http.query_value(name).value_or("")); }
+  std::string query(std::string_view name) const {
+    return std::string(http.query_value(name).value_or(""));
+  }
   Subject subject() const { return {info.group, info.resource, kind ? kind->kind : "", info.name}; }
   bool wants_table() const {
     return accepted == Accepted::kTableV1 || accepted == Accepted::kTableV1Beta1;
   }
   TableOptions table_options(bool with_columns = true) const {
-    return {accepted == Accepted::kTableV1 ? "meta.k8s.io/v1" : "meta.k8s.io/v1beta1", include, with_columns};
+    return {accepted == Accepted::kTableV1 ? "meta.k8s.io/v1" : "meta.k8s.io/v1beta1", include,
+            with_columns};
   }
 
   void fail(const ApiError& error);
@@ -39,7 +42,8 @@ struct Request {
   std::optional<Json> read_body(std::vector<std::string>* duplicates);
 };
 
-// Something that goes on after the handler returned: a watch, a log. Kept by the front until it ends.
+// Something that goes on after the handler returned: a watch, a log. Kept by the front until it
+// ends.
 class Stream {
  public:
   virtual ~Stream() = default;

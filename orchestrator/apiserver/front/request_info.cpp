@@ -54,7 +54,8 @@ RequestInfo read_request(std::string_view method, std::string_view path, bool wa
     return info;
   }
   info.is_resource = true;
-  // namespaces/NS/RESOURCE...; but namespaces/NAME/status and /finalize are of the namespace itself.
+  // namespaces/NS/RESOURCE...; but namespaces/NAME/status and /finalize are of the namespace
+  // itself.
   const size_t left = parts.size() - at;
   const bool inside = parts[at] == "namespaces" && left >= 3 && parts[at + 2] != "status" &&
                       parts[at + 2] != "finalize";

@@ -6,12 +6,11 @@
 #include <string>
 #include <string_view>
 
-#include "base/http/server.h"
-
 namespace fairlead::orchestrator::apiserver {
 
 struct RequestInfo {
-  std::string verb;  // get list watch create update patch delete deletecollection; else the method, lower case
+  std::string verb;  // get list watch create update patch delete deletecollection; else the method,
+                     // lower case
   bool is_resource = false;
   std::string group, version, resource, subresource, ns, name;
 };
@@ -24,8 +23,8 @@ bool is_true(std::optional<std::string_view> value);
 
 enum class Accepted { kJson, kTableV1, kTableV1Beta1, kDiscoveryV2, kDiscoveryV2Beta1, kNothing };
 
-// The first of the Accept header's choices that can be served. Tables and aggregated discovery count
-// only where `tables` and `discovery` say so.
+// The first of the Accept header's choices that can be served. Tables and aggregated discovery
+// count only where `tables` and `discovery` say so.
 Accepted negotiate(std::optional<std::string_view> accept, bool tables, bool discovery);
 
 // "application/json; charset=utf-8" -> "application/json", lower case.

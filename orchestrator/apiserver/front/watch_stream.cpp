@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kMaxWaitingFrames = 10'000;
 constexpr Duration kBookmarkEvery = std::chrono::seconds(60);
 
-// What watchers derive from an event, once for all of them: the usual frame, and what filters look at.
+// What watchers derive from an event, once for all of them: the usual frame, and what filters look
+// at.
 class EventView {
  public:
   explicit EventView(const store::Event& event) : event_(event) {}
@@ -19,8 +20,8 @@ class EventView {
   const Bytes& frame() const {
     std::call_once(frame_once_, [this] {
       const char* type = event_.type == store::Event::Type::kDelete ? "DELETED"
-                         : event_.previous                           ? "MODIFIED"
-                                                                     : "ADDED";
+                         : event_.previous                          ? "MODIFIED"
+                                                                    : "ADDED";
       frame_ = std::make_shared<const std::string>(frame_of(type, *event_.value));
     });
     return frame_;
@@ -35,7 +36,8 @@ class EventView {
   }
 
  private:
-  // Kinds served from one storage have their own labels of fields; the stored kind's are a superset.
+  // Kinds served from one storage have their own labels of fields; the stored kind's are a
+  // superset.
   void parts(const Kind& kind) const {
     std::call_once(parts_once_, [&] {
       const Kind* stored = Kinds::builtin().of_key(event_.key);
@@ -60,13 +62,19 @@ class WatchStream : public Stream {
  public:
   WatchStream(Loop& loop, Registry& registry, RequestRef request, WatchParameters parameters,
               std::function<void()> on_end)
-      : loop_(loop), registry_(registry), request_(std::move(request)), parameters_(std::move(parameters)),
-        on_end_(std::move(on_end)), alive_(std::make_shared<bool>(true)) {
+      : loop_(loop),
+        registry_(registry),
+        request_(std::move(request)),
+        parameters_(std::move(parameters)),
+        on_end_(std::move(on_end)),
+        alive_(std::make_shared<bool>(true)) {
     const Kind& kind = *request_->kind;
-    const std::string name = request_->info.name.empty() ? parameters_.filter.single_name() : request_->info.name;
+    const std::string name =
+        request_->info.name.empty() ? parameters_.filter.single_name() : request_->info.name;
     prefix_ = kind.prefix(request_->info.ns);
     if (!name.empty() && (!kind.namespaced || !request_->info.ns.empty())) prefix_ += name;
-    request_->responder->start(200, {{"content-type", "application/json"}, {"cache-control", "no-cache, private"}});
+    request_->responder->start(
+        200, {{"content-type", "application/json"}, {"cache-control", "no-cache, private"}});
     request_->responder->on_closed([this, alive = std::weak_ptr<bool>(alive_)] {
       if (!alive.expired()) end();
     });
@@ -90,9 +98,9 @@ class WatchStream : public Stream {
       }
     }
     told_ = revision;
-    auto watch = registry_.store().watch(
-        {prefix_, revision}, loop_,
-        {[this](const store::Batch& batch) { on_batch(batch); }, [this](const Error& error) { lose(error); }});
+    auto watch = registry_.store().watch({prefix_, revision}, loop_,
+                                         {[this](const store::Batch& batch) { on_batch(batch); },
+                                          [this](const Error& error) { lose(error); }});
     if (!watch) return lose(watch.error());
     watch_ = std::move(*watch);
   }
@@ -117,10 +125,13 @@ class WatchStream : public Stream {
     const bool plain = !request_->wants_table() && kind.renames.empty();
     if (parameters_.filter.empty()) {
       if (plain) return write(view.frame());
-      const char* type = event.type == store::Event::Type::kDelete ? "DELETED" : event.previous ? "MODIFIED" : "ADDED";
+      const char* type = event.type == store::Event::Type::kDelete ? "DELETED"
+                         : event.previous                          ? "MODIFIED"
+                                                                   : "ADDED";
       return send_object(type, *event.value);
     }
-    const bool now = event.type == store::Event::Type::kPut && parameters_.filter.matches(view.now(kind));
+    const bool now =
+        event.type == store::Event::Type::kPut && parameters_.filter.matches(view.now(kind));
     const bool before = event.previous && parameters_.filter.matches(view.before(kind));
     if (now && before && plain) return write(view.frame());
     if (now) return send_object(before ? "MODIFIED" : "ADDED", *event.value);
@@ -136,7 +147,8 @@ class WatchStream : public Stream {
     Json object = Json::parse(stored, nullptr, false);
     if (request_->wants_table()) {
       const Json metadata = {{"resourceVersion", string_at(object, "metadata.resourceVersion")}};
-      object = make_table(kind, {object}, metadata, request_->table_options(!std::exchange(columns_told_, true)),
+      object = make_table(kind, {object}, metadata,
+                          request_->table_options(!std::exchange(columns_told_, true)),
                           std::chrono::system_clock::now());
     } else {
       object = to_served(kind, std::move(object));
@@ -146,9 +158,11 @@ class WatchStream : public Stream {
 
   void send_bookmark(int64_t revision) {
     const Kind& kind = *request_->kind;
-    Json object = {{"kind", kind.kind},
-                   {"apiVersion", kind.api_version()},
-                   {"metadata", {{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", nullptr}}}};
+    Json object = {
+        {"kind", kind.kind},
+        {"apiVersion", kind.api_version()},
+        {"metadata",
+         {{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", nullptr}}}};
     if (request_->wants_table())
       object = make_table(kind, {}, {{"resourceVersion", std::to_string(revision)}},
                           request_->table_options(!std::exchange(columns_told_, true)), {});
@@ -223,7 +237,8 @@ class WatchStream : public Stream {
 }  // namespace
 
 std::shared_ptr<Stream> make_watch_stream(Loop& loop, Registry& registry, RequestRef request,
-                                          WatchParameters parameters, std::function<void()> on_end) {
+                                          WatchParameters parameters,
+                                          std::function<void()> on_end) {
   return std::make_shared<WatchStream>(loop, registry, std::move(request), std::move(parameters),
                                        std::move(on_end));
 }

@@ -18,14 +18,16 @@ std::optional<PatchType> patch_type_of(Request& request) {
   if (type == "application/strategic-merge-patch+json") return PatchType::kStrategic;
   std::string message =
       "the body of the request was in an unknown format - accepted media types include: "
-      "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json";
+      "application/json-patch+json, application/merge-patch+json, "
+      "application/strategic-merge-patch+json";
   if (type == "application/apply-patch+yaml")
     message += ". Server-side apply is not supported yet: use kubectl apply without --server-side";
   request.fail(unsupported_media_type(std::move(message)));
   return std::nullopt;
 }
 
-Outcome<Json> patched(PatchType type, const schema::Type& schema_type, Json document, const Json& patch) {
+Outcome<Json> patched(PatchType type, const schema::Type& schema_type, Json document,
+                      const Json& patch) {
   switch (type) {
     case PatchType::kMerge: {
       if (!patch.is_object()) return bad_request("a merge patch is an object");
@@ -40,7 +42,8 @@ Outcome<Json> patched(PatchType type, const schema::Type& schema_type, Json docu
       auto result = apply_json_patch(std::move(document), patch);
       if (result) return std::move(*result);
       ApiError error = invalid({}, {});
-      error.message = "the server rejected our request due to an error in our request: " + result.error().message();
+      error.message = "the server rejected our request due to an error in our request: " +
+                      result.error().message();
       return error;
     }
   }
@@ -48,7 +51,8 @@ Outcome<Json> patched(PatchType type, const schema::Type& schema_type, Json docu
 }
 
 // The merge keys of the served form are those of the stored one; only top-level names differ.
-Outcome<Json> patched_object(const Kind& kind, PatchType type, const Json& current, const Json& patch) {
+Outcome<Json> patched_object(const Kind& kind, PatchType type, const Json& current,
+                             const Json& patch) {
   return patched(type, *kind.type, to_served(kind, current), patch);
 }
 
@@ -61,23 +65,29 @@ Json scale_of(const Kind& kind, const Json& object) {
           {"apiVersion", "autoscaling/v1"},
           {"metadata", std::move(metadata)},
           {"spec", {{"replicas", int_at(object, "spec.replicas")}}},
-          {"status", {{"replicas", int_at(object, "status.replicas")},
-                      {"selector", label_selector_text(at_path(object, "spec.selector"))}}}};
+          {"status",
+           {{"replicas", int_at(object, "status.replicas")},
+            {"selector", label_selector_text(at_path(object, "spec.selector"))}}}};
 }
 
 // A client's Scale written into its object.
 Outcome<Json> with_scale(const Kind& kind, Json scale, const Json& current) {
   std::vector<std::string> unknown;
-  if (auto decoded = schema::decode(*schema::Types::builtin().find("Scale"), scale, unknown); !decoded)
-    return bad_request("Scale in version \"v1\" cannot be handled as a Scale: " + decoded.error().message());
+  if (auto decoded = schema::decode(*schema::Types::builtin().find("Scale"), scale, unknown);
+      !decoded)
+    return bad_request("Scale in version \"v1\" cannot be handled as a Scale: " +
+                       decoded.error().message());
   const int64_t replicas = int_at(scale, "spec.replicas");
   const std::string name = string_at(current, "metadata.name");
   if (replicas < 0)
     return invalid({"autoscaling", "", "Scale", name},
-                   {invalid_value("spec.replicas", std::to_string(replicas), "must be greater than or equal to 0")});
+                   {invalid_value("spec.replicas", std::to_string(replicas),
+                                  "must be greater than or equal to 0")});
   const std::string version = string_at(scale, "metadata.resourceVersion");
   if (!version.empty() && version != string_at(current, "metadata.resourceVersion"))
-    return conflict(kind.subject(name), "the object has been modified; please apply your changes to the latest version and try again");
+    return conflict(kind.subject(name),
+                    "the object has been modified; please apply your changes to the latest version "
+                    "and try again");
   Json next = current;
   next["spec"]["replicas"] = replicas;
   return next;
@@ -87,8 +97,11 @@ Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
   DeleteOptions options;
   Json document = body.is_null() ? Json::object() : body;
   std::vector<std::string> unknown;
-  if (auto decoded = schema::decode(*schema::Types::builtin().find("DeleteOptions"), document, unknown); !decoded)
-    return bad_request("DeleteOptions in version \"v1\" cannot be handled as DeleteOptions: " + decoded.error().message());
+  if (auto decoded =
+          schema::decode(*schema::Types::builtin().find("DeleteOptions"), document, unknown);
+      !decoded)
+    return bad_request("DeleteOptions in version \"v1\" cannot be handled as DeleteOptions: " +
+                       decoded.error().message());
   options.grace_period_seconds = static_cast<int>(int_at(document, "gracePeriodSeconds", -1));
   options.propagation_policy = string_at(document, "propagationPolicy");
   options.uid = string_at(document, "preconditions.uid");
@@ -98,7 +111,8 @@ Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
     if (!seconds) return bad_request("gracePeriodSeconds must be a non-negative integer");
     options.grace_period_seconds = static_cast<int>(std::min<int64_t>(*seconds, 1 << 30));
   }
-  if (const std::string policy = request.query("propagationPolicy"); !policy.empty()) options.propagation_policy = policy;
+  if (const std::string policy = request.query("propagationPolicy"); !policy.empty())
+    options.propagation_policy = policy;
   if (bool_at(document, "orphanDependents")) options.propagation_policy = "Orphan";
   const Json& dry_run = at(document, "dryRun");
   if (dry_run.is_array() && !dry_run.empty()) request.dry_run = true;
@@ -106,16 +120,23 @@ Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
 }
 
 Json success_status(const Kind& kind, const Json& object) {
-  Json details = {{"name", string_at(object, "metadata.name")}, {"kind", kind.plural}, {"uid", string_at(object, "metadata.uid")}};
+  Json details = {{"name", string_at(object, "metadata.name")},
+                  {"kind", kind.plural},
+                  {"uid", string_at(object, "metadata.uid")}};
   if (!kind.group.empty()) details["group"] = kind.group;
-  return {{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Json::object()}, {"status", "Success"}, {"details", details}};
+  return {{"kind", "Status"},
+          {"apiVersion", "v1"},
+          {"metadata", Json::object()},
+          {"status", "Success"},
+          {"details", details}};
 }
 
 // The document of a PUT must be about what the URL names.
 std::optional<ApiError> check_url(const Request& request, const Json& document) {
   const std::string name = string_at(document, "metadata.name");
   if (!name.empty() && name != request.info.name)
-    return bad_request("the name of the object (" + name + ") does not match the name on the URL (" + request.info.name + ")");
+    return bad_request("the name of the object (" + name +
+                       ") does not match the name on the URL (" + request.info.name + ")");
   return std::nullopt;
 }
 
@@ -127,7 +148,8 @@ void Front::serve_create(const RequestRef& request) {
   if (!body) return;
   auto admitted = admit_document(*request->kind, std::move(*body), options, request->warnings);
   if (!admitted) return request->fail(admitted.error());
-  registry_.create(*request->kind, request->info.ns, std::move(*admitted), {request->dry_run}, loop_, written(request));
+  registry_.create(*request->kind, request->info.ns, std::move(*admitted), {request->dry_run},
+                   loop_, written(request));
 }
 
 void Front::serve_update(const RequestRef& request) {
@@ -137,9 +159,11 @@ void Front::serve_update(const RequestRef& request) {
   auto admitted = admit_document(*request->kind, std::move(*body), options, request->warnings);
   if (!admitted) return request->fail(admitted.error());
   if (auto wrong = check_url(*request, *admitted)) return request->fail(*wrong);
-  Change change = [document = std::move(*admitted)](const Json&) -> Outcome<Json> { return document; };
-  registry_.update(*request->kind, request->info.subresource, request->key(), std::move(change), {request->dry_run},
-                   loop_, written(request));
+  Change change = [document = std::move(*admitted)](const Json&) -> Outcome<Json> {
+    return document;
+  };
+  registry_.update(*request->kind, request->info.subresource, request->key(), std::move(change),
+                   {request->dry_run}, loop_, written(request));
 }
 
 void Front::serve_patch(const RequestRef& request) {
@@ -148,14 +172,16 @@ void Front::serve_patch(const RequestRef& request) {
   std::vector<std::string> duplicates;
   auto patch = parse_json(request->http.body, &duplicates);
   if (!patch) return request->fail(bad_request("error decoding patch: " + patch.error().message()));
-  Change change = [request, type = *type, patch = std::move(*patch), duplicates](const Json& current) -> Outcome<Json> {
+  Change change = [request, type = *type, patch = std::move(*patch),
+                   duplicates](const Json& current) -> Outcome<Json> {
     auto next = patched_object(*request->kind, type, current, patch);
     if (!next) return next;
     request->warnings.clear();  // of an earlier attempt
-    return admit_document(*request->kind, std::move(*next), {request->validation, duplicates}, request->warnings);
+    return admit_document(*request->kind, std::move(*next), {request->validation, duplicates},
+                          request->warnings);
   };
-  registry_.update(*request->kind, request->info.subresource, request->key(), std::move(change), {request->dry_run},
-                   loop_, written(request));
+  registry_.update(*request->kind, request->info.subresource, request->key(), std::move(change),
+                   {request->dry_run}, loop_, written(request));
 }
 
 void Front::serve_scale(const RequestRef& request) {
@@ -170,24 +196,31 @@ void Front::serve_scale(const RequestRef& request) {
   if (verb == "update") {
     auto body = request->read_body(nullptr);
     if (!body) return;
-    change = [&kind, scale = std::move(*body)](const Json& current) { return with_scale(kind, scale, current); };
+    change = [&kind, scale = std::move(*body)](const Json& current) {
+      return with_scale(kind, scale, current);
+    };
   } else if (verb == "patch") {
     const auto type = patch_type_of(*request);
     if (!type) return;
     auto patch = parse_json(request->http.body);
-    if (!patch) return request->fail(bad_request("error decoding patch: " + patch.error().message()));
-    change = [&kind, type = *type, patch = std::move(*patch)](const Json& current) -> Outcome<Json> {
-      auto scale = patched(type, *schema::Types::builtin().find("Scale"), scale_of(kind, current), patch);
+    if (!patch)
+      return request->fail(bad_request("error decoding patch: " + patch.error().message()));
+    change = [&kind, type = *type,
+              patch = std::move(*patch)](const Json& current) -> Outcome<Json> {
+      auto scale =
+          patched(type, *schema::Types::builtin().find("Scale"), scale_of(kind, current), patch);
       if (!scale) return scale;
       return with_scale(kind, std::move(*scale), current);
     };
   } else {
-    return request->fail(method_not_allowed("the server does not allow this method on the requested resource"));
+    return request->fail(
+        method_not_allowed("the server does not allow this method on the requested resource"));
   }
   registry_.update(kind, "", request->key(), std::move(change), {request->dry_run}, loop_,
                    [request](const Outcome<Written>& outcome) {
                      if (!outcome) return request->fail(outcome.error());
-                     request->send_json(200, scale_of(*request->kind, decode_stored(outcome->object)));
+                     request->send_json(200,
+                                        scale_of(*request->kind, decode_stored(outcome->object)));
                    });
 }
 
@@ -205,13 +238,15 @@ void Front::serve_delete(const RequestRef& request) {
                      if (!outcome) return request->fail(outcome.error());
                      if (!outcome->removed || request->kind->behaviour == Behaviour::kPod)
                        return request->send_object(200, outcome->object);
-                     request->send_json(200, success_status(*request->kind, decode_stored(outcome->object)));
+                     request->send_json(
+                         200, success_status(*request->kind, decode_stored(outcome->object)));
                    });
 }
 
 void Front::serve_delete_collection(const RequestRef& request) {
   if (request->kind->behaviour == Behaviour::kNamespace)
-    return request->fail(method_not_allowed("the server does not allow this method on the requested resource"));
+    return request->fail(
+        method_not_allowed("the server does not allow this method on the requested resource"));
   Json body;
   if (!request->http.body.empty()) {
     auto read = request->read_body(nullptr);
@@ -220,9 +255,11 @@ void Front::serve_delete_collection(const RequestRef& request) {
   }
   auto options = read_delete_options(*request, body);
   if (!options) return request->fail(options.error());
-  auto filter = Filter::make(*request->kind, request->query("labelSelector"), request->query("fieldSelector"));
+  auto filter = Filter::make(*request->kind, request->query("labelSelector"),
+                             request->query("fieldSelector"));
   if (!filter) return request->fail(filter.error());
-  auto page = registry_.list(*request->kind, *filter, {request->info.ns, kMaxDeletesAtOnce, "", 0, false});
+  auto page =
+      registry_.list(*request->kind, *filter, {request->info.ns, kMaxDeletesAtOnce, "", 0, false});
   if (!page) return request->fail(page.error());
   struct Progress {
     size_t left;
@@ -231,15 +268,20 @@ void Front::serve_delete_collection(const RequestRef& request) {
   auto progress = std::make_shared<Progress>(Progress{page->items.size(), std::nullopt});
   const auto finish = [request, progress] {
     if (progress->failure) return request->fail(*progress->failure);
-    request->send_json(200, {{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Json::object()}, {"status", "Success"}});
+    request->send_json(200, {{"kind", "Status"},
+                             {"apiVersion", "v1"},
+                             {"metadata", Json::object()},
+                             {"status", "Success"}});
   };
   if (page->items.empty()) return finish();
   for (const Bytes& item : page->items) {
     const Json object = decode_stored(item);
-    const kube::ObjectKey key{string_at(object, "metadata.namespace"), string_at(object, "metadata.name")};
+    const kube::ObjectKey key{string_at(object, "metadata.namespace"),
+                              string_at(object, "metadata.name")};
     registry_.remove(*request->kind, key, *options, {request->dry_run}, loop_,
                      [progress, finish](const Outcome<Written>& outcome) {
-                       if (!outcome && outcome.error().status != 404) progress->failure = outcome.error();
+                       if (!outcome && outcome.error().status != 404)
+                         progress->failure = outcome.error();
                        if (--progress->left == 0) finish();
                      });
   }
@@ -251,8 +293,11 @@ void Front::serve_pod_create(const RequestRef& request) {
   if (!body) return;
   const auto done = [request](const Outcome<Written>& outcome) {
     if (!outcome) return request->fail(outcome.error());
-    request->send_json(201, {{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Json::object()},
-                             {"status", "Success"}, {"code", 201}});
+    request->send_json(201, {{"kind", "Status"},
+                             {"apiVersion", "v1"},
+                             {"metadata", Json::object()},
+                             {"status", "Success"},
+                             {"code", 201}});
   };
   const Kind& pods = *Kinds::builtin().find(Resource{"", "pods"});
   kube::ObjectKey key = request->key();
@@ -263,10 +308,13 @@ void Front::serve_pod_create(const RequestRef& request) {
     return registry_.remove(pods, key, std::move(*options), {request->dry_run}, loop_, done);
   }
   std::vector<std::string> unknown;
-  if (auto decoded = schema::decode(*schema::Types::builtin().find("Binding"), *body, unknown); !decoded)
-    return request->fail(bad_request("Binding in version \"v1\" cannot be handled as a Binding: " + decoded.error().message()));
+  if (auto decoded = schema::decode(*schema::Types::builtin().find("Binding"), *body, unknown);
+      !decoded)
+    return request->fail(bad_request("Binding in version \"v1\" cannot be handled as a Binding: " +
+                                     decoded.error().message()));
   const std::string node = string_at(*body, "target.name");
-  if (node.empty()) return request->fail(invalid({"", "bindings", "Binding", key.name}, {required("target.name")}));
+  if (node.empty())
+    return request->fail(invalid({"", "bindings", "Binding", key.name}, {required("target.name")}));
   registry_.bind(key, node, {request->dry_run}, loop_, done);
 }
 

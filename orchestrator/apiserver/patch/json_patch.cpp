@@ -16,22 +16,23 @@ bool deeper_than(const Json& json, size_t levels) {
 // Copies double, and paths deepen, with every operation.
 Result<void> check_size(const Json& document) {
   if (deeper_than(document, kMaxJsonDepth))
-    return Error(ErrorCode::kInvalid,
-                 "the patched document is nested deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+    return Error(ErrorCode::kInvalid, "the patched document is nested deeper than " +
+                                          std::to_string(kMaxJsonDepth) + " levels");
   if (document.dump().size() > kMaxPatchedBytes)
-    return Error(ErrorCode::kInvalid,
-                 "the patched document is larger than " + std::to_string(kMaxPatchedBytes) + " bytes");
+    return Error(ErrorCode::kInvalid, "the patched document is larger than " +
+                                          std::to_string(kMaxPatchedBytes) + " bytes");
   return ok();
 }
 
 }  // namespace
 
 Result<Json> apply_json_patch(Json document, const Json& operations) {
-  if (!operations.is_array()) return Error(ErrorCode::kInvalid, "a JSON patch is a list of operations");
+  if (!operations.is_array())
+    return Error(ErrorCode::kInvalid, "a JSON patch is a list of operations");
   if (operations.size() > kMaxJsonPatchOperations)
-    return Error(ErrorCode::kInvalid, "a JSON patch may have at most " +
-                                          std::to_string(kMaxJsonPatchOperations) + " operations, this has " +
-                                          std::to_string(operations.size()));
+    return Error(ErrorCode::kInvalid,
+                 "a JSON patch may have at most " + std::to_string(kMaxJsonPatchOperations) +
+                     " operations, this has " + std::to_string(operations.size()));
   for (const Json& operation : operations) {
     try {
       document.patch_inplace(Json::array({operation}));

@@ -7,8 +7,8 @@
 
 namespace fairlead::orchestrator::apiserver {
 
-// RFC 6902. All or nothing. At most kMaxJsonPatchOperations; copies may not grow the document beyond
-// kMaxPatchedBytes.
+// RFC 6902. All or nothing. At most kMaxJsonPatchOperations; copies may not grow the document
+// beyond kMaxPatchedBytes.
 constexpr size_t kMaxJsonPatchOperations = 10'000;
 constexpr size_t kMaxPatchedBytes = 3 * 1024 * 1024;
 Result<Json> apply_json_patch(Json document, const Json& operations);

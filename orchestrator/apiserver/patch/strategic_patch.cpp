@@ -15,7 +15,9 @@ constexpr std::string_view kRetainKeys = "$retainKeys";
 constexpr std::string_view kSetOrder = "$setElementOrder/";
 constexpr std::string_view kDeleteFrom = "$deleteFromPrimitiveList/";
 
-Error wrong(std::string text) { return Error(ErrorCode::kInvalid, std::move(text)); }
+Error wrong(std::string text) {
+  return Error(ErrorCode::kInvalid, std::move(text));
+}
 
 // Items are told apart by their merge key, or are plain values.
 const Json& identity(const Json& item, const std::string& key) {
@@ -110,7 +112,8 @@ class Merger {
 
   Result<Json> member(const Type* type, const Json& document, const std::string& name,
                       const Json& value, const Json& patch, size_t depth) {
-    const Field* field = type != nullptr && type->shape == Shape::kStruct ? type->field(name) : nullptr;
+    const Field* field =
+        type != nullptr && type->shape == Shape::kStruct ? type->field(name) : nullptr;
     const Type* member_type = field != nullptr ? field->type : element_of(type);
     const Json& before = at(document, name);
     if (value.is_object()) return object(member_type, before, value, depth + 1);
@@ -124,7 +127,8 @@ class Merger {
   }
 
   // $setElementOrder and $deleteFromPrimitiveList for lists the patch itself does not have.
-  Result<void> lone_list_directives(const Type* type, Json& document, const Json& patch, size_t depth) {
+  Result<void> lone_list_directives(const Type* type, Json& document, const Json& patch,
+                                    size_t depth) {
     for (const auto& [directive, value] : patch.items()) {
       std::string name;
       for (const std::string_view prefix : {kSetOrder, kDeleteFrom})
@@ -180,13 +184,14 @@ class Merger {
     }
     if (at(item, kPatch) == "delete") {
       // Every item of that key, as several may share it (ports of two protocols).
-      merged.erase(std::remove_if(merged.begin(), merged.end(),
-                                  [&](const Json& one) { return identity(one, key) == identity(item, key); }),
+      merged.erase(std::remove_if(
+                       merged.begin(), merged.end(),
+                       [&](const Json& one) { return identity(one, key) == identity(item, key); }),
                    merged.end());
       return ok();
     }
-    auto one = object(field.type->element, where < merged.size() ? merged[where] : Json::object(), item,
-                      depth + 1);
+    auto one = object(field.type->element, where < merged.size() ? merged[where] : Json::object(),
+                      item, depth + 1);
     if (!one) return one.error();
     if (where < merged.size())
       merged[where] = std::move(*one);

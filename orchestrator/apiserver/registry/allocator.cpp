@@ -17,9 +17,11 @@ uint64_t random_below(uint64_t n) {
   return n == 0 ? 0 : rng() % n;
 }
 
-// The size of a range, without its network and broadcast addresses; large IPv6 ranges are cut to 2^16.
+// The size of a range, without its network and broadcast addresses; large IPv6 ranges are cut to
+// 2^16.
 uint32_t usable(const Cidr& cidr) {
-  const int host_bits = std::min(cidr.address().bits() - cidr.prefix_length(), cidr.address().is_v6() ? 16 : 31);
+  const int host_bits =
+      std::min(cidr.address().bits() - cidr.prefix_length(), cidr.address().is_v6() ? 16 : 31);
   const uint64_t size = uint64_t{1} << host_bits;
   const uint64_t edges = cidr.address().is_v4() ? 2 : 1;
   return size <= edges ? 0 : static_cast<uint32_t>(size - edges);
@@ -32,7 +34,8 @@ uint32_t static_band(uint32_t size) {
 
 std::set<IpAddress> ips_of(const Json& service) {
   std::set<IpAddress> ips;
-  if (!at(service, "spec").is_object() || string_at(service, "spec.type") == "ExternalName") return ips;
+  if (!at(service, "spec").is_object() || string_at(service, "spec.type") == "ExternalName")
+    return ips;
   auto ip = IpAddress::parse(string_at(service, "spec.clusterIP"));
   if (ip) ips.insert(*ip);
   return ips;
@@ -45,7 +48,8 @@ std::set<uint16_t> node_ports_of(const Json& service) {
     for (const Json& port : list)
       if (const int64_t number = int_at(port, "nodePort"); number > 0 && number <= 65535)
         ports.insert(static_cast<uint16_t>(number));
-  if (const int64_t health = int_at(service, "spec.healthCheckNodePort"); health > 0 && health <= 65535)
+  if (const int64_t health = int_at(service, "spec.healthCheckNodePort");
+      health > 0 && health <= 65535)
     ports.insert(static_cast<uint16_t>(health));
   return ports;
 }
@@ -60,9 +64,12 @@ bool wants_node_ports(const Json& service) {
 
 ServiceAllocator::ServiceAllocator(Cidr cidr, PortRange ports) : cidr_(cidr), ports_(ports) {}
 
-ServiceAllocator::Reservation::Reservation(Reservation&& other) noexcept { *this = std::move(other); }
+ServiceAllocator::Reservation::Reservation(Reservation&& other) noexcept {
+  *this = std::move(other);
+}
 
-ServiceAllocator::Reservation& ServiceAllocator::Reservation::operator=(Reservation&& other) noexcept {
+ServiceAllocator::Reservation& ServiceAllocator::Reservation::operator=(
+    Reservation&& other) noexcept {
   if (this == &other) return *this;
   release();
   owner_ = std::exchange(other.owner_, nullptr);
@@ -73,7 +80,9 @@ ServiceAllocator::Reservation& ServiceAllocator::Reservation::operator=(Reservat
   return *this;
 }
 
-ServiceAllocator::Reservation::~Reservation() { release(); }
+ServiceAllocator::Reservation::~Reservation() {
+  release();
+}
 
 void ServiceAllocator::Reservation::release() {
   if (owner_ == nullptr) return;
@@ -104,7 +113,9 @@ IpAddress ServiceAllocator::nth(uint32_t n) const {
   return IpAddress::from_bytes({bytes.data(), base.size()});
 }
 
-bool ServiceAllocator::free_ip(const IpAddress& ip) const { return !used_ips_.contains(ip); }
+bool ServiceAllocator::free_ip(const IpAddress& ip) const {
+  return !used_ips_.contains(ip);
+}
 
 bool ServiceAllocator::pick_ip(IpAddress& ip) {
   const uint32_t size = usable(cidr_);
@@ -140,9 +151,9 @@ void ServiceAllocator::admit_ip(Json& spec, const Json& before, Reservation& res
   const Json list = at(spec, "clusterIPs");
   if (wanted.empty() && list.is_array() && !list.empty()) wanted = list[0].get<std::string>();
   if (list.is_array() && (list.size() > 1 || (list.size() == 1 && list[0] != wanted))) {
-    causes.push_back(invalid_value("spec.clusterIPs", dump(list),
-                                   list.size() > 1 ? "may only hold up to 1 values"
-                                                   : "first value must match `clusterIP`"));
+    causes.push_back(invalid_value(
+        "spec.clusterIPs", dump(list),
+        list.size() > 1 ? "may only hold up to 1 values" : "first value must match `clusterIP`"));
     return;
   }
   const char* family = cidr_.family() == Family::kIpv4 ? kFamilyV4 : kFamilyV6;
@@ -150,7 +161,8 @@ void ServiceAllocator::admit_ip(Json& spec, const Json& before, Reservation& res
     IpAddress ip;
     if (wanted.empty()) {
       if (!pick_ip(ip)) {
-        causes.push_back({"FieldValueInvalid", "Internal error: failed to allocate a serviceIP: range is full",
+        causes.push_back({"FieldValueInvalid",
+                          "Internal error: failed to allocate a serviceIP: range is full",
                           "spec.clusterIPs"});
         return;
       }
@@ -160,13 +172,14 @@ void ServiceAllocator::admit_ip(Json& spec, const Json& before, Reservation& res
     }
     const std::string shown = dump(Json::array({wanted}));
     if (!cidr_.contains(ip) || ip == cidr_.address())
-      causes.push_back(invalid_value("spec.clusterIPs", shown,
-                                     "failed to allocate IP " + wanted + ": the provided IP (" + wanted +
-                                         ") is not in the valid range. The range of valid IPs is " +
-                                         cidr_.to_string()));
+      causes.push_back(invalid_value(
+          "spec.clusterIPs", shown,
+          "failed to allocate IP " + wanted + ": the provided IP (" + wanted +
+              ") is not in the valid range. The range of valid IPs is " + cidr_.to_string()));
     else if (!old.contains(ip) && !free_ip(ip))
-      causes.push_back(invalid_value("spec.clusterIPs", shown,
-                                     "failed to allocate IP " + wanted + ": provided IP is already allocated"));
+      causes.push_back(
+          invalid_value("spec.clusterIPs", shown,
+                        "failed to allocate IP " + wanted + ": provided IP is already allocated"));
     else if (!old.contains(ip)) {
       used_ips_.emplace(ip, 1);
       reservation.new_ips_.push_back(ip);
@@ -191,17 +204,19 @@ void ServiceAllocator::admit_ports(Json& service, const Json& before, Reservatio
     auto port = static_cast<uint16_t>(wanted);
     if (wanted == 0) port = pick_port();
     if (port == 0 || port < ports_.first || port > ports_.last) {
-      causes.push_back(invalid_value(path, std::to_string(wanted),
-                                     port == 0 ? "range is full"
-                                               : "provided port is not in the valid range. The range of "
-                                                 "valid ports is " + std::to_string(ports_.first) + "-" +
-                                                     std::to_string(ports_.last)));
+      causes.push_back(invalid_value(
+          path, std::to_string(wanted),
+          port == 0 ? "range is full"
+                    : "provided port is not in the valid range. The range of "
+                      "valid ports is " +
+                          std::to_string(ports_.first) + "-" + std::to_string(ports_.last)));
       return port;
     }
     // One service may use a number for several protocols.
     if (!old.contains(port) && !now.contains(port)) {
       if (used_ports_.contains(port)) {
-        causes.push_back(invalid_value(path, std::to_string(wanted), "provided port is already allocated"));
+        causes.push_back(
+            invalid_value(path, std::to_string(wanted), "provided port is already allocated"));
         return port;
       }
       used_ports_.emplace(port, 1);
@@ -215,16 +230,19 @@ void ServiceAllocator::admit_ports(Json& service, const Json& before, Reservatio
       Json& port = spec["ports"][i];
       const int64_t wanted = int_at(port, "nodePort");
       if (!wants && wanted == 0) port.erase("nodePort");
-      if (wants || wanted != 0) port["nodePort"] = take(wanted, "spec.ports[" + std::to_string(i) + "].nodePort");
+      if (wants || wanted != 0)
+        port["nodePort"] = take(wanted, "spec.ports[" + std::to_string(i) + "].nodePort");
     }
-  if (string_at(spec, "type") == "LoadBalancer" && string_at(spec, "externalTrafficPolicy") == "Local")
-    spec["healthCheckNodePort"] = take(int_at(spec, "healthCheckNodePort"), "spec.healthCheckNodePort");
+  if (string_at(spec, "type") == "LoadBalancer" &&
+      string_at(spec, "externalTrafficPolicy") == "Local")
+    spec["healthCheckNodePort"] =
+        take(int_at(spec, "healthCheckNodePort"), "spec.healthCheckNodePort");
   for (const uint16_t port : old)
     if (!now.contains(port)) reservation.old_ports_.push_back(port);
 }
 
-Outcome<ServiceAllocator::Reservation> ServiceAllocator::admit(const Subject& subject, Json& service,
-                                                               const Json& before) {
+Outcome<ServiceAllocator::Reservation> ServiceAllocator::admit(const Subject& subject,
+                                                               Json& service, const Json& before) {
   Reservation reservation;
   reservation.owner_ = this;
   std::vector<Cause> causes;
@@ -235,7 +253,8 @@ Outcome<ServiceAllocator::Reservation> ServiceAllocator::admit(const Subject& su
       admit_ip(spec, before, reservation, causes);
     } else {
       for (const IpAddress& ip : ips_of(before)) reservation.old_ips_.push_back(ip);
-      for (const char* name : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) spec.erase(name);
+      for (const char* name : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"})
+        spec.erase(name);
     }
     admit_ports(service, before, reservation, causes);
   }

@@ -43,8 +43,8 @@ class ServiceAllocator {
     std::vector<uint16_t> new_ports_, old_ports_;
   };
 
-  // Fills in spec.clusterIP(s), ipFamilies and nodePorts of a Service about to be written; `before` is
-  // null for a new one. What is asked for and cannot be had comes back as causes.
+  // Fills in spec.clusterIP(s), ipFamilies and nodePorts of a Service about to be written; `before`
+  // is null for a new one. What is asked for and cannot be had comes back as causes.
   Outcome<Reservation> admit(const Subject& subject, Json& service, const Json& before);
   void forget(const Json& service);  // it was deleted
   // At start. What is outside of the ranges is left alone.
@@ -55,7 +55,8 @@ class ServiceAllocator {
 
  private:
   struct Holdings;
-  void admit_ip(Json& spec, const Json& before, Reservation& reservation, std::vector<Cause>& causes);
+  void admit_ip(Json& spec, const Json& before, Reservation& reservation,
+                std::vector<Cause>& causes);
   void admit_ports(Json& service, const Json& before, Reservation& reservation,
                    std::vector<Cause>& causes);
   bool free_ip(const IpAddress& ip) const;  // under mutex_

@@ -29,7 +29,9 @@ store::Value encode(Json object) {
   return value;
 }
 
-Json decode_stored(const Bytes& bytes) { return Json::parse(*bytes, nullptr, false); }
+Json decode_stored(const Bytes& bytes) {
+  return Json::parse(*bytes, nullptr, false);
+}
 
 int64_t resource_version_of(const Json& object) {
   const std::string text = string_at(object, "metadata.resourceVersion");
@@ -38,6 +40,8 @@ int64_t resource_version_of(const Json& object) {
   return revision;
 }
 
-store::Value tombstone_of(const store::Entry& entry) { return encode(decode_stored(entry.value)); }
+store::Value tombstone_of(const store::Entry& entry) {
+  return encode(decode_stored(entry.value));
+}
 
 }  // namespace fairlead::orchestrator::apiserver

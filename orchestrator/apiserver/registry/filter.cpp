@@ -17,7 +17,8 @@ const schema::Type* type_at(const schema::Type* type, std::string_view path) {
 std::string stored_path(const Kind& kind, std::string path) {
   if (path == "source" && kind.plural == "events") return "source.component";
   for (const auto& [stored, served] : kind.renames)
-    if (path == served || path.starts_with(served + ".")) return stored + path.substr(served.size());
+    if (path == served || path.starts_with(served + "."))
+      return stored + path.substr(served.size());
   return path;
 }
 

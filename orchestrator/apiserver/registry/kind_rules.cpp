@@ -17,7 +17,9 @@ bool positive(const Json& amount) {
   return amount.is_string() && schema::quantity_milli(amount.get<std::string>()).value_or(0) > 0;
 }
 
-bool needs_cluster_ip(const Json& service) { return string_at(service, "spec.type") != "ExternalName"; }
+bool needs_cluster_ip(const Json& service) {
+  return string_at(service, "spec.type") != "ExternalName";
+}
 
 bool needs_node_ports(const Json& service) {
   const std::string type = string_at(service, "spec.type");
@@ -29,7 +31,8 @@ bool needs_node_ports(const Json& service) {
 Json with_changeable(Json spec, const Json& from) {
   for (const char* list : {"containers", "initContainers"}) {
     const Json& others = at(from, list);
-    if (!at(spec, list).is_array() || !others.is_array() || others.size() != spec[list].size()) continue;
+    if (!at(spec, list).is_array() || !others.is_array() || others.size() != spec[list].size())
+      continue;
     for (size_t i = 0; i < others.size(); ++i) spec[list][i]["image"] = at(others[i], "image");
   }
   for (const char* name : {"activeDeadlineSeconds", "schedulingGates", "tolerations"}) {
@@ -50,9 +53,11 @@ void drop_of_old_type(Json& spec, const Json& old) {
   const std::string old_type = string_at(old, "type");
   if (type == old_type) return;
   if (type == "ExternalName")
-    for (const char* name : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) drop_if_same(name);
+    for (const char* name : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"})
+      drop_if_same(name);
   if (type != "LoadBalancer")
-    for (const char* name : {"allocateLoadBalancerNodePorts", "healthCheckNodePort", "loadBalancerClass"})
+    for (const char* name :
+         {"allocateLoadBalancerNodePorts", "healthCheckNodePort", "loadBalancerClass"})
       drop_if_same(name);
   if (type == "NodePort" || type == "LoadBalancer") return;
   if (is_empty(at(spec, "externalIPs"))) drop_if_same("externalTrafficPolicy");
@@ -87,22 +92,27 @@ std::string qos_class(const Json& spec) {
   return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }
 
-void prepare_pod_create(Json& pod) { pod["status"] = {{"phase", "Pending"}}; }
+void prepare_pod_create(Json& pod) {
+  pod["status"] = {{"phase", "Pending"}};
+}
 
 void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes) {
   const Json& now = at(pod, "spec");
   const Json& then = at(before, "spec");
   if (now == then) return;
   if (!only_adds(at(now, "tolerations"), at(then, "tolerations")))
-    causes.push_back(forbidden_field("spec.tolerations",
-                                     "existing toleration can not be modified except its tolerationSeconds"));
+    causes.push_back(
+        forbidden_field("spec.tolerations",
+                        "existing toleration can not be modified except its tolerationSeconds"));
   if (with_changeable(now, then) == then) return;
-  causes.push_back(forbidden_field(
-      "spec",
-      "pod updates may not change fields other than `spec.containers[*].image`,"
-      "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions "
-      "to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
-      "previously negative)"));
+  causes.push_back(
+      forbidden_field("spec",
+                      "pod updates may not change fields other than `spec.containers[*].image`,"
+                      "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec."
+                      "tolerations` (only additions "
+                      "to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to "
+                      "be set to 1 if it was "
+                      "previously negative)"));
 }
 
 // What was allocated stays where the client's document is silent.
@@ -123,7 +133,8 @@ void carry_service_values(Json& service, const Json& before) {
   if (!at(spec, "ports").is_array() || !at(old, "ports").is_array()) return;
   for (Json& port : spec["ports"]) {
     if (int_at(port, "nodePort") != 0) continue;
-    const std::string protocol = is_empty(at(port, "protocol")) ? "TCP" : string_at(port, "protocol");
+    const std::string protocol =
+        is_empty(at(port, "protocol")) ? "TCP" : string_at(port, "protocol");
     for (const Json& other : old["ports"])
       if (at(other, "port") == at(port, "port") && string_at(other, "protocol") == protocol &&
           int_at(other, "nodePort") != 0)
@@ -136,8 +147,8 @@ void validate_service_update(const Json& service, const Json& before, std::vecto
   const std::string then = string_at(before, "spec.clusterIP");
   const std::string now = string_at(service, "spec.clusterIP");
   if (!then.empty() && !now.empty() && now != then)
-    causes.push_back(invalid_value("spec.clusterIPs[0]", dump(Json::array({now})),
-                                   "may not change once set"));
+    causes.push_back(
+        invalid_value("spec.clusterIPs[0]", dump(Json::array({now})), "may not change once set"));
 }
 
 }  // namespace fairlead::orchestrator::apiserver

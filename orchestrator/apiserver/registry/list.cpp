@@ -10,10 +10,14 @@ namespace {
 constexpr size_t kChunk = 500;
 
 constexpr const char* kExpiredText =
-    "The provided continue parameter is too old to display a consistent list result. You can start a "
-    "new list without the continue parameter, or use the continue token in this response to retrieve "
-    "the remainder of the results. Continuing with the provided token results in an inconsistent list "
-    "- objects that were created, modified, or deleted between the time the first chunk was returned "
+    "The provided continue parameter is too old to display a consistent list result. You can start "
+    "a "
+    "new list without the continue parameter, or use the continue token in this response to "
+    "retrieve "
+    "the remainder of the results. Continuing with the provided token results in an inconsistent "
+    "list "
+    "- objects that were created, modified, or deleted between the time the first chunk was "
+    "returned "
     "and now may show up in the list.";
 
 std::string make_token(int64_t revision, const std::string& after) {
@@ -45,7 +49,8 @@ std::optional<std::string> base64url_decode(std::string_view text) {
 }
 
 // {revision, key}; revision 0: from the newest state.
-std::optional<std::pair<int64_t, std::string>> read_token(std::string_view token, std::string_view prefix) {
+std::optional<std::pair<int64_t, std::string>> read_token(std::string_view token,
+                                                          std::string_view prefix) {
   const auto text = base64url_decode(token);
   if (!text) return std::nullopt;
   const Json json = Json::parse(*text, nullptr, false);
@@ -63,7 +68,8 @@ Outcome<Bytes> Registry::get(const Kind& kind, const kube::ObjectKey& key) const
   return entry->value;
 }
 
-Outcome<ListPage> Registry::list(const Kind& kind, const Filter& filter, const PageOptions& options) const {
+Outcome<ListPage> Registry::list(const Kind& kind, const Filter& filter,
+                                 const PageOptions& options) const {
   store::RangeOptions range{kind.prefix(options.ns), "", 0, options.exact ? options.revision : 0};
   if (!options.continue_token.empty()) {
     const auto token = read_token(options.continue_token, range.prefix);
@@ -73,10 +79,13 @@ Outcome<ListPage> Registry::list(const Kind& kind, const Filter& filter, const P
   }
   ListPage page;
   for (;;) {
-    range.limit = options.limit == 0 ? 0 : filter.empty() ? options.limit : std::max(options.limit, kChunk);
+    range.limit = options.limit == 0 ? 0
+                  : filter.empty()   ? options.limit
+                                     : std::max(options.limit, kChunk);
     auto result = store_.range(range);
     if (!result && result.error().is_expired()) {
-      ApiError expired = gone(options.continue_token.empty() ? result.error().message() : kExpiredText);
+      ApiError expired =
+          gone(options.continue_token.empty() ? result.error().message() : kExpiredText);
       if (!range.after.empty()) expired.continue_token = make_token(0, range.after);
       return expired;
     }

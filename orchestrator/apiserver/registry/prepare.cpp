@@ -15,11 +15,16 @@ namespace {
 
 constexpr size_t kMaxAnnotationBytes = 256 * 1024;
 constexpr size_t kMaxGeneratedBase = 58;  // 63 minus the suffix
-constexpr const char* kServerOwned[] = {"creationTimestamp", "deletionGracePeriodSeconds",
-                                        "deletionTimestamp", "generation", "managedFields",
-                                        "selfLink",          "uid"};
+constexpr const char* kServerOwned[] = {"creationTimestamp",
+                                        "deletionGracePeriodSeconds",
+                                        "deletionTimestamp",
+                                        "generation",
+                                        "managedFields",
+                                        "selfLink",
+                                        "uid"};
 constexpr const char* kKeptOnUpdate[] = {"creationTimestamp", "deletionGracePeriodSeconds",
-                                         "deletionTimestamp", "generateName", "generation", "uid"};
+                                         "deletionTimestamp", "generateName",
+                                         "generation",        "uid"};
 
 Outcome<Json> check_identity(const Kind& kind, Json document) {
   const Json version = at(document, "apiVersion");
@@ -36,16 +41,18 @@ Outcome<Json> check_identity(const Kind& kind, Json document) {
 }
 
 std::string cannot_be_handled(const Kind& kind) {
-  return kind.kind + " in version \"" + kind.version + "\" cannot be handled as a " + kind.kind + ": ";
+  return kind.kind + " in version \"" + kind.version + "\" cannot be handled as a " + kind.kind +
+         ": ";
 }
 
 void validate_metadata(const Kind& kind, const Json& object, std::vector<Cause>& causes) {
   const std::string name = string_at(object, "metadata.name");
   if (name.empty())
     causes.push_back(required("metadata.name", "name or generateName is required"));
-  else if (auto wrong = kind.name_format == "dns1123label"   ? schema::check_dns1123_label(name)
-                        : kind.name_format == "dns1035label" ? schema::check_dns1035_label(name)
-                                                             : schema::check_dns1123_subdomain(name))
+  else if (auto wrong = kind.name_format == "dns1123label" ? schema::check_dns1123_label(name)
+                        : kind.name_format == "dns1035label"
+                            ? schema::check_dns1035_label(name)
+                            : schema::check_dns1123_subdomain(name))
     causes.push_back(invalid_value("metadata.name", go_value(name), *wrong));
   size_t bytes = 0;
   const Json& annotations = at_path(object, "metadata.annotations");
@@ -74,12 +81,16 @@ void new_status(const Kind& kind, Json& object) {
 
 void prepare_behaviour(const Kind& kind, Json& object) {
   switch (kind.behaviour) {
-    case Behaviour::kPlain: break;
+    case Behaviour::kPlain:
+      break;
     case Behaviour::kNamespace:
-      object["metadata"]["labels"]["kubernetes.io/metadata.name"] = string_at(object, "metadata.name");
+      object["metadata"]["labels"]["kubernetes.io/metadata.name"] =
+          string_at(object, "metadata.name");
       object["spec"] = {{"finalizers", {"kubernetes"}}};
       break;
-    case Behaviour::kPod: prepare_pod_create(object); break;
+    case Behaviour::kPod:
+      prepare_pod_create(object);
+      break;
     case Behaviour::kService:
       object["status"] = {{"loadBalancer", Json::object()}};
       break;
@@ -87,7 +98,8 @@ void prepare_behaviour(const Kind& kind, Json& object) {
 }
 
 // Everything the server owns, and the side of the object this request may not touch, is as it was.
-Json keep_what_is_ours(const Kind& kind, std::string_view subresource, Json next, const Json& current) {
+Json keep_what_is_ours(const Kind& kind, std::string_view subresource, Json next,
+                       const Json& current) {
   if (subresource == "status") {
     Json result = current;
     result["status"] = at(next, "status").is_null() ? Json::object() : at(next, "status");
@@ -123,7 +135,8 @@ Json keep_what_is_ours(const Kind& kind, std::string_view subresource, Json next
 
 Outcome<Json> check_preconditions(const Kind& kind, Json next, const Json& current) {
   const std::string name = string_at(current, "metadata.name");
-  if (!next.contains("metadata") || !next["metadata"].is_object()) next["metadata"] = Json::object();
+  if (!next.contains("metadata") || !next["metadata"].is_object())
+    next["metadata"] = Json::object();
   Json& metadata = next["metadata"];
   if (string_at(metadata, "name").empty()) metadata["name"] = name;
   if (kind.namespaced && string_at(metadata, "namespace").empty())
@@ -131,16 +144,20 @@ Outcome<Json> check_preconditions(const Kind& kind, Json next, const Json& curre
   if (string_at(metadata, "name") != name)
     return bad_request("the name of the object (" + string_at(metadata, "name") +
                        ") does not match the name on the URL (" + name + ")");
-  if (kind.namespaced && string_at(metadata, "namespace") != string_at(current, "metadata.namespace"))
-    return bad_request("the namespace of the provided object does not match the namespace sent on the request");
+  if (kind.namespaced &&
+      string_at(metadata, "namespace") != string_at(current, "metadata.namespace"))
+    return bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request");
   const std::string uid = string_at(metadata, "uid");
   if (!uid.empty() && uid != string_at(current, "metadata.uid"))
-    return conflict(kind.subject(name), "Precondition failed: UID in precondition: " + uid +
-                                            ", UID in object meta: " + string_at(current, "metadata.uid"));
+    return conflict(kind.subject(name),
+                    "Precondition failed: UID in precondition: " + uid +
+                        ", UID in object meta: " + string_at(current, "metadata.uid"));
   const std::string version = string_at(metadata, "resourceVersion");
   if (!version.empty() && version != string_at(current, "metadata.resourceVersion"))
     return conflict(kind.subject(name),
-                    "the object has been modified; please apply your changes to the latest version and try again");
+                    "the object has been modified; please apply your changes to the latest version "
+                    "and try again");
   metadata["resourceVersion"] = string_at(current, "metadata.resourceVersion");
   return next;
 }
@@ -153,8 +170,10 @@ void check_finalizers(const Json& next, const Json& current, std::vector<Cause>&
   for (const Json& one : now)
     if (!before.is_array() || std::find(before.begin(), before.end(), one) == before.end())
       causes.push_back(forbidden_field(
-          "metadata.finalizers", "no new finalizers can be added if the object is being deleted, found new "
-                                 "finalizers []string{" + go_value(one) + "}"));
+          "metadata.finalizers",
+          "no new finalizers can be added if the object is being deleted, found new "
+          "finalizers []string{" +
+              go_value(one) + "}"));
 }
 
 void check_immutable_flag(const Json& next, const Json& current, std::vector<Cause>& causes) {
@@ -178,7 +197,8 @@ Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOpti
                              std::vector<std::string>& warnings) {
   if (!document.is_object())
     return bad_request(cannot_be_handled(kind) + "json: cannot unmarshal " +
-                       std::string(document.type_name()) + " into Go value of type v1." + kind.kind);
+                       std::string(document.type_name()) + " into Go value of type v1." +
+                       kind.kind);
   auto named = check_identity(kind, std::move(document));
   if (!named) return named;
   Json stored = to_stored(kind, std::move(*named));
@@ -200,7 +220,8 @@ Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOpti
   return bad_request(cannot_be_handled(kind) + "strict decoding error: " + text);
 }
 
-Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json object, const Origin& origin) {
+Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json object,
+                             const Origin& origin) {
   Json& metadata = object["metadata"];
   if (!metadata.is_object()) metadata = Json::object();
   if (!string_at(metadata, "resourceVersion").empty())
@@ -210,7 +231,8 @@ Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json objec
   const std::string given = string_at(metadata, "namespace");
   if (kind.namespaced) {
     if (!given.empty() && given != ns)
-      return bad_request("the namespace of the provided object does not match the namespace sent on the request");
+      return bad_request(
+          "the namespace of the provided object does not match the namespace sent on the request");
     metadata["namespace"] = ns;
   } else {
     metadata.erase("namespace");
@@ -219,7 +241,8 @@ Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json objec
   new_status(kind, object);
   prepare_behaviour(kind, object);
   schema::apply_defaults(*kind.type, object);
-  if (kind.behaviour == Behaviour::kPod) object["status"]["qosClass"] = qos_class(at(object, "spec"));
+  if (kind.behaviour == Behaviour::kPod)
+    object["status"]["qosClass"] = qos_class(at(object, "spec"));
   std::vector<Cause> causes;
   validate_metadata(kind, object, causes);
   schema::validate(*kind.type, object, "", causes);
@@ -236,7 +259,8 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   auto checked = check_preconditions(kind, std::move(next), current);
   if (!checked) return checked;
   Json object = keep_what_is_ours(kind, subresource, std::move(*checked), current);
-  if (kind.behaviour == Behaviour::kService && subresource.empty()) carry_service_values(object, current);
+  if (kind.behaviour == Behaviour::kService && subresource.empty())
+    carry_service_values(object, current);
   schema::apply_defaults(*kind.type, object);
   std::vector<Cause> causes;
   validate_metadata(kind, object, causes);

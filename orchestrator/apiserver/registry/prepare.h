@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens to an object between a client's document and the store: decoding, defaults, the fields
-// the server owns, validation. Pure: time and identifiers are given.
+// What happens to an object between a client's document and the store: decoding, defaults, the
+// fields the server owns, validation. Pure: time and identifiers are given.
 #pragma once
 
 #include <vector>
@@ -24,13 +24,15 @@ Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOpti
 
 struct Origin {
   WallTime now{};
-  std::string uid;            // for a new object
-  std::string name_suffix;    // for metadata.generateName
+  std::string uid;          // for a new object
+  std::string name_suffix;  // for metadata.generateName
 };
 
-Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json object, const Origin& origin);
+Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json object,
+                             const Origin& origin);
 
-// `subresource`: "", "status", "finalize" (namespaces: spec.finalizers), "binding" (pods: nodeName).
+// `subresource`: "", "status", "finalize" (namespaces: spec.finalizers), "binding" (pods:
+// nodeName).
 Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Json next,
                              const Json& current);
 

@@ -9,7 +9,9 @@
 namespace fairlead::orchestrator::apiserver {
 namespace {
 
-const Kind& kind_of(const char* plural) { return *Kinds::builtin().find(Resource{"", plural}); }
+const Kind& kind_of(const char* plural) {
+  return *Kinds::builtin().find(Resource{"", plural});
+}
 
 }  // namespace
 
@@ -40,7 +42,8 @@ std::optional<ApiError> Registry::check_namespace(const Kind& kind, const std::s
   if (!at_path(object, "metadata.deletionTimestamp").is_null()) {
     ApiError error = forbidden(kind.subject(""), "unable to create new content in namespace " + ns +
                                                      " because it is being terminated");
-    error.causes = {{"NamespaceTerminating", "namespace " + ns + " is being terminated", "metadata.namespace"}};
+    error.causes = {
+        {"NamespaceTerminating", "namespace " + ns + " is being terminated", "metadata.namespace"}};
     return error;
   }
   txn.compares.push_back({key, entry->mod_revision});
@@ -50,7 +53,8 @@ std::optional<ApiError> Registry::check_namespace(const Kind& kind, const std::s
 bool Registry::admit(Write& write, Json& object, const Json& before) {
   write.reservation = {};
   if (write.kind.behaviour != Behaviour::kService || !write.subresource.empty()) return true;
-  auto reserved = allocator_.admit(write.kind.subject(string_at(object, "metadata.name")), object, before);
+  auto reserved =
+      allocator_.admit(write.kind.subject(string_at(object, "metadata.name")), object, before);
   if (!reserved) {
     answer(write, reserved.error());
     return false;
@@ -73,7 +77,8 @@ void Registry::attempt_create(WriteRef write) {
   const Origin origin{std::chrono::system_clock::now(), new_uid(), new_name_suffix()};
   auto prepared = prepare_create(write->kind, write->key.ns, write->document, origin);
   if (!prepared) return answer(*write, prepared.error());
-  if (auto refused = check_namespace(write->kind, write->key.ns, txn)) return answer(*write, *refused);
+  if (auto refused = check_namespace(write->kind, write->key.ns, txn))
+    return answer(*write, *refused);
   write->key.name = string_at(*prepared, "metadata.name");
   const std::string key = write->kind.key(write->key.ns, write->key.name);
   if (store_.get(key).ok()) {
@@ -121,13 +126,15 @@ void Registry::put_or_remove(const WriteRef& write, const Json& object, const Js
   if (removes) write->last_state = before;
   store::Txn txn;
   txn.compares.push_back({key, write->revision});
-  txn.ops.push_back({removes ? store::Op::Kind::kDelete : store::Op::Kind::kPut, key, encode(object)});
+  txn.ops.push_back(
+      {removes ? store::Op::Kind::kDelete : store::Op::Kind::kPut, key, encode(object)});
   commit(write, std::move(txn), removes);
 }
 
 void Registry::commit(WriteRef write, store::Txn txn, bool removes) {
   if (write->options.dry_run) {
-    Written written{txn.ops[0].value.at(write->revision), write->action == Write::Action::kCreate, removes};
+    Written written{txn.ops[0].value.at(write->revision), write->action == Write::Action::kCreate,
+                    removes};
     write->reservation = {};  // gives back what it held
     return answer(*write, std::move(written));
   }
@@ -142,19 +149,24 @@ void Registry::committed(WriteRef write, bool removes, Result<store::TxnResult> 
   if (!result) return write->done(ApiError::from_error(result.error()));
   if (result->succeeded) {
     write->reservation.keep();
-    if (removes && write->kind.behaviour == Behaviour::kService) allocator_.forget(write->last_state);
+    if (removes && write->kind.behaviour == Behaviour::kService)
+      allocator_.forget(write->last_state);
     const bool created = write->action == Write::Action::kCreate;
     return write->done(Written{std::move(result->values[0]), created, removes});
   }
   write->reservation = {};
   if (++write->attempts >= kMaxAttempts)
-    return write->done(conflict(write->kind.subject(write->key.name),
-                                "the object has been modified; please apply your changes to the latest "
-                                "version and try again"));
+    return write->done(
+        conflict(write->kind.subject(write->key.name),
+                 "the object has been modified; please apply your changes to the latest "
+                 "version and try again"));
   switch (write->action) {
-    case Write::Action::kCreate: return attempt_create(std::move(write));
-    case Write::Action::kUpdate: return attempt_update(std::move(write));
-    case Write::Action::kRemove: return attempt_remove(std::move(write));
+    case Write::Action::kCreate:
+      return attempt_create(std::move(write));
+    case Write::Action::kUpdate:
+      return attempt_update(std::move(write));
+    case Write::Action::kRemove:
+      return attempt_remove(std::move(write));
   }
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every read and write of every kind, over the store. What HTTP and the in-process Api both speak.
 //
-// Threads: any; the work of a call is done on the calling thread, its callback runs on the Loop given,
-// once, never from inside the call. The Registry outlives what was asked of it.
-// Objects go in and out in the stored form (kind.h to_served makes the client's).
-// Writes race freely: each is compare-and-put, and is worked out again when the object changed in
-// between, at most kMaxAttempts times.
+// Threads: any; the work of a call is done on the calling thread, its callback runs on the Loop
+// given, once, never from inside the call. The Registry outlives what was asked of it. Objects go
+// in and out in the stored form (kind.h to_served makes the client's). Writes race freely: each is
+// compare-and-put, and is worked out again when the object changed in between, at most kMaxAttempts
+// times.
 #pragma once
 
 #include <functional>
@@ -29,14 +29,14 @@ struct PageOptions {
   std::string ns;
   size_t limit = 0;
   std::string continue_token;
-  int64_t revision = 0;      // 0: newest
-  bool exact = false;        // resourceVersionMatch=Exact
+  int64_t revision = 0;  // 0: newest
+  bool exact = false;    // resourceVersionMatch=Exact
 };
 
 struct Written {
-  Bytes object;           // as it is now, or its last state
+  Bytes object;  // as it is now, or its last state
   bool created = false;
-  bool removed = false;   // it is gone
+  bool removed = false;  // it is gone
 };
 using WrittenDone = std::function<void(Outcome<Written>)>;
 
@@ -63,8 +63,8 @@ class Registry {
   Outcome<Bytes> get(const Kind& kind, const kube::ObjectKey& key) const;
   Outcome<ListPage> list(const Kind& kind, const Filter& filter, const PageOptions& options) const;
 
-  void create(const Kind& kind, const std::string& ns, Json object, WriteOptions options, Loop& loop,
-              WrittenDone done);
+  void create(const Kind& kind, const std::string& ns, Json object, WriteOptions options,
+              Loop& loop, WrittenDone done);
   void update(const Kind& kind, std::string subresource, const kube::ObjectKey& key, Change change,
               WriteOptions options, Loop& loop, WrittenDone done);
   void remove(const Kind& kind, const kube::ObjectKey& key, DeleteOptions options,
@@ -86,7 +86,8 @@ class Registry {
   void commit(WriteRef write, store::Txn txn, bool removes);
   void committed(WriteRef write, bool removes, Result<store::TxnResult> result);
   void answer(Write& write, Outcome<Written> outcome);
-  std::optional<ApiError> check_namespace(const Kind& kind, const std::string& ns, store::Txn& txn) const;
+  std::optional<ApiError> check_namespace(const Kind& kind, const std::string& ns,
+                                          store::Txn& txn) const;
   void put_or_remove(const WriteRef& write, const Json& object, const Json& before);
 
   store::Store& store_;

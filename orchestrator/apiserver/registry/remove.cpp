@@ -35,17 +35,21 @@ std::optional<ApiError> check(const Kind& kind, const Json& current, const Delet
 int64_t grace_of(const Kind& kind, const Json& current, const DeleteOptions& options) {
   if (kind.behaviour != Behaviour::kPod) return 0;
   const std::string phase = string_at(current, "status.phase");
-  if (string_at(current, "spec.nodeName").empty() || phase == "Succeeded" || phase == "Failed") return 0;
+  if (string_at(current, "spec.nodeName").empty() || phase == "Succeeded" || phase == "Failed")
+    return 0;
   if (options.grace_period_seconds >= 0) return options.grace_period_seconds;
   return std::max<int64_t>(0, int_at(current, "spec.terminationGracePeriodSeconds", 30));
 }
 
 void add_finalizer(Json& object, const std::string& policy) {
-  const std::string name = policy == "Foreground" ? "foregroundDeletion" : policy == "Orphan" ? "orphan" : "";
+  const std::string name = policy == "Foreground" ? "foregroundDeletion"
+                           : policy == "Orphan"   ? "orphan"
+                                                  : "";
   if (name.empty()) return;
   Json& finalizers = object["metadata"]["finalizers"];
   if (!finalizers.is_array()) finalizers = Json::array();
-  if (std::find(finalizers.begin(), finalizers.end(), name) == finalizers.end()) finalizers.push_back(name);
+  if (std::find(finalizers.begin(), finalizers.end(), name) == finalizers.end())
+    finalizers.push_back(name);
 }
 
 // The object with the marks of this deletion. Grace may only shrink.
@@ -61,7 +65,8 @@ Json mark(const Kind& kind, const Json& current, const DeleteOptions& options) {
       metadata["deletionTimestamp"] = timestamp(now + std::chrono::seconds(grace));
       if (kind.has_generation) metadata["generation"] = int_at(metadata, "generation") + 1;
     } else if (const auto end = parse_timestamp(string_at(metadata, "deletionTimestamp"))) {
-      const auto shrunk = std::chrono::seconds(int_at(metadata, "deletionGracePeriodSeconds") - grace);
+      const auto shrunk =
+          std::chrono::seconds(int_at(metadata, "deletionGracePeriodSeconds") - grace);
       metadata["deletionTimestamp"] = timestamp(*end - shrunk);
     }
     metadata["deletionGracePeriodSeconds"] = grace;

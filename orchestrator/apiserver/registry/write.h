@@ -29,6 +29,8 @@ struct Registry::Write {
   ServiceAllocator::Reservation reservation;
 };
 
-inline std::string now_text() { return timestamp(std::chrono::system_clock::now()); }
+inline std::string now_text() {
+  return timestamp(std::chrono::system_clock::now());
+}
 
 }  // namespace fairlead::orchestrator::apiserver

@@ -11,16 +11,22 @@ namespace {
 // encoding/json's name for what was found.
 std::string found_name(const Json& value) {
   switch (value.type()) {
-    case Json::value_t::object: return "object";
-    case Json::value_t::array: return "array";
-    case Json::value_t::string: return "string";
-    case Json::value_t::boolean: return "bool";
+    case Json::value_t::object:
+      return "object";
+    case Json::value_t::array:
+      return "array";
+    case Json::value_t::string:
+      return "string";
+    case Json::value_t::boolean:
+      return "bool";
     case Json::value_t::number_integer:
     case Json::value_t::number_unsigned:
-    case Json::value_t::number_float: return "number";
+    case Json::value_t::number_float:
+      return "number";
     case Json::value_t::null:
     case Json::value_t::binary:
-    case Json::value_t::discarded: return "null";
+    case Json::value_t::discarded:
+      return "null";
   }
   return "value";
 }
@@ -28,20 +34,34 @@ std::string found_name(const Json& value) {
 // Go's name for the wanted type.
 std::string go_type(const Type& type) {
   switch (type.shape) {
-    case Shape::kString: return "string";
-    case Shape::kBool: return "bool";
-    case Shape::kInt32: return "int32";
-    case Shape::kInt64: return "int64";
-    case Shape::kNumber: return "float64";
-    case Shape::kQuantity: return "resource.Quantity";
-    case Shape::kIntOrString: return "intstr.IntOrString";
-    case Shape::kTime: return "v1.Time";
-    case Shape::kMicroTime: return "v1.MicroTime";
-    case Shape::kBytes: return "[]uint8";
-    case Shape::kAny: return "interface {}";
-    case Shape::kStruct: return "v1." + type.name;
-    case Shape::kMap: return "map[string]" + go_type(*type.element);
-    case Shape::kList: return "[]" + go_type(*type.element);
+    case Shape::kString:
+      return "string";
+    case Shape::kBool:
+      return "bool";
+    case Shape::kInt32:
+      return "int32";
+    case Shape::kInt64:
+      return "int64";
+    case Shape::kNumber:
+      return "float64";
+    case Shape::kQuantity:
+      return "resource.Quantity";
+    case Shape::kIntOrString:
+      return "intstr.IntOrString";
+    case Shape::kTime:
+      return "v1.Time";
+    case Shape::kMicroTime:
+      return "v1.MicroTime";
+    case Shape::kBytes:
+      return "[]uint8";
+    case Shape::kAny:
+      return "interface {}";
+    case Shape::kStruct:
+      return "v1." + type.name;
+    case Shape::kMap:
+      return "map[string]" + go_type(*type.element);
+    case Shape::kList:
+      return "[]" + go_type(*type.element);
   }
   return "";
 }
@@ -54,10 +74,14 @@ class Decoder {
   Result<void> value(const Type& type, Json& json, const std::string& path,
                      const std::string& go_path, const std::string& owner) {
     switch (type.shape) {
-      case Shape::kStruct: return structure(type, json, path, go_path, owner);
-      case Shape::kMap: return map(type, json, path, go_path, owner);
-      case Shape::kList: return list(type, json, path, go_path, owner);
-      case Shape::kAny: return ok();
+      case Shape::kStruct:
+        return structure(type, json, path, go_path, owner);
+      case Shape::kMap:
+        return map(type, json, path, go_path, owner);
+      case Shape::kList:
+        return list(type, json, path, go_path, owner);
+      case Shape::kAny:
+        return ok();
       case Shape::kString:
       case Shape::kBool:
       case Shape::kInt32:
@@ -67,7 +91,8 @@ class Decoder {
       case Shape::kIntOrString:
       case Shape::kTime:
       case Shape::kMicroTime:
-      case Shape::kBytes: return scalar(type, json, go_path, owner);
+      case Shape::kBytes:
+        return scalar(type, json, go_path, owner);
     }
     return ok();
   }
@@ -93,7 +118,8 @@ class Decoder {
         it = json.erase(it);
         continue;
       }
-      auto done = value(*field->type, *it, join(path, it.key()), join(go_path, it.key()), type.name);
+      auto done =
+          value(*field->type, *it, join(path, it.key()), join(go_path, it.key()), type.name);
       if (!done) return done;
       ++it;
     }
@@ -161,21 +187,29 @@ class Decoder {
                              const std::string& owner) {
     const Error mismatch = wrong(type, json, go_path, owner);
     switch (type.shape) {
-      case Shape::kString: return json.is_string() ? ok() : mismatch;
-      case Shape::kBool: return json.is_boolean() ? ok() : mismatch;
+      case Shape::kString:
+        return json.is_string() ? ok() : mismatch;
+      case Shape::kBool:
+        return json.is_boolean() ? ok() : mismatch;
       case Shape::kInt32:
-      case Shape::kInt64: return fits_int(type, json) ? ok() : mismatch;
-      case Shape::kNumber: return json.is_number() ? ok() : mismatch;
+      case Shape::kInt64:
+        return fits_int(type, json) ? ok() : mismatch;
+      case Shape::kNumber:
+        return json.is_number() ? ok() : mismatch;
       case Shape::kIntOrString:
         return json.is_string() || fits_int(type, json) ? ok() : mismatch;
-      case Shape::kQuantity: return json.is_string() || json.is_number() ? quantity(json) : mismatch;
+      case Shape::kQuantity:
+        return json.is_string() || json.is_number() ? quantity(json) : mismatch;
       case Shape::kTime:
-      case Shape::kMicroTime: return json.is_string() ? time(json) : mismatch;
-      case Shape::kBytes: return json.is_string() ? base64(json) : mismatch;
+      case Shape::kMicroTime:
+        return json.is_string() ? time(json) : mismatch;
+      case Shape::kBytes:
+        return json.is_string() ? base64(json) : mismatch;
       case Shape::kAny:
       case Shape::kStruct:
       case Shape::kMap:
-      case Shape::kList: break;
+      case Shape::kList:
+        break;
     }
     return ok();
   }

@@ -67,7 +67,8 @@ void service_spec(Json& value) {
     set_if_absent(value, "internalTrafficPolicy", "Cluster");
     set_if_absent(value, "ipFamilyPolicy", "SingleStack");
   }
-  const bool external = type == "NodePort" || type == "LoadBalancer" || !is_empty(at(value, "externalIPs"));
+  const bool external =
+      type == "NodePort" || type == "LoadBalancer" || !is_empty(at(value, "externalIPs"));
   if (external) set_if_absent(value, "externalTrafficPolicy", "Cluster");
   if (type == "LoadBalancer" && !value.contains("allocateLoadBalancerNodePorts"))
     value["allocateLoadBalancerNodePorts"] = true;
@@ -101,11 +102,16 @@ void secret(Json& value) {
 }
 
 constexpr std::pair<std::string_view, DefaultRule> kRules[] = {
-    {"Container", container},       {"EphemeralContainer", container},
-    {"ResourceRequirements", resources}, {"Volume", volume},
-    {"PodSpec", pod_spec},          {"ServiceSpec", service_spec},
-    {"ServicePort", service_port},  {"DeploymentStrategy", strategy},
-    {"ReplicaSet", workload},       {"Deployment", workload},
+    {"Container", container},
+    {"EphemeralContainer", container},
+    {"ResourceRequirements", resources},
+    {"Volume", volume},
+    {"PodSpec", pod_spec},
+    {"ServiceSpec", service_spec},
+    {"ServicePort", service_port},
+    {"DeploymentStrategy", strategy},
+    {"ReplicaSet", workload},
+    {"Deployment", workload},
     {"Secret", secret},
 };
 

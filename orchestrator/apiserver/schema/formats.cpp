@@ -11,11 +11,13 @@ namespace fairlead::orchestrator::apiserver::schema {
 namespace {
 
 constexpr const char* kLabelText =
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must "
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
+    "must "
     "start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for "
     "validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 constexpr const char* kSubdomainText =
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+    "'.', "
     "and must start and end with an alphanumeric character (e.g. 'example.com', regex used for "
     "validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 constexpr const char* kLabel1035Text =
@@ -23,7 +25,8 @@ constexpr const char* kLabel1035Text =
     "alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', "
     "regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 constexpr const char* kQualifiedText =
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with "
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end "
+    "with "
     "an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
     "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 constexpr const char* kLabelValueText =
@@ -31,12 +34,19 @@ constexpr const char* kLabelValueText =
     "and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or "
     "'12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 constexpr const char* kConfigKeyText =
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  "
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', "
+    " "
     "or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
-bool lower(char c) { return c >= 'a' && c <= 'z'; }
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool alnum(char c) { return lower(c) || digit(c) || (c >= 'A' && c <= 'Z'); }
+bool lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool alnum(char c) {
+  return lower(c) || digit(c) || (c >= 'A' && c <= 'Z');
+}
 
 template <typename Predicate>
 bool all_of(std::string_view text, Predicate predicate) {
@@ -97,7 +107,8 @@ Complaint check_count_or_percent(const Json& value) {
   if (text.size() >= 2 && text.back() == '%' &&
       all_of(std::string_view(text).substr(0, text.size() - 1), digit))
     return std::nullopt;
-  return "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
+  return "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  "
+         "or "
          "'93%', regex used for validation is '[0-9]+%')";
 }
 
@@ -183,7 +194,8 @@ Complaint check_port_name(std::string_view text) {
   if (text.size() > 15) return "must be no more than 15 characters";
   if (text.empty() || !all_of(text, [](char c) { return lower(c) || digit(c) || c == '-'; }))
     return "must contain only alphanumeric characters (a-z, 0-9), and hyphens (-)";
-  if (std::none_of(text.begin(), text.end(), lower)) return "must contain at least one letter (a-z)";
+  if (std::none_of(text.begin(), text.end(), lower))
+    return "must contain at least one letter (a-z)";
   if (text.find("--") != text.npos) return "must not contain consecutive hyphens";
   if (text.front() == '-' || text.back() == '-') return "must not begin or end with a hyphen";
   return std::nullopt;
@@ -196,7 +208,8 @@ Complaint check_format(std::string_view format, const Json& value) {
     return value.is_array() ? check_items(value, check_qualified_name) : check_qualified_name(text);
   if (format == "labels") return check_label_map(value);
   if (format == "annotations")
-    return check_keys(value, [](const std::string& key) { return check_qualified_name(lowered(key)); });
+    return check_keys(value,
+                      [](const std::string& key) { return check_qualified_name(lowered(key)); });
   if (format == "configkeys") return check_keys(value, check_config_key);
   if (format == "envname") return check_env_name(text);
   if (format == "port") return check_port_number(value);
@@ -233,8 +246,8 @@ bool is_rfc3339(std::string_view text) {
     text.remove_prefix(end);
   }
   if (text == "Z") return true;
-  return text.size() == 6 && (text[0] == '+' || text[0] == '-') && digit(text[1]) && digit(text[2]) &&
-         text[3] == ':' && digit(text[4]) && digit(text[5]);
+  return text.size() == 6 && (text[0] == '+' || text[0] == '-') && digit(text[1]) &&
+         digit(text[2]) && text[3] == ':' && digit(text[4]) && digit(text[5]);
 }
 
 std::optional<size_t> base64_error(std::string_view text) {

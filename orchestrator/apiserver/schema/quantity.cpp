@@ -18,10 +18,10 @@ struct Suffix {
 };
 
 constexpr Suffix kSuffixes[] = {
-    {"Ki", true, 1}, {"Mi", true, 2}, {"Gi", true, 3},  {"Ti", true, 4},  {"Pi", true, 5},
-    {"Ei", true, 6}, {"n", false, -9}, {"u", false, -6}, {"m", false, -3}, {"", false, 0},
-    {"k", false, 3}, {"M", false, 6}, {"G", false, 9},  {"T", false, 12}, {"P", false, 15},
-    {"E", false, 18},
+    {"Ki", true, 1},  {"Mi", true, 2},  {"Gi", true, 3},  {"Ti", true, 4},
+    {"Pi", true, 5},  {"Ei", true, 6},  {"n", false, -9}, {"u", false, -6},
+    {"m", false, -3}, {"", false, 0},   {"k", false, 3},  {"M", false, 6},
+    {"G", false, 9},  {"T", false, 12}, {"P", false, 15}, {"E", false, 18},
 };
 
 // value * 10^-9, and which family of suffixes it was written with.
@@ -37,7 +37,8 @@ constexpr Wide kMax = Wide{1} << 100;
 
 std::optional<Parsed> apply_suffix(Parsed parsed, std::string_view suffix, int fraction_digits) {
   int power = -fraction_digits;
-  if (!suffix.empty() && (suffix[0] == 'e' || (suffix[0] == 'E' && suffix.size() > 1 && suffix != "Ei"))) {
+  if (!suffix.empty() &&
+      (suffix[0] == 'e' || (suffix[0] == 'E' && suffix.size() > 1 && suffix != "Ei"))) {
     int exponent = 0;
     suffix.remove_prefix(1);
     if (!suffix.empty() && suffix[0] == '+') suffix.remove_prefix(1);
@@ -110,8 +111,8 @@ std::optional<std::string> canonical_quantity(std::string_view text) {
     while (power < 6 && value % 1024 == 0) value /= 1024, ++power;
     return sign + to_text(value) + std::string(power == 0 ? "" : kSuffixes[power - 1].text);
   }
-  static constexpr std::array<std::string_view, 10> kDecimal = {"n", "u", "m", "", "k",
-                                                                 "M", "G", "T", "P", "E"};
+  static constexpr std::array<std::string_view, 10> kDecimal = {"n", "u", "m", "",  "k",
+                                                                "M", "G", "T", "P", "E"};
   Wide value = parsed->nano;
   size_t suffix = 0;
   while (suffix + 1 < kDecimal.size() && value % 1000 == 0) value /= 1000, ++suffix;

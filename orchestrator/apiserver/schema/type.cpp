@@ -9,12 +9,10 @@ namespace fairlead::orchestrator::apiserver::schema {
 namespace {
 
 constexpr std::pair<std::string_view, Shape> kScalars[] = {
-    {"string", Shape::kString},     {"bool", Shape::kBool},
-    {"int32", Shape::kInt32},       {"int64", Shape::kInt64},
-    {"number", Shape::kNumber},     {"quantity", Shape::kQuantity},
-    {"intstr", Shape::kIntOrString}, {"time", Shape::kTime},
-    {"microtime", Shape::kMicroTime}, {"bytes", Shape::kBytes},
-    {"any", Shape::kAny},
+    {"string", Shape::kString},      {"bool", Shape::kBool},     {"int32", Shape::kInt32},
+    {"int64", Shape::kInt64},        {"number", Shape::kNumber}, {"quantity", Shape::kQuantity},
+    {"intstr", Shape::kIntOrString}, {"time", Shape::kTime},     {"microtime", Shape::kMicroTime},
+    {"bytes", Shape::kBytes},        {"any", Shape::kAny},
 };
 
 std::string_view next_word(std::string_view& line) {
@@ -59,7 +57,8 @@ bool set_attribute(Field& field, std::string_view word) {
   if (word == "immutable") return field.immutable = true;
   if (word == "retainkeys") return field.retain_keys = true;
   if (word.front() == '=') return set_fallback(field, word.substr(1));
-  if (word.front() == '~') return set_fallback(field, word.substr(1)) && (field.fallback_for_zero = true);
+  if (word.front() == '~')
+    return set_fallback(field, word.substr(1)) && (field.fallback_for_zero = true);
   const size_t equals = word.find('=');
   if (equals == word.npos) return false;
   const std::string_view name = word.substr(0, equals);

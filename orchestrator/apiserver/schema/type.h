@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shape of every object, as data: one description drives decoding, validation, defaults, merging,
-// OpenAPI. Pure; built once from the texts in schema/*_types.cpp and read-only after.
+// The shape of every object, as data: one description drives decoding, validation, defaults,
+// merging, OpenAPI. Pure; built once from the texts in schema/*_types.cpp and read-only after.
 //
 // The text: a line at the margin names a type, the indented lines below are its fields:
 //     name TYPE [=DEFAULT] [~DEFAULT] [attribute]...

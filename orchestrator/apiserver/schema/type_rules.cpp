@@ -21,8 +21,9 @@ void selector_requirement(const Json& value, const std::string& path, Causes& ca
     causes.push_back(
         required(join(path, "values"), "must be specified when `operator` is 'In' or 'NotIn'"));
   if ((op == "Exists" || op == "DoesNotExist") && has_values)
-    causes.push_back(forbidden_field(join(path, "values"),
-                                     "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+    causes.push_back(
+        forbidden_field(join(path, "values"),
+                        "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
 }
 
 void env_var(const Json& value, const std::string& path, Causes& causes) {
@@ -66,13 +67,14 @@ void resources(const Json& value, const std::string& path, Causes& causes) {
       const std::string text = amount.get<std::string>();
       const std::string where = join(path, side) + "[" + name + "]";
       if (text.starts_with('-'))
-        causes.push_back(invalid_value(where, go_value(amount), "must be greater than or equal to 0"));
+        causes.push_back(
+            invalid_value(where, go_value(amount), "must be greater than or equal to 0"));
       const Json& limit = at(at(value, "limits"), name);
       if (std::string_view(side) == "requests" && limit.is_string() &&
           quantity_milli(text).value_or(0) > quantity_milli(limit.get<std::string>()).value_or(0))
-        causes.push_back(invalid_value(where, go_value(amount),
-                                       "must be less than or equal to " + name + " limit of " +
-                                           limit.get<std::string>()));
+        causes.push_back(invalid_value(
+            where, go_value(amount),
+            "must be less than or equal to " + name + " limit of " + limit.get<std::string>()));
     }
   }
 }
@@ -104,7 +106,8 @@ void pod_spec(const Json& value, const std::string& path, Causes& causes) {
     const Json& items = value[list];
     for (size_t i = 0; i < items.size(); ++i) {
       const std::string at_item = indexed(join(path, list), i);
-      if (std::string_view(list) != "containers" && containers.contains(string_at(items[i], "name")))
+      if (std::string_view(list) != "containers" &&
+          containers.contains(string_at(items[i], "name")))
         causes.push_back(duplicate(join(at_item, "name"), go_value(at(items[i], "name"))));
       const Json& mounts = at(items[i], "volumeMounts");
       if (!mounts.is_array()) continue;
@@ -142,8 +145,8 @@ void service_ports(const Json& value, const std::string& path, Causes& causes) {
       causes.push_back(duplicate(where, "{\"port\":" + std::to_string(int_at(ports[i], "port")) +
                                             ",\"protocol\":\"" + protocol + "\"}"));
     if (node_port != 0 && (type == "ClusterIP" || type == "ExternalName"))
-      causes.push_back(forbidden_field(
-          join(where, "nodePort"), "may not be used when `type` is '" + type + "'"));
+      causes.push_back(forbidden_field(join(where, "nodePort"),
+                                       "may not be used when `type` is '" + type + "'"));
     else if (node_port != 0 && !node_ports.emplace(protocol, node_port).second)
       causes.push_back(duplicate(join(where, "nodePort"), std::to_string(node_port)));
   }
@@ -161,16 +164,17 @@ void service_spec(const Json& value, const std::string& path, Causes& causes) {
     else if (auto wrong = check_dns1123_subdomain(name))
       causes.push_back(invalid_value(join(path, "externalName"), go_value(name), *wrong));
     if (!cluster_ip.empty())
-      causes.push_back(forbidden_field(join(path, "clusterIP"),
-                                       "may not be set when `type` is 'ExternalName'"));
+      causes.push_back(
+          forbidden_field(join(path, "clusterIP"), "may not be set when `type` is 'ExternalName'"));
     return;
   }
   if (cluster_ip == "None" && (type == "NodePort" || type == "LoadBalancer"))
     causes.push_back(invalid_value(join(path, "clusterIPs[0]"), "\"None\"",
                                    "may not be set to 'None' for " + type + " services"));
   if (!cluster_ip.empty() && cluster_ip != "None" && !IpAddress::parse(cluster_ip).ok())
-    causes.push_back(invalid_value(join(path, "clusterIPs[0]"), go_value(cluster_ip),
-                                   "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
+    causes.push_back(
+        invalid_value(join(path, "clusterIPs[0]"), go_value(cluster_ip),
+                      "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
   if (!string_at(value, "externalTrafficPolicy").empty() && type == "ClusterIP" &&
       is_empty(at(value, "externalIPs")))
     causes.push_back(invalid_value(join(path, "externalTrafficPolicy"),
@@ -183,8 +187,10 @@ void endpoint_slice(const Json& value, const std::string& path, Causes& causes) 
   const Json& endpoints = at(value, "endpoints");
   if (!endpoints.is_array()) return;
   if (endpoints.size() > 1000)
-    causes.push_back({"FieldValueTooMany", "Too many: " + std::to_string(endpoints.size()) +
-                                               ": must have at most 1000 items", join(path, "endpoints")});
+    causes.push_back(
+        {"FieldValueTooMany",
+         "Too many: " + std::to_string(endpoints.size()) + ": must have at most 1000 items",
+         join(path, "endpoints")});
   for (size_t i = 0; i < endpoints.size() && causes.size() < 50; ++i) {
     const Json& addresses = at(endpoints[i], "addresses");
     for (size_t k = 0; addresses.is_array() && k < addresses.size(); ++k) {
@@ -203,16 +209,20 @@ void workload(const Json& value, const std::string& path, Causes& causes) {
   const std::string at_spec = join(path, "spec");
   const Json& selector = at(spec, "selector");
   const Json labels = at_path(spec, "template.metadata.labels");
-  if (is_empty(selector) || (is_empty(at(selector, "matchLabels")) && is_empty(at(selector, "matchExpressions"))))
-    causes.push_back(invalid_value(join(at_spec, "selector"), dump(selector.is_null() ? Json::object() : selector),
-                                   "empty selector is invalid for " + std::string(string_at(value, "kind") == "Deployment" ? "deployment" : "replica set")));
+  if (is_empty(selector) ||
+      (is_empty(at(selector, "matchLabels")) && is_empty(at(selector, "matchExpressions"))))
+    causes.push_back(invalid_value(
+        join(at_spec, "selector"), dump(selector.is_null() ? Json::object() : selector),
+        "empty selector is invalid for " +
+            std::string(string_at(value, "kind") == "Deployment" ? "deployment" : "replica set")));
   else if (!matches_label_selector(selector, labels))
     causes.push_back(invalid_value(at_spec + ".template.metadata.labels",
                                    dump(labels.is_null() ? Json::object() : labels),
                                    "`selector` does not match template `labels`"));
   const std::string policy = string_at(spec, "template.spec.restartPolicy");
   if (!policy.empty() && policy != "Always")
-    causes.push_back(unsupported_value(at_spec + ".template.spec.restartPolicy", go_value(policy), {"Always"}));
+    causes.push_back(
+        unsupported_value(at_spec + ".template.spec.restartPolicy", go_value(policy), {"Always"}));
 }
 
 void strategy(const Json& value, const std::string& path, Causes& causes) {
@@ -234,7 +244,8 @@ void config_map(const Json& value, const std::string& path, Causes& causes) {
   size_t size = 0;
   for (const char* side : {"data", "binaryData"})
     if (at(value, side).is_object())
-      for (const auto& [key, text] : at(value, side).items()) size += key.size() + text.get_ref<const std::string&>().size();
+      for (const auto& [key, text] : at(value, side).items())
+        size += key.size() + text.get_ref<const std::string&>().size();
   if (size > 1024 * 1024)
     causes.push_back({"FieldValueTooLong", "Too long: may not be more than 1048576 bytes", path});
 }

@@ -16,16 +16,16 @@ void check_range(const Field& field, const Json& value, const std::string& path,
   const int64_t number = value.get<int64_t>();
   if (field.min && number < *field.min) {
     const bool zero = *field.min == 0;
-    const std::string detail = field.max && !zero
-                                   ? "must be between " + std::to_string(*field.min) + " and " +
-                                         std::to_string(*field.max) + ", inclusive"
-                                   : zero ? "must be greater than or equal to 0"
-                                          : "must be greater than or equal to " + std::to_string(*field.min);
+    const std::string detail =
+        field.max && !zero ? "must be between " + std::to_string(*field.min) + " and " +
+                                 std::to_string(*field.max) + ", inclusive"
+        : zero ? "must be greater than or equal to 0"
+               : "must be greater than or equal to " + std::to_string(*field.min);
     causes.push_back(invalid_value(path, go_value(value), detail));
   } else if (field.max && number > *field.max) {
     causes.push_back(invalid_value(path, go_value(value),
-                                   "must be between " + std::to_string(field.min.value_or(0)) + " and " +
-                                       std::to_string(*field.max) + ", inclusive"));
+                                   "must be between " + std::to_string(field.min.value_or(0)) +
+                                       " and " + std::to_string(*field.max) + ", inclusive"));
   }
 }
 
@@ -38,7 +38,8 @@ void check_enum(const Field& field, const Json& value, const std::string& path, 
 }
 
 // Maps are complained about with the key, lists with the value, as Kubernetes does.
-void check_field_format(const Field& field, const Json& value, const std::string& path, Causes& causes) {
+void check_field_format(const Field& field, const Json& value, const std::string& path,
+                        Causes& causes) {
   if (field.format.empty() || is_empty(value)) return;
   // A port of 0 stands for none unless the field is required.
   if (field.format == "port" && !field.required && value == 0) return;
@@ -71,12 +72,14 @@ void check_unique(const Field& field, const Json& value, const std::string& path
   }
 }
 
-void check_field(const Field& field, const Json& owner, const std::string& owner_path, Causes& causes) {
+void check_field(const Field& field, const Json& owner, const std::string& owner_path,
+                 Causes& causes) {
   const Json& value = at(owner, field.name);
   const std::string path = join(owner_path, field.name);
   if (field.required && (is_empty(value) || (value == 0 && field.format == "port"))) {
     // An empty object of a type with required fields says more below.
-    const bool says_more = value.is_object() || (field.type->shape == Shape::kStruct && value.is_null());
+    const bool says_more =
+        value.is_object() || (field.type->shape == Shape::kStruct && value.is_null());
     if (value == 0 && field.format == "port")
       causes.push_back(invalid_value(path, "0", "must be between 1 and 65535, inclusive"));
     else if (says_more && field.type->shape == Shape::kStruct)
@@ -98,16 +101,18 @@ void check_field(const Field& field, const Json& owner, const std::string& owner
 void validate(const Type& type, const Json& value, const std::string& path, Causes& causes) {
   if (causes.size() > 200) return;  // enough to say
   if (type.shape == Shape::kList && value.is_array())
-    for (size_t i = 0; i < value.size(); ++i) validate(*type.element, value[i], indexed(path, i), causes);
+    for (size_t i = 0; i < value.size(); ++i)
+      validate(*type.element, value[i], indexed(path, i), causes);
   if (type.shape == Shape::kMap && value.is_object() && type.element->shape == Shape::kStruct)
-    for (const auto& [key, item] : value.items()) validate(*type.element, item, path + "[" + key + "]", causes);
+    for (const auto& [key, item] : value.items())
+      validate(*type.element, item, path + "[" + key + "]", causes);
   if (type.shape != Shape::kStruct || !value.is_object()) return;
   for (const Field& field : type.fields) check_field(field, value, path, causes);
   if (const ValidateRule rule = find_validate_rule(type.name)) rule(value, path, causes);
 }
 
-void validate_update(const Type& type, const Json& value, const Json& before, const std::string& path,
-                     Causes& causes) {
+void validate_update(const Type& type, const Json& value, const Json& before,
+                     const std::string& path, Causes& causes) {
   if (type.shape != Shape::kStruct) return;
   for (const Field& field : type.fields) {
     const Json& now = at(value, field.name);

@@ -36,12 +36,18 @@ Json name_cell(const Json& object, WallTime now);
 Json age_cell(const Json& object, WallTime now);
 
 inline constexpr Column kNameColumn = {
-    "Name", "string", "name", 0,
+    "Name",
+    "string",
+    "name",
+    0,
     "Name must be unique within a namespace. Is required when creating resources, although some "
     "resources may allow a client to request the generation of an appropriate name automatically.",
     name_cell};
 inline constexpr Column kAgeColumn = {
-    "Age", "string", "", 0,
+    "Age",
+    "string",
+    "",
+    0,
     "CreationTimestamp is a timestamp representing the server time when this object was created.",
     age_cell};
 

@@ -7,7 +7,9 @@
 namespace fairlead::orchestrator::apiserver {
 namespace {
 
-std::string or_text(std::string text, const char* otherwise) { return text.empty() ? otherwise : text; }
+std::string or_text(std::string text, const char* otherwise) {
+  return text.empty() ? otherwise : text;
+}
 
 std::string joined(const std::vector<std::string>& parts) {
   std::string text;
@@ -15,16 +17,24 @@ std::string joined(const std::vector<std::string>& parts) {
   return text;
 }
 
-size_t members(const Json& json) { return json.is_object() ? json.size() : 0; }
+size_t members(const Json& json) {
+  return json.is_object() ? json.size() : 0;
+}
 
 // --- Namespace, ConfigMap, Secret, Lease
 
-Json phase_cell(const Json& object, WallTime) { return string_at(object, "status.phase"); }
+Json phase_cell(const Json& object, WallTime) {
+  return string_at(object, "status.phase");
+}
 Json data_cell(const Json& object, WallTime) {
   return static_cast<int64_t>(members(at(object, "data")) + members(at(object, "binaryData")));
 }
-Json type_cell(const Json& object, WallTime) { return string_at(object, "type"); }
-Json holder_cell(const Json& object, WallTime) { return string_at(object, "spec.holderIdentity"); }
+Json type_cell(const Json& object, WallTime) {
+  return string_at(object, "type");
+}
+Json holder_cell(const Json& object, WallTime) {
+  return string_at(object, "spec.holderIdentity");
+}
 
 constexpr Column kNamespace[] = {
     kNameColumn,
@@ -35,7 +45,8 @@ constexpr Column kConfigMap[] = {
     kNameColumn, {"Data", "string", "", 0, "Number of keys in the map.", data_cell}, kAgeColumn};
 constexpr Column kSecret[] = {
     kNameColumn,
-    {"Type", "string", "", 0, "Used to facilitate programmatic handling of secret data.", type_cell},
+    {"Type", "string", "", 0, "Used to facilitate programmatic handling of secret data.",
+     type_cell},
     {"Data", "string", "", 0, "Number of keys in the secret.", data_cell},
     kAgeColumn,
 };
@@ -82,8 +93,12 @@ std::string node_address(const Json& node, std::string_view type) {
 Json node_version_cell(const Json& node, WallTime) {
   return string_at(node, "status.nodeInfo.kubeletVersion");
 }
-Json internal_ip_cell(const Json& node, WallTime) { return node_address(node, "InternalIP"); }
-Json external_ip_cell(const Json& node, WallTime) { return node_address(node, "ExternalIP"); }
+Json internal_ip_cell(const Json& node, WallTime) {
+  return node_address(node, "InternalIP");
+}
+Json external_ip_cell(const Json& node, WallTime) {
+  return node_address(node, "ExternalIP");
+}
 Json os_image_cell(const Json& node, WallTime) {
   return or_text(string_at(node, "status.nodeInfo.osImage"), "<unknown>");
 }
@@ -121,14 +136,19 @@ Json first_seen_cell(const Json& event, WallTime now) {
   const Json& first = at(event, "firstTimestamp");
   return age_of(first.is_string() ? first : at(event, "eventTime"), now);
 }
-Json reason_cell(const Json& event, WallTime) { return string_at(event, "reason"); }
+Json reason_cell(const Json& event, WallTime) {
+  return string_at(event, "reason");
+}
 Json event_object_cell(const Json& event, WallTime) {
   std::string kind = string_at(event, "involvedObject.kind");
-  std::transform(kind.begin(), kind.end(), kind.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(kind.begin(), kind.end(), kind.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   const std::string name = string_at(event, "involvedObject.name");
   return name.empty() ? kind : kind + "/" + name;
 }
-Json subobject_cell(const Json& event, WallTime) { return string_at(event, "involvedObject.fieldPath"); }
+Json subobject_cell(const Json& event, WallTime) {
+  return string_at(event, "involvedObject.fieldPath");
+}
 Json source_cell(const Json& event, WallTime) {
   std::string component = string_at(event, "source.component");
   const std::string host = string_at(event, "source.host");

@@ -22,7 +22,8 @@ bool restartable_init(const Json& pod, const std::string& name) {
 std::string terminated_reason(const Json& terminated) {
   const std::string reason = string_at(terminated, "reason");
   if (!reason.empty()) return reason;
-  if (int_at(terminated, "signal") != 0) return "Signal:" + std::to_string(int_at(terminated, "signal"));
+  if (int_at(terminated, "signal") != 0)
+    return "Signal:" + std::to_string(int_at(terminated, "signal"));
   return "ExitCode:" + std::to_string(int_at(terminated, "exitCode"));
 }
 
@@ -37,7 +38,8 @@ std::string init_status(const Json& pod) {
     if (terminated.is_object()) return "Init:" + terminated_reason(terminated);
     const std::string waiting = string_at(one, "state.waiting.reason");
     if (!waiting.empty() && waiting != "PodInitializing") return "Init:" + waiting;
-    return "Init:" + std::to_string(i) + "/" + std::to_string(items(pod, "spec.initContainers").size());
+    return "Init:" + std::to_string(i) + "/" +
+           std::to_string(items(pod, "spec.initContainers").size());
   }
   return "";
 }
@@ -83,7 +85,9 @@ std::string pod_status(const Json& pod) {
   return reason;
 }
 
-Json status_cell(const Json& pod, WallTime) { return pod_status(pod); }
+Json status_cell(const Json& pod, WallTime) {
+  return pod_status(pod);
+}
 
 Json ready_cell(const Json& pod, WallTime) {
   int64_t ready = 0;
@@ -104,7 +108,8 @@ Json restarts_cell(const Json& pod, WallTime now) {
   for (const char* list : {"status.initContainerStatuses", "status.containerStatuses"}) {
     const bool init = std::string_view(list) == "status.initContainerStatuses";
     for (const Json& one : items(pod, list)) {
-      if (init != initializing && !(init && restartable_init(pod, string_at(one, "name")))) continue;
+      if (init != initializing && !(init && restartable_init(pod, string_at(one, "name"))))
+        continue;
       restarts += int_at(one, "restartCount");
       last = std::max(last, string_at(one, "lastState.terminated.finishedAt"));
     }
@@ -113,13 +118,17 @@ Json restarts_cell(const Json& pod, WallTime now) {
   return std::to_string(restarts) + " (" + age_of(last, now) + " ago)";
 }
 
-Json or_none(std::string text) { return text.empty() ? "<none>" : text; }
+Json or_none(std::string text) {
+  return text.empty() ? "<none>" : text;
+}
 
 Json ip_cell(const Json& pod, WallTime) {
   const Json& ips = items(pod, "status.podIPs");
   return or_none(ips.empty() ? string_at(pod, "status.podIP") : string_at(ips[0], "ip"));
 }
-Json node_cell(const Json& pod, WallTime) { return or_none(string_at(pod, "spec.nodeName")); }
+Json node_cell(const Json& pod, WallTime) {
+  return or_none(string_at(pod, "spec.nodeName"));
+}
 Json nominated_cell(const Json& pod, WallTime) {
   return or_none(string_at(pod, "status.nominatedNodeName"));
 }
@@ -138,18 +147,21 @@ Json gates_cell(const Json& pod, WallTime) {
 
 constexpr Column kColumns[] = {
     kNameColumn,
-    {"Ready", "string", "", 0, "The aggregate readiness state of this pod for accepting traffic.", ready_cell},
+    {"Ready", "string", "", 0, "The aggregate readiness state of this pod for accepting traffic.",
+     ready_cell},
     {"Status", "string", "", 0, "The aggregate status of the containers in this pod.", status_cell},
     {"Restarts", "string", "", 0,
-     "The number of times the containers in this pod have been restarted and when the last container "
+     "The number of times the containers in this pod have been restarted and when the last "
+     "container "
      "in this pod has restarted.",
      restarts_cell},
     kAgeColumn,
     {"IP", "string", "", 1, "podIP address allocated to the pod.", ip_cell},
     {"Node", "string", "", 1, "The node this pod is bound to.", node_cell},
-    {"Nominated Node", "string", "", 1, "The node the scheduler made room on for this pod.", nominated_cell},
-    {"Readiness Gates", "string", "", 1, "Conditions beyond the containers' that readiness waits for.",
-     gates_cell},
+    {"Nominated Node", "string", "", 1, "The node the scheduler made room on for this pod.",
+     nominated_cell},
+    {"Readiness Gates", "string", "", 1,
+     "Conditions beyond the containers' that readiness waits for.", gates_cell},
 };
 
 }  // namespace

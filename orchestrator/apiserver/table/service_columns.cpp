@@ -26,7 +26,9 @@ std::vector<std::string> strings(const Json& list) {
 
 // --- Service
 
-Json service_type_cell(const Json& service, WallTime) { return string_at(service, "spec.type"); }
+Json service_type_cell(const Json& service, WallTime) {
+  return string_at(service, "spec.type");
+}
 
 Json cluster_ip_cell(const Json& service, WallTime) {
   const std::string ip = string_at(service, "spec.clusterIP");
@@ -66,7 +68,8 @@ Json ports_cell(const Json& service, WallTime) {
 }
 
 Json service_selector_cell(const Json& service, WallTime) {
-  const std::string text = label_selector_text({{"matchLabels", at_path(service, "spec.selector")}});
+  const std::string text =
+      label_selector_text({{"matchLabels", at_path(service, "spec.selector")}});
   return text.empty() ? "<none>" : text;
 }
 
@@ -74,15 +77,19 @@ constexpr Column kService[] = {
     kNameColumn,
     {"Type", "string", "", 0, "How the service is exposed.", service_type_cell},
     {"Cluster-IP", "string", "", 0, "The service's address inside the cluster.", cluster_ip_cell},
-    {"External-IP", "string", "", 0, "The service's addresses outside the cluster.", external_ip_cell},
+    {"External-IP", "string", "", 0, "The service's addresses outside the cluster.",
+     external_ip_cell},
     {"Port(s)", "string", "", 0, "The ports the service listens on.", ports_cell},
     kAgeColumn,
-    {"Selector", "string", "", 1, "The labels of the pods behind the service.", service_selector_cell},
+    {"Selector", "string", "", 1, "The labels of the pods behind the service.",
+     service_selector_cell},
 };
 
 // --- EndpointSlice
 
-Json address_type_cell(const Json& slice, WallTime) { return string_at(slice, "addressType"); }
+Json address_type_cell(const Json& slice, WallTime) {
+  return string_at(slice, "addressType");
+}
 
 std::string first_few(const std::vector<std::string>& parts, const char* none) {
   if (parts.empty()) return none;
@@ -141,22 +148,28 @@ std::string of_containers(const Json& object, std::string_view member) {
     for (const Json& one : containers) parts.push_back(string_at(one, member));
   return joined(parts);
 }
-Json containers_cell(const Json& object, WallTime) { return of_containers(object, "name"); }
-Json images_cell(const Json& object, WallTime) { return of_containers(object, "image"); }
+Json containers_cell(const Json& object, WallTime) {
+  return of_containers(object, "name");
+}
+Json images_cell(const Json& object, WallTime) {
+  return of_containers(object, "image");
+}
 Json selector_cell(const Json& object, WallTime) {
   return label_selector_text(at_path(object, "spec.selector"));
 }
 
-constexpr Column kContainersColumn = {"Containers", "string", "", 1, "Names of each container in the template.",
-                                      containers_cell};
-constexpr Column kImagesColumn = {"Images", "string", "", 1,
-                                  "Images referenced by each container in the template.", images_cell};
-constexpr Column kSelectorColumn = {"Selector", "string", "", 1, "Label selector of the pods.", selector_cell};
+constexpr Column kContainersColumn = {
+    "Containers", "string", "", 1, "Names of each container in the template.", containers_cell};
+constexpr Column kImagesColumn = {
+    "Images", "string", "", 1, "Images referenced by each container in the template.", images_cell};
+constexpr Column kSelectorColumn = {"Selector",   "string", "", 1, "Label selector of the pods.",
+                                    selector_cell};
 
 constexpr Column kDeployment[] = {
     kNameColumn,
     {"Ready", "string", "", 0, "Number of the pod with ready state", ready_cell},
-    {"Up-to-date", "integer", "", 0, "Pods that have the desired template.", number_cell<kUpdatedReplicas>},
+    {"Up-to-date", "integer", "", 0, "Pods that have the desired template.",
+     number_cell<kUpdatedReplicas>},
     {"Available", "integer", "", 0, "Pods ready for at least minReadySeconds.",
      number_cell<kAvailableReplicas>},
     kAgeColumn,

@@ -6,9 +6,12 @@ namespace {
 
 Json row_object(const Kind& kind, const Json& object, const TableOptions& options) {
   switch (options.include) {
-    case IncludeObject::kNone: return nullptr;
-    case IncludeObject::kObject: return to_served(kind, object);
-    case IncludeObject::kMetadata: break;
+    case IncludeObject::kNone:
+      return nullptr;
+    case IncludeObject::kObject:
+      return to_served(kind, object);
+    case IncludeObject::kMetadata:
+      break;
   }
   return {{"kind", "PartialObjectMetadata"},
           {"apiVersion", options.api_version},
@@ -19,8 +22,10 @@ Json row_object(const Kind& kind, const Json& object, const TableOptions& option
 
 Json make_table(const Kind& kind, const std::vector<Json>& objects, Json metadata,
                 const TableOptions& options, WallTime now) {
-  Json table = {{"kind", "Table"}, {"apiVersion", options.api_version}, {"metadata", std::move(metadata)}};
-  Json& definitions = table["columnDefinitions"] = options.with_columns ? Json::array() : Json(nullptr);
+  Json table = {
+      {"kind", "Table"}, {"apiVersion", options.api_version}, {"metadata", std::move(metadata)}};
+  Json& definitions = table["columnDefinitions"] =
+      options.with_columns ? Json::array() : Json(nullptr);
   if (options.with_columns)
     for (const Column& column : kind.columns)
       definitions.push_back({{"name", column.name},

@@ -44,11 +44,14 @@ std::string human_duration(Duration duration) {
   return std::to_string(days / 365) + "y";
 }
 
-std::string timestamp(WallTime time) { return calendar(time) + "Z"; }
+std::string timestamp(WallTime time) {
+  return calendar(time) + "Z";
+}
 
 std::string micro_timestamp(WallTime time) {
   const auto micros =
-      std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count() % 1'000'000;
+      std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count() %
+      1'000'000;
   std::array<char, 16> fraction{};
   std::snprintf(fraction.data(), fraction.size(), ".%06dZ", static_cast<int>(micros));
   return calendar(time) + fraction.data();
@@ -92,7 +95,9 @@ std::string age_of(const Json& value, WallTime now) {
   return time ? human_duration(now - *time) : "<unknown>";
 }
 
-Json name_cell(const Json& object, WallTime) { return string_at(object, "metadata.name"); }
+Json name_cell(const Json& object, WallTime) {
+  return string_at(object, "metadata.name");
+}
 Json age_cell(const Json& object, WallTime now) {
   return age_of(at_path(object, "metadata.creationTimestamp"), now);
 }

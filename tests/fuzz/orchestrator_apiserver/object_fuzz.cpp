@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client's document, as every kind: decoding, defaults, validation, an update onto itself, its table.
+// A client's document, as every kind: decoding, defaults, validation, an update onto itself, its
+// table.
 #include <cstdint>
 
 #include "orchestrator/apiserver/registry/allocator.h"
@@ -21,7 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::vector<std::string> warnings;
     auto admitted = admit_document(kind, document, options, warnings);
     if (!admitted) continue;
-    auto object = prepare_create(kind, "default", *admitted, {WallTime(std::chrono::hours(1)), "uid", "abcde"});
+    auto object = prepare_create(kind, "default", *admitted,
+                                 {WallTime(std::chrono::hours(1)), "uid", "abcde"});
     if (!object) continue;
     if (kind.behaviour == Behaviour::kService) {
       ServiceAllocator allocator(*Cidr::parse("10.96.0.0/28"), {30000, 30003});

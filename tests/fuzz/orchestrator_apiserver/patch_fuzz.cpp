@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!document || !patch) return 0;
   (void)apply_json_patch(*document, *patch);
   const Json merged = apply_merge_patch(*document, *patch);
-  if (apply_merge_patch(merged, *patch) != merged) __builtin_trap();  // doing it twice changes nothing
+  if (apply_merge_patch(merged, *patch) != merged)
+    __builtin_trap();  // doing it twice changes nothing
   for (const char* type : {"Pod", "PodSpec", "Deployment", "Service", "ObjectMeta"})
     (void)apply_strategic_patch(*schema::Types::builtin().find(type), *document, *patch);
   return 0;

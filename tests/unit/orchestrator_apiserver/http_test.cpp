@@ -33,7 +33,8 @@ class OneLine : public apiserver::PodLogSource {
                                                 std::function<void()> on_done) override {
     loop_.post([=] {
       responder->start(200, {{"content-type", "text/plain"}});
-      responder->write(request.pod + "/" + request.container + " on " + request.node_address + " " + request.query + "\n");
+      responder->write(request.pod + "/" + request.container + " on " + request.node_address + " " +
+                       request.query + "\n");
       responder->finish();
       on_done();
     });
@@ -84,12 +85,15 @@ class HttpTest : public testing::Test {
     std::ifstream in(path);
     return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   }
-  std::string url(const std::string& path) const { return "https://" + server_->address().to_string() + path; }
+  std::string url(const std::string& path) const {
+    return "https://" + server_->address().to_string() + path;
+  }
 
   HttpResponse ask(HttpClient& client, HttpRequest request) {
     std::optional<Result<HttpResponse>> result;
     request.url = url(request.url);
-    HttpCall call = fetch(client, std::move(request), 16 << 20, [&](Result<HttpResponse> r) { result = std::move(r); });
+    HttpCall call = fetch(client, std::move(request), 16 << 20,
+                          [&](Result<HttpResponse> r) { result = std::move(r); });
     EXPECT_TRUE(loop_.run_until([&] { return result.has_value(); }, seconds(30)));
     if (!result || !*result) {
       ADD_FAILURE() << (result ? result->error().message() : "no answer");
@@ -107,7 +111,8 @@ class HttpTest : public testing::Test {
     if (!body.empty()) request.headers.add("content-type", type);
     return ask(*admin_, std::move(request));
   }
-  HttpResponse ask_as(const std::string& token, const std::string& method, const std::string& path, const std::string& body = "") {
+  HttpResponse ask_as(const std::string& token, const std::string& method, const std::string& path,
+                      const std::string& body = "") {
     HttpRequest request;
     request.method = method;
     request.url = path;
@@ -122,7 +127,9 @@ class HttpTest : public testing::Test {
       if (line.find("," + user + ",") != line.npos) return line.substr(0, line.find(','));
     return "";
   }
-  static Json json(const HttpResponse& response) { return Json::parse(response.body, nullptr, false); }
+  static Json json(const HttpResponse& response) {
+    return Json::parse(response.body, nullptr, false);
+  }
 
   // A watch whose lines are collected.
   struct Watch {
@@ -137,15 +144,16 @@ class HttpTest : public testing::Test {
     HttpRequest request;
     request.url = url(path);
     request.headers = std::move(headers);
-    w->call = admin_->send(request, {{},
-                                     [w](std::string_view chunk) {
-                                       w->text += chunk;
-                                       for (size_t end; (end = w->text.find('\n')) != std::string::npos;) {
-                                         w->events.push_back(Json::parse(w->text.substr(0, end), nullptr, false));
-                                         w->text.erase(0, end + 1);
-                                       }
-                                     },
-                                     [w](const Result<HttpResponseHead>&) { w->ended = true; }});
+    w->call = admin_->send(
+        request, {{},
+                  [w](std::string_view chunk) {
+                    w->text += chunk;
+                    for (size_t end; (end = w->text.find('\n')) != std::string::npos;) {
+                      w->events.push_back(Json::parse(w->text.substr(0, end), nullptr, false));
+                      w->text.erase(0, end + 1);
+                    }
+                  },
+                  [w](const Result<HttpResponseHead>&) { w->ended = true; }});
     return result;
   }
   bool until(const std::function<bool()>& done) { return loop_.run_until(done, seconds(20)); }
@@ -170,30 +178,62 @@ struct Wrong {
   const char* message;
 };
 const Wrong kWrong[] = {
-    {"malformed JSON", "POST", kConfigMaps, "application/json", "{\"a\":", 400, "BadRequest", "couldn't get version/kind; invalid JSON"},
-    {"wrong type", "POST", kConfigMaps, "application/json", R"({"metadata":{"name":"c"},"data":7})", 400, "BadRequest", "cannot unmarshal number 7 into Go struct field ConfigMap.data"},
-    {"unknown field, strict", "POST", "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", "application/json", R"({"metadata":{"name":"c"},"x":1})", 400, "BadRequest", R"(strict decoding error: unknown field "x")"},
-    {"repeated field, strict", "POST", "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", "application/json", R"({"metadata":{"name":"c"},"data":{"a":"1","a":"2"}})", 400, "BadRequest", R"(duplicate field "data.a")"},
-    {"protobuf", "POST", kConfigMaps, "application/vnd.kubernetes.protobuf", "k8s", 415, "UnsupportedMediaType", "does not read application/vnd.kubernetes.protobuf"},
-    {"YAML", "POST", kConfigMaps, "application/yaml", "a: b", 415, "UnsupportedMediaType", "accepted media types"},
-    {"server-side apply", "PATCH", "/api/v1/namespaces/default/configmaps/c", "application/apply-patch+yaml", "{}", 415, "UnsupportedMediaType", "use kubectl apply without --server-side"},
-    {"no such object", "GET", "/api/v1/namespaces/default/configmaps/nope", "", "", 404, "NotFound", R"(configmaps "nope" not found)"},
-    {"no such resource", "GET", "/api/v1/frobs", "", "", 404, "NotFound", "could not find the requested resource"},
-    {"no such group", "GET", "/apis/x/v1/frobs", "", "", 404, "NotFound", "could not find the requested resource"},
-    {"no such subresource", "GET", "/api/v1/namespaces/default/configmaps/c/status", "", "", 404, "NotFound", "could not find"},
-    {"no such namespace", "POST", "/api/v1/namespaces/nope/configmaps", "application/json", R"({"metadata":{"name":"c"}})", 404, "NotFound", R"(namespaces "nope" not found)"},
-    {"namespace of another", "POST", kConfigMaps, "application/json", R"({"metadata":{"name":"c","namespace":"kube-system"}})", 400, "BadRequest", "does not match the namespace"},
-    {"bad label selector", "GET", "/api/v1/pods?labelSelector=a%20in%20x", "", "", 400, "BadRequest", "unable to parse requirement"},
-    {"bad field selector", "GET", "/api/v1/pods?fieldSelector=spec.foo%3Dx", "", "", 400, "BadRequest", "field label not supported: spec.foo"},
-    {"bad resourceVersion", "GET", "/api/v1/pods?resourceVersion=abc", "", "", 422, "Invalid", "resourceVersion"},
-    {"future resourceVersion", "GET", "/api/v1/pods?resourceVersion=999999999", "", "", 504, "Timeout", "Too large resource version"},
-    {"match without version", "GET", "/api/v1/pods?resourceVersionMatch=Exact", "", "", 422, "Invalid", "forbidden unless resourceVersion is provided"},
-    {"WatchList", "GET", "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", "", "", 422, "Invalid", "WatchList"},
-    {"bad dryRun", "POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", "application/json", "{}", 422, "Invalid", "dryRun"},
-    {"create across namespaces", "POST", "/api/v1/configmaps", "application/json", "{}", 405, "MethodNotAllowed", "does not allow this method"},
-    {"broken patch", "PATCH", "/api/v1/namespaces/default", "application/merge-patch+json", "{", 400, "BadRequest", "error decoding patch"},
-    {"failing JSON patch", "PATCH", "/api/v1/namespaces/default", "application/json-patch+json", R"([{"op":"test","path":"/kind","value":"x"}])", 422, "Invalid", "the server rejected our request"},
-    {"permanent namespace", "DELETE", "/api/v1/namespaces/default", "", "", 403, "Forbidden", "this namespace may not be deleted"},
+    {"malformed JSON", "POST", kConfigMaps, "application/json", "{\"a\":", 400, "BadRequest",
+     "couldn't get version/kind; invalid JSON"},
+    {"wrong type", "POST", kConfigMaps, "application/json", R"({"metadata":{"name":"c"},"data":7})",
+     400, "BadRequest", "cannot unmarshal number 7 into Go struct field ConfigMap.data"},
+    {"unknown field, strict", "POST",
+     "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", "application/json",
+     R"({"metadata":{"name":"c"},"x":1})", 400, "BadRequest",
+     R"(strict decoding error: unknown field "x")"},
+    {"repeated field, strict", "POST",
+     "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", "application/json",
+     R"({"metadata":{"name":"c"},"data":{"a":"1","a":"2"}})", 400, "BadRequest",
+     R"(duplicate field "data.a")"},
+    {"protobuf", "POST", kConfigMaps, "application/vnd.kubernetes.protobuf", "k8s", 415,
+     "UnsupportedMediaType", "does not read application/vnd.kubernetes.protobuf"},
+    {"YAML", "POST", kConfigMaps, "application/yaml", "a: b", 415, "UnsupportedMediaType",
+     "accepted media types"},
+    {"server-side apply", "PATCH", "/api/v1/namespaces/default/configmaps/c",
+     "application/apply-patch+yaml", "{}", 415, "UnsupportedMediaType",
+     "use kubectl apply without --server-side"},
+    {"no such object", "GET", "/api/v1/namespaces/default/configmaps/nope", "", "", 404, "NotFound",
+     R"(configmaps "nope" not found)"},
+    {"no such resource", "GET", "/api/v1/frobs", "", "", 404, "NotFound",
+     "could not find the requested resource"},
+    {"no such group", "GET", "/apis/x/v1/frobs", "", "", 404, "NotFound",
+     "could not find the requested resource"},
+    {"no such subresource", "GET", "/api/v1/namespaces/default/configmaps/c/status", "", "", 404,
+     "NotFound", "could not find"},
+    {"no such namespace", "POST", "/api/v1/namespaces/nope/configmaps", "application/json",
+     R"({"metadata":{"name":"c"}})", 404, "NotFound", R"(namespaces "nope" not found)"},
+    {"namespace of another", "POST", kConfigMaps, "application/json",
+     R"({"metadata":{"name":"c","namespace":"kube-system"}})", 400, "BadRequest",
+     "does not match the namespace"},
+    {"bad label selector", "GET", "/api/v1/pods?labelSelector=a%20in%20x", "", "", 400,
+     "BadRequest", "unable to parse requirement"},
+    {"bad field selector", "GET", "/api/v1/pods?fieldSelector=spec.foo%3Dx", "", "", 400,
+     "BadRequest", "field label not supported: spec.foo"},
+    {"bad resourceVersion", "GET", "/api/v1/pods?resourceVersion=abc", "", "", 422, "Invalid",
+     "resourceVersion"},
+    {"future resourceVersion", "GET", "/api/v1/pods?resourceVersion=999999999", "", "", 504,
+     "Timeout", "Too large resource version"},
+    {"match without version", "GET", "/api/v1/pods?resourceVersionMatch=Exact", "", "", 422,
+     "Invalid", "forbidden unless resourceVersion is provided"},
+    {"WatchList", "GET",
+     "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", "", "", 422,
+     "Invalid", "WatchList"},
+    {"bad dryRun", "POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", "application/json",
+     "{}", 422, "Invalid", "dryRun"},
+    {"create across namespaces", "POST", "/api/v1/configmaps", "application/json", "{}", 405,
+     "MethodNotAllowed", "does not allow this method"},
+    {"broken patch", "PATCH", "/api/v1/namespaces/default", "application/merge-patch+json", "{",
+     400, "BadRequest", "error decoding patch"},
+    {"failing JSON patch", "PATCH", "/api/v1/namespaces/default", "application/json-patch+json",
+     R"([{"op":"test","path":"/kind","value":"x"}])", 422, "Invalid",
+     "the server rejected our request"},
+    {"permanent namespace", "DELETE", "/api/v1/namespaces/default", "", "", 403, "Forbidden",
+     "this namespace may not be deleted"},
 };
 
 TEST_F(HttpTest, WrongRequestsGetAStatusThatSaysWhy) {
@@ -222,24 +262,43 @@ TEST_F(HttpTest, WhoMayDoWhat) {
   EXPECT_EQ(ask_as(proxy, "GET", "/api/v1/services").status, 200);
   const HttpResponse refused = ask_as(proxy, "GET", "/api/v1/secrets");
   EXPECT_EQ(refused.status, 403);
-  EXPECT_THAT(refused.body, HasSubstr(R"(User \"fairlead-proxy\" cannot list resource \"secrets\" in API group \"\" at the cluster scope)"));
+  EXPECT_THAT(
+      refused.body,
+      HasSubstr(
+          R"(User \"fairlead-proxy\" cannot list resource \"secrets\" in API group \"\" at the cluster scope)"));
   EXPECT_EQ(ask_as(proxy, "DELETE", "/api/v1/namespaces/default/services/kubernetes").status, 403);
   EXPECT_EQ(ask_as(node, "POST", "/api/v1/nodes", R"({"metadata":{"name":"n1"}})").status, 201);
   EXPECT_EQ(ask_as(node, "PUT", "/api/v1/nodes/n2/status", "{}").status, 403);
-  EXPECT_EQ(ask_as(node, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", R"({"metadata":{"name":"n1"}})").status, 201);
-  EXPECT_EQ(ask_as(node, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", R"({"metadata":{"name":"x"}})").status, 403);
+  EXPECT_EQ(ask_as(node, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+                   R"({"metadata":{"name":"n1"}})")
+                .status,
+            201);
+  EXPECT_EQ(ask_as(node, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
+                   R"({"metadata":{"name":"x"}})")
+                .status,
+            403);
 }
 
 TEST_F(HttpTest, WritesAndWarnings) {
-  const HttpResponse made = ask("POST", kConfigMaps, R"({"metadata":{"name":"c"},"data":{"a":"b"},"frob":1})");
+  const HttpResponse made =
+      ask("POST", kConfigMaps, R"({"metadata":{"name":"c"},"data":{"a":"b"},"frob":1})");
   EXPECT_EQ(made.status, 201);
   EXPECT_EQ(made.headers.get("warning"), R"(299 - "unknown field \"frob\"")");
   const std::string path = std::string(kConfigMaps) + "/c";
   EXPECT_EQ(ask("POST", kConfigMaps, R"({"metadata":{"name":"c"}})").status, 409);
-  EXPECT_EQ(ask("PATCH", path + "?dryRun=All", R"({"data":{"a":"z"}})", "application/merge-patch+json").status, 200);
+  EXPECT_EQ(
+      ask("PATCH", path + "?dryRun=All", R"({"data":{"a":"z"}})", "application/merge-patch+json")
+          .status,
+      200);
   EXPECT_EQ(string_at(json(ask("GET", path)), "data.a"), "b");
-  EXPECT_EQ(ask("PATCH", path, R"([{"op":"replace","path":"/data/a","value":"c"}])", "application/json-patch+json").status, 200);
-  EXPECT_EQ(ask("PATCH", path, R"({"metadata":{"labels":{"l":"1"}}})", "application/strategic-merge-patch+json").status, 200);
+  EXPECT_EQ(ask("PATCH", path, R"([{"op":"replace","path":"/data/a","value":"c"}])",
+                "application/json-patch+json")
+                .status,
+            200);
+  EXPECT_EQ(ask("PATCH", path, R"({"metadata":{"labels":{"l":"1"}}})",
+                "application/strategic-merge-patch+json")
+                .status,
+            200);
   Json object = json(ask("GET", path));
   EXPECT_EQ(string_at(object, "data.a"), "c");
   EXPECT_EQ(string_at(object, "metadata.labels.l"), "1");
@@ -249,13 +308,16 @@ TEST_F(HttpTest, WritesAndWarnings) {
   const Json gone = json(ask("DELETE", path, R"({"propagationPolicy":"Background"})"));
   EXPECT_EQ(string_at(gone, "status"), "Success");
   EXPECT_EQ(string_at(gone, "details.uid"), string_at(object, "metadata.uid"));
-  for (int i = 0; i < 3; ++i) ask("POST", kConfigMaps, R"({"metadata":{"generateName":"g-","labels":{"x":"y"}}})");
-  EXPECT_EQ(json(ask("GET", std::string(kConfigMaps) + "?labelSelector=x%3Dy"))["items"].size(), 3u);
+  for (int i = 0; i < 3; ++i)
+    ask("POST", kConfigMaps, R"({"metadata":{"generateName":"g-","labels":{"x":"y"}}})");
+  EXPECT_EQ(json(ask("GET", std::string(kConfigMaps) + "?labelSelector=x%3Dy"))["items"].size(),
+            3u);
   EXPECT_EQ(ask("DELETE", std::string(kConfigMaps) + "?labelSelector=x%3Dy").status, 200);
   EXPECT_EQ(json(ask("GET", kConfigMaps))["items"].size(), 0u);
 }
 
-const char* const kDeployment = R"({"metadata":{"name":"d"},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"d"}},
+const char* const kDeployment =
+    R"({"metadata":{"name":"d"},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"d"}},
   "template":{"metadata":{"labels":{"app":"d"}},"spec":{"containers":[{"name":"c","image":"i"}]}}}})";
 
 TEST_F(HttpTest, Scale) {
@@ -267,8 +329,14 @@ TEST_F(HttpTest, Scale) {
   scale["spec"]["replicas"] = 4;
   EXPECT_EQ(ask("PUT", base + "/d/scale", scale.dump()).status, 200);
   EXPECT_EQ(ask("PUT", base + "/d/scale", scale.dump()).status, 409);
-  EXPECT_EQ(ask("PATCH", base + "/d/scale", R"({"spec":{"replicas":5}})", "application/merge-patch+json").status, 200);
-  EXPECT_EQ(ask("PATCH", base + "/d/scale", R"({"spec":{"replicas":-5}})", "application/merge-patch+json").status, 422);
+  EXPECT_EQ(
+      ask("PATCH", base + "/d/scale", R"({"spec":{"replicas":5}})", "application/merge-patch+json")
+          .status,
+      200);
+  EXPECT_EQ(
+      ask("PATCH", base + "/d/scale", R"({"spec":{"replicas":-5}})", "application/merge-patch+json")
+          .status,
+      422);
   const Json object = json(ask("GET", base + "/d"));
   EXPECT_EQ(int_at(object, "spec.replicas"), 5);
   EXPECT_EQ(int_at(object, "metadata.generation"), 3);
@@ -276,29 +344,45 @@ TEST_F(HttpTest, Scale) {
 
 TEST_F(HttpTest, PodsAreBoundReadAndEvicted) {
   const std::string base = "/api/v1/namespaces/default/pods";
-  ASSERT_EQ(ask("POST", base, R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}})").status, 201);
+  ASSERT_EQ(ask("POST", base,
+                R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}})")
+                .status,
+            201);
   EXPECT_EQ(ask("GET", base + "/p/log").status, 400) << "runs nowhere yet";
-  ASSERT_EQ(ask("POST", "/api/v1/nodes", R"({"metadata":{"name":"n1"},"status":{"addresses":[{"type":"InternalIP","address":"10.0.0.1"}]}})").status, 201);
-  const char* binding = R"({"kind":"Binding","apiVersion":"v1","metadata":{"name":"p"},"target":{"kind":"Node","name":"n1"}})";
+  ASSERT_EQ(
+      ask("POST", "/api/v1/nodes",
+          R"({"metadata":{"name":"n1"},"status":{"addresses":[{"type":"InternalIP","address":"10.0.0.1"}]}})")
+          .status,
+      201);
+  const char* binding =
+      R"({"kind":"Binding","apiVersion":"v1","metadata":{"name":"p"},"target":{"kind":"Node","name":"n1"}})";
   EXPECT_EQ(ask("POST", base + "/p/binding", binding).status, 201);
   EXPECT_EQ(ask("POST", "/api/v1/namespaces/default/bindings", binding).status, 409);
-  EXPECT_EQ(ask("GET", base + "/p/log?tailLines=3&container=c").body, "p/c on 10.0.0.1 tailLines=3\n");
+  EXPECT_EQ(ask("GET", base + "/p/log?tailLines=3&container=c").body,
+            "p/c on 10.0.0.1 tailLines=3\n");
   EXPECT_EQ(ask("GET", base + "/p/log?container=x").status, 400);
   EXPECT_EQ(json(ask("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1"))["items"].size(), 1u);
   EXPECT_EQ(json(ask("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn2"))["items"].size(), 0u);
-  EXPECT_EQ(ask("PATCH", base + "/p/status", R"({"status":{"phase":"Running"}})", "application/merge-patch+json").status, 200);
-  const char* eviction = R"({"kind":"Eviction","apiVersion":"policy/v1","metadata":{"name":"p"},"deleteOptions":{"gracePeriodSeconds":0}})";
+  EXPECT_EQ(ask("PATCH", base + "/p/status", R"({"status":{"phase":"Running"}})",
+                "application/merge-patch+json")
+                .status,
+            200);
+  const char* eviction =
+      R"({"kind":"Eviction","apiVersion":"policy/v1","metadata":{"name":"p"},"deleteOptions":{"gracePeriodSeconds":0}})";
   EXPECT_EQ(ask("POST", base + "/p/eviction", eviction).status, 201);
   EXPECT_EQ(ask("GET", base + "/p").status, 404);
 }
 
 TEST_F(HttpTest, Tables) {
-  const HttpHeaders table{{"accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"}};
+  const HttpHeaders table{{"accept",
+                           "application/json;as=Table;v=v1;g=meta.k8s.io,application/"
+                           "json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"}};
   const Json list = json(ask("GET", "/api/v1/namespaces", "", "", table));
   EXPECT_EQ(string_at(list, "kind"), "Table");
   EXPECT_EQ(list["rows"].size(), 4u);
   EXPECT_EQ(list["rows"][0]["cells"][0], "default");
-  const Json one = json(ask("GET", "/api/v1/namespaces/default?includeObject=Object", "", "", table));
+  const Json one =
+      json(ask("GET", "/api/v1/namespaces/default?includeObject=Object", "", "", table));
   EXPECT_EQ(one["rows"][0]["object"]["kind"], "Namespace");
 }
 
@@ -310,24 +394,31 @@ TEST_F(HttpTest, WatchFollowsListsAndBookmarks) {
   auto from_nothing = watch("/api/v1/configmaps?watch=true");
   auto selected = watch("/api/v1/configmaps?watch=true&labelSelector=x%3D1");
   auto named = watch(std::string(kConfigMaps) + "?watch=1&fieldSelector=metadata.name%3Db");
-  EXPECT_TRUE(until([&] { return from_nothing->events.size() == 1 && selected->events.size() == 1; }));
+  EXPECT_TRUE(
+      until([&] { return from_nothing->events.size() == 1 && selected->events.size() == 1; }));
   ask("POST", kConfigMaps, R"({"metadata":{"name":"b"}})");
   const std::string a = std::string(kConfigMaps) + "/a";
   ask("PATCH", a, R"({"metadata":{"labels":{"x":"2"}}})", "application/merge-patch+json");
   ask("DELETE", a);
-  EXPECT_TRUE(until([&] { return from_list->events.size() == 3 && from_nothing->events.size() == 4 && selected->events.size() == 2 && named->events.size() == 1; }));
+  EXPECT_TRUE(until([&] {
+    return from_list->events.size() == 3 && from_nothing->events.size() == 4 &&
+           selected->events.size() == 2 && named->events.size() == 1;
+  }));
   std::string types;
-  for (const Json& event : from_list->events) types += string_at(event, "type") + " " + string_at(event, "object.metadata.name") + ",";
+  for (const Json& event : from_list->events)
+    types += string_at(event, "type") + " " + string_at(event, "object.metadata.name") + ",";
   EXPECT_EQ(types, "ADDED b,MODIFIED a,DELETED a,");
   ASSERT_EQ(selected->events.size(), 2u);
   EXPECT_EQ(string_at(selected->events[1], "type"), "DELETED") << "it left the selector";
-  EXPECT_EQ(string_at(selected->events[1], "object.metadata.resourceVersion"), string_at(from_list->events[1], "object.metadata.resourceVersion"));
+  EXPECT_EQ(string_at(selected->events[1], "object.metadata.resourceVersion"),
+            string_at(from_list->events[1], "object.metadata.resourceVersion"));
 }
 
 TEST_F(HttpTest, WatchEndsAndExpires) {
   auto brief = watch("/api/v1/configmaps?watch=1&timeoutSeconds=1");
   EXPECT_TRUE(until([&] { return brief->ended; }));
-  auto table = watch("/api/v1/namespaces?watch=1", {{"accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}});
+  auto table = watch("/api/v1/namespaces?watch=1",
+                     {{"accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}});
   EXPECT_TRUE(until([&] { return table->events.size() == 4; }));
   EXPECT_TRUE(table->events[0]["object"]["columnDefinitions"].is_array());
   EXPECT_TRUE(table->events[1]["object"]["columnDefinitions"].is_null());
@@ -346,13 +437,19 @@ TEST_F(HttpTest, DiscoveryAndOpenApi) {
   const Json core = json(ask("GET", "/api/v1"));
   std::set<std::string> names;
   for (const Json& one : core["resources"]) names.insert(string_at(one, "name"));
-  for (const char* name : {"pods", "pods/status", "pods/log", "pods/binding", "pods/eviction", "nodes", "namespaces/finalize", "events"})
+  for (const char* name : {"pods", "pods/status", "pods/log", "pods/binding", "pods/eviction",
+                           "nodes", "namespaces/finalize", "events"})
     EXPECT_TRUE(names.contains(name)) << name;
-  for (const char* path : {"/api", "/apis", "/apis/apps", "/apis/apps/v1", "/apis/discovery.k8s.io/v1"})
+  for (const char* path :
+       {"/api", "/apis", "/apis/apps", "/apis/apps/v1", "/apis/discovery.k8s.io/v1"})
     EXPECT_EQ(ask("GET", path).status, 200) << path;
   EXPECT_EQ(ask("GET", "/apis/nosuch").status, 404);
-  const HttpResponse aggregated = ask("GET", "/apis", "", "", {{"accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"}});
-  EXPECT_EQ(aggregated.headers.get("content-type"), "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+  const HttpResponse aggregated = ask(
+      "GET", "/apis", "", "",
+      {{"accept",
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"}});
+  EXPECT_EQ(aggregated.headers.get("content-type"),
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
   EXPECT_EQ(string_at(json(aggregated), "kind"), "APIGroupDiscoveryList");
   const Json index = json(ask("GET", "/openapi/v3"));
   for (const auto& [path, entry] : index["paths"].items()) {
@@ -361,9 +458,11 @@ TEST_F(HttpTest, DiscoveryAndOpenApi) {
     const Json api = json(document);
     // Every reference leads somewhere.
     const std::string text = document.body;
-    for (size_t at_ref = text.find("#/components/schemas/"); at_ref != text.npos; at_ref = text.find("#/components/schemas/", at_ref + 1)) {
+    for (size_t at_ref = text.find("#/components/schemas/"); at_ref != text.npos;
+         at_ref = text.find("#/components/schemas/", at_ref + 1)) {
       const size_t begin = at_ref + std::string("#/components/schemas/").size();
-      EXPECT_TRUE(api["components"]["schemas"].contains(text.substr(begin, text.find('"', begin) - begin)));
+      EXPECT_TRUE(
+          api["components"]["schemas"].contains(text.substr(begin, text.find('"', begin) - begin)));
     }
   }
   EXPECT_EQ(ask("GET", "/openapi/v2").headers.get("content-type"), apiserver::kOpenApiV2Type);
@@ -392,7 +491,8 @@ TEST_F(HttpTest, PkiIsKeptAndItsFilesArePrivate) {
   EXPECT_EQ(more->authority.certificate_pem, pki_.authority.certificate_pem);
   auto later = ensure_pki(options, now + std::chrono::hours(24 * 350));
   ASSERT_TRUE(later.ok());
-  EXPECT_NE(later->server.certificate_pem, more->server.certificate_pem) << "renewed before it ends";
+  EXPECT_NE(later->server.certificate_pem, more->server.certificate_pem)
+      << "renewed before it ends";
 }
 
 TEST_F(HttpTest, AServerThatCannotStartSaysWhy) {

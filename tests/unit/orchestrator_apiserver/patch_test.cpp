@@ -47,23 +47,29 @@ TEST(MergePatch, Rfc7386) {
 
 // RFC 6902 appendix A.
 const Case kJson[] = {
-    {"add member", R"({"foo":"bar"})", R"([{"op":"add","path":"/baz","value":"qux"}])", R"({"baz":"qux","foo":"bar"})"},
-    {"add element", R"({"foo":["bar","baz"]})", R"([{"op":"add","path":"/foo/1","value":"qux"}])", R"({"foo":["bar","qux","baz"]})"},
-    {"append", R"({"foo":["bar"]})", R"([{"op":"add","path":"/foo/-","value":1}])", R"({"foo":["bar",1]})"},
-    {"remove", R"({"baz":"qux","foo":"bar"})", R"([{"op":"remove","path":"/baz"}])", R"({"foo":"bar"})"},
+    {"add member", R"({"foo":"bar"})", R"([{"op":"add","path":"/baz","value":"qux"}])",
+     R"({"baz":"qux","foo":"bar"})"},
+    {"add element", R"({"foo":["bar","baz"]})", R"([{"op":"add","path":"/foo/1","value":"qux"}])",
+     R"({"foo":["bar","qux","baz"]})"},
+    {"append", R"({"foo":["bar"]})", R"([{"op":"add","path":"/foo/-","value":1}])",
+     R"({"foo":["bar",1]})"},
+    {"remove", R"({"baz":"qux","foo":"bar"})", R"([{"op":"remove","path":"/baz"}])",
+     R"({"foo":"bar"})"},
     {"replace", R"({"a":1})", R"([{"op":"replace","path":"/a","value":2}])", R"({"a":2})"},
     {"move", R"({"a":1})", R"([{"op":"move","from":"/a","path":"/b"}])", R"({"b":1})"},
     {"copy", R"({"a":1})", R"([{"op":"copy","from":"/a","path":"/b"}])", R"({"a":1,"b":1})"},
     {"test holds", R"({"a":1})", R"([{"op":"test","path":"/a","value":1}])", R"({"a":1})"},
     {"test fails", R"({"a":1})", R"([{"op":"test","path":"/a","value":2}])", "!unsuccessful"},
-    {"escaped path", R"({"a/b":1})", R"([{"op":"replace","path":"/a~1b","value":2}])", R"({"a/b":2})"},
+    {"escaped path", R"({"a/b":1})", R"([{"op":"replace","path":"/a~1b","value":2}])",
+     R"({"a/b":2})"},
     {"missing path", R"({"a":1})", R"([{"op":"remove","path":"/x"}])", "!"},
     {"no operation", R"({"a":1})", R"([{"op":"jump","path":"/a"}])", "!"},
     {"not a list", R"({"a":1})", R"({"op":"add"})", "!a JSON patch is a list"},
 };
 
 TEST(JsonPatch, Rfc6902) {
-  for (const Case& c : kJson) check(c, apply_json_patch(Json::parse(c.document), Json::parse(c.patch)));
+  for (const Case& c : kJson)
+    check(c, apply_json_patch(Json::parse(c.document), Json::parse(c.patch)));
 }
 
 TEST(JsonPatch, CopiesCannotExplode) {
@@ -79,7 +85,8 @@ TEST(JsonPatch, CopiesCannotExplode) {
 TEST(JsonPatch, DepthIsBounded) {
   Json patch = Json::array();
   for (int i = 0; i < 200; ++i) patch.push_back({{"op", "copy"}, {"from", ""}, {"path", "/b"}});
-  EXPECT_THAT(apply_json_patch(Json::object(), patch).error().message(), testing::HasSubstr("deeper than"));
+  EXPECT_THAT(apply_json_patch(Json::object(), patch).error().message(),
+              testing::HasSubstr("deeper than"));
 }
 
 const Case kStrategic[] = {
@@ -87,20 +94,25 @@ const Case kStrategic[] = {
      R"({"containers":[{"name":"a","image":"1"},{"name":"b","image":"1"}]})",
      R"({"containers":[{"name":"b","image":"2"}]})",
      R"({"containers":[{"name":"a","image":"1"},{"name":"b","image":"2"}]})"},
-    {"a new item is appended", R"({"containers":[{"name":"a"}]})", R"({"containers":[{"name":"z","image":"1"}]})",
+    {"a new item is appended", R"({"containers":[{"name":"a"}]})",
+     R"({"containers":[{"name":"z","image":"1"}]})",
      R"({"containers":[{"name":"a"},{"name":"z","image":"1"}]})"},
     {"$patch delete of an item", R"({"containers":[{"name":"a"},{"name":"b"}]})",
      R"({"containers":[{"$patch":"delete","name":"a"}]})", R"({"containers":[{"name":"b"}]})"},
     {"$patch delete of nothing", R"({"containers":[{"name":"b"}]})",
      R"({"containers":[{"$patch":"delete","name":"a"}]})", R"({"containers":[{"name":"b"}]})"},
     {"$patch replace of a list", R"({"containers":[{"name":"a"},{"name":"b"}]})",
-     R"({"containers":[{"name":"c","image":"x"},{"$patch":"replace"}]})", R"({"containers":[{"name":"c","image":"x"}]})"},
+     R"({"containers":[{"name":"c","image":"x"},{"$patch":"replace"}]})",
+     R"({"containers":[{"name":"c","image":"x"}]})"},
     {"$patch replace of an object", R"({"securityContext":{"runAsUser":1,"fsGroup":2}})",
-     R"({"securityContext":{"$patch":"replace","runAsUser":3}})", R"({"securityContext":{"runAsUser":3}})"},
+     R"({"securityContext":{"$patch":"replace","runAsUser":3}})",
+     R"({"securityContext":{"runAsUser":3}})"},
     {"$patch delete of an object", R"({"securityContext":{"runAsUser":1}})",
      R"({"securityContext":{"$patch":"delete"}})", R"({"securityContext":{}})"},
-    {"$patch of another word", R"({})", R"({"$patch":"explode"})", "!unknown patch type found: \"explode\""},
-    {"null removes", R"({"nodeSelector":{"a":"b","c":"d"}})", R"({"nodeSelector":{"a":null}})", R"({"nodeSelector":{"c":"d"}})"},
+    {"$patch of another word", R"({})", R"({"$patch":"explode"})",
+     "!unknown patch type found: \"explode\""},
+    {"null removes", R"({"nodeSelector":{"a":"b","c":"d"}})", R"({"nodeSelector":{"a":null}})",
+     R"({"nodeSelector":{"c":"d"}})"},
     {"null of what is not there", R"({})", R"({"nodeName":null})", "{}"},
     {"atomic lists are replaced", R"({"tolerations":[{"key":"a"},{"key":"b"}]})",
      R"({"tolerations":[{"key":"c"}]})", R"({"tolerations":[{"key":"c"}]})"},
@@ -121,16 +133,18 @@ const Case kStrategic[] = {
      R"({"$setElementOrder/containers":[{"name":"a"},{"name":"b"},{"name":"new"}],"containers":[{"name":"new"}]})",
      R"({"containers":[{"name":"a"},{"name":"server"},{"name":"b"},{"name":"new"}]})"},
     {"$setElementOrder must know every item of the patch", R"({"containers":[]})",
-     R"({"$setElementOrder/containers":[{"name":"a"}],"containers":[{"name":"b"}]})", "!doesn't match $setElementOrder"},
-    {"$retainKeys drops the other volume source",
-     R"({"volumes":[{"name":"v","emptyDir":{}}]})",
+     R"({"$setElementOrder/containers":[{"name":"a"}],"containers":[{"name":"b"}]})",
+     "!doesn't match $setElementOrder"},
+    {"$retainKeys drops the other volume source", R"({"volumes":[{"name":"v","emptyDir":{}}]})",
      R"({"volumes":[{"name":"v","$retainKeys":["name","hostPath"],"hostPath":{"path":"/x"}}]})",
      R"({"volumes":[{"name":"v","hostPath":{"path":"/x"}}]})"},
     {"$retainKeys must name what the patch sets", R"({"volumes":[{"name":"v"}]})",
-     R"({"volumes":[{"name":"v","$retainKeys":["name"],"hostPath":{"path":"/x"}}]})", "!$retainKeys does not contain hostPath"},
-    {"an item needs its merge key", R"({"containers":[{"name":"a"}]})", R"({"containers":[{"image":"x"}]})",
-     "!does not contain declared merge key: name"},
-    {"nulls in a new item go", R"({})", R"({"containers":[{"name":"a","image":null}]})", R"({"containers":[{"name":"a"}]})"},
+     R"({"volumes":[{"name":"v","$retainKeys":["name"],"hostPath":{"path":"/x"}}]})",
+     "!$retainKeys does not contain hostPath"},
+    {"an item needs its merge key", R"({"containers":[{"name":"a"}]})",
+     R"({"containers":[{"image":"x"}]})", "!does not contain declared merge key: name"},
+    {"nulls in a new item go", R"({})", R"({"containers":[{"name":"a","image":null}]})",
+     R"({"containers":[{"name":"a"}]})"},
     {"not an object", R"({})", R"([1])", "!is an object"},
 };
 
@@ -141,13 +155,15 @@ TEST(StrategicPatch, PodSpec) {
 }
 
 const Case kStrategicMeta[] = {
-    {"plain lists unite", R"({"finalizers":["a/x"]})", R"({"finalizers":["b/x","a/x"]})", R"({"finalizers":["a/x","b/x"]})"},
+    {"plain lists unite", R"({"finalizers":["a/x"]})", R"({"finalizers":["b/x","a/x"]})",
+     R"({"finalizers":["a/x","b/x"]})"},
     {"$deleteFromPrimitiveList", R"({"finalizers":["a/x","b/x"]})",
      R"({"$deleteFromPrimitiveList/finalizers":["a/x"]})", R"({"finalizers":["b/x"]})"},
     {"delete and add at once", R"({"finalizers":["a/x","b/x"]})",
      R"({"$deleteFromPrimitiveList/finalizers":["a/x"],"$setElementOrder/finalizers":["c/x","b/x"],"finalizers":["c/x"]})",
      R"({"finalizers":["c/x","b/x"]})"},
-    {"labels merge", R"({"labels":{"a":"1"}})", R"({"labels":{"b":"2"}})", R"({"labels":{"a":"1","b":"2"}})"},
+    {"labels merge", R"({"labels":{"a":"1"}})", R"({"labels":{"b":"2"}})",
+     R"({"labels":{"a":"1","b":"2"}})"},
 };
 
 TEST(StrategicPatch, Metadata) {
@@ -160,7 +176,8 @@ TEST(StrategicPatch, DepthIsBounded) {
   Json patch = Json::object();
   Json* at = &patch;
   for (int i = 0; i < 200; ++i) at = &((*at)["a"] = Json::object());
-  EXPECT_FALSE(apply_strategic_patch(*schema::Types::builtin().find("Pod"), Json::object(), patch).ok());
+  EXPECT_FALSE(
+      apply_strategic_patch(*schema::Types::builtin().find("Pod"), Json::object(), patch).ok());
 }
 
 }  // namespace

@@ -40,11 +40,14 @@ class RegistryTest : public testing::Test {
     store_.reset();
   }
   void open() {
-    auto opened = store::SqliteStore::open({.directory = directory_, .volatile_keys = {{"core/events/", {}, 0}},
-                                            .history = {}, .tombstone = tombstone_of});
+    auto opened = store::SqliteStore::open({.directory = directory_,
+                                            .volatile_keys = {{"core/events/", {}, 0}},
+                                            .history = {},
+                                            .tombstone = tombstone_of});
     ASSERT_TRUE(opened.ok()) << opened.error().message();
     store_ = std::move(*opened);
-    registry_ = std::make_unique<Registry>(*store_, RegistryOptions{*Cidr::parse("10.96.0.0/24"), {30000, 30009}});
+    registry_ = std::make_unique<Registry>(
+        *store_, RegistryOptions{*Cidr::parse("10.96.0.0/24"), {30000, 30009}});
     registry_->rebuild();
     ASSERT_TRUE(bootstrap(*registry_, loop_, {IpAddress::v4(127, 0, 0, 1), 6443}).ok());
     api_ = make_in_process_api(*registry_, loop_);
@@ -58,14 +61,17 @@ class RegistryTest : public testing::Test {
     if (!*result) return result->error();
     return decode_stored(**result);
   }
-  Result<Json> create(const Resource& resource, const Json& object, const std::string& ns = "default") {
+  Result<Json> create(const Resource& resource, const Json& object,
+                      const std::string& ns = "default") {
     return wait([&](WriteDone done) { api_->create(resource, ns, object, done); });
   }
-  Result<Json> patch(const Resource& resource, const std::string& name, const Json& patch, const char* sub = "") {
+  Result<Json> patch(const Resource& resource, const std::string& name, const Json& patch,
+                     const char* sub = "") {
     const std::string ns = resource == kNamespaces ? "" : "default";
     return wait([&](WriteDone done) { api_->merge_patch(resource, sub, {ns, name}, patch, done); });
   }
-  Result<Json> remove(const Resource& resource, const std::string& name, const DeleteOptions& options = {}) {
+  Result<Json> remove(const Resource& resource, const std::string& name,
+                      const DeleteOptions& options = {}) {
     const std::string ns = resource == kNamespaces ? "" : "default";
     return wait([&](WriteDone done) { api_->remove(resource, {ns, name}, options, done); });
   }
@@ -73,10 +79,12 @@ class RegistryTest : public testing::Test {
     return api_->get(resource, {resource == kNamespaces ? "" : "default", name}).ok();
   }
   Json pod(const std::string& name) {
-    return {{"metadata", {{"name", name}}}, {"spec", {{"containers", Json::array({{{"name", "c"}, {"image", "i"}}})}}}};
+    return {{"metadata", {{"name", name}}},
+            {"spec", {{"containers", Json::array({{{"name", "c"}, {"image", "i"}}})}}}};
   }
   Json service(const std::string& name, const Json& spec = Json::object()) {
-    Json object = {{"metadata", {{"name", name}}}, {"spec", {{"ports", Json::array({{{"port", 80}}})}}}};
+    Json object = {{"metadata", {{"name", name}}},
+                   {"spec", {{"ports", Json::array({{{"port", 80}}})}}}};
     object["spec"].merge_patch(spec);
     return object;
   }
@@ -117,12 +125,17 @@ TEST_F(RegistryTest, CreateGetUpdateDelete) {
   Json old = *made;
   auto conflict = wait([&](WriteDone done) { api_->update(kConfigMaps, "", old, done); });
   EXPECT_TRUE(conflict.error().is_conflict());
-  EXPECT_TRUE(remove(kConfigMaps, "c", {.uid = "other", .resource_version = {}, .propagation_policy = {}}).error().is_conflict());
+  EXPECT_TRUE(
+      remove(kConfigMaps, "c", {.uid = "other", .resource_version = {}, .propagation_policy = {}})
+          .error()
+          .is_conflict());
   EXPECT_TRUE(remove(kConfigMaps, "c").ok());
   EXPECT_TRUE(remove(kConfigMaps, "c").error().is_not_found());
   EXPECT_TRUE(create({"", "nosuch"}, {}).error().is_not_found());
   EXPECT_TRUE(create(kConfigMaps, config_map("c"), "nowhere").error().is_not_found());
-  EXPECT_TRUE(create(kConfigMaps, {{"metadata", {{"name", "x"}}}, {"frob", 1}}).error().is(ErrorCode::kInvalid));
+  EXPECT_TRUE(create(kConfigMaps, {{"metadata", {{"name", "x"}}}, {"frob", 1}})
+                  .error()
+                  .is(ErrorCode::kInvalid));
 }
 
 TEST_F(RegistryTest, GenerateNameMakesNewNames) {
@@ -131,7 +144,8 @@ TEST_F(RegistryTest, GenerateNameMakesNewNames) {
   auto a = create(kConfigMaps, object), b = create(kConfigMaps, object);
   ASSERT_TRUE(a.ok() && b.ok());
   EXPECT_NE(string_at(*a, "metadata.name"), string_at(*b, "metadata.name"));
-  EXPECT_THAT(string_at(*a, "metadata.name"), testing::MatchesRegex("gen-[bcdfghjklmnpqrstvwxz2456789]{5}"));
+  EXPECT_THAT(string_at(*a, "metadata.name"),
+              testing::MatchesRegex("gen-[bcdfghjklmnpqrstvwxz2456789]{5}"));
 }
 
 TEST_F(RegistryTest, GracefulDeletionOfAPod) {
@@ -148,11 +162,19 @@ TEST_F(RegistryTest, GracefulDeletionOfAPod) {
   EXPECT_EQ(string_at(*marked, "status.conditions").size(), 0u);
   EXPECT_EQ((*marked)["status"]["conditions"][0]["type"], "PodScheduled");
   EXPECT_TRUE(exists(kPods, "p"));
-  auto longer = remove(kPods, "p", {.uid = {}, .resource_version = {}, .grace_period_seconds = 60, .propagation_policy = {}});
+  auto longer = remove(
+      kPods, "p",
+      {.uid = {}, .resource_version = {}, .grace_period_seconds = 60, .propagation_policy = {}});
   EXPECT_EQ(int_at(*longer, "metadata.deletionGracePeriodSeconds"), 30) << "grace may only shrink";
-  auto shorter = remove(kPods, "p", {.uid = {}, .resource_version = {}, .grace_period_seconds = 5, .propagation_policy = {}});
+  auto shorter = remove(
+      kPods, "p",
+      {.uid = {}, .resource_version = {}, .grace_period_seconds = 5, .propagation_policy = {}});
   EXPECT_EQ(int_at(*shorter, "metadata.deletionGracePeriodSeconds"), 5);
-  EXPECT_TRUE(remove(kPods, "p", {.uid = {}, .resource_version = {}, .grace_period_seconds = 0, .propagation_policy = {}}).ok());
+  EXPECT_TRUE(
+      remove(
+          kPods, "p",
+          {.uid = {}, .resource_version = {}, .grace_period_seconds = 0, .propagation_policy = {}})
+          .ok());
   EXPECT_FALSE(exists(kPods, "p"));
 }
 
@@ -162,18 +184,21 @@ TEST_F(RegistryTest, FinalizersHoldAnObject) {
   ASSERT_TRUE(create(kConfigMaps, object).ok());
   ASSERT_TRUE(remove(kConfigMaps, "c").ok());
   ASSERT_TRUE(exists(kConfigMaps, "c"));
-  auto more = patch(kConfigMaps, "c", {{"metadata", {{"finalizers", {"example.com/hold", "example.com/more"}}}}});
+  auto more = patch(kConfigMaps, "c",
+                    {{"metadata", {{"finalizers", {"example.com/hold", "example.com/more"}}}}});
   EXPECT_THAT(more.error().message(), HasSubstr("no new finalizers can be added"));
   ASSERT_TRUE(patch(kConfigMaps, "c", {{"metadata", {{"finalizers", Json::array()}}}}).ok());
   EXPECT_FALSE(exists(kConfigMaps, "c"));
   ASSERT_TRUE(create(kConfigMaps, config_map("d")).ok());
-  auto foreground = remove(kConfigMaps, "d", {.uid = {}, .resource_version = {}, .propagation_policy = "Foreground"});
+  auto foreground = remove(kConfigMaps, "d",
+                           {.uid = {}, .resource_version = {}, .propagation_policy = "Foreground"});
   EXPECT_EQ(foreground->at("metadata").at("finalizers"), Json::array({"foregroundDeletion"}));
 }
 
 TEST_F(RegistryTest, NamespaceLifecycle) {
   ASSERT_TRUE(create(kNamespaces, {{"metadata", {{"name", "t"}}}}, "").ok());
-  EXPECT_THAT(remove(kNamespaces, "default").error().message(), HasSubstr("this namespace may not be deleted"));
+  EXPECT_THAT(remove(kNamespaces, "default").error().message(),
+              HasSubstr("this namespace may not be deleted"));
   auto dying = remove(kNamespaces, "t");
   ASSERT_TRUE(dying.ok());
   EXPECT_EQ(string_at(*dying, "status.phase"), "Terminating");
@@ -195,17 +220,21 @@ TEST_F(RegistryTest, ServiceAddressesAreUnique) {
               HasSubstr("failed to allocate IP 10.96.0.5: provided IP is already allocated"));
   EXPECT_THAT(create(kServices, service("b", {{"clusterIP", "10.97.0.5"}})).error().message(),
               HasSubstr("is not in the valid range. The range of valid IPs is 10.96.0.0/24"));
-  const Json node_port = {{"type", "NodePort"}, {"ports", Json::array({{{"port", 80}, {"nodePort", 30001}}})}};
+  const Json node_port = {{"type", "NodePort"},
+                          {"ports", Json::array({{{"port", 80}, {"nodePort", 30001}}})}};
   ASSERT_TRUE(create(kServices, service("n", node_port)).ok());
-  EXPECT_THAT(create(kServices, service("m", node_port)).error().message(),
-              HasSubstr("spec.ports[0].nodePort: Invalid value: 30001: provided port is already allocated"));
+  EXPECT_THAT(
+      create(kServices, service("m", node_port)).error().message(),
+      HasSubstr(
+          "spec.ports[0].nodePort: Invalid value: 30001: provided port is already allocated"));
   EXPECT_FALSE(exists(kServices, "m"));
   close();
   open();  // allocations are found again
   EXPECT_FALSE(create(kServices, service("m", node_port)).ok());
   ASSERT_TRUE(remove(kServices, "a").ok());
   EXPECT_TRUE(create(kServices, service("b", {{"clusterIP", "10.96.0.5"}})).ok());
-  auto back = patch(kServices, "n", {{"spec", {{"type", "ClusterIP"}, {"ports", Json::array({{{"port", 80}}})}}}});
+  auto back = patch(kServices, "n",
+                    {{"spec", {{"type", "ClusterIP"}, {"ports", Json::array({{{"port", 80}}})}}}});
   ASSERT_TRUE(back.ok()) << back.error().message();
   EXPECT_TRUE(create(kServices, service("m", node_port)).ok()) << "a port given up is free";
 }
@@ -213,7 +242,8 @@ TEST_F(RegistryTest, ServiceAddressesAreUnique) {
 TEST_F(RegistryTest, NodePortsRunOutAndNothingLeaks) {
   const Json node_port = {{"type", "NodePort"}};
   int made = 0;
-  for (int i = 0; i < 12; ++i) made += create(kServices, service("s" + std::to_string(i), node_port)).ok() ? 1 : 0;
+  for (int i = 0; i < 12; ++i)
+    made += create(kServices, service("s" + std::to_string(i), node_port)).ok() ? 1 : 0;
   EXPECT_EQ(made, 10);
   ASSERT_TRUE(remove(kServices, "s3").ok());
   EXPECT_TRUE(create(kServices, service("again", node_port)).ok());
@@ -244,10 +274,12 @@ TEST_F(RegistryTest, SelectorsAndPages) {
   auto late = registry_->list(kind, *filter, {"default", 100, first->continue_token, 0, false});
   ASSERT_FALSE(late.ok());
   EXPECT_EQ(late.error().status, 410);
-  auto resumed = registry_->list(kind, *filter, {"default", 100, late.error().continue_token, 0, false});
+  auto resumed =
+      registry_->list(kind, *filter, {"default", 100, late.error().continue_token, 0, false});
   ASSERT_TRUE(resumed.ok());
   EXPECT_EQ(resumed->items.size(), 3u);
-  EXPECT_EQ(registry_->list(kind, *filter, {"default", 1, "garbage!", 0, false}).error().status, 400);
+  EXPECT_EQ(registry_->list(kind, *filter, {"default", 1, "garbage!", 0, false}).error().status,
+            400);
 }
 
 TEST_F(RegistryTest, WatchesSeeEverythingInOrder) {
@@ -257,7 +289,9 @@ TEST_F(RegistryTest, WatchesSeeEverythingInOrder) {
   WatchHandle watch = api_->watch(
       kConfigMaps,
       [&](const WatchEvent& event) {
-        const char* sign = event.type == WatchEventType::kAdded ? "+" : event.type == WatchEventType::kModified ? "~" : "-";
+        const char* sign = event.type == WatchEventType::kAdded      ? "+"
+                           : event.type == WatchEventType::kModified ? "~"
+                                                                     : "-";
         seen.push_back(sign + event.key.to_string());
         EXPECT_EQ(resource_version_of(decode_stored(event.object)), event.revision);
       },
@@ -277,7 +311,8 @@ TEST_F(RegistryTest, RacingPatchesAllHappen) {
   ASSERT_TRUE(create(kConfigMaps, config_map("c")).ok());
   int done = 0;
   for (int i = 0; i < 20; ++i)
-    api_->merge_patch(kConfigMaps, "", {"default", "c"}, {{"data", {{"k" + std::to_string(i), "v"}}}},
+    api_->merge_patch(kConfigMaps, "", {"default", "c"},
+                      {{"data", {{"k" + std::to_string(i), "v"}}}},
                       [&](const Result<Bytes>& result) { done += result.ok() ? 1 : 0; });
   EXPECT_TRUE(loop_.run_until([&] { return done == 20; }, seconds(30)));
   EXPECT_EQ(decode_stored(*api_->get(kConfigMaps, {"default", "c"}))["data"].size(), 21u);
@@ -290,7 +325,8 @@ TEST_F(RegistryTest, DryRunChangesNothing) {
     std::vector<std::string> warnings;
     auto document = admit_document(kind, service("d", {{"clusterIP", "10.96.0.77"}}), {}, warnings);
     std::optional<Outcome<Written>> outcome;
-    registry_->create(kind, "default", *document, {true}, loop_, [&](Outcome<Written> o) { outcome = std::move(o); });
+    registry_->create(kind, "default", *document, {true}, loop_,
+                      [&](Outcome<Written> o) { outcome = std::move(o); });
     EXPECT_TRUE(loop_.run_until([&] { return outcome.has_value(); }, seconds(10)));
     EXPECT_TRUE(outcome->ok());
   }
@@ -338,13 +374,15 @@ TEST_F(RegistryTest, RandomOperationsAgreeWithAMap) {
         break;
       }
     }
-    ASSERT_EQ(api_->list(kConfigMaps, {"default", "", ""})->items.size(), model.size()) << "step " << step;
+    ASSERT_EQ(api_->list(kConfigMaps, {"default", "", ""})->items.size(), model.size())
+        << "step " << step;
   }
   EXPECT_TRUE(loop_.run_until([&] { return watched == model; }, seconds(10)));
   close();
   open();
   for (const auto& [name, value] : model)
-    EXPECT_EQ(string_at(decode_stored(*api_->get(kConfigMaps, {"default", name})), "data.k"), value);
+    EXPECT_EQ(string_at(decode_stored(*api_->get(kConfigMaps, {"default", name})), "data.k"),
+              value);
 }
 
 }  // namespace

@@ -29,10 +29,14 @@ TEST(Json, RefusesWhatIsNotJson) {
 
 TEST(Types, ErrorsNameTheLine) {
   using schema::Types;
-  EXPECT_THAT(Types::parse({"T\n  a nosuch"}).error().message(), HasSubstr("nosuch is used but has no fields"));
-  EXPECT_THAT(Types::parse({"T\n  a string frob"}).error().message(), HasSubstr("T.a: cannot read 'frob'"));
-  EXPECT_THAT(Types::parse({"T\n  a string\n  a string"}).error().message(), HasSubstr("T.a is given twice"));
-  EXPECT_THAT(Types::parse({"T\n  l []U merge=x\nU\n  y string"}).error().message(), HasSubstr("no field x"));
+  EXPECT_THAT(Types::parse({"T\n  a nosuch"}).error().message(),
+              HasSubstr("nosuch is used but has no fields"));
+  EXPECT_THAT(Types::parse({"T\n  a string frob"}).error().message(),
+              HasSubstr("T.a: cannot read 'frob'"));
+  EXPECT_THAT(Types::parse({"T\n  a string\n  a string"}).error().message(),
+              HasSubstr("T.a is given twice"));
+  EXPECT_THAT(Types::parse({"T\n  l []U merge=x\nU\n  y string"}).error().message(),
+              HasSubstr("no field x"));
   EXPECT_TRUE(Types::builtin().find("Pod") != nullptr);
 }
 
@@ -41,11 +45,29 @@ struct Quantity {
   const char* canonical;  // null: not a quantity
 };
 const Quantity kQuantities[] = {
-    {"0", "0"},       {"1", "1"},         {"0.5", "500m"},   {"500m", "500m"},  {"1000m", "1"},
-    {"1024Mi", "1Gi"}, {"64Mi", "64Mi"},  {"1.5Gi", "1536Mi"}, {"1e3", "1e3"},  {"100k", "100k"},
-    {"1000k", "1M"},  {"-1", "-1"},       {"+2", "2"},       {"1Ki", "1Ki"},    {"1500Mi", "1500Mi"},
-    {"0.1", "100m"},  {"", nullptr},      {"abc", nullptr},  {"1Q", nullptr},   {"1.2.3", nullptr},
-    {"--1", nullptr}, {"1 Gi", nullptr},  {"12345678901234567890123456789", nullptr},
+    {"0", "0"},
+    {"1", "1"},
+    {"0.5", "500m"},
+    {"500m", "500m"},
+    {"1000m", "1"},
+    {"1024Mi", "1Gi"},
+    {"64Mi", "64Mi"},
+    {"1.5Gi", "1536Mi"},
+    {"1e3", "1e3"},
+    {"100k", "100k"},
+    {"1000k", "1M"},
+    {"-1", "-1"},
+    {"+2", "2"},
+    {"1Ki", "1Ki"},
+    {"1500Mi", "1500Mi"},
+    {"0.1", "100m"},
+    {"", nullptr},
+    {"abc", nullptr},
+    {"1Q", nullptr},
+    {"1.2.3", nullptr},
+    {"--1", nullptr},
+    {"1 Gi", nullptr},
+    {"12345678901234567890123456789", nullptr},
 };
 
 TEST(Quantity, IsBroughtToItsCanonicalForm) {
@@ -63,24 +85,37 @@ struct Format {
   bool good;
 };
 const Format kFormats[] = {
-    {"dns1123label", "\"a-1\"", true},        {"dns1123label", "\"-a\"", false},
-    {"labelkey", "\"example.com/a_b.C\"", true}, {"labelkey", "\"/a\"", false},
-    {"labelkey", "\"Ex/a\"", false},          {"port", "0", false},
-    {"port", "65535", true},                  {"port", "65536", false},
-    {"portname", "\"http\"", true},           {"portname", "\"80\"", false},
-    {"portname", "\"a--b\"", false},          {"portname", "\"abcdefghijklmnop\"", false},
-    {"portnumberorname", "80", true},         {"portnumberorname", "\"web\"", true},
-    {"countorpercent", "\"25%\"", true},      {"countorpercent", "\"25\"", false},
-    {"countorpercent", "-1", false},          {"ip", "\"10.0.0.1\"", true},
-    {"ip", "\"10.0.0.256\"", false},          {"configkeys", R"({"a.b":""})", true},
-    {"configkeys", R"({"..a":""})", false},   {"labels", R"({"a":"b c"})", false},
-    {"envname", "\"A=B\"", false},            {"cidrs", "[\"10.0.0.0/8\"]", true},
+    {"dns1123label", "\"a-1\"", true},
+    {"dns1123label", "\"-a\"", false},
+    {"labelkey", "\"example.com/a_b.C\"", true},
+    {"labelkey", "\"/a\"", false},
+    {"labelkey", "\"Ex/a\"", false},
+    {"port", "0", false},
+    {"port", "65535", true},
+    {"port", "65536", false},
+    {"portname", "\"http\"", true},
+    {"portname", "\"80\"", false},
+    {"portname", "\"a--b\"", false},
+    {"portname", "\"abcdefghijklmnop\"", false},
+    {"portnumberorname", "80", true},
+    {"portnumberorname", "\"web\"", true},
+    {"countorpercent", "\"25%\"", true},
+    {"countorpercent", "\"25\"", false},
+    {"countorpercent", "-1", false},
+    {"ip", "\"10.0.0.1\"", true},
+    {"ip", "\"10.0.0.256\"", false},
+    {"configkeys", R"({"a.b":""})", true},
+    {"configkeys", R"({"..a":""})", false},
+    {"labels", R"({"a":"b c"})", false},
+    {"envname", "\"A=B\"", false},
+    {"cidrs", "[\"10.0.0.0/8\"]", true},
     {"cidrs", "[\"10.0.0.0/33\"]", false},
 };
 
 TEST(Formats, Table) {
   for (const Format& f : kFormats)
-    EXPECT_EQ(!schema::check_format(f.name, Json::parse(f.value)).has_value(), f.good) << f.name << " " << f.value;
+    EXPECT_EQ(!schema::check_format(f.name, Json::parse(f.value)).has_value(), f.good)
+        << f.name << " " << f.value;
   EXPECT_FALSE(schema::base64_error("aGk=").has_value());
   EXPECT_TRUE(schema::base64_error("a$k=").has_value());
   EXPECT_TRUE(schema::base64_error("abc").has_value());
@@ -91,11 +126,15 @@ TEST(Formats, Table) {
   EXPECT_FALSE(schema::is_rfc3339("yesterday"));
 }
 
-const Kind& kind(const char* group, const char* plural) { return *Kinds::builtin().find(Resource{group, plural}); }
+const Kind& kind(const char* group, const char* plural) {
+  return *Kinds::builtin().find(Resource{group, plural});
+}
 
-const char* const kDeployment = R"({"metadata":{"name":"web"},"spec":{"selector":{"matchLabels":{"app":"web"}},
+const char* const kDeployment =
+    R"({"metadata":{"name":"web"},"spec":{"selector":{"matchLabels":{"app":"web"}},
   "template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"c","image":"i:1"}]}}}})";
-const char* const kPod = R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}})";
+const char* const kPod =
+    R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}})";
 const char* const kService = R"({"metadata":{"name":"s"},"spec":{"ports":[{"port":80}]}})";
 
 struct Bad {
@@ -109,49 +148,70 @@ struct Bad {
 const Bad kBad[] = {
     {"unknown field", "apps", "deployments", kDeployment, R"({"spec":{"foo":1}})",
      R"(strict decoding error: unknown field "spec.foo")"},
-    {"unknown nested in list", "", "pods", kPod, R"({"spec":{"containers":[{"name":"c","image":"i","x":1}]}})",
+    {"unknown nested in list", "", "pods", kPod,
+     R"({"spec":{"containers":[{"name":"c","image":"i","x":1}]}})",
      R"(unknown field "spec.containers[0].x")"},
     {"wrong type", "apps", "deployments", kDeployment, R"({"spec":{"replicas":"three"}})",
-     "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"},
+     "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type "
+     "int32"},
     {"number for text", "", "pods", kPod, R"({"spec":{"nodeName":7}})",
      "json: cannot unmarshal number into Go struct field PodSpec.spec.nodeName of type string"},
-    {"too large a number", "apps", "deployments", kDeployment, R"({"spec":{"replicas":99999999999}})",
-     "cannot unmarshal number 99999999999 into Go struct field DeploymentSpec.spec.replicas of type int32"},
-    {"object for list", "", "pods", kPod, R"({"spec":{"containers":{}}})", "cannot unmarshal object into Go struct field PodSpec.spec.containers"},
-    {"bad quantity", "", "pods", kPod, R"({"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"lots"}}}]}})",
+    {"too large a number", "apps", "deployments", kDeployment,
+     R"({"spec":{"replicas":99999999999}})",
+     "cannot unmarshal number 99999999999 into Go struct field DeploymentSpec.spec.replicas of "
+     "type int32"},
+    {"object for list", "", "pods", kPod, R"({"spec":{"containers":{}}})",
+     "cannot unmarshal object into Go struct field PodSpec.spec.containers"},
+    {"bad quantity", "", "pods", kPod,
+     R"({"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"lots"}}}]}})",
      "quantities must match the regular expression"},
-    {"bad base64", "", "secrets", R"({"metadata":{"name":"s"}})", R"({"data":{"k":"%%"}})", "illegal base64 data at input byte 0"},
+    {"bad base64", "", "secrets", R"({"metadata":{"name":"s"}})", R"({"data":{"k":"%%"}})",
+     "illegal base64 data at input byte 0"},
     {"negative replicas", "apps", "deployments", kDeployment, R"({"spec":{"replicas":-1}})",
      R"(Deployment.apps "web" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0)"},
-    {"no containers", "", "pods", kPod, R"({"spec":{"containers":[]}})", R"(Pod "p" is invalid: spec.containers: Required value)"},
+    {"no containers", "", "pods", kPod, R"({"spec":{"containers":[]}})",
+     R"(Pod "p" is invalid: spec.containers: Required value)"},
     {"no spec", "", "pods", kPod, R"({"spec":null})", "spec.containers: Required value"},
     {"bad name", "", "configmaps", R"({"metadata":{"name":"Bad_Name"}})", "{}",
      R"(metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of)"},
-    {"no name", "", "configmaps", R"({"metadata":{}})", "{}", "metadata.name: Required value: name or generateName is required"},
-    {"two containers of a name", "", "pods", kPod, R"({"spec":{"containers":[{"name":"c","image":"i"},{"name":"c","image":"i"}]}})",
+    {"no name", "", "configmaps", R"({"metadata":{}})", "{}",
+     "metadata.name: Required value: name or generateName is required"},
+    {"two containers of a name", "", "pods", kPod,
+     R"({"spec":{"containers":[{"name":"c","image":"i"},{"name":"c","image":"i"}]}})",
      R"(spec.containers[1].name: Duplicate value: "c")"},
     {"enum", "", "pods", kPod, R"({"spec":{"restartPolicy":"Sometimes"}})",
      R"(spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure")"},
-    {"selector of others", "apps", "deployments", kDeployment, R"({"spec":{"selector":{"matchLabels":{"app":"x"}}}})",
+    {"selector of others", "apps", "deployments", kDeployment,
+     R"({"spec":{"selector":{"matchLabels":{"app":"x"}}}})",
      "`selector` does not match template `labels`"},
-    {"unknown volume", "", "pods", kPod, R"({"spec":{"containers":[{"name":"c","image":"i","volumeMounts":[{"name":"v","mountPath":"/v"}]}]}})",
+    {"unknown volume", "", "pods", kPod,
+     R"({"spec":{"containers":[{"name":"c","image":"i","volumeMounts":[{"name":"v","mountPath":"/v"}]}]}})",
      R"(spec.containers[0].volumeMounts[0].name: Not found: "v")"},
-    {"two volume sources", "", "pods", kPod, R"({"spec":{"volumes":[{"name":"v","emptyDir":{},"hostPath":{"path":"/"}}]}})",
+    {"two volume sources", "", "pods", kPod,
+     R"({"spec":{"volumes":[{"name":"v","emptyDir":{},"hostPath":{"path":"/"}}]}})",
      "spec.volumes[0]: Forbidden: may not specify more than 1 volume type"},
     {"request over limit", "", "pods", kPod,
      R"({"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"2"}}}]}})",
      "must be less than or equal to cpu limit of 1"},
-    {"no ports", "", "services", kService, R"({"spec":{"ports":null}})", R"(Service "s" is invalid: spec.ports: Required value)"},
-    {"unnamed ports", "", "services", kService, R"({"spec":{"ports":[{"port":80},{"port":81}]}})", "spec.ports[0].name: Required value"},
+    {"no ports", "", "services", kService, R"({"spec":{"ports":null}})",
+     R"(Service "s" is invalid: spec.ports: Required value)"},
+    {"unnamed ports", "", "services", kService, R"({"spec":{"ports":[{"port":80},{"port":81}]}})",
+     "spec.ports[0].name: Required value"},
     {"port 0", "", "services", kService, R"({"spec":{"ports":[{"port":0}]}})",
      "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"},
-    {"node port of a ClusterIP", "", "services", kService, R"({"spec":{"ports":[{"port":80,"nodePort":30000}]}})",
+    {"node port of a ClusterIP", "", "services", kService,
+     R"({"spec":{"ports":[{"port":80,"nodePort":30000}]}})",
      "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"},
-    {"bad label", "", "configmaps", R"({"metadata":{"name":"c"}})", R"({"metadata":{"labels":{"a":"b c"}}})", "a valid label must be an empty string or consist of"},
-    {"config key", "", "configmaps", R"({"metadata":{"name":"c"}})", R"({"data":{"a/b":"x"}})", "a valid config key must consist of"},
-    {"slice family", "discovery.k8s.io", "endpointslices", R"({"metadata":{"name":"e"},"addressType":"IPv4"})",
+    {"bad label", "", "configmaps", R"({"metadata":{"name":"c"}})",
+     R"({"metadata":{"labels":{"a":"b c"}}})",
+     "a valid label must be an empty string or consist of"},
+    {"config key", "", "configmaps", R"({"metadata":{"name":"c"}})", R"({"data":{"a/b":"x"}})",
+     "a valid config key must consist of"},
+    {"slice family", "discovery.k8s.io", "endpointslices",
+     R"({"metadata":{"name":"e"},"addressType":"IPv4"})",
      R"({"endpoints":[{"addresses":["fd00::1"]}]})", "endpoints[0].addresses[0]: Invalid value"},
-    {"api version of another", "", "pods", kPod, R"({"apiVersion":"v2"})", "does not match the expected API version (v1)"},
+    {"api version of another", "", "pods", kPod, R"({"apiVersion":"v2"})",
+     "does not match the expected API version (v1)"},
 };
 
 Outcome<Json> create(const Kind& k, const char* base, const char* patch) {
@@ -160,7 +220,8 @@ Outcome<Json> create(const Kind& k, const char* base, const char* patch) {
   std::vector<std::string> warnings;
   auto admitted = admit_document(k, document, {FieldValidation::kStrict, {}}, warnings);
   if (!admitted) return admitted;
-  return prepare_create(k, "default", *admitted, {WallTime(std::chrono::seconds(1'700'000'000)), "uid-1", "abcde"});
+  return prepare_create(k, "default", *admitted,
+                        {WallTime(std::chrono::seconds(1'700'000'000)), "uid-1", "abcde"});
 }
 
 TEST(Validation, ComplainsAsKubernetesDoes) {
@@ -175,17 +236,22 @@ TEST(Validation, ComplainsAsKubernetesDoes) {
 TEST(Validation, UnknownFieldsAreWarnedOfOrIgnored) {
   const Json document = Json::parse(R"({"metadata":{"name":"c"},"foo":1,"data":{"a":"b"}})");
   std::vector<std::string> warnings;
-  auto warned = admit_document(kind("", "configmaps"), document, {FieldValidation::kWarn, {"data.a"}}, warnings);
+  auto warned = admit_document(kind("", "configmaps"), document,
+                               {FieldValidation::kWarn, {"data.a"}}, warnings);
   ASSERT_TRUE(warned.ok());
   EXPECT_FALSE(warned->contains("foo"));
-  EXPECT_EQ(warnings, (std::vector<std::string>{R"(unknown field "foo")", R"(duplicate field "data.a")"}));
+  EXPECT_EQ(warnings,
+            (std::vector<std::string>{R"(unknown field "foo")", R"(duplicate field "data.a")"}));
   warnings.clear();
-  EXPECT_TRUE(admit_document(kind("", "configmaps"), document, {FieldValidation::kIgnore, {}}, warnings).ok());
+  EXPECT_TRUE(
+      admit_document(kind("", "configmaps"), document, {FieldValidation::kIgnore, {}}, warnings)
+          .ok());
   EXPECT_TRUE(warnings.empty());
 }
 
 TEST(Defaults, PodAndDeployment) {
-  auto pod = create(kind("", "pods"), kPod, R"({"spec":{"volumes":[{"name":"v"}],"containers":[{"name":"c","image":"i:2",
+  auto pod = create(kind("", "pods"), kPod,
+                    R"({"spec":{"volumes":[{"name":"v"}],"containers":[{"name":"c","image":"i:2",
       "livenessProbe":{"httpGet":{"port":80},"periodSeconds":0},"resources":{"limits":{"cpu":1}}}]},"status":{"phase":"Running"}})");
   ASSERT_TRUE(pod.ok()) << pod.error().message;
   EXPECT_EQ(string_at(*pod, "spec.restartPolicy"), "Always");
@@ -214,8 +280,10 @@ TEST(Defaults, PullPolicyFollowsTheTag) {
     const char* image;
     const char* policy;
   };
-  for (const Case& c : {Case{"a", "Always"}, Case{"a:latest", "Always"}, Case{"a:1", "IfNotPresent"},
-                        Case{"host:5000/a", "Always"}, Case{"host:5000/a:1", "IfNotPresent"}, Case{"a@sha256:00", "IfNotPresent"}}) {
+  for (const Case& c :
+       {Case{"a", "Always"}, Case{"a:latest", "Always"}, Case{"a:1", "IfNotPresent"},
+        Case{"host:5000/a", "Always"}, Case{"host:5000/a:1", "IfNotPresent"},
+        Case{"a@sha256:00", "IfNotPresent"}}) {
     Json value = {{"image", c.image}};
     schema::apply_defaults(*schema::Types::builtin().find("Container"), value);
     EXPECT_EQ(string_at(value, "imagePullPolicy"), c.policy) << c.image;
@@ -232,16 +300,26 @@ struct Update {
 };
 const Update kUpdates[] = {
     {"selector is fixed", "apps", "deployments", kDeployment,
-     R"({"spec":{"selector":{"matchLabels":{"app":"b"}},"template":{"metadata":{"labels":{"app":"b"}}}}})", "spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"b\"}}: field is immutable"},
+     R"({"spec":{"selector":{"matchLabels":{"app":"b"}},"template":{"metadata":{"labels":{"app":"b"}}}}})",
+     "spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"b\"}}: field is immutable"},
     {"replicas may change", "apps", "deployments", kDeployment, R"({"spec":{"replicas":3}})", ""},
-    {"pod's image may change", "", "pods", kPod, R"({"spec":{"containers":[{"name":"c","image":"new"}]}})", ""},
-    {"pod's command may not", "", "pods", kPod, R"({"spec":{"containers":[{"name":"c","image":"i","command":["x"]}]}})", "pod updates may not change fields other than"},
-    {"another uid", "", "pods", kPod, R"({"metadata":{"uid":"other"}})", "Precondition failed: UID"},
-    {"an old version", "", "pods", kPod, R"({"metadata":{"resourceVersion":"1"}})", "the object has been modified"},
-    {"cluster IP is fixed", "", "services", R"({"metadata":{"name":"s"},"spec":{"clusterIP":"10.96.0.5","ports":[{"port":80}]}})",
+    {"pod's image may change", "", "pods", kPod,
+     R"({"spec":{"containers":[{"name":"c","image":"new"}]}})", ""},
+    {"pod's command may not", "", "pods", kPod,
+     R"({"spec":{"containers":[{"name":"c","image":"i","command":["x"]}]}})",
+     "pod updates may not change fields other than"},
+    {"another uid", "", "pods", kPod, R"({"metadata":{"uid":"other"}})",
+     "Precondition failed: UID"},
+    {"an old version", "", "pods", kPod, R"({"metadata":{"resourceVersion":"1"}})",
+     "the object has been modified"},
+    {"cluster IP is fixed", "", "services",
+     R"({"metadata":{"name":"s"},"spec":{"clusterIP":"10.96.0.5","ports":[{"port":80}]}})",
      R"({"spec":{"clusterIP":"10.96.0.6"}})", "may not change once set"},
-    {"secret type is fixed", "", "secrets", R"({"metadata":{"name":"s"}})", R"({"type":"x/y"})", "type: Invalid value: \"x/y\": field is immutable"},
-    {"an immutable config map", "", "configmaps", R"({"metadata":{"name":"c"},"immutable":true,"data":{"a":"b"}})", R"({"data":{"a":"c"}})", "field is immutable when `immutable` is set"},
+    {"secret type is fixed", "", "secrets", R"({"metadata":{"name":"s"}})", R"({"type":"x/y"})",
+     "type: Invalid value: \"x/y\": field is immutable"},
+    {"an immutable config map", "", "configmaps",
+     R"({"metadata":{"name":"c"},"immutable":true,"data":{"a":"b"}})", R"({"data":{"a":"c"}})",
+     "field is immutable when `immutable` is set"},
 };
 
 TEST(Updates, KeepWhatMustNotChange) {
@@ -283,7 +361,10 @@ TEST(Updates, StatusAndSpecAreIsolatedAndGenerationCounts) {
 
 TEST(Kinds, EventsHaveTwoFaces) {
   const Kind& events = *Kinds::builtin().find("events.k8s.io", "v1", "events");
-  const Json served = {{"kind", "Event"}, {"apiVersion", "events.k8s.io/v1"}, {"note", "hi"}, {"regarding", {{"name", "p"}}}};
+  const Json served = {{"kind", "Event"},
+                       {"apiVersion", "events.k8s.io/v1"},
+                       {"note", "hi"},
+                       {"regarding", {{"name", "p"}}}};
   const Json stored = to_stored(events, served);
   EXPECT_EQ(string_at(stored, "message"), "hi");
   EXPECT_EQ(string_at(stored, "involvedObject.name"), "p");
@@ -325,7 +406,8 @@ TEST(LabelSelector, Table) {
   for (const Selector& s : kSelectors) {
     auto selector = LabelSelector::parse(s.text);
     EXPECT_EQ(selector.ok(), s.expect >= 0) << s.text;
-    if (selector && s.expect >= 0) EXPECT_EQ(selector->matches(Json::parse(s.labels)), s.expect == 1) << s.text;
+    if (selector && s.expect >= 0)
+      EXPECT_EQ(selector->matches(Json::parse(s.labels)), s.expect == 1) << s.text;
   }
 }
 
@@ -343,7 +425,8 @@ TEST(FieldSelector, Table) {
   for (const Selector& s : kFields) {
     auto selector = FieldSelector::parse(s.text);
     EXPECT_EQ(selector.ok(), s.expect >= 0) << s.text;
-    if (selector && s.expect >= 0) EXPECT_EQ(selector->matches(Json::parse(s.labels)), s.expect == 1) << s.text;
+    if (selector && s.expect >= 0)
+      EXPECT_EQ(selector->matches(Json::parse(s.labels)), s.expect == 1) << s.text;
   }
 }
 

@@ -15,10 +15,11 @@ TEST(HumanDuration, ChangesUnitsWhereKubectlDoes) {
     int64_t seconds;
     const char* text;
   };
-  for (const Case& c : {Case{0, "0s"}, Case{119, "119s"}, Case{120, "2m"}, Case{125, "2m5s"}, Case{600, "10m"},
-                        Case{10799, "179m"}, Case{10800, "3h"}, Case{3 * 3600 + 300, "3h5m"}, Case{8 * 3600, "8h"},
-                        Case{47 * 3600, "47h"}, Case{49 * 3600, "2d1h"}, Case{8 * 86400, "8d"}, Case{730 * 86400, "2y"},
-                        Case{800 * 86400, "2y70d"}, Case{-1, "0s"}, Case{-5, "<invalid>"}})
+  for (const Case& c :
+       {Case{0, "0s"}, Case{119, "119s"}, Case{120, "2m"}, Case{125, "2m5s"}, Case{600, "10m"},
+        Case{10799, "179m"}, Case{10800, "3h"}, Case{3 * 3600 + 300, "3h5m"}, Case{8 * 3600, "8h"},
+        Case{47 * 3600, "47h"}, Case{49 * 3600, "2d1h"}, Case{8 * 86400, "8d"},
+        Case{730 * 86400, "2y"}, Case{800 * 86400, "2y70d"}, Case{-1, "0s"}, Case{-5, "<invalid>"}})
     EXPECT_EQ(human_duration(seconds(c.seconds)), c.text) << c.seconds;
 }
 
@@ -57,7 +58,8 @@ const Case kCases[] = {
     {"crashing pod", "", "pods",
      R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"a"}]},"status":{"phase":"Running","containerStatuses":[
         {"name":"a","restartCount":1,"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}})",
-     "Name|Ready|Status|Restarts|Age", "p|0/1|CrashLoopBackOff|1|<unknown>|<none>|<none>|<none>|<none>"},
+     "Name|Ready|Status|Restarts|Age",
+     "p|0/1|CrashLoopBackOff|1|<unknown>|<none>|<none>|<none>|<none>"},
     {"init running", "", "pods",
      R"({"metadata":{"name":"p"},"spec":{"initContainers":[{"name":"i"},{"name":"j"}],"containers":[{"name":"a"}]},
         "status":{"phase":"Pending","initContainerStatuses":[{"name":"i","state":{"terminated":{"exitCode":0}}},{"name":"j","state":{"running":{}}}]}})",
@@ -74,29 +76,42 @@ const Case kCases[] = {
         "status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":"InternalIP","address":"10.1.1.1"}],
         "nodeInfo":{"kubeletVersion":"v1.36","osImage":"Debian","kernelVersion":"6.1","containerRuntimeVersion":"containerd://1.6"}}})",
      "Name|Status|Roles|Age|Version",
-     "n|Ready,SchedulingDisabled|control-plane,worker|<unknown>|v1.36|10.1.1.1|<none>|Debian|6.1|containerd://1.6"},
+     "n|Ready,SchedulingDisabled|control-plane,worker|<unknown>|v1.36|10.1.1.1|<none>|Debian|6.1|"
+     "containerd://1.6"},
     {"node port service", "", "services",
      R"({"metadata":{"name":"s"},"spec":{"type":"NodePort","clusterIP":"10.96.0.9","selector":{"a":"b","c":"d"},
         "ports":[{"port":80,"nodePort":30080,"protocol":"TCP"},{"port":53,"protocol":"UDP"}]}})",
-     "Name|Type|Cluster-IP|External-IP|Port(s)|Age", "s|NodePort|10.96.0.9|<none>|80:30080/TCP,53/UDP|<unknown>|a=b,c=d"},
+     "Name|Type|Cluster-IP|External-IP|Port(s)|Age",
+     "s|NodePort|10.96.0.9|<none>|80:30080/TCP,53/UDP|<unknown>|a=b,c=d"},
     {"load balancer without address", "", "services",
      R"({"metadata":{"name":"s"},"spec":{"type":"LoadBalancer","clusterIP":"10.96.0.9","ports":[{"port":80,"protocol":"TCP"}]}})",
-     "Name|Type|Cluster-IP|External-IP|Port(s)|Age", "s|LoadBalancer|10.96.0.9|<pending>|80/TCP|<unknown>|<none>"},
-    {"external name", "", "services", R"({"metadata":{"name":"s"},"spec":{"type":"ExternalName","externalName":"x.org"}})",
-     "Name|Type|Cluster-IP|External-IP|Port(s)|Age", "s|ExternalName|<none>|x.org|<none>|<unknown>|<none>"},
+     "Name|Type|Cluster-IP|External-IP|Port(s)|Age",
+     "s|LoadBalancer|10.96.0.9|<pending>|80/TCP|<unknown>|<none>"},
+    {"external name", "", "services",
+     R"({"metadata":{"name":"s"},"spec":{"type":"ExternalName","externalName":"x.org"}})",
+     "Name|Type|Cluster-IP|External-IP|Port(s)|Age",
+     "s|ExternalName|<none>|x.org|<none>|<unknown>|<none>"},
     {"deployment", "apps", "deployments",
      R"({"metadata":{"name":"d"},"spec":{"replicas":3,"selector":{"matchLabels":{"a":"b"}},"template":{"spec":{"containers":[{"name":"c","image":"i:1"}]}}},
         "status":{"readyReplicas":2,"updatedReplicas":3,"availableReplicas":1}})",
      "Name|Ready|Up-to-date|Available|Age", "d|2/3|3|1|<unknown>|c|i:1|a=b"},
-    {"replica set", "apps", "replicasets", R"({"metadata":{"name":"r"},"spec":{"replicas":3,"selector":{"matchLabels":{"a":"b"}}},"status":{"replicas":2}})",
+    {"replica set", "apps", "replicasets",
+     R"({"metadata":{"name":"r"},"spec":{"replicas":3,"selector":{"matchLabels":{"a":"b"}}},"status":{"replicas":2}})",
      "Name|Desired|Current|Ready|Age", "r|3|2|0|<unknown>|||a=b"},
     {"slice", "discovery.k8s.io", "endpointslices",
      R"({"metadata":{"name":"e"},"addressType":"IPv4","ports":[{"port":80}],"endpoints":[{"addresses":["1.1.1.1"]},{"addresses":["1.1.1.2"]},{"addresses":["1.1.1.3"]},{"addresses":["1.1.1.4"]}]})",
-     "Name|AddressType|Ports|Endpoints|Age", "e|IPv4|80|1.1.1.1,1.1.1.2,1.1.1.3 + 1 more...|<unknown>"},
-    {"config map", "", "configmaps", R"({"metadata":{"name":"c"},"data":{"a":""},"binaryData":{"b":""}})", "Name|Data|Age", "c|2|<unknown>"},
-    {"secret", "", "secrets", R"({"metadata":{"name":"c"},"type":"Opaque","data":{"a":""}})", "Name|Type|Data|Age", "c|Opaque|1|<unknown>"},
-    {"namespace", "", "namespaces", R"({"metadata":{"name":"c"},"status":{"phase":"Active"}})", "Name|Status|Age", "c|Active|<unknown>"},
-    {"lease", "coordination.k8s.io", "leases", R"({"metadata":{"name":"l"},"spec":{"holderIdentity":"me"}})", "Name|Holder|Age", "l|me|<unknown>"},
+     "Name|AddressType|Ports|Endpoints|Age",
+     "e|IPv4|80|1.1.1.1,1.1.1.2,1.1.1.3 + 1 more...|<unknown>"},
+    {"config map", "", "configmaps",
+     R"({"metadata":{"name":"c"},"data":{"a":""},"binaryData":{"b":""}})", "Name|Data|Age",
+     "c|2|<unknown>"},
+    {"secret", "", "secrets", R"({"metadata":{"name":"c"},"type":"Opaque","data":{"a":""}})",
+     "Name|Type|Data|Age", "c|Opaque|1|<unknown>"},
+    {"namespace", "", "namespaces", R"({"metadata":{"name":"c"},"status":{"phase":"Active"}})",
+     "Name|Status|Age", "c|Active|<unknown>"},
+    {"lease", "coordination.k8s.io", "leases",
+     R"({"metadata":{"name":"l"},"spec":{"holderIdentity":"me"}})", "Name|Holder|Age",
+     "l|me|<unknown>"},
     {"event", "", "events",
      R"({"metadata":{"name":"e"},"type":"Normal","reason":"Pulled","involvedObject":{"kind":"Pod","name":"p"},"message":"hi\n","count":3,
         "firstTimestamp":"2023-11-14T22:13:00Z","lastTimestamp":"2023-11-14T22:13:10Z","source":{"component":"node","host":"n1"}})",
@@ -111,7 +126,8 @@ TEST(Table, CellsAreWhatKubectlShows) {
     const Json table = make_table(kind, {Json::parse(c.object)}, Json::object(), {}, now);
     std::string cells;
     for (const Json& cell : table["rows"][0]["cells"])
-      cells += (&cell == &table["rows"][0]["cells"][0] ? "" : "|") + (cell.is_string() ? cell.get<std::string>() : cell.dump());
+      cells += (&cell == &table["rows"][0]["cells"][0] ? "" : "|") +
+               (cell.is_string() ? cell.get<std::string>() : cell.dump());
     EXPECT_EQ(cells, c.cells) << c.what;
     EXPECT_EQ(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
   }
@@ -120,7 +136,8 @@ TEST(Table, CellsAreWhatKubectlShows) {
 // Half-made objects from a client must not break the table.
 TEST(Table, BearsAnyObject) {
   for (const Kind& kind : Kinds::builtin().all())
-    for (const char* object : {"{}", R"({"metadata":1,"spec":[],"status":"x"})", R"({"status":{"conditions":{},"containerStatuses":[1]}})"})
+    for (const char* object : {"{}", R"({"metadata":1,"spec":[],"status":"x"})",
+                               R"({"status":{"conditions":{},"containerStatuses":[1]}})"})
       EXPECT_EQ(make_table(kind, {Json::parse(object)}, Json::object(), {}, {})["rows"].size(), 1u);
 }
 

@@ -125,7 +125,8 @@ TEST_F(SqliteStoreTest, ComparesBeforeItActs) {
 TEST_F(SqliteStoreTest, OneTransactionHasOneRevision) {
   open();
   auto result = commit(
-      {{}, {{Op::Kind::kPut, "a", {"1"}}, {Op::Kind::kPut, "b", {"2"}}, {Op::Kind::kDelete, "a", {}}}});
+      {{},
+       {{Op::Kind::kPut, "a", {"1"}}, {Op::Kind::kPut, "b", {"2"}}, {Op::Kind::kDelete, "a", {}}}});
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(store_->get("b")->mod_revision, result->revision);
   EXPECT_EQ(value_of("a"), "(not found)");
@@ -140,8 +141,7 @@ TEST_F(SqliteStoreTest, RangesWithLimitAndFromASnapshot) {
   remove("p/3");
   put("p/9", "new");
   put("q/1", "other");
-  EXPECT_EQ(keys({"p/", "", 0, 0}),
-            (Strings{"p/0=v", "p/1=v", "p/2=changed", "p/4=v", "p/9=new"}));
+  EXPECT_EQ(keys({"p/", "", 0, 0}), (Strings{"p/0=v", "p/1=v", "p/2=changed", "p/4=v", "p/9=new"}));
   EXPECT_EQ(keys({"p/", "", 0, then}), (Strings{"p/0=v", "p/1=v", "p/2=v", "p/3=v", "p/4=v"}));
   EXPECT_EQ(keys({"p/", "p/1", 2, then}), (Strings{"p/2=v", "p/3=v"}));
   auto page = store_->range({"p/", "", 2, then});
@@ -161,7 +161,9 @@ struct Seen {
   WatchHandlers handlers() {
     return {[this](const Batch& batch) {
               for (const EventRef& e : batch.events)
-                log.push_back((e->type == Event::Type::kDelete ? "-" : e->previous ? "~" : "+") +
+                log.push_back((e->type == Event::Type::kDelete ? "-"
+                               : e->previous                   ? "~"
+                                                               : "+") +
                               e->key + "=" + *e->value);
               progress = batch.revision;
             },
@@ -306,7 +308,8 @@ TEST_F(SqliteStoreTest, ASecondProcessIsRefused) {
   open();
   auto second = SqliteStore::open(options());
   ASSERT_FALSE(second.ok());
-  EXPECT_THAT(second.error().message(), testing::HasSubstr("is in use by process " + std::to_string(getpid())));
+  EXPECT_THAT(second.error().message(),
+              testing::HasSubstr("is in use by process " + std::to_string(getpid())));
 }
 
 TEST_F(SqliteStoreTest, ALockedDatabaseIsRefused) {
@@ -337,8 +340,8 @@ TEST_F(SqliteStoreTest, DamagedFilesAreNamed) {
     f.close();
     auto opened = SqliteStore::open(options());
     ASSERT_FALSE(opened.ok());
-    EXPECT_THAT(opened.error().message(),
-                testing::AllOf(testing::HasSubstr("state.db is damaged"), testing::HasSubstr("copy")));
+    EXPECT_THAT(opened.error().message(), testing::AllOf(testing::HasSubstr("state.db is damaged"),
+                                                         testing::HasSubstr("copy")));
   }
 }
 
@@ -387,7 +390,8 @@ TEST_F(SqliteStoreTest, ReadersSeeWholeTransactionsFromAnyThread) {
     while (!stop) {
       auto range = store_->range({"pair/", "", 0, 0});
       if (!range || range->entries.empty()) continue;
-      if (range->entries.size() != 2 || *range->entries[0].value != *range->entries[1].value) ++torn;
+      if (range->entries.size() != 2 || *range->entries[0].value != *range->entries[1].value)
+        ++torn;
     }
   });
   for (int i = 0; i < 200; ++i) {
