@@ -35,7 +35,8 @@ class Program {
     SignalWatch pipe(loop_, SIGPIPE, [] {});
     if (const Result<void> started = start(); !started.ok()) return fail(started.error());
     loop_.run();
-    log::info("stopping; pods and children go on{}", role_ == Role::kServer ? "" : ", `fairlead down` ends them");
+    log::info("stopping; pods and children go on{}",
+              role_ == Role::kServer ? "" : ", `fairlead down` ends them");
     node_.reset();
     control_plane_.reset();
     return 0;
@@ -89,21 +90,23 @@ class Program {
     spec.validity = std::chrono::hours(24 * 365);
     const auto certificate = tls::issue_certificate(pki.authority, spec);
     if (!certificate.ok()) return certificate.error();
-    return node_->start({pki.node_kubeconfigs.at(0), pki.proxy_kubeconfig, pki.dns_kubeconfig, pki.server_token,
-                         *certificate});
+    return node_->start({pki.node_kubeconfigs.at(0), pki.proxy_kubeconfig, pki.dns_kubeconfig,
+                         pki.server_token, *certificate});
   }
 
   void tell_ready() {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began_;
-    const std::string kubeconfig =
-        options_.write_kubeconfig.empty() ? options_.pki_dir() + "/admin.kubeconfig" : options_.write_kubeconfig;
+    const std::string kubeconfig = options_.write_kubeconfig.empty()
+                                       ? options_.pki_dir() + "/admin.kubeconfig"
+                                       : options_.write_kubeconfig;
     switch (role_) {
       case Role::kUp:
-        std::printf("node %s Ready in %.1f s\n\n  export KUBECONFIG=%s\n  kubectl get nodes\n\n", info_.name.c_str(),
-                    took.count(), kubeconfig.c_str());
+        std::printf("node %s Ready in %.1f s\n\n  export KUBECONFIG=%s\n  kubectl get nodes\n\n",
+                    info_.name.c_str(), took.count(), kubeconfig.c_str());
         break;
       case Role::kServer:
-        std::printf("API server ready in %.1f s\n\n  export KUBECONFIG=%s\n\n", took.count(), kubeconfig.c_str());
+        std::printf("API server ready in %.1f s\n\n  export KUBECONFIG=%s\n\n", took.count(),
+                    kubeconfig.c_str());
         break;
       case Role::kNode:
         std::printf("node %s Ready in %.1f s\n", info_.name.c_str(), took.count());
@@ -135,11 +138,14 @@ Result<void> parse(const Texts& texts, ClusterOptions& options) {
   const Result<log::Level> level = log::parse_level(texts.log_level);
   if (!level.ok()) return level.error().with_context("--log-level");
   log::init("fairlead", *level);
-  const Result<Cidr> cluster = Cidr::parse(texts.cluster_cidr), service = Cidr::parse(texts.service_cidr);
+  const Result<Cidr> cluster = Cidr::parse(texts.cluster_cidr),
+                     service = Cidr::parse(texts.service_cidr);
   if (!cluster.ok()) return cluster.error().with_context("--cluster-cidr");
   if (!service.ok()) return service.error().with_context("--service-cidr");
-  if (cluster->family() != Family::kIpv4 || service->family() != Family::kIpv4 || service->prefix_length() > 24)
-    return Error(ErrorCode::kInvalid, "--cluster-cidr and --service-cidr must be IPv4, the latter a /24 or larger");
+  if (cluster->family() != Family::kIpv4 || service->family() != Family::kIpv4 ||
+      service->prefix_length() > 24)
+    return Error(ErrorCode::kInvalid,
+                 "--cluster-cidr and --service-cidr must be IPv4, the latter a /24 or larger");
   if (cluster->contains(*service) || service->contains(*cluster))
     return Error(ErrorCode::kInvalid, "--cluster-cidr and --service-cidr overlap");
   options.cluster_cidr = *cluster;
@@ -156,26 +162,35 @@ Result<void> parse(const Texts& texts, ClusterOptions& options) {
 
 void add_common(CLI::App& app, ClusterOptions& options, Texts& texts) {
   app.add_option("--data-dir", options.data_dir, "Everything that lasts")->capture_default_str();
-  app.add_option("--run-dir", options.run_dir, "Sockets and what a reboot may take")->capture_default_str();
-  app.add_option("--log-level", texts.log_level, "debug, info, warn or error")->capture_default_str();
-  app.add_option("--bin-dir", options.bin_dir, "Folder of fairlead-proxy and fairlead-dns; default: this program's");
-  app.add_option("--containerd-socket", options.containerd_socket, "Use this containerd instead of one of our own");
+  app.add_option("--run-dir", options.run_dir, "Sockets and what a reboot may take")
+      ->capture_default_str();
+  app.add_option("--pod-log-dir", options.pod_log_dir, "Logs of containers")->capture_default_str();
+  app.add_option("--log-level", texts.log_level, "debug, info, warn or error")
+      ->capture_default_str();
+  app.add_option("--bin-dir", options.bin_dir,
+                 "Folder of fairlead-proxy and fairlead-dns; default: this program's");
+  app.add_option("--containerd-socket", options.containerd_socket,
+                 "Use this containerd instead of one of our own");
 }
 
 void add_cluster(CLI::App& app, ClusterOptions& options, Texts& texts) {
   app.add_option("--cluster-cidr", texts.cluster_cidr, "Addresses of pods")->capture_default_str();
-  app.add_option("--service-cidr", texts.service_cidr, "Addresses of Services")->capture_default_str();
-  app.add_option("--cluster-domain", options.cluster_domain, "Domain of the cluster's names")->capture_default_str();
+  app.add_option("--service-cidr", texts.service_cidr, "Addresses of Services")
+      ->capture_default_str();
+  app.add_option("--cluster-domain", options.cluster_domain, "Domain of the cluster's names")
+      ->capture_default_str();
   app.add_option("--node-name", options.node_name, "Default: the host's name");
   app.add_option("--node-ip", texts.node_ip, "Default: the address of the default route");
-  app.add_option("--pod-log-dir", options.pod_log_dir, "Logs of containers")->capture_default_str();
-  app.add_option("--kubelet-port", options.kubelet_port, "Where the node serves logs")->capture_default_str();
+  app.add_option("--kubelet-port", options.kubelet_port, "Where the node serves logs")
+      ->capture_default_str();
 }
 
 void add_server(CLI::App& app, ClusterOptions& options, Texts& texts) {
-  app.add_option("--bind-address", texts.bind_address, "Where the API server listens")->capture_default_str();
+  app.add_option("--bind-address", texts.bind_address, "Where the API server listens")
+      ->capture_default_str();
   app.add_option("--secure-port", options.secure_port, "Its port")->capture_default_str();
-  app.add_option("--write-kubeconfig", options.write_kubeconfig, "Copy the administrator's kubeconfig to this file");
+  app.add_option("--write-kubeconfig", options.write_kubeconfig,
+                 "Copy the administrator's kubeconfig to this file");
 }
 
 int run(int argc, char** argv) {
@@ -184,10 +199,12 @@ int run(int argc, char** argv) {
   ClusterOptions options;
   Texts texts;
   bool purge = false, no_proxy = false, no_dns = false;
-  CLI::App* up = app.add_subcommand("up", "Run a one-node cluster; SIGTERM ends this program, pods go on");
+  CLI::App* up =
+      app.add_subcommand("up", "Run a one-node cluster; SIGTERM ends this program, pods go on");
   CLI::App* server = app.add_subcommand("server", "Run API server, controllers and scheduler");
   CLI::App* node = app.add_subcommand("node", "Run this machine as a node of a cluster");
-  CLI::App* down = app.add_subcommand("down", "End pods, children and fairlead, and remove what they left");
+  CLI::App* down =
+      app.add_subcommand("down", "End pods, children and fairlead, and remove what they left");
   CLI::App* version = app.add_subcommand("version", "Print the version");
   for (CLI::App* each : {up, server, node, down}) add_common(*each, options, texts);
   for (CLI::App* each : {up, server, node}) add_cluster(*each, options, texts);
@@ -197,13 +214,15 @@ int run(int argc, char** argv) {
     each->add_flag("--no-dns", no_dns, "Do not run fairlead-dns");
   }
   node->add_option("--kubeconfig", options.kubeconfig, "How to reach the API server")->required();
-  node->add_option("--log-token-file", options.log_token_file, "The token the API server shows to read logs");
+  node->add_option("--log-token-file", options.log_token_file,
+                   "The token the API server shows to read logs");
   down->add_flag("--purge", purge, "Remove the data folder too");
   CLI11_PARSE(app, argc, argv);
 
   options.proxy = !no_proxy;
   options.dns = !no_dns;
-  if (version->parsed()) return std::printf("fairlead 0.1.0 (Kubernetes API %s)\n", kKubeletVersion), 0;
+  if (version->parsed())
+    return std::printf("fairlead 0.1.0 (Kubernetes API %s)\n", kKubeletVersion), 0;
   if (const Result<void> parsed = parse(texts, options); !parsed.ok()) return fail(parsed.error());
   if (down->parsed()) {
     if (options.bin_dir.empty()) options.bin_dir = own_bin_dir();
@@ -211,10 +230,16 @@ int run(int argc, char** argv) {
     const Result<void> done = tear_down(options, purge);
     return done.ok() ? 0 : fail(done.error());
   }
-  return Program(up->parsed() ? Role::kUp : server->parsed() ? Role::kServer : Role::kNode, std::move(options)).run();
+  return Program(up->parsed()       ? Role::kUp
+                 : server->parsed() ? Role::kServer
+                                    : Role::kNode,
+                 std::move(options))
+      .run();
 }
 
 }  // namespace
 }  // namespace fairlead::orchestrator
 
-int main(int argc, char** argv) { return fairlead::orchestrator::run(argc, argv); }
+int main(int argc, char** argv) {
+  return fairlead::orchestrator::run(argc, argv);
+}

@@ -6,7 +6,8 @@
 
 namespace fairlead::orchestrator {
 
-ControlPlane::ControlPlane(Loop& loop, const ClusterOptions& options, std::string node_name, IpAddress node_ip)
+ControlPlane::ControlPlane(Loop& loop, const ClusterOptions& options, std::string node_name,
+                           IpAddress node_ip)
     : loop_(loop), options_(options), node_name_(std::move(node_name)), node_ip_(node_ip) {}
 
 ControlPlane::~ControlPlane() {
@@ -30,7 +31,8 @@ Result<void> ControlPlane::start() {
   if (!options_.write_kubeconfig.empty()) {
     const Result<std::string> text = files::read(pki_.admin_kubeconfig);
     if (!text.ok()) return text.error();
-    if (const auto written = files::write_atomic(options_.write_kubeconfig, *text, 0600); !written.ok())
+    if (const auto written = files::write_atomic(options_.write_kubeconfig, *text, 0600);
+        !written.ok())
       return written.error().with_context("--write-kubeconfig");
   }
 

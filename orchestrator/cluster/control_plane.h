@@ -21,7 +21,8 @@ class ControlPlane {
   ControlPlane(const ControlPlane&) = delete;
   ControlPlane& operator=(const ControlPlane&) = delete;
 
-  // Certificates, kubeconfigs, API server, controllers, scheduler. Blocks until requests are served.
+  // Certificates, kubeconfigs, API server, controllers, scheduler. Blocks until requests are
+  // served.
   Result<void> start();
   const Pki& pki() const { return pki_; }
 

@@ -16,24 +16,31 @@ Json slice_object(const std::string& node_name, const std::string& node_ip, bool
   const auto port = [](const char* name, const char* protocol) {
     return Json{{"name", name}, {"protocol", protocol}, {"port", DnsEndpoint::kPort}};
   };
-  return {{"apiVersion", "discovery.k8s.io/v1"},
-          {"kind", "EndpointSlice"},
-          {"metadata",
-           {{"name", "kube-dns-" + node_name},
-            {"namespace", "kube-system"},
-            {"labels",
-             {{"kubernetes.io/service-name", "kube-dns"},
-              {"endpointslice.kubernetes.io/managed-by", "fairlead-node"}}}}},
-          {"addressType", "IPv4"},
-          {"endpoints", Json::array({{{"addresses", Json::array({node_ip})},
-                                      {"conditions", {{"ready", ready}, {"serving", ready}, {"terminating", false}}},
-                                      {"nodeName", node_name}}})},
-          {"ports", Json::array({port("dns", "UDP"), port("dns-tcp", "TCP")})}};
+  return {
+      {"apiVersion", "discovery.k8s.io/v1"},
+      {"kind", "EndpointSlice"},
+      {"metadata",
+       {{"name", "kube-dns-" + node_name},
+        {"namespace", "kube-system"},
+        {"labels",
+         {{"kubernetes.io/service-name", "kube-dns"},
+          {"endpointslice.kubernetes.io/managed-by", "fairlead-node"}}}}},
+      {"addressType", "IPv4"},
+      {"endpoints",
+       Json::array({{{"addresses", Json::array({node_ip})},
+                     {"conditions", {{"ready", ready}, {"serving", ready}, {"terminating", false}}},
+                     {"nodeName", node_name}}})},
+      {"ports", Json::array({port("dns", "UDP"), port("dns-tcp", "TCP")})}};
 }
 }  // namespace
 
-DnsEndpoint::DnsEndpoint(Loop& loop, kube::ApiClient& client, std::string node_name, std::string node_ip)
-    : loop_(loop), http_(loop), calls_(client), node_name_(std::move(node_name)), node_ip_(std::move(node_ip)) {}
+DnsEndpoint::DnsEndpoint(Loop& loop, kube::ApiClient& client, std::string node_name,
+                         std::string node_ip)
+    : loop_(loop),
+      http_(loop),
+      calls_(client),
+      node_name_(std::move(node_name)),
+      node_ip_(std::move(node_ip)) {}
 
 void DnsEndpoint::ask() {
   HttpRequest request;
@@ -41,8 +48,9 @@ void DnsEndpoint::ask() {
   request.total_timeout = std::chrono::seconds(2);
   probe_ = fetch(http_, std::move(request), 4096, [this](Result<HttpResponse> response) {
     ready_ = response.ok() && response->status == 200;
-    next_ = loop_.clock().after(ready_ ? Duration(std::chrono::seconds(10)) : Duration(std::chrono::milliseconds(250)),
-                                [this] { ask(); });
+    next_ = loop_.clock().after(
+        ready_ ? Duration(std::chrono::seconds(10)) : Duration(std::chrono::milliseconds(250)),
+        [this] { ask(); });
     write();
   });
 }
@@ -63,7 +71,8 @@ void DnsEndpoint::write() {
   };
   kube::ApiRequest patch;
   patch.method = "PATCH";
-  patch.path = kube::resource_path(kDiscovery, "endpointslices", "kube-system", "kube-dns-" + node_name_);
+  patch.path =
+      kube::resource_path(kDiscovery, "endpointslices", "kube-system", "kube-dns-" + node_name_);
   patch.content_type = "application/merge-patch+json";
   patch.body = object.dump();
   calls_.send(std::move(patch), [this, object, done](Result<Json> reply) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// This node's part of Service kube-system/kube-dns: an EndpointSlice "kube-dns-NODE" with one endpoint,
-// ready when the local DNS server says so.
+// This node's part of Service kube-system/kube-dns: an EndpointSlice "kube-dns-NODE" with one
+// endpoint, ready when the local DNS server says so.
 //
-// Threads: the loop's. Asks http://127.0.0.1:8181/ready every 250 ms until it is ready, then every ten
-// seconds; writes only changes; failed writes are tried again after a second.
+// Threads: the loop's. Asks http://127.0.0.1:8181/ready every 250 ms until it is ready, then every
+// ten seconds; writes only changes; failed writes are tried again after a second.
 #pragma once
 
 #include <optional>

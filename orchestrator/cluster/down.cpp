@@ -27,11 +27,12 @@ Result<T> wait_for(Loop& loop, const std::function<void(CriDone<T>)>& call, Dura
   std::optional<Result<T>> answer;
   call([&](Result<T> result) { answer.emplace(std::move(result)); });
   loop.run_until([&] { return answer.has_value(); }, limit);
-  return answer ? *std::move(answer) : Result<T>(Error(ErrorCode::kTimeout, "the runtime does not answer"));
+  return answer ? *std::move(answer)
+                : Result<T>(Error(ErrorCode::kTimeout, "the runtime does not answer"));
 }
 
 // Every pod at once: containers get their SIGTERM together, two seconds at least.
-Result<void> remove_pods(const std::string& socket) {
+Result<void> remove_pods(const std::string& socket, const std::string& log_root) {
   Loop loop;
   CriClient cri(loop, socket);
   const auto sandboxes = wait_for<std::vector<SandboxInfo>>(
@@ -47,7 +48,8 @@ Result<void> remove_pods(const std::string& socket) {
     if (!done.ok() && !failed) failed = done.error();
   };
   for (const ContainerInfo& container : *containers)
-    if (container.state == ContainerState::kRunning) ++missing, cri.stop_container(container.id, seconds(5), count);
+    if (container.state == ContainerState::kRunning)
+      ++missing, cri.stop_container(container.id, seconds(5), count);
   loop.run_until([&] { return missing == 0; }, seconds(60));
   missing = 0;
   for (const SandboxInfo& sandbox : *sandboxes) {
@@ -59,6 +61,11 @@ Result<void> remove_pods(const std::string& socket) {
   }
   loop.run_until([&] { return missing == 0; }, seconds(120));
   if (missing > 0) return Error(ErrorCode::kTimeout, "pods do not end");
+  for (const SandboxInfo& sandbox : *sandboxes) {
+    const std::string logs = log_root + "/" + sandbox.ns + "_" + sandbox.name + "_" + sandbox.uid;
+    if (const Result<void> removed = files::remove_tree(logs); !removed.ok() && !failed)
+      failed = removed.error();
+  }
   return failed ? Result<void>(*failed) : ok();
 }
 
@@ -82,14 +89,16 @@ Result<void> remove_all_pods(const ClusterOptions& options, const ContainerdPath
     const Result<std::string> program = find_program("containerd");
     if (!program.ok()) return program.error();
     const std::vector<std::string> command = {*program, "--config", paths.config()};
-    const Result<ProcessId> process = spawn_detached(command, options.log_dir() + "/containerd.log");
+    const Result<ProcessId> process =
+        spawn_detached(command, options.log_dir() + "/containerd.log");
     if (!process.ok()) return process.error();
-    const auto noted = files::write_atomic(options.run_dir + "/children/containerd", format_record({*process, command}));
+    const auto noted = files::write_atomic(options.run_dir + "/children/containerd",
+                                           format_record({*process, command}));
     if (!noted.ok()) return noted;
     usleep(500 * 1000);
   }
   if (!files::exists(paths.socket())) return ok();
-  return remove_pods(paths.socket());
+  return remove_pods(paths.socket(), options.pod_log_dir);
 }
 
 Result<void> stop_children(const ClusterOptions& options) {
@@ -110,24 +119,28 @@ Result<void> clean_proxy(const ClusterOptions& options) {
   const std::string program = options.bin_dir + "/fairlead-proxy";
   if (access(program.c_str(), X_OK) != 0) return ok();
   Loop loop;
-  const Result<ProcessId> process = spawn_detached({program, "--cleanup"}, options.log_dir() + "/fairlead-proxy.log");
+  const Result<ProcessId> process =
+      spawn_detached({program, "--cleanup"}, options.log_dir() + "/fairlead-proxy.log");
   if (!process.ok()) return process.error();
   bool ended = false;
   std::optional<int> status;
-  auto watch = ProcessWatch::open(loop, *process, [&](std::optional<int> code) { ended = true, status = code; });
+  auto watch = ProcessWatch::open(loop, *process,
+                                  [&](std::optional<int> code) { ended = true, status = code; });
   if (!watch.ok()) return watch.error();
   if (!loop.run_until([&] { return ended; }, seconds(30)))
     return Error(ErrorCode::kTimeout, "fairlead-proxy --cleanup does not end");
   if (status != 0)
-    return Error(ErrorCode::kInternal, "fairlead-proxy --cleanup " + describe_end(status) + "; its log is " +
-                                           options.log_dir() + "/fairlead-proxy.log");
+    return Error(ErrorCode::kInternal, "fairlead-proxy --cleanup " + describe_end(status) +
+                                           "; its log is " + options.log_dir() +
+                                           "/fairlead-proxy.log");
   return ok();
 }
 
 Result<void> unmount_below(const std::string& path) {
   Result<void> result = ok();
   for (const std::string& point : files::mounts_below(path))
-    if (umount2(point.c_str(), MNT_DETACH) != 0) result = Error::from_errno(errno, "unmount " + point);
+    if (umount2(point.c_str(), MNT_DETACH) != 0)
+      result = Error::from_errno(errno, "unmount " + point);
   return result;
 }
 
@@ -136,7 +149,8 @@ Result<void> remove_files(const ClusterOptions& options, bool purge) {
     if (const Result<void> done = unmount_below(dir); !done.ok()) return done;
   if (const auto cgroups = Cgroups::detect(); cgroups.ok())
     if (const Result<void> done = cgroups->kill_and_remove("/kubepods"); !done.ok()) return done;
-  for (const std::string& dir : {options.run_dir, options.data_dir + "/pods", options.data_dir + "/cni/addresses"})
+  for (const std::string& dir :
+       {options.run_dir, options.data_dir + "/pods", options.data_dir + "/cni/addresses"})
     if (const Result<void> done = files::remove_tree(dir); !done.ok()) return done;
   if (!purge) return ok();
   return files::remove_tree(options.data_dir);

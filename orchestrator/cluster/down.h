@@ -8,8 +8,8 @@
 namespace fairlead::orchestrator {
 
 // The running fairlead, pods, children in reverse order, the proxy's tables and routes, mounts,
-// cgroups, and RUN_DIR; with `purge` the data folder too. Goes on after a step that fails; the Error
-// names the first. Nothing there is success.
+// cgroups, and RUN_DIR; with `purge` the data folder too. Goes on after a step that fails; the
+// Error names the first. Nothing there is success.
 Result<void> tear_down(const ClusterOptions& options, bool purge);
 
 }  // namespace fairlead::orchestrator

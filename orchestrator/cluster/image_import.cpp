@@ -23,16 +23,17 @@ void ImageImport::next() {
   };
   const Result<std::string> ctr = find_program("ctr");
   if (!ctr.ok()) return failed(ctr.error().message());
-  const Result<ProcessId> process =
-      spawn_detached({*ctr, "-a", socket_, "-n", "k8s.io", "images", "import", archive.path}, log_file_);
+  const Result<ProcessId> process = spawn_detached(
+      {*ctr, "-a", socket_, "-n", "k8s.io", "images", "import", archive.path}, log_file_);
   if (!process.ok()) return failed(process.error().message());
-  auto watch = ProcessWatch::open(loop_, *process, [this, archive, failed](std::optional<int> status) {
-    if (status != 0) return failed(describe_end(status));
-    log::info("imported {}", archive.path);
-    if (const Result<void> noted = remember_image(paths_, archive); !noted.ok())
-      log::warn("{}", noted.error().message());
-    later_ = loop_.clock().after(Duration::zero(), [this] { next(); });
-  });
+  auto watch =
+      ProcessWatch::open(loop_, *process, [this, archive, failed](std::optional<int> status) {
+        if (status != 0) return failed(describe_end(status));
+        log::info("imported {}", archive.path);
+        if (const Result<void> noted = remember_image(paths_, archive); !noted.ok())
+          log::warn("{}", noted.error().message());
+        later_ = loop_.clock().after(Duration::zero(), [this] { next(); });
+      });
   if (!watch.ok()) return failed(watch.error().message());
   running_ = *std::move(watch);
 }

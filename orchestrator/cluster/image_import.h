@@ -19,7 +19,10 @@ namespace fairlead::orchestrator {
 class ImageImport {
  public:
   ImageImport(Loop& loop, ContainerdPaths paths, std::string socket, std::string log_file)
-      : loop_(loop), paths_(std::move(paths)), socket_(std::move(socket)), log_file_(std::move(log_file)) {}
+      : loop_(loop),
+        paths_(std::move(paths)),
+        socket_(std::move(socket)),
+        log_file_(std::move(log_file)) {}
 
   // on_done runs once when all were tried, never from inside.
   void start(std::function<void()> on_done);

@@ -10,7 +10,8 @@ namespace {
 constexpr char kUserAgent[] = "fairlead-node/0.1";
 }
 
-NodeProgram::NodeProgram(Loop& loop, const ClusterOptions& options, NodeInfo info, std::function<void()> on_ready)
+NodeProgram::NodeProgram(Loop& loop, const ClusterOptions& options, NodeInfo info,
+                         std::function<void()> on_ready)
     : loop_(loop),
       options_(options),
       paths_{options.data_dir, options.run_dir},
@@ -35,12 +36,15 @@ Result<void> NodeProgram::start_runtime() {
   if (!forwarding.ok()) return forwarding.error();
   if (*forwarding) log::info("net.ipv4.ip_forward was 0 and is 1 now: pods need it");
   if (const Result<std::string> text = files::read(options_.data_dir + "/pod-cidr"); text.ok())
-    if (const Result<Cidr> cidr = Cidr::parse(*text); cidr.ok() && options_.cluster_cidr.contains(*cidr))
+    if (const Result<Cidr> cidr = Cidr::parse(*text);
+        cidr.ok() && options_.cluster_cidr.contains(*cidr))
       pod_cidr_ = *cidr;
   if (options_.containerd_socket.empty()) {
-    if (const Result<bool> prepared = prepare_containerd(paths_); !prepared.ok()) return prepared.error();
+    if (const Result<bool> prepared = prepare_containerd(paths_); !prepared.ok())
+      return prepared.error();
     if (pod_cidr_)
-      if (const Result<bool> written = write_cni_config(paths_, *pod_cidr_); !written.ok()) return written.error();
+      if (const Result<bool> written = write_cni_config(paths_, *pod_cidr_); !written.ok())
+        return written.error();
     const Result<std::string> program = find_program("containerd");
     if (!program.ok()) return program.error();
     ChildSpec containerd{"containerd", {*program, "--config", paths_.config()}, nullptr};
@@ -60,7 +64,8 @@ void NodeProgram::wait_for_runtime() {
 
 void NodeProgram::runtime_answers() {
   if (!options_.containerd_socket.empty()) return;
-  images_ = std::make_unique<ImageImport>(loop_, paths_, socket(), options_.log_dir() + "/images.log");
+  images_ =
+      std::make_unique<ImageImport>(loop_, paths_, socket(), options_.log_dir() + "/images.log");
   images_->start([this] {
     if (runner_) runner_->runtime_changed();
   });
@@ -68,10 +73,12 @@ void NodeProgram::runtime_answers() {
 
 // The range is known: containerd sees the new file by itself.
 void NodeProgram::pod_cidr_known(const Cidr& cidr) {
-  if (const auto noted = files::write_atomic(options_.data_dir + "/pod-cidr", cidr.to_string()); !noted.ok())
+  if (const auto noted = files::write_atomic(options_.data_dir + "/pod-cidr", cidr.to_string());
+      !noted.ok())
     log::warn("{}", noted.error().message());
   if (!options_.containerd_socket.empty()) return;
-  if (pod_cidr_ && *pod_cidr_ != cidr) log::warn("the node's pod range is now {}", cidr.to_string());
+  if (pod_cidr_ && *pod_cidr_ != cidr)
+    log::warn("the node's pod range is now {}", cidr.to_string());
   pod_cidr_ = cidr;
   if (const auto written = write_cni_config(paths_, cidr); !written.ok())
     log::error("{}", written.error().message());
@@ -92,13 +99,15 @@ Result<void> NodeProgram::start(const NodeAccess& access) {
   runner.pod_cidr = pod_cidr_;
   runner.data_dir = options_.data_dir;
   runner.log_root = options_.pod_log_dir;
-  runner.cluster_dns = {options_.dns ? options_.service_address(10).to_string() : "", options_.cluster_domain};
+  runner.cluster_dns = {options_.dns ? options_.service_address(10).to_string() : "",
+                        options_.cluster_domain};
   runner.on_pod_cidr = [this](const Cidr& cidr) { pod_cidr_known(cidr); };
   runner.on_ready = [this](bool ready) {
     log::info("node {} is {}", info_.name, ready ? "ready" : "not ready");
     if (ready && !std::exchange(ready_told_, true) && on_ready_) on_ready_();
   };
-  runner_ = std::make_unique<Runner>(loop_, *cri_, cluster_->api(), *std::move(cgroups), std::move(runner));
+  runner_ = std::make_unique<Runner>(loop_, *cri_, cluster_->api(), *std::move(cgroups),
+                                     std::move(runner));
   runner_->start();
 
   LogServerOptions logs;
@@ -127,9 +136,9 @@ Result<void> NodeProgram::start_children(const NodeAccess& access) {
   if (options_.dns) {
     dns_endpoint_ = std::make_unique<DnsEndpoint>(loop_, cluster_->api(), info_.name, info_.ip);
     ChildSpec dns{"fairlead-dns",
-                  {options_.bin_dir + "/fairlead-dns", "--kubeconfig", access.dns_kubeconfig, "--cluster-domain",
-                   options_.cluster_domain, "--listen", dns_address + ":53", "--listen",
-                   info_.ip + ":" + std::to_string(DnsEndpoint::kPort)},
+                  {options_.bin_dir + "/fairlead-dns", "--kubeconfig", access.dns_kubeconfig,
+                   "--cluster-domain", options_.cluster_domain, "--listen", dns_address + ":53",
+                   "--listen", info_.ip + ":" + std::to_string(DnsEndpoint::kPort)},
                   [this](bool) { dns_endpoint_->changed(); }};
     if (const Result<void> kept = supervisor_.keep(std::move(dns)); !kept.ok()) return kept;
     dns_endpoint_->start();

@@ -25,13 +25,14 @@ struct NodeAccess {
   std::string node_kubeconfig;
   std::string proxy_kubeconfig;
   std::string dns_kubeconfig;
-  std::string server_token;                // the API server shows it for logs; empty: nobody may read them
-  tls::CertificateAndKey certificate;      // of the node's own HTTPS; empty: made by itself
+  std::string server_token;  // the API server shows it for logs; empty: nobody may read them
+  tls::CertificateAndKey certificate;  // of the node's own HTTPS; empty: made by itself
 };
 
 class NodeProgram {
  public:
-  NodeProgram(Loop& loop, const ClusterOptions& options, NodeInfo info, std::function<void()> on_ready);
+  NodeProgram(Loop& loop, const ClusterOptions& options, NodeInfo info,
+              std::function<void()> on_ready);
   ~NodeProgram();
   NodeProgram(const NodeProgram&) = delete;
   NodeProgram& operator=(const NodeProgram&) = delete;

@@ -76,9 +76,11 @@ Result<void> check_privileges() {
   if (geteuid() != 0) return Error(ErrorCode::kPermission, "a node needs root: run it with sudo");
   const uint64_t have = effective_capabilities();
   if ((have >> kCapNetAdmin & 1) == 0)
-    return Error(ErrorCode::kPermission, "the capability CAP_NET_ADMIN is missing: pods' networks cannot be made");
+    return Error(ErrorCode::kPermission,
+                 "the capability CAP_NET_ADMIN is missing: pods' networks cannot be made");
   if ((have >> kCapSysAdmin & 1) == 0)
-    return Error(ErrorCode::kPermission, "the capability CAP_SYS_ADMIN is missing: containers cannot be made");
+    return Error(ErrorCode::kPermission,
+                 "the capability CAP_SYS_ADMIN is missing: containers cannot be made");
   return ok();
 }
 
@@ -86,23 +88,28 @@ Result<void> check_nf_tables() {
   const int error = ask_generation();
   if (error == 0) return ok();
   if (error == EPERM)
-    return Error(ErrorCode::kPermission, "nf_tables refuses us: the capability CAP_NET_ADMIN is missing");
-  return Error(ErrorCode::kUnsupported, std::string("this kernel has no nf_tables (") + std::strerror(error) +
-                                            "): load the module nf_tables or use a kernel with CONFIG_NF_TABLES");
+    return Error(ErrorCode::kPermission,
+                 "nf_tables refuses us: the capability CAP_NET_ADMIN is missing");
+  return Error(ErrorCode::kUnsupported,
+               std::string("this kernel has no nf_tables (") + std::strerror(error) +
+                   "): load the module nf_tables or use a kernel with CONFIG_NF_TABLES");
 }
 
 Result<void> check_node(const ClusterOptions& options) {
   if (const Result<void> right = check_privileges(); !right.ok()) return right;
   if (const Result<void> right = check_nf_tables(); !right.ok()) return right;
-  if (const Result<void> right = check_programs(options.containerd_socket.empty()); !right.ok()) return right;
+  if (const Result<void> right = check_programs(options.containerd_socket.empty()); !right.ok())
+    return right;
   if (const Result<Cgroups> cgroups = Cgroups::detect(); !cgroups.ok()) return cgroups.error();
   if (!options.containerd_socket.empty() && !files::exists(options.containerd_socket))
-    return Error(ErrorCode::kNotFound, "there is no socket " + options.containerd_socket +
-                                           ": start that containerd, or leave --containerd-socket out");
-  for (const auto& [wanted, name] : {std::pair{options.proxy, "fairlead-proxy"}, std::pair{options.dns, "fairlead-dns"}})
+    return Error(ErrorCode::kNotFound,
+                 "there is no socket " + options.containerd_socket +
+                     ": start that containerd, or leave --containerd-socket out");
+  for (const auto& [wanted, name] :
+       {std::pair{options.proxy, "fairlead-proxy"}, std::pair{options.dns, "fairlead-dns"}})
     if (wanted && access((options.bin_dir + "/" + name).c_str(), X_OK) != 0)
-      return Error(ErrorCode::kNotFound,
-                   std::string(name) + " is not in " + options.bin_dir + ": build it, or give --bin-dir");
+      return Error(ErrorCode::kNotFound, std::string(name) + " is not in " + options.bin_dir +
+                                             ": build it, or give --bin-dir");
   return ok();
 }
 
@@ -117,7 +124,8 @@ Result<DataDirLock> DataDirLock::take(const std::string& data_dir) {
     if (error != EWOULDBLOCK) return Error::from_errno(error, "lock " + path);
     const Result<std::string> other = files::read(path);
     return Error(ErrorCode::kAlreadyExists,
-                 "another fairlead" + (other.ok() && !other->empty() ? " (process " + *other + ")" : std::string()) +
+                 "another fairlead" +
+                     (other.ok() && !other->empty() ? " (process " + *other + ")" : std::string()) +
                      " uses " + data_dir + ": stop it, or give another --data-dir");
   }
   const std::string pid = std::to_string(getpid());

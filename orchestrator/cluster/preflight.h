@@ -19,8 +19,8 @@ Result<void> check_node(const ClusterOptions& options);
 // The folder of this program's file.
 std::string own_bin_dir();
 
-// One fairlead per data folder: holds a lock on DATA_DIR/fairlead.lock until destroyed. kAlreadyExists, with
-// the other's process number, when it is taken.
+// One fairlead per data folder: holds a lock on DATA_DIR/fairlead.lock until destroyed.
+// kAlreadyExists, with the other's process number, when it is taken.
 class DataDirLock {
  public:
   static Result<DataDirLock> take(const std::string& data_dir);

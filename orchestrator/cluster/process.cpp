@@ -20,7 +20,9 @@ namespace fairlead::orchestrator {
 
 namespace {
 
-int open_pidfd(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+int open_pidfd(pid_t pid) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+}
 
 // The fields of /proc/PID/stat after the name, which may hold anything: "S 1 ...", from field 3 on.
 std::vector<std::string> stat_fields(pid_t pid) {
@@ -47,14 +49,16 @@ bool is_alive(const ProcessId& process) {
          std::strtoull(fields[19].c_str(), nullptr, 10) == process.start_time;
 }
 
-Result<ProcessId> spawn_detached(const std::vector<std::string>& command, const std::string& log_file) {
+Result<ProcessId> spawn_detached(const std::vector<std::string>& command,
+                                 const std::string& log_file) {
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0640);
+  posix_spawn_file_actions_addopen(&actions, 1, log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND,
+                                   0640);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
@@ -63,9 +67,11 @@ Result<ProcessId> spawn_detached(const std::vector<std::string>& command, const 
   sigfillset(&all);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = 0;
-  const int status = posix_spawn(&pid, arguments[0], &actions, &attributes, arguments.data(), environ);
+  const int status =
+      posix_spawn(&pid, arguments[0], &actions, &attributes, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (status != 0) return Error::from_errno(status, "start " + command[0]);
@@ -75,7 +81,10 @@ Result<ProcessId> spawn_detached(const std::vector<std::string>& command, const 
 
 ProcessWatch::ProcessWatch(Loop& loop, const ProcessId& process, int fd,
                            std::function<void(std::optional<int>)> on_end)
-    : process_(process), fd_(fd), on_end_(std::move(on_end)), poll_(std::make_unique<Poll>(loop, fd)) {
+    : process_(process),
+      fd_(fd),
+      on_end_(std::move(on_end)),
+      poll_(std::make_unique<Poll>(loop, fd)) {
   poll_->start(UV_READABLE, [this](int) {
     poll_->stop();
     int status = 0;
@@ -90,31 +99,38 @@ ProcessWatch::~ProcessWatch() {
   close(fd_);
 }
 
-Result<std::unique_ptr<ProcessWatch>> ProcessWatch::open(Loop& loop, const ProcessId& process,
-                                                         std::function<void(std::optional<int>)> on_end) {
+Result<std::unique_ptr<ProcessWatch>> ProcessWatch::open(
+    Loop& loop, const ProcessId& process, std::function<void(std::optional<int>)> on_end) {
   const int fd = open_pidfd(process.pid);
   if (fd < 0) return Error::from_errno(errno, "watch process " + std::to_string(process.pid));
   // Between reading the record and opening, the pid may have become another process.
   if (start_time_of(process.pid) != process.start_time) {
     close(fd);
-    return Error(ErrorCode::kNotFound, "process " + std::to_string(process.pid) + " is another one now");
+    return Error(ErrorCode::kNotFound,
+                 "process " + std::to_string(process.pid) + " is another one now");
   }
   return std::unique_ptr<ProcessWatch>(new ProcessWatch(loop, process, fd, std::move(on_end)));
 }
 
-void ProcessWatch::signal(int number) const { syscall(SYS_pidfd_send_signal, fd_, number, nullptr, 0); }
+void ProcessWatch::signal(int number) const {
+  syscall(SYS_pidfd_send_signal, fd_, number, nullptr, 0);
+}
 
 Result<void> terminate(const ProcessId& process, Duration limit) {
   if (!is_alive(process)) return ok();
   const int fd = open_pidfd(process.pid);
-  if (fd < 0) return errno == ESRCH ? ok() : Error::from_errno(errno, "watch process " + std::to_string(process.pid));
+  if (fd < 0)
+    return errno == ESRCH
+               ? ok()
+               : Error::from_errno(errno, "watch process " + std::to_string(process.pid));
   if (!is_alive(process)) {
     close(fd);
     return ok();
   }
   const auto ends_within = [fd](Duration span) {
     pollfd poller{fd, POLLIN, 0};
-    return poll(&poller, 1, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(span).count())) > 0;
+    return poll(&poller, 1,
+                static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(span).count())) > 0;
   };
   syscall(SYS_pidfd_send_signal, fd, SIGTERM, nullptr, 0);
   bool ended = ends_within(limit);
@@ -124,12 +140,14 @@ Result<void> terminate(const ProcessId& process, Duration limit) {
   }
   close(fd);
   (void)waitpid(process.pid, nullptr, WNOHANG);
-  if (!ended) return Error(ErrorCode::kTimeout, "process " + std::to_string(process.pid) + " does not end");
+  if (!ended)
+    return Error(ErrorCode::kTimeout, "process " + std::to_string(process.pid) + " does not end");
   return ok();
 }
 
 std::string format_record(const ProcessRecord& record) {
-  std::string text = std::to_string(record.process.pid) + " " + std::to_string(record.process.start_time) + "\n";
+  std::string text =
+      std::to_string(record.process.pid) + " " + std::to_string(record.process.start_time) + "\n";
   for (const std::string& word : record.command) text += word + "\n";
   return text;
 }
@@ -137,7 +155,8 @@ std::string format_record(const ProcessRecord& record) {
 std::optional<ProcessRecord> parse_record(const std::string& text) {
   std::istringstream stream(text);
   ProcessRecord record;
-  if (!(stream >> record.process.pid >> record.process.start_time) || record.process.pid <= 1) return std::nullopt;
+  if (!(stream >> record.process.pid >> record.process.start_time) || record.process.pid <= 1)
+    return std::nullopt;
   std::string word;
   std::getline(stream, word);
   while (std::getline(stream, word)) record.command.push_back(word);

@@ -28,20 +28,22 @@ bool is_alive(const ProcessId& process);  // and no zombie
 
 // Starts `command` (absolute program first) in a session of its own, standard input from /dev/null,
 // output appended to `log_file`, no signal blocked or ignored.
-Result<ProcessId> spawn_detached(const std::vector<std::string>& command, const std::string& log_file);
+Result<ProcessId> spawn_detached(const std::vector<std::string>& command,
+                                 const std::string& log_file);
 
 // Watches a process until it ends; a child of ours is reaped. Destroying it stops watching.
 class ProcessWatch {
  public:
   // on_end: nullopt where the exit status is not ours to know (an adopted process).
-  static Result<std::unique_ptr<ProcessWatch>> open(Loop& loop, const ProcessId& process,
-                                                    std::function<void(std::optional<int> status)> on_end);
+  static Result<std::unique_ptr<ProcessWatch>> open(
+      Loop& loop, const ProcessId& process, std::function<void(std::optional<int> status)> on_end);
   ~ProcessWatch();
   void signal(int number) const;
   const ProcessId& process() const { return process_; }
 
  private:
-  ProcessWatch(Loop& loop, const ProcessId& process, int fd, std::function<void(std::optional<int>)> on_end);
+  ProcessWatch(Loop& loop, const ProcessId& process, int fd,
+               std::function<void(std::optional<int>)> on_end);
   ProcessId process_;
   int fd_;
   std::function<void(std::optional<int>)> on_end_;

@@ -30,7 +30,9 @@ Supervisor::Supervisor(Loop& loop, std::string run_dir, std::string log_dir)
 }
 Supervisor::~Supervisor() = default;
 
-std::string Supervisor::record_path(const std::string& name) const { return run_dir_ + "/children/" + name; }
+std::string Supervisor::record_path(const std::string& name) const {
+  return run_dir_ + "/children/" + name;
+}
 
 Result<void> Supervisor::keep(ChildSpec spec) {
   for (const std::string& dir : {run_dir_ + "/children", log_dir_})
@@ -49,7 +51,8 @@ bool Supervisor::adopt(Child& child) {
   const std::optional<ProcessRecord> record = parse_record(*text);
   if (!record || !is_alive(record->process)) return false;
   if (record->command != child.spec.command) {
-    log::info("{} (process {}) runs with other arguments and is replaced", child.spec.name, record->process.pid);
+    log::info("{} (process {}) runs with other arguments and is replaced", child.spec.name,
+              record->process.pid);
     if (const Result<void> done = terminate(record->process, std::chrono::seconds(5)); !done.ok())
       log::error("{}: {}", child.spec.name, done.error().message());
     return false;
@@ -67,15 +70,16 @@ void Supervisor::start(Child& child) {
     return ended(child, std::nullopt);
   }
   // Killed between these two lines we would start a second one: it finds its socket taken and ends.
-  const Result<void> recorded =
-      files::write_atomic(record_path(child.spec.name), format_record({*process, child.spec.command}));
-  if (!recorded.ok()) log::error("{} cannot be recorded: {}", child.spec.name, recorded.error().message());
+  const Result<void> recorded = files::write_atomic(record_path(child.spec.name),
+                                                    format_record({*process, child.spec.command}));
+  if (!recorded.ok())
+    log::error("{} cannot be recorded: {}", child.spec.name, recorded.error().message());
   watch(child, *process, false);
 }
 
 void Supervisor::watch(Child& child, const ProcessId& process, bool adopted) {
-  auto opened = ProcessWatch::open(loop_, process,
-                                   [this, &child](std::optional<int> status) { ended(child, status); });
+  auto opened = ProcessWatch::open(
+      loop_, process, [this, &child](std::optional<int> status) { ended(child, status); });
   if (!opened.ok()) {
     if (!adopted) ended(child, std::nullopt);
     return;
@@ -83,7 +87,8 @@ void Supervisor::watch(Child& child, const ProcessId& process, bool adopted) {
   child.watch = *std::move(opened);
   child.started_at = loop_.clock().now();
   child.restarting = false;
-  log::info("{} {} as process {}", child.spec.name, adopted ? "is adopted" : "started", process.pid);
+  log::info("{} {} as process {}", child.spec.name, adopted ? "is adopted" : "started",
+            process.pid);
   if (child.spec.on_change) child.spec.on_change(true);
 }
 
@@ -95,8 +100,10 @@ void Supervisor::ended(Child& child, std::optional<int> status) {
   if (!child.restarting) {
     child.delay = std::min<Duration>(child.delay * 2, kMaxDelay);
     if (ran)
-      log::warn("{}: {}; started again in {} ms, its log is {}/{}.log", child.spec.name, describe_end(status),
-                std::chrono::duration_cast<std::chrono::milliseconds>(delay).count(), log_dir_, child.spec.name);
+      log::warn("{}: {}; started again in {} ms, its log is {}/{}.log", child.spec.name,
+                describe_end(status),
+                std::chrono::duration_cast<std::chrono::milliseconds>(delay).count(), log_dir_,
+                child.spec.name);
   }
   child.retry = loop_.clock().after(delay, [this, &child] { start(child); });
   if (ran && child.spec.on_change) child.spec.on_change(false);
@@ -115,7 +122,8 @@ pid_t Supervisor::pid(const std::string& name) const {
 }
 
 void Supervisor::trim_logs() {
-  for (const auto& [name, child] : children_) trim_log(log_dir_ + "/" + name + ".log", kMaxLogBytes);
+  for (const auto& [name, child] : children_)
+    trim_log(log_dir_ + "/" + name + ".log", kMaxLogBytes);
   trim_ = loop_.clock().after(std::chrono::minutes(1), [this] { trim_logs(); });
 }
 
@@ -144,7 +152,7 @@ std::string describe_end(std::optional<int> status) {
 }
 
 void trim_log(const std::string& path, int64_t limit) {
-  struct stat info{};
+  struct stat info {};
   if (stat(path.c_str(), &info) != 0 || info.st_size <= limit) return;
   const int from = open(path.c_str(), O_RDWR | O_CLOEXEC);
   const int to = open((path + ".1").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);

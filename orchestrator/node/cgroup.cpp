@@ -15,8 +15,8 @@ namespace fairlead::orchestrator {
 
 namespace {
 
-constexpr const char* kControllers[] = {"cpu",     "cpuacct", "cpuset", "memory",
-                                        "devices", "freezer", "blkio",  "pids",
+constexpr const char* kControllers[] = {"cpu",     "cpuacct", "cpuset",   "memory",
+                                        "devices", "freezer", "blkio",    "pids",
                                         "hugetlb", "net_cls", "net_prio", "perf_event"};
 
 std::vector<std::string> split(const std::string& text, char separator) {
@@ -86,10 +86,12 @@ Cgroups Cgroups::parse(const std::string& mountinfo) {
     const std::vector<std::string> right = split(line.substr(dash + 3), ' ');
     if (left.size() < 5 || right.size() < 3) continue;
     if (right[0] == "cgroup2" && unified.empty()) unified = left[4];
+    if (right[0] == "cgroup" || right[0] == "cgroup2") cgroups.mount_points_.push_back(left[4]);
     if (right[0] != "cgroup") continue;
     Hierarchy hierarchy{left[4], {}};
     for (const std::string& option : split(right[2], ','))
-      if (std::find(std::begin(kControllers), std::end(kControllers), option) != std::end(kControllers))
+      if (std::find(std::begin(kControllers), std::end(kControllers), option) !=
+          std::end(kControllers))
         hierarchy.controllers.push_back(option);
     if (!hierarchy.controllers.empty()) cgroups.hierarchies_.push_back(std::move(hierarchy));
   }
@@ -136,8 +138,10 @@ Result<void> Cgroups::set(const std::string& path, const PodLimits& limits) cons
   std::vector<Setting> settings;
   if (unified_) {
     settings.push_back({"", "/cpu.weight", std::to_string(weight_of_shares(limits.cpu_shares))});
-    settings.push_back({"", "/cpu.max", (limits.cpu_quota > 0 ? quota : "max") + " " + std::to_string(kCpuPeriod)});
-    settings.push_back({"", "/memory.max", limits.memory_bytes > 0 ? std::to_string(limits.memory_bytes) : "max"});
+    settings.push_back({"", "/cpu.max",
+                        (limits.cpu_quota > 0 ? quota : "max") + " " + std::to_string(kCpuPeriod)});
+    settings.push_back(
+        {"", "/memory.max", limits.memory_bytes > 0 ? std::to_string(limits.memory_bytes) : "max"});
   } else {
     settings.push_back({"cpu", "/cpu.shares", std::to_string(limits.cpu_shares)});
     if (limits.cpu_quota > 0) {
@@ -159,15 +163,16 @@ Result<void> Cgroups::set(const std::string& path, const PodLimits& limits) cons
 
 Result<void> Cgroups::remove(const std::string& path) const {
   Result<void> result = ok();
-  for (const Hierarchy& hierarchy : hierarchies_)
-    if (const Result<void> removed = remove_below(hierarchy.mount_point + path); !removed.ok()) result = removed;
+  for (const std::string& mount_point : mount_points_)
+    if (const Result<void> removed = remove_below(mount_point + path); !removed.ok())
+      result = removed;
   return result;
 }
 
 Result<void> Cgroups::kill_and_remove(const std::string& path) const {
   Result<void> result = remove(path);
   for (int round = 0; round < 20 && !result.ok(); ++round) {
-    for (const Hierarchy& hierarchy : hierarchies_) kill_below(hierarchy.mount_point + path);
+    for (const std::string& mount_point : mount_points_) kill_below(mount_point + path);
     usleep(50 * 1000);
     result = remove(path);
   }

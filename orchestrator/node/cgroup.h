@@ -26,8 +26,9 @@ class Cgroups {
   bool unified() const { return unified_; }
   const std::vector<Hierarchy>& hierarchies() const { return hierarchies_; }
 
-  // Makes `path` ("/kubepods/burstable/pod..") and its parents in every hierarchy. v1: the cpuset of
-  // each parent is copied down, without it no process can enter. v2: controllers are enabled above.
+  // Makes `path` ("/kubepods/burstable/pod..") and its parents in every hierarchy. v1: the cpuset
+  // of each parent is copied down, without it no process can enter. v2: controllers are enabled
+  // above.
   Result<void> create(const std::string& path) const;
   Result<void> set(const std::string& path, const PodLimits& limits) const;
   // The folder and what is below, empty of processes or kBusy-like errors; absent is success.
@@ -37,6 +38,9 @@ class Cgroups {
 
  private:
   std::vector<Hierarchy> hierarchies_;
+  // All there are, also those without controllers (systemd's, v2 beside v1): runc makes folders in
+  // each.
+  std::vector<std::string> mount_points_;
   bool unified_ = false;
 };
 

@@ -58,7 +58,8 @@ SandboxConfig sandbox_config(const PodSpec& pod, uint32_t attempt, const std::st
   config.run_as_group = pod.run_as_user ? pod.run_as_group : std::nullopt;
   config.supplemental_groups = pod.supplemental_groups;
   for (const auto* list : {&pod.containers, &pod.init_containers})
-    for (const ContainerSpec& spec : *list) config.privileged = config.privileged || spec.privileged;
+    for (const ContainerSpec& spec : *list)
+      config.privileged = config.privileged || spec.privileged;
   return config;
 }
 
@@ -78,8 +79,9 @@ Result<ContainerConfig> container_config(const ContainerInputs& in) {
   config.mounts = in.mounts;
   config.labels = identity(in.pod);
   config.labels[kLabelContainerName] = spec.name;
-  config.annotations = {{"io.kubernetes.container.restartCount", std::to_string(in.attempt)},
-                        {"io.kubernetes.container.terminationMessagePath", spec.termination_message_path}};
+  config.annotations = {
+      {"io.kubernetes.container.restartCount", std::to_string(in.attempt)},
+      {"io.kubernetes.container.terminationMessagePath", spec.termination_message_path}};
   config.log_path = container_log_name(spec.name, in.attempt);
   config.standard_input = spec.standard_input;
   config.standard_input_once = spec.standard_input_once;

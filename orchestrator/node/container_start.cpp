@@ -21,17 +21,20 @@ void PodWorker::start_container(const Action& action) {
   const SandboxInfo* sandbox = runtime_.ready_sandbox();
   if (spec == nullptr || sandbox == nullptr) return end(action.key);
   if (action.restart)
-    memory_.containers[action.container].restarts.advance(action.failed_at, context_.clock.wall_now());
+    memory_.containers[action.container].restarts.advance(action.failed_at,
+                                                          context_.clock.wall_now());
   auto start = std::make_shared<Start>(
       Start{action, *spec, sandbox->id, sandbox->attempt, {}, context_.clock.now()});
   if (spec->pull_policy == PullPolicy::kAlways) return pull(start);
   context_.cri.image_status(
       spec->image, [this, guard = guard(), start](Result<std::optional<ImageInfo>> image) {
         if (guard.expired()) return;
-        if (!image.ok()) return start_failed(start, "ImageInspectError", image.error().message(), true);
+        if (!image.ok())
+          return start_failed(start, "ImageInspectError", image.error().message(), true);
         if (*image) {
           start->image = **image;
-          event("Normal", "Pulled", "Container image \"" + start->spec.image + "\" already present on machine",
+          event("Normal", "Pulled",
+                "Container image \"" + start->spec.image + "\" already present on machine",
                 start->spec.name);
           return start_with_objects(start);
         }
@@ -46,15 +49,19 @@ void PodWorker::start_container(const Action& action) {
 
 void PodWorker::pull(std::shared_ptr<Start> start) {
   event("Normal", "Pulling", "Pulling image \"" + start->spec.image + "\"", start->spec.name);
-  context_.cri.pull_image(start->spec.image, [this, guard = guard(), start](Result<std::string> reference) {
+  context_.cri.pull_image(start->spec.image, [this, guard = guard(),
+                                              start](Result<std::string> reference) {
     if (guard.expired()) return;
     if (!reference.ok())
-      return start_failed(start, "ErrImagePull",
-                          "failed to pull image \"" + start->spec.image + "\": " + reference.error().message(),
-                          true);
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(context_.clock.now() - start->began);
+      return start_failed(
+          start, "ErrImagePull",
+          "failed to pull image \"" + start->spec.image + "\": " + reference.error().message(),
+          true);
+    const auto took =
+        std::chrono::duration_cast<std::chrono::milliseconds>(context_.clock.now() - start->began);
     event("Normal", "Pulled",
-          "Successfully pulled image \"" + start->spec.image + "\" in " + std::to_string(took.count()) + "ms",
+          "Successfully pulled image \"" + start->spec.image + "\" in " +
+              std::to_string(took.count()) + "ms",
           start->spec.name);
     start_with_image(start);
   });
@@ -62,15 +69,15 @@ void PodWorker::pull(std::shared_ptr<Start> start) {
 
 // After a pull: what the image says of itself.
 void PodWorker::start_with_image(std::shared_ptr<Start> start) {
-  context_.cri.image_status(
-      start->spec.image, [this, guard = guard(), start](Result<std::optional<ImageInfo>> image) {
-        if (guard.expired()) return;
-        if (!image.ok()) return start_failed(start, "ImageInspectError", image.error().message(), true);
-        if (!*image)
-          return start_failed(start, "ErrImagePull", "the image vanished after it was pulled", true);
-        start->image = **image;
-        start_with_objects(start);
-      });
+  context_.cri.image_status(start->spec.image, [this, guard = guard(),
+                                                start](Result<std::optional<ImageInfo>> image) {
+    if (guard.expired()) return;
+    if (!image.ok()) return start_failed(start, "ImageInspectError", image.error().message(), true);
+    if (!*image)
+      return start_failed(start, "ErrImagePull", "the image vanished after it was pulled", true);
+    start->image = **image;
+    start_with_objects(start);
+  });
 }
 
 void PodWorker::start_with_objects(std::shared_ptr<Start> start) {
@@ -88,31 +95,36 @@ void PodWorker::create(std::shared_ptr<Start> start, const Objects& objects) {
   std::vector<kube::Service> services;
   if (context_.services) services = context_.services(spec_.service_links ? spec_.key.ns : "");
   const auto env = build_env(spec_, spec, node, objects, service_env(services));
-  if (!env.ok()) return start_failed(start, "CreateContainerConfigError", env.error().message(), false);
+  if (!env.ok())
+    return start_failed(start, "CreateContainerConfigError", env.error().message(), false);
   Result<std::string> host_file = std::string();
   if (spec_.namespaces.host_network) host_file = files::read("/etc/hosts");
   const std::string hosts =
       pod_hosts(spec_, node.pod_ips, context_.cluster_dns.domain, host_file.ok() ? *host_file : "");
   const auto mounts = context_.volumes.mounts(spec_, spec, start->action.attempt, hosts);
-  if (!mounts.ok()) return start_failed(start, "CreateContainerConfigError", mounts.error().message(), false);
-  const auto config = container_config({spec_, spec, start->action.attempt, start->image, *env, *mounts,
-                                        context_.node.memory_bytes});
-  if (!config.ok()) return start_failed(start, "CreateContainerConfigError", config.error().message(), false);
-  const SandboxConfig sandbox = sandbox_config(spec_, start->sandbox_attempt, context_.log_root, "", {});
-  context_.cri.create_container(start->sandbox_id, *config, sandbox,
-                                [this, guard = guard(), start](Result<std::string> id) {
-                                  if (guard.expired()) return;
-                                  if (!id.ok())
-                                    return start_failed(start, "CreateContainerError", id.error().message(), false);
-                                  created(start, *id);
-                                });
+  if (!mounts.ok())
+    return start_failed(start, "CreateContainerConfigError", mounts.error().message(), false);
+  const auto config = container_config({spec_, spec, start->action.attempt, start->image, *env,
+                                        *mounts, context_.node.memory_bytes});
+  if (!config.ok())
+    return start_failed(start, "CreateContainerConfigError", config.error().message(), false);
+  const SandboxConfig sandbox =
+      sandbox_config(spec_, start->sandbox_attempt, context_.log_root, "", {});
+  context_.cri.create_container(
+      start->sandbox_id, *config, sandbox, [this, guard = guard(), start](Result<std::string> id) {
+        if (guard.expired()) return;
+        if (!id.ok())
+          return start_failed(start, "CreateContainerError", id.error().message(), false);
+        created(start, *id);
+      });
 }
 
 void PodWorker::created(std::shared_ptr<Start> start, const std::string& id) {
   event("Normal", "Created", "Created container: " + start->spec.name, start->spec.name);
   context_.cri.start_container(id, [this, guard = guard(), start, id](Result<void> started) {
     if (guard.expired()) return;
-    if (!started.ok()) return start_failed(start, "RunContainerError", started.error().message(), false);
+    if (!started.ok())
+      return start_failed(start, "RunContainerError", started.error().message(), false);
     event("Normal", "Started", "Started container " + start->spec.name, start->spec.name);
     context_.cri.container_status(id, [this, guard, start, id](Result<ContainerInfo> status) {
       if (guard.expired()) return;

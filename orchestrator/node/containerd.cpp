@@ -40,16 +40,20 @@ bool overlayfs_works(const std::string& scratch) {
 bool has_capability(int number) {
   std::ifstream file("/proc/self/status");
   for (std::string line; std::getline(file, line);)
-    if (line.starts_with("CapEff:")) return (std::strtoull(line.c_str() + 7, nullptr, 16) >> number & 1) != 0;
+    if (line.starts_with("CapEff:"))
+      return (std::strtoull(line.c_str() + 7, nullptr, 16) >> number & 1) != 0;
   return false;
 }
 
-std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }  // TOML's basic strings
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump();
+}  // TOML's basic strings
 
 }  // namespace
 
 ContainerdFeatures detect_features(const std::string& data_dir) {
-  return {overlayfs_works(data_dir + "/containerd/.overlay-check"), !has_capability(kCapSysResource)};
+  return {overlayfs_works(data_dir + "/containerd/.overlay-check"),
+          !has_capability(kCapSysResource)};
 }
 
 std::string containerd_config(const ContainerdPaths& paths, const ContainerdFeatures& features) {
@@ -59,7 +63,8 @@ std::string containerd_config(const ContainerdPaths& paths, const ContainerdFeat
       << "root = " << quoted(paths.root()) << "\n"
       << "state = " << quoted(paths.state()) << "\n"
       << "oom_score = 0\n"
-      << "disabled_plugins = [\"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.btrfs\", "
+      << "disabled_plugins = [\"io.containerd.snapshotter.v1.aufs\", "
+         "\"io.containerd.snapshotter.v1.btrfs\", "
          "\"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.snapshotter.v1.zfs\", "
          "\"io.containerd.internal.v1.opt\", \"io.containerd.internal.v1.restart\", "
          "\"io.containerd.tracing.processor.v1.otlp\", \"io.containerd.internal.v1.tracing\"]\n\n"
@@ -67,7 +72,8 @@ std::string containerd_config(const ContainerdPaths& paths, const ContainerdFeat
       << "[ttrpc]\n  address = " << quoted(paths.socket() + ".ttrpc") << "\n\n"
       << "[plugins.\"io.containerd.grpc.v1.cri\"]\n"
       << "  sandbox_image = " << quoted(kPauseImage) << "\n"
-      << "  restrict_oom_score_adj = " << (features.restrict_oom_score_adj ? "true" : "false") << "\n"
+      << "  restrict_oom_score_adj = " << (features.restrict_oom_score_adj ? "true" : "false")
+      << "\n"
       << "  netns_mounts_under_state_dir = true\n"
       << "  [plugins.\"io.containerd.grpc.v1.cri\".cni]\n"
       << "    bin_dir = " << quoted(kCniBinDir) << "\n"
@@ -91,7 +97,9 @@ std::string cni_conflist(const ContainerdPaths& paths, const Cidr& pod_cidr) {
                      {"ranges", Json::array({Json::array({{{"subnet", pod_cidr.to_string()}}})})},
                      {"routes", Json::array({{{"dst", "0.0.0.0/0"}}})}};
   const Json ptp = {{"type", "ptp"}, {"ipMasq", false}, {"ipam", ipam}};
-  return Json{{"cniVersion", "0.4.0"}, {"name", "fairlead"}, {"plugins", Json::array({ptp})}}.dump(2) + "\n";
+  return Json{{"cniVersion", "0.4.0"}, {"name", "fairlead"}, {"plugins", Json::array({ptp})}}.dump(
+             2) +
+         "\n";
 }
 
 Result<std::string> find_program(const std::string& name) {
@@ -115,28 +123,31 @@ Result<void> check_programs(bool own_containerd) {
   if (own_containerd)
     for (const Row& row : kRows)
       if (const auto found = find_program(row.program); !found.ok())
-        return Error(ErrorCode::kNotFound, found.error().message() + ": install the package " + row.package +
-                                               " (scripts/deps run does)");
+        return Error(ErrorCode::kNotFound, found.error().message() + ": install the package " +
+                                               row.package + " (scripts/deps run does)");
   if (own_containerd)
     for (const char* plugin : {"ptp", "host-local", "loopback"})
       if (access((std::string(kCniBinDir) + "/" + plugin).c_str(), X_OK) != 0)
-        return Error(ErrorCode::kNotFound, std::string("the CNI plugin ") + plugin + " is not in " + kCniBinDir +
+        return Error(ErrorCode::kNotFound, std::string("the CNI plugin ") + plugin + " is not in " +
+                                               kCniBinDir +
                                                ": install the package containernetworking-plugins "
                                                "(scripts/deps run does)");
   return ok();
 }
 
 Result<bool> prepare_containerd(const ContainerdPaths& paths) {
-  for (const std::string& dir : {paths.root(), paths.registries(), paths.state(), paths.cni_conf_dir(),
-                                 paths.cni_state_dir(), paths.images()})
+  for (const std::string& dir : {paths.root(), paths.registries(), paths.state(),
+                                 paths.cni_conf_dir(), paths.cni_state_dir(), paths.images()})
     if (const Result<void> made = files::make_dirs(dir, 0711); !made.ok()) return made.error();
   const ContainerdFeatures features = detect_features(paths.data_dir);
   return files::write_if_changed(paths.config(), containerd_config(paths, features));
 }
 
 Result<bool> write_cni_config(const ContainerdPaths& paths, const Cidr& pod_cidr) {
-  if (const Result<void> made = files::make_dirs(paths.cni_conf_dir()); !made.ok()) return made.error();
-  return files::write_if_changed(paths.cni_conf_dir() + "/10-fairlead.conflist", cni_conflist(paths, pod_cidr));
+  if (const Result<void> made = files::make_dirs(paths.cni_conf_dir()); !made.ok())
+    return made.error();
+  return files::write_if_changed(paths.cni_conf_dir() + "/10-fairlead.conflist",
+                                 cni_conflist(paths, pod_cidr));
 }
 
 Result<bool> enable_forwarding() {
@@ -153,9 +164,10 @@ std::vector<ImageArchive> new_images(const ContainerdPaths& paths) {
   for (const std::string& name : files::list(paths.images())) {
     if (!name.ends_with(".tar")) continue;
     const std::string path = paths.images() + "/" + name;
-    struct stat info{};
+    struct stat info {};
     if (stat(path.c_str(), &info) != 0) continue;
-    const std::string stamp = std::to_string(info.st_size) + " " + std::to_string(info.st_mtim.tv_sec) + "." +
+    const std::string stamp = std::to_string(info.st_size) + " " +
+                              std::to_string(info.st_mtim.tv_sec) + "." +
                               std::to_string(info.st_mtim.tv_nsec);
     const Result<std::string> done = files::read(paths.root() + "/imported-" + name);
     if (!done.ok() || *done != stamp) list.push_back({path, stamp});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A containerd of our own: its configuration, the network configuration it gives pods, and the images
-// that are brought to it as files. Starting and watching it is the supervisor's work.
+// A containerd of our own: its configuration, the network configuration it gives pods, and the
+// images that are brought to it as files. Starting and watching it is the supervisor's work.
 //
 //   DATA_DIR/containerd/            its root (images, snapshots) and config.toml
 //   DATA_DIR/cni/                   conf.d/10-fairlead.conflist, and the addresses given out
@@ -42,7 +42,8 @@ ContainerdFeatures detect_features(const std::string& data_dir);
 
 // Pure.
 std::string containerd_config(const ContainerdPaths& paths, const ContainerdFeatures& features);
-// ptp: each pod is a routed /32, so service NAT needs no bridge netfilter. Addresses from host-local.
+// ptp: each pod is a routed /32, so service NAT needs no bridge netfilter. Addresses from
+// host-local.
 std::string cni_conflist(const ContainerdPaths& paths, const Cidr& pod_cidr);
 
 // Programs and plugins that must be there; the error names what is missing and its package.
@@ -55,7 +56,8 @@ Result<bool> write_cni_config(const ContainerdPaths& paths, const Cidr& pod_cidr
 // net.ipv4.ip_forward in our network namespace. True: it was off and is on now.
 Result<bool> enable_forwarding();
 
-// Archives in images() that were not imported into this containerd yet, and the note that they were.
+// Archives in images() that were not imported into this containerd yet, and the note that they
+// were.
 struct ImageArchive {
   std::string path;
   std::string stamp;  // size and time of change

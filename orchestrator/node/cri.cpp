@@ -35,15 +35,16 @@ class CriClient::Impl {
   // Sends `request` to SERVICE/METHOD and hands the parsed reply to `done`.
   template <typename Reply, typename Request>
   void call(const char* method, const Request& request, Duration limit, CriDone<Reply> done) {
-    channel.call(std::string("/runtime.v1.") + method, request.SerializeAsString(), limit,
-                 [method, done = std::move(done)](Result<std::string> bytes) {
-                   if (!bytes.ok()) return done(bytes.error().with_context(method));
-                   Reply reply;
-                   if (!reply.ParseFromString(*bytes))
-                     return done(Error(ErrorCode::kInternal,
-                                       std::string(method) + ": the runtime's answer is no CRI v1"));
-                   done(std::move(reply));
-                 });
+    channel.call(
+        std::string("/runtime.v1.") + method, request.SerializeAsString(), limit,
+        [method, done = std::move(done)](Result<std::string> bytes) {
+          if (!bytes.ok()) return done(bytes.error().with_context(method));
+          Reply reply;
+          if (!reply.ParseFromString(*bytes))
+            return done(Error(ErrorCode::kInternal,
+                              std::string(method) + ": the runtime's answer is no CRI v1"));
+          done(std::move(reply));
+        });
   }
   template <typename Request>
   void call_void(const char* method, const Request& request, Duration limit, CriDone<void> done) {
@@ -53,7 +54,8 @@ class CriClient::Impl {
   }
   // For stopping and removing: what is gone already is success.
   template <typename Request>
-  void call_until_gone(const char* method, const Request& request, Duration limit, CriDone<void> done) {
+  void call_until_gone(const char* method, const Request& request, Duration limit,
+                       CriDone<void> done) {
     call_void(method, request, limit, [done = std::move(done)](Result<void> result) {
       done(!result.ok() && already_gone(result.error()) ? ok() : result);
     });
@@ -77,12 +79,11 @@ void CriClient::version(CriDone<RuntimeVersion> done) {
 }
 
 void CriClient::status(CriDone<RuntimeStatus> done) {
-  impl_->call<cri::StatusResponse>(
-      "RuntimeService/Status", cri::StatusRequest(), kReadLimit,
-      [done = std::move(done)](Result<cri::StatusResponse> reply) {
-        if (!reply.ok()) return done(reply.error());
-        done(from_message(*reply));
-      });
+  impl_->call<cri::StatusResponse>("RuntimeService/Status", cri::StatusRequest(), kReadLimit,
+                                   [done = std::move(done)](Result<cri::StatusResponse> reply) {
+                                     if (!reply.ok()) return done(reply.error());
+                                     done(from_message(*reply));
+                                   });
 }
 
 void CriClient::run_sandbox(const SandboxConfig& config, CriDone<std::string> done) {
@@ -158,7 +159,8 @@ void CriClient::stop_container(const std::string& id, Duration grace, CriDone<vo
   cri::StopContainerRequest request;
   request.set_container_id(id);
   request.set_timeout(std::chrono::ceil<seconds>(grace).count());
-  impl_->call_until_gone("RuntimeService/StopContainer", request, grace + kWorkLimit, std::move(done));
+  impl_->call_until_gone("RuntimeService/StopContainer", request, grace + kWorkLimit,
+                         std::move(done));
 }
 
 void CriClient::remove_container(const std::string& id, CriDone<void> done) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The container runtime as the node runner sees it: sandboxes, containers and images as values, calls
-// that complete once. Nothing else knows of protobuf or gRPC.
+// The container runtime as the node runner sees it: sandboxes, containers and images as values,
+// calls that complete once. Nothing else knows of protobuf or gRPC.
 //
 // Threads: one Loop; callbacks run on it, never from inside the call, exactly once each unless the
 // Cri is destroyed first. Every call has a deadline; kUnavailable and kTimeout mean the runtime is
@@ -69,7 +69,11 @@ struct CriMount {
   std::string container_path;
   std::string host_path;
   bool read_only = false;
-  enum class Propagation { kPrivate, kHostToContainer, kBidirectional } propagation = Propagation::kPrivate;
+  enum class Propagation {
+    kPrivate,
+    kHostToContainer,
+    kBidirectional
+  } propagation = Propagation::kPrivate;
   bool operator==(const CriMount&) const = default;
 };
 
@@ -101,7 +105,7 @@ struct ContainerConfig {
   bool privileged = false;
   bool read_only_root = false;
   bool no_new_privileges = false;
-  bool unmasked_proc = false;         // procMount: Unmasked
+  bool unmasked_proc = false;  // procMount: Unmasked
   bool seccomp_unconfined = false;
   std::vector<std::string> add_capabilities;
   std::vector<std::string> drop_capabilities;
@@ -190,7 +194,8 @@ class Cri {
   virtual void remove_sandbox(const std::string& id, CriDone<void> done) = 0;
   virtual void sandbox_status(const std::string& id, CriDone<SandboxInfo> done) = 0;
   // `pod_uid` empty: all that carry a pod's labels.
-  virtual void list_sandboxes(const std::string& pod_uid, CriDone<std::vector<SandboxInfo>> done) = 0;
+  virtual void list_sandboxes(const std::string& pod_uid,
+                              CriDone<std::vector<SandboxInfo>> done) = 0;
 
   virtual void create_container(const std::string& sandbox_id, const ContainerConfig& config,
                                 const SandboxConfig& sandbox, CriDone<std::string> done) = 0;
@@ -199,7 +204,8 @@ class Cri {
   virtual void stop_container(const std::string& id, Duration grace, CriDone<void> done) = 0;
   virtual void remove_container(const std::string& id, CriDone<void> done) = 0;
   virtual void container_status(const std::string& id, CriDone<ContainerInfo> done) = 0;
-  virtual void list_containers(const std::string& pod_uid, CriDone<std::vector<ContainerInfo>> done) = 0;
+  virtual void list_containers(const std::string& pod_uid,
+                               CriDone<std::vector<ContainerInfo>> done) = 0;
   virtual void reopen_log(const std::string& id, CriDone<void> done) = 0;
   virtual void exec(const std::string& id, const std::vector<std::string>& command, Duration limit,
                     CriDone<ExecResult> done) = 0;
@@ -208,8 +214,8 @@ class Cri {
   virtual void image_status(const std::string& image, CriDone<std::optional<ImageInfo>> done) = 0;
   virtual void pull_image(const std::string& image, CriDone<std::string> done) = 0;
 
-  // Events of pods from now on, until the Cri is destroyed or another subscription replaces this one.
-  // on_gap: the stream began or began again; what happened in between was missed, so look at
+  // Events of pods from now on, until the Cri is destroyed or another subscription replaces this
+  // one. on_gap: the stream began or began again; what happened in between was missed, so look at
   // everything.
   virtual void subscribe(std::function<void(const RuntimeEvent&)> on_event,
                          std::function<void()> on_gap) = 0;
@@ -235,7 +241,8 @@ class CriClient : public Cri {
   void stop_container(const std::string& id, Duration grace, CriDone<void> done) override;
   void remove_container(const std::string& id, CriDone<void> done) override;
   void container_status(const std::string& id, CriDone<ContainerInfo> done) override;
-  void list_containers(const std::string& pod_uid, CriDone<std::vector<ContainerInfo>> done) override;
+  void list_containers(const std::string& pod_uid,
+                       CriDone<std::vector<ContainerInfo>> done) override;
   void reopen_log(const std::string& id, CriDone<void> done) override;
   void exec(const std::string& id, const std::vector<std::string>& command, Duration limit,
             CriDone<ExecResult> done) override;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Container log files as the runtime writes them (CRI log format): lines
-// "2026-01-02T03:04:05.678901234Z stdout F text", F ends a line of the container's output, P is a part
-// of one that goes on in the next entry of the same stream. Pure.
+// "2026-01-02T03:04:05.678901234Z stdout F text", F ends a line of the container's output, P is a
+// part of one that goes on in the next entry of the same stream. Pure.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +51,8 @@ class LogFormatter {
   LogQuery query_;
   std::optional<int64_t> left_;
   std::string partial_;
-  bool skipping_ = false;     // the rest of a line that was too long
-  bool continued_ = false;    // the last entry was partial
+  bool skipping_ = false;   // the rest of a line that was too long
+  bool continued_ = false;  // the last entry was partial
 };
 
 // Where in `content` the last `lines` lines of output begin (a line may have several entries).

@@ -37,7 +37,9 @@ void to_message(const DnsConfig& dns, cri::DNSConfig* message) {
   for (const std::string& option : dns.options) message->add_options(option);
 }
 
-WallTime to_time(int64_t nanoseconds) { return WallTime(std::chrono::nanoseconds(nanoseconds)); }
+WallTime to_time(int64_t nanoseconds) {
+  return WallTime(std::chrono::nanoseconds(nanoseconds));
+}
 
 std::string label(const google::protobuf::Map<std::string, std::string>& labels, const char* key) {
   const auto it = labels.find(key);
@@ -58,10 +60,10 @@ ContainerState to_state(cri::ContainerState state) {
 }
 
 // What proc and sys hide from unprivileged containers (the OCI runtime's usual list).
-constexpr const char* kMaskedPaths[] = {"/proc/asound",       "/proc/acpi",        "/proc/kcore",
-                                        "/proc/keys",         "/proc/latency_stats", "/proc/timer_list",
-                                        "/proc/timer_stats",  "/proc/sched_debug", "/proc/scsi",
-                                        "/sys/firmware"};
+constexpr const char* kMaskedPaths[] = {
+    "/proc/asound",        "/proc/acpi",       "/proc/kcore",       "/proc/keys",
+    "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+    "/proc/scsi",          "/sys/firmware"};
 constexpr const char* kReadOnlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                           "/proc/sysrq-trigger"};
 

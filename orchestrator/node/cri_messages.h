@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Our values of cri.h to and from the protobuf messages of CRI. Pure. Included only by the client and
-// its tests.
+// Our values of cri.h to and from the protobuf messages of CRI. Pure. Included only by the client
+// and its tests.
 #pragma once
 
 #include "cri.pb.h"

@@ -12,7 +12,8 @@ using Values = std::map<std::string, std::string>;
 
 std::string env_name(std::string_view service) {
   std::string name(service);
-  for (char& c : name) c = c == '-' || c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (char& c : name)
+    c = c == '-' || c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return name;
 }
 
@@ -58,7 +59,8 @@ Result<std::string> value_of(const EnvVar& var, const PodSpec& pod, const Contai
       return field_value(pod, node, var.path);
     case EnvVar::Source::kResource: {
       const ContainerSpec* of = var.container.empty() ? &container : pod.find(var.container);
-      if (of == nullptr) return Error(ErrorCode::kInvalid, "container " + var.container + " not found");
+      if (of == nullptr)
+        return Error(ErrorCode::kInvalid, "container " + var.container + " not found");
       return resource_value(*of, node, var.path, var.divisor);
     }
     case EnvVar::Source::kConfigMap:
@@ -68,12 +70,13 @@ Result<std::string> value_of(const EnvVar& var, const PodSpec& pod, const Contai
   const ObjectRef reference{var.source == EnvVar::Source::kSecret, var.object};
   const auto object = objects.find(reference);
   *absent = var.optional;
-  if (object == objects.end()) return Error(ErrorCode::kNotFound, reference.to_string() + " not found");
+  if (object == objects.end())
+    return Error(ErrorCode::kNotFound, reference.to_string() + " not found");
   const auto value = object->second.find(var.key);
   if (value == object->second.end())
     return Error(ErrorCode::kNotFound, "couldn't find key " + var.key + " in " +
-                                           (reference.secret ? "Secret " : "ConfigMap ") + pod.key.ns +
-                                           "/" + var.object);
+                                           (reference.secret ? "Secret " : "ConfigMap ") +
+                                           pod.key.ns + "/" + var.object);
   *absent = false;
   return value->second;
 }
@@ -112,7 +115,8 @@ Result<std::string> field_value(const PodSpec& pod, const NodeFacts& node, std::
     return it == map.end() ? std::string() : it->second;
   };
   if (const auto key = subscript(path, "metadata.labels['")) return find(pod.labels, *key);
-  if (const auto key = subscript(path, "metadata.annotations['")) return find(pod.annotations, *key);
+  if (const auto key = subscript(path, "metadata.annotations['"))
+    return find(pod.annotations, *key);
   return Error(ErrorCode::kInvalid, "unsupported fieldPath: " + std::string(path));
 }
 
@@ -125,9 +129,12 @@ Result<std::string> resource_value(const ContainerSpec& container, const NodeFac
   const std::string name(resource.substr(dot + 1));
   const Quantities& quantities = side == "limits" ? container.limits : container.requests;
   int64_t millis = 0;
-  if (const auto found = quantities.find(name); found != quantities.end()) millis = found->second;
-  else if (side == "limits" && name == "cpu") millis = node.cpu_millis;
-  else if (side == "limits" && name == "memory") millis = node.memory_bytes * 1000;
+  if (const auto found = quantities.find(name); found != quantities.end())
+    millis = found->second;
+  else if (side == "limits" && name == "cpu")
+    millis = node.cpu_millis;
+  else if (side == "limits" && name == "memory")
+    millis = node.memory_bytes * 1000;
   const int64_t unit = divisor <= 0 ? 1000 : divisor;
   return std::to_string(millis / unit + (millis % unit != 0 ? 1 : 0));
 }

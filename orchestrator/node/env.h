@@ -35,7 +35,7 @@ struct NodeFacts {
   std::string node_name;
   std::string host_ip;
   std::vector<std::string> pod_ips;
-  int64_t cpu_millis = 0;     // allocatable: what "limits.cpu" is without a limit
+  int64_t cpu_millis = 0;  // allocatable: what "limits.cpu" is without a limit
   int64_t memory_bytes = 0;
 };
 
@@ -55,7 +55,7 @@ std::string expand(std::string_view text, const std::map<std::string, std::strin
 // In the order given, service variables first; a later name replaces an earlier one. The error is
 // what CreateContainerConfigError says.
 Result<std::vector<std::pair<std::string, std::string>>> build_env(
-    const PodSpec& pod, const ContainerSpec& container, const NodeFacts& node, const Objects& objects,
-    const std::map<std::string, std::string>& services);
+    const PodSpec& pod, const ContainerSpec& container, const NodeFacts& node,
+    const Objects& objects, const std::map<std::string, std::string>& services);
 
 }  // namespace fairlead::orchestrator

@@ -29,7 +29,8 @@ void EventRecorder::record(const EventSubject& subject, const std::string& type,
     return;
   }
   const std::string now = format_time(clock_.wall_now());
-  const std::string identity = subject.uid + "\n" + subject.field_path + "\n" + reason + "\n" + message;
+  const std::string identity =
+      subject.uid + "\n" + subject.field_path + "\n" + reason + "\n" + message;
   kube::ApiRequest request;
   const auto before = written_.find(identity);
   const std::string ns = subject.key.ns.empty() ? "default" : subject.key.ns;
@@ -50,20 +51,20 @@ void EventRecorder::record(const EventSubject& subject, const std::string& type,
     if (!subject.field_path.empty()) object["fieldPath"] = subject.field_path;
     request.method = "POST";
     request.path = kube::resource_path("/api/v1", "events", ns);
-    request.body = Json{{"apiVersion", "v1"},
-                        {"kind", "Event"},
-                        {"metadata", {{"name", name}, {"namespace", ns}}},
-                        {"involvedObject", object},
-                        {"type", type},
-                        {"reason", reason},
-                        {"message", message},
-                        {"source", {{"component", "kubelet"}, {"host", node_name_}}},
-                        {"reportingComponent", "kubelet"},
-                        {"reportingInstance", node_name_},
-                        {"firstTimestamp", now},
-                        {"lastTimestamp", now},
-                        {"count", 1}}
-                       .dump(-1, ' ', false, Json::error_handler_t::replace);
+    request.body = Json{
+        {"apiVersion", "v1"},
+        {"kind", "Event"},
+        {"metadata", {{"name", name}, {"namespace", ns}}},
+        {"involvedObject", object},
+        {"type", type},
+        {"reason", reason},
+        {"message", message},
+        {"source", {{"component", "kubelet"}, {"host", node_name_}}},
+        {"reportingComponent", "kubelet"},
+        {"reportingInstance", node_name_},
+        {"firstTimestamp", now},
+        {"lastTimestamp", now},
+        {"count", 1}}.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
   queue_.push_back(std::move(request));
   send_next();

@@ -26,8 +26,8 @@ class EventSink {
  public:
   virtual ~EventSink() = default;
   // `type`: "Normal" or "Warning".
-  virtual void record(const EventSubject& subject, const std::string& type, const std::string& reason,
-                      const std::string& message) = 0;
+  virtual void record(const EventSubject& subject, const std::string& type,
+                      const std::string& reason, const std::string& message) = 0;
 };
 
 class EventRecorder : public EventSink {

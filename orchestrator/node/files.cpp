@@ -44,14 +44,15 @@ Result<void> empty_dir(int fd, dev_t device, const std::string& path) {
     const std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
     const std::string child = path + "/" + name;
-    struct stat info{};
+    struct stat info {};
     if (fstatat(dirfd(dir), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
     if (info.st_dev != device) {
       result = Error(ErrorCode::kInvalid, child + " is a mount point; not removed");
       continue;
     }
     if (S_ISDIR(info.st_mode)) {
-      const int below = openat(dirfd(dir), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      const int below =
+          openat(dirfd(dir), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
       if (below < 0) {
         result = Error::from_errno(errno, "open " + child);
         continue;
@@ -91,7 +92,8 @@ Result<std::string> read(const std::string& path, size_t limit) {
     if (n == 0) return content;
     content.append(buffer, static_cast<size_t>(n));
     if (content.size() > limit)
-      return Error(ErrorCode::kResourceExhausted, path + " is longer than " + std::to_string(limit) + " bytes");
+      return Error(ErrorCode::kResourceExhausted,
+                   path + " is longer than " + std::to_string(limit) + " bytes");
   }
 }
 
@@ -103,15 +105,19 @@ Result<void> write_atomic(const std::string& path, std::string_view content, int
     if (file.fd < 0) return Error::from_errno(errno, "create " + temporary);
     if (fchmod(file.fd, static_cast<mode_t>(mode)) != 0)
       return Error::from_errno(errno, "change the mode of " + temporary);
-    if (const Result<void> written = write_all(file.fd, content, temporary); !written.ok()) return written;
+    if (const Result<void> written = write_all(file.fd, content, temporary); !written.ok())
+      return written;
   }
-  if (rename(temporary.c_str(), path.c_str()) != 0) return Error::from_errno(errno, "rename to " + path);
+  if (rename(temporary.c_str(), path.c_str()) != 0)
+    return Error::from_errno(errno, "rename to " + path);
   return ok();
 }
 
 Result<bool> write_if_changed(const std::string& path, std::string_view content, int mode) {
-  if (const Result<std::string> have = read(path, content.size()); have.ok() && *have == content) return false;
-  if (const Result<void> written = write_atomic(path, content, mode); !written.ok()) return written.error();
+  if (const Result<std::string> have = read(path, content.size()); have.ok() && *have == content)
+    return false;
+  if (const Result<void> written = write_atomic(path, content, mode); !written.ok())
+    return written.error();
   return true;
 }
 
@@ -124,26 +130,29 @@ Result<void> write_value(const std::string& path, std::string_view value) {
 }
 
 Result<void> remove_tree(const std::string& path) {
-  struct stat info{};
-  if (lstat(path.c_str(), &info) != 0) return errno == ENOENT ? ok() : Error::from_errno(errno, path);
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0)
+    return errno == ENOENT ? ok() : Error::from_errno(errno, path);
   if (!S_ISDIR(info.st_mode)) {
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) return Error::from_errno(errno, "remove " + path);
+    if (unlink(path.c_str()) != 0 && errno != ENOENT)
+      return Error::from_errno(errno, "remove " + path);
     return ok();
   }
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return Error::from_errno(errno, "open " + path);
   if (const Result<void> emptied = empty_dir(fd, info.st_dev, path); !emptied.ok()) return emptied;
-  if (rmdir(path.c_str()) != 0 && errno != ENOENT) return Error::from_errno(errno, "remove " + path);
+  if (rmdir(path.c_str()) != 0 && errno != ENOENT)
+    return Error::from_errno(errno, "remove " + path);
   return ok();
 }
 
 bool exists(const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   return stat(path.c_str(), &info) == 0;
 }
 
 bool is_dir(const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 

@@ -14,8 +14,8 @@ namespace fairlead::orchestrator::files {
 Result<void> make_dirs(const std::string& path, int mode = 0755);
 // At most `limit` bytes; more is kResourceExhausted.
 Result<std::string> read(const std::string& path, size_t limit = 1024 * 1024);
-// Whole or not at all: writes a temporary file beside it and renames. Not synced: whatever is written
-// here is written again after a crash.
+// Whole or not at all: writes a temporary file beside it and renames. Not synced: whatever is
+// written here is written again after a crash.
 Result<void> write_atomic(const std::string& path, std::string_view content, int mode = 0644);
 // As write_atomic, and leaves the file alone when it has that content already. True: written.
 Result<bool> write_if_changed(const std::string& path, std::string_view content, int mode = 0644);

@@ -85,8 +85,9 @@ class UnaryCall : public Operation {
             const std::string& request, Duration deadline,
             std::function<void(Result<std::string>)> on_reply)
       : on_reply_(std::move(on_reply)) {
-    context_.set_deadline(std::chrono::system_clock::now() +
-                          std::chrono::duration_cast<std::chrono::system_clock::duration>(deadline));
+    context_.set_deadline(
+        std::chrono::system_clock::now() +
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(deadline));
     reader_ = stub.PrepareUnaryCall(&context_, method, to_buffer(request), &queue);
     reader_->StartCall();
     reader_->Finish(&reply_, &status_, this);
@@ -119,7 +120,9 @@ class ServerStream : public Operation {
   ServerStream(grpc::GenericStub& stub, grpc::CompletionQueue& queue, const std::string& method,
                const std::string& request, std::function<void(std::string)> on_message,
                std::function<void(Error)> on_end)
-      : request_(to_buffer(request)), on_message_(std::move(on_message)), on_end_(std::move(on_end)) {
+      : request_(to_buffer(request)),
+        on_message_(std::move(on_message)),
+        on_end_(std::move(on_end)) {
     stream_ = stub.PrepareCall(&context_, method, &queue);
     stream_->StartCall(this);
   }
@@ -189,7 +192,8 @@ std::shared_ptr<grpc::Channel> connect(const std::string& socket_path) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // containerd refuses a socket path as authority.
   arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
-  return grpc::CreateCustomChannel("unix:" + socket_path, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel("unix:" + socket_path, grpc::InsecureChannelCredentials(),
+                                   arguments);
 }
 
 }  // namespace
@@ -249,7 +253,9 @@ GrpcChannel::GrpcChannel(Loop& loop, const std::string& socket_path)
     : impl_(std::make_shared<Impl>(loop, socket_path)) {
   impl_->start();
 }
-GrpcChannel::~GrpcChannel() { impl_->shut_down(); }
+GrpcChannel::~GrpcChannel() {
+  impl_->shut_down();
+}
 
 void GrpcChannel::call(const std::string& method, const std::string& request, Duration deadline,
                        std::function<void(Result<std::string>)> on_reply) {

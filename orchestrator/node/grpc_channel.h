@@ -4,11 +4,10 @@
 //
 // Threads: one object lives on one Loop; call() and subscribe() are made there and callbacks run
 // there, never from inside the call. A thread of its own waits on gRPC's completion queue.
-// Completion: the callback of a call runs exactly once (reply, failure, deadline), unless the channel
-// is destroyed first: then nothing of it runs again.
-// The connection is made when first needed and again after it breaks (delay 50 ms to 1 s); while it
-// is down, calls fail at once with kUnavailable.
-// Limits: messages of 16 MiB, as containerd's own.
+// Completion: the callback of a call runs exactly once (reply, failure, deadline), unless the
+// channel is destroyed first: then nothing of it runs again. The connection is made when first
+// needed and again after it breaks (delay 50 ms to 1 s); while it is down, calls fail at once with
+// kUnavailable. Limits: messages of 16 MiB, as containerd's own.
 #pragma once
 
 #include <functional>

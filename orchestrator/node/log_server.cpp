@@ -21,7 +21,11 @@ constexpr size_t kChunk = 64 * 1024;
 constexpr size_t kMaxTail = 32 * 1024 * 1024;
 
 std::string status_body(int code, const std::string& message) {
-  return nlohmann::json{{"kind", "Status"}, {"apiVersion", "v1"}, {"status", "Failure"}, {"code", code}, {"message", message}}
+  return nlohmann::json{{"kind", "Status"},
+                        {"apiVersion", "v1"},
+                        {"status", "Failure"},
+                        {"code", code},
+                        {"message", message}}
       .dump();
 }
 
@@ -62,14 +66,19 @@ Result<LogQuery> parse_log_query(const HttpServerRequest& request, WallTime now)
     if (!text) continue;
     const std::optional<int64_t> value = parse_number(*text);
     if (!value || *value < 0)
-      return Error(ErrorCode::kInvalid, std::string(name) + " must be a number that is not negative");
-    if (name == std::string_view("tailLines")) query.tail_lines = value;
-    else if (name == std::string_view("limitBytes")) query.limit_bytes = value;
-    else query.since = now - std::chrono::seconds(std::min<int64_t>(*value, 3155760000));
+      return Error(ErrorCode::kInvalid,
+                   std::string(name) + " must be a number that is not negative");
+    if (name == std::string_view("tailLines"))
+      query.tail_lines = value;
+    else if (name == std::string_view("limitBytes"))
+      query.limit_bytes = value;
+    else
+      query.since = now - std::chrono::seconds(std::min<int64_t>(*value, 3155760000));
   }
   if (const auto text = request.query_value("sinceTime")) {
     query.since = parse_time(*text);
-    if (!query.since) return Error(ErrorCode::kInvalid, "sinceTime must be a time as RFC 3339 writes it");
+    if (!query.since)
+      return Error(ErrorCode::kInvalid, "sinceTime must be a time as RFC 3339 writes it");
   }
   return query;
 }
@@ -109,7 +118,7 @@ class LogServer::Reader {
 
  private:
   void seek_tail() {
-    struct stat info{};
+    struct stat info {};
     if (fstat(fd_, &info) != 0) return;
     const off_t from = std::max<off_t>(0, info.st_size - static_cast<off_t>(kMaxTail));
     std::string content(static_cast<size_t>(info.st_size - from), '\0');
@@ -122,7 +131,8 @@ class LogServer::Reader {
   void watch() {
     inotify_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     const std::string folder = path_.substr(0, path_.rfind('/'));
-    if (inotify_ < 0 || inotify_add_watch(inotify_, folder.c_str(), IN_MODIFY | IN_CREATE | IN_DELETE_SELF) < 0)
+    if (inotify_ < 0 ||
+        inotify_add_watch(inotify_, folder.c_str(), IN_MODIFY | IN_CREATE | IN_DELETE_SELF) < 0)
       return;
     poll_ = std::make_unique<Poll>(server_.loop_, inotify_);
     poll_->start(UV_READABLE, [this](int) {
@@ -137,7 +147,8 @@ class LogServer::Reader {
   // A container that ended writes nothing any more.
   void check_end() {
     if (!running_()) ended_ = true, pump();
-    if (!ended_) check_ = server_.loop_.clock().after(std::chrono::seconds(1), [this] { check_end(); });
+    if (!ended_)
+      check_ = server_.loop_.clock().after(std::chrono::seconds(1), [this] { check_end(); });
   }
 
   // Sends what there is until the client is slow or the file ends.
@@ -161,8 +172,10 @@ class LogServer::Reader {
 
   // True: the file was rotated and its successor is open now.
   bool rotated() {
-    struct stat ours{}, now{};
-    if (!query_.follow || fstat(fd_, &ours) != 0 || stat(path_.c_str(), &now) != 0 || ours.st_ino == now.st_ino)
+    struct stat ours {
+    }, now{};
+    if (!query_.follow || fstat(fd_, &ours) != 0 || stat(path_.c_str(), &now) != 0 ||
+        ours.st_ino == now.st_ino)
       return false;
     const int next = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
     if (next < 0) return false;
@@ -212,7 +225,8 @@ Result<void> LogServer::start() {
     options_.certificate = *authority;
   }
   HttpServerOptions http;
-  http.tls = TlsServerConfig{options_.certificate.certificate_pem, options_.certificate.key_pem, ""};
+  http.tls =
+      TlsServerConfig{options_.certificate.certificate_pem, options_.certificate.key_pem, ""};
   http.max_connections = 256;
   http.max_body_bytes = 64 * 1024;
   server_ = std::make_unique<HttpServer>(
@@ -229,12 +243,15 @@ void LogServer::handle(const HttpServerRequest& request, std::shared_ptr<HttpRes
   const auto refuse = [&](int code, const std::string& message) {
     responder->respond(code, {{"Content-Type", "application/json"}}, status_body(code, message));
   };
-  if (request.path == "/healthz") return responder->respond(200, {{"Content-Type", "text/plain"}}, "ok");
+  if (request.path == "/healthz")
+    return responder->respond(200, {{"Content-Type", "text/plain"}}, "ok");
   const auto authorization = request.headers.get("Authorization");
-  if (!authorization || !authorization->starts_with("Bearer ") || !same_token(options_.token, authorization->substr(7)))
+  if (!authorization || !authorization->starts_with("Bearer ") ||
+      !same_token(options_.token, authorization->substr(7)))
     return refuse(401, "Unauthorized");
   const std::vector<std::string> parts = split_path(request.path);
-  if (parts.size() != 4 || parts[0] != "containerLogs") return refuse(404, "there is only /containerLogs/NS/POD/CONTAINER");
+  if (parts.size() != 4 || parts[0] != "containerLogs")
+    return refuse(404, "there is only /containerLogs/NS/POD/CONTAINER");
   if (request.method != "GET") return refuse(405, "only GET");
   if (readers_.size() >= kMaxReaders) return refuse(429, "too many readers of logs");
   const Result<LogQuery> query = parse_log_query(request, loop_.clock().wall_now());
@@ -256,7 +273,7 @@ void LogServer::handle(const HttpServerRequest& request, std::shared_ptr<HttpRes
 void LogServer::rotate() {
   rotate_ = loop_.clock().after(std::chrono::seconds(10), [this] { rotate(); });
   for (const auto& [container_id, path] : runner_.running_logs()) {
-    struct stat info{};
+    struct stat info {};
     if (stat(path.c_str(), &info) != 0 || info.st_size <= kMaxFileBytes) continue;
     const std::string folder = path.substr(0, path.rfind('/'));
     const std::string name = path.substr(path.rfind('/') + 1);
@@ -265,7 +282,8 @@ void LogServer::rotate() {
     std::vector<std::string> kept;
     for (const std::string& file : files::list(folder))
       if (file.starts_with(name + ".")) kept.push_back(file);
-    for (size_t i = 0; i + kMaxFiles - 1 < kept.size(); ++i) unlink((folder + "/" + kept[i]).c_str());
+    for (size_t i = 0; i + kMaxFiles - 1 < kept.size(); ++i)
+      unlink((folder + "/" + kept[i]).c_str());
     cri_.reopen_log(container_id, [path = path, older](Result<void> done) {
       if (done.ok()) return;
       log::warn("{} cannot be rotated: {}", path, done.error().message());

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The node's own HTTPS: GET /containerLogs/NS/POD/CONTAINER?follow=&tailLines=&timestamps=&previous=
-// &sinceSeconds=&sinceTime=&limitBytes= (the kubelet's URL), and the rotation of the files behind it.
+// The node's own HTTPS: GET
+// /containerLogs/NS/POD/CONTAINER?follow=&tailLines=&timestamps=&previous=
+// &sinceSeconds=&sinceTime=&limitBytes= (the kubelet's URL), and the rotation of the files behind
+// it.
 //
-// Threads: the loop's. Only the API server may read: it shows its bearer token. A reader that follows
-// is told of new bytes by inotify, across rotation, until the container ended or the reader left.
-// Limits: 64 readers; a slow reader holds 1 MiB of buffer at most and is waited for.
-// Rotation: every ten seconds; a file over 10 MiB becomes FILE.TIME, the runtime opens a new one; five
-// files are kept.
+// Threads: the loop's. Only the API server may read: it shows its bearer token. A reader that
+// follows is told of new bytes by inotify, across rotation, until the container ended or the reader
+// left. Limits: 64 readers; a slow reader holds 1 MiB of buffer at most and is waited for.
+// Rotation: every ten seconds; a file over 10 MiB becomes FILE.TIME, the runtime opens a new one;
+// five files are kept.
 #pragma once
 
 #include <memory>

@@ -35,7 +35,8 @@ class NodeApi {
                           std::function<void(Result<ObjectData>)> done) = 0;
 };
 
-// Any request, answered with the object as JSON. Holds the calls under way; destroying cancels them.
+// Any request, answered with the object as JSON. Holds the calls under way; destroying cancels
+// them.
 class ApiCalls {
  public:
   explicit ApiCalls(kube::ApiClient& client) : client_(client) {}

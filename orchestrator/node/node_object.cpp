@@ -55,8 +55,8 @@ std::string go_architecture(const std::string& machine) {
   return machine;
 }
 
-Json condition(const Json& previous, const std::string& type, bool status, const std::string& reason,
-               const std::string& message, WallTime now) {
+Json condition(const Json& previous, const std::string& type, bool status,
+               const std::string& reason, const std::string& message, WallTime now) {
   const std::string state = status ? "True" : "False";
   Json out = {{"type", type},
               {"status", state},
@@ -95,7 +95,7 @@ NodeInfo NodeInfo::read(const std::string& data_dir) {
   NodeInfo info;
   info.cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   info.memory_bytes = memory_of_machine();
-  struct statvfs disk{};
+  struct statvfs disk {};
   if (statvfs(data_dir.c_str(), &disk) == 0)
     info.disk_bytes = static_cast<int64_t>(disk.f_blocks) * static_cast<int64_t>(disk.f_frsize);
   info.machine_id = first_line("/etc/machine-id");
@@ -121,14 +121,17 @@ Result<IpAddress> default_node_ip() {
     if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET) continue;
     const IpAddress address = SocketAddress::from_sockaddr(entry->ifa_addr).address;
     if (address.is_loopback() || address.is_link_local()) continue;
-    if (entry->ifa_name == wanted && !found) found = address;
-    else if (!other) other = address;
+    if (entry->ifa_name == wanted && !found)
+      found = address;
+    else if (!other)
+      other = address;
   }
   freeifaddrs(list);
   if (found) return *found;
   if (other) return *other;
-  return Error(ErrorCode::kNotFound,
-               "this machine has no IPv4 address besides loopback: configure one, or give --node-ip");
+  return Error(
+      ErrorCode::kNotFound,
+      "this machine has no IPv4 address besides loopback: configure one, or give --node-ip");
 }
 
 Json node_labels(const NodeInfo& info) {
@@ -146,7 +149,8 @@ Json node_object(const NodeInfo& info, const std::string& pod_cidr) {
           {"spec", {{"podCIDR", pod_cidr}, {"podCIDRs", Json::array({pod_cidr})}}}};
 }
 
-Json node_status(const NodeInfo& info, const RuntimeStatus& runtime, const Json& previous, WallTime now) {
+Json node_status(const NodeInfo& info, const RuntimeStatus& runtime, const Json& previous,
+                 WallTime now) {
   const std::string memory = std::to_string(info.memory_bytes / 1024) + "Ki";
   const Json resources = {{"cpu", std::to_string(info.cpus)},
                           {"memory", memory},
@@ -160,11 +164,12 @@ Json node_status(const NodeInfo& info, const RuntimeStatus& runtime, const Json&
                                  "kubelet has no disk pressure", now));
   conditions.push_back(condition(previous, "PIDPressure", false, "KubeletHasSufficientPID",
                                  "kubelet has sufficient PID available", now));
-  conditions.push_back(ready ? condition(previous, "Ready", true, "KubeletReady",
-                                         "kubelet is posting ready status", now)
-                             : condition(previous, "Ready", false, "KubeletNotReady",
-                                         runtime.message.empty() ? "container runtime is down" : runtime.message,
-                                         now));
+  conditions.push_back(
+      ready ? condition(previous, "Ready", true, "KubeletReady", "kubelet is posting ready status",
+                        now)
+            : condition(previous, "Ready", false, "KubeletNotReady",
+                        runtime.message.empty() ? "container runtime is down" : runtime.message,
+                        now));
   return {{"capacity", resources},
           {"allocatable", resources},
           {"conditions", conditions},
@@ -187,33 +192,40 @@ Json node_status(const NodeInfo& info, const RuntimeStatus& runtime, const Json&
 Json lease_object(const std::string& node_name, WallTime now) {
   std::string time = format_time_nanos(now);
   time.replace(time.size() - 4, 3, "");  // MicroTime has six digits
-  return {{"apiVersion", "coordination.k8s.io/v1"},
-          {"kind", "Lease"},
-          {"metadata", {{"name", node_name}, {"namespace", "kube-node-lease"}}},
-          {"spec", {{"holderIdentity", node_name}, {"leaseDurationSeconds", 40}, {"renewTime", time}}}};
+  return {
+      {"apiVersion", "coordination.k8s.io/v1"},
+      {"kind", "Lease"},
+      {"metadata", {{"name", node_name}, {"namespace", "kube-node-lease"}}},
+      {"spec", {{"holderIdentity", node_name}, {"leaseDurationSeconds", 40}, {"renewTime", time}}}};
 }
 
 Result<Cidr> choose_pod_cidr(const Cidr& cluster, const std::vector<Cidr>& taken) {
   if (cluster.family() != Family::kIpv4)
-    return Error(ErrorCode::kInvalid, "--cluster-cidr must be an IPv4 range, not " + cluster.to_string());
+    return Error(ErrorCode::kInvalid,
+                 "--cluster-cidr must be an IPv4 range, not " + cluster.to_string());
   if (cluster.prefix_length() >= 24) {
     if (taken.empty()) return cluster;
     return Error(ErrorCode::kResourceExhausted,
                  "the cluster range " + cluster.to_string() + " has room for one node only");
   }
   const auto bytes = cluster.address().bytes();
-  const uint32_t base = uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8;
+  const uint32_t base =
+      uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8;
   const uint32_t count = 1u << (24 - cluster.prefix_length());
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t at = base + (i << 8);
-    const Cidr candidate(IpAddress::v4(static_cast<uint8_t>(at >> 24), static_cast<uint8_t>(at >> 16),
-                                       static_cast<uint8_t>(at >> 8), 0),
-                         24);
-    const auto overlaps = [&](const Cidr& other) { return other.contains(candidate) || candidate.contains(other); };
+    const Cidr candidate(
+        IpAddress::v4(static_cast<uint8_t>(at >> 24), static_cast<uint8_t>(at >> 16),
+                      static_cast<uint8_t>(at >> 8), 0),
+        24);
+    const auto overlaps = [&](const Cidr& other) {
+      return other.contains(candidate) || candidate.contains(other);
+    };
     if (std::none_of(taken.begin(), taken.end(), overlaps)) return candidate;
   }
-  return Error(ErrorCode::kResourceExhausted,
-               "every /24 of the cluster range " + cluster.to_string() + " belongs to a node already");
+  return Error(
+      ErrorCode::kResourceExhausted,
+      "every /24 of the cluster range " + cluster.to_string() + " belongs to a node already");
 }
 
 }  // namespace fairlead::orchestrator

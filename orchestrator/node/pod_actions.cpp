@@ -26,19 +26,23 @@ void PodWorker::fetch_objects(const std::set<ObjectRef>& references,
     context_.api.get_object(spec_.key.ns, reference,
                             [fetch, reference, guard = guard()](Result<ObjectData> data) {
                               if (guard.expired()) return;
-                              if (data.ok()) fetch->objects[reference] = *std::move(data);
-                              else if (!data.error().is_not_found()) fetch->error = data.error();
+                              if (data.ok())
+                                fetch->objects[reference] = *std::move(data);
+                              else if (!data.error().is_not_found())
+                                fetch->error = data.error();
                               if (--fetch->missing > 0) return;
-                              if (fetch->error) fetch->done(*fetch->error);
-                              else fetch->done(std::move(fetch->objects));
+                              if (fetch->error)
+                                fetch->done(*fetch->error);
+                              else
+                                fetch->done(std::move(fetch->objects));
                             });
 }
 
 void PodWorker::set_up_volumes(const Action& action) {
   fetch_objects(volume_references(spec_), [this, key = action.key](Result<Objects> objects) {
     end(key);
-    const Result<void> done =
-        objects.ok() ? context_.volumes.set_up(spec_, facts(), *objects) : Result<void>(objects.error());
+    const Result<void> done = objects.ok() ? context_.volumes.set_up(spec_, facts(), *objects)
+                                           : Result<void>(objects.error());
     memory_.volumes_ready = done.ok();
     if (done.ok()) {
       memory_.failure.reset();
@@ -66,19 +70,21 @@ void PodWorker::create_sandbox(const Action& action) {
   const Result<std::string> host = files::read(context_.resolv_conf);
   const DnsConfig dns =
       pod_dns(spec_, context_.cluster_dns, host.ok() ? parse_resolv_conf(*host) : DnsConfig());
-  const SandboxConfig config = sandbox_config(spec_, action.attempt, context_.log_root, cgroup, dns);
-  context_.cri.run_sandbox(config, [this, guard = guard(), key = action.key, failed](Result<std::string> id) {
-    if (guard.expired()) return;
-    if (!id.ok()) return failed(id.error());
-    context_.cri.sandbox_status(*id, [this, guard, key](Result<SandboxInfo> sandbox) {
-      if (guard.expired()) return;
-      end(key);
-      memory_.failure.reset();
-      if (!sandbox.ok()) return refresh();
-      runtime_.sandboxes.push_back(*std::move(sandbox));
-      sync();
-    });
-  });
+  const SandboxConfig config =
+      sandbox_config(spec_, action.attempt, context_.log_root, cgroup, dns);
+  context_.cri.run_sandbox(
+      config, [this, guard = guard(), key = action.key, failed](Result<std::string> id) {
+        if (guard.expired()) return;
+        if (!id.ok()) return failed(id.error());
+        context_.cri.sandbox_status(*id, [this, guard, key](Result<SandboxInfo> sandbox) {
+          if (guard.expired()) return;
+          end(key);
+          memory_.failure.reset();
+          if (!sandbox.ok()) return refresh();
+          runtime_.sandboxes.push_back(*std::move(sandbox));
+          sync();
+        });
+      });
 }
 
 void PodWorker::stop_sandbox(const Action& action) {
@@ -106,21 +112,25 @@ void PodWorker::remove_sandbox(const Action& action) {
       return;
     }
     std::erase_if(runtime_.sandboxes, [&](const SandboxInfo& s) { return s.id == action.id; });
-    std::erase_if(runtime_.containers, [&](const ContainerInfo& c) { return c.sandbox_id == action.id; });
+    std::erase_if(runtime_.containers,
+                  [&](const ContainerInfo& c) { return c.sandbox_id == action.id; });
     sync();
   });
 }
 
 void PodWorker::stop_container(const Action& action) {
-  if (!memory_.stop_deadlines.contains(action.id)) event("Normal", "Killing", action.message, action.container);
+  if (!memory_.stop_deadlines.contains(action.id))
+    event("Normal", "Killing", action.message, action.container);
   memory_.stop_deadlines[action.id] = context_.clock.wall_now() + action.grace;
-  context_.cri.stop_container(action.id, action.grace, [this, guard = guard(), action](Result<void> done) {
-    if (guard.expired()) return;
-    end(action.key);
-    if (done.ok()) return observe_container(action.id, kFirstLook);
-    log::warn("pod {}: container {}: {}", spec_.key.to_string(), action.container, done.error().message());
-    refresh_retry_ = context_.clock.after(seconds(1), [this] { refresh(); });
-  });
+  context_.cri.stop_container(
+      action.id, action.grace, [this, guard = guard(), action](Result<void> done) {
+        if (guard.expired()) return;
+        end(action.key);
+        if (done.ok()) return observe_container(action.id, kFirstLook);
+        log::warn("pod {}: container {}: {}", spec_.key.to_string(), action.container,
+                  done.error().message());
+        refresh_retry_ = context_.clock.after(seconds(1), [this] { refresh(); });
+      });
 }
 
 void PodWorker::remove_container(const Action& action) {
@@ -153,7 +163,8 @@ void PodWorker::delete_object(const Action& action) {
       if (guard.expired()) return;
       // Success is seen by the watch, as set_gone(); look again in case it never comes.
       if (!done.ok())
-        log::warn("pod {} could not be deleted, trying again: {}", spec_.key.to_string(), done.error().message());
+        log::warn("pod {} could not be deleted, trying again: {}", spec_.key.to_string(),
+                  done.error().message());
       again_ = context_.clock.after(seconds(done.ok() ? 30 : 2), [this, key] {
         end(key);
         sync();

@@ -177,9 +177,8 @@ void Planner::tend(const ContainerSpec& spec, const SandboxInfo& sandbox) {
 void Planner::start(const ContainerSpec& spec, const ContainerInfo* last) {
   const ContainerMemory& memory = memory_of(spec.name);
   if (memory.failure) {
-    const Duration delay = memory.pull_failed
-                               ? memory.pulls.remaining(memory.failure->at, in_.now)
-                               : memory.failure->at + kRetryDelay - in_.now;
+    const Duration delay = memory.pull_failed ? memory.pulls.remaining(memory.failure->at, in_.now)
+                                              : memory.failure->at + kRetryDelay - in_.now;
     if (delay > Duration::zero()) {
       wake_at(in_.now + delay);
       // ErrImagePull becomes ImagePullBackOff meanwhile.
@@ -188,7 +187,8 @@ void Planner::start(const ContainerSpec& spec, const ContainerInfo* last) {
       return;
     }
   }
-  Action action{.kind = ActionKind::kStartContainer, .key = "container:" + spec.name, .container = spec.name};
+  Action action{
+      .kind = ActionKind::kStartContainer, .key = "container:" + spec.name, .container = spec.name};
   const ContainerInfo* ever = in_.runtime.latest(spec.name);
   action.attempt = std::max(memory.next_attempt_floor, ever != nullptr ? ever->attempt + 1 : 0);
   if (last != nullptr && last->state == ContainerState::kExited) {
@@ -207,7 +207,9 @@ void Planner::remove_old_instances() {
     const ContainerInfo* newest = in_.runtime.latest(container.name);
     const ContainerInfo* previous = in_.runtime.previous(container.name);
     if (&container == newest || &container == previous) continue;
-    act({.kind = ActionKind::kRemoveContainer, .key = "remove:" + container.id, .id = container.id});
+    act({.kind = ActionKind::kRemoveContainer,
+         .key = "remove:" + container.id,
+         .id = container.id});
   }
 }
 
@@ -231,9 +233,9 @@ bool Planner::stop_containers(bool all) {
   for (const ContainerInfo& container : in_.runtime.containers) {
     if (container.state == ContainerState::kExited) continue;
     const auto& sandboxes = in_.runtime.sandboxes;
-    const bool in_ready = std::any_of(sandboxes.begin(), sandboxes.end(), [&](const SandboxInfo& s) {
-      return s.id == container.sandbox_id && s.ready;
-    });
+    const bool in_ready =
+        std::any_of(sandboxes.begin(), sandboxes.end(),
+                    [&](const SandboxInfo& s) { return s.id == container.sandbox_id && s.ready; });
     if (!all && in_ready) continue;
     if (container.state == ContainerState::kCreated) {
       if (in_.busy.contains("container:" + container.name)) stopped = false;  // about to start
@@ -269,7 +271,8 @@ Duration Planner::grace_left() const {
 
 }  // namespace
 
-const ContainerInfo* PodRuntime::latest(const std::string& name, const std::string& sandbox_id) const {
+const ContainerInfo* PodRuntime::latest(const std::string& name,
+                                        const std::string& sandbox_id) const {
   const ContainerInfo* found = nullptr;
   for (const ContainerInfo& container : containers)
     if (container.name == name && (sandbox_id.empty() || container.sandbox_id == sandbox_id) &&
@@ -282,7 +285,8 @@ const ContainerInfo* PodRuntime::previous(const std::string& name) const {
   const ContainerInfo* newest = latest(name);
   const ContainerInfo* found = nullptr;
   for (const ContainerInfo& container : containers)
-    if (container.name == name && &container != newest && (found == nullptr || older(*found, container)))
+    if (container.name == name && &container != newest &&
+        (found == nullptr || older(*found, container)))
       found = &container;
   return found;
 }
@@ -290,8 +294,8 @@ const ContainerInfo* PodRuntime::previous(const std::string& name) const {
 const SandboxInfo* PodRuntime::newest_sandbox() const {
   const SandboxInfo* found = nullptr;
   for (const SandboxInfo& sandbox : sandboxes)
-    if (found == nullptr || std::tie(found->attempt, found->created_at) <
-                                std::tie(sandbox.attempt, sandbox.created_at))
+    if (found == nullptr ||
+        std::tie(found->attempt, found->created_at) < std::tie(sandbox.attempt, sandbox.created_at))
       found = &sandbox;
   return found;
 }
@@ -314,7 +318,8 @@ bool restarts_after(RestartPolicy policy, int exit_code) {
 }
 
 bool deadline_exceeded(const PodSpec& spec, const PodMemory& memory, WallTime now) {
-  return spec.active_deadline && memory.start_time && now >= *memory.start_time + *spec.active_deadline;
+  return spec.active_deadline && memory.start_time &&
+         now >= *memory.start_time + *spec.active_deadline;
 }
 
 bool pod_is_finished(const PodInput& in) {
@@ -332,6 +337,8 @@ bool pod_is_finished(const PodInput& in) {
   return std::all_of(in.spec.containers.begin(), in.spec.containers.end(), finished);
 }
 
-Plan decide(const PodInput& input) { return Planner(input).run(); }
+Plan decide(const PodInput& input) {
+  return Planner(input).run();
+}
 
 }  // namespace fairlead::orchestrator

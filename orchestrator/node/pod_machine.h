@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pod state machine: from what a pod should be, what the runtime has of it and the time, what to
-// do next. Pure: no I/O, no clock, no log.
+// The pod state machine: from what a pod should be, what the runtime has of it and the time, what
+// to do next. Pure: no I/O, no clock, no log.
 //
-// Level-triggered: decide() looks at everything each time and remembers nothing. Whoever carries the
-// actions out keeps PodMemory (lost with the process, which costs a shorter back-off at worst), names
-// what is under way in `busy`, and asks again when an action ends, something changes, or Plan::wake is
-// reached.
+// Level-triggered: decide() looks at everything each time and remembers nothing. Whoever carries
+// the actions out keeps PodMemory (lost with the process, which costs a shorter back-off at worst),
+// names what is under way in `busy`, and asks again when an action ends, something changes, or
+// Plan::wake is reached.
 #pragma once
 
 #include <map>
@@ -60,8 +60,8 @@ struct ContainerMemory {
 struct PodMemory {
   std::map<std::string, ContainerMemory> containers;
   bool volumes_ready = false;
-  bool torn_down = false;             // volumes and processes are gone: nothing holds the object
-  std::optional<Failure> failure;     // of volumes or the sandbox
+  bool torn_down = false;              // volumes and processes are gone: nothing holds the object
+  std::optional<Failure> failure;      // of volumes or the sandbox
   std::optional<WallTime> start_time;  // status.startTime
   std::map<std::string, WallTime> stop_deadlines;  // by container id: when the runtime will kill
 };
@@ -74,9 +74,9 @@ enum class ActionKind {
   kStartContainer,  // image, configuration, create, start
   kStopContainer,
   kRemoveContainer,
-  kTearDown,        // unmount
-  kDeleteObject,    // final status, then the API object with grace 0
-  kForget,          // nothing is left of the pod
+  kTearDown,      // unmount
+  kDeleteObject,  // final status, then the API object with grace 0
+  kForget,        // nothing is left of the pod
 };
 
 struct Action {
@@ -86,8 +86,8 @@ struct Action {
   std::string id{};         // of the sandbox or container
   uint32_t attempt = 0;
   Duration grace{};
-  bool restart = false;  // advances the restart back-off
-  WallTime failed_at{};  // of a restart: when the last one ended
+  bool restart = false;   // advances the restart back-off
+  WallTime failed_at{};   // of a restart: when the last one ended
   std::string message{};  // for the event of a kill
 };
 

@@ -20,15 +20,18 @@ struct Parser {
   void refuse(const std::string& sentence) { refused.push_back(sentence); }
 };
 
-Quantities parse_resources(const Json& resources, const char* side, const std::string& where, Parser& parser) {
+Quantities parse_resources(const Json& resources, const char* side, const std::string& where,
+                           Parser& parser) {
   Quantities quantities;
   const Json& map = json::member(resources, side);
   if (!map.is_object()) return quantities;
   for (const auto& [name, value] : map.items()) {
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
     const Result<int64_t> quantity = parse_quantity(text);
-    if (quantity.ok()) quantities[name] = *quantity;
-    else parser.refuse(where + ": resources." + side + "." + name + ": " + quantity.error().message());
+    if (quantity.ok())
+      quantities[name] = *quantity;
+    else
+      parser.refuse(where + ": resources." + side + "." + name + ": " + quantity.error().message());
   }
   return quantities;
 }
@@ -43,7 +46,8 @@ std::vector<EnvVar> parse_env(const Json& container, const std::string& where, P
     if (const Json& field = json::member(from, "fieldRef"); field.is_object()) {
       var.source = EnvVar::Source::kField;
       var.path = json::text(field, "fieldPath");
-    } else if (const Json& resource = json::member(from, "resourceFieldRef"); resource.is_object()) {
+    } else if (const Json& resource = json::member(from, "resourceFieldRef");
+               resource.is_object()) {
       var.source = EnvVar::Source::kResource;
       var.path = json::text(resource, "resource");
       var.container = json::text(resource, "containerName");
@@ -90,7 +94,8 @@ std::vector<VolumeMount> parse_mounts(const Json& container) {
     mount.sub_path = json::text(item, "subPath");
     mount.read_only = json::flag(item, "readOnly");
     const std::string propagation = json::text(item, "mountPropagation");
-    if (propagation == "HostToContainer") mount.propagation = CriMount::Propagation::kHostToContainer;
+    if (propagation == "HostToContainer")
+      mount.propagation = CriMount::Propagation::kHostToContainer;
     if (propagation == "Bidirectional") mount.propagation = CriMount::Propagation::kBidirectional;
     mounts.push_back(std::move(mount));
   }
@@ -114,8 +119,8 @@ Duration seconds_of(const Json& object, const char* name, int64_t otherwise) {
   return seconds(std::clamp<int64_t>(json::number_or(object, name, otherwise), 0, 86400 * 365));
 }
 
-std::optional<ProbeSpec> parse_probe(const Json& container, const char* name, const std::string& where,
-                                     Parser& parser) {
+std::optional<ProbeSpec> parse_probe(const Json& container, const char* name,
+                                     const std::string& where, Parser& parser) {
   const Json& item = json::member(container, name);
   if (!item.is_object()) return std::nullopt;
   ProbeSpec probe;
@@ -144,8 +149,10 @@ std::optional<ProbeSpec> parse_probe(const Json& container, const char* name, co
   probe.initial_delay = seconds_of(item, "initialDelaySeconds", 0);
   probe.period = std::max<Duration>(seconds_of(item, "periodSeconds", 10), seconds(1));
   probe.timeout = std::max<Duration>(seconds_of(item, "timeoutSeconds", 1), seconds(1));
-  probe.success_threshold = static_cast<int>(std::max<int64_t>(json::number_or(item, "successThreshold", 1), 1));
-  probe.failure_threshold = static_cast<int>(std::max<int64_t>(json::number_or(item, "failureThreshold", 3), 1));
+  probe.success_threshold =
+      static_cast<int>(std::max<int64_t>(json::number_or(item, "successThreshold", 1), 1));
+  probe.failure_threshold =
+      static_cast<int>(std::max<int64_t>(json::number_or(item, "failureThreshold", 3), 1));
   if (json::number(item, "terminationGracePeriodSeconds"))
     probe.grace = seconds_of(item, "terminationGracePeriodSeconds", 30);
   return probe;
@@ -156,7 +163,8 @@ PullPolicy parse_pull_policy(const Json& container, const std::string& image) {
   const std::string policy = json::text(container, "imagePullPolicy");
   if (policy == "Always") return PullPolicy::kAlways;
   if (policy == "Never") return PullPolicy::kNever;
-  if (policy == "IfNotPresent" || image.find('@') != std::string::npos) return PullPolicy::kIfNotPresent;
+  if (policy == "IfNotPresent" || image.find('@') != std::string::npos)
+    return PullPolicy::kIfNotPresent;
   const size_t colon = image.rfind(':');
   const bool tagged = colon != std::string::npos && image.find('/', colon) == std::string::npos;
   const bool latest = !tagged || image.substr(colon + 1) == "latest";
@@ -167,7 +175,8 @@ bool is_unconfined(const Json& security) {
   return json::text(json::member(security, "seccompProfile"), "type") == "Unconfined";
 }
 
-void parse_security(const Json& container, const std::string& where, ContainerSpec& spec, Parser& parser) {
+void parse_security(const Json& container, const std::string& where, ContainerSpec& spec,
+                    Parser& parser) {
   const Json& own = json::member(container, "securityContext");
   const Json& pod = parser.pod_security;
   spec.run_as_user = json::number(own, "runAsUser");
@@ -209,7 +218,8 @@ ContainerSpec parse_container(const Json& item, bool init, Parser& parser) {
   spec.standard_input = json::flag(item, "stdin");
   spec.standard_input_once = json::flag(item, "stdinOnce");
   spec.tty = json::flag(item, "tty");
-  spec.termination_message_path = json::text(item, "terminationMessagePath", "/dev/termination-log");
+  spec.termination_message_path =
+      json::text(item, "terminationMessagePath", "/dev/termination-log");
   spec.logs_as_termination_message =
       json::text(item, "terminationMessagePolicy") == "FallbackToLogsOnError";
   parse_security(item, where, spec, parser);
@@ -226,7 +236,8 @@ ContainerSpec parse_container(const Json& item, bool init, Parser& parser) {
 }
 
 void refuse_host_ports(const Json& spec, Parser& parser) {
-  if (json::flag(spec, "hostNetwork")) return;  // there a hostPort only repeats the container's port
+  if (json::flag(spec, "hostNetwork"))
+    return;  // there a hostPort only repeats the container's port
   for (const Json& container : json::items(spec, "containers"))
     for (const Json& port : json::items(container, "ports"))
       if (json::number_or(port, "hostPort", 0) != 0)
@@ -252,7 +263,8 @@ void parse_network(const Json& spec, PodSpec& pod) {
   pod.dns_config.searches = json::texts(dns, "searches");
   for (const Json& option : json::items(dns, "options")) {
     const std::string value = json::text(option, "value");
-    pod.dns_config.options.push_back(json::text(option, "name") + (value.empty() ? "" : ":" + value));
+    pod.dns_config.options.push_back(json::text(option, "name") +
+                                     (value.empty() ? "" : ":" + value));
   }
   for (const Json& alias : json::items(spec, "hostAliases"))
     pod.host_aliases.push_back({json::text(alias, "ip"), json::texts(alias, "hostnames")});
@@ -314,7 +326,8 @@ Result<PodSpec> parse_pod(const Json& object) {
   for (const Json& sysctl : json::items(security, "sysctls"))
     pod.sysctls[json::text(sysctl, "name")] = json::text(sysctl, "value");
   refuse_host_ports(spec, parser);
-  if (!json::text(spec, "runtimeClassName").empty()) parser.refuse("runtimeClassName is not supported");
+  if (!json::text(spec, "runtimeClassName").empty())
+    parser.refuse("runtimeClassName is not supported");
   if (!json::items(spec, "ephemeralContainers").empty())
     parser.refuse("ephemeralContainers are not supported");
   return pod;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pod as the node runner reads it: the API object trimmed to what running it takes. Values; parsing
-// is pure and throws nothing.
+// A pod as the node runner reads it: the API object trimmed to what running it takes. Values;
+// parsing is pure and throws nothing.
 //
 // What a pod asks for and we cannot do yet is not ignored: parse_pod lists it in `refused`, one
 // sentence each, and the runner does not start such a pod.
@@ -119,11 +119,11 @@ struct VolumeItem {
 struct VolumeSource {
   enum class Kind { kEmptyDir, kHostPath, kConfigMap, kSecret, kDownwardApi, kProjected };
   Kind kind = Kind::kEmptyDir;
-  bool memory = false;            // emptyDir
-  int64_t size_limit = 0;         // emptyDir, bytes; 0: none
+  bool memory = false;     // emptyDir
+  int64_t size_limit = 0;  // emptyDir, bytes; 0: none
   std::string host_path;
-  std::string host_path_type;     // "", DirectoryOrCreate, Directory, FileOrCreate, File, Socket, ...
-  std::string object;             // configMap, secret
+  std::string host_path_type;  // "", DirectoryOrCreate, Directory, FileOrCreate, File, Socket, ...
+  std::string object;          // configMap, secret
   bool optional = false;
   std::vector<VolumeItem> items;  // empty: every key
   int default_mode = 0644;
@@ -182,8 +182,8 @@ struct PodSpec {
 // An Error: the object is no pod we can even delete (no name, namespace or uid, or no JSON).
 Result<PodSpec> parse_pod(const nlohmann::json& pod);
 
-// "500m", "1.5", "64Mi", "1e3", "2E": thousandths, rounded up; Kubernetes' resource.Quantity. Values
-// beyond 9.2e15 units are clamped.
+// "500m", "1.5", "64Mi", "1e3", "2E": thousandths, rounded up; Kubernetes' resource.Quantity.
+// Values beyond 9.2e15 units are clamped.
 Result<int64_t> parse_quantity(std::string_view text);
 
 // RFC 3339 both ways; seconds where Kubernetes has metav1.Time, nanoseconds in logs.

@@ -19,11 +19,12 @@ const ContainerMemory& memory_of(const PodInput& pod, const std::string& name) {
 }
 
 Json terminated_state(const ContainerInfo& container) {
-  Json state = {{"exitCode", container.exit_code},
-                {"reason", container.reason.empty() ? (container.exit_code == 0 ? "Completed" : "Error")
-                                                    : container.reason},
-                {"finishedAt", format_time(container.finished_at)},
-                {"containerID", "containerd://" + container.id}};
+  Json state = {
+      {"exitCode", container.exit_code},
+      {"reason", container.reason.empty() ? (container.exit_code == 0 ? "Completed" : "Error")
+                                          : container.reason},
+      {"finishedAt", format_time(container.finished_at)},
+      {"containerID", "containerd://" + container.id}};
   if (container.started_at.time_since_epoch().count() > 0)
     state["startedAt"] = format_time(container.started_at);
   if (!container.message.empty()) state["message"] = container.message;
@@ -40,8 +41,12 @@ Json container_status(const PodInput& pod, const ContainerSpec& spec, bool init)
   const ContainerInfo* last = pod.runtime.latest(spec.name);
   const ContainerInfo* previous = pod.runtime.previous(spec.name);
   const ContainerMemory& memory = memory_of(pod, spec.name);
-  Json status = {{"name", spec.name},  {"image", spec.image}, {"imageID", ""},
-                 {"ready", false},     {"started", false},    {"lastState", Json::object()},
+  Json status = {{"name", spec.name},
+                 {"image", spec.image},
+                 {"imageID", ""},
+                 {"ready", false},
+                 {"started", false},
+                 {"lastState", Json::object()},
                  {"restartCount", last != nullptr ? last->attempt : memory.next_attempt_floor}};
   if (last != nullptr && last->state != ContainerState::kCreated) {
     status["containerID"] = "containerd://" + last->id;
@@ -71,7 +76,8 @@ Json container_status(const PodInput& pod, const ContainerSpec& spec, bool init)
   } else {
     status["state"] = waiting_state(waiting_reason(pod, spec, init));
   }
-  if (previous != nullptr && previous->state == ContainerState::kExited && status["lastState"].empty())
+  if (previous != nullptr && previous->state == ContainerState::kExited &&
+      status["lastState"].empty())
     status["lastState"] = terminated_state(*previous);
   return status;
 }
@@ -98,16 +104,21 @@ std::string phase_of(const PodInput& pod, const Json& previous) {
   for (const ContainerSpec& spec : pod.spec.init_containers) {
     const ContainerInfo* last = pod.runtime.latest(spec.name);
     const bool failed_for_good = last != nullptr && last->state == ContainerState::kExited &&
-                                 last->exit_code != 0 && pod.spec.restart_policy == RestartPolicy::kNever;
+                                 last->exit_code != 0 &&
+                                 pod.spec.restart_policy == RestartPolicy::kNever;
     if (failed_for_good) return "Failed";
   }
   const bool stopping = pod.gone || pod.spec.deletion.has_value();
   for (const ContainerSpec& spec : pod.spec.containers) {
     const ContainerInfo* last = pod.runtime.latest(spec.name);
-    if (last == nullptr || last->state == ContainerState::kCreated) ++never_started;
-    else if (last->state != ContainerState::kExited) ++running;
-    else if (!stopping && restarts_after(pod.spec.restart_policy, last->exit_code)) ++restarting;
-    else if (last->exit_code != 0) ++failed;
+    if (last == nullptr || last->state == ContainerState::kCreated)
+      ++never_started;
+    else if (last->state != ContainerState::kExited)
+      ++running;
+    else if (!stopping && restarts_after(pod.spec.restart_policy, last->exit_code))
+      ++restarting;
+    else if (last->exit_code != 0)
+      ++failed;
   }
   if (!init_complete(pod) || never_started > 0) return "Pending";
   if (running > 0 || restarting > 0) return "Running";
@@ -139,7 +150,8 @@ Json merge_condition(const Json& previous, const Condition& condition, WallTime 
 std::string unready_names(const Json& statuses) {
   std::string names;
   for (const Json& status : statuses)
-    if (!json::flag(status, "ready")) names += (names.empty() ? "" : " ") + json::text(status, "name");
+    if (!json::flag(status, "ready"))
+      names += (names.empty() ? "" : " ") + json::text(status, "name");
   return names;
 }
 
@@ -147,17 +159,20 @@ Json conditions_of(const StatusInput& in, const std::string& phase, const Json& 
                    const Json& statuses) {
   const PodInput& pod = in.pod;
   std::vector<Condition> conditions;
-  conditions.push_back({"PodReadyToStartContainers", pod.runtime.ready_sandbox() != nullptr, "", ""});
+  conditions.push_back(
+      {"PodReadyToStartContainers", pod.runtime.ready_sandbox() != nullptr, "", ""});
   const bool completed = phase == "Succeeded";
   const std::string waiting_init = unready_names(init_statuses);
-  conditions.push_back(init_complete(pod)
-                           ? Condition{"Initialized", true, completed ? "PodCompleted" : "", ""}
-                           : Condition{"Initialized", false, "ContainersNotInitialized",
-                                       "containers with incomplete status: [" + waiting_init + "]"});
+  conditions.push_back(
+      init_complete(pod) ? Condition{"Initialized", true, completed ? "PodCompleted" : "", ""}
+                         : Condition{"Initialized", false, "ContainersNotInitialized",
+                                     "containers with incomplete status: [" + waiting_init + "]"});
   const std::string unready = unready_names(statuses);
   Condition ready{"ContainersReady", phase == "Running" && unready.empty(), "", ""};
-  if (completed) ready.reason = "PodCompleted";
-  else if (phase == "Failed") ready.reason = "PodFailed";
+  if (completed)
+    ready.reason = "PodCompleted";
+  else if (phase == "Failed")
+    ready.reason = "PodFailed";
   else if (!ready.status) {
     ready.reason = "ContainersNotReady";
     ready.message = "containers with unready status: [" + unready + "]";
@@ -199,24 +214,27 @@ Failure waiting_reason(const PodInput& pod, const ContainerSpec& spec, bool init
   const ContainerInfo* last = pod.runtime.latest(spec.name);
   if (memory.failure) {
     if (memory.pull_failed && pod.now >= memory.failure->at + seconds(1))
-      return {"ImagePullBackOff", "Back-off pulling image \"" + spec.image + "\"", memory.failure->at};
+      return {"ImagePullBackOff", "Back-off pulling image \"" + spec.image + "\"",
+              memory.failure->at};
     return *memory.failure;
   }
   if (last != nullptr && last->state == ContainerState::kExited &&
       memory.restarts.remaining(last->finished_at, pod.now) > Duration::zero()) {
     const auto delay = std::chrono::duration_cast<seconds>(memory.restarts.delay()).count();
-    const std::string text = delay % 60 == 0 ? std::to_string(delay / 60) + "m0s"
-                             : delay > 60    ? std::to_string(delay / 60) + "m" + std::to_string(delay % 60) + "s"
-                                             : std::to_string(delay) + "s";
+    const std::string text =
+        delay % 60 == 0 ? std::to_string(delay / 60) + "m0s"
+        : delay > 60    ? std::to_string(delay / 60) + "m" + std::to_string(delay % 60) + "s"
+                        : std::to_string(delay) + "s";
     return {"CrashLoopBackOff",
-            "back-off " + text + " restarting failed container=" + spec.name + " pod=" +
-                pod.spec.key.name + "_" + pod.spec.key.ns + "(" + pod.spec.uid + ")",
+            "back-off " + text + " restarting failed container=" + spec.name +
+                " pod=" + pod.spec.key.name + "_" + pod.spec.key.ns + "(" + pod.spec.uid + ")",
             last->finished_at};
   }
   if (!init && !pod.spec.init_containers.empty() && !init_complete(pod))
     return {"PodInitializing", "", pod.now};
   if (init && !pod.spec.init_containers.empty() && last == nullptr &&
-      &spec != &pod.spec.init_containers.front() && spec.name != pod.spec.init_containers.front().name)
+      &spec != &pod.spec.init_containers.front() &&
+      spec.name != pod.spec.init_containers.front().name)
     return {"PodInitializing", "", pod.now};
   return {"ContainerCreating", "", pod.now};
 }
@@ -241,8 +259,10 @@ Json pod_status(const StatusInput& in) {
   status["containerStatuses"] = std::move(statuses);
 
   std::vector<std::string> ips;
-  if (pod.spec.namespaces.host_network) ips = {in.host_ip};
-  else if (const SandboxInfo* sandbox = pod.runtime.newest_sandbox()) ips = sandbox->ips;
+  if (pod.spec.namespaces.host_network)
+    ips = {in.host_ip};
+  else if (const SandboxInfo* sandbox = pod.runtime.newest_sandbox())
+    ips = sandbox->ips;
   if (!ips.empty()) {
     status["podIP"] = ips.front();
     status["podIPs"] = Json::array();

@@ -64,8 +64,9 @@ bool parse_projected(const Json& volume, const std::string& name, VolumeSource& 
       part.default_mode = source.default_mode;
       source.sources.push_back(std::move(part));
     } else {
-      refused.push_back("volume " + name +
-                        ": of projected sources only configMap, secret and downwardAPI are supported");
+      refused.push_back(
+          "volume " + name +
+          ": of projected sources only configMap, secret and downwardAPI are supported");
     }
   }
   return true;

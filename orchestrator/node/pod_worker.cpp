@@ -47,7 +47,9 @@ void PodWorker::set_gone() {
   refresh();
 }
 
-void PodWorker::observe() { refresh(); }
+void PodWorker::observe() {
+  refresh();
+}
 
 void PodWorker::retry() {
   memory_.failure.reset();
@@ -71,8 +73,8 @@ bool PodWorker::task_ended(const std::string& id) {
   return false;
 }
 
-// The runtime's own bookkeeping follows the event by some tens of milliseconds: asked again until it
-// has caught up, every 20 ms doubling to a second.
+// The runtime's own bookkeeping follows the event by some tens of milliseconds: asked again until
+// it has caught up, every 20 ms doubling to a second.
 void PodWorker::observe_container(const std::string& id, Duration again) {
   const auto known = std::find_if(runtime_.containers.begin(), runtime_.containers.end(),
                                   [&](const ContainerInfo& c) { return c.id == id; });
@@ -81,13 +83,14 @@ void PodWorker::observe_container(const std::string& id, Duration again) {
     return refresh();
   }
   if (known->state == ContainerState::kExited) return;
-  context_.cri.container_status(id, [this, guard = guard(), id, again, sandbox = known->sandbox_id](
-                                        Result<ContainerInfo> status) {
+  context_.cri.container_status(id, [this, guard = guard(), id, again,
+                                     sandbox = known->sandbox_id](Result<ContainerInfo> status) {
     if (guard.expired()) return;
     if (!status.ok()) return refresh();
     if (status->state == ContainerState::kRunning) {
       if (again > seconds(2)) return refresh();
-      endings_[id] = context_.clock.after(again, [this, id, again] { observe_container(id, again * 2); });
+      endings_[id] =
+          context_.clock.after(again, [this, id, again] { observe_container(id, again * 2); });
       return;
     }
     endings_.erase(id);
@@ -105,28 +108,30 @@ void PodWorker::refresh() {
   refreshing_ = true;
   refresh_again_ = false;
   auto runtime = std::make_shared<PodRuntime>();
-  context_.cri.list_sandboxes(uid_, [this, guard = guard(), runtime](Result<std::vector<SandboxInfo>> list) {
-    if (guard.expired()) return;
-    if (list.ok()) {
-      runtime->sandboxes = *std::move(list);
-      context_.cri.list_containers(uid_, [this, guard, runtime](Result<std::vector<ContainerInfo>> found) {
+  context_.cri.list_sandboxes(
+      uid_, [this, guard = guard(), runtime](Result<std::vector<SandboxInfo>> list) {
         if (guard.expired()) return;
-        if (found.ok()) {
-          runtime->containers = *std::move(found);
-          return fetch_details(runtime);
+        if (list.ok()) {
+          runtime->sandboxes = *std::move(list);
+          context_.cri.list_containers(
+              uid_, [this, guard, runtime](Result<std::vector<ContainerInfo>> found) {
+                if (guard.expired()) return;
+                if (found.ok()) {
+                  runtime->containers = *std::move(found);
+                  return fetch_details(runtime);
+                }
+                refreshing_ = false;
+                refresh_retry_ = context_.clock.after(seconds(2), [this] { refresh(); });
+              });
+          return;
         }
         refreshing_ = false;
         refresh_retry_ = context_.clock.after(seconds(2), [this] { refresh(); });
       });
-      return;
-    }
-    refreshing_ = false;
-    refresh_retry_ = context_.clock.after(seconds(2), [this] { refresh(); });
-  });
 }
 
-// Addresses of sandboxes and times of containers are not in the lists. What cannot change any more is
-// taken from what is known.
+// Addresses of sandboxes and times of containers are not in the lists. What cannot change any more
+// is taken from what is known.
 void PodWorker::fetch_details(std::shared_ptr<PodRuntime> runtime) {
   auto missing = std::make_shared<size_t>(1);
   const auto arrived = [this, guard = guard(), runtime, missing] {
@@ -153,13 +158,14 @@ void PodWorker::fetch_details(std::shared_ptr<PodRuntime> runtime) {
       continue;
     }
     ++*missing;
-    context_.cri.container_status(container.id, [runtime, i, arrived](Result<ContainerInfo> status) {
-      if (status.ok()) {
-        status->sandbox_id = runtime->containers[i].sandbox_id;
-        runtime->containers[i] = *std::move(status);
-      }
-      arrived();
-    });
+    context_.cri.container_status(container.id,
+                                  [runtime, i, arrived](Result<ContainerInfo> status) {
+                                    if (status.ok()) {
+                                      status->sandbox_id = runtime->containers[i].sandbox_id;
+                                      runtime->containers[i] = *std::move(status);
+                                    }
+                                    arrived();
+                                  });
   }
   arrived();
 }
@@ -179,8 +185,10 @@ void PodWorker::observed(ContainerInfo container) {
   read_termination_message(container);
   const auto known = std::find_if(runtime_.containers.begin(), runtime_.containers.end(),
                                   [&](const ContainerInfo& c) { return c.id == container.id; });
-  if (known != runtime_.containers.end()) *known = std::move(container);
-  else runtime_.containers.push_back(std::move(container));
+  if (known != runtime_.containers.end())
+    *known = std::move(container);
+  else
+    runtime_.containers.push_back(std::move(container));
   sync();
 }
 
@@ -208,7 +216,8 @@ void PodWorker::sync() {
   if (gone_) return;
   if (!spec_.refused.empty() && !refusal_told_ && !spec_.deletion) {
     refusal_told_ = true;
-    for (const std::string& sentence : spec_.refused) event("Warning", "FailedCreatePodSandBox", sentence);
+    for (const std::string& sentence : spec_.refused)
+      event("Warning", "FailedCreatePodSandBox", sentence);
   }
   report_back_offs();
   report_status();
@@ -218,7 +227,8 @@ void PodWorker::schedule_wake(const Plan& plan) {
   wake_.cancel();
   if (!plan.wake) return;
   const Duration delay = *plan.wake - context_.clock.wall_now();
-  wake_ = context_.clock.after(std::max<Duration>(delay, std::chrono::milliseconds(1)), [this] { sync(); });
+  wake_ = context_.clock.after(std::max<Duration>(delay, std::chrono::milliseconds(1)),
+                               [this] { sync(); });
 }
 
 void PodWorker::end(const std::string& key) {
@@ -254,8 +264,10 @@ void PodWorker::perform(const Action& action) {
 
 NodeFacts PodWorker::facts() const {
   NodeFacts node = context_.node;
-  if (spec_.namespaces.host_network) node.pod_ips = {node.host_ip};
-  else if (const SandboxInfo* sandbox = runtime_.ready_sandbox()) node.pod_ips = sandbox->ips;
+  if (spec_.namespaces.host_network)
+    node.pod_ips = {node.host_ip};
+  else if (const SandboxInfo* sandbox = runtime_.ready_sandbox())
+    node.pod_ips = sandbox->ips;
   return node;
 }
 
@@ -268,16 +280,16 @@ EventSubject PodWorker::subject(const std::string& container) const {
   return subject;
 }
 
-void PodWorker::event(const std::string& type, const std::string& reason, const std::string& message,
-                      const std::string& container) {
+void PodWorker::event(const std::string& type, const std::string& reason,
+                      const std::string& message, const std::string& container) {
   if (!gone_) context_.events.record(subject(container), type, reason, message);
 }
 
 // What the container left as its last words: at most 4096 bytes (kubelet's limit).
 void PodWorker::read_termination_message(ContainerInfo& container) const {
   if (container.state != ContainerState::kExited || !container.message.empty() || !known_) return;
-  const Result<std::string> text =
-      files::read(context_.volumes.message_path(uid_, container.name, container.attempt), 1024 * 1024);
+  const Result<std::string> text = files::read(
+      context_.volumes.message_path(uid_, container.name, container.attempt), 1024 * 1024);
   if (text.ok()) container.message = text->substr(0, 4096);
 }
 
@@ -291,16 +303,18 @@ void PodWorker::update_probes() {
     std::unique_ptr<ContainerProbes>& probes = probes_[container->id];
     if (!probes) {
       const NodeFacts node = facts();
-      const ProbeTarget target{node.pod_ips.empty() ? node.host_ip : node.pod_ips.front(), container->id};
+      const ProbeTarget target{node.pod_ips.empty() ? node.host_ip : node.pod_ips.front(),
+                               container->id};
       static constexpr const char* kNames[] = {"Startup", "Readiness", "Liveness"};
       probes = std::make_unique<ContainerProbes>(
           context_.clock, context_.probes, spec, target, container->started_at,
-          ContainerProbes::Callbacks{[this] { sync(); },
-                                     [this, name = spec.name](ContainerProbes::Kind kind, const std::string& output) {
-                                       event("Warning", "Unhealthy",
-                                             std::string(kNames[static_cast<int>(kind)]) + " probe failed: " + output,
-                                             name);
-                                     }});
+          ContainerProbes::Callbacks{
+              [this] { sync(); },
+              [this, name = spec.name](ContainerProbes::Kind kind, const std::string& output) {
+                event("Warning", "Unhealthy",
+                      std::string(kNames[static_cast<int>(kind)]) + " probe failed: " + output,
+                      name);
+              }});
     }
     if (spec_.deletion || gone_) probes->stop_liveness();
     ContainerMemory& memory = memory_.containers[spec.name];
@@ -318,11 +332,12 @@ void PodWorker::report_back_offs() {
     for (const ContainerSpec& spec : *list) {
       const ContainerInfo* last = runtime_.latest(spec.name);
       if (last == nullptr || last->state != ContainerState::kExited) continue;
-      if (waiting_reason(in, spec, list == &spec_.init_containers).reason != "CrashLoopBackOff") continue;
+      if (waiting_reason(in, spec, list == &spec_.init_containers).reason != "CrashLoopBackOff")
+        continue;
       if (!backed_off_.insert(last->id).second) continue;
       event("Warning", "BackOff",
-            "Back-off restarting failed container " + spec.name + " in pod " + spec_.key.name + "_" +
-                spec_.key.ns + "(" + uid_ + ")",
+            "Back-off restarting failed container " + spec.name + " in pod " + spec_.key.name +
+                "_" + spec_.key.ns + "(" + uid_ + ")",
             spec.name);
     }
   }
@@ -366,9 +381,10 @@ void PodWorker::write_status(const nlohmann::json& status, std::function<void()>
           return report_status();
         }
         if (then) return then();
-        if (reply.error().is_not_found() || reply.error().is_conflict()) return;  // the watch will tell
-        log::warn("pod {}: its status could not be written, trying again: {}", spec_.key.to_string(),
-                  reply.error().message());
+        if (reply.error().is_not_found() || reply.error().is_conflict())
+          return;  // the watch will tell
+        log::warn("pod {}: its status could not be written, trying again: {}",
+                  spec_.key.to_string(), reply.error().message());
         status_retry_ = context_.clock.after(seconds(2), [this] { report_status(); });
       });
 }

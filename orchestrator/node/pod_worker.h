@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Carries out one pod: asks the state machine what to do, does it through the runtime, tells the API
-// server what became of it.
+// Carries out one pod: asks the state machine what to do, does it through the runtime, tells the
+// API server what became of it.
 //
 // Threads: the loop's. Inert until update() or set_gone() is called. Every action that ends, every
-// change of the pod, the runtime or a probe leads to one more look (sync); actions under way are known
-// by their keys, so no two of one kind run at a time. Destroying it leaves containers as they are.
+// change of the pod, the runtime or a probe leads to one more look (sync); actions under way are
+// known by their keys, so no two of one kind run at a time. Destroying it leaves containers as they
+// are.
 #pragma once
 
 #include <functional>
@@ -38,7 +39,7 @@ struct PodContext {
   std::string log_root;     // "/var/log/pods"
   std::string resolv_conf;  // the host's, usually /etc/resolv.conf
   ClusterDns cluster_dns;
-  NodeFacts node;           // pod_ips empty
+  NodeFacts node;                                                             // pod_ips empty
   std::function<std::vector<kube::Service>(const std::string& ns)> services;  // for environments
 };
 
@@ -56,8 +57,8 @@ class PodWorker {
   void set_gone();
   // Something may have happened to the pod in the runtime.
   void observe();
-  // A task ended in the runtime. False: it is none of this pod's (as far as is known: it may be of a
-  // container being started, which is remembered).
+  // A task ended in the runtime. False: it is none of this pod's (as far as is known: it may be of
+  // a container being started, which is remembered).
   bool task_ended(const std::string& container_id);
   // Everything this pod is waiting for may try again now (the runtime is back).
   void retry();
@@ -98,9 +99,10 @@ class PodWorker {
   void start_with_objects(std::shared_ptr<Start> start);
   void create(std::shared_ptr<Start> start, const Objects& objects);
   void created(std::shared_ptr<Start> start, const std::string& id);
-  void start_failed(std::shared_ptr<Start> start, const std::string& reason, const std::string& message,
-                    bool pull);
-  void fetch_objects(const std::set<ObjectRef>& references, std::function<void(Result<Objects>)> done);
+  void start_failed(std::shared_ptr<Start> start, const std::string& reason,
+                    const std::string& message, bool pull);
+  void fetch_objects(const std::set<ObjectRef>& references,
+                     std::function<void(Result<Objects>)> done);
 
   void read_termination_message(ContainerInfo& container) const;
   void update_probes();
@@ -128,9 +130,10 @@ class PodWorker {
   std::set<std::string> busy_;
 
   std::map<std::string, Alarm> endings_;  // containers whose task ended, until the runtime says so
-  std::set<std::string> early_ends_;  // tasks of nobody that ended while something was being started
+  std::set<std::string>
+      early_ends_;  // tasks of nobody that ended while something was being started
 
-  bool observed_ = false;        // runtime_ has been read once
+  bool observed_ = false;  // runtime_ has been read once
   bool refreshing_ = false;
   bool refresh_again_ = false;
   Alarm refresh_retry_;
@@ -139,7 +142,7 @@ class PodWorker {
   bool syncing_ = false;
 
   std::map<std::string, std::unique_ptr<ContainerProbes>> probes_;  // by container id
-  std::set<std::string> backed_off_;                                // container ids with a BackOff event
+  std::set<std::string> backed_off_;  // container ids with a BackOff event
   bool refusal_told_ = false;
 
   bool writing_status_ = false;

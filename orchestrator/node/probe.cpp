@@ -52,10 +52,14 @@ void ContainerProbes::stop_liveness() {
 void ContainerProbes::begin(Kind kind, const std::optional<ProbeSpec>& spec) {
   if (!spec) return;
   auto& slot = probes_[static_cast<int>(kind)];
-  slot = std::make_unique<Probe>(Probe{
-      kind, *spec,
-      ProbeCounter(spec->success_threshold, spec->failure_threshold, kind == Kind::kLiveness), {}, {}});
-  schedule(*slot, std::max<Duration>(started_at_ + spec->initial_delay - clock_.wall_now(), Duration::zero()));
+  slot = std::make_unique<Probe>(
+      Probe{kind,
+            *spec,
+            ProbeCounter(spec->success_threshold, spec->failure_threshold, kind == Kind::kLiveness),
+            {},
+            {}});
+  schedule(*slot, std::max<Duration>(started_at_ + spec->initial_delay - clock_.wall_now(),
+                                     Duration::zero()));
 }
 
 void ContainerProbes::schedule(Probe& probe, Duration delay) {
@@ -63,9 +67,10 @@ void ContainerProbes::schedule(Probe& probe, Duration delay) {
 }
 
 void ContainerProbes::attempt(Probe& probe) {
-  probe.running = runner_.run(probe.spec, target_, [this, &probe](bool success, const std::string& output) {
-    finished(probe, success, output);
-  });
+  probe.running =
+      runner_.run(probe.spec, target_, [this, &probe](bool success, const std::string& output) {
+        finished(probe, success, output);
+      });
 }
 
 void ContainerProbes::finished(Probe& probe, bool success, const std::string& output) {
@@ -76,7 +81,8 @@ void ContainerProbes::finished(Probe& probe, bool success, const std::string& ou
   // noticed early; otherwise each period.
   const bool early = kind != Kind::kLiveness && !probe.counter.result() && !success &&
                      clock_.wall_now() - started_at_ < std::chrono::seconds(10);
-  schedule(probe, early ? std::min<Duration>(probe.spec.period, std::chrono::seconds(1)) : probe.spec.period);
+  schedule(probe, early ? std::min<Duration>(probe.spec.period, std::chrono::seconds(1))
+                        : probe.spec.period);
   const Callbacks callbacks = callbacks_;  // they may destroy this object
   State next = state_;
   if (settled) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Startup, readiness and liveness probes of one running container.
 //
-// Semantics (kubelet prober): a result counts once it was seen `threshold` times in a row; readiness
-// begins false, liveness true; a startup probe holds the other two back until it succeeds; after
-// liveness or startup failed nothing more is asked, the container is about to be replaced.
+// Semantics (kubelet prober): a result counts once it was seen `threshold` times in a row;
+// readiness begins false, liveness true; a startup probe holds the other two back until it
+// succeeds; after liveness or startup failed nothing more is asked, the container is about to be
+// replaced.
 //
 // Threads: the loop's. Destroying it stops everything; no callback runs after. Each probe has one
 // attempt under way at most.
@@ -25,7 +26,9 @@ namespace fairlead::orchestrator {
 class ProbeCounter {
  public:
   ProbeCounter(int success_threshold, int failure_threshold, bool initial)
-      : success_threshold_(success_threshold), failure_threshold_(failure_threshold), result_(initial) {}
+      : success_threshold_(success_threshold),
+        failure_threshold_(failure_threshold),
+        result_(initial) {}
   // True when result() changed, or was settled for the first time.
   bool add(bool success);
   bool result() const { return result_; }
@@ -57,7 +60,8 @@ class ProbeRunner {
  public:
   virtual ~ProbeRunner() = default;
   // `done` runs once, never from inside, unless the attempt is destroyed first.
-  [[nodiscard]] virtual std::unique_ptr<ProbeAttempt> run(const ProbeSpec& probe, const ProbeTarget& target,
+  [[nodiscard]] virtual std::unique_ptr<ProbeAttempt> run(const ProbeSpec& probe,
+                                                          const ProbeTarget& target,
                                                           ProbeDone done) = 0;
 };
 

@@ -81,29 +81,33 @@ std::string host_of(const ProbeSpec& probe, const ProbeTarget& target) {
 NetworkProbeRunner::NetworkProbeRunner(Loop& loop, Cri& cri)
     : loop_(loop), cri_(cri), http_(loop, unverified()) {}
 
-std::unique_ptr<ProbeAttempt> NetworkProbeRunner::run(const ProbeSpec& probe, const ProbeTarget& target,
-                                                      ProbeDone done) {
+std::unique_ptr<ProbeAttempt> NetworkProbeRunner::run(const ProbeSpec& probe,
+                                                      const ProbeTarget& target, ProbeDone done) {
   const std::string host = host_of(probe, target);
   switch (probe.kind) {
     case ProbeSpec::Kind::kHttp: {
       auto attempt = std::make_unique<HttpAttempt>();
       HttpRequest request;
       const bool bracket = host.find(':') != std::string::npos;
-      request.url = (probe.https ? "https://" : "http://") + (bracket ? "[" + host + "]" : host) + ":" +
-                    std::to_string(probe.port) + probe.path;
+      request.url = (probe.https ? "https://" : "http://") + (bracket ? "[" + host + "]" : host) +
+                    ":" + std::to_string(probe.port) + probe.path;
       request.headers.add("User-Agent", "kube-probe/1.36");
       request.headers.add("Accept", "*/*");
       request.headers.add("Connection", "close");
       for (const auto& [name, value] : probe.headers) request.headers.set(name, value);
       request.connect_timeout = probe.timeout;
       request.total_timeout = probe.timeout;
-      attempt->call =
-          fetch(http_, std::move(request), kMaxBody, [done = std::move(done)](Result<HttpResponse> response) {
-            // A body longer than we care to read is an answer all the same.
-            if (!response.ok()) return done(response.error().is(ErrorCode::kResourceExhausted), response.error().message());
-            const bool good = response->status >= 200 && response->status < 400;
-            done(good, good ? "" : "HTTP probe failed with statuscode: " + std::to_string(response->status));
-          });
+      attempt->call = fetch(http_, std::move(request), kMaxBody,
+                            [done = std::move(done)](Result<HttpResponse> response) {
+                              // A body longer than we care to read is an answer all the same.
+                              if (!response.ok())
+                                return done(response.error().is(ErrorCode::kResourceExhausted),
+                                            response.error().message());
+                              const bool good = response->status >= 200 && response->status < 400;
+                              done(good, good ? ""
+                                              : "HTTP probe failed with statuscode: " +
+                                                    std::to_string(response->status));
+                            });
       return attempt;
     }
     case ProbeSpec::Kind::kTcp: {

@@ -20,11 +20,21 @@ long double factor_of(std::string_view suffix) {
     long double factor;
   };
   static constexpr Row kRows[] = {
-      {"", 1},          {"n", 1e-9L},          {"u", 1e-6L},
-      {"m", 1e-3L},     {"k", 1e3L},           {"M", 1e6L},
-      {"G", 1e9L},      {"T", 1e12L},          {"P", 1e15L},
-      {"E", 1e18L},     {"Ki", 1024.0L},       {"Mi", 1048576.0L},
-      {"Gi", 1073741824.0L}, {"Ti", 1099511627776.0L}, {"Pi", 1125899906842624.0L},
+      {"", 1},
+      {"n", 1e-9L},
+      {"u", 1e-6L},
+      {"m", 1e-3L},
+      {"k", 1e3L},
+      {"M", 1e6L},
+      {"G", 1e9L},
+      {"T", 1e12L},
+      {"P", 1e15L},
+      {"E", 1e18L},
+      {"Ki", 1024.0L},
+      {"Mi", 1048576.0L},
+      {"Gi", 1073741824.0L},
+      {"Ti", 1099511627776.0L},
+      {"Pi", 1125899906842624.0L},
       {"Ei", 1152921504606846976.0L},
   };
   for (const Row& row : kRows)
@@ -33,10 +43,13 @@ long double factor_of(std::string_view suffix) {
 }
 
 Error bad_quantity(std::string_view text) {
-  return Error(ErrorCode::kInvalid, "\"" + std::string(text) + "\" is not a quantity (\"500m\", \"64Mi\")");
+  return Error(ErrorCode::kInvalid,
+               "\"" + std::string(text) + "\" is not a quantity (\"500m\", \"64Mi\")");
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // Days since 1970-01-01 of a proleptic Gregorian date.
 int64_t days_from_civil(int64_t year, int month, int day) {
@@ -44,7 +57,8 @@ int64_t days_from_civil(int64_t year, int month, int day) {
   const int64_t era = (year >= 0 ? year : year - 399) / 400;
   const auto year_of_era = static_cast<int64_t>(year - era * 400);
   const int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-  return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+  return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
+         719468;
 }
 
 // Reads exactly `count` digits.
@@ -99,8 +113,10 @@ Result<int64_t> parse_quantity(std::string_view text) {
   size_t digits = 0;
   bool point = false;
   for (; end < text.size() && (is_digit(text[end]) || (text[end] == '.' && !point)); ++end) {
-    if (text[end] == '.') point = true;
-    else ++digits;
+    if (text[end] == '.')
+      point = true;
+    else
+      ++digits;
   }
   if (digits == 0 || end - first > 40) return bad_quantity(text);
   long double value = std::strtold(std::string(text.substr(0, end)).c_str(), nullptr);
@@ -139,11 +155,13 @@ std::string format_time_nanos(WallTime time) {
 
 std::optional<WallTime> parse_time(std::string_view text) {
   int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
-  const bool civil = take_number(text, 4, &year) && take(text, '-') && take_number(text, 2, &month) &&
-                     take(text, '-') && take_number(text, 2, &day) && (take(text, 'T') || take(text, 't')) &&
-                     take_number(text, 2, &hour) && take(text, ':') && take_number(text, 2, &minute) &&
-                     take(text, ':') && take_number(text, 2, &second);
-  if (!civil || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+  const bool civil =
+      take_number(text, 4, &year) && take(text, '-') && take_number(text, 2, &month) &&
+      take(text, '-') && take_number(text, 2, &day) && (take(text, 'T') || take(text, 't')) &&
+      take_number(text, 2, &hour) && take(text, ':') && take_number(text, 2, &minute) &&
+      take(text, ':') && take_number(text, 2, &second);
+  if (!civil || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
+      second > 60)
     return std::nullopt;
   if (year < 1678 || year > 2261) return std::nullopt;  // beyond what nanoseconds in 64 bits reach
   const int64_t nanos = take_fraction(text);
@@ -152,7 +170,8 @@ std::optional<WallTime> parse_time(std::string_view text) {
     const bool plus = take(text, '+');
     if (!plus && !take(text, '-')) return std::nullopt;
     int offset_hour = 0, offset_minute = 0;
-    if (!take_number(text, 2, &offset_hour) || !take(text, ':') || !take_number(text, 2, &offset_minute))
+    if (!take_number(text, 2, &offset_hour) || !take(text, ':') ||
+        !take_number(text, 2, &offset_minute))
       return std::nullopt;
     offset = (plus ? 1 : -1) * (offset_hour * 3600 + offset_minute * 60);
   }

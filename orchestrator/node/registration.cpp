@@ -14,10 +14,13 @@ constexpr char kCore[] = "/api/v1";
 constexpr char kCoordination[] = "/apis/coordination.k8s.io/v1";
 constexpr char kLeaseNamespace[] = "kube-node-lease";
 constexpr Duration kHeartbeat = seconds(10);
+// A runtime that restarts is no reason to evict pods: they go on meanwhile (kubelet runtimeState).
+constexpr Duration kDownLimit = seconds(30);
 }  // namespace
 
 NodeRegistration::NodeRegistration(Clock& clock, Cri& cri, kube::ApiClient& client, NodeInfo info,
-                                   Cidr cluster_cidr, std::optional<Cidr> pod_cidr, Callbacks callbacks)
+                                   Cidr cluster_cidr, std::optional<Cidr> pod_cidr,
+                                   Callbacks callbacks)
     : clock_(clock),
       cri_(cri),
       calls_(client),
@@ -101,10 +104,16 @@ void NodeRegistration::check_runtime() {
   check_ = clock_.after(kHeartbeat, [this] { check_runtime(); });
   cri_.status([this, guard = std::weak_ptr<bool>(alive_)](Result<RuntimeStatus> status) {
     if (guard.expired()) return;
-    runtime_ = status.ok() ? *std::move(status)
-                           : RuntimeStatus{false, false, "the container runtime does not answer"};
-    if (!runtime_.runtime_ready || !runtime_.network_ready)
-      check_ = clock_.after(milliseconds(100), [this] { check_runtime(); });
+    RuntimeStatus seen = status.ok()
+                             ? *std::move(status)
+                             : RuntimeStatus{false, false, "the container runtime does not answer"};
+    const bool good = seen.runtime_ready && seen.network_ready;
+    if (good)
+      good_at_ = clock_.now();
+    else
+      check_ = clock_.after(milliseconds(ready() ? 500 : 100), [this] { check_runtime(); });
+    if (!good && ready() && clock_.now() - good_at_ < kDownLimit) return;
+    runtime_ = std::move(seen);
     if (!runtime_known_ && runtime_.runtime_ready) {
       cri_.version([this, guard](Result<RuntimeVersion> version) {
         if (guard.expired() || !version.ok()) return;
@@ -137,7 +146,8 @@ void NodeRegistration::write_status() {
     written_ = status;
     status_ = status;
     const bool ready = runtime_.runtime_ready && runtime_.network_ready;
-    if (std::exchange(reported_ready_, ready) != std::optional<bool>(ready)) callbacks_.on_ready(ready);
+    if (std::exchange(reported_ready_, ready) != std::optional<bool>(ready))
+      callbacks_.on_ready(ready);
     write_status();
   });
 }
@@ -147,8 +157,9 @@ void NodeRegistration::renew_lease() {
   const Json object = lease_object(info_.name, clock_.wall_now());
   kube::ApiRequest request;
   request.method = lease_exists_ ? "PATCH" : "POST";
-  request.path = lease_exists_ ? kube::resource_path(kCoordination, "leases", kLeaseNamespace, info_.name)
-                               : kube::resource_path(kCoordination, "leases", kLeaseNamespace);
+  request.path = lease_exists_
+                     ? kube::resource_path(kCoordination, "leases", kLeaseNamespace, info_.name)
+                     : kube::resource_path(kCoordination, "leases", kLeaseNamespace);
   if (lease_exists_) request.content_type = "application/merge-patch+json";
   request.body = (lease_exists_ ? Json{{"spec", object["spec"]}} : object).dump();
   calls_.send(std::move(request), [this](Result<Json> lease) {
@@ -156,9 +167,12 @@ void NodeRegistration::renew_lease() {
       lease_exists_ = true;
       return;
     }
-    if (lease.error().is_already_exists()) lease_exists_ = true;
-    else if (lease.error().is_not_found()) lease_exists_ = false;
-    else return log::warn("the node's lease could not be renewed: {}", lease.error().message());
+    if (lease.error().is_already_exists())
+      lease_exists_ = true;
+    else if (lease.error().is_not_found())
+      lease_exists_ = false;
+    else
+      return log::warn("the node's lease could not be renewed: {}", lease.error().message());
     lease_ = clock_.after(milliseconds(200), [this] { renew_lease(); });
   });
 }

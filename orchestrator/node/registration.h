@@ -2,9 +2,10 @@
 // Shows this machine as a Node and keeps it alive: registers it, writes its status when it changes,
 // renews its lease every ten seconds.
 //
-// Threads: the loop's. Inert until start(). Failures are retried for ever, a second apart; the lease
-// every ten seconds whatever happens. Readiness follows the runtime: asked every ten seconds, and
-// every 100 ms until it was ready once.
+// Threads: the loop's. Inert until start(). Failures are retried for ever, a second apart; the
+// lease every ten seconds whatever happens. Readiness follows the runtime: asked every ten seconds,
+// and every 100 ms until it was ready once. A runtime that was ready may be away for 30 s before
+// the node is not ready.
 #pragma once
 
 #include <functional>
@@ -21,11 +22,11 @@ class NodeRegistration {
  public:
   struct Callbacks {
     std::function<void(const Cidr& pod_cidr)> on_pod_cidr;  // once, when the node has its range
-    std::function<void(bool ready)> on_ready;               // each change of readiness, after it is written
+    std::function<void(bool ready)> on_ready;  // each change of readiness, after it is written
   };
   // `pod_cidr`: the range this node had before, if it remembers one.
-  NodeRegistration(Clock& clock, Cri& cri, kube::ApiClient& client, NodeInfo info, Cidr cluster_cidr,
-                   std::optional<Cidr> pod_cidr, Callbacks callbacks);
+  NodeRegistration(Clock& clock, Cri& cri, kube::ApiClient& client, NodeInfo info,
+                   Cidr cluster_cidr, std::optional<Cidr> pod_cidr, Callbacks callbacks);
   ~NodeRegistration();
   NodeRegistration(const NodeRegistration&) = delete;
   NodeRegistration& operator=(const NodeRegistration&) = delete;
@@ -55,10 +56,11 @@ class NodeRegistration {
 
   bool registered_ = false;
   std::string uid_;
-  nlohmann::json status_;          // the node's, as last read or written
-  nlohmann::json written_;         // what we wrote last
+  nlohmann::json status_;   // the node's, as last read or written
+  nlohmann::json written_;  // what we wrote last
   RuntimeStatus runtime_;
   bool runtime_known_ = false;
+  MonoTime good_at_;  // when the runtime last said that all is well
   std::optional<bool> reported_ready_;
   bool writing_ = false;
   bool lease_exists_ = false;

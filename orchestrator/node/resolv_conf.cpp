@@ -56,9 +56,12 @@ DnsConfig parse_resolv_conf(std::string_view text) {
     const std::vector<std::string> parts = words(line);
     if (parts.size() < 2) continue;
     const std::vector<std::string> rest(parts.begin() + 1, parts.end());
-    if (parts[0] == "nameserver") config.servers.push_back(parts[1]);
-    else if (parts[0] == "search" || parts[0] == "domain") config.searches = rest;
-    else if (parts[0] == "options") merge_options(config.options, rest);
+    if (parts[0] == "nameserver")
+      config.servers.push_back(parts[1]);
+    else if (parts[0] == "search" || parts[0] == "domain")
+      config.searches = rest;
+    else if (parts[0] == "options")
+      merge_options(config.options, rest);
   }
   // "." alone says: no search list.
   std::erase(config.searches, ".");
@@ -67,10 +70,9 @@ DnsConfig parse_resolv_conf(std::string_view text) {
 
 DnsConfig pod_dns(const PodSpec& pod, const ClusterDns& cluster, const DnsConfig& host) {
   DnsConfig dns;
-  const bool cluster_first =
-      !cluster.server.empty() &&
-      (pod.dns_policy == "ClusterFirstWithHostNet" ||
-       (pod.dns_policy == "ClusterFirst" && !pod.namespaces.host_network));
+  const bool cluster_first = !cluster.server.empty() &&
+                             (pod.dns_policy == "ClusterFirstWithHostNet" ||
+                              (pod.dns_policy == "ClusterFirst" && !pod.namespaces.host_network));
   if (cluster_first) {
     dns.servers = {cluster.server};
     dns.searches = {pod.key.ns + ".svc." + cluster.domain, "svc." + cluster.domain, cluster.domain};
@@ -102,8 +104,9 @@ std::string pod_hosts(const PodSpec& pod, const std::vector<std::string>& pod_ip
         "ff02::1\tip6-allnodes\n"
         "ff02::2\tip6-allrouters\n";
     const std::string name = pod.host_name();
-    const std::string full =
-        pod.subdomain.empty() ? "" : name + "." + pod.subdomain + "." + pod.key.ns + ".svc." + cluster_domain + "\t";
+    const std::string full = pod.subdomain.empty() ? ""
+                                                   : name + "." + pod.subdomain + "." + pod.key.ns +
+                                                         ".svc." + cluster_domain + "\t";
     for (const std::string& ip : pod_ips) text += ip + "\t" + full + name + "\n";
   }
   if (!pod.host_aliases.empty()) text += "# hostAliases\n";

@@ -11,7 +11,8 @@
 
 namespace fairlead::orchestrator {
 
-// Lines that are not understood are skipped, as the C library does. The last "search" or "domain" wins.
+// Lines that are not understood are skipped, as the C library does. The last "search" or "domain"
+// wins.
 DnsConfig parse_resolv_conf(std::string_view text);
 
 struct ClusterDns {
@@ -19,8 +20,8 @@ struct ClusterDns {
   std::string domain = "cluster.local";
 };
 
-// By the pod's dnsPolicy, its dnsConfig merged in (kubelet network/dns). Limits: 3 servers, 32 search
-// domains of 2048 bytes in sum, as in Kubernetes; what is beyond is left out.
+// By the pod's dnsPolicy, its dnsConfig merged in (kubelet network/dns). Limits: 3 servers, 32
+// search domains of 2048 bytes in sum, as in Kubernetes; what is beyond is left out.
 DnsConfig pod_dns(const PodSpec& pod, const ClusterDns& cluster, const DnsConfig& host);
 
 // The content of /etc/hosts. `host_file`: the node's own, for pods with the host's network.

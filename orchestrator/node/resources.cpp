@@ -29,7 +29,8 @@ int64_t quota_of(int64_t cpu_millis) {
 // What the pod may use in all: containers together, or the greediest init container.
 int64_t pod_sum(const PodSpec& pod, bool limits, const char* name) {
   int64_t sum = 0, most = 0;
-  for (const ContainerSpec& spec : pod.containers) sum += get(limits ? spec.limits : spec.requests, name);
+  for (const ContainerSpec& spec : pod.containers)
+    sum += get(limits ? spec.limits : spec.requests, name);
   for (const ContainerSpec& spec : pod.init_containers)
     most = std::max(most, get(limits ? spec.limits : spec.requests, name));
   return std::max(sum, most);
@@ -51,7 +52,8 @@ PodLimits pod_limits(const PodSpec& pod) {
   return limits;
 }
 
-CriResources container_resources(const PodSpec& pod, const ContainerSpec& container, int64_t node_memory) {
+CriResources container_resources(const PodSpec& pod, const ContainerSpec& container,
+                                 int64_t node_memory) {
   CriResources resources;
   resources.cpu_shares = shares_of(get(container.requests, "cpu"));
   resources.cpu_quota = quota_of(get(container.limits, "cpu"));
@@ -66,7 +68,8 @@ CriResources container_resources(const PodSpec& pod, const ContainerSpec& contai
       break;
     case QosClass::kBurstable: {
       const int64_t request = get(container.requests, "memory") / 1000;
-      const int64_t score = 1000 - (node_memory > 0 ? request / std::max<int64_t>(node_memory / 1000, 1) : 0);
+      const int64_t score =
+          1000 - (node_memory > 0 ? request / std::max<int64_t>(node_memory / 1000, 1) : 0);
       resources.oom_score_adj = std::clamp<int64_t>(score, 3, 999);
       break;
     }

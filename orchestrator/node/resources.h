@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests and limits as the kernel takes them. Pure. Formulas: orchestrator.md section D, after the
-// kubelet's cm/helpers_linux.go and qos/policy.go.
+// Requests and limits as the kernel takes them. Pure. Formulas: orchestrator.md section D, after
+// the kubelet's cm/helpers_linux.go and qos/policy.go.
 #pragma once
 
 #include <string>
@@ -12,14 +12,15 @@ namespace fairlead::orchestrator {
 // What is set on the pod's own cgroup; 0: no limit.
 struct PodLimits {
   int64_t cpu_shares = 2;
-  int64_t cpu_quota = 0;  // microseconds in each 100 ms; only when every container has a limit
+  int64_t cpu_quota = 0;     // microseconds in each 100 ms; only when every container has a limit
   int64_t memory_bytes = 0;  // likewise
   bool operator==(const PodLimits&) const = default;
 };
 inline constexpr int64_t kCpuPeriod = 100000;
 
 PodLimits pod_limits(const PodSpec& pod);
-CriResources container_resources(const PodSpec& pod, const ContainerSpec& container, int64_t node_memory);
+CriResources container_resources(const PodSpec& pod, const ContainerSpec& container,
+                                 int64_t node_memory);
 
 // "/kubepods/burstable/pod<UID>" below `root` ("/kubepods").
 std::string pod_cgroup(const std::string& root, const PodSpec& pod);

@@ -63,10 +63,18 @@ Runner::Runner(Loop& loop, Cri& cri, kube::ApiClient& api, Cgroups cgroups, Runn
       node_api_(api),
       events_(loop.clock(), api, options_.node.name),
       probes_(loop, cri),
-      context_{loop.clock(), cri,          node_api_,
-               events_,      probes_,      volumes_,
-               cgroups_,     options_.cgroup_root, options_.log_root,
-               options_.resolv_conf, options_.cluster_dns, facts_of(options_.node),
+      context_{loop.clock(),
+               cri,
+               node_api_,
+               events_,
+               probes_,
+               volumes_,
+               cgroups_,
+               options_.cgroup_root,
+               options_.log_root,
+               options_.resolv_conf,
+               options_.cluster_dns,
+               facts_of(options_.node),
                [this](const std::string& ns) { return services_for(ns); }},
       registration_(loop.clock(), cri, api, options_.node, options_.cluster_cidr, options_.pod_cidr,
                     {[this](const Cidr& cidr) {
@@ -77,7 +85,8 @@ Runner::Runner(Loop& loop, Cri& cri, kube::ApiClient& api, Cgroups cgroups, Runn
                      }}),
       service_reflector_(loop.clock(), api, services_),
       target_(std::make_unique<Target>(*this)),
-      pod_reflector_(std::make_unique<kube::Reflector>(loop.clock(), api, *target_, pod_options(options_.node.name))) {}
+      pod_reflector_(std::make_unique<kube::Reflector>(loop.clock(), api, *target_,
+                                                       pod_options(options_.node.name))) {}
 
 Runner::~Runner() {
   pod_reflector_->stop();
@@ -122,7 +131,8 @@ PodWorker& Runner::worker(const std::string& uid) {
 void Runner::pod_changed(std::string_view text) {
   nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
   Result<PodSpec> spec = parse_pod(object);
-  if (!spec.ok()) return log::warn("a pod of this node is not understood: {}", spec.error().message());
+  if (!spec.ok())
+    return log::warn("a pod of this node is not understood: {}", spec.error().message());
   std::string& uid = uids_[spec->key];
   if (uid != spec->uid && !uid.empty())
     if (const auto old = workers_.find(uid); old != workers_.end()) old->second->set_gone();
@@ -153,12 +163,14 @@ void Runner::resync() {
 
 // Workers whose pod looks different in the runtime look again; what belongs to no pod of the API is
 // cleaned away, once the API has told us all it has.
-void Runner::compare(const std::vector<SandboxInfo>& sandboxes, const std::vector<ContainerInfo>& containers) {
+void Runner::compare(const std::vector<SandboxInfo>& sandboxes,
+                     const std::vector<ContainerInfo>& containers) {
   std::map<std::string, std::set<std::string>> have;  // uid -> "id state" of what the runtime has
   for (const SandboxInfo& sandbox : sandboxes)
     have[sandbox.uid].insert(sandbox.id + (sandbox.ready ? " ready" : ""));
   for (const ContainerInfo& container : containers)
-    have[container.pod_uid].insert(container.id + " " + std::to_string(static_cast<int>(container.state)));
+    have[container.pod_uid].insert(container.id + " " +
+                                   std::to_string(static_cast<int>(container.state)));
   for (const auto& [uid, each] : workers_) {
     std::set<std::string> known;
     for (const SandboxInfo& sandbox : each->runtime().sandboxes)
@@ -193,7 +205,8 @@ Result<std::string> Runner::log_file(const kube::ObjectKey& pod, const std::stri
     return Error(ErrorCode::kNotFound, "pod " + pod.to_string() + " is not on this node");
   const PodSpec& spec = found->second->spec();
   if (spec.find(container) == nullptr)
-    return Error(ErrorCode::kNotFound, "container " + container + " is not valid for pod " + pod.name);
+    return Error(ErrorCode::kNotFound,
+                 "container " + container + " is not valid for pod " + pod.name);
   const PodRuntime& runtime = found->second->runtime();
   const ContainerInfo* info = previous ? runtime.previous(container) : runtime.latest(container);
   // Between two runs the one that ended last is both.
@@ -202,10 +215,11 @@ Result<std::string> Runner::log_file(const kube::ObjectKey& pod, const std::stri
     if (last != nullptr && last->state == ContainerState::kExited) info = last;
   }
   if (info == nullptr)
-    return Error(ErrorCode::kInvalid, previous ? "previous terminated container \"" + container +
-                                                     "\" in pod \"" + pod.name + "\" not found"
-                                               : "container \"" + container + "\" in pod \"" + pod.name +
-                                                     "\" is waiting to start: ContainerCreating");
+    return Error(ErrorCode::kInvalid, previous
+                                          ? "previous terminated container \"" + container +
+                                                "\" in pod \"" + pod.name + "\" not found"
+                                          : "container \"" + container + "\" in pod \"" + pod.name +
+                                                "\" is waiting to start: ContainerCreating");
   return pod_log_dir(options_.log_root, spec) + "/" + container_log_name(container, info->attempt);
 }
 
@@ -221,7 +235,8 @@ std::vector<std::pair<std::string, std::string>> Runner::running_logs() const {
   std::vector<std::pair<std::string, std::string>> list;
   for (const auto& [uid, each] : workers_)
     for (const ContainerInfo& info : each->runtime().containers)
-      if (info.state == ContainerState::kRunning && !info.log_path.empty()) list.emplace_back(info.id, info.log_path);
+      if (info.state == ContainerState::kRunning && !info.log_path.empty())
+        list.emplace_back(info.id, info.log_path);
   return list;
 }
 

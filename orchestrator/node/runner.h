@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The node runner: brings the pods bound to this node to life through the container runtime, and tells
-// the API server about them and about the node.
+// The node runner: brings the pods bound to this node to life through the container runtime, and
+// tells the API server about them and about the node.
 //
 //   reflector (pods of this node) -> PodWorker per pod -> Cri
 //   runtime events, slow resync   ->
@@ -50,7 +50,8 @@ class Runner {
 
   size_t pods() const { return workers_.size(); }
   // What the kubelet's log endpoint needs: the container's newest (or previous) log file.
-  Result<std::string> log_file(const kube::ObjectKey& pod, const std::string& container, bool previous) const;
+  Result<std::string> log_file(const kube::ObjectKey& pod, const std::string& container,
+                               bool previous) const;
   bool is_running(const kube::ObjectKey& pod, const std::string& container) const;
   // Running containers and the files they write: id, path.
   std::vector<std::pair<std::string, std::string>> running_logs() const;
@@ -61,7 +62,8 @@ class Runner {
   void pod_changed(std::string_view json);
   void pod_removed(const kube::ObjectKey& key);
   void resync();
-  void compare(const std::vector<SandboxInfo>& sandboxes, const std::vector<ContainerInfo>& containers);
+  void compare(const std::vector<SandboxInfo>& sandboxes,
+               const std::vector<ContainerInfo>& containers);
   std::vector<kube::Service> services_for(const std::string& ns) const;
 
   Loop& loop_;

@@ -30,14 +30,16 @@ Result<void> append_object(const VolumeSource& source, const Objects& objects,
     return Error(ErrorCode::kNotFound, reference.to_string() + " not found");
   }
   if (source.items.empty()) {
-    for (const auto& [key, value] : object->second) out.push_back({key, value, source.default_mode});
+    for (const auto& [key, value] : object->second)
+      out.push_back({key, value, source.default_mode});
     return ok();
   }
   for (const VolumeItem& item : source.items) {
     const auto value = object->second.find(item.key);
     if (value == object->second.end()) {
       if (source.optional) continue;
-      return Error(ErrorCode::kNotFound, reference.to_string() + " references non-existent key: " + item.key);
+      return Error(ErrorCode::kNotFound,
+                   reference.to_string() + " references non-existent key: " + item.key);
     }
     out.push_back({item.path, value->second, item.mode.value_or(source.default_mode)});
   }
@@ -47,8 +49,10 @@ Result<void> append_object(const VolumeSource& source, const Objects& objects,
 Result<void> append_fields(const PodSpec& pod, const VolumeSource& source, const NodeFacts& node,
                            std::vector<VolumeFile>& out) {
   for (const VolumeItem& item : source.items) {
-    Result<std::string> value = Error(ErrorCode::kNotFound, "container " + item.container + " not found");
-    if (!item.resource) value = field_value(pod, node, item.key);
+    Result<std::string> value =
+        Error(ErrorCode::kNotFound, "container " + item.container + " not found");
+    if (!item.resource)
+      value = field_value(pod, node, item.key);
     else if (const ContainerSpec* container = pod.find(item.container))
       value = resource_value(*container, node, item.key, item.divisor);
     if (!value.ok()) return value.error();
@@ -70,7 +74,8 @@ Result<void> append_files(const PodSpec& pod, const VolumeSource& source, const 
       return append_fields(pod, source, node, out);
     case VolumeSource::Kind::kProjected:
       for (const VolumeSource& part : source.sources)
-        if (const Result<void> done = append_files(pod, part, node, objects, out); !done.ok()) return done;
+        if (const Result<void> done = append_files(pod, part, node, objects, out); !done.ok())
+          return done;
       return ok();
   }
   return ok();
@@ -80,15 +85,18 @@ Result<void> mount_tmpfs(const std::string& path, int64_t size, int mode) {
   const std::vector<std::string> mounts = files::mounts_below(path);
   if (std::find(mounts.begin(), mounts.end(), path) != mounts.end()) return ok();
   char options[64];
-  if (size > 0) snprintf(options, sizeof options, "mode=%o,size=%lld", mode, static_cast<long long>(size));
-  else snprintf(options, sizeof options, "mode=%o", mode);
+  if (size > 0)
+    snprintf(options, sizeof options, "mode=%o,size=%lld", mode, static_cast<long long>(size));
+  else
+    snprintf(options, sizeof options, "mode=%o", mode);
   if (mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
     return Error::from_errno(errno, "mount tmpfs on " + path);
   return ok();
 }
 
 Error wrong_type(const VolumeSource& source) {
-  return Error(ErrorCode::kInvalid, "hostPath type check failed: " + source.host_path + " is not a " + source.host_path_type);
+  return Error(ErrorCode::kInvalid, "hostPath type check failed: " + source.host_path +
+                                        " is not a " + source.host_path_type);
 }
 
 // What the type asks for exists, or is made where it says so (api/core/v1 HostPathType).
@@ -97,7 +105,7 @@ Result<void> check_host_path(const VolumeSource& source) {
   const std::string& path = source.host_path;
   if (type.empty()) return files::exists(path) ? ok() : files::make_dirs(path);
   if (type == "DirectoryOrCreate") return files::make_dirs(path);
-  struct stat info{};
+  struct stat info {};
   const bool there = stat(path.c_str(), &info) == 0;
   if (type == "FileOrCreate") {
     if (there) return S_ISREG(info.st_mode) ? ok() : Result<void>(wrong_type(source));
@@ -111,11 +119,14 @@ Result<void> check_host_path(const VolumeSource& source) {
   return right ? ok() : Result<void>(wrong_type(source));
 }
 
-void remove_stale(const std::string& dir, const std::string& prefix, const std::set<std::string>& keep) {
+void remove_stale(const std::string& dir, const std::string& prefix,
+                  const std::set<std::string>& keep) {
   for (const std::string& name : files::list(dir)) {
     const std::string relative = prefix + name;
-    if (files::is_dir(dir + "/" + name)) remove_stale(dir + "/" + name, relative + "/", keep);
-    else if (!keep.contains(relative)) unlink((dir + "/" + name).c_str());
+    if (files::is_dir(dir + "/" + name))
+      remove_stale(dir + "/" + name, relative + "/", keep);
+    else if (!keep.contains(relative))
+      unlink((dir + "/" + name).c_str());
   }
 }
 
@@ -127,7 +138,8 @@ Result<void> write_files(const std::string& dir, const std::vector<VolumeFile>& 
       return Error(ErrorCode::kInvalid, "the path \"" + file.path + "\" leaves the volume");
     keep.insert(file.path);
     const std::string path = dir + "/" + file.path;
-    if (const Result<void> made = files::make_dirs(path.substr(0, path.rfind('/'))); !made.ok()) return made;
+    if (const Result<void> made = files::make_dirs(path.substr(0, path.rfind('/'))); !made.ok())
+      return made;
     const int mode = group ? file.mode | 0440 : file.mode;
     const Result<bool> written = files::write_if_changed(path, file.content, mode);
     if (!written.ok()) return written.error();
@@ -154,27 +166,33 @@ Result<void> Volumes::set_up(const PodSpec& pod, const NodeFacts& node, const Ob
     if (const Result<void> made = files::make_dirs(dir + part, 0750); !made.ok()) return made;
   for (const VolumeSpec& volume : pod.volumes)
     if (const Result<void> done = set_up_one(pod, volume, node, objects); !done.ok())
-      return done.error().with_context("MountVolume.SetUp failed for volume \"" + volume.name + "\"");
+      return done.error().with_context("MountVolume.SetUp failed for volume \"" + volume.name +
+                                       "\"");
   return ok();
 }
 
-Result<void> Volumes::set_up_one(const PodSpec& pod, const VolumeSpec& volume, const NodeFacts& node,
-                                 const Objects& objects) {
+Result<void> Volumes::set_up_one(const PodSpec& pod, const VolumeSpec& volume,
+                                 const NodeFacts& node, const Objects& objects) {
   const VolumeSource& source = volume.source;
   const std::string dir = pod_dir(pod.uid) + "/volumes/" + volume.name;
   if (source.kind == VolumeSource::Kind::kHostPath) return check_host_path(source);
   if (const Result<void> made = files::make_dirs(dir); !made.ok()) return made;
   if (source.kind == VolumeSource::Kind::kEmptyDir) {
     if (source.memory)
-      if (const Result<void> done = mount_tmpfs(dir, source.size_limit, 01777); !done.ok()) return done;
-    if (chmod(dir.c_str(), pod.fs_group ? 02777 : 0777) != 0) return Error::from_errno(errno, "chmod " + dir);
-    if (pod.fs_group && chown(dir.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*pod.fs_group)) != 0)
+      if (const Result<void> done = mount_tmpfs(dir, source.size_limit, 01777); !done.ok())
+        return done;
+    if (chmod(dir.c_str(), pod.fs_group ? 02777 : 0777) != 0)
+      return Error::from_errno(errno, "chmod " + dir);
+    if (pod.fs_group &&
+        chown(dir.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*pod.fs_group)) != 0)
       return Error::from_errno(errno, "change the group of " + dir);
     return ok();
   }
   const Result<std::vector<VolumeFile>> list = volume_files(pod, source, node, objects);
   if (!list.ok()) return list.error();
-  const auto is_secret = [](const VolumeSource& part) { return part.kind == VolumeSource::Kind::kSecret; };
+  const auto is_secret = [](const VolumeSource& part) {
+    return part.kind == VolumeSource::Kind::kSecret;
+  };
   if (is_secret(source) || std::any_of(source.sources.begin(), source.sources.end(), is_secret))
     if (const Result<void> done = mount_tmpfs(dir, 0, 0755); !done.ok()) return done;
   return write_files(dir, *list, pod.fs_group);
@@ -206,7 +224,8 @@ Result<std::string> Volumes::host_side(const PodSpec& pod, const VolumeMount& mo
     if (const Result<void> made = files::make_dirs(wanted); !made.ok()) return made.error();
   char* root = realpath(path.c_str(), nullptr);
   char* real = realpath(wanted.c_str(), nullptr);
-  const std::string root_text = root != nullptr ? root : "", real_text = real != nullptr ? real : "";
+  const std::string root_text = root != nullptr ? root : "",
+                    real_text = real != nullptr ? real : "";
   free(root);
   free(real);
   if (root_text.empty() || !(real_text + "/").starts_with(root_text + "/"))
@@ -231,8 +250,10 @@ Result<std::vector<CriMount>> Volumes::mounts(const PodSpec& pod, const Containe
     mounts.push_back({"/etc/hosts", dir + "/etc-hosts", false, CriMount::Propagation::kPrivate});
   }
   const std::string message = message_path(pod.uid, container.name, attempt);
-  if (const Result<void> made = files::write_atomic(message, "", 0666); !made.ok()) return made.error();
-  mounts.push_back({container.termination_message_path, message, false, CriMount::Propagation::kPrivate});
+  if (const Result<void> made = files::write_atomic(message, "", 0666); !made.ok())
+    return made.error();
+  mounts.push_back(
+      {container.termination_message_path, message, false, CriMount::Propagation::kPrivate});
   return mounts;
 }
 
@@ -241,6 +262,8 @@ std::string Volumes::message_path(const std::string& uid, const std::string& con
   return pod_dir(uid) + "/messages/" + container + "-" + std::to_string(attempt);
 }
 
-std::vector<std::string> Volumes::known_pods() const { return files::list(root_ + "/pods"); }
+std::vector<std::string> Volumes::known_pods() const {
+  return files::list(root_ + "/pods");
+}
 
 }  // namespace fairlead::orchestrator

@@ -6,8 +6,8 @@
 //   ROOT/pods/UID/messages/C-N       termination message of attempt N of container C
 //
 // Secrets and emptyDirs of medium Memory are tmpfs. Everything is level-triggered: setting up again
-// what is there is no change; a volume of objects is rewritten file by file, each whole or not at all.
-// Synchronous: small files only. Threads: one.
+// what is there is no change; a volume of objects is rewritten file by file, each whole or not at
+// all. Synchronous: small files only. Threads: one.
 #pragma once
 
 #include <string>
@@ -41,7 +41,8 @@ class Volumes {
                                        uint32_t attempt, const std::string& hosts);
 
   std::string pod_dir(const std::string& uid) const { return root_ + "/pods/" + uid; }
-  std::string message_path(const std::string& uid, const std::string& container, uint32_t attempt) const;
+  std::string message_path(const std::string& uid, const std::string& container,
+                           uint32_t attempt) const;
   // UIDs that have a folder: left from earlier lives.
   std::vector<std::string> known_pods() const;
 

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo image's program, one static binary.
 //
-//   demo serve [PORT]            answers every HTTP request with its host name, logs each request; on
-//                                SIGTERM it goes on answering for two seconds (so that a client sent
-//                                here by rules not yet changed is served), /readyz says 503, exit 0
-//   demo load HOST PORT COUNT    COUNT connections, one after the other; prints how many each server
+//   demo serve [PORT]            answers every HTTP request with its host name, logs each request;
+//   on
+//                                SIGTERM it goes on answering for two seconds (so that a client
+//                                sent here by rules not yet changed is served), /readyz says 503,
+//                                exit 0
+//   demo load HOST PORT COUNT    COUNT connections, one after the other; prints how many each
+//   server
 //                                answered and how many failed; exit 1 if any failed
 //   demo load HOST PORT 30s      the same for a span of time
 //
-// Ports default to 8080. One thread a connection; connections are bounded by a five second time-out.
+// Ports default to 8080. One thread a connection; connections are bounded by a five second
+// time-out.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -109,7 +113,8 @@ int listen_on(uint16_t port) {
   if (fd >= 0) {
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, reinterpret_cast<sockaddr*>(&any6), sizeof any6) == 0 && listen(fd, 512) == 0) return fd;
+    if (bind(fd, reinterpret_cast<sockaddr*>(&any6), sizeof any6) == 0 && listen(fd, 512) == 0)
+      return fd;
     close(fd);
   }
   const int fd4 = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);  // a host without IPv6
@@ -117,13 +122,14 @@ int listen_on(uint16_t port) {
   any4.sin_family = AF_INET;
   any4.sin_port = htons(port);
   setsockopt(fd4, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(fd4, reinterpret_cast<sockaddr*>(&any4), sizeof any4) == 0 && listen(fd4, 512) == 0) return fd4;
+  if (bind(fd4, reinterpret_cast<sockaddr*>(&any4), sizeof any4) == 0 && listen(fd4, 512) == 0)
+    return fd4;
   close(fd4);
   return -1;
 }
 
 int serve(uint16_t port) {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = [](int) { g_terminating = 1; };
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
@@ -152,7 +158,8 @@ int serve(uint16_t port) {
     std::thread(answer, fd, &open).detach();
   }
   close(listener);
-  for (int i = 0; i < 100 && open > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 100 && open > 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   std::printf("drained\n");
   std::fflush(stdout);
   _exit(0);
@@ -171,7 +178,8 @@ std::string ask(const addrinfo& target, std::string* why) {
   } else {
     char buffer[2048];
     ssize_t n = 0;
-    while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0) reply.append(buffer, static_cast<size_t>(n));
+    while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0)
+      reply.append(buffer, static_cast<size_t>(n));
     if (n < 0) *why = std::string("receive: ") + std::strerror(errno);
   }
   close(fd);
@@ -199,8 +207,10 @@ int load(const char* host, const char* port, const std::string& amount) {
   for (; timed ? Clock::now() < end : total < number; ++total) {
     std::string why;
     const std::string name = ask(*target, &why);
-    if (!name.empty()) ++answers[name];
-    else ++failures[why], ++failed;
+    if (!name.empty())
+      ++answers[name];
+    else
+      ++failures[why], ++failed;
   }
   freeaddrinfo(target);
   for (const auto& [name, count] : answers) std::printf("%6ld %s\n", count, name.c_str());

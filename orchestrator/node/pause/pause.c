@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process that holds a pod's namespaces. As the pod's process 1 it reaps what is orphaned to it;
-// it ends, successfully, on SIGTERM or SIGINT. Built static by scripts/images.
+// The process that holds a pod's namespaces. As the pod's process 1 it reaps what is orphaned to
+// it; it ends, successfully, on SIGTERM or SIGINT. Built static by scripts/images.
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>

@@ -64,7 +64,8 @@ Machine& Machine::get() {
 
 Machine::Machine() {
   if (getuid() != 0) die("they need root");
-  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 ||
+      mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     die("no network and mount namespaces of their own");
   bring_up_loopback();
   char name[] = "/tmp/fairlead-node-XXXXXX";
@@ -89,7 +90,8 @@ Machine::Machine() {
 
 Machine::~Machine() {
   if (containerd_ > 0) kill(containerd_, SIGTERM), waitpid(containerd_, nullptr, 0);
-  if (const auto cgroups = Cgroups::detect(); cgroups.ok()) (void)cgroups->kill_and_remove(cgroup_root_);
+  if (const auto cgroups = Cgroups::detect(); cgroups.ok())
+    (void)cgroups->kill_and_remove(cgroup_root_);
   for (const std::string& point : files::mounts_below(root_)) umount2(point.c_str(), MNT_DETACH);
   (void)files::remove_tree(root_);
 }
@@ -120,15 +122,16 @@ void FakeApi::later(std::function<void()> task) {
   alarms_.push_back(clock_.after(Duration::zero(), std::move(task)));
 }
 
-void FakeApi::patch_pod_status(const kube::ObjectKey&, const std::string& uid, const nlohmann::json& change,
-                               JsonDone done) {
+void FakeApi::patch_pod_status(const kube::ObjectKey&, const std::string& uid,
+                               const nlohmann::json& change, JsonDone done) {
   nlohmann::json& have = status[uid];
   have.merge_patch(change);
   history.push_back(change);
   later([done = std::move(done), reply = nlohmann::json{{"status", have}}] { done(reply); });
 }
 
-void FakeApi::delete_pod(const kube::ObjectKey&, const std::string& uid, std::function<void(Result<void>)> done) {
+void FakeApi::delete_pod(const kube::ObjectKey&, const std::string& uid,
+                         std::function<void(Result<void>)> done) {
   deleted.push_back(uid);
   later([this, uid, done = std::move(done)] {
     done(ok());
@@ -169,10 +172,20 @@ void PodBench::connect() {
   const Machine& machine = Machine::get();
   cri = std::make_unique<CriClient>(loop, machine.paths().socket());
   probes = std::make_unique<NetworkProbeRunner>(loop, *cri);
-  context = std::make_unique<PodContext>(PodContext{
-      loop.clock(), *cri, api, events, *probes, volumes, cgroups, machine.cgroup_root(),
-      machine.root() + "/log", "/etc/resolv.conf", {"10.96.0.10", "cluster.local"},
-      {"test-node", "127.0.0.1", {}, 2000, int64_t{1} << 32}, nullptr});
+  context = std::make_unique<PodContext>(
+      PodContext{loop.clock(),
+                 *cri,
+                 api,
+                 events,
+                 *probes,
+                 volumes,
+                 cgroups,
+                 machine.cgroup_root(),
+                 machine.root() + "/log",
+                 "/etc/resolv.conf",
+                 {"10.96.0.10", "cluster.local"},
+                 {"test-node", "127.0.0.1", {}, 2000, int64_t{1} << 32},
+                 nullptr});
   cri->subscribe(
       [this](const RuntimeEvent& event) {
         for (const auto& [uid, worker] : workers)
@@ -188,7 +201,8 @@ nlohmann::json PodBench::pod(const std::string& name, nlohmann::json spec) {
   const std::string uid = "uid-" + std::to_string(getpid()) + "-" + std::to_string(++count);
   for (auto& container : spec["containers"])
     if (!container.contains("image")) container["image"] = "localhost/fairlead/demo:1";
-  return {{"metadata", {{"name", name}, {"namespace", "default"}, {"uid", uid}}}, {"spec", std::move(spec)}};
+  return {{"metadata", {{"name", name}, {"namespace", "default"}, {"uid", uid}}},
+          {"spec", std::move(spec)}};
 }
 
 PodWorker& PodBench::apply(const nlohmann::json& object) {
@@ -214,14 +228,18 @@ void PodBench::remove(const nlohmann::json& object, int grace_seconds) {
   apply(deleting);
 }
 
-bool PodBench::wait(const std::function<bool()>& done, Duration limit) { return loop.run_until(done, limit); }
+bool PodBench::wait(const std::function<bool()>& done, Duration limit) {
+  return loop.run_until(done, limit);
+}
 
 nlohmann::json PodBench::status(const nlohmann::json& object) const {
   const auto it = api.status.find(object["metadata"]["uid"].get<std::string>());
   return it == api.status.end() || it->second.is_null() ? nlohmann::json::object() : it->second;
 }
 
-std::string PodBench::phase(const nlohmann::json& object) const { return status(object).value("phase", ""); }
+std::string PodBench::phase(const nlohmann::json& object) const {
+  return status(object).value("phase", "");
+}
 
 bool PodBench::ready(const nlohmann::json& object) const {
   for (const auto& condition : status(object).value("conditions", nlohmann::json::array()))
@@ -237,7 +255,8 @@ nlohmann::json PodBench::container(const nlohmann::json& object, const std::stri
   return nlohmann::json::object();
 }
 
-std::string PodBench::log(const nlohmann::json& object, const std::string& name, int attempt) const {
+std::string PodBench::log(const nlohmann::json& object, const std::string& name,
+                          int attempt) const {
   const auto spec = parse_pod(object);
   const auto text = files::read(pod_log_dir(context->log_root, *spec) + "/" +
                                 container_log_name(name, static_cast<uint32_t>(attempt)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A real containerd for one test process: in a network and a mount namespace of its own, with folders
-// and cgroups of its own, gone when the process ends.
+// A real containerd for one test process: in a network and a mount namespace of its own, with
+// folders and cgroups of its own, gone when the process ends.
 #pragma once
 
 #include <sys/types.h>
@@ -46,8 +46,8 @@ class Machine {
 class FakeApi : public NodeApi {
  public:
   explicit FakeApi(Clock& clock) : clock_(clock) {}
-  void patch_pod_status(const kube::ObjectKey& pod, const std::string& uid, const nlohmann::json& status,
-                        JsonDone done) override;
+  void patch_pod_status(const kube::ObjectKey& pod, const std::string& uid,
+                        const nlohmann::json& status, JsonDone done) override;
   void delete_pod(const kube::ObjectKey& pod, const std::string& uid,
                   std::function<void(Result<void>)> done) override;
   void get_object(const std::string& ns, const ObjectRef& reference,

@@ -29,38 +29,48 @@ TEST(Pod, RunsAndTellsItsStatus) {
   EXPECT_EQ(web["containerID"].get<std::string>().substr(0, 13), "containerd://");
   EXPECT_EQ(bench.status(pod)["podIP"].get<std::string>().substr(0, 8), "10.99.0.");
   EXPECT_EQ(bench.status(pod)["qosClass"], "BestEffort");
-  for (const char* reason : {"Pulled", "Created", "Started"}) EXPECT_TRUE(bench.events.has(reason)) << reason;
-  EXPECT_TRUE(bench.wait([&] { return bench.log(pod, "web", 0).find("one serves on port 8080") != std::string::npos; }));
+  for (const char* reason : {"Pulled", "Created", "Started"})
+    EXPECT_TRUE(bench.events.has(reason)) << reason;
+  EXPECT_TRUE(bench.wait([&] {
+    return bench.log(pod, "web", 0).find("one serves on port 8080") != std::string::npos;
+  }));
 }
 
 TEST(Pod, ContainersShareLocalhost) {
   PodBench bench;
   const Json pod = PodBench::pod(
       "two", {{"restartPolicy", "OnFailure"},
-              {"containers", {{{"name", "web"}}, shell("client", "until demo load 127.0.0.1 8080 3; do sleep 0.1; done")}}});
+              {"containers",
+               {{{"name", "web"}},
+                shell("client", "until demo load 127.0.0.1 8080 3; do sleep 0.1; done")}}});
   bench.apply(pod);
-  ASSERT_TRUE(bench.wait([&] { return bench.container(pod, "client")["state"].contains("terminated"); }))
-      << bench.status(pod).dump(2);
+  ASSERT_TRUE(bench.wait([&] {
+    return bench.container(pod, "client")["state"].contains("terminated");
+  })) << bench.status(pod).dump(2);
   EXPECT_EQ(bench.container(pod, "client")["state"]["terminated"]["exitCode"], 0);
-  EXPECT_NE(bench.log(pod, "client", 0).find("3 two"), std::string::npos) << bench.log(pod, "client", 0);
+  EXPECT_NE(bench.log(pod, "client", 0).find("3 two"), std::string::npos)
+      << bench.log(pod, "client", 0);
   EXPECT_EQ(bench.phase(pod), "Running");
 }
 
 TEST(Pod, InitContainersRunInOrderAndHandOverFiles) {
   PodBench bench;
   const Json mounts = {{{"name", "work"}, {"mountPath", "/work"}}};
-  Json first = shell("first", "echo one > /work/text"), second = shell("second", "echo two >> /work/text");
+  Json first = shell("first", "echo one > /work/text"),
+       second = shell("second", "echo two >> /work/text");
   Json main = shell("main", "cat /work/text; exit 0");
   for (Json* each : {&first, &second, &main}) {
     (*each)["volumeMounts"] = mounts;
     (*each)["image"] = "localhost/fairlead/demo:1";
   }
-  const Json pod = PodBench::pod("init", {{"restartPolicy", "Never"},
-                                          {"volumes", {{{"name", "work"}, {"emptyDir", Json::object()}}}},
-                                          {"initContainers", {first, second}},
-                                          {"containers", {main}}});
+  const Json pod =
+      PodBench::pod("init", {{"restartPolicy", "Never"},
+                             {"volumes", {{{"name", "work"}, {"emptyDir", Json::object()}}}},
+                             {"initContainers", {first, second}},
+                             {"containers", {main}}});
   bench.apply(pod);
-  ASSERT_TRUE(bench.wait([&] { return bench.phase(pod) == "Succeeded"; })) << bench.status(pod).dump(2);
+  ASSERT_TRUE(bench.wait([&] { return bench.phase(pod) == "Succeeded"; }))
+      << bench.status(pod).dump(2);
   const std::string log = bench.log(pod, "main", 0);
   EXPECT_LT(log.find("one"), log.find("two"));
   EXPECT_NE(log.find("two"), std::string::npos) << log;
@@ -68,7 +78,8 @@ TEST(Pod, InitContainersRunInOrderAndHandOverFiles) {
 
 TEST(Pod, RestartsAtOnceThenBacksOff) {
   PodBench bench;
-  const Json pod = PodBench::pod("crash", {{"containers", {shell("c", "echo bye > /dev/termination-log; exit 3")}}});
+  const Json pod = PodBench::pod(
+      "crash", {{"containers", {shell("c", "echo bye > /dev/termination-log; exit 3")}}});
   bench.apply(pod);
   ASSERT_TRUE(bench.wait([&] {
     const Json c = bench.container(pod, "c");
@@ -86,9 +97,11 @@ TEST(Pod, RestartsAtOnceThenBacksOff) {
 
 TEST(Pod, NeverRestartedFails) {
   PodBench bench;
-  const Json pod = PodBench::pod("fail", {{"restartPolicy", "Never"}, {"containers", {shell("c", "exit 7")}}});
+  const Json pod =
+      PodBench::pod("fail", {{"restartPolicy", "Never"}, {"containers", {shell("c", "exit 7")}}});
   bench.apply(pod);
-  ASSERT_TRUE(bench.wait([&] { return bench.phase(pod) == "Failed"; })) << bench.status(pod).dump(2);
+  ASSERT_TRUE(bench.wait([&] { return bench.phase(pod) == "Failed"; }))
+      << bench.status(pod).dump(2);
   EXPECT_EQ(bench.container(pod, "c")["state"]["terminated"]["exitCode"], 7);
   EXPECT_EQ(bench.container(pod, "c")["state"]["terminated"]["reason"], "Error");
 }
@@ -105,17 +118,20 @@ TEST(Pod, DeletionLetsTheContainerDrain) {
   ASSERT_TRUE(bench.wait([&] { return bench.workers.empty(); }));
   EXPECT_EQ(bench.api.deleted, std::vector<std::string>{uid});
   // The last status tells how it ended: of itself, with 0, not killed.
-  EXPECT_EQ(bench.container(pod, "web")["state"]["terminated"]["exitCode"], 0) << bench.status(pod).dump(2);
+  EXPECT_EQ(bench.container(pod, "web")["state"]["terminated"]["exitCode"], 0)
+      << bench.status(pod).dump(2);
   EXPECT_FALSE(bench.ready(pod));
   EXPECT_FALSE(files::exists(folder));
   EXPECT_TRUE(bench.events.has("Killing"));
   for (const auto& hierarchy : bench.cgroups.hierarchies())
-    EXPECT_FALSE(files::exists(hierarchy.mount_point + Machine::get().cgroup_root() + "/besteffort/pod" + uid));
+    EXPECT_FALSE(files::exists(hierarchy.mount_point + Machine::get().cgroup_root() +
+                               "/besteffort/pod" + uid));
 }
 
 TEST(Pod, ShortenedGraceKillsSooner) {
   PodBench bench;
-  const Json pod = PodBench::pod("stubborn", {{"containers", {shell("c", "trap '' TERM; while true; do sleep 1; done")}}});
+  const Json pod = PodBench::pod(
+      "stubborn", {{"containers", {shell("c", "trap '' TERM; while true; do sleep 1; done")}}});
   bench.apply(pod);
   ASSERT_TRUE(bench.wait([&] { return bench.ready(pod); }));
   bench.remove(pod, 600);
@@ -129,16 +145,21 @@ TEST(Pod, ConfigurationAndSecretsArrive) {
   PodBench bench;
   bench.api.objects[{false, "conf"}] = {{"mode", "fast"}, {"file.txt", "content"}};
   bench.api.objects[{true, "key"}] = {{"token", "s3cret"}};
-  Json c = shell("c", "echo $MODE $TOKEN $NAME $(cat /conf/file.txt /key/token); stat -c %a /key/token; "
-                      "grep -c cluster.local /etc/resolv.conf; hostname; mount | grep -c ' /key type tmpfs'");
-  c["env"] = {{{"name", "MODE"}, {"valueFrom", {{"configMapKeyRef", {{"name", "conf"}, {"key", "mode"}}}}}},
-              {{"name", "TOKEN"}, {"valueFrom", {{"secretKeyRef", {{"name", "key"}, {"key", "token"}}}}}},
-              {{"name", "NAME"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.name"}}}}}}};
-  c["volumeMounts"] = {{{"name", "conf"}, {"mountPath", "/conf"}}, {{"name", "key"}, {"mountPath", "/key"}}};
+  Json c =
+      shell("c",
+            "echo $MODE $TOKEN $NAME $(cat /conf/file.txt /key/token); stat -c %a /key/token; "
+            "grep -c cluster.local /etc/resolv.conf; hostname; mount | grep -c ' /key type tmpfs'");
+  c["env"] = {
+      {{"name", "MODE"}, {"valueFrom", {{"configMapKeyRef", {{"name", "conf"}, {"key", "mode"}}}}}},
+      {{"name", "TOKEN"}, {"valueFrom", {{"secretKeyRef", {{"name", "key"}, {"key", "token"}}}}}},
+      {{"name", "NAME"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.name"}}}}}}};
+  c["volumeMounts"] = {{{"name", "conf"}, {"mountPath", "/conf"}},
+                       {{"name", "key"}, {"mountPath", "/key"}}};
   const Json pod = PodBench::pod(
       "config", {{"restartPolicy", "Never"},
-                 {"volumes", {{{"name", "conf"}, {"configMap", {{"name", "conf"}}}},
-                              {{"name", "key"}, {"secret", {{"secretName", "key"}, {"defaultMode", 0400}}}}}},
+                 {"volumes",
+                  {{{"name", "conf"}, {"configMap", {{"name", "conf"}}}},
+                   {{"name", "key"}, {"secret", {{"secretName", "key"}, {"defaultMode", 0400}}}}}},
                  {"containers", {c}}});
   bench.apply(pod);
   ASSERT_TRUE(bench.wait([&] { return bench.phase(pod) == "Succeeded"; }))
@@ -159,14 +180,16 @@ TEST(Pod, MissingConfigurationIsToldAndHealed) {
     return web.contains("state") && web["state"].contains("waiting") &&
            web["state"]["waiting"]["reason"] == "CreateContainerConfigError";
   })) << bench.status(pod).dump(2);
-  EXPECT_EQ(bench.container(pod, "web")["state"]["waiting"]["message"], "configmap \"later\" not found");
+  EXPECT_EQ(bench.container(pod, "web")["state"]["waiting"]["message"],
+            "configmap \"later\" not found");
   bench.api.objects[{false, "later"}] = {{"A", "1"}};
   EXPECT_TRUE(bench.wait([&] { return bench.ready(pod); }));
 }
 
 TEST(Pod, MissingImageIsTold) {
   PodBench bench;
-  const Json never = {{"name", "a"}, {"image", "localhost/fairlead/none:1"}, {"imagePullPolicy", "Never"}};
+  const Json never = {
+      {"name", "a"}, {"image", "localhost/fairlead/none:1"}, {"imagePullPolicy", "Never"}};
   const Json pull = {{"name", "b"}, {"image", "localhost:1/fairlead/none:1"}};
   const Json pod = PodBench::pod("noimage", {{"containers", {never, pull}}});
   bench.apply(pod);
@@ -176,8 +199,10 @@ TEST(Pod, MissingImageIsTold) {
                ? status["state"]["waiting"].value("reason", "")
                : "";
   };
-  EXPECT_TRUE(bench.wait([&] { return reason("a") == "ErrImageNeverPull"; })) << bench.status(pod).dump(2);
-  EXPECT_TRUE(bench.wait([&] { return reason("b") == "ImagePullBackOff"; })) << bench.status(pod).dump(2);
+  EXPECT_TRUE(bench.wait([&] { return reason("a") == "ErrImageNeverPull"; }))
+      << bench.status(pod).dump(2);
+  EXPECT_TRUE(bench.wait([&] { return reason("b") == "ImagePullBackOff"; }))
+      << bench.status(pod).dump(2);
   EXPECT_EQ(bench.phase(pod), "Pending");
 }
 
@@ -185,8 +210,11 @@ TEST(Pod, ReadinessFollowsTheProbeAndLivenessRestarts) {
   PodBench bench;
   Json c = shell("c", "touch /tmp/alive; (sleep 3; rm /tmp/alive) & exec demo serve");
   c["readinessProbe"] = {{"httpGet", {{"port", 8080}, {"path", "/readyz"}}}, {"periodSeconds", 1}};
-  c["livenessProbe"] = {{"exec", {{"command", {"/bin/cat", "/tmp/alive"}}}}, {"periodSeconds", 1}, {"failureThreshold", 2}};
-  const Json pod = PodBench::pod("probed", {{"terminationGracePeriodSeconds", 5}, {"containers", {c}}});
+  c["livenessProbe"] = {{"exec", {{"command", {"/bin/cat", "/tmp/alive"}}}},
+                        {"periodSeconds", 1},
+                        {"failureThreshold", 2}};
+  const Json pod =
+      PodBench::pod("probed", {{"terminationGracePeriodSeconds", 5}, {"containers", {c}}});
   bench.apply(pod);
   ASSERT_TRUE(bench.wait([&] { return bench.ready(pod); })) << bench.status(pod).dump(2);
   ASSERT_TRUE(bench.wait([&] { return bench.container(pod, "c").value("restartCount", 0) >= 1; }));
@@ -195,8 +223,9 @@ TEST(Pod, ReadinessFollowsTheProbeAndLivenessRestarts) {
 
 TEST(Pod, UnsupportedIsRefusedWithAReason) {
   PodBench bench;
-  const Json pod = PodBench::pod("nfs", {{"volumes", {{{"name", "v"}, {"nfs", {{"server", "x"}, {"path", "/"}}}}}},
-                                         {"containers", {{{"name", "web"}}}}});
+  const Json pod = PodBench::pod(
+      "nfs", {{"volumes", {{{"name", "v"}, {"nfs", {{"server", "x"}, {"path", "/"}}}}}},
+              {"containers", {{{"name", "web"}}}}});
   bench.apply(pod);
   ASSERT_TRUE(bench.wait([&] { return bench.phase(pod) == "Pending"; }));
   EXPECT_TRUE(bench.events.has("FailedCreatePodSandBox"));
@@ -210,7 +239,8 @@ TEST(Pod, SurvivesARestartOfFairlead) {
   const std::string id = bench.container(pod, "web")["containerID"];
   const size_t written = bench.api.history.size();
   bench.restart();
-  ASSERT_TRUE(bench.wait([&] { return bench.workers.begin()->second->runtime().latest("web") != nullptr; }));
+  ASSERT_TRUE(bench.wait(
+      [&] { return bench.workers.begin()->second->runtime().latest("web") != nullptr; }));
   bench.wait([] { return false; }, seconds(1));
   EXPECT_EQ(bench.container(pod, "web")["containerID"], id);
   EXPECT_EQ(bench.container(pod, "web")["restartCount"], 0);

@@ -43,8 +43,8 @@ struct Scene {
     runtime.sandboxes.push_back({id, "p", "u", "default", attempt, ready, kNow, {"10.0.0.2"}});
     return *this;
   }
-  Scene& container(const std::string& name, ContainerState state, int exit_code = 0, uint32_t attempt = 0,
-                   const std::string& sandbox_id = "s") {
+  Scene& container(const std::string& name, ContainerState state, int exit_code = 0,
+                   uint32_t attempt = 0, const std::string& sandbox_id = "s") {
     ContainerInfo info;
     info.id = name + std::to_string(attempt);
     info.sandbox_id = sandbox_id;
@@ -63,12 +63,16 @@ struct Scene {
   std::string text() const {
     std::string out;
     for (const Action& action : plan().actions) {
-      static constexpr const char* kNames[] = {"volumes", "sandbox", "stop-sandbox", "remove-sandbox", "start",
-                                               "stop",    "remove",  "teardown",     "delete",         "forget"};
+      static constexpr const char* kNames[] = {
+          "volumes", "sandbox", "stop-sandbox", "remove-sandbox", "start",
+          "stop",    "remove",  "teardown",     "delete",         "forget"};
       out += (out.empty() ? "" : ", ") + std::string(kNames[static_cast<int>(action.kind)]);
-      if (action.kind == ActionKind::kStartContainer) out += " " + action.container + "#" + std::to_string(action.attempt);
-      else if (action.kind == ActionKind::kCreateSandbox) out += "#" + std::to_string(action.attempt);
-      else if (!action.id.empty()) out += " " + action.id;
+      if (action.kind == ActionKind::kStartContainer)
+        out += " " + action.container + "#" + std::to_string(action.attempt);
+      else if (action.kind == ActionKind::kCreateSandbox)
+        out += "#" + std::to_string(action.attempt);
+      else if (!action.id.empty())
+        out += " " + action.id;
     }
     return out;
   }
@@ -137,7 +141,9 @@ TEST(PodMachine, BringsAPodUpStepByStep) {
 }
 
 TEST(PodMachine, InitContainersRunInOrderToSuccess) {
-  const auto base = [](RestartPolicy policy = RestartPolicy::kAlways) { return Scene(policy, 2).sandbox("s", true); };
+  const auto base = [](RestartPolicy policy = RestartPolicy::kAlways) {
+    return Scene(policy, 2).sandbox("s", true);
+  };
   check({
       {"the first", base(), "start i0#0"},
       {"alone", base().container("i0", kRunning), ""},
@@ -156,12 +162,16 @@ TEST(PodMachine, RestartsByPolicy) {
   check({
       {"always, success", ended(RestartPolicy::kAlways, 0), "start c#1"},
       {"always, failure", ended(RestartPolicy::kAlways, 1), "start c#1"},
-      {"on failure, success: the pod is done", ended(RestartPolicy::kOnFailure, 0), "stop-sandbox s"},
+      {"on failure, success: the pod is done", ended(RestartPolicy::kOnFailure, 0),
+       "stop-sandbox s"},
       {"on failure, failure", ended(RestartPolicy::kOnFailure, 1), "start c#1"},
       {"never: the pod is done", ended(RestartPolicy::kNever, 1), "stop-sandbox s"},
-      {"a half-made container is removed first", Scene().sandbox("s", true).container("c", kCreated), "remove c0"},
-      {"not while it is being started", busy(Scene().sandbox("s", true).container("c", kCreated), "container:c"), ""},
-      {"an unhealthy one is stopped", unhealthy(Scene().sandbox("s", true).container("c", kRunning)), "stop c0"},
+      {"a half-made container is removed first",
+       Scene().sandbox("s", true).container("c", kCreated), "remove c0"},
+      {"not while it is being started",
+       busy(Scene().sandbox("s", true).container("c", kCreated), "container:c"), ""},
+      {"an unhealthy one is stopped",
+       unhealthy(Scene().sandbox("s", true).container("c", kRunning)), "stop c0"},
   });
 }
 
@@ -179,7 +189,8 @@ TEST(PodMachine, WaitsForTheBackOff) {
   backoff.advance(kNow - seconds(20), kNow - seconds(20));
   EXPECT_EQ(scene.text(), "");
   ASSERT_TRUE(scene.plan().wake);
-  EXPECT_EQ(*scene.plan().wake, kNow + seconds(9)) << "ten seconds from the end, one of which is over";
+  EXPECT_EQ(*scene.plan().wake, kNow + seconds(9))
+      << "ten seconds from the end, one of which is over";
   scene.now = kNow + seconds(9);
   EXPECT_EQ(scene.text(), "start c#1");
 }
@@ -187,11 +198,16 @@ TEST(PodMachine, WaitsForTheBackOff) {
 TEST(PodMachine, DeadSandboxBeginsAgain) {
   check({
       {"a new one", Scene().sandbox("s", false), "sandbox#1"},
-      {"after its containers ended", Scene().sandbox("s", false).container("c", kRunning), "stop c0"},
+      {"after its containers ended", Scene().sandbox("s", false).container("c", kRunning),
+       "stop c0"},
       {"the old one is kept for its container's state",
        Scene().sandbox("s", false).sandbox("t", true, 1).container("c", kExited), "start c#1"},
       {"and removed when that has a successor",
-       Scene().sandbox("s", false).sandbox("t", true, 1).container("c", kExited).container("c", kRunning, 0, 1, "t"),
+       Scene()
+           .sandbox("s", false)
+           .sandbox("t", true, 1)
+           .container("c", kExited)
+           .container("c", kRunning, 0, 1, "t"),
        "remove-sandbox s"},
       {"a pod that must not run again gets no new one",
        Scene(RestartPolicy::kNever).sandbox("s", false).container("c", kExited), ""},
@@ -207,7 +223,8 @@ TEST(PodMachine, TakesAPodDown) {
       {"then the sandbox", deleted(ended()), "stop-sandbox s"},
       {"then the mounts", deleted(stopped()), "teardown"},
       {"then the object", torn_down(deleted(stopped())), "delete"},
-      {"not while a container is being made", busy(torn_down(deleted(stopped())), "container:c"), ""},
+      {"not while a container is being made", busy(torn_down(deleted(stopped())), "container:c"),
+       ""},
       {"then what the runtime remembers", gone(torn_down(stopped())), "remove-sandbox s"},
       {"then nothing", gone(torn_down(Scene())), "forget"},
       {"a pod that never began", deleted(Scene()), "teardown"},
@@ -247,7 +264,10 @@ TEST(PodMachine, ShorterGraceIsOrderedAgain) {
 
 TEST(PodMachine, KeepsOnePreviousInstance) {
   Scene scene;
-  scene.sandbox("s", true).container("c", kExited, 1, 0).container("c", kExited, 1, 1).container("c", kRunning, 0, 2);
+  scene.sandbox("s", true)
+      .container("c", kExited, 1, 0)
+      .container("c", kExited, 1, 1)
+      .container("c", kRunning, 0, 2);
   EXPECT_EQ(scene.text(), "remove c0");
 }
 
@@ -273,7 +293,8 @@ TEST(Backoff, DoublesToFiveMinutesAndForgets) {
     EXPECT_EQ(backoff.remaining(ended, ended), seconds(expected));
     ended += seconds(expected);
   }
-  EXPECT_EQ(backoff.remaining(ended + seconds(601), ended + seconds(601)), Duration::zero()) << "ten good minutes";
+  EXPECT_EQ(backoff.remaining(ended + seconds(601), ended + seconds(601)), Duration::zero())
+      << "ten good minutes";
   backoff.advance(ended + seconds(601), ended + seconds(601));
   EXPECT_EQ(backoff.delay(), seconds(10));
 }
@@ -294,19 +315,25 @@ TEST(PodStatus, PhasesAndReasons) {
   Scene later = pull;
   later.now = kNow + seconds(1);
   Scene config = Scene().sandbox("s", true);
-  config.memory.containers["c"].failure = Failure{"CreateContainerConfigError", "configmap \"x\" not found", kNow};
+  config.memory.containers["c"].failure =
+      Failure{"CreateContainerConfigError", "configmap \"x\" not found", kNow};
   const std::vector<Row> rows = {
       {"nothing yet", Scene(), "Pending", "waiting", "ContainerCreating"},
-      {"before its init containers", Scene(RestartPolicy::kAlways, 1), "Pending", "waiting", "PodInitializing"},
+      {"before its init containers", Scene(RestartPolicy::kAlways, 1), "Pending", "waiting",
+       "PodInitializing"},
       {"running", Scene().sandbox("s", true).container("c", kRunning), "Running", "running", ""},
       {"crashing", crash, "Running", "waiting", "CrashLoopBackOff"},
       {"no image", pull, "Pending", "waiting", "ErrImagePull"},
       {"no image for a while", later, "Pending", "waiting", "ImagePullBackOff"},
       {"no configuration", config, "Pending", "waiting", "CreateContainerConfigError"},
-      {"done", Scene(RestartPolicy::kNever).container("c", kExited), "Succeeded", "terminated", "Completed"},
-      {"failed", Scene(RestartPolicy::kNever).container("c", kExited, 3), "Failed", "terminated", "Error"},
-      {"init failed", Scene(RestartPolicy::kNever, 1).container("i0", kExited, 3), "Failed", "waiting", "PodInitializing"},
-      {"being deleted", deleted(Scene().container("c", kExited, 137)), "Running", "terminated", "Error"},
+      {"done", Scene(RestartPolicy::kNever).container("c", kExited), "Succeeded", "terminated",
+       "Completed"},
+      {"failed", Scene(RestartPolicy::kNever).container("c", kExited, 3), "Failed", "terminated",
+       "Error"},
+      {"init failed", Scene(RestartPolicy::kNever, 1).container("i0", kExited, 3), "Failed",
+       "waiting", "PodInitializing"},
+      {"being deleted", deleted(Scene().container("c", kExited, 137)), "Running", "terminated",
+       "Error"},
   };
   for (const Row& row : rows) {
     const Json status = row.scene.status();
@@ -329,7 +356,8 @@ TEST(PodStatus, ConditionsKeepTheirTimeUntilTheyChange) {
   const Json third = scene.status(second);
   for (const Json& condition : third["conditions"]) {
     const bool changed = condition["type"] == "Ready" || condition["type"] == "ContainersReady";
-    EXPECT_EQ(condition["lastTransitionTime"] == format_time(scene.now), changed) << condition.dump();
+    EXPECT_EQ(condition["lastTransitionTime"] == format_time(scene.now), changed)
+        << condition.dump();
   }
 }
 

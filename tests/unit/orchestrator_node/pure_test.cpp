@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables of the node's small pure parts: quantities, times, environment, resolv.conf, cgroups, logs.
+// Tables of the node's small pure parts: quantities, times, environment, resolv.conf, cgroups,
+// logs.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -21,19 +22,22 @@ namespace {
 using Json = nlohmann::json;
 
 PodSpec pod_of(const Json& spec) {
-  const Json object = {{"metadata", {{"name", "p"}, {"namespace", "ns"}, {"uid", "u"}, {"labels", {{"app", "web"}}}}},
-                       {"spec", spec}};
+  const Json object = {
+      {"metadata",
+       {{"name", "p"}, {"namespace", "ns"}, {"uid", "u"}, {"labels", {{"app", "web"}}}}},
+      {"spec", spec}};
   auto pod = parse_pod(object);
   EXPECT_TRUE(pod.ok());
   return *pod;
 }
 
 TEST(Quantity, Parses) {
-  const std::pair<const char*, int64_t> rows[] = {{"1", 1000},         {"500m", 500},     {"0.1", 100},
-                                                  {"1.5", 1500},       {"64Mi", 67108864000}, {"1k", 1000000},
-                                                  {"1e3", 1000000},    {"100n", 1},       {"2E", 2000000000000000000 / 1000 * 1000},
-                                                  {"0", 0},            {"+1", 1000},      {".5", 500},
-                                                  {"1e-3", 1}};
+  const std::pair<const char*, int64_t> rows[] = {
+      {"1", 1000},      {"500m", 500},         {"0.1", 100},
+      {"1.5", 1500},    {"64Mi", 67108864000}, {"1k", 1000000},
+      {"1e3", 1000000}, {"100n", 1},           {"2E", 2000000000000000000 / 1000 * 1000},
+      {"0", 0},         {"+1", 1000},          {".5", 500},
+      {"1e-3", 1}};
   for (const auto& [text, millis] : rows) {
     const auto value = parse_quantity(text);
     ASSERT_TRUE(value.ok()) << text;
@@ -44,15 +48,17 @@ TEST(Quantity, Parses) {
 }
 
 TEST(Time, RoundTrips) {
-  for (const char* text : {"1970-01-01T00:00:00Z", "2026-11-23T17:50:36Z", "2000-02-29T23:59:59Z"}) {
+  for (const char* text :
+       {"1970-01-01T00:00:00Z", "2026-11-23T17:50:36Z", "2000-02-29T23:59:59Z"}) {
     const auto time = parse_time(text);
     ASSERT_TRUE(time) << text;
     EXPECT_EQ(format_time(*time), text);
   }
-  EXPECT_EQ(format_time_nanos(*parse_time("2026-01-02T03:04:05.678901234Z")), "2026-01-02T03:04:05.678901234Z");
+  EXPECT_EQ(format_time_nanos(*parse_time("2026-01-02T03:04:05.678901234Z")),
+            "2026-01-02T03:04:05.678901234Z");
   EXPECT_EQ(*parse_time("2026-01-02T05:04:05+02:00"), *parse_time("2026-01-02T03:04:05Z"));
-  for (const char* text : {"", "2026", "2026-13-01T00:00:00Z", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00",
-                           "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z"})
+  for (const char* text : {"", "2026", "2026-13-01T00:00:00Z", "2026-01-01 00:00:00Z",
+                           "2026-01-01T00:00:00", "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z"})
     EXPECT_FALSE(parse_time(text)) << text;
 }
 
@@ -61,36 +67,45 @@ TEST(Base64, Decodes) {
   EXPECT_EQ(decode_base64("Zg=="), "f");
   EXPECT_EQ(decode_base64("Zm8="), "fo");
   EXPECT_EQ(decode_base64("Zm9v"), "foo");
-  for (const char* text : {"Z", "Zg=", "Zg", "Z===", "Zh==", "Zm9 ", "Zm-v"}) EXPECT_FALSE(decode_base64(text)) << text;
+  for (const char* text : {"Z", "Zg=", "Zg", "Z===", "Zh==", "Zm9 ", "Zm-v"})
+    EXPECT_FALSE(decode_base64(text)) << text;
 }
 
 TEST(Env, Expands) {
   const std::map<std::string, std::string> values = {{"A", "1"}, {"B", "$(A)"}};
-  const std::pair<const char*, const char*> rows[] = {{"$(A)", "1"},       {"x$(A)y", "x1y"},    {"$$(A)", "$(A)"},
-                                                      {"$(C)", "$(C)"},    {"$A", "$A"},         {"$", "$"},
-                                                      {"$(A", "$(A"},      {"$(B)", "$(A)"},     {"$$$(A)", "$1"},
-                                                      {"a$$b", "a$b"},     {"", ""}};
+  const std::pair<const char*, const char*> rows[] = {
+      {"$(A)", "1"},    {"x$(A)y", "x1y"}, {"$$(A)", "$(A)"}, {"$(C)", "$(C)"},
+      {"$A", "$A"},     {"$", "$"},        {"$(A", "$(A"},    {"$(B)", "$(A)"},
+      {"$$$(A)", "$1"}, {"a$$b", "a$b"},   {"", ""}};
   for (const auto& [text, expected] : rows) EXPECT_EQ(expand(text, values), expected) << text;
 }
 
 TEST(Env, BuildsInOrder) {
-  const PodSpec pod = pod_of({{"containers",
-                               {{{"name", "c"},
-                                 {"resources", {{"limits", {{"cpu", "250m"}, {"memory", "64Mi"}}}}},
-                                 {"envFrom", {{{"prefix", "P_"}, {"configMapRef", {{"name", "m"}}}},
-                                              {{"secretRef", {{"name", "absent"}, {"optional", true}}}}}},
-                                 {"env",
-                                  {{{"name", "A"}, {"value", "1"}},
-                                   {{"name", "B"}, {"value", "$(A)$(P_k)$(SVC_SERVICE_HOST)$(LATER)"}},
-                                   {{"name", "LATER"}, {"value", "x"}},
-                                   {{"name", "IP"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "status.podIP"}}}}}},
-                                   {{"name", "APP"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.labels['app']"}}}}}},
-                                   {{"name", "CPU"}, {"valueFrom", {{"resourceFieldRef", {{"resource", "limits.cpu"}}}}}},
-                                   {{"name", "MEM"}, {"valueFrom", {{"resourceFieldRef", {{"resource", "limits.memory"}, {"divisor", "1Mi"}}}}}},
-                                   {{"name", "NONE"}, {"valueFrom", {{"configMapKeyRef", {{"name", "m"}, {"key", "q"}, {"optional", true}}}}}}}}}}}});
+  const PodSpec pod = pod_of(
+      {{"containers",
+        {{{"name", "c"},
+          {"resources", {{"limits", {{"cpu", "250m"}, {"memory", "64Mi"}}}}},
+          {"envFrom",
+           {{{"prefix", "P_"}, {"configMapRef", {{"name", "m"}}}},
+            {{"secretRef", {{"name", "absent"}, {"optional", true}}}}}},
+          {"env",
+           {{{"name", "A"}, {"value", "1"}},
+            {{"name", "B"}, {"value", "$(A)$(P_k)$(SVC_SERVICE_HOST)$(LATER)"}},
+            {{"name", "LATER"}, {"value", "x"}},
+            {{"name", "IP"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "status.podIP"}}}}}},
+            {{"name", "APP"},
+             {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.labels['app']"}}}}}},
+            {{"name", "CPU"}, {"valueFrom", {{"resourceFieldRef", {{"resource", "limits.cpu"}}}}}},
+            {{"name", "MEM"},
+             {"valueFrom",
+              {{"resourceFieldRef", {{"resource", "limits.memory"}, {"divisor", "1Mi"}}}}}},
+            {{"name", "NONE"},
+             {"valueFrom",
+              {{"configMapKeyRef", {{"name", "m"}, {"key", "q"}, {"optional", true}}}}}}}}}}}});
   NodeFacts node{"n1", "192.0.2.1", {"10.0.0.2"}, 2000, 1 << 30};
   Objects objects = {{{false, "m"}, {{"k", "v"}}}};
-  const auto env = build_env(pod, pod.containers[0], node, objects, {{"SVC_SERVICE_HOST", "10.96.0.7"}});
+  const auto env =
+      build_env(pod, pod.containers[0], node, objects, {{"SVC_SERVICE_HOST", "10.96.0.7"}});
   ASSERT_TRUE(env.ok()) << env.error().message();
   const std::map<std::string, std::string> values(env->begin(), env->end());
   EXPECT_EQ(values.at("B"), "1v10.96.0.7$(LATER)");
@@ -149,15 +164,19 @@ TEST(ResolvConf, FollowsThePolicy) {
     EXPECT_EQ(dns.servers, row.servers) << row.policy;
     EXPECT_EQ(dns.searches.size(), row.searches) << row.policy;
   }
-  PodSpec pod = pod_of({{"dnsConfig", {{"searches", {"x.example"}}, {"options", {{{"name", "ndots"}, {"value", "1"}}}}}}});
+  PodSpec pod =
+      pod_of({{"dnsConfig",
+               {{"searches", {"x.example"}}, {"options", {{{"name", "ndots"}, {"value", "1"}}}}}}});
   const DnsConfig dns = pod_dns(pod, cluster, host);
-  EXPECT_EQ(dns.searches, (std::vector<std::string>{"ns.svc.cluster.local", "svc.cluster.local", "cluster.local",
-                                                    "corp.example", "x.example"}));
+  EXPECT_EQ(dns.searches, (std::vector<std::string>{"ns.svc.cluster.local", "svc.cluster.local",
+                                                    "cluster.local", "corp.example", "x.example"}));
   EXPECT_EQ(dns.options, (std::vector<std::string>{"ndots:1"}));
 }
 
 TEST(Resources, BecomeKernelNumbers) {
-  const auto pod = [](const Json& resources) { return pod_of({{"containers", {{{"name", "c"}, {"resources", resources}}}}}); };
+  const auto pod = [](const Json& resources) {
+    return pod_of({{"containers", {{{"name", "c"}, {"resources", resources}}}}});
+  };
   const PodSpec none = pod(Json::object());
   EXPECT_EQ(pod_limits(none), (PodLimits{2, 0, 0}));
   EXPECT_EQ(container_resources(none, none.containers[0], 1 << 30).oom_score_adj, 1000);
@@ -190,9 +209,13 @@ TEST(Cgroups, AreFoundInMountinfo) {
 
 TEST(PodSpec, RefusesWhatItCannotDo) {
   const std::pair<Json, const char*> rows[] = {
-      {{{"containers", {{{"name", "c"}, {"ports", {{{"containerPort", 80}, {"hostPort", 80}}}}}}}}, "hostPort"},
-      {{{"containers", {{{"name", "c"}, {"lifecycle", {{"preStop", {{"exec", Json::object()}}}}}}}}}, "lifecycle"},
-      {{{"containers", {{{"name", "c"}, {"livenessProbe", {{"grpc", {{"port", 1}}}}}}}}}, "livenessProbe"},
+      {{{"containers", {{{"name", "c"}, {"ports", {{{"containerPort", 80}, {"hostPort", 80}}}}}}}},
+       "hostPort"},
+      {{{"containers",
+         {{{"name", "c"}, {"lifecycle", {{"preStop", {{"exec", Json::object()}}}}}}}}},
+       "lifecycle"},
+      {{{"containers", {{{"name", "c"}, {"livenessProbe", {{"grpc", {{"port", 1}}}}}}}}},
+       "livenessProbe"},
       {{{"volumes", {{{"name", "v"}, {"csi", {{"driver", "x"}}}}}}}, "csi"},
       {{{"initContainers", {{{"name", "i"}, {"restartPolicy", "Always"}}}}}, "sidecars"},
   };
@@ -201,7 +224,10 @@ TEST(PodSpec, RefusesWhatItCannotDo) {
     ASSERT_EQ(pod.refused.size(), 1u) << spec.dump();
     EXPECT_NE(pod.refused[0].find(word), std::string::npos) << pod.refused[0];
   }
-  EXPECT_TRUE(pod_of({{"hostNetwork", true}, {"containers", {{{"name", "c"}, {"ports", {{{"containerPort", 80}, {"hostPort", 80}}}}}}}}).refused.empty());
+  EXPECT_TRUE(pod_of({{"hostNetwork", true},
+                      {"containers",
+                       {{{"name", "c"}, {"ports", {{{"containerPort", 80}, {"hostPort", 80}}}}}}}})
+                  .refused.empty());
   EXPECT_FALSE(parse_pod(Json::parse("[]")).ok());
   EXPECT_FALSE(parse_pod({{"metadata", {{"name", "p"}}}}).ok());
 }
@@ -214,14 +240,23 @@ TEST(PodSpec, PullPolicyFollowsTheTag) {
                                                      {"host:5000/a:1", PullPolicy::kIfNotPresent},
                                                      {"a@sha256:00", PullPolicy::kIfNotPresent}};
   for (const auto& [image, policy] : rows)
-    EXPECT_EQ(pod_of({{"containers", {{{"name", "c"}, {"image", image}}}}}).containers[0].pull_policy, policy) << image;
+    EXPECT_EQ(
+        pod_of({{"containers", {{{"name", "c"}, {"image", image}}}}}).containers[0].pull_policy,
+        policy)
+        << image;
 }
 
 TEST(Volumes, FilesOfObjects) {
-  const PodSpec pod = pod_of({{"volumes", {{{"name", "v"}, {"projected", {{"sources", {
-      {{"configMap", {{"name", "m"}, {"items", {{{"key", "a"}, {"path", "x/a"}, {"mode", 0400}}}}}}},
-      {{"downwardAPI", {{"items", {{{"path", "name"}, {"fieldRef", {{"fieldPath", "metadata.name"}}}}}}}}},
-      {{"secret", {{"name", "absent"}, {"optional", true}}}}}}}}}}}});
+  const PodSpec pod = pod_of(
+      {{"volumes",
+        {{{"name", "v"},
+          {"projected",
+           {{"sources",
+             {{{"configMap",
+                {{"name", "m"}, {"items", {{{"key", "a"}, {"path", "x/a"}, {"mode", 0400}}}}}}},
+              {{"downwardAPI",
+                {{"items", {{{"path", "name"}, {"fieldRef", {{"fieldPath", "metadata.name"}}}}}}}}},
+              {{"secret", {{"name", "absent"}, {"optional", true}}}}}}}}}}}});
   const Objects objects = {{{false, "m"}, {{"a", "1"}, {"b", "2"}}}};
   const auto files = volume_files(pod, pod.volumes[0].source, {}, objects);
   ASSERT_TRUE(files.ok()) << files.error().message();
@@ -230,9 +265,12 @@ TEST(Volumes, FilesOfObjects) {
 }
 
 TEST(ContainerConfig, RefusesRootWhereForbidden) {
-  PodSpec pod = pod_of({{"securityContext", {{"runAsNonRoot", true}}}, {"containers", {{{"name", "c"}, {"image", "i:1"}}}}});
+  PodSpec pod = pod_of({{"securityContext", {{"runAsNonRoot", true}}},
+                        {"containers", {{{"name", "c"}, {"image", "i:1"}}}}});
   ImageInfo image;
-  const auto config = [&] { return container_config({pod, pod.containers[0], 0, image, {}, {}, 0}); };
+  const auto config = [&] {
+    return container_config({pod, pod.containers[0], 0, image, {}, {}, 0});
+  };
   EXPECT_FALSE(config().ok()) << "an image that says nothing runs as root";
   image.user_id = 0;
   EXPECT_FALSE(config().ok());
@@ -245,7 +283,9 @@ TEST(ContainerConfig, RefusesRootWhereForbidden) {
 TEST(NodeObject, ChoosesAFreeRange) {
   const Cidr cluster = *Cidr::parse("10.244.0.0/16");
   EXPECT_EQ(choose_pod_cidr(cluster, {})->to_string(), "10.244.0.0/24");
-  EXPECT_EQ(choose_pod_cidr(cluster, {*Cidr::parse("10.244.0.0/24"), *Cidr::parse("10.244.2.0/24")})->to_string(), "10.244.1.0/24");
+  EXPECT_EQ(choose_pod_cidr(cluster, {*Cidr::parse("10.244.0.0/24"), *Cidr::parse("10.244.2.0/24")})
+                ->to_string(),
+            "10.244.1.0/24");
   EXPECT_EQ(choose_pod_cidr(*Cidr::parse("10.1.0.0/26"), {})->to_string(), "10.1.0.0/26");
   EXPECT_FALSE(choose_pod_cidr(*Cidr::parse("10.1.0.0/24"), {*Cidr::parse("10.1.0.0/24")}).ok());
 }
@@ -276,7 +316,8 @@ TEST(CriLog, ParsesLines) {
   EXPECT_FALSE(full->partial);
   EXPECT_TRUE(parse_log_line("t stderr P:x y")->partial);
   EXPECT_EQ(parse_log_line("t stdout F ")->text, "");
-  for (const char* line : {"", "t", "t stdout", "t stdout F", "t other F x", "t stdout X x", " stdout F x"})
+  for (const char* line :
+       {"", "t", "t stdout", "t stdout F", "t other F x", "t stdout X x", " stdout F x"})
     EXPECT_FALSE(parse_log_line(line)) << line;
 }
 
@@ -321,10 +362,14 @@ TEST(CriLog, AnyCutGivesTheSame) {
 }
 
 TEST(CriLog, TailCountsWholeLines) {
-  const std::pair<int, const char*> rows[] = {{0, ""}, {1, "three\n"}, {2, "two-and-a-half\nthree\n"},
-                                              {3, "one\ntwo-and-a-half\nthree\n"}, {9, "one\ntwo-and-a-half\nthree\n"}};
+  const std::pair<int, const char*> rows[] = {{0, ""},
+                                              {1, "three\n"},
+                                              {2, "two-and-a-half\nthree\n"},
+                                              {3, "one\ntwo-and-a-half\nthree\n"},
+                                              {9, "one\ntwo-and-a-half\nthree\n"}};
   for (const auto& [lines, expected] : rows)
-    EXPECT_EQ(format({}, std::string_view(kLog).substr(tail_offset(kLog, lines))), expected) << lines;
+    EXPECT_EQ(format({}, std::string_view(kLog).substr(tail_offset(kLog, lines))), expected)
+        << lines;
 }
 
 TEST(CriLog, ALineWithoutEndIsBounded) {

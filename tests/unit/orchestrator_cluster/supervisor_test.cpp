@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// The supervisor with small shell scripts as children.
+#include "orchestrator/cluster/supervisor.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "orchestrator/cluster/preflight.h"
+#include "orchestrator/node/files.h"
+
+namespace fairlead::orchestrator {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class SupervisorTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/fairlead-supervisor-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    root_ = name;
+  }
+  void TearDown() override {
+    for (const auto& [name, record] : Supervisor::records(root_))
+      EXPECT_TRUE(terminate(record.process, seconds(5)).ok());
+    EXPECT_TRUE(files::remove_tree(root_).ok());
+  }
+  ChildSpec sleeper(const std::string& name = "sleeper", const std::string& argument = "1000") {
+    return {
+        name, {"/bin/sleep", argument}, [this](bool running) { running ? ++started_ : ++ended_; }};
+  }
+  std::string root_;
+  Loop loop_;
+  int started_ = 0;
+  int ended_ = 0;
+};
+
+TEST_F(SupervisorTest, StartsAndRecords) {
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  ASSERT_TRUE(supervisor.keep(sleeper()).ok());
+  EXPECT_EQ(started_, 1);
+  const auto records = Supervisor::records(root_);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].second.process.pid, supervisor.pid("sleeper"));
+  EXPECT_TRUE(is_alive(records[0].second.process));
+  EXPECT_EQ(getsid(supervisor.pid("sleeper")), supervisor.pid("sleeper")) << "a session of its own";
+}
+
+TEST_F(SupervisorTest, StartsAgainAfterAKill) {
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  ASSERT_TRUE(supervisor.keep(sleeper()).ok());
+  const pid_t first = supervisor.pid("sleeper");
+  ASSERT_EQ(kill(first, SIGKILL), 0);
+  ASSERT_TRUE(loop_.run_until([&] { return started_ == 2; }, seconds(20)));
+  EXPECT_NE(supervisor.pid("sleeper"), first);
+  EXPECT_EQ(ended_, 1);
+}
+
+TEST_F(SupervisorTest, WaitsLongerEachTime) {
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  const MonoTime began = loop_.clock().now();
+  ASSERT_TRUE(
+      supervisor
+          .keep(
+              {"brief", {"/bin/false"}, [this](bool running) { running ? ++started_ : ++ended_; }})
+          .ok());
+  ASSERT_TRUE(loop_.run_until([&] { return started_ == 4; }, seconds(30)));
+  EXPECT_GE(loop_.clock().now() - began, milliseconds(100 + 200 + 400));
+}
+
+TEST_F(SupervisorTest, AProgramThatIsNotThereIsTriedAgain) {
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  const std::string program = root_ + "/late";
+  ASSERT_TRUE(
+      supervisor
+          .keep({"late", {program}, [this](bool running) { running ? ++started_ : ++ended_; }})
+          .ok());
+  EXPECT_EQ(started_, 0);
+  ASSERT_TRUE(files::write_atomic(program, "#!/bin/sh\nexec sleep 1000\n", 0755).ok());
+  EXPECT_TRUE(loop_.run_until([&] { return started_ == 1; }, seconds(20)));
+}
+
+TEST_F(SupervisorTest, ChildrenOutliveItAndAreAdopted) {
+  pid_t first = 0;
+  {
+    Supervisor supervisor(loop_, root_, root_ + "/log");
+    ASSERT_TRUE(supervisor.keep(sleeper()).ok());
+    first = supervisor.pid("sleeper");
+  }
+  EXPECT_EQ(kill(first, 0), 0);
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  ASSERT_TRUE(supervisor.keep(sleeper()).ok());
+  EXPECT_EQ(supervisor.pid("sleeper"), first);
+  ASSERT_EQ(kill(first, SIGKILL), 0);
+  ASSERT_TRUE(loop_.run_until([&] { return started_ == 3; }, seconds(20)))
+      << "an adopted child is watched too";
+}
+
+TEST_F(SupervisorTest, OtherArgumentsReplaceTheChild) {
+  pid_t first = 0;
+  {
+    Supervisor supervisor(loop_, root_, root_ + "/log");
+    ASSERT_TRUE(supervisor.keep(sleeper()).ok());
+    first = supervisor.pid("sleeper");
+  }
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  ASSERT_TRUE(supervisor.keep(sleeper("sleeper", "999")).ok());
+  EXPECT_NE(supervisor.pid("sleeper"), first);
+  EXPECT_NE(kill(first, 0), 0);
+}
+
+TEST_F(SupervisorTest, ARecycledPidIsNotAdopted) {
+  // Our own process, with a start time that is not ours: another process of that number.
+  const ProcessRecord stale{{getpid(), *start_time_of(getpid()) + 1}, {"/bin/sleep", "1000"}};
+  ASSERT_TRUE(files::make_dirs(root_ + "/children").ok());
+  ASSERT_TRUE(files::write_atomic(root_ + "/children/sleeper", format_record(stale)).ok());
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  ASSERT_TRUE(supervisor.keep(sleeper()).ok());
+  EXPECT_NE(supervisor.pid("sleeper"), getpid());
+  EXPECT_GT(supervisor.pid("sleeper"), 1);
+}
+
+TEST_F(SupervisorTest, RestartIsAtOnce) {
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  ASSERT_TRUE(supervisor.keep(sleeper()).ok());
+  const pid_t first = supervisor.pid("sleeper");
+  supervisor.restart("sleeper");
+  ASSERT_TRUE(loop_.run_until([&] { return started_ == 2; }, seconds(20)));
+  EXPECT_NE(supervisor.pid("sleeper"), first);
+}
+
+TEST_F(SupervisorTest, LogsAreBounded) {
+  const std::string path = root_ + "/x.log";
+  ASSERT_TRUE(files::write_atomic(path, std::string(3000, 'a') + std::string(1000, 'b')).ok());
+  trim_log(path, 4000);
+  EXPECT_EQ(files::read(path)->size(), 4000u) << "not beyond the limit yet";
+  trim_log(path, 1000);
+  EXPECT_EQ(files::read(path)->size(), 0u);
+  EXPECT_EQ(*files::read(path + ".1"), std::string(1000, 'b')) << "the newest part is kept";
+}
+
+TEST(ProcessRecord, RoundTripsAndRefusesDamage) {
+  const ProcessRecord record{{42, 77}, {"/bin/x", "--a", "b c"}};
+  const auto again = parse_record(format_record(record));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->process, record.process);
+  EXPECT_EQ(again->command, record.command);
+  for (const char* text : {"", "x", "42", "42 77\n", "1 77\n/bin/x\n", "-5 1\n/bin/x\n"})
+    EXPECT_FALSE(parse_record(text)) << text;
+}
+
+TEST(DataDirLock, IsHeldOnce) {
+  char name[] = "/tmp/fairlead-lock-XXXXXX";
+  ASSERT_NE(mkdtemp(name), nullptr);
+  {
+    const auto first = DataDirLock::take(name);
+    ASSERT_TRUE(first.ok());
+    const auto second = DataDirLock::take(name);
+    ASSERT_FALSE(second.ok());
+    EXPECT_TRUE(second.error().is_already_exists());
+    EXPECT_NE(second.error().message().find(std::to_string(getpid())), std::string::npos);
+    EXPECT_EQ(DataDirLock::holder(name), getpid());
+  }
+  EXPECT_EQ(DataDirLock::holder(name), 0);
+  EXPECT_TRUE(DataDirLock::take(name).ok());
+  EXPECT_TRUE(files::remove_tree(name).ok());
+}
+
+}  // namespace
+}  // namespace fairlead::orchestrator
