@@ -37,21 +37,29 @@ Json waiting_state(const Failure& why) {
   return {{"waiting", state}};
 }
 
-Json container_status(const PodInput& pod, const ContainerSpec& spec, bool init) {
+Json container_status(const PodInput& pod, const Json& before, const ContainerSpec& spec,
+                      bool init) {
   const ContainerInfo* last = pod.runtime.latest(spec.name);
   const ContainerInfo* previous = pod.runtime.previous(spec.name);
   const ContainerMemory& memory = memory_of(pod, spec.name);
+  // How it ended stays told when the runtime has forgotten it.
+  if (last == nullptr && pod.terminal)
+    for (const Json& old :
+         json::items(before, init ? "initContainerStatuses" : "containerStatuses"))
+      if (json::text(old, "name") == spec.name) return old;
   Json status = {{"name", spec.name},
                  {"image", spec.image},
                  {"imageID", ""},
                  {"ready", false},
                  {"started", false},
                  {"lastState", Json::object()},
-                 {"restartCount", last != nullptr ? last->attempt : memory.next_attempt_floor}};
+                 {"restartCount", last != nullptr ? last->attempt : 0}};
   if (last != nullptr && last->state != ContainerState::kCreated) {
     status["containerID"] = "containerd://" + last->id;
     status["imageID"] = last->image_ref;
   }
+  const uint32_t floor = memory.next_attempt_floor;  // one more than the API counts
+  if (last == nullptr && floor > 0) status["restartCount"] = floor - 1;
   const bool over = pod.gone || pod.spec.deletion || pod_is_finished(pod);
   if (last != nullptr && last->state == ContainerState::kRunning) {
     status["state"] = {{"running", {{"startedAt", format_time(last->started_at)}}}};
@@ -70,9 +78,6 @@ Json container_status(const PodInput& pod, const ContainerSpec& spec, bool init)
       status["state"] = terminated_state(*last);
       if (init) status["ready"] = last->exit_code == 0;
     }
-  } else if (over) {
-    // Never ran and never will.
-    status["state"] = waiting_state(waiting_reason(pod, spec, init));
   } else {
     status["state"] = waiting_state(waiting_reason(pod, spec, init));
   }
@@ -244,10 +249,10 @@ Json pod_status(const StatusInput& in) {
   Json status;
   Json init_statuses = Json::array();
   for (const ContainerSpec& spec : pod.spec.init_containers)
-    init_statuses.push_back(container_status(pod, spec, true));
+    init_statuses.push_back(container_status(pod, in.previous, spec, true));
   Json statuses = Json::array();
   for (const ContainerSpec& spec : pod.spec.containers)
-    statuses.push_back(container_status(pod, spec, false));
+    statuses.push_back(container_status(pod, in.previous, spec, false));
   const std::string phase = phase_of(pod, in.previous);
   status["phase"] = phase;
   status["conditions"] = conditions_of(in, phase, init_statuses, statuses);

@@ -361,6 +361,15 @@ TEST(PodStatus, ConditionsKeepTheirTimeUntilTheyChange) {
   }
 }
 
+TEST(PodStatus, HowAPodEndedOutlivesItsContainers) {
+  Scene scene = Scene(RestartPolicy::kNever).sandbox("s", false).container("c", kExited, 3);
+  const Json before = scene.status();
+  scene.runtime = PodRuntime();
+  scene.terminal = true;
+  EXPECT_EQ(scene.status(before)["containerStatuses"], before["containerStatuses"]);
+  EXPECT_EQ(scene.status(before)["phase"], "Failed");
+}
+
 TEST(PodStatus, ReadyWaitsForGatesAndProbes) {
   Scene scene = Scene().sandbox("s", true).container("c", kRunning);
   scene.spec.readiness_gates = {"example.com/gate"};
