@@ -25,9 +25,7 @@ struct Supervisor::Child {
 };
 
 Supervisor::Supervisor(Loop& loop, std::string run_dir, std::string log_dir)
-    : loop_(loop), run_dir_(std::move(run_dir)), log_dir_(std::move(log_dir)) {
-  trim_logs();
-}
+    : loop_(loop), run_dir_(std::move(run_dir)), log_dir_(std::move(log_dir)) {}
 Supervisor::~Supervisor() = default;
 
 std::string Supervisor::record_path(const std::string& name) const {
@@ -41,6 +39,7 @@ Result<void> Supervisor::keep(ChildSpec spec) {
   slot = std::make_unique<Child>();
   slot->spec = std::move(spec);
   if (!adopt(*slot)) start(*slot);
+  trim_logs();
   return ok();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long to wait before doing again what failed: at once the first time, then 10 s doubling to
 // 300 s; forgotten after 10 minutes without failure (client-go flowcontrol.Backoff as the kubelet
-// uses it). Pure.
+// uses it). No clock of its own.
 #pragma once
 
 #include <algorithm>

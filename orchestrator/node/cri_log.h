@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Container log files as the runtime writes them (CRI log format): lines
 // "2026-01-02T03:04:05.678901234Z stdout F text", F ends a line of the container's output, P is a
-// part of one that goes on in the next entry of the same stream. Pure.
+// part of one that goes on in the next entry of the same stream. Values and functions without I/O.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Node object this machine shows, and its lease. Pure, but for NodeInfo::read.
+// The Node object this machine shows, and its lease. No I/O but in NodeInfo::read and
+// default_node_ip.
 #pragma once
 
 #include <cstdint>

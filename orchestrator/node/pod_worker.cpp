@@ -14,9 +14,7 @@ namespace fairlead::orchestrator {
 using std::chrono::seconds;
 
 PodWorker::PodWorker(PodContext& context, std::string uid, std::function<void()> on_finished)
-    : context_(context), uid_(std::move(uid)), on_finished_(std::move(on_finished)) {
-  spec_.uid = uid_;
-}
+    : context_(context), uid_(std::move(uid)), on_finished_(std::move(on_finished)) {}
 
 PodWorker::~PodWorker() = default;
 

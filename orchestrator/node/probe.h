@@ -22,7 +22,7 @@
 
 namespace fairlead::orchestrator {
 
-// Counts results against a probe's thresholds. Pure.
+// Counts results against a probe's thresholds; no I/O.
 class ProbeCounter {
  public:
   ProbeCounter(int success_threshold, int failure_threshold, bool initial)

@@ -16,7 +16,7 @@
 
 namespace fairlead::orchestrator {
 
-// One message of the stream; nullopt: not one of ours. Pure.
+// One message of the stream; nullopt: not one of ours. No I/O.
 std::optional<RuntimeEvent> parse_runtime_event(std::string_view envelope);
 
 class RuntimeEvents {

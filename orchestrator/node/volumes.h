@@ -18,7 +18,7 @@
 
 namespace fairlead::orchestrator {
 
-// The files of a volume that is made of objects: path below the mount, content and mode. Pure.
+// The files of a volume that is made of objects: path below the mount, content and mode. No I/O.
 struct VolumeFile {
   std::string path;
   std::string content;

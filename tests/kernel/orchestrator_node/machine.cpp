@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "machine.h"
+#include "tests/kernel/orchestrator_node/machine.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
 
 #include <csignal>
 
-#include "machine.h"
 #include "orchestrator/node/files.h"
+#include "tests/kernel/orchestrator_node/machine.h"
 
 namespace fairlead::orchestrator {
 namespace {
