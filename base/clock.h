@@ -2,18 +2,15 @@
 // Time as something a component is given, so that tests can turn it.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <utility>
 
-namespace fairlead {
+#include "base/time.h"
 
-using Duration = std::chrono::nanoseconds;
-using MonoTime = std::chrono::time_point<std::chrono::steady_clock, Duration>;
-using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
+namespace fairlead {
 
 // A pending call; destroying or resetting it cancels the call. Empty when default-made.
 class Alarm {

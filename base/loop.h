@@ -8,8 +8,8 @@
 // memory until the close callback (uv design notes, "Handles and requests"), so each handle keeps
 // its state on the heap and frees it there. A callback may destroy its own handle.
 //
-// Signals: from the first Loop on SIGPIPE no longer ends the process; writing to a peer that has gone
-// is an error of that write. Child processes start with the default.
+// Signals: from the first Loop on SIGPIPE no longer ends the process; writing to a peer that has
+// gone is an error of that write. Child processes start with the default.
 //
 // Shutdown: the Loop's destructor runs pending closes; a handle that outlives its Loop is a bug and
 // asserts.

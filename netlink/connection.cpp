@@ -42,8 +42,8 @@ void enable(int fd, int option) {
   setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
 }
 
-// What an NLMSG_ERROR message says. Layout: nlmsgerr, then (not capped) the rest of the request, then
-// attributes NLMSGERR_ATTR_* when NLM_F_ACK_TLVS is set.
+// What an NLMSG_ERROR message says. Layout: nlmsgerr, then (not capped) the rest of the request,
+// then attributes NLMSGERR_ATTR_* when NLM_F_ACK_TLVS is set.
 struct Ack {
   int error = 0;  // positive errno
   std::string text;
@@ -69,7 +69,9 @@ Error to_error(const Ack& ack) {
   return Error::from_errno(ack.error, ack.text.empty() ? "netlink" : "netlink: " + ack.text);
 }
 
-BatchError whole(Error error) { return {std::move(error), {}, {}}; }
+BatchError whole(Error error) {
+  return {std::move(error), {}, {}};
+}
 
 }  // namespace
 
@@ -79,14 +81,15 @@ Result<std::unique_ptr<Connection>> Connection::open(Loop& loop, Protocol protoc
 
 Result<std::unique_ptr<Connection>> Connection::open(Loop& loop, Protocol protocol,
                                                      Options options) {
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                        static_cast<int>(protocol));
+  const int fd =
+      socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, static_cast<int>(protocol));
   if (fd < 0) {
     const int error = errno;
     if (error == EPROTONOSUPPORT || error == EAFNOSUPPORT)
       return Error(ErrorCode::kUnsupported,
-                   protocol == Protocol::kRoute ? "this kernel has no rtnetlink"
-                                                : "this kernel has no nfnetlink (CONFIG_NETFILTER)");
+                   protocol == Protocol::kRoute
+                       ? "this kernel has no rtnetlink"
+                       : "this kernel has no nfnetlink (CONFIG_NETFILTER)");
     return Error::from_errno(error, "open a netlink socket");
   }
   enable(fd, NETLINK_EXT_ACK);
@@ -173,7 +176,7 @@ RequestId Connection::enqueue(Kind kind, std::shared_ptr<MessageWriter> messages
   const RequestId id = pending->id;
   if (queue_.size() >= options_.max_queued) {
     settle(std::move(pending), Error(ErrorCode::kResourceExhausted,
-                                         "netlink: too many requests are waiting for the kernel"));
+                                     "netlink: too many requests are waiting for the kernel"));
     return id;
   }
   queue_.push_back(std::move(pending));
@@ -181,8 +184,8 @@ RequestId Connection::enqueue(Kind kind, std::shared_ptr<MessageWriter> messages
   return id;
 }
 
-// In order. A dump waits until the one before it has ended: the kernel runs one per socket and answers
-// EBUSY to a second.
+// In order. A dump waits until the one before it has ended: the kernel runs one per socket and
+// answers EBUSY to a second.
 void Connection::send_queued() {
   while (!queue_.empty() && in_flight_.size() < options_.max_in_flight) {
     if (queue_.front()->kind == Kind::kDump && dump_running_) return;
@@ -195,8 +198,8 @@ void Connection::send_queued() {
 void Connection::send(const PendingPtr& pending) {
   stamp(*pending);
   const std::vector<uint8_t>& bytes = pending->messages->bytes();
-  // netlink_sendmsg refuses what does not fit the send buffer, overhead included; the kernel doubles
-  // the size asked for.
+  // netlink_sendmsg refuses what does not fit the send buffer, overhead included; the kernel
+  // doubles the size asked for.
   if (bytes.size() > send_buffer_) {
     send_buffer_ = std::max<size_t>(bytes.size() + 4096, 64 << 10);
     set_buffer(fd_, SO_SNDBUFFORCE, SO_SNDBUF, send_buffer_);
@@ -219,8 +222,9 @@ void Connection::send(const PendingPtr& pending) {
       loop_.clock().after(options_.timeout, [this, id = pending->id] { expire(id); });
 }
 
-// Numbers the messages and asks for the answer each kind of request ends with. Of a batch only the last
-// message before the end acknowledges success; a refused message is reported under its own number.
+// Numbers the messages and asks for the answer each kind of request ends with. Of a batch only the
+// last message before the end acknowledges success; a refused message is reported under its own
+// number.
 void Connection::stamp(Pending& pending) {
   if (next_sequence_ > UINT32_MAX - pending.count) next_sequence_ = 1;
   pending.first_sequence = next_sequence_;
@@ -312,7 +316,8 @@ void Connection::on_reply(const PendingPtr& pending, const MessageView& message)
     if (ack.error != 0) {
       BatchError error{to_error(ack), {}, ack.offset};
       const uint32_t index = message.sequence - pending->first_sequence;
-      // An error under the first message's number concerns the batch as a whole (nfnetlink_rcv_batch).
+      // An error under the first message's number concerns the batch as a whole
+      // (nfnetlink_rcv_batch).
       if (pending->kind == Kind::kBatch && index > 0) error.message = index;
       return complete(pending, std::move(error));
     }
@@ -374,8 +379,8 @@ void Connection::expire(RequestId id) {
   if (*alive) send_queued();
 }
 
-// The kernel goes on sending the rows of a dump nobody wants: they are read away, and only then may the
-// next dump start.
+// The kernel goes on sending the rows of a dump nobody wants: they are read away, and only then may
+// the next dump start.
 void Connection::abandon(const PendingPtr& pending, Error error) {
   if (pending->kind != Kind::kDump || in_flight_.count(pending->first_sequence) == 0)
     return complete(pending, whole(std::move(error)));
@@ -440,8 +445,8 @@ bool Connection::wait(const std::function<bool()>& done, Duration limit) {
   while (!done()) {
     run_settled();
     if (!*alive || done()) break;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        until - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (left.count() <= 0) return false;
     pollfd descriptor{fd_, POLLIN, 0};
     if (poll(&descriptor, 1, static_cast<int>(std::min<int64_t>(left.count(), 1000))) > 0)

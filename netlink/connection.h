@@ -2,18 +2,19 @@
 // One netlink socket on one Loop, in the network namespace of the thread that opens it.
 // Not thread-safe: everything happens on the loop's thread.
 //
-// Every request completes exactly once: reply, kernel error (with the kernel's own explanation where it
-// gives one), timeout, cancel, or shutdown (kCancelled, from the destructor; those callbacks must not
-// use the Connection). A completion never runs inside the call that made the request.
+// Every request completes exactly once: reply, kernel error (with the kernel's own explanation
+// where it gives one), timeout, cancel, or shutdown (kCancelled, from the destructor; those
+// callbacks must not use the Connection). A completion never runs inside the call that made the
+// request.
 //
 // Bounded: at most `max_in_flight` requests wait for the kernel and `max_queued` for their turn; a
 // request beyond that completes with kResourceExhausted. A dump runs alone, as the kernel wants it.
 //
-// Resync: when the kernel drops messages for us (ENOBUFS), on_resync runs and all state learned from
-// notifications must be dumped again; requests whose answer may have been dropped complete with
-// kInterrupted. A dump that another change disturbed (NLM_F_DUMP_INTR) completes with kInterrupted
-// too: its rows are incomplete, do it again. Subscribe on a Connection of its own where a flood of
-// notifications must not disturb requests.
+// Resync: when the kernel drops messages for us (ENOBUFS), on_resync runs and all state learned
+// from notifications must be dumped again; requests whose answer may have been dropped complete
+// with kInterrupted. A dump that another change disturbed (NLM_F_DUMP_INTR) completes with
+// kInterrupted too: its rows are incomplete, do it again. Subscribe on a Connection of its own
+// where a flood of notifications must not disturb requests.
 #pragma once
 
 #include <deque>
@@ -38,8 +39,9 @@ using OnMessage = std::function<void(const MessageView&)>;
 // Why a batch was refused, and by which of its messages: 0 is the first message of the buffer.
 struct BatchError {
   Error error;
-  std::optional<size_t> message;   // absent when the batch as a whole failed
-  std::optional<uint32_t> offset;  // of the attribute the kernel names, from the start of the message
+  std::optional<size_t> message;  // absent when the batch as a whole failed
+  std::optional<uint32_t>
+      offset;  // of the attribute the kernel names, from the start of the message
 };
 using BatchDone = std::function<void(std::optional<BatchError>)>;
 
@@ -49,18 +51,20 @@ class Connection {
     Duration timeout = std::chrono::seconds(10);  // of each request, from its sending
     size_t max_in_flight = 64;
     size_t max_queued = 4096;
-    size_t receive_buffer = 8 << 20;  // bytes asked for; without CAP_NET_ADMIN the system limit holds
+    size_t receive_buffer =
+        8 << 20;  // bytes asked for; without CAP_NET_ADMIN the system limit holds
   };
 
-  // Fails with kPermission, kUnsupported (no such netlink family in this kernel) or kResourceExhausted.
+  // Fails with kPermission, kUnsupported (no such netlink family in this kernel) or
+  // kResourceExhausted.
   static Result<std::unique_ptr<Connection>> open(Loop& loop, Protocol protocol);
   static Result<std::unique_ptr<Connection>> open(Loop& loop, Protocol protocol, Options options);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // One message with NLM_F_ACK set by us; completes with the kernel's ack. `on_message` gets what the
-  // kernel sends before it (NLM_F_ECHO, a GET's answer).
+  // One message with NLM_F_ACK set by us; completes with the kernel's ack. `on_message` gets what
+  // the kernel sends before it (NLM_F_ECHO, a GET's answer).
   RequestId request(MessageWriter message, Done done, OnMessage on_message = nullptr);
   // One message with NLM_F_DUMP set by us: `on_message` for each row, then `done`.
   RequestId dump(MessageWriter message, OnMessage on_message, Done done);
@@ -68,16 +72,17 @@ class Connection {
   template <typename T>
   RequestId dump(MessageWriter message, Result<T> (*parse)(const MessageView&),
                  std::function<void(Result<std::vector<T>>)> done);
-  // Several messages in one datagram, taken as one transaction by nfnetlink: the first message must be
-  // NFNL_MSG_BATCH_BEGIN and the last NFNL_MSG_BATCH_END.
-  // They are shared, not copied, until `done`; only their sequence numbers are written to.
+  // Several messages in one datagram, taken as one transaction by nfnetlink: the first message must
+  // be NFNL_MSG_BATCH_BEGIN and the last NFNL_MSG_BATCH_END. They are shared, not copied, until
+  // `done`; only their sequence numbers are written to.
   RequestId batch(std::shared_ptr<MessageWriter> messages, BatchDone done);
 
-  // Completes with `result` without asking the kernel, at its next chance: for callers that learn the
-  // outcome before sending and owe their own callers the same promise.
+  // Completes with `result` without asking the kernel, at its next chance: for callers that learn
+  // the outcome before sending and owe their own callers the same promise.
   RequestId complete_later(Result<void> result, Done done);
 
-  // Completes the request with kCancelled; false when it has completed. The kernel may still act on it.
+  // Completes the request with kCancelled; false when it has completed. The kernel may still act on
+  // it.
   bool cancel(RequestId id);
 
   // Joins a multicast group (RTNLGRP_*, NFNLGRP_*); its messages go to on_notification.
@@ -85,8 +90,8 @@ class Connection {
   void set_on_notification(OnMessage callback) { on_notification_ = std::move(callback); }
   void set_on_resync(std::function<void()> callback) { on_resync_ = std::move(callback); }
 
-  // For short tools and tests: serves this socket alone, without the loop, until `done` says true or
-  // `limit` has passed; returns done(). Other callbacks of this Connection may run inside.
+  // For short tools and tests: serves this socket alone, without the loop, until `done` says true
+  // or `limit` has passed; returns done(). Other callbacks of this Connection may run inside.
   bool wait(const std::function<bool()>& done, Duration limit);
   // The same for one request: its result, or kTimeout after `limit`.
   Result<void> request_sync(MessageWriter message, Duration limit, OnMessage on_message = nullptr);
@@ -137,7 +142,8 @@ class Connection {
   bool overrun_ = false;
   std::deque<PendingPtr> queue_;
   std::map<uint32_t, PendingPtr> in_flight_;  // by first sequence number
-  std::deque<std::pair<PendingPtr, std::optional<Error>>> settled_;  // wait for the loop to tell them
+  std::deque<std::pair<PendingPtr, std::optional<Error>>>
+      settled_;  // wait for the loop to tell them
   Alarm tell_settled_;
   OnMessage on_notification_;
   std::function<void()> on_resync_;
@@ -172,10 +178,12 @@ RequestId Connection::dump(MessageWriter message, Result<T> (*parse)(const Messa
 
 template <typename T>
 Result<std::vector<T>> Connection::dump_sync(MessageWriter message,
-                                             Result<T> (*parse)(const MessageView&), Duration limit) {
+                                             Result<T> (*parse)(const MessageView&),
+                                             Duration limit) {
   auto result = std::make_shared<std::optional<Result<std::vector<T>>>>();
-  const RequestId id = dump<T>(std::move(message), parse,
-                               [result](Result<std::vector<T>> rows) { *result = std::move(rows); });
+  const RequestId id = dump<T>(std::move(message), parse, [result](Result<std::vector<T>> rows) {
+    *result = std::move(rows);
+  });
   if (!wait([&] { return result->has_value(); }, limit)) {
     cancel(id);
     return Error(ErrorCode::kTimeout, "netlink dump: no answer in time");

@@ -143,16 +143,16 @@ void list(Connection& connection, const Filter& filter,
     std::erase_if(*rows, [&](const Entry& entry) { return !filter.matches(entry); });
     done(std::move(*rows));
   };
-  connection.dump<Entry>(
-      dump_entries(filter), parse_entry,
-      [&connection, filter, matching](Result<std::vector<Entry>> rows) {
-        const bool refused = !rows.ok() && (rows.error().is(ErrorCode::kUnsupported) ||
-                                            rows.error().is(ErrorCode::kInvalid));
-        if (!refused) return matching(std::move(rows));
-        Filter all;
-        all.family = filter.family;
-        connection.dump<Entry>(dump_entries(all), parse_entry, matching);
-      });
+  connection.dump<Entry>(dump_entries(filter), parse_entry,
+                         [&connection, filter, matching](Result<std::vector<Entry>> rows) {
+                           const bool refused =
+                               !rows.ok() && (rows.error().is(ErrorCode::kUnsupported) ||
+                                              rows.error().is(ErrorCode::kInvalid));
+                           if (!refused) return matching(std::move(rows));
+                           Filter all;
+                           all.family = filter.family;
+                           connection.dump<Entry>(dump_entries(all), parse_entry, matching);
+                         });
 }
 
 }  // namespace fairlead::netlink::conntrack

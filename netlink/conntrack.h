@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel's connection table: value, builder, parser. Pure; use with Connection(kNetfilter).
-// Format: linux/netfilter/nfnetlink_conntrack.h.
+// The kernel's connection table: value, builder, parser, for a Connection(kNetfilter). Only list()
+// does I/O. Format: linux/netfilter/nfnetlink_conntrack.h.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace fairlead::netlink::conntrack {
 
-// One direction of a flow. Ports are zero for protocols without them; ICMP identifiers are not kept.
+// One direction of a flow. Ports are zero for protocols without them; ICMP identifiers are not
+// kept.
 struct Tuple {
   IpAddress source;
   IpAddress destination;
@@ -29,21 +30,22 @@ struct Entry {
   uint32_t status = 0;  // IPS_* bits: IPS_DST_NAT, IPS_SRC_NAT, ...
   uint32_t mark = 0;
   uint16_t zone = 0;
-  uint32_t id = 0;      // tells a flow from a later one with the same tuples
+  uint32_t id = 0;  // tells a flow from a later one with the same tuples
   uint32_t timeout_seconds = 0;
   bool operator==(const Entry&) const = default;
 };
 
-// Rows are filtered by the kernel where it can (protocol, ports and addresses by CTA_FILTER since 5.8;
-// mark and status since long ago) and once more by matches(), so an older kernel answers the same.
+// Rows are filtered by the kernel where it can (protocol, ports and addresses by CTA_FILTER
+// since 5.8; mark and status since long ago) and once more by matches(), so an older kernel answers
+// the same.
 struct Filter {
   Family family = Family::kIpv4;
   std::optional<uint8_t> protocol;
-  std::optional<IpAddress> destination;  // of the original direction
+  std::optional<IpAddress> destination;      // of the original direction
   std::optional<uint16_t> destination_port;  // likewise; needs `protocol`
   uint32_t mark = 0;
-  uint32_t mark_mask = 0;    // 0: the mark is not looked at
-  uint32_t status = 0;       // all these IPS_* bits must be set
+  uint32_t mark_mask = 0;  // 0: the mark is not looked at
+  uint32_t status = 0;     // all these IPS_* bits must be set
 
   bool matches(const Entry& entry) const;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Netlink messages as bytes: a writer that appends messages and attributes to one buffer, and readers
-// that never look past what they were given. Pure. Formats: include/uapi/linux/netlink.h and
-// Documentation/userspace-api/netlink/intro.rst of the kernel.
+// Netlink messages as bytes: a writer that appends messages and attributes to one buffer, and
+// readers that never look past what they were given. Pure. Formats: include/uapi/linux/netlink.h
+// and Documentation/userspace-api/netlink/intro.rst of the kernel.
 #pragma once
 
 #include <linux/netlink.h>
@@ -111,7 +111,8 @@ class MessageWriter {
   size_t count_ = 0;
 };
 
-// One received message. The payload belongs to the receive buffer: copy what must outlive the callback.
+// One received message. The payload belongs to the receive buffer: copy what must outlive the
+// callback.
 struct MessageView {
   uint16_t type = 0;
   uint16_t flags = 0;

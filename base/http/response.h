@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <string>
 
-#include "base/clock.h"
 #include "base/http/types.h"
+#include "base/time.h"
 
 namespace fairlead::internal {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/address.h"
-#include "base/clock.h"
 #include "base/result.h"
+#include "base/time.h"
 
 namespace fairlead::tls {
 

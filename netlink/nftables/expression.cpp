@@ -27,34 +27,49 @@ constexpr HeaderField kFields[] = {
 
 DataType type_of_meta(nft_meta_keys key) {
   switch (static_cast<uint32_t>(key)) {
-    case NFT_META_L4PROTO: return DataType::kInetProto;
-    case NFT_META_NFPROTO: return DataType::kNfproto;
-    case NFT_META_PROTOCOL: return DataType::kEtherType;
-    case NFT_META_MARK: return DataType::kMark;
+    case NFT_META_L4PROTO:
+      return DataType::kInetProto;
+    case NFT_META_NFPROTO:
+      return DataType::kNfproto;
+    case NFT_META_PROTOCOL:
+      return DataType::kEtherType;
+    case NFT_META_MARK:
+      return DataType::kMark;
     case NFT_META_IIF:
-    case NFT_META_OIF: return DataType::kIfindex;
+    case NFT_META_OIF:
+      return DataType::kIfindex;
     case NFT_META_IIFNAME:
-    case NFT_META_OIFNAME: return DataType::kIfname;
-    default: return DataType::kNone;
+    case NFT_META_OIFNAME:
+      return DataType::kIfname;
+    default:
+      return DataType::kNone;
   }
 }
 
 DataType type_of_ct(nft_ct_keys key) {
   switch (static_cast<uint32_t>(key)) {
-    case NFT_CT_STATE: return DataType::kCtState;
-    case NFT_CT_STATUS: return DataType::kCtStatus;
-    case NFT_CT_MARK: return DataType::kMark;
-    default: return DataType::kNone;
+    case NFT_CT_STATE:
+      return DataType::kCtState;
+    case NFT_CT_STATUS:
+      return DataType::kCtStatus;
+    case NFT_CT_MARK:
+      return DataType::kMark;
+    default:
+      return DataType::kNone;
   }
 }
 
 DataType type_of_fib(const Fib& fib) {
   if ((fib.flags & NFTA_FIB_F_PRESENT) != 0) return DataType::kFibPresence;
   switch (static_cast<uint32_t>(fib.result)) {
-    case NFT_FIB_RESULT_ADDRTYPE: return DataType::kFibAddress;
-    case NFT_FIB_RESULT_OIF: return DataType::kIfindex;
-    case NFT_FIB_RESULT_OIFNAME: return DataType::kIfname;
-    default: return DataType::kNone;
+    case NFT_FIB_RESULT_ADDRTYPE:
+      return DataType::kFibAddress;
+    case NFT_FIB_RESULT_OIF:
+      return DataType::kIfindex;
+    case NFT_FIB_RESULT_OIFNAME:
+      return DataType::kIfname;
+    default:
+      return DataType::kNone;
   }
 }
 
@@ -80,22 +95,54 @@ Selector ip_daddr(Family family) {
   return family == Family::kIpv4 ? Payload{NFT_PAYLOAD_NETWORK_HEADER, 16, 4, {}}
                                  : Payload{NFT_PAYLOAD_NETWORK_HEADER, 24, 16, {}};
 }
-Selector th_sport() { return Payload{NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, {}}; }
-Selector th_dport() { return Payload{NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, {}}; }
-Selector meta_l4proto() { return Meta{NFT_META_L4PROTO, {}}; }
-Selector meta_nfproto() { return Meta{NFT_META_NFPROTO, {}}; }
-Selector meta_protocol() { return Meta{NFT_META_PROTOCOL, {}}; }
-Selector meta_mark() { return Meta{NFT_META_MARK, {}}; }
-Selector meta_iif() { return Meta{NFT_META_IIF, {}}; }
-Selector meta_oif() { return Meta{NFT_META_OIF, {}}; }
-Selector meta_iifname() { return Meta{NFT_META_IIFNAME, {}}; }
-Selector meta_oifname() { return Meta{NFT_META_OIFNAME, {}}; }
-Selector ct_state() { return Ct{NFT_CT_STATE, {}, {}}; }
-Selector ct_status() { return Ct{NFT_CT_STATUS, {}, {}}; }
-Selector ct_mark() { return Ct{NFT_CT_MARK, {}, {}}; }
-Selector numgen_random(uint32_t modulus) { return Numgen{NFT_NG_RANDOM, modulus, 0, {}}; }
-Selector numgen_inc(uint32_t modulus) { return Numgen{NFT_NG_INCREMENTAL, modulus, 0, {}}; }
-Selector fib_daddr_type() { return Fib{NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, {}}; }
+Selector th_sport() {
+  return Payload{NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, {}};
+}
+Selector th_dport() {
+  return Payload{NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, {}};
+}
+Selector meta_l4proto() {
+  return Meta{NFT_META_L4PROTO, {}};
+}
+Selector meta_nfproto() {
+  return Meta{NFT_META_NFPROTO, {}};
+}
+Selector meta_protocol() {
+  return Meta{NFT_META_PROTOCOL, {}};
+}
+Selector meta_mark() {
+  return Meta{NFT_META_MARK, {}};
+}
+Selector meta_iif() {
+  return Meta{NFT_META_IIF, {}};
+}
+Selector meta_oif() {
+  return Meta{NFT_META_OIF, {}};
+}
+Selector meta_iifname() {
+  return Meta{NFT_META_IIFNAME, {}};
+}
+Selector meta_oifname() {
+  return Meta{NFT_META_OIFNAME, {}};
+}
+Selector ct_state() {
+  return Ct{NFT_CT_STATE, {}, {}};
+}
+Selector ct_status() {
+  return Ct{NFT_CT_STATUS, {}, {}};
+}
+Selector ct_mark() {
+  return Ct{NFT_CT_MARK, {}, {}};
+}
+Selector numgen_random(uint32_t modulus) {
+  return Numgen{NFT_NG_RANDOM, modulus, 0, {}};
+}
+Selector numgen_inc(uint32_t modulus) {
+  return Numgen{NFT_NG_INCREMENTAL, modulus, 0, {}};
+}
+Selector fib_daddr_type() {
+  return Fib{NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, {}};
+}
 Selector fib_saddr_iif_oif() {
   return Fib{NFT_FIB_RESULT_OIF, NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT, {}};
 }
@@ -111,7 +158,8 @@ DataType type_of(const Selector& selector) {
         using T = std::decay_t<decltype(what)>;
         if constexpr (std::is_same_v<T, Payload>) {
           // Lengths tell the families' address fields apart.
-          const HeaderField* field = find_field(what, what.length == 16 ? Family::kIpv6 : Family::kIpv4);
+          const HeaderField* field =
+              find_field(what, what.length == 16 ? Family::kIpv6 : Family::kIpv4);
           return field != nullptr ? field->type : DataType::kNone;
         } else if constexpr (std::is_same_v<T, Meta>) {
           return type_of_meta(what.key);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The expressions of a rule: what the kernel runs, one small struct each. Pure.
 //
-// Rules are normally written with RuleBuilder (rule_builder.h), which places registers; these structs
-// are what it produces and what a rule parsed from the kernel consists of. Constants are the kernel's
-// (linux/netfilter/nf_tables.h).
+// Rules are normally written with RuleBuilder (rule_builder.h), which places registers; these
+// structs are what it produces and what a rule parsed from the kernel consists of. Constants are
+// the kernel's (linux/netfilter/nf_tables.h).
 #pragma once
 
 #include <linux/netfilter/nf_tables.h>
@@ -20,8 +20,9 @@
 namespace fairlead::netlink::nft {
 
 // One of the sixteen 32-bit data registers by position, 0..15. Values longer than 4 bytes take the
-// following ones too. Netlink calls positions 0, 4, 8 and 12 NFT_REG_1..4 and the others NFT_REG32_xx;
-// that is how the kernel dumps them (nft_dump_register in net/netfilter/nf_tables_api.c).
+// following ones too. Netlink calls positions 0, 4, 8 and 12 NFT_REG_1..4 and the others
+// NFT_REG32_xx; that is how the kernel dumps them (nft_dump_register in
+// net/netfilter/nf_tables_api.c).
 struct Register {
   uint8_t word = 0;
   static Register from_netlink(uint32_t number);
@@ -171,10 +172,9 @@ struct Unknown {
   bool operator==(const Unknown&) const = default;
 };
 
-using Expression =
-    std::variant<Payload, Meta, Ct, Numgen, Jhash, Fib, Bitwise, Cmp, Range, Lookup, ImmediateData,
-                 ImmediateVerdict, MetaSet, CtSet, Nat, Masquerade, Reject, Counter, Notrack, Dynset,
-                 Limit, Log, Unknown>;
+using Expression = std::variant<Payload, Meta, Ct, Numgen, Jhash, Fib, Bitwise, Cmp, Range, Lookup,
+                                ImmediateData, ImmediateVerdict, MetaSet, CtSet, Nat, Masquerade,
+                                Reject, Counter, Notrack, Dynset, Limit, Log, Unknown>;
 
 // What a key component or a match reads; `to` is ignored, whoever loads it places it.
 using Selector = std::variant<Payload, Meta, Ct, Numgen, Fib>;
@@ -197,7 +197,8 @@ Selector ct_mark();
 Selector numgen_random(uint32_t modulus);
 Selector numgen_inc(uint32_t modulus);
 Selector fib_daddr_type();  // compare with RTN_LOCAL (4 bytes, host order)
-// 4 bytes, host order: 0 when no route leads back to the source through the input interface ("missing"), else 1.
+// 4 bytes, host order: 0 when no route leads back to the source through the input interface
+// ("missing"), else 1.
 Selector fib_saddr_iif_oif();
 
 size_t size_of(const Selector& selector);  // bytes it loads; 0 when we do not know
@@ -215,8 +216,8 @@ struct HeaderField {
   uint32_t nft_header;
   uint32_t nft_field;
 };
-// The field that `payload` reads or whose first bytes it reads; nullptr when unknown. Network headers
-// differ by family; without one (tables of family inet) they are unknown.
+// The field that `payload` reads or whose first bytes it reads; nullptr when unknown. Network
+// headers differ by family; without one (tables of family inet) they are unknown.
 const HeaderField* find_field(const Payload& payload, std::optional<Family> family);
 const HeaderField* find_field(uint32_t nft_header, uint32_t nft_field);
 

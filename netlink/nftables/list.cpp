@@ -17,8 +17,8 @@ MessageWriter start(uint16_t message, TableFamily family) {
   return writer;
 }
 
-// A listing of one table in stages. Each stage starts the next from its callback; the last compares the
-// generation with the first's.
+// A listing of one table in stages. Each stage starts the next from its callback; the last compares
+// the generation with the first's.
 struct Listing : std::enable_shared_from_this<Listing> {
   Connection& connection;
   TableContent content;
@@ -46,31 +46,36 @@ struct Listing : std::enable_shared_from_this<Listing> {
     });
   }
   void find_table() {
-    list_tables(connection, family(), [self = shared_from_this()](Result<std::vector<Table>> tables) {
-      if (!tables.ok()) return self->done(tables.error());
-      for (const Table& table : *tables)
-        if (table.name == self->content.table.name) {
-          self->content.table = table;
-          return self->read_chains();
-        }
-      self->done(Error(ErrorCode::kNotFound, "nftables: there is no table " +
-                                                 std::string(name_of(self->family())) + " " +
-                                                 self->content.table.name));
-    });
+    list_tables(connection, family(),
+                [self = shared_from_this()](Result<std::vector<Table>> tables) {
+                  if (!tables.ok()) return self->done(tables.error());
+                  for (const Table& table : *tables)
+                    if (table.name == self->content.table.name) {
+                      self->content.table = table;
+                      return self->read_chains();
+                    }
+                  self->done(Error(ErrorCode::kNotFound, "nftables: there is no table " +
+                                                             std::string(name_of(self->family())) +
+                                                             " " + self->content.table.name));
+                });
   }
   void read_chains() {
-    list_chains(connection, family(), [self = shared_from_this()](Result<std::vector<Chain>> chains) {
-      if (!chains.ok()) return self->done(chains.error());
-      for (Chain& chain : *chains)
-        if (chain.table == self->content.table.name) self->content.chains.push_back(std::move(chain));
-      self->read_rules();
-    });
+    list_chains(connection, family(),
+                [self = shared_from_this()](Result<std::vector<Chain>> chains) {
+                  if (!chains.ok()) return self->done(chains.error());
+                  for (Chain& chain : *chains)
+                    if (chain.table == self->content.table.name)
+                      self->content.chains.push_back(std::move(chain));
+                  self->read_rules();
+                });
   }
   void read_rules() {
-    list_rules(connection, family(), content.table.name, "", into(content.rules, &Listing::read_sets));
+    list_rules(connection, family(), content.table.name, "",
+               into(content.rules, &Listing::read_sets));
   }
   void read_sets() {
-    list_sets(connection, family(), content.table.name, into(content.sets, &Listing::read_elements));
+    list_sets(connection, family(), content.table.name,
+              into(content.sets, &Listing::read_elements));
   }
   void read_elements() {
     const size_t index = content.elements.size();
@@ -86,8 +91,8 @@ struct Listing : std::enable_shared_from_this<Listing> {
     get_generation(connection, [self = shared_from_this()](Result<Generation> result) {
       if (!result.ok()) return self->done(result.error());
       if (result->id != self->generation)
-        return self->done(Error(ErrorCode::kInterrupted,
-                                "nftables listing: the ruleset changed meanwhile"));
+        return self->done(
+            Error(ErrorCode::kInterrupted, "nftables listing: the ruleset changed meanwhile"));
       self->done(std::move(self->content));
     });
   }
@@ -129,15 +134,15 @@ void list_elements(Connection& connection, const Set& set, ListDone<Element> don
   writer.put_string(NFTA_SET_ELEM_LIST_TABLE, set.table);
   writer.put_string(NFTA_SET_ELEM_LIST_SET, set.name);
   writer.end();
-  connection.dump<SetElements>(
-      std::move(writer), parse_elements,
-      [done = std::move(done)](Result<std::vector<SetElements>> messages) {
-        if (!messages.ok()) return done(messages.error());
-        std::vector<Element> elements;
-        for (SetElements& message : *messages)
-          std::move(message.elements.begin(), message.elements.end(), std::back_inserter(elements));
-        done(std::move(elements));
-      });
+  connection.dump<SetElements>(std::move(writer), parse_elements,
+                               [done = std::move(done)](Result<std::vector<SetElements>> messages) {
+                                 if (!messages.ok()) return done(messages.error());
+                                 std::vector<Element> elements;
+                                 for (SetElements& message : *messages)
+                                   std::move(message.elements.begin(), message.elements.end(),
+                                             std::back_inserter(elements));
+                                 done(std::move(elements));
+                               });
 }
 
 void get_generation(Connection& connection, std::function<void(Result<Generation>)> done) {
@@ -169,7 +174,8 @@ Result<TableContent> list_table_sync(Connection& connection, TableFamily family,
     auto result = std::make_shared<std::optional<Result<TableContent>>>();
     list_table(connection, family, table,
                [result](Result<TableContent> content) { *result = std::move(content); });
-    if (!connection.wait([&] { return result->has_value(); }, until - std::chrono::steady_clock::now()))
+    if (!connection.wait([&] { return result->has_value(); },
+                         until - std::chrono::steady_clock::now()))
       return Error(ErrorCode::kTimeout, "nftables listing: no answer in time");
     if ((*result)->ok() || !(*result)->error().is_interrupted() ||
         std::chrono::steady_clock::now() >= until)

@@ -7,7 +7,9 @@ namespace fairlead::netlink::nft {
 
 namespace {
 
-size_t padded(size_t size) { return (size + 3) / 4 * 4; }
+size_t padded(size_t size) {
+  return (size + 3) / 4 * 4;
+}
 
 size_t concatenated(const std::vector<Field>& fields) {
   if (fields.size() == 1) return fields[0].size();
@@ -19,20 +21,33 @@ size_t concatenated(const std::vector<Field>& fields) {
 
 std::string_view name_of(TableFamily family) {
   switch (family) {
-    case TableFamily::kUnspecified: return "any";
-    case TableFamily::kInet: return "inet";
-    case TableFamily::kIp: return "ip";
-    case TableFamily::kIp6: return "ip6";
-    case TableFamily::kArp: return "arp";
-    case TableFamily::kBridge: return "bridge";
-    case TableFamily::kNetdev: return "netdev";
+    case TableFamily::kUnspecified:
+      return "any";
+    case TableFamily::kInet:
+      return "inet";
+    case TableFamily::kIp:
+      return "ip";
+    case TableFamily::kIp6:
+      return "ip6";
+    case TableFamily::kArp:
+      return "arp";
+    case TableFamily::kBridge:
+      return "bridge";
+    case TableFamily::kNetdev:
+      return "netdev";
   }
   return "unknown";
 }
 
-size_t Field::size() const { return source ? size_of(*source) : size_of(type); }
+size_t Field::size() const {
+  return source ? size_of(*source) : size_of(type);
+}
 
-size_t Set::key_size() const { return concatenated(key); }
-size_t Set::data_size() const { return concatenated(data); }
+size_t Set::key_size() const {
+  return concatenated(key);
+}
+size_t Set::data_size() const {
+  return concatenated(data);
+}
 
 }  // namespace fairlead::netlink::nft

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables, chains, rules, sets and elements as values, named as nft names them. Pure: they know neither
-// wire format nor sockets (wire.h has the builders and parsers, text.h the nft text).
+// Tables, chains, rules, sets and elements as values, named as nft names them. Pure: they know
+// neither wire format nor sockets (wire.h has the builders and parsers, text.h the nft text).
 #pragma once
-
-#include <netinet/in.h>  // before linux/netfilter.h, which declares the same types
-
-#include <linux/netfilter.h>
 
 #include <cstdint>
 #include <optional>
@@ -14,6 +10,7 @@
 #include <vector>
 
 #include "netlink/nftables/expression.h"
+#include "netlink/nftables/netfilter.h"
 #include "netlink/nftables/value.h"
 
 namespace fairlead::netlink::nft {
@@ -72,13 +69,14 @@ struct Rule {
   bool operator==(const Rule&) const = default;
 };
 
-// One component of a set's key or of a map's data. With `source` nft prints "typeof ip daddr", without
-// it "type ipv4_addr"; a set uses `source` for all its components or for none (see nft's netlink.c).
+// One component of a set's key or of a map's data. With `source` nft prints "typeof ip daddr",
+// without it "type ipv4_addr"; a set uses `source` for all its components or for none (see nft's
+// netlink.c).
 struct Field {
   DataType type = DataType::kNone;
   std::optional<Selector> source;
 
-  Field(DataType data_type) : type(data_type) {}                                // NOLINT
+  Field(DataType data_type) : type(data_type) {}                                  // NOLINT
   Field(const Selector& selector) : type(type_of(selector)), source(selector) {}  // NOLINT
   size_t size() const;  // bytes, without padding
   bool operator==(const Field&) const = default;
@@ -91,22 +89,22 @@ struct Set {
   std::string name;
   std::vector<Field> key;
   std::vector<Field> data;
-  uint32_t size = 0;         // 0: unlimited. With it, and no timeout or dynamic, a hash of fixed size
+  uint32_t size = 0;  // 0: unlimited. With it, and no timeout or dynamic, a hash of fixed size
   bool constant = false;
   bool interval = false;
   bool dynamic = false;      // rules add elements (Dynset)
   bool has_timeout = false;  // elements may expire
   bool counter = false;      // every element counts packets
-  uint64_t timeout_ms = 0;      // default of elements; needs has_timeout
+  uint64_t timeout_ms = 0;   // default of elements; needs has_timeout
   uint64_t gc_interval_ms = 0;
   std::string comment;
-  bool anonymous = false;    // made by nft for one rule; we never make them
+  bool anonymous = false;  // made by nft for one rule; we never make them
   uint64_t handle = 0;
   bool operator==(const Set&) const = default;
 
   bool is_map() const { return !data.empty(); }
   bool is_vmap() const { return data.size() == 1 && data[0].type == DataType::kVerdict; }
-  size_t key_size() const;   // bytes, padded as Value::concat does; a single component is not padded
+  size_t key_size() const;  // bytes, padded as Value::concat does; a single component is not padded
   size_t data_size() const;  // likewise; 0 for verdicts
 };
 
@@ -114,9 +112,10 @@ struct Element {
   Value key;
   Value key_end;  // last value of a range in a concatenated interval set; empty otherwise
   std::variant<std::monostate, Value, Verdict> data;
-  uint64_t timeout_ms = 0;     // 0: the set's default
-  uint64_t expires_ms = 0;     // left until it goes; only from the kernel
-  bool interval_end = false;   // closes the range that the element before it opened (plain interval set)
+  uint64_t timeout_ms = 0;  // 0: the set's default
+  uint64_t expires_ms = 0;  // left until it goes; only from the kernel
+  bool interval_end =
+      false;  // closes the range that the element before it opened (plain interval set)
   std::optional<Counter> counter;
   std::string comment;
   bool operator==(const Element&) const = default;

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netlink/nftables/rule_builder.h"
 
-#include <netinet/in.h>
-
-#include <linux/netfilter/nf_nat.h>
-
 #include <cassert>
 #include <utility>
+
+#include "netlink/nftables/netfilter.h"
 
 namespace fairlead::netlink::nft {
 
@@ -14,23 +12,32 @@ namespace {
 
 constexpr Register kFirst{0};
 
-// nft gives each part of a statement registers from a 16-byte boundary on (netlink_linearize.c); doing
-// the same makes a rule reload from its text to the same bytecode.
-Register next_whole(Register at) { return {static_cast<uint8_t>((at.word + 3) / 4 * 4)}; }
+// nft gives each part of a statement registers from a 16-byte boundary on (netlink_linearize.c);
+// doing the same makes a rule reload from its text to the same bytecode.
+Register next_whole(Register at) {
+  return {static_cast<uint8_t>((at.word + 3) / 4 * 4)};
+}
 
-Register behind(Register at, size_t size) { return {static_cast<uint8_t>(at.word + (size + 3) / 4)}; }
+Register behind(Register at, size_t size) {
+  return {static_cast<uint8_t>(at.word + (size + 3) / 4)};
+}
 
 // The position of the port in the data "address . port" that starts at the first register.
-Register port_behind(Family family) { return behind(kFirst, family == Family::kIpv4 ? 4 : 16); }
+Register port_behind(Family family) {
+  return behind(kFirst, family == Family::kIpv4 ? 4 : 16);
+}
 
 Value ones(size_t size, int bits) {
   uint8_t bytes[16] = {};
   assert(size <= sizeof bytes);
-  for (int bit = 0; bit < bits; ++bit) bytes[bit / 8] = static_cast<uint8_t>(bytes[bit / 8] | 0x80 >> bit % 8);
+  for (int bit = 0; bit < bits; ++bit)
+    bytes[bit / 8] = static_cast<uint8_t>(bytes[bit / 8] | 0x80 >> bit % 8);
   return Value::of(Bytes(bytes, size));
 }
 
-Value zeros(size_t size) { return ones(size, 0); }
+Value zeros(size_t size) {
+  return ones(size, 0);
+}
 
 }  // namespace
 
@@ -47,10 +54,12 @@ RuleBuilder& RuleBuilder::raw(Expression expression) {
   return *this;
 }
 
-Rule RuleBuilder::build() const { return rule_; }
+Rule RuleBuilder::build() const {
+  return rule_;
+}
 
-// In a table of family inet a network header may be of either family: nft guards each rule that reads
-// one by a match on nfproto, and so do we.
+// In a table of family inet a network header may be of either family: nft guards each rule that
+// reads one by a match on nfproto, and so do we.
 void RuleBuilder::guard(const Selector& selector) {
   const auto* payload = std::get_if<Payload>(&selector);
   if (rule_.family != TableFamily::kInet || payload == nullptr ||
@@ -127,7 +136,8 @@ RuleBuilder& RuleBuilder::match_not_range(const Selector& what, const Value& fir
   return raw(Range{NFT_RANGE_NEQ, kFirst, first, last});
 }
 
-RuleBuilder& RuleBuilder::match_masked(const Selector& what, const Value& mask, const Value& value) {
+RuleBuilder& RuleBuilder::match_masked(const Selector& what, const Value& mask,
+                                       const Value& value) {
   assert(mask.size() == size_of(what) && value.size() == size_of(what));
   load_all({what}, kFirst);
   raw(Bitwise{kFirst, kFirst, mask, zeros(mask.size())});
@@ -152,8 +162,9 @@ RuleBuilder& RuleBuilder::name(const Selector& what, nft_cmp_ops op, std::string
   load(what, kFirst);
   if (!name.empty() && name.back() == '*') {
     name.remove_suffix(1);
-    return raw(Cmp{op, kFirst, Value::of(Bytes(reinterpret_cast<const uint8_t*>(name.data()),
-                                               std::min<size_t>(name.size(), 15)))});
+    return raw(Cmp{op, kFirst,
+                   Value::of(Bytes(reinterpret_cast<const uint8_t*>(name.data()),
+                                   std::min<size_t>(name.size(), 15)))});
   }
   return raw(Cmp{op, kFirst, Value::ifname(name)});
 }
@@ -292,25 +303,37 @@ RuleBuilder& RuleBuilder::update_map(const std::vector<Selector>& key,
   return raw(Dynset{NFT_DYNSET_OP_UPDATE, std::move(map), kFirst, at, timeout_ms});
 }
 
-RuleBuilder& RuleBuilder::counter() { return raw(Counter{}); }
+RuleBuilder& RuleBuilder::counter() {
+  return raw(Counter{});
+}
 RuleBuilder& RuleBuilder::limit(uint64_t rate, uint64_t unit_seconds, uint32_t burst, bool over) {
   return raw(Limit{rate, unit_seconds, burst, over});
 }
-RuleBuilder& RuleBuilder::log(std::string prefix) { return raw(Log{std::move(prefix), {}}); }
-RuleBuilder& RuleBuilder::notrack() { return raw(Notrack{}); }
+RuleBuilder& RuleBuilder::log(std::string prefix) {
+  return raw(Log{std::move(prefix), {}});
+}
+RuleBuilder& RuleBuilder::notrack() {
+  return raw(Notrack{});
+}
 RuleBuilder& RuleBuilder::masquerade(bool fully_random) {
-  return raw(Masquerade{fully_random ? static_cast<uint32_t>(NF_NAT_RANGE_PROTO_RANDOM_FULLY) : 0u});
+  return raw(
+      Masquerade{fully_random ? static_cast<uint32_t>(NF_NAT_RANGE_PROTO_RANDOM_FULLY) : 0u});
 }
 
-// ICMP destination unreachable, port: code 3 (RFC 792) or 4 (RFC 4443); icmpx lets the kernel choose.
+// ICMP destination unreachable, port: code 3 (RFC 792) or 4 (RFC 4443); icmpx lets the kernel
+// choose.
 RuleBuilder& RuleBuilder::reject() {
   if (rule_.family == TableFamily::kIp) return raw(Reject{NFT_REJECT_ICMP_UNREACH, 3});
   if (rule_.family == TableFamily::kIp6) return raw(Reject{NFT_REJECT_ICMP_UNREACH, 4});
   return raw(Reject{NFT_REJECT_ICMPX_UNREACH, NFT_REJECT_ICMPX_PORT_UNREACH});
 }
-RuleBuilder& RuleBuilder::reject_tcp_reset() { return raw(Reject{NFT_REJECT_TCP_RST, 0}); }
+RuleBuilder& RuleBuilder::reject_tcp_reset() {
+  return raw(Reject{NFT_REJECT_TCP_RST, 0});
+}
 
-RuleBuilder& RuleBuilder::verdict(Verdict verdict) { return raw(ImmediateVerdict{std::move(verdict)}); }
+RuleBuilder& RuleBuilder::verdict(Verdict verdict) {
+  return raw(ImmediateVerdict{std::move(verdict)});
+}
 
 RuleBuilder& RuleBuilder::comment(std::string text) {
   rule_.comment = std::move(text);

@@ -4,10 +4,11 @@
 //   Rule rule = RuleBuilder(chain)                        // nft's words for each line:
 //       .match_not(ip_saddr(Family::kIpv4), pod_cidr)     //   ip saddr != 10.244.0.0/16
 //       .vmap({ip_daddr(Family::kIpv4), meta_l4proto(), th_dport()}, "svc")
-//       .build();                                         //   ip daddr . meta l4proto . th dport vmap @svc
+//       .build();                                         //   ip daddr . meta l4proto . th dport
+//       vmap @svc
 //
-// Each statement loads what it needs into registers from position 0 on: a statement never depends on
-// the registers of the one before. Keys are laid out as Value::concat lays out elements.
+// Each statement loads what it needs into registers from position 0 on: a statement never depends
+// on the registers of the one before. Keys are laid out as Value::concat lays out elements.
 #pragma once
 
 #include <optional>
@@ -50,7 +51,8 @@ class RuleBuilder {
   RuleBuilder& dnat(const IpAddress& address, uint16_t port = 0);  // port 0: unchanged
   RuleBuilder& snat(const IpAddress& address, uint16_t port = 0, uint32_t flags = 0);
 
-  // meta mark set meta mark & keep ^ flip: set a bit with keep=~bit, flip=bit; clear it with flip=0.
+  // meta mark set meta mark & keep ^ flip: set a bit with keep=~bit, flip=bit; clear it with
+  // flip=0.
   RuleBuilder& change_mark(uint32_t keep, uint32_t flip);
   RuleBuilder& set_mark(uint32_t value);
   // These write all 32 bits: other users of the mark lose theirs.
@@ -64,10 +66,12 @@ class RuleBuilder {
                                std::optional<uint32_t> seed, std::string map, bool with_port);
 
   // update @set { KEY timeout 3h } and add @set { KEY }; timeout 0: the set's own.
-  RuleBuilder& update_set(const std::vector<Selector>& key, std::string set, uint64_t timeout_ms = 0);
-  RuleBuilder& add_to_set(const std::vector<Selector>& key, std::string set, uint64_t timeout_ms = 0);
-  // update @map { KEY timeout 3h : DATA }. DATA from a selector: nft lists it. (Data that comes from a
-  // map makes nft abort while listing; it cannot be expressed here.)
+  RuleBuilder& update_set(const std::vector<Selector>& key, std::string set,
+                          uint64_t timeout_ms = 0);
+  RuleBuilder& add_to_set(const std::vector<Selector>& key, std::string set,
+                          uint64_t timeout_ms = 0);
+  // update @map { KEY timeout 3h : DATA }. DATA from a selector: nft lists it. (Data that comes
+  // from a map makes nft abort while listing; it cannot be expressed here.)
   RuleBuilder& update_map(const std::vector<Selector>& key, const std::vector<Selector>& data,
                           std::string map, uint64_t timeout_ms = 0);
   RuleBuilder& update_map(const std::vector<Selector>& key, const std::vector<Value>& data,
@@ -78,7 +82,7 @@ class RuleBuilder {
   RuleBuilder& log(std::string prefix);
   RuleBuilder& notrack();
   RuleBuilder& masquerade(bool fully_random);
-  RuleBuilder& reject();  // port-unreachable, the way the table's family says it
+  RuleBuilder& reject();            // port-unreachable, the way the table's family says it
   RuleBuilder& reject_tcp_reset();  // match meta l4proto tcp first
   RuleBuilder& verdict(Verdict verdict);
   RuleBuilder& comment(std::string text);

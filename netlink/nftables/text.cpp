@@ -12,9 +12,12 @@ namespace fairlead::netlink::nft {
 
 namespace {
 
-size_t padded(size_t size) { return (size + 3) / 4 * 4; }
+size_t padded(size_t size) {
+  return (size + 3) / 4 * 4;
+}
 
-// The bytes of component `index` of a value laid out as Value::concat does; empty when it ends before.
+// The bytes of component `index` of a value laid out as Value::concat does; empty when it ends
+// before.
 Bytes component(const std::vector<Field>& fields, size_t index, Bytes value) {
   size_t start = 0;
   for (size_t i = 0; i < index; ++i) start += padded(fields[i].size());
@@ -114,14 +117,17 @@ size_t elements_per_line(const Set& set) {
     case DataType::kIfindex:
     case DataType::kEtherType:
     case DataType::kCtState:
-    case DataType::kCtStatus: return 5;
-    case DataType::kIpv4Addr: return 2;
+    case DataType::kCtStatus:
+      return 5;
+    case DataType::kIpv4Addr:
+      return 2;
     case DataType::kNone:
     case DataType::kVerdict:
     case DataType::kIpv6Addr:
     case DataType::kIfname:
     case DataType::kFibAddress:
-    case DataType::kFibPresence: return 1;
+    case DataType::kFibPresence:
+      return 1;
   }
   return 1;
 }
@@ -157,27 +163,38 @@ std::string flags_text(const Set& set) {
 
 std::string data_text(const Set& set, const Element& element) {
   if (const auto* verdict = std::get_if<Verdict>(&element.data)) return " : " + verdict->to_nft();
-  if (const auto* value = std::get_if<Value>(&element.data)) return " : " + to_nft(set.data, *value);
+  if (const auto* value = std::get_if<Value>(&element.data))
+    return " : " + to_nft(set.data, *value);
   return "";
 }
 
 std::string_view hook_name(uint32_t hook) {
   switch (hook) {
-    case NF_INET_PRE_ROUTING: return "prerouting";
-    case NF_INET_LOCAL_IN: return "input";
-    case NF_INET_FORWARD: return "forward";
-    case NF_INET_LOCAL_OUT: return "output";
-    case NF_INET_POST_ROUTING: return "postrouting";
-    case NF_INET_INGRESS: return "ingress";
-    default: return "unknown";
+    case NF_INET_PRE_ROUTING:
+      return "prerouting";
+    case NF_INET_LOCAL_IN:
+      return "input";
+    case NF_INET_FORWARD:
+      return "forward";
+    case NF_INET_LOCAL_OUT:
+      return "output";
+    case NF_INET_POST_ROUTING:
+      return "postrouting";
+    case NF_INET_INGRESS:
+      return "ingress";
+    default:
+      return "unknown";
   }
 }
 
 std::string_view name_of(ChainType type) {
   switch (type) {
-    case ChainType::kFilter: return "filter";
-    case ChainType::kNat: return "nat";
-    case ChainType::kRoute: return "route";
+    case ChainType::kFilter:
+      return "filter";
+    case ChainType::kNat:
+      return "nat";
+    case ChainType::kRoute:
+      return "route";
   }
   return "filter";
 }
@@ -188,12 +205,8 @@ std::string priority_text(const BaseChain& base) {
     const char* name;
     int32_t priority;
     std::optional<uint32_t> only_hook;
-  } kStandard[] = {{"raw", -300, {}},
-                   {"mangle", -150, {}},
-                   {"dstnat", -100, NF_INET_PRE_ROUTING},
-                   {"filter", 0, {}},
-                   {"security", 50, {}},
-                   {"srcnat", 100, NF_INET_POST_ROUTING}};
+  } kStandard[] = {{"raw", -300, {}}, {"mangle", -150, {}}, {"dstnat", -100, NF_INET_PRE_ROUTING},
+                   {"filter", 0, {}}, {"security", 50, {}}, {"srcnat", 100, NF_INET_POST_ROUTING}};
   for (const auto& [name, priority, only_hook] : kStandard) {
     if (only_hook && *only_hook != base.hook) continue;
     const int64_t offset = int64_t{base.priority} - priority;
@@ -219,7 +232,8 @@ std::string to_nft(const Set& set, const Element& element) {
   std::string text;
   for (size_t i = 0; i < set.key.size(); ++i) {
     const Bytes first = component(set.key, i, element.key.bytes());
-    const Bytes last = element.key_end.empty() ? first : component(set.key, i, element.key_end.bytes());
+    const Bytes last =
+        element.key_end.empty() ? first : component(set.key, i, element.key_end.bytes());
     text += (i > 0 ? " . " : "") + range_text(set.key[i].type, first, last);
   }
   if (element.counter)
@@ -239,7 +253,8 @@ std::string to_nft(const Set& set, const std::vector<Element>& elements) {
   text += "\n";
   if (set.size != 0 && !set.constant) text += "\t\tsize " + std::to_string(set.size) + "\n";
   if (set.counter) text += "\t\tcounter\n";
-  if (const std::string flags = flags_text(set); !flags.empty()) text += "\t\tflags " + flags + "\n";
+  if (const std::string flags = flags_text(set); !flags.empty())
+    text += "\t\tflags " + flags + "\n";
   if (set.timeout_ms != 0) text += "\t\ttimeout " + time_text(set.timeout_ms) + "\n";
   if (set.gc_interval_ms != 0) text += "\t\tgc-interval " + time_text(set.gc_interval_ms) + "\n";
   if (!set.comment.empty()) text += "\t\tcomment " + quoted(set.comment) + "\n";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// nft text of every object, letter by letter as `nft list ruleset` of Debian 12 (nft 1.0.6) prints it.
-// Pure. No trailing newline unless said otherwise.
+// nft text of every object, letter by letter as `nft list ruleset` of Debian 12 (nft 1.0.6) prints
+// it. Pure. No trailing newline unless said otherwise.
 #pragma once
 
 #include <string>
@@ -16,7 +16,7 @@ struct TableContent {
   std::vector<Set> sets;                       // in the order of the kernel's list
   std::vector<std::vector<Element>> elements;  // of each set, same order as `sets`; may be shorter
   std::vector<Chain> chains;
-  std::vector<Rule> rules;                     // of all chains, in order within each
+  std::vector<Rule> rules;  // of all chains, in order within each
 };
 
 std::string to_nft(const TableContent& content);  // with a trailing newline, as nft has it

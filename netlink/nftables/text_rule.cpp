@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A rule as nft prints it: the bytecode is run with symbols in the registers, and each expression that
-// acts (compares, looks up, changes, decides) prints a statement from the symbols it uses.
-#include <netinet/in.h>
-
-#include <linux/netfilter/nf_nat.h>
+// A rule as nft prints it: the bytecode is run with symbols in the registers, and each expression
+// that acts (compares, looks up, changes, decides) prints a statement from the symbols it uses.
 
 #include <array>
 #include <cstdio>
 #include <type_traits>
 
+#include "netlink/nftables/netfilter.h"
 #include "netlink/nftables/text.h"
 #include "netlink/nftables/text_value.h"
 
@@ -30,12 +28,18 @@ struct Symbol {
 
 std::string transport_name(uint8_t protocol) {
   switch (protocol) {
-    case IPPROTO_TCP: return "tcp";
-    case IPPROTO_UDP: return "udp";
-    case IPPROTO_SCTP: return "sctp";
-    case IPPROTO_DCCP: return "dccp";
-    case IPPROTO_UDPLITE: return "udplite";
-    default: return "";
+    case IPPROTO_TCP:
+      return "tcp";
+    case IPPROTO_UDP:
+      return "udp";
+    case IPPROTO_SCTP:
+      return "sctp";
+    case IPPROTO_DCCP:
+      return "dccp";
+    case IPPROTO_UDPLITE:
+      return "udplite";
+    default:
+      return "";
   }
 }
 
@@ -47,12 +51,18 @@ std::optional<Family> family_of(TableFamily family) {
 
 std::string_view op_text(nft_cmp_ops op) {
   switch (op) {
-    case NFT_CMP_EQ: return "";
-    case NFT_CMP_NEQ: return "!= ";
-    case NFT_CMP_LT: return "< ";
-    case NFT_CMP_LTE: return "<= ";
-    case NFT_CMP_GT: return "> ";
-    case NFT_CMP_GTE: return ">= ";
+    case NFT_CMP_EQ:
+      return "";
+    case NFT_CMP_NEQ:
+      return "!= ";
+    case NFT_CMP_LT:
+      return "< ";
+    case NFT_CMP_LTE:
+      return "<= ";
+    case NFT_CMP_GT:
+      return "> ";
+    case NFT_CMP_GTE:
+      return ">= ";
   }
   return "";
 }
@@ -135,7 +145,8 @@ class Renderer {
   // The symbols from `at` on, up to the first register nothing was loaded into: "a . b . c".
   Symbol concatenation(Register at, size_t limit = registers_count) const {
     Symbol all;
-    for (size_t word = at.word; word < registers_.size() && word < at.word + limit && registers_[word];) {
+    for (size_t word = at.word;
+         word < registers_.size() && word < at.word + limit && registers_[word];) {
       const Symbol& part = *registers_[word];
       all.text += (all.text.empty() ? "" : " . ") +
                   (part.value ? value_text(part.type, part.value->bytes()) : part.text);
@@ -213,7 +224,8 @@ class Renderer {
           upper != nullptr && upper->op == NFT_CMP_LTE && upper->from == e.from) {
         ++index_;
         drop_implied(symbol);
-        return emit(symbol.text + " " + range_text(symbol.type, e.value.bytes(), upper->value.bytes()));
+        return emit(symbol.text + " " +
+                    range_text(symbol.type, e.value.bytes(), upper->value.bytes()));
       }
     drop_implied(symbol);
     const std::string text = comparison(symbol, e);
@@ -240,13 +252,15 @@ class Renderer {
     if (symbol.bits) {
       const Bytes mask = symbol.bits->mask.bytes();
       if (address)
-        if (const auto length = prefix_of_mask(mask)) return left + prefix_text(symbol.type, value, *length);
+        if (const auto length = prefix_of_mask(mask))
+          return left + prefix_text(symbol.type, value, *length);
       const bool flags = symbol.type == DataType::kCtState || symbol.type == DataType::kCtStatus;
       if (flags && all_bits(value, 0) && all_bits(symbol.bits->flip.bytes(), 0))
         return symbol.text + (e.op == NFT_CMP_EQ ? " ! " : " ") +
                bits_text(symbol.type, symbol.bits->mask.to_host32());
       return bitwise_text(symbol.text, *symbol.bits) + " " +
-             (e.op == NFT_CMP_EQ ? "== " : std::string(op_text(e.op))) + value_text(symbol.type, value);
+             (e.op == NFT_CMP_EQ ? "== " : std::string(op_text(e.op))) +
+             value_text(symbol.type, value);
     }
     if (address && value.size() < size_of(symbol.type))
       return left + prefix_text(symbol.type, value, static_cast<int>(value.size() * 8));
@@ -355,7 +369,9 @@ class Renderer {
     const size_t key_words = e.data ? e.data->word - std::min(e.data->word, e.key.word) : 16;
     const Symbol key = concatenation(e.key, key_words);
     drop_implied(key);
-    std::string text = e.op == NFT_DYNSET_OP_ADD ? "add" : e.op == NFT_DYNSET_OP_UPDATE ? "update" : "delete";
+    std::string text = e.op == NFT_DYNSET_OP_ADD      ? "add"
+                       : e.op == NFT_DYNSET_OP_UPDATE ? "update"
+                                                      : "delete";
     text += " @" + e.set + " { " + key.text;
     if (e.timeout_ms != 0) text += " timeout " + time_text(e.timeout_ms);
     if (e.data) text += " : " + concatenation(*e.data).text;
@@ -370,8 +386,8 @@ class Renderer {
     std::string unit = std::to_string(e.unit_seconds) + "s";
     for (const auto& [seconds, name] : kUnits)
       if (seconds == e.unit_seconds) unit = name;
-    std::string text = std::string("limit rate ") + (e.over ? "over " : "") + std::to_string(e.rate) +
-                       "/" + unit;
+    std::string text =
+        std::string("limit rate ") + (e.over ? "over " : "") + std::to_string(e.rate) + "/" + unit;
     if (e.burst != 5 && e.burst != 0) text += " burst " + std::to_string(e.burst) + " packets";
     act(text);
   }
@@ -390,13 +406,15 @@ class Renderer {
   size_t index_ = 0;
   std::array<std::optional<Symbol>, registers_count> registers_;
   std::vector<std::string> statements_;
-  std::string transport_;              // "tcp" once a match has said so
-  size_t transport_match_ = kNone;     // that match, while the next may imply it
+  std::string transport_;           // "tcp" once a match has said so
+  size_t transport_match_ = kNone;  // that match, while the next may imply it
   size_t network_match_ = kNone;
 };
 
 }  // namespace
 
-std::string to_nft(const Rule& rule) { return Renderer(rule).run(); }
+std::string to_nft(const Rule& rule) {
+  return Renderer(rule).run();
+}
 
 }  // namespace fairlead::netlink::nft

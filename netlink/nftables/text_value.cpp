@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netlink/nftables/text_value.h"
 
-#include <netinet/in.h>
-
 #include <linux/if_ether.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/rtnetlink.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <charconv>
@@ -23,23 +22,25 @@ struct Name {
 
 // The names of Debian's /etc/protocols, which nft asks.
 constexpr Name kProtocols[] = {
-    {1, "icmp"},   {2, "igmp"},  {4, "ipencap"}, {6, "tcp"},    {17, "udp"},   {33, "dccp"},
-    {41, "ipv6"},  {47, "gre"},  {50, "esp"},    {51, "ah"},    {58, "ipv6-icmp"}, {89, "ospf"},
-    {103, "pim"},  {112, "vrrp"}, {132, "sctp"}, {133, "fc"},   {136, "udplite"},
+    {1, "icmp"},  {2, "igmp"},   {4, "ipencap"}, {6, "tcp"},  {17, "udp"},       {33, "dccp"},
+    {41, "ipv6"}, {47, "gre"},   {50, "esp"},    {51, "ah"},  {58, "ipv6-icmp"}, {89, "ospf"},
+    {103, "pim"}, {112, "vrrp"}, {132, "sctp"},  {133, "fc"}, {136, "udplite"},
 };
 constexpr Name kNfProtocols[] = {{NFPROTO_IPV4, "ipv4"}, {NFPROTO_IPV6, "ipv6"}};
-constexpr Name kEtherTypes[] = {
-    {ETH_P_IP, "ip"}, {ETH_P_ARP, "arp"}, {ETH_P_IPV6, "ip6"}, {ETH_P_8021Q, "8021q"},
-    {ETH_P_8021AD, "8021ad"}};
+constexpr Name kEtherTypes[] = {{ETH_P_IP, "ip"},
+                                {ETH_P_ARP, "arp"},
+                                {ETH_P_IPV6, "ip6"},
+                                {ETH_P_8021Q, "8021q"},
+                                {ETH_P_8021AD, "8021ad"}};
 constexpr Name kCtStates[] = {
     {1, "invalid"}, {2, "established"}, {4, "related"}, {8, "new"}, {64, "untracked"}};
-constexpr Name kCtStatuses[] = {
-    {IPS_EXPECTED, "expected"}, {IPS_SEEN_REPLY, "seen-reply"}, {IPS_ASSURED, "assured"},
-    {IPS_CONFIRMED, "confirmed"}, {IPS_SRC_NAT, "snat"}, {IPS_DST_NAT, "dnat"},
-    {IPS_DYING, "dying"}};
+constexpr Name kCtStatuses[] = {{IPS_EXPECTED, "expected"}, {IPS_SEEN_REPLY, "seen-reply"},
+                                {IPS_ASSURED, "assured"},   {IPS_CONFIRMED, "confirmed"},
+                                {IPS_SRC_NAT, "snat"},      {IPS_DST_NAT, "dnat"},
+                                {IPS_DYING, "dying"}};
 constexpr Name kFibTypes[] = {
-    {RTN_UNSPEC, "unspec"}, {RTN_UNICAST, "unicast"}, {RTN_LOCAL, "local"},
-    {RTN_BROADCAST, "broadcast"}, {RTN_ANYCAST, "anycast"}, {RTN_MULTICAST, "multicast"},
+    {RTN_UNSPEC, "unspec"},       {RTN_UNICAST, "unicast"},         {RTN_LOCAL, "local"},
+    {RTN_BROADCAST, "broadcast"}, {RTN_ANYCAST, "anycast"},         {RTN_MULTICAST, "multicast"},
     {RTN_BLACKHOLE, "blackhole"}, {RTN_UNREACHABLE, "unreachable"}, {RTN_PROHIBIT, "prohibit"}};
 
 template <size_t N>
@@ -58,7 +59,8 @@ uint32_t host32(Bytes value) {
 }
 uint32_t big_endian(Bytes value) {
   uint32_t result = 0;
-  for (const uint8_t byte : value.first(std::min<size_t>(value.size(), 4))) result = result << 8 | byte;
+  for (const uint8_t byte : value.first(std::min<size_t>(value.size(), 4)))
+    result = result << 8 | byte;
   return result;
 }
 
@@ -82,7 +84,9 @@ bool is_address(DataType type) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
+std::string quoted(std::string_view text) {
+  return '"' + std::string(text) + '"';
+}
 
 std::string mark_text(uint32_t mark) {
   char text[16];
@@ -106,25 +110,37 @@ std::string time_text(uint64_t milliseconds) {
 std::string value_text(DataType type, Bytes value) {
   switch (type) {
     case DataType::kIpv4Addr:
-    case DataType::kIpv6Addr: return address_text(value);
-    case DataType::kInetProto: return lookup(kProtocols, big_endian(value));
-    case DataType::kInetService: return std::to_string(big_endian(value));
-    case DataType::kNfproto: return lookup(kNfProtocols, big_endian(value));
-    case DataType::kEtherType: return lookup(kEtherTypes, big_endian(value), "0x%04x");
-    case DataType::kInteger: return std::to_string(host32(value));
-    case DataType::kMark: return mark_text(host32(value));
+    case DataType::kIpv6Addr:
+      return address_text(value);
+    case DataType::kInetProto:
+      return lookup(kProtocols, big_endian(value));
+    case DataType::kInetService:
+      return std::to_string(big_endian(value));
+    case DataType::kNfproto:
+      return lookup(kNfProtocols, big_endian(value));
+    case DataType::kEtherType:
+      return lookup(kEtherTypes, big_endian(value), "0x%04x");
+    case DataType::kInteger:
+      return std::to_string(host32(value));
+    case DataType::kMark:
+      return mark_text(host32(value));
     // Other interfaces have names only the kernel knows; lo is the first in every namespace.
-    case DataType::kIfindex: return host32(value) == 1 ? "\"lo\"" : std::to_string(host32(value));
+    case DataType::kIfindex:
+      return host32(value) == 1 ? "\"lo\"" : std::to_string(host32(value));
     case DataType::kIfname: {
       const auto end = std::find(value.begin(), value.end(), uint8_t{0});
       return quoted(std::string(value.begin(), end) + (value.size() < 16 ? "*" : ""));
     }
     case DataType::kCtState:
-    case DataType::kCtStatus: return bits_text(type, host32(value));
-    case DataType::kFibAddress: return lookup(kFibTypes, host32(value));
-    case DataType::kFibPresence: return host32(value) == 0 ? "missing" : "exists";
+    case DataType::kCtStatus:
+      return bits_text(type, host32(value));
+    case DataType::kFibAddress:
+      return lookup(kFibTypes, host32(value));
+    case DataType::kFibPresence:
+      return host32(value) == 0 ? "missing" : "exists";
     case DataType::kNone:
-    case DataType::kVerdict: return hex(value);
+    case DataType::kVerdict:
+      return hex(value);
   }
   return hex(value);
 }
@@ -168,7 +184,8 @@ std::string prefix_text(DataType type, Bytes value, int length) {
 }
 
 std::string range_text(DataType type, Bytes first, Bytes last) {
-  if (std::equal(first.begin(), first.end(), last.begin(), last.end())) return value_text(type, first);
+  if (std::equal(first.begin(), first.end(), last.begin(), last.end()))
+    return value_text(type, first);
   if (is_address(type) && first.size() == last.size() && first.size() <= 16) {
     uint8_t mask[16] = {};
     bool aligned = true;
@@ -185,8 +202,10 @@ std::string range_text(DataType type, Bytes first, Bytes last) {
 namespace {
 
 std::string fib_text(const Fib& fib) {
-  constexpr Name kFlags[] = {{NFTA_FIB_F_SADDR, "saddr"}, {NFTA_FIB_F_DADDR, "daddr"},
-                             {NFTA_FIB_F_MARK, "mark"},   {NFTA_FIB_F_IIF, "iif"},
+  constexpr Name kFlags[] = {{NFTA_FIB_F_SADDR, "saddr"},
+                             {NFTA_FIB_F_DADDR, "daddr"},
+                             {NFTA_FIB_F_MARK, "mark"},
+                             {NFTA_FIB_F_IIF, "iif"},
                              {NFTA_FIB_F_OIF, "oif"}};
   std::string text;
   for (const Name& flag : kFlags)
@@ -197,25 +216,38 @@ std::string fib_text(const Fib& fib) {
 
 std::string meta_text(nft_meta_keys key) {
   switch (static_cast<uint32_t>(key)) {
-    case NFT_META_L4PROTO: return "meta l4proto";
-    case NFT_META_NFPROTO: return "meta nfproto";
-    case NFT_META_PROTOCOL: return "meta protocol";
-    case NFT_META_MARK: return "meta mark";
-    case NFT_META_IIF: return "iif";
-    case NFT_META_OIF: return "oif";
-    case NFT_META_IIFNAME: return "iifname";
-    case NFT_META_OIFNAME: return "oifname";
-    default: return "meta " + std::to_string(static_cast<uint32_t>(key));
+    case NFT_META_L4PROTO:
+      return "meta l4proto";
+    case NFT_META_NFPROTO:
+      return "meta nfproto";
+    case NFT_META_PROTOCOL:
+      return "meta protocol";
+    case NFT_META_MARK:
+      return "meta mark";
+    case NFT_META_IIF:
+      return "iif";
+    case NFT_META_OIF:
+      return "oif";
+    case NFT_META_IIFNAME:
+      return "iifname";
+    case NFT_META_OIFNAME:
+      return "oifname";
+    default:
+      return "meta " + std::to_string(static_cast<uint32_t>(key));
   }
 }
 
 std::string ct_text(const Ct& ct) {
   const std::string direction = !ct.direction ? "" : *ct.direction == 0 ? "original " : "reply ";
   switch (static_cast<uint32_t>(ct.key)) {
-    case NFT_CT_STATE: return "ct state";
-    case NFT_CT_STATUS: return "ct status";
-    case NFT_CT_MARK: return "ct mark";
-    default: return "ct " + direction + std::to_string(static_cast<uint32_t>(ct.key));
+    case NFT_CT_STATE:
+      return "ct state";
+    case NFT_CT_STATUS:
+      return "ct status";
+    case NFT_CT_MARK:
+      return "ct mark";
+    default:
+      return "ct " + direction + std::to_string(static_cast<uint32_t>(ct.key));
   }
 }
 
@@ -226,8 +258,8 @@ std::string payload_text(const Payload& payload, std::optional<Family> family,
     return std::string(named ? transport : field->header) + " " + std::string(field->field);
   }
   constexpr const char* kBases[] = {"@ll", "@nh", "@th"};
-  return std::string(kBases[payload.base]) + "," + std::to_string(uint64_t{payload.offset} * 8) + "," +
-         std::to_string(uint64_t{payload.length} * 8);
+  return std::string(kBases[payload.base]) + "," + std::to_string(uint64_t{payload.offset} * 8) +
+         "," + std::to_string(uint64_t{payload.length} * 8);
 }
 
 }  // namespace
@@ -244,8 +276,8 @@ std::string selector_text(const Selector& selector, std::optional<Family> family
         } else if constexpr (std::is_same_v<T, Ct>) {
           return ct_text(what);
         } else if constexpr (std::is_same_v<T, Numgen>) {
-          return std::string("numgen ") + (what.type == NFT_NG_RANDOM ? "random" : "inc") + " mod " +
-                 std::to_string(what.modulus) +
+          return std::string("numgen ") + (what.type == NFT_NG_RANDOM ? "random" : "inc") +
+                 " mod " + std::to_string(what.modulus) +
                  (what.offset != 0 ? " offset " + std::to_string(what.offset) : "");
         } else {
           return fib_text(what);

@@ -16,13 +16,16 @@ namespace fairlead::netlink::nft {
 
 namespace {
 
-// An attribute is at most 64 KiB long; the longest element (three values, two names) is well below 2 KiB.
+// An attribute is at most 64 KiB long; the longest element (three values, two names) is well below
+// 2 KiB.
 constexpr size_t kMaxElementsNest = 0xffff - 2048;
-constexpr size_t kMaxExpressions = 128;    // NFT_RULE_MAXEXPRS
-constexpr size_t kMaxComment = 127;        // NFTNL_UDATA_COMMENT_MAXLEN, with its zero
-constexpr size_t kMaxFields = 5;           // that nft can name in a 32-bit type
+constexpr size_t kMaxExpressions = 128;  // NFT_RULE_MAXEXPRS
+constexpr size_t kMaxComment = 127;      // NFTNL_UDATA_COMMENT_MAXLEN, with its zero
+constexpr size_t kMaxFields = 5;         // that nft can name in a 32-bit type
 
-nfgenmsg batch_header() { return {AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)}; }
+nfgenmsg batch_header() {
+  return {AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)};
+}
 
 bool mixes_sources(const std::vector<Field>& fields, bool with_source) {
   for (const Field& field : fields)
@@ -65,8 +68,8 @@ void Transaction::put(Verb verb, const Table& table) {
   switch (verb) {
     case Verb::kAdd:
     case Verb::kCreate:
-      begin(verb, Noun::kTable, NFT_MSG_NEWTABLE, creation_flags(verb == Verb::kCreate), table.family,
-            table.name);
+      begin(verb, Noun::kTable, NFT_MSG_NEWTABLE, creation_flags(verb == Verb::kCreate),
+            table.family, table.name);
       put_table(writer_, table);
       break;
     case Verb::kRemove:
@@ -78,7 +81,8 @@ void Transaction::put(Verb verb, const Table& table) {
       writer_.put_string(NFTA_RULE_TABLE, table.name);
       break;
     case Verb::kInsert:
-    case Verb::kReplace: return;
+    case Verb::kReplace:
+      return;
   }
   writer_.end();
 }
@@ -89,8 +93,8 @@ void Transaction::put(Verb verb, const Chain& chain) {
   switch (verb) {
     case Verb::kAdd:
     case Verb::kCreate:
-      begin(verb, Noun::kChain, NFT_MSG_NEWCHAIN, creation_flags(verb == Verb::kCreate), chain.family,
-            path);
+      begin(verb, Noun::kChain, NFT_MSG_NEWCHAIN, creation_flags(verb == Verb::kCreate),
+            chain.family, path);
       put_chain(writer_, chain);
       break;
     case Verb::kRemove:
@@ -104,7 +108,8 @@ void Transaction::put(Verb verb, const Chain& chain) {
       writer_.put_string(NFTA_RULE_CHAIN, chain.name);
       break;
     case Verb::kInsert:
-    case Verb::kReplace: return;
+    case Verb::kReplace:
+      return;
   }
   writer_.end();
 }
@@ -115,7 +120,8 @@ void Transaction::put(Verb verb, const Set& set) {
   switch (verb) {
     case Verb::kAdd:
     case Verb::kCreate:
-      begin(verb, Noun::kSet, NFT_MSG_NEWSET, creation_flags(verb == Verb::kCreate), set.family, path);
+      begin(verb, Noun::kSet, NFT_MSG_NEWSET, creation_flags(verb == Verb::kCreate), set.family,
+            path);
       put_set(writer_, set, next_set_id_++);
       break;
     case Verb::kRemove:
@@ -129,7 +135,8 @@ void Transaction::put(Verb verb, const Set& set) {
       writer_.put_string(NFTA_SET_ELEM_LIST_SET, set.name);
       break;
     case Verb::kInsert:
-    case Verb::kReplace: return;
+    case Verb::kReplace:
+      return;
   }
   writer_.end();
 }
@@ -159,19 +166,35 @@ void Transaction::put(Verb verb, const Rule& rule, uint16_t flags, uint16_t refe
   writer_.end();
 }
 
-void Transaction::add(const Table& table) { put(Verb::kAdd, table); }
-void Transaction::create(const Table& table) { put(Verb::kCreate, table); }
-void Transaction::remove(const Table& table) { put(Verb::kRemove, table); }
-void Transaction::flush(const Table& table) { put(Verb::kFlush, table); }
+void Transaction::add(const Table& table) {
+  put(Verb::kAdd, table);
+}
+void Transaction::create(const Table& table) {
+  put(Verb::kCreate, table);
+}
+void Transaction::remove(const Table& table) {
+  put(Verb::kRemove, table);
+}
+void Transaction::flush(const Table& table) {
+  put(Verb::kFlush, table);
+}
 void Transaction::destroy(const Table& table) {
   put(Verb::kAdd, table);
   put(Verb::kRemove, table);
 }
 
-void Transaction::add(const Chain& chain) { put(Verb::kAdd, chain); }
-void Transaction::create(const Chain& chain) { put(Verb::kCreate, chain); }
-void Transaction::remove(const Chain& chain) { put(Verb::kRemove, chain); }
-void Transaction::flush(const Chain& chain) { put(Verb::kFlush, chain); }
+void Transaction::add(const Chain& chain) {
+  put(Verb::kAdd, chain);
+}
+void Transaction::create(const Chain& chain) {
+  put(Verb::kCreate, chain);
+}
+void Transaction::remove(const Chain& chain) {
+  put(Verb::kRemove, chain);
+}
+void Transaction::flush(const Chain& chain) {
+  put(Verb::kFlush, chain);
+}
 void Transaction::destroy(const Chain& chain) {
   Chain plain = chain;  // adding it without a hook suits a base chain that is there as well
   plain.base.reset();
@@ -199,10 +222,18 @@ void Transaction::remove(const Rule& rule) {
   put(Verb::kRemove, rule, 0, NFTA_RULE_HANDLE, rule.handle);
 }
 
-void Transaction::add(const Set& set) { put(Verb::kAdd, set); }
-void Transaction::create(const Set& set) { put(Verb::kCreate, set); }
-void Transaction::remove(const Set& set) { put(Verb::kRemove, set); }
-void Transaction::flush(const Set& set) { put(Verb::kFlush, set); }
+void Transaction::add(const Set& set) {
+  put(Verb::kAdd, set);
+}
+void Transaction::create(const Set& set) {
+  put(Verb::kCreate, set);
+}
+void Transaction::remove(const Set& set) {
+  put(Verb::kRemove, set);
+}
+void Transaction::flush(const Set& set) {
+  put(Verb::kFlush, set);
+}
 void Transaction::destroy(const Set& set) {
   put(Verb::kAdd, set);
   put(Verb::kRemove, set);
@@ -298,9 +329,9 @@ bool Transaction::accept(const Set& set, const Element& element, bool with_data)
     return fail("an element of set " + std::string(name) + " has a key of the wrong size"), false;
   if (!with_data || element.interval_end) return true;
   const auto* value = std::get_if<Value>(&element.data);
-  const bool fits = set.is_vmap()   ? std::holds_alternative<Verdict>(element.data)
-                    : set.is_map()  ? value != nullptr && value->size() == set.data_size()
-                                    : std::holds_alternative<std::monostate>(element.data);
+  const bool fits = set.is_vmap()  ? std::holds_alternative<Verdict>(element.data)
+                    : set.is_map() ? value != nullptr && value->size() == set.data_size()
+                                   : std::holds_alternative<std::monostate>(element.data);
   if (!fits)
     return fail("an element of set " + std::string(name) + " has data that does not fit"), false;
   if (element.comment.size() > kMaxComment)

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// An atomic change of the ruleset: verbs as nft has them, in order, all or nothing. Pure; commit()
-// sends it.
+// An atomic change of the ruleset: verbs as nft has them, in order, all or nothing. Only commit()
+// does I/O.
 //
 // Sticky error: the first thing that cannot be expressed (a name too long, an element of the wrong
 // size) makes the whole transaction fail at commit with that error; nothing is sent.
-// A refused commit names the object: "add element ip fairlead svc { 10.0.0.1 . tcp . 80 }: No such file".
+// A refused commit names the object: "add element ip fairlead svc { 10.0.0.1 . tcp . 80 }: No such
+// file".
 //
-// The batch travels as one datagram and the kernel holds its commit lock while it works: keep cold loads
-// to chunks (kChunkBytes is a good one), and never rely on a batch failing.
+// The batch travels as one datagram and the kernel holds its commit lock while it works: keep cold
+// loads to chunks (kChunkBytes is a good one), and never rely on a batch failing.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +29,9 @@ class Transaction {
 
   Transaction();
 
-  // add: fine when it is already there. create: kAlreadyExists then. remove: kNotFound when it is not
-  // there. destroy: fine either way, as long as the table holding it is there (an add and a remove,
-  // which kernels before 6.3 understand too; a set must be described as it was made).
+  // add: fine when it is already there. create: kAlreadyExists then. remove: kNotFound when it is
+  // not there. destroy: fine either way, as long as the table holding it is there (an add and a
+  // remove, which kernels before 6.3 understand too; a set must be described as it was made).
   void add(const Table& table);
   void create(const Table& table);
   void remove(const Table& table);
@@ -39,12 +40,12 @@ class Transaction {
 
   void add(const Chain& chain);
   void create(const Chain& chain);
-  void remove(const Chain& chain);  // must be empty and unused
+  void remove(const Chain& chain);   // must be empty and unused
   void destroy(const Chain& chain);  // flushes first
-  void flush(const Chain& chain);   // its rules
+  void flush(const Chain& chain);    // its rules
 
-  void add(const Rule& rule);      // behind the last rule of its chain
-  void insert(const Rule& rule);   // before the first
+  void add(const Rule& rule);     // behind the last rule of its chain
+  void insert(const Rule& rule);  // before the first
   void add_after(const Rule& rule, uint64_t handle);
   void insert_before(const Rule& rule, uint64_t handle);
   void replace(const Rule& rule);  // the rule with rule.handle
@@ -54,7 +55,7 @@ class Transaction {
   void create(const Set& set);
   void remove(const Set& set);  // must be unused
   void destroy(const Set& set);
-  void flush(const Set& set);   // its elements
+  void flush(const Set& set);  // its elements
 
   // Consecutive elements of one set share a message: this is the hot path, it allocates nothing per
   // element beyond the growing buffer. Of `set` only family, table, name, key and data are used.
@@ -122,7 +123,8 @@ class Transaction {
   bool finished_ = false;
 };
 
-// Sends the transaction as one batch; `done` runs once, with the kernel's verdict. An empty one succeeds.
+// Sends the transaction as one batch; `done` runs once, with the kernel's verdict. An empty one
+// succeeds.
 RequestId commit(Connection& connection, Transaction transaction, Done done);
 Result<void> commit_sync(Connection& connection, Transaction transaction, Duration limit);
 

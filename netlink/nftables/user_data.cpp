@@ -127,7 +127,8 @@ std::optional<Selector> parse_source(Bytes bytes) {
     case kNumgen:
       if (data.u32(0) > NFT_NG_RANDOM) return std::nullopt;
       return Numgen{static_cast<nft_ng_types>(data.u32(0)), data.u32(1), data.u32(2), {}};
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -173,9 +174,11 @@ uint32_t byte_order_of(const std::vector<Field>& fields) {
     case DataType::kIpv6Addr:
     case DataType::kEtherType:
     case DataType::kInetProto:
-    case DataType::kInetService: return kBigEndian;
+    case DataType::kInetService:
+      return kBigEndian;
     case DataType::kNone:
-    case DataType::kVerdict: return 0;
+    case DataType::kVerdict:
+      return 0;
     case DataType::kNfproto:
     case DataType::kInteger:
     case DataType::kMark:
@@ -184,7 +187,8 @@ uint32_t byte_order_of(const std::vector<Field>& fields) {
     case DataType::kCtStatus:
     case DataType::kFibAddress:
     case DataType::kFibPresence:
-    case DataType::kIfname: return kHostOrder;
+    case DataType::kIfname:
+      return kHostOrder;
   }
   return 0;
 }
@@ -213,8 +217,12 @@ std::vector<uint8_t> set_user_data(const Set& set) {
   return writer.take();
 }
 
-std::string parse_comment(Bytes user_data) { return Items(user_data).text(kRuleComment); }
-std::string parse_table_comment(Bytes user_data) { return Items(user_data).text(kTableComment); }
+std::string parse_comment(Bytes user_data) {
+  return Items(user_data).text(kRuleComment);
+}
+std::string parse_table_comment(Bytes user_data) {
+  return Items(user_data).text(kTableComment);
+}
 
 void parse_set_user_data(Bytes user_data, Set& set) {
   const Items table(user_data);

@@ -7,22 +7,38 @@ namespace fairlead::netlink::nft {
 
 std::string_view name_of(DataType type) {
   switch (type) {
-    case DataType::kNone: return "none";
-    case DataType::kVerdict: return "verdict";
-    case DataType::kNfproto: return "nf_proto";
-    case DataType::kInteger: return "integer";
-    case DataType::kIpv4Addr: return "ipv4_addr";
-    case DataType::kIpv6Addr: return "ipv6_addr";
-    case DataType::kInetProto: return "inet_proto";
-    case DataType::kInetService: return "inet_service";
-    case DataType::kMark: return "mark";
-    case DataType::kIfindex: return "iface_index";
-    case DataType::kIfname: return "ifname";
-    case DataType::kEtherType: return "ether_type";
-    case DataType::kCtState: return "ct_state";
-    case DataType::kCtStatus: return "ct_status";
-    case DataType::kFibAddress: return "fib_addrtype";
-    case DataType::kFibPresence: return "boolean";
+    case DataType::kNone:
+      return "none";
+    case DataType::kVerdict:
+      return "verdict";
+    case DataType::kNfproto:
+      return "nf_proto";
+    case DataType::kInteger:
+      return "integer";
+    case DataType::kIpv4Addr:
+      return "ipv4_addr";
+    case DataType::kIpv6Addr:
+      return "ipv6_addr";
+    case DataType::kInetProto:
+      return "inet_proto";
+    case DataType::kInetService:
+      return "inet_service";
+    case DataType::kMark:
+      return "mark";
+    case DataType::kIfindex:
+      return "iface_index";
+    case DataType::kIfname:
+      return "ifname";
+    case DataType::kEtherType:
+      return "ether_type";
+    case DataType::kCtState:
+      return "ct_state";
+    case DataType::kCtStatus:
+      return "ct_status";
+    case DataType::kFibAddress:
+      return "fib_addrtype";
+    case DataType::kFibPresence:
+      return "boolean";
   }
   return "unknown";
 }
@@ -30,11 +46,14 @@ std::string_view name_of(DataType type) {
 size_t size_of(DataType type) {
   switch (type) {
     case DataType::kNone:
-    case DataType::kVerdict: return 0;
+    case DataType::kVerdict:
+      return 0;
     case DataType::kNfproto:
-    case DataType::kInetProto: return 1;
+    case DataType::kInetProto:
+      return 1;
     case DataType::kEtherType:
-    case DataType::kInetService: return 2;
+    case DataType::kInetService:
+      return 2;
     case DataType::kInteger:
     case DataType::kIpv4Addr:
     case DataType::kMark:
@@ -42,9 +61,11 @@ size_t size_of(DataType type) {
     case DataType::kCtStatus:
     case DataType::kFibAddress:
     case DataType::kFibPresence:
-    case DataType::kIfindex: return 4;
+    case DataType::kIfindex:
+      return 4;
     case DataType::kIpv6Addr:
-    case DataType::kIfname: return 16;
+    case DataType::kIfname:
+      return 16;
   }
   return 0;
 }
@@ -73,12 +94,18 @@ std::strong_ordering Value::operator<=>(const Value& other) const {
 
 std::string Verdict::to_nft() const {
   switch (kind) {
-    case Kind::kAccept: return "accept";
-    case Kind::kDrop: return "drop";
-    case Kind::kContinue: return "continue";
-    case Kind::kReturn: return "return";
-    case Kind::kJump: return "jump " + chain;
-    case Kind::kGoto: return "goto " + chain;
+    case Kind::kAccept:
+      return "accept";
+    case Kind::kDrop:
+      return "drop";
+    case Kind::kContinue:
+      return "continue";
+    case Kind::kReturn:
+      return "return";
+    case Kind::kJump:
+      return "jump " + chain;
+    case Kind::kGoto:
+      return "goto " + chain;
   }
   return "unknown";
 }

@@ -23,10 +23,10 @@ using Bytes = std::span<const uint8_t>;
 enum class DataType : uint8_t {
   kNone = 0,
   kVerdict = 1,
-  kNfproto = 2,    // nf_proto, 1 byte
-  kInteger = 4,    // host order, 4 bytes; printable only with typeof
-  kIpv4Addr = 7,   // ipv4_addr, 4 bytes
-  kIpv6Addr = 8,   // ipv6_addr, 16 bytes
+  kNfproto = 2,       // nf_proto, 1 byte
+  kInteger = 4,       // host order, 4 bytes; printable only with typeof
+  kIpv4Addr = 7,      // ipv4_addr, 4 bytes
+  kIpv6Addr = 8,      // ipv6_addr, 16 bytes
   kEtherType = 10,    // ether_type, 2 bytes, network order
   kInetProto = 12,    // inet_proto, 1 byte
   kInetService = 13,  // inet_service, 2 bytes, network order
@@ -67,7 +67,8 @@ class Value {
   static Value be32(uint32_t value) { return of_integer<uint32_t>(__builtin_bswap32(value)); }
   static Value ifname(std::string_view name);  // 16 bytes; cut to 15
 
-  // Appends a component of a concatenation: pads what is there to 4 bytes, then adds `bytes` padded.
+  // Appends a component of a concatenation: pads what is there to 4 bytes, then adds `bytes`
+  // padded.
   Value& concat(Bytes bytes) { return pad().append(bytes).pad(); }
   Value& concat(const IpAddress& address) { return concat(address.bytes()); }
   Value& concat_u8(uint8_t value) { return concat(Bytes(&value, 1)); }

@@ -10,14 +10,18 @@ namespace fairlead::netlink::nft {
 namespace {
 
 Error malformed(std::string_view what) {
-  return Error(ErrorCode::kInvalid, "netlink message about a " + std::string(what) + " is malformed");
+  return Error(ErrorCode::kInvalid,
+               "netlink message about a " + std::string(what) + " is malformed");
 }
 
 std::string_view name_of(ChainType type) {
   switch (type) {
-    case ChainType::kFilter: return "filter";
-    case ChainType::kNat: return "nat";
-    case ChainType::kRoute: return "route";
+    case ChainType::kFilter:
+      return "filter";
+    case ChainType::kNat:
+      return "nat";
+    case ChainType::kRoute:
+      return "route";
   }
   return "filter";
 }
@@ -37,8 +41,10 @@ std::optional<TableFamily> family_of(const MessageView& message) {
     case NFPROTO_IPV6:
     case NFPROTO_ARP:
     case NFPROTO_BRIDGE:
-    case NFPROTO_NETDEV: return static_cast<TableFamily>(header->nfgen_family);
-    default: return std::nullopt;
+    case NFPROTO_NETDEV:
+      return static_cast<TableFamily>(header->nfgen_family);
+    default:
+      return std::nullopt;
   }
 }
 
@@ -47,7 +53,9 @@ AttributeTable<Max> attributes_of(const MessageView& message) {
   return AttributeTable<Max>(message.attributes(sizeof(nfgenmsg)));
 }
 
-std::string text_of(const Attribute& attribute) { return std::string(attribute.text()); }
+std::string text_of(const Attribute& attribute) {
+  return std::string(attribute.text());
+}
 
 }  // namespace
 
@@ -185,17 +193,28 @@ Result<Event> parse_event(const MessageView& message) {
   if (message.type >> 8 != NFNL_SUBSYS_NFTABLES)
     return Error(ErrorCode::kUnsupported, "netlink message is not about nftables");
   switch (message.type & 0xff) {
-    case NFT_MSG_NEWTABLE: return event_of(message, false, parse_table(message));
-    case NFT_MSG_DELTABLE: return event_of(message, true, parse_table(message));
-    case NFT_MSG_NEWCHAIN: return event_of(message, false, parse_chain(message));
-    case NFT_MSG_DELCHAIN: return event_of(message, true, parse_chain(message));
-    case NFT_MSG_NEWRULE: return event_of(message, false, parse_rule(message));
-    case NFT_MSG_DELRULE: return event_of(message, true, parse_rule(message));
-    case NFT_MSG_NEWSET: return event_of(message, false, parse_set(message));
-    case NFT_MSG_DELSET: return event_of(message, true, parse_set(message));
-    case NFT_MSG_NEWSETELEM: return event_of(message, false, parse_elements(message));
-    case NFT_MSG_DELSETELEM: return event_of(message, true, parse_elements(message));
-    case NFT_MSG_NEWGEN: return event_of(message, false, parse_generation(message));
+    case NFT_MSG_NEWTABLE:
+      return event_of(message, false, parse_table(message));
+    case NFT_MSG_DELTABLE:
+      return event_of(message, true, parse_table(message));
+    case NFT_MSG_NEWCHAIN:
+      return event_of(message, false, parse_chain(message));
+    case NFT_MSG_DELCHAIN:
+      return event_of(message, true, parse_chain(message));
+    case NFT_MSG_NEWRULE:
+      return event_of(message, false, parse_rule(message));
+    case NFT_MSG_DELRULE:
+      return event_of(message, true, parse_rule(message));
+    case NFT_MSG_NEWSET:
+      return event_of(message, false, parse_set(message));
+    case NFT_MSG_DELSET:
+      return event_of(message, true, parse_set(message));
+    case NFT_MSG_NEWSETELEM:
+      return event_of(message, false, parse_elements(message));
+    case NFT_MSG_DELSETELEM:
+      return event_of(message, true, parse_elements(message));
+    case NFT_MSG_NEWGEN:
+      return event_of(message, false, parse_generation(message));
     default:
       return Error(ErrorCode::kUnsupported,
                    "nftables message type " + std::to_string(message.type & 0xff));

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netlink/nftables/wire_data.h"
 
-#include <netinet/in.h>
-
-#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+
+#include "netlink/nftables/netfilter.h"
 
 namespace fairlead::netlink::nft {
 
@@ -12,25 +11,38 @@ namespace {
 
 int32_t code_of(Verdict::Kind kind) {
   switch (kind) {
-    case Verdict::Kind::kAccept: return NF_ACCEPT;
-    case Verdict::Kind::kDrop: return NF_DROP;
-    case Verdict::Kind::kContinue: return NFT_CONTINUE;
-    case Verdict::Kind::kReturn: return NFT_RETURN;
-    case Verdict::Kind::kJump: return NFT_JUMP;
-    case Verdict::Kind::kGoto: return NFT_GOTO;
+    case Verdict::Kind::kAccept:
+      return NF_ACCEPT;
+    case Verdict::Kind::kDrop:
+      return NF_DROP;
+    case Verdict::Kind::kContinue:
+      return NFT_CONTINUE;
+    case Verdict::Kind::kReturn:
+      return NFT_RETURN;
+    case Verdict::Kind::kJump:
+      return NFT_JUMP;
+    case Verdict::Kind::kGoto:
+      return NFT_GOTO;
   }
   return NF_DROP;
 }
 
 std::optional<Verdict::Kind> kind_of(int32_t code) {
   switch (code) {
-    case NF_ACCEPT: return Verdict::Kind::kAccept;
-    case NF_DROP: return Verdict::Kind::kDrop;
-    case NFT_CONTINUE: return Verdict::Kind::kContinue;
-    case NFT_RETURN: return Verdict::Kind::kReturn;
-    case NFT_JUMP: return Verdict::Kind::kJump;
-    case NFT_GOTO: return Verdict::Kind::kGoto;
-    default: return std::nullopt;
+    case NF_ACCEPT:
+      return Verdict::Kind::kAccept;
+    case NF_DROP:
+      return Verdict::Kind::kDrop;
+    case NFT_CONTINUE:
+      return Verdict::Kind::kContinue;
+    case NFT_RETURN:
+      return Verdict::Kind::kReturn;
+    case NFT_JUMP:
+      return Verdict::Kind::kJump;
+    case NFT_GOTO:
+      return Verdict::Kind::kGoto;
+    default:
+      return std::nullopt;
   }
 }
 

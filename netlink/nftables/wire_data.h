@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values and verdicts as attributes (NFTA_DATA_*, NFTA_VERDICT_*), shared by the writers and parsers of
-// expressions and elements. Private to netlink/nftables. Pure.
+// Values and verdicts as attributes (NFTA_DATA_*, NFTA_VERDICT_*), shared by the writers and
+// parsers of expressions and elements. Private to netlink/nftables. Pure.
 #pragma once
 
 #include <optional>

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expressions: NFTA_LIST_ELEM { NFTA_EXPR_NAME, NFTA_EXPR_DATA { attributes of the expression } }.
-#include <netinet/in.h>
-
-#include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
 #include <type_traits>
 
+#include "netlink/nftables/netfilter.h"
 #include "netlink/nftables/wire.h"
 #include "netlink/nftables/wire_data.h"
 
@@ -188,7 +186,8 @@ Parsed parse_numgen(Bytes bytes) {
 Parsed parse_hash(Bytes bytes) {
   const AttributeTable<NFTA_HASH_MAX> t(bytes);
   if (t[NFTA_HASH_TYPE].be32() != NFT_HASH_JENKINS) return {};
-  Jhash hash{t[NFTA_HASH_MODULUS].be32(), {}, t[NFTA_HASH_OFFSET].be32(), t[NFTA_HASH_LEN].be32(),
+  Jhash hash{t[NFTA_HASH_MODULUS].be32(),    {},
+             t[NFTA_HASH_OFFSET].be32(),     t[NFTA_HASH_LEN].be32(),
              register_of(t[NFTA_HASH_SREG]), register_of(t[NFTA_HASH_DREG])};
   if (t.has(NFTA_HASH_SEED)) hash.seed = t[NFTA_HASH_SEED].be32();
   return hash;
@@ -220,8 +219,11 @@ Parsed parse_range(Bytes bytes) {
 }
 Parsed parse_lookup(Bytes bytes) {
   const AttributeTable<NFTA_LOOKUP_MAX> t(bytes);
-  Lookup lookup{std::string(t[NFTA_LOOKUP_SET].text()), register_of(t[NFTA_LOOKUP_SREG]),
-                (t[NFTA_LOOKUP_FLAGS].be32() & NFT_LOOKUP_F_INV) != 0, false, {}};
+  Lookup lookup{std::string(t[NFTA_LOOKUP_SET].text()),
+                register_of(t[NFTA_LOOKUP_SREG]),
+                (t[NFTA_LOOKUP_FLAGS].be32() & NFT_LOOKUP_F_INV) != 0,
+                false,
+                {}};
   if (t.has(NFTA_LOOKUP_DREG)) {
     lookup.verdict = t[NFTA_LOOKUP_DREG].be32() == NFT_REG_VERDICT;
     if (!lookup.verdict) lookup.to = register_of(t[NFTA_LOOKUP_DREG]);
@@ -241,7 +243,10 @@ Parsed parse_nat(Bytes bytes) {
   const auto type = enum_of<nft_nat_types>(t[NFTA_NAT_TYPE], NFT_NAT_DNAT);
   const uint32_t family = t[NFTA_NAT_FAMILY].be32();
   if (!type || (family != NFPROTO_IPV4 && family != NFPROTO_IPV6)) return {};
-  Nat nat{*type, family == NFPROTO_IPV4 ? Family::kIpv4 : Family::kIpv6, {}, {},
+  Nat nat{*type,
+          family == NFPROTO_IPV4 ? Family::kIpv4 : Family::kIpv6,
+          {},
+          {},
           t[NFTA_NAT_FLAGS].be32() & kNatUserFlags};
   if (t.has(NFTA_NAT_REG_ADDR_MIN)) nat.address = register_of(t[NFTA_NAT_REG_ADDR_MIN]);
   if (t.has(NFTA_NAT_REG_PROTO_MIN)) nat.port = register_of(t[NFTA_NAT_REG_PROTO_MIN]);
@@ -262,13 +267,18 @@ Parsed parse_counter(Bytes bytes) {
   const AttributeTable<NFTA_COUNTER_MAX> t(bytes);
   return Counter{t[NFTA_COUNTER_PACKETS].be64(), t[NFTA_COUNTER_BYTES].be64()};
 }
-Parsed parse_notrack(Bytes) { return Notrack{}; }
+Parsed parse_notrack(Bytes) {
+  return Notrack{};
+}
 Parsed parse_dynset(Bytes bytes) {
   const AttributeTable<NFTA_DYNSET_MAX> t(bytes);
   const auto op = enum_of<nft_dynset_ops>(t[NFTA_DYNSET_OP], NFT_DYNSET_OP_DELETE);
   if (!op || t.has(NFTA_DYNSET_EXPR) || t.has(NFTA_DYNSET_EXPRESSIONS)) return {};
-  Dynset dynset{*op, std::string(t[NFTA_DYNSET_SET_NAME].text()),
-                register_of(t[NFTA_DYNSET_SREG_KEY]), {}, t[NFTA_DYNSET_TIMEOUT].be64()};
+  Dynset dynset{*op,
+                std::string(t[NFTA_DYNSET_SET_NAME].text()),
+                register_of(t[NFTA_DYNSET_SREG_KEY]),
+                {},
+                t[NFTA_DYNSET_TIMEOUT].be64()};
   if (t.has(NFTA_DYNSET_SREG_DATA)) dynset.data = register_of(t[NFTA_DYNSET_SREG_DATA]);
   return dynset;
 }
@@ -290,12 +300,24 @@ struct Parser {
   Parsed (*parse)(Bytes);
 };
 constexpr Parser kParsers[] = {
-    {"payload", parse_payload},     {"meta", parse_meta},       {"ct", parse_ct},
-    {"numgen", parse_numgen},       {"hash", parse_hash},       {"fib", parse_fib},
-    {"bitwise", parse_bitwise},     {"cmp", parse_cmp},         {"range", parse_range},
-    {"lookup", parse_lookup},       {"immediate", parse_immediate}, {"nat", parse_nat},
-    {"masq", parse_masquerade},     {"reject", parse_reject},   {"counter", parse_counter},
-    {"notrack", parse_notrack},     {"dynset", parse_dynset},   {"limit", parse_limit},
+    {"payload", parse_payload},
+    {"meta", parse_meta},
+    {"ct", parse_ct},
+    {"numgen", parse_numgen},
+    {"hash", parse_hash},
+    {"fib", parse_fib},
+    {"bitwise", parse_bitwise},
+    {"cmp", parse_cmp},
+    {"range", parse_range},
+    {"lookup", parse_lookup},
+    {"immediate", parse_immediate},
+    {"nat", parse_nat},
+    {"masq", parse_masquerade},
+    {"reject", parse_reject},
+    {"counter", parse_counter},
+    {"notrack", parse_notrack},
+    {"dynset", parse_dynset},
+    {"limit", parse_limit},
     {"log", parse_log},
 };
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kBitsPerType = 6;  // of one component in a concatenated type (nft, TYPE_BITS)
 constexpr uint32_t kTypeMask = (1u << kBitsPerType) - 1;
-constexpr size_t kMaxFields = 5;      // that fit 32 bits
+constexpr size_t kMaxFields = 5;  // that fit 32 bits
 
 uint32_t type_number(const std::vector<Field>& fields) {
   uint32_t number = 0;

@@ -14,13 +14,13 @@ struct InterfaceAddress {
   uint32_t link = 0;
   IpAddress address;
   uint8_t prefix_length = 0;
-  uint8_t scope = 0;            // RT_SCOPE_*
-  uint32_t flags = 0;           // IFA_F_*; IFA_F_NODAD skips duplicate address detection
+  uint8_t scope = 0;   // RT_SCOPE_*
+  uint32_t flags = 0;  // IFA_F_*; IFA_F_NODAD skips duplicate address detection
   bool operator==(const InterfaceAddress&) const = default;
 };
 
 MessageWriter dump_addresses(std::optional<Family> family);
-MessageWriter add_address(const InterfaceAddress& address);     // kAlreadyExists when it is there
+MessageWriter add_address(const InterfaceAddress& address);  // kAlreadyExists when it is there
 MessageWriter remove_address(const InterfaceAddress& address);
 Result<InterfaceAddress> parse_address(const MessageView& message);
 

@@ -11,7 +11,9 @@
 
 namespace fairlead::netlink::route {
 
-inline uint8_t address_family(Family family) { return family == Family::kIpv4 ? AF_INET : AF_INET6; }
+inline uint8_t address_family(Family family) {
+  return family == Family::kIpv4 ? AF_INET : AF_INET6;
+}
 inline uint8_t address_family(std::optional<Family> family) {
   return family ? address_family(*family) : AF_UNSPEC;
 }

@@ -17,7 +17,9 @@ ifinfomsg header_of(uint32_t index) {
 
 }  // namespace
 
-bool Link::is_up() const { return (flags & IFF_UP) != 0; }
+bool Link::is_up() const {
+  return (flags & IFF_UP) != 0;
+}
 
 MessageWriter dump_links() {
   MessageWriter writer;

@@ -14,7 +14,7 @@ struct Link {
   std::string name;
   uint32_t flags = 0;  // IFF_UP, IFF_RUNNING, ...
   uint32_t mtu = 0;
-  std::string kind;    // "veth", "dummy"; empty for hardware and loopback
+  std::string kind;  // "veth", "dummy"; empty for hardware and loopback
   uint32_t master = 0;
   bool operator==(const Link&) const = default;
 

@@ -64,7 +64,9 @@ MessageWriter replace_route(const Route& route) {
   return build(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route);
 }
 
-MessageWriter remove_route(const Route& route) { return build(RTM_DELROUTE, 0, route); }
+MessageWriter remove_route(const Route& route) {
+  return build(RTM_DELROUTE, 0, route);
+}
 
 Result<Route> parse_route(const MessageView& message) {
   const auto header = message.header<rtmsg>();

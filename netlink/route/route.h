@@ -15,12 +15,12 @@ namespace fairlead::netlink::route {
 // The defaults are those of `ip route add DST dev X`.
 struct Route {
   Cidr destination;
-  uint32_t link = 0;                 // output interface; 0: none (blackhole, or found by the gateway)
+  uint32_t link = 0;  // output interface; 0: none (blackhole, or found by the gateway)
   std::optional<IpAddress> gateway;  // of the destination's family
   std::optional<IpAddress> source;   // preferred source address
   uint32_t metric = 0;               // 0: the kernel's default
   uint32_t table = RT_TABLE_MAIN;
-  uint8_t type = RTN_UNICAST;        // RTN_LOCAL, RTN_BLACKHOLE, ...
+  uint8_t type = RTN_UNICAST;  // RTN_LOCAL, RTN_BLACKHOLE, ...
   uint8_t scope = RT_SCOPE_UNIVERSE;
   uint8_t protocol = RTPROT_STATIC;
   bool operator==(const Route&) const = default;
@@ -31,8 +31,8 @@ Route link_route(const IpAddress& address, uint32_t link);
 // `local ADDRESS dev lo`: the address answers here although no interface carries it.
 Route local_route(const IpAddress& address, uint32_t loopback);
 
-MessageWriter dump_routes(Family family);        // of all tables
-MessageWriter add_route(const Route& route);     // kAlreadyExists when it is there
+MessageWriter dump_routes(Family family);     // of all tables
+MessageWriter add_route(const Route& route);  // kAlreadyExists when it is there
 MessageWriter replace_route(const Route& route);
 MessageWriter remove_route(const Route& route);  // kNotFound when it is not there (ESRCH)
 // kUnsupported for a route of another family than IP, or over several paths.

@@ -46,7 +46,9 @@ MessageWriter add_rule(const Rule& rule) {
   return build(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rule);
 }
 
-MessageWriter remove_rule(const Rule& rule) { return build(RTM_DELRULE, 0, rule); }
+MessageWriter remove_rule(const Rule& rule) {
+  return build(RTM_DELRULE, 0, rule);
+}
 
 Result<Rule> parse_rule(const MessageView& message) {
   const auto header = message.header<fib_rule_hdr>();

@@ -69,10 +69,17 @@ bool is_selected(const Service& service, const Labels& labels) {
   return !service.selector.empty() && contains_all(labels, service.selector);
 }
 
+// When a condition changed. It is written in whole seconds; the moment it was seen, which is that
+// of the API write as we read the store itself, is more exact unless the change is an old one.
+WallTime moment_of_change(WallTime written, WallTime seen) {
+  return seen - written < std::chrono::seconds(2) ? seen : written;
+}
+
 }  // namespace
 
 EndpointSliceController::EndpointSliceController(Clock& clock, Caches& caches, Writer& writer)
-    : caches_(caches),
+    : clock_(clock),
+      caches_(caches),
       writer_(writer),
       queue_(clock, {.name = "endpointslice"},
              [this](const ObjectKey& key, Pass pass) { work(key, pass); }) {
@@ -108,7 +115,7 @@ void EndpointSliceController::on_pod(const std::shared_ptr<const Pod>& before,
     const ObjectKey key = service->meta.key();
     queue_.add(key);
     if (after && after->ready_changed > WallTime{} && (!before || before->ready != after->ready))
-      note_trigger(key, after->ready_changed);
+      note_trigger(key, moment_of_change(after->ready_changed, clock_.wall_now()));
   }
 }
 
@@ -177,7 +184,7 @@ void EndpointSliceController::write(const Service& service, const SliceWrite& it
   if (item.existing)  // a merge patch keeps what it does not name
     for (const auto& [name, value] : item.existing->meta.labels)
       if (!item.labels.contains(name)) meta["labels"][name] = nullptr;
-  if (trigger) meta["annotations"][kTriggerTimeAnnotation] = to_rfc3339(*trigger);
+  if (trigger) meta["annotations"][kTriggerTimeAnnotation] = to_rfc3339_micro(*trigger);
   const auto keep = [until_done = std::move(until_done)] {};
   if (item.existing) {
     if (!trigger && !item.existing->meta.annotation(kTriggerTimeAnnotation).empty())

@@ -30,6 +30,7 @@ class EndpointSliceController {
   void write(const Service& service, const SliceWrite& write, std::optional<WallTime> trigger,
              const Pass& pass, std::shared_ptr<void> until_done = {});
 
+  Clock& clock_;
   Caches& caches_;
   Writer& writer_;
   std::map<ObjectKey, std::set<ObjectKey>> slices_of_;  // by Service

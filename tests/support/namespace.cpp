@@ -63,7 +63,8 @@ bool exchange(int input_fd, std::string_view input, int output_fd, int errors_fd
               CommandResult& result) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(limit_seconds);
   fcntl(input_fd, F_SETFL, O_NONBLOCK);
-  std::array<pollfd, 3> fds{{{input_fd, POLLOUT, 0}, {output_fd, POLLIN, 0}, {errors_fd, POLLIN, 0}}};
+  std::array<pollfd, 3> fds{
+      {{input_fd, POLLOUT, 0}, {output_fd, POLLIN, 0}, {errors_fd, POLLIN, 0}}};
   while (fds[1].fd >= 0 || fds[2].fd >= 0) {
     if (fds[0].fd >= 0 && input.empty()) {
       close(fds[0].fd);
@@ -82,7 +83,8 @@ bool exchange(int input_fd, std::string_view input, int output_fd, int errors_fd
       if (fds[i].fd < 0 || fds[i].revents == 0) continue;
       char buffer[16384];
       const ssize_t size = read(fds[i].fd, buffer, sizeof buffer);
-      if (size > 0) (i == 1 ? result.output : result.errors).append(buffer, static_cast<size_t>(size));
+      if (size > 0)
+        (i == 1 ? result.output : result.errors).append(buffer, static_cast<size_t>(size));
       if (size <= 0) {
         close(fds[i].fd);
         fds[i].fd = -1;
@@ -106,7 +108,9 @@ NetNamespace::NetNamespace() {
   must("ip link set lo up");
 }
 
-NetNamespace::~NetNamespace() { close(fd_); }
+NetNamespace::~NetNamespace() {
+  close(fd_);
+}
 
 NetNamespace::Enter::Enter(const NetNamespace& target) : previous_(open_current()) {
   if (setns(target.fd(), CLONE_NEWNET) != 0) fail("enter a network namespace");
@@ -143,13 +147,16 @@ void NetNamespace::set_sysctl(std::string_view name, std::string_view value) con
 }
 
 void connect(const NetNamespace& left, std::string_view left_name, std::string_view left_address,
-             const NetNamespace& right, std::string_view right_name, std::string_view right_address) {
+             const NetNamespace& right, std::string_view right_name,
+             std::string_view right_address) {
   const std::string l(left_name);
   const std::string r(right_name);
   // ip takes the path of a namespace; ours have no name, so the path is that of our descriptor.
-  const std::string path = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(right.fd());
+  const std::string path =
+      "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(right.fd());
   left.must("ip link add " + l + " type veth peer name " + r + " netns " + path);
-  const auto set_up = [](const NetNamespace& side, const std::string& name, std::string_view address) {
+  const auto set_up = [](const NetNamespace& side, const std::string& name,
+                         std::string_view address) {
     side.must("ip link set " + name + " up");
     if (address.empty()) return;
     const bool v6 = address.find(':') != std::string_view::npos;
@@ -197,6 +204,8 @@ bool BackgroundProcess::running() const {
          info.si_pid == 0;
 }
 
-bool is_root() { return geteuid() == 0; }
+bool is_root() {
+  return geteuid() == 0;
+}
 
 }  // namespace fairlead::test

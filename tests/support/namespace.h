@@ -18,7 +18,8 @@ class NetNamespace {
   NetNamespace(const NetNamespace&) = delete;
   NetNamespace& operator=(const NetNamespace&) = delete;
 
-  // While it lives, the calling thread (its new sockets, its children, /proc/sys/net) is inside. Nests.
+  // While it lives, the calling thread (its new sockets, its children, /proc/sys/net) is inside.
+  // Nests.
   class Enter {
    public:
     explicit Enter(const NetNamespace& target);
@@ -36,7 +37,8 @@ class NetNamespace {
   // Runs a shell command inside; its standard output. A failure aborts the test program.
   std::string must(std::string_view command) const;
 
-  void set_sysctl(std::string_view name, std::string_view value) const;  // "net.ipv4.ip_forward", "1"
+  void set_sysctl(std::string_view name,
+                  std::string_view value) const;  // "net.ipv4.ip_forward", "1"
 
   int fd() const { return fd_; }
 
@@ -44,18 +46,19 @@ class NetNamespace {
   int fd_;
 };
 
-// A veth pair with one end in each namespace, both up. Addresses are CIDR text ("10.0.0.1/24"); empty
-// for none. IPv6 addresses skip duplicate address detection.
+// A veth pair with one end in each namespace, both up. Addresses are CIDR text ("10.0.0.1/24");
+// empty for none. IPv6 addresses skip duplicate address detection.
 void connect(const NetNamespace& left, std::string_view left_name, std::string_view left_address,
-             const NetNamespace& right, std::string_view right_name, std::string_view right_address);
+             const NetNamespace& right, std::string_view right_name,
+             std::string_view right_address);
 
 struct CommandResult {
   int status = -1;  // exit code; 128 + signal when killed
   std::string output;
   std::string errors;
 };
-// Runs argv (found on PATH) in the calling thread's namespace with `input` on standard input; killed
-// after `limit_seconds`.
+// Runs argv (found on PATH) in the calling thread's namespace with `input` on standard input;
+// killed after `limit_seconds`.
 CommandResult run_command(const std::vector<std::string>& argv, std::string_view input = {},
                           int limit_seconds = 60);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A datagram from the nftables subsystem: parsed, printed, written again. What we wrote ourselves must
-// read back as the same value.
+// A datagram from the nftables subsystem: parsed, printed, written again. What we wrote ourselves
+// must read back as the same value.
 #include <algorithm>
 #include <cstdlib>
 
@@ -30,7 +30,9 @@ void check(const T& value, uint8_t family, void (*put)(MessageWriter&, const T&)
   if (second.bytes() != writer.bytes()) std::abort();
 }
 
-void put_set_without_id(MessageWriter& writer, const nft::Set& set) { nft::put_set(writer, set, 1); }
+void put_set_without_id(MessageWriter& writer, const nft::Set& set) {
+  nft::put_set(writer, set, 1);
+}
 
 }  // namespace
 

@@ -79,8 +79,8 @@ TEST_F(ConnectionTest, QueueIsBounded) {
         ++refused[result.error().code()];
       }
     });
-  ASSERT_TRUE(loop_.run_until([&] { return succeeded + refused[ErrorCode::kResourceExhausted] == 5; },
-                              kPatience));
+  ASSERT_TRUE(loop_.run_until(
+      [&] { return succeeded + refused[ErrorCode::kResourceExhausted] == 5; }, kPatience));
   EXPECT_EQ(succeeded, 3);
   EXPECT_EQ(refused[ErrorCode::kResourceExhausted], 2);
 }
@@ -122,7 +122,8 @@ TEST_F(ConnectionTest, CancelCompletesOnce) {
 TEST_F(ConnectionTest, ACancelledDumpDoesNotDisturbTheNext) {
   auto connection = open(Protocol::kRoute);
   for (int i = 0; i < 200; ++i)
-    ASSERT_TRUE(connection->request_sync(route::add_link(bridge("d" + std::to_string(i))), kPatience).ok());
+    ASSERT_TRUE(
+        connection->request_sync(route::add_link(bridge("d" + std::to_string(i))), kPatience).ok());
   int rows = 0;
   bool cancelled = false;
   const RequestId id = connection->dump(
@@ -130,7 +131,8 @@ TEST_F(ConnectionTest, ACancelledDumpDoesNotDisturbTheNext) {
       [&](Result<void> result) { cancelled = !result.ok() && result.error().is_cancelled(); });
   ASSERT_TRUE(connection->cancel(id));
   EXPECT_TRUE(cancelled);
-  const auto links = connection->dump_sync<route::Link>(route::dump_links(), route::parse_link, kPatience);
+  const auto links =
+      connection->dump_sync<route::Link>(route::dump_links(), route::parse_link, kPatience);
   ASSERT_TRUE(links.ok()) << links.error().message();
   EXPECT_EQ(links->size(), 201u);
   EXPECT_EQ(rows, 0);
@@ -145,7 +147,8 @@ TEST_F(ConnectionTest, DestructionCompletesEverything) {
     ASSERT_FALSE(result.ok());
     if (result.error().is_cancelled()) ++cancelled;
   };
-  for (int i = 0; i < 5; ++i) connection->request(route::add_link(bridge("d" + std::to_string(i))), note);
+  for (int i = 0; i < 5; ++i)
+    connection->request(route::add_link(bridge("d" + std::to_string(i))), note);
   connection->complete_later(ok(), note);
   connection.reset();
   EXPECT_EQ(cancelled, 6);
@@ -205,7 +208,8 @@ TEST_F(ConnectionTest, LostNotificationsMeanResync) {
   listener->set_on_resync([&] { ++resyncs; });
   auto connection = open(Protocol::kRoute);
   for (int i = 0; i < 50; ++i)
-    ASSERT_TRUE(connection->request_sync(route::add_link(bridge("d" + std::to_string(i))), kPatience).ok());
+    ASSERT_TRUE(
+        connection->request_sync(route::add_link(bridge("d" + std::to_string(i))), kPatience).ok());
   // A request on the socket that lost messages does not hang: whether done or not is unknown.
   std::optional<Result<void>> answer;
   listener->request(route::add_link(bridge("late")), [&](Result<void> result) { answer = result; });
@@ -213,7 +217,8 @@ TEST_F(ConnectionTest, LostNotificationsMeanResync) {
   if (!answer->ok()) EXPECT_TRUE(answer->error().is_interrupted()) << answer->error().message();
   EXPECT_EQ(resyncs, 1);
   // What a resync is for: the state can be dumped again.
-  const auto links = listener->dump_sync<route::Link>(route::dump_links(), route::parse_link, kPatience);
+  const auto links =
+      listener->dump_sync<route::Link>(route::dump_links(), route::parse_link, kPatience);
   ASSERT_TRUE(links.ok()) << links.error().message();
   EXPECT_GE(links->size(), 51u);
 }
@@ -224,7 +229,8 @@ TEST_F(ConnectionTest, DisturbedDumpIsInterrupted) {
   const nft::Table table{nft::TableFamily::kIp, "t", false, "", 0};
   fill.add(table);
   for (int i = 0; i < 3000; ++i)
-    fill.add(nft::Chain{nft::TableFamily::kIp, "t", "chain_with_a_long_name_" + std::to_string(i), {}, 0});
+    fill.add(nft::Chain{
+        nft::TableFamily::kIp, "t", "chain_with_a_long_name_" + std::to_string(i), {}, 0});
   ASSERT_TRUE(commit_sync(*connection, std::move(fill), kPatience).ok());
 
   auto other = open(Protocol::kNetfilter);

@@ -12,7 +12,9 @@
 namespace fairlead::netlink::conntrack {
 namespace {
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
 
 // Sends one datagram from an own socket; returns its local port.
 uint16_t send_udp(const SocketAddress& to) {
@@ -34,8 +36,9 @@ class ConntrackTest : public KernelTest {
     KernelTest::SetUp();
     connection_ = open(Protocol::kNetfilter);
     // lo carries a service address; UDP to it is sent on to a backend address on lo.
-    space_.must("ip addr add 10.96.0.10/32 dev lo; ip addr add 10.0.0.5/32 dev lo;"
-                "ip -6 addr add fd00::10/128 dev lo nodad");
+    space_.must(
+        "ip addr add 10.96.0.10/32 dev lo; ip addr add 10.0.0.5/32 dev lo;"
+        "ip -6 addr add fd00::10/128 dev lo nodad");
     using namespace nft;
     Transaction rules;
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {

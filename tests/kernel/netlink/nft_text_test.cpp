@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every expression and every kind of set: what we write to the kernel is what Debian's nft lists, and
-// what our text says; what we read back from the kernel is what we wrote.
-#include <netinet/in.h>
-
+// Every expression and every kind of set: what we write to the kernel is what Debian's nft lists,
+// and what our text says; what we read back from the kernel is what we wrote.
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/rtnetlink.h>
+#include <netinet/in.h>
 
 #include "netlink/nftables/rule_builder.h"
 #include "netlink/nftables/text.h"
@@ -23,8 +22,12 @@ struct RuleCase {
   bool reloads = true;  // `nft -f` of the text gives the same bytecode
 };
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
-Cidr cidr(const char* text) { return *Cidr::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
+Cidr cidr(const char* text) {
+  return *Cidr::parse(text);
+}
 
 const std::vector<Selector> kServiceKey = {ip_daddr(kV4), meta_l4proto(), th_dport()};
 const std::vector<Selector> kEndpointKey = {ip_daddr(kV4), meta_l4proto(), th_dport(),
@@ -70,7 +73,8 @@ const RuleCase kIpRules[] = {
      }},
     {"th dport 80", [](auto& r) { r.match(th_dport(), Value::be16(80)); }},
     {"th dport != 80", [](auto& r) { r.match_not(th_dport(), Value::be16(80)); }},
-    {"th dport 80-90", [](auto& r) { r.match_range(th_dport(), Value::be16(80), Value::be16(90)); }},
+    {"th dport 80-90",
+     [](auto& r) { r.match_range(th_dport(), Value::be16(80), Value::be16(90)); }},
     {"th dport != 80-90",
      [](auto& r) { r.match_not_range(th_dport(), Value::be16(80), Value::be16(90)); }},
     {"ip saddr 10.0.0.1-10.0.0.9",
@@ -80,8 +84,7 @@ const RuleCase kIpRules[] = {
     {"ct state established,related accept",
      [](auto& r) { r.match_any_bit(ct_state(), 6).verdict(Verdict::accept()); }},
     {"ct state new", [](auto& r) { r.match_any_bit(ct_state(), 8); }},
-    {"ct state != invalid",
-     [](auto& r) { r.match_not(ct_state(), Value::host32(1)); }},
+    {"ct state != invalid", [](auto& r) { r.match_not(ct_state(), Value::host32(1)); }},
     {"ct status dnat", [](auto& r) { r.match_any_bit(ct_status(), IPS_DST_NAT); }},
     {"ct status ! dnat", [](auto& r) { r.match_no_bit(ct_status(), IPS_DST_NAT); }},
     {"ct status snat,dnat",
@@ -101,7 +104,9 @@ const RuleCase kIpRules[] = {
     {"meta mark set numgen random mod 5", [](auto& r) { r.set_mark_from(numgen_random(5)); }},
     {"meta mark set numgen inc mod 5", [](auto& r) { r.set_mark_from(numgen_inc(5)); }},
     {"meta mark set numgen inc mod 5 offset 3",
-     [](auto& r) { r.set_mark_from(Numgen{NFT_NG_INCREMENTAL, 5, 3, {}}); }},
+     [](auto& r) {
+       r.set_mark_from(Numgen{NFT_NG_INCREMENTAL, 5, 3, {}});
+     }},
     {"meta mark set ct mark", [](auto& r) { r.set_mark_from(ct_mark()); }},
     {"ct mark set meta mark",
      [](auto& r) {
@@ -110,14 +115,15 @@ const RuleCase kIpRules[] = {
     {"meta mark set ip daddr . meta l4proto . th dport map @marks",
      [](auto& r) { r.set_mark_from_map(kServiceKey, "marks"); }},
     {"meta mark set jhash ip saddr . th sport mod 16 seed 0x1234",
-     [](auto& r) { r.set_mark_from_jhash({ip_saddr(kV4), th_sport()}, 16, 0x1234, 0); }},
+     [](auto& r) {
+       r.set_mark_from_jhash({ip_saddr(kV4), th_sport()}, 16, 0x1234, 0);
+     }},
     {"meta mark set jhash ip saddr mod 16 offset 3",
      [](auto& r) { r.set_mark_from_jhash({ip_saddr(kV4)}, 16, {}, 3); }},
     {"iif \"lo\"", [](auto& r) { r.match(meta_iif(), Value::host32(1)); }},
     {"iifname \"eth0\"", [](auto& r) { r.match_name(meta_iifname(), "eth0"); }},
     {"iifname != \"veth*\"", [](auto& r) { r.match_not_name(meta_iifname(), "veth*"); }},
-    {"fib daddr type local",
-     [](auto& r) { r.match(fib_daddr_type(), Value::host32(RTN_LOCAL)); }},
+    {"fib daddr type local", [](auto& r) { r.match(fib_daddr_type(), Value::host32(RTN_LOCAL)); }},
     {"fib daddr type != local",
      [](auto& r) { r.match_not(fib_daddr_type(), Value::host32(RTN_LOCAL)); }},
     {"fib saddr . iif oif missing drop",
@@ -127,11 +133,14 @@ const RuleCase kIpRules[] = {
     {"ip saddr != @plain drop",
      [](auto& r) { r.not_in_set({ip_saddr(kV4)}, "plain").verdict(Verdict::drop()); }},
     {"ip saddr . th dport @ranges",
-     [](auto& r) { r.in_set({ip_saddr(kV4), th_dport()}, "ranges"); }},
+     [](auto& r) {
+       r.in_set({ip_saddr(kV4), th_dport()}, "ranges");
+     }},
     {"ip daddr . meta l4proto . th dport vmap @svc", [](auto& r) { r.vmap(kServiceKey, "svc"); }},
     {"fib daddr type local meta l4proto . th dport vmap @ports",
      [](auto& r) {
-       r.match(fib_daddr_type(), Value::host32(RTN_LOCAL)).vmap({meta_l4proto(), th_dport()}, "ports");
+       r.match(fib_daddr_type(), Value::host32(RTN_LOCAL))
+           .vmap({meta_l4proto(), th_dport()}, "ports");
      }},
     {"dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 2 map @ep",
      [](auto& r) { r.dnat_from_map(kV4, kEndpointKey, "ep", true); }},
@@ -167,7 +176,9 @@ const RuleCase kIpRules[] = {
     {"log prefix \"fairlead: \"", [](auto& r) { r.log("fairlead: "); }},
     {"reject", [](auto& r) { r.reject(); }},
     {"reject with icmp host-unreachable",
-     [](auto& r) { r.raw(Reject{NFT_REJECT_ICMP_UNREACH, 1}); }},
+     [](auto& r) {
+       r.raw(Reject{NFT_REJECT_ICMP_UNREACH, 1});
+     }},
     {"reject with tcp reset",
      [](auto& r) { r.match(meta_l4proto(), Value::u8(IPPROTO_TCP)).reject_tcp_reset(); }},
     {"tcp dport 80 reject with tcp reset",
@@ -190,7 +201,9 @@ const RuleCase kIp6Rules[] = {
     {"ip6 daddr != fd00::1 drop",
      [](auto& r) { r.match_not(ip_daddr(kV6), cidr("fd00::1/128")).verdict(Verdict::drop()); }},
     {"ip6 daddr . meta l4proto . th dport vmap @svc",
-     [](auto& r) { r.vmap({ip_daddr(kV6), meta_l4proto(), th_dport()}, "svc"); }},
+     [](auto& r) {
+       r.vmap({ip_daddr(kV6), meta_l4proto(), th_dport()}, "svc");
+     }},
     {"dnat ip6 to ip6 daddr . meta l4proto . th dport . numgen random mod 2 map @ep",
      [](auto& r) { r.dnat_from_map(kV6, kEndpointKey6, "ep", true); }},
     {"dnat to fd00::1", [](auto& r) { r.dnat(ip("fd00::1")); }},
@@ -330,12 +343,14 @@ class NftText : public KernelTest {
     all.push_back(set("plain", {DataType::kIpv4Addr}));
     all.push_back(set("ranges", {DataType::kIpv4Addr, DataType::kInetService}));
     all.back().interval = true;
-    all.push_back(set("ports", {DataType::kInetProto, DataType::kInetService}, {DataType::kVerdict}));
+    all.push_back(
+        set("ports", {DataType::kInetProto, DataType::kInetService}, {DataType::kVerdict}));
     all.push_back(set("marks", {DataType::kIpv4Addr, DataType::kInetProto, DataType::kInetService},
                       {DataType::kMark}));
     all.push_back(set("slots", {numgen_inc(4)}, {ip_daddr(kV4)}));
     all.push_back(set("seen", {DataType::kIpv4Addr}));
-    all.push_back(set("affinity", {DataType::kIpv4Addr, DataType::kInetProto, DataType::kInetService},
+    all.push_back(set("affinity",
+                      {DataType::kIpv4Addr, DataType::kInetProto, DataType::kInetService},
                       {DataType::kIpv4Addr, DataType::kInetService}));
     for (size_t i = all.size() - 2; i < all.size(); ++i) {
       all[i].size = 65535;
@@ -389,7 +404,8 @@ struct SetCase {
   std::vector<Element> elements;
 };
 
-std::vector<SetCase> set_cases(const std::function<Set(const char*, std::vector<Field>, std::vector<Field>)>& set) {
+std::vector<SetCase> set_cases(
+    const std::function<Set(const char*, std::vector<Field>, std::vector<Field>)>& set) {
   std::vector<SetCase> all;
   const std::vector<Field> service_key = {DataType::kIpv4Addr, DataType::kInetProto,
                                           DataType::kInetService};

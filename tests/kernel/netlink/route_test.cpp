@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What we write is what the kernel has and what `ip` shows.
+#include "netlink/route/route.h"
+
 #include <linux/if_addr.h>
 #include <net/if.h>
 
@@ -8,7 +10,6 @@
 #include "netlink/route/address.h"
 #include "netlink/route/link.h"
 #include "netlink/route/neighbour.h"
-#include "netlink/route/route.h"
 #include "netlink/route/rule.h"
 #include "tests/kernel/netlink/fixture.h"
 
@@ -22,7 +23,9 @@ class RouteTest : public KernelTest {
   void SetUp() override {
     KernelTest::SetUp();
     connection_ = open(Protocol::kRoute);
-    space_.must("ip link add d0 type veth peer name d0p && ip link set d0 up && ip link set d0p up && ip addr add 10.0.0.1/24 dev d0");
+    space_.must(
+        "ip link add d0 type veth peer name d0p && ip link set d0 up && ip link set d0p up && ip "
+        "addr add 10.0.0.1/24 dev d0");
     link_ = if_nametoindex("d0");
   }
   std::string run(MessageWriter message) {
@@ -43,7 +46,9 @@ class RouteTest : public KernelTest {
   uint32_t link_ = 0;
 };
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
 
 TEST_F(RouteTest, Routes) {
   Route gateway;
@@ -71,7 +76,8 @@ TEST_F(RouteTest, Routes) {
       {link_route(ip("10.2.0.1"), link_), "10.2.0.1 dev d0 proto static scope link "},
       {gateway, "10.9.0.0/16 via 10.0.0.7 dev d0 proto static metric 50 "},
       {sourced, "10.3.0.1 dev d0 proto static scope link src 10.0.0.1 "},
-      {local_route(ip("10.96.0.10"), kLo), "local 10.96.0.10 dev lo table local proto static scope host "},
+      {local_route(ip("10.96.0.10"), kLo),
+       "local 10.96.0.10 dev lo table local proto static scope host "},
       {blackhole, "blackhole 10.4.0.0/16 proto static "},
       {blackhole6, "blackhole fd04::/16 dev lo proto static metric 1024 pref medium"},
       {v6, "fd00::7 dev d0 proto static metric 1024 pref medium"},
@@ -84,8 +90,8 @@ TEST_F(RouteTest, Routes) {
     EXPECT_EQ(run(add_route(c.route)), to_string(ErrorCode::kAlreadyExists));
     EXPECT_EQ(run(replace_route(c.route)), "ok");
     EXPECT_TRUE(contains(dump(dump_routes(family), parse_route), c.route));
-    const std::string shown =
-        space_.must(std::string("ip -") + (family == Family::kIpv4 ? "4" : "6") + " route show table all");
+    const std::string shown = space_.must(
+        std::string("ip -") + (family == Family::kIpv4 ? "4" : "6") + " route show table all");
     EXPECT_NE(("\n" + shown).find("\n" + std::string(c.shown)), std::string::npos) << shown;
     EXPECT_EQ(run(remove_route(c.route)), "ok");
     EXPECT_EQ(run(remove_route(c.route)), to_string(ErrorCode::kNotFound));
@@ -154,9 +160,10 @@ TEST_F(RouteTest, Links) {
   wanted.mtu = 1400;
   ASSERT_EQ(run(add_link(wanted)), "ok");
   Result<Link> found = Error(ErrorCode::kNotFound, "no answer");
-  ASSERT_TRUE(connection_->request_sync(get_link(wanted), kPatience, [&](const MessageView& message) {
-    found = parse_link(message);
-  }).ok());
+  ASSERT_TRUE(connection_
+                  ->request_sync(get_link(wanted), kPatience,
+                                 [&](const MessageView& message) { found = parse_link(message); })
+                  .ok());
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(found->mtu, 1400u);
   EXPECT_EQ(found->kind, "bridge");

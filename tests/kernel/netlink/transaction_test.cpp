@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netlink/nftables/transaction.h"
 
+#include <linux/netfilter/nfnetlink.h>
+
 #include "netlink/nftables/rule_builder.h"
 #include "tests/kernel/netlink/fixture.h"
-
-#include <linux/netfilter/nfnetlink.h>
 
 namespace fairlead::netlink::nft {
 namespace {
@@ -21,8 +21,9 @@ Set service_map() {
 }
 
 Element service(uint32_t number, Verdict verdict = Verdict::accept()) {
-  const IpAddress address = IpAddress::v4(10, static_cast<uint8_t>(number >> 16),
-                                          static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number));
+  const IpAddress address =
+      IpAddress::v4(10, static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 8),
+                    static_cast<uint8_t>(number));
   Element element;
   element.key = Value().concat(address).concat_u8(6).concat_be16(80);
   element.data = std::move(verdict);
@@ -59,14 +60,16 @@ TEST_F(TransactionTest, ErrorsNameTheObject) {
   missing_chain.add_element(service_map(), service(1));
   missing_chain.add_element(service_map(), service(2, Verdict::go_to("nowhere")));
   missing_chain.add_element(service_map(), service(3));
-  EXPECT_EQ(error_of(std::move(missing_chain)),
-            "add element ip fairlead svc { 10.0.0.2 . tcp . 80 }: netlink: No such file or directory");
+  EXPECT_EQ(
+      error_of(std::move(missing_chain)),
+      "add element ip fairlead svc { 10.0.0.2 . tcp . 80 }: netlink: No such file or directory");
 
   Transaction missing_element;
   missing_element.add(Chain{TableFamily::kIp, "fairlead", "c", {}, 0});
   missing_element.remove_element(service_map(), service(7));
-  EXPECT_EQ(error_of(std::move(missing_element)),
-            "delete element ip fairlead svc { 10.0.0.7 . tcp . 80 }: netlink: No such file or directory");
+  EXPECT_EQ(
+      error_of(std::move(missing_element)),
+      "delete element ip fairlead svc { 10.0.0.7 . tcp . 80 }: netlink: No such file or directory");
 
   Transaction missing_set;
   missing_set.add(RuleBuilder(TableFamily::kIp, "fairlead", "none").counter().build());
@@ -162,8 +165,9 @@ TEST_F(TransactionTest, ManyElementsInOneTransaction) {
   Transaction bad;
   for (uint32_t i = 0; i < kCount; ++i)
     bad.add_element(set, service(kCount + i, i == 4321 ? Verdict::jump("none") : Verdict::drop()));
-  EXPECT_EQ(error_of(std::move(bad)),
-            "add element ip fairlead svc { 10.0.36.105 . tcp . 80 }: netlink: No such file or directory");
+  EXPECT_EQ(
+      error_of(std::move(bad)),
+      "add element ip fairlead svc { 10.0.36.105 . tcp . 80 }: netlink: No such file or directory");
   EXPECT_EQ(elements().size(), kCount);
 }
 

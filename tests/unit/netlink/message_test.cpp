@@ -22,12 +22,13 @@ TEST(Message, WrittenBytesAreExact) {
   writer.close(nest);
   writer.end();
   const std::vector<uint8_t> expected = {
-      0x30, 0, 0, 0, 0x10, 0, 0x01, 0x04, 0, 0, 0, 0, 0, 0, 0, 0,  // nlmsghdr: 48 bytes, request|create
-      1, 2, 3, 0,                                                // fixed part
-      6, 0, 1, 0, 1, 2, 0, 0,                                    // be16, padded
-      20, 0, 2, 0x80,                                            // nest
-      8, 0, 3, 0, 'a', 'b', 'c', 0,                              // string with its zero
-      5, 0, 4, 0, 7, 0, 0, 0,                                    // u8, padded
+      0x30, 0, 0, 0,    0x10, 0,   0x01, 0x04,
+      0,    0, 0, 0,    0,    0,   0,    0,  // nlmsghdr: 48 bytes, request|create
+      1,    2, 3, 0,                         // fixed part
+      6,    0, 1, 0,    1,    2,   0,    0,  // be16, padded
+      20,   0, 2, 0x80,                      // nest
+      8,    0, 3, 0,    'a',  'b', 'c',  0,  // string with its zero
+      5,    0, 4, 0,    7,    0,   0,    0,  // u8, padded
   };
   EXPECT_EQ(writer.bytes(), expected);
 }
@@ -60,9 +61,9 @@ TEST(Message, ReadsBackWhatItWrote) {
 TEST(Message, MalformedLengthsEndTheReading) {
   const std::vector<uint8_t> cases[] = {
       {},
-      {1, 0, 0},                                            // shorter than a header
-      {3, 0, 1, 0},                                         // attribute shorter than its own header
-      {9, 0, 1, 0, 1, 2, 3, 4},                             // longer than what is there
+      {1, 0, 0},                 // shorter than a header
+      {3, 0, 1, 0},              // attribute shorter than its own header
+      {9, 0, 1, 0, 1, 2, 3, 4},  // longer than what is there
       {0, 0, 0, 0},
   };
   for (const auto& bytes : cases) {

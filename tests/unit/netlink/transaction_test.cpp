@@ -13,7 +13,9 @@ namespace {
 
 using Golden = std::vector<uint8_t>;
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
 
 Set endpoint_map() {
   Set set;
@@ -41,20 +43,24 @@ TEST(TransactionGolden, FramedAsOneBatch) {
   Transaction transaction;
   const std::vector<uint8_t>& bytes = transaction.finish().bytes();
   EXPECT_EQ(bytes, (Golden{
-      20, 0, 0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10,  // BATCH_BEGIN for nftables
-      20, 0, 0, 0, 17, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10,  // BATCH_END
-  }));
+                       20, 0, 0, 0, 16, 0, 1, 0, 0, 0,
+                       0,  0, 0, 0, 0,  0, 0, 0, 0, 10,  // BATCH_BEGIN for nftables
+                       20, 0, 0, 0, 17, 0, 1, 0, 0, 0,
+                       0,  0, 0, 0, 0,  0, 0, 0, 0, 10,  // BATCH_END
+                   }));
 }
 
 TEST(TransactionGolden, Table) {
   Transaction transaction;
   transaction.create(Table{TableFamily::kIp6, "t", false, "", 0});
-  EXPECT_EQ(body(transaction), (Golden{
-      36, 0, 0, 0, 0, 10, 1, 6, 0, 0, 0, 0, 0, 0, 0, 0,  // NFT_MSG_NEWTABLE, request|create|excl
-      10, 0, 0, 0,                                       // NFPROTO_IPV6
-      6, 0, 1, 0, 't', 0, 0, 0,                          // NFTA_TABLE_NAME
-      8, 0, 2, 0, 0, 0, 0, 0,                            // NFTA_TABLE_FLAGS
-  }));
+  EXPECT_EQ(body(transaction),
+            (Golden{
+                36, 0, 0, 0, 0,   10, 1, 6,
+                0,  0, 0, 0, 0,   0,  0, 0,  // NFT_MSG_NEWTABLE, request|create|excl
+                10, 0, 0, 0,                 // NFPROTO_IPV6
+                6,  0, 1, 0, 't', 0,  0, 0,  // NFTA_TABLE_NAME
+                8,  0, 2, 0, 0,   0,  0, 0,  // NFTA_TABLE_FLAGS
+            }));
 }
 
 TEST(TransactionGolden, BaseChain) {
@@ -62,32 +68,36 @@ TEST(TransactionGolden, BaseChain) {
   transaction.add(Chain{TableFamily::kIp, "t", "c",
                         BaseChain{ChainType::kNat, NF_INET_PRE_ROUTING, -100, Policy::kAccept}, 0});
   EXPECT_EQ(body(transaction), (Golden{
-      72, 0, 0, 0, 3, 10, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0,
-      2, 0, 0, 0,
-      6, 0, 1, 0, 't', 0, 0, 0,
-      6, 0, 3, 0, 'c', 0, 0, 0,
-      20, 0, 4, 0x80, 8, 0, 1, 0, 0, 0, 0, 0, 8, 0, 2, 0, 0xff, 0xff, 0xff, 0x9c,  // hook
-      8, 0, 5, 0, 0, 0, 0, 1,                                                      // NF_ACCEPT
-      8, 0, 7, 0, 'n', 'a', 't', 0,
-  }));
+                                   72, 0, 0,   0, 3,   10,  1,   4,    0,    0,    0,    0, 0, 0, 0,
+                                   0,  2, 0,   0, 0,   6,   0,   1,    0,    't',  0,    0, 0, 6, 0,
+                                   3,  0, 'c', 0, 0,   0,   20,  0,    4,    0x80, 8,    0, 1, 0, 0,
+                                   0,  0, 0,   8, 0,   2,   0,   0xff, 0xff, 0xff, 0x9c,  // hook
+                                   8,  0, 5,   0, 0,   0,   0,   1,  // NF_ACCEPT
+                                   8,  0, 7,   0, 'n', 'a', 't', 0,
+                               }));
 }
 
 TEST(TransactionGolden, Rule) {
   Transaction transaction;
-  transaction.add(RuleBuilder(TableFamily::kIp, "t", "c").match(th_dport(), Value::be16(80)).build());
-  EXPECT_EQ(body(transaction), (Golden{
-      136, 0, 0, 0, 6, 10, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0,  // NFT_MSG_NEWRULE, request|create|append
-      2, 0, 0, 0,
-      6, 0, 1, 0, 't', 0, 0, 0,
-      6, 0, 2, 0, 'c', 0, 0, 0,
-      100, 0, 4, 0x80,
-      52, 0, 1, 0x80, 12, 0, 1, 0, 'p', 'a', 'y', 'l', 'o', 'a', 'd', 0,
-      36, 0, 2, 0x80, 8, 0, 1, 0, 0, 0, 0, 1, 8, 0, 2, 0, 0, 0, 0, 2,  // register 1, transport header
-      8, 0, 3, 0, 0, 0, 0, 2, 8, 0, 4, 0, 0, 0, 0, 2,                  // offset 2, length 2
-      44, 0, 1, 0x80, 8, 0, 1, 0, 'c', 'm', 'p', 0,
-      32, 0, 2, 0x80, 8, 0, 1, 0, 0, 0, 0, 1, 8, 0, 2, 0, 0, 0, 0, 0,
-      12, 0, 3, 0x80, 6, 0, 1, 0, 0, 80, 0, 0,
-  }));
+  transaction.add(
+      RuleBuilder(TableFamily::kIp, "t", "c").match(th_dport(), Value::be16(80)).build());
+  EXPECT_EQ(body(transaction),
+            (
+                Golden{
+                    136, 0,    0,    0,    6,    10, 1,   12,  0,   0,    0,    0,   0,
+                    0,   0,    0,  // NFT_MSG_NEWRULE, request|create|append
+                    2,   0,    0,    0,    6,    0,  1,   0,   't', 0,    0,    0,   6,
+                    0,   2,    0,    'c',  0,    0,  0,   100, 0,   4,    0x80, 52,  0,
+                    1,   0x80, 12,   0,    1,    0,  'p', 'a', 'y', 'l',  'o',  'a', 'd',
+                    0,   36,   0,    2,    0x80, 8,  0,   1,   0,   0,    0,    0,   1,
+                    8,   0,    2,    0,    0,    0,  0,   2,  // register 1, transport header
+                    8,   0,    3,    0,    0,    0,  0,   2,   8,   0,    4,    0,   0,
+                    0,   0,    2,  // offset 2, length 2
+                    44,  0,    1,    0x80, 8,    0,  1,   0,   'c', 'm',  'p',  0,   32,
+                    0,   2,    0x80, 8,    0,    1,  0,   0,   0,   0,    1,    8,   0,
+                    2,   0,    0,    0,    0,    0,  12,  0,   3,   0x80, 6,    0,   1,
+                    0,   0,    80,   0,    0,
+                }));
 }
 
 // The key layout and user data that proxy/ruleset relies on.
@@ -119,27 +129,28 @@ TEST(TransactionGolden, Elements) {
   Transaction transaction;
   transaction.add_element(endpoint_map(), endpoint(1));
   EXPECT_EQ(body(transaction), (Golden{
-      84, 0, 0, 0, 12, 10, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0,  // NFT_MSG_NEWSETELEM, request|create
-      2, 0, 0, 0,
-      6, 0, 1, 0, 't', 0, 0, 0,
-      7, 0, 2, 0, 'e', 'p', 0, 0,
-      48, 0, 3, 0x80, 44, 0, 1, 0x80,
-      24, 0, 1, 0x80, 20, 0, 1, 0, 10, 0, 0, 1, 6, 0, 0, 0, 0, 80, 0, 0, 1, 0, 0, 0,  // key
-      16, 0, 2, 0x80, 12, 0, 1, 0, 1, 1, 1, 1, 0x1f, 0x90, 0, 0,                      // data
-  }));
+                                   84, 0, 0,   0,    12, 10, 1,  4, 0,   0,    0,  0, 0,    0,
+                                   0,  0,  // NFT_MSG_NEWSETELEM, request|create
+                                   2,  0, 0,   0,    6,  0,  1,  0, 't', 0,    0,  0, 7,    0,
+                                   2,  0, 'e', 'p',  0,  0,  48, 0, 3,   0x80, 44, 0, 1,    0x80,
+                                   24, 0, 1,   0x80, 20, 0,  1,  0, 10,  0,    0,  1, 6,    0,
+                                   0,  0, 0,   80,   0,  0,  1,  0, 0,   0,  // key
+                                   16, 0, 2,   0x80, 12, 0,  1,  0, 1,   1,    1,  1, 0x1f, 0x90,
+                                   0,  0,  // data
+                               }));
 }
 
 TEST(TransactionGolden, RemovedElementsCarryNoData) {
   Transaction transaction;
   transaction.remove_element(endpoint_map(), endpoint(1));
-  EXPECT_EQ(body(transaction), (Golden{
-      68, 0, 0, 0, 14, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,  // NFT_MSG_DELSETELEM
-      2, 0, 0, 0,
-      6, 0, 1, 0, 't', 0, 0, 0,
-      7, 0, 2, 0, 'e', 'p', 0, 0,
-      32, 0, 3, 0x80, 28, 0, 1, 0x80,
-      24, 0, 1, 0x80, 20, 0, 1, 0, 10, 0, 0, 1, 6, 0, 0, 0, 0, 80, 0, 0, 1, 0, 0, 0,
-  }));
+  EXPECT_EQ(
+      body(transaction),
+      (Golden{
+          68, 0, 0,  0, 14, 10,   1,  0, 0,   0,    0,  0, 0, 0,    0,  0,  // NFT_MSG_DELSETELEM
+          2,  0, 0,  0, 6,  0,    1,  0, 't', 0,    0,  0, 7, 0,    2,  0, 'e', 'p',
+          0,  0, 32, 0, 3,  0x80, 28, 0, 1,   0x80, 24, 0, 1, 0x80, 20, 0, 1,   0,
+          10, 0, 0,  1, 6,  0,    0,  0, 0,   80,   0,  0, 1, 0,    0,  0,
+      }));
 }
 
 TEST(Transaction, ConsecutiveElementsOfOneSetShareAMessage) {
@@ -186,9 +197,13 @@ TEST(Transaction, FirstMistakeSticks) {
   const std::string prefix = "nftables transaction: ";
   const Set map = endpoint_map();
   EXPECT_EQ(error([](auto&) {}), "none");
-  EXPECT_EQ(error([](auto& t) { t.add(Table{TableFamily::kIp, "", false, "", 0}); }),
+  EXPECT_EQ(error([](auto& t) {
+              t.add(Table{TableFamily::kIp, "", false, "", 0});
+            }),
             prefix + "table name \"\" must have 1 to 255 bytes");
-  EXPECT_EQ(error([](auto& t) { t.add(Chain{TableFamily::kIp, "t", std::string(256, 'c'), {}, 0}); }),
+  EXPECT_EQ(error([](auto& t) {
+              t.add(Chain{TableFamily::kIp, "t", std::string(256, 'c'), {}, 0});
+            }),
             prefix + "chain name \"" + std::string(32, 'c') + "\" must have 1 to 255 bytes");
   EXPECT_EQ(error([&](auto& t) {
               Element element = endpoint(0);
