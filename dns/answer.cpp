@@ -88,7 +88,8 @@ Outcome Answerer::run(Name& target) {
 
   const Found found = forward ? find_in_zone(config_, snapshot_, query_.name)
                               : find_reverse(snapshot_, query_.name);
-  if (found.kind == Kind::kNothing && !forward && config_.reverse_falls_through)
+  // Before everything is known another server must not deny what may be ours.
+  if (found.kind == Kind::kNothing && !forward && config_.reverse_falls_through && snapshot_.synced)
     return Outcome::kFallsThrough;
   reply_.set_flag(kFlagAuthoritative);
   if (found.kind == Kind::kNothing) {

@@ -252,7 +252,10 @@ void Connection::on_readable() {
     if (std::exchange(overrun_, false)) on_overrun();
     break;
   }
-  if (*alive) send_queued();
+  if (!*alive) return;
+  // The turn may have ended with the last datagram: nothing would wake us to tell of the loss.
+  if (overrun_) read_on_ = loop_.clock().after(Duration::zero(), [this] { on_readable(); });
+  send_queued();
 }
 
 Connection::Received Connection::receive_datagram() {

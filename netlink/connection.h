@@ -145,6 +145,7 @@ class Connection {
   std::deque<std::pair<PendingPtr, std::optional<Error>>>
       settled_;  // wait for the loop to tell them
   Alarm tell_settled_;
+  Alarm read_on_;
   OnMessage on_notification_;
   std::function<void()> on_resync_;
   std::vector<uint8_t> receive_buffer_;

@@ -50,6 +50,13 @@ class Program {
     Result<DataDirLock> lock = DataDirLock::take(options_.data_dir);
     if (!lock.ok()) return lock.error();
     lock_.emplace(*std::move(lock));
+    if (role_ != Role::kServer) {
+      Result<DataDirLock> run_lock = DataDirLock::take(options_.run_dir);
+      if (!run_lock.ok()) return run_lock.error();
+      run_lock_.emplace(*std::move(run_lock));
+    }
+    const Result<void> ports = check_ports(options_, role_ != Role::kNode, role_ != Role::kServer);
+    if (!ports.ok()) return ports;
     info_ = NodeInfo::read(options_.data_dir);
     if (!options_.node_name.empty()) info_.name = options_.node_name;
     if (!options_.node_ip) {
@@ -120,6 +127,7 @@ class Program {
   const std::chrono::steady_clock::time_point began_;
   NodeInfo info_;
   std::optional<DataDirLock> lock_;
+  std::optional<DataDirLock> run_lock_;
   Loop loop_;
   std::unique_ptr<ControlPlane> control_plane_;
   std::unique_ptr<NodeProgram> node_;

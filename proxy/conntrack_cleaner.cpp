@@ -104,8 +104,15 @@ void ConntrackCleaner::list_flows(Family family, const std::set<Frontend>& front
                       waiting_.insert(frontends.begin(), frontends.end());
                       return finished(flows.error());
                     }
-                    for (const conntrack::Entry& flow : *flows)
-                      if (is_stale(flow, frontends, local, services_)) remove(flow);
+                    size_t removed = 0;
+                    for (const conntrack::Entry& flow : *flows) {
+                      if (!is_stale(flow, frontends, local, services_)) continue;
+                      if (removed++ == kMaxDeletes) {
+                        look_again(frontends);
+                        break;
+                      }
+                      remove(flow);
+                    }
                     finished(std::nullopt);
                   });
 }
@@ -126,7 +133,11 @@ void ConntrackCleaner::finished(const std::optional<Error>& error) {
   busy_ = false;
   if (!error) return next();
   log::warn("listing UDP flows failed: {}; trying again", error->message());
-  later_.merge(std::exchange(waiting_, {}));
+  look_again(std::exchange(waiting_, {}));
+}
+
+void ConntrackCleaner::look_again(std::set<Frontend> frontends) {
+  later_.merge(frontends);
   second_look_ = clock_.after(kSecondLook, [this] {
     waiting_.merge(std::exchange(later_, {}));
     next();

@@ -33,6 +33,9 @@ bool is_stale(const netlink::conntrack::Entry& entry, const std::set<Frontend>& 
 class ConntrackCleaner {
  public:
   static constexpr Duration kSecondLook = std::chrono::seconds(1);
+  // Flows deleted in one look; the connection's queue has room for them. What is left is looked at
+  // again a second later.
+  static constexpr size_t kMaxDeletes = 2048;
 
   // `netfilter` and `route` are connections of those protocols.
   ConntrackCleaner(Clock& clock, netlink::Connection& netfilter, netlink::Connection& route,
@@ -52,6 +55,7 @@ class ConntrackCleaner {
   void list_flows(Family family, const std::set<Frontend>& frontends, std::set<IpAddress> local);
   void remove(const netlink::conntrack::Entry& entry);
   void finished(const std::optional<Error>& error);
+  void look_again(std::set<Frontend> frontends);
 
   Clock& clock_;
   netlink::Connection& netfilter_;

@@ -49,7 +49,12 @@ class Writer {
     add(rule().verdict(nft::Verdict::drop()));
   }
 
-  void node_ports() { add(rule().vmap(node_key(), name(SetId::kNodeServices))); }
+  // Asked twice for the same reason as `missed`: what is not found here goes to the host, which
+  // would refuse it. The map is small, so the second reference costs little in the kernel's loop
+  // check.
+  void node_ports() {
+    for (int i = 0; i < 2; ++i) add(rule().vmap(node_key(), name(SetId::kNodeServices)));
+  }
 
   void refuse() { add(rule().reject()); }
 

@@ -233,11 +233,15 @@ void Connection::abandoned() {
 void Connection::refuse(int status, const std::string& text) {
   if (phase_ != Phase::kReading) return;
   if (!tls_ || tls_->handshake_done()) {
-    const HttpHeaders headers{{"Content-Type", "text/plain; charset=utf-8"}};
-    const std::string body =
-        std::to_string(status) + " " + std::string(reason_phrase(status)) + ": " + text + "\n";
-    const ResponseFraming framing{ResponseFraming::Kind::kLength, body.size()};
-    send({Piece{response_head(status, headers, framing, false, false, host_->date()) + body,
+    const HttpErrorBody error =
+        host_->options.error_body
+            ? host_->options.error_body(status, text)
+            : HttpErrorBody{"text/plain; charset=utf-8", std::to_string(status) + " " +
+                                                             std::string(reason_phrase(status)) +
+                                                             ": " + text + "\n"};
+    const HttpHeaders headers{{"Content-Type", error.content_type}};
+    const ResponseFraming framing{ResponseFraming::Kind::kLength, error.body.size()};
+    send({Piece{response_head(status, headers, framing, false, false, host_->date()) + error.body,
                 nullptr}});
   }
   close_gracefully();

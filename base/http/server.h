@@ -79,7 +79,15 @@ struct TlsServerConfig {
   std::string client_ca_pem;  // empty: client certificates are not asked for
 };
 
+// A body and its content type.
+struct HttpErrorBody {
+  std::string content_type;
+  std::string body;
+};
+
 struct HttpServerOptions {
+  // Words the answers the server itself gives (400, 408, 413, 431, 505); not set: plain text.
+  std::function<HttpErrorBody(int status, const std::string& text)> error_body;
   std::optional<TlsServerConfig> tls;
   size_t max_header_bytes = 64 * 1024;
   size_t max_body_bytes = 3 * 1024 * 1024;  // Kubernetes' limit on a request body

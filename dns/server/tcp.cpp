@@ -17,7 +17,8 @@ namespace {
 constexpr Duration kSweepPeriod = std::chrono::milliseconds(250);
 constexpr Duration kAcceptPause = std::chrono::seconds(1);  // when out of descriptors or memory
 constexpr int kAcceptsPerWakeup = 64;
-constexpr size_t kReadChunk = 8192;
+// The limit on unsent bytes is looked at between reads: few questions fit into one.
+constexpr size_t kReadChunk = 1024;
 
 }  // namespace
 
@@ -56,7 +57,8 @@ class TcpServer::Connection {
   void reply(std::span<const uint8_t> message) {
     --waiting_;
     append(message);
-    if (flush()) update_poll();
+    // From inside read() the connection must not go; on_events() flushes after it.
+    if (!reading_ && flush()) update_poll();
   }
 
  private:
@@ -84,7 +86,8 @@ class TcpServer::Connection {
   MonoTime progress_at_{};  // the client last took bytes, or there were none
   size_t waiting_ = 0;
   std::string out_;
-  bool ended_ = false;  // the client sends no more
+  bool ended_ = false;    // the client sends no more
+  bool reading_ = false;  // inside read(), where a chased answer may come at once
 };
 
 class TcpServer::Path : public ReplyPath {
@@ -132,6 +135,7 @@ bool TcpServer::Connection::read() {
   const bool was_partial = framer_.partial();
   const Published::Reader::Guard guard(server_.reader_);
   bool any = false;
+  reading_ = true;
   const bool fine = framer_.feed({chunk, static_cast<size_t>(size)}, [&](auto message) {
     any = true;
     Path path(*this);
@@ -140,6 +144,7 @@ bool TcpServer::Connection::read() {
     append(reply);
     return true;
   });
+  reading_ = false;
   if (any) active_at_ = now;
   if (framer_.partial() && (any || !was_partial)) message_at_ = now;
   return fine;

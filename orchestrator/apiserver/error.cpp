@@ -188,6 +188,17 @@ ApiError too_large(std::string message) {
   return make(413, "RequestEntityTooLarge", std::move(message));
 }
 
+ApiError ApiError::from_http(int status, const std::string& text) {
+  switch (status) {
+    case 408:
+      return make(status, "Timeout", text);
+    case 413:
+      return too_large(text);
+    default:
+      return make(status, "BadRequest", text);
+  }
+}
+
 ApiError too_large_version(int64_t asked, int64_t current) {
   ApiError error = make(504, "Timeout",
                         "Too large resource version: " + std::to_string(asked) +

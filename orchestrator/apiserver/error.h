@@ -41,6 +41,8 @@ struct ApiError {
   std::string to_json() const;  // metav1.Status
   Error to_error() const;
   static ApiError from_error(const Error& error);
+  // What the HTTP server refuses before a request is complete: 400, 408, 413, 431, 505.
+  static ApiError from_http(int status, const std::string& text);
 };
 
 ApiError bad_request(std::string message);

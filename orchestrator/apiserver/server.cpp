@@ -116,6 +116,10 @@ class ApiServer::Impl {
     http.tls = TlsServerConfig{options_.pki.server.certificate_pem, options_.pki.server.key_pem,
                                options_.pki.authority.certificate_pem};
     http.reuse_port = options_.io_threads > 1;
+    http.error_body = [](int status, const std::string& text) {
+      return HttpErrorBody{"application/json",
+                           apiserver::ApiError::from_http(status, text).to_json()};
+    };
     SocketAddress bind = options_.bind;
     for (int i = 0; i < std::max(1, options_.io_threads); ++i) {
       threads_.push_back(std::make_unique<IoThread>());

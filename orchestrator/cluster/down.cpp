@@ -78,6 +78,18 @@ Result<void> stop_fairlead(const ClusterOptions& options) {
   return terminate({pid, *start}, seconds(15));
 }
 
+Result<void> wait_for_runtime(const std::string& socket) {
+  Loop loop;
+  CriClient cri(loop, socket);
+  for (int attempt = 0; attempt < 75; ++attempt) {
+    const auto version = wait_for<RuntimeVersion>(
+        loop, [&](auto done) { cri.version(std::move(done)); }, seconds(2));
+    if (version.ok()) return ok();
+    loop.run_until([] { return false; }, std::chrono::milliseconds(200));
+  }
+  return Error(ErrorCode::kTimeout, "containerd was started to end the pods and does not answer");
+}
+
 // Without a running containerd nobody can take the pods apart: it is started once more for that.
 Result<void> remove_all_pods(const ClusterOptions& options, const ContainerdPaths& paths) {
   if (!options.containerd_socket.empty()) return ok();  // not ours; neither are all of its pods
@@ -95,7 +107,8 @@ Result<void> remove_all_pods(const ClusterOptions& options, const ContainerdPath
     const auto noted = files::write_atomic(options.run_dir + "/children/containerd",
                                            format_record({*process, command}));
     if (!noted.ok()) return noted;
-    usleep(500 * 1000);
+    if (const Result<void> answers = wait_for_runtime(paths.socket()); !answers.ok())
+      return answers;
   }
   if (!files::exists(paths.socket())) return ok();
   return remove_pods(paths.socket(), options.pod_log_dir);
@@ -167,6 +180,11 @@ Result<void> tear_down(const ClusterOptions& options, bool purge) {
     if (!first) first = done.error().with_context(what);
   };
   if (!files::is_dir(options.data_dir) && !files::is_dir(options.run_dir)) return ok();
+  const pid_t owner = DataDirLock::holder(options.run_dir);
+  if (owner != 0 && owner != DataDirLock::holder(options.data_dir))
+    return Error(ErrorCode::kInvalid, "a fairlead with another --data-dir (process " +
+                                          std::to_string(owner) + ") runs in " + options.run_dir +
+                                          ": give that folder to end it");
   (void)files::make_dirs(options.run_dir + "/children", 0750);
   (void)files::make_dirs(options.log_dir(), 0750);
   step("stopping fairlead", stop_fairlead(options));

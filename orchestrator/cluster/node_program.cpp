@@ -31,6 +31,16 @@ std::string NodeProgram::socket() const {
   return options_.containerd_socket.empty() ? paths_.socket() : options_.containerd_socket;
 }
 
+namespace {
+
+pid_t recorded_containerd(const std::string& run_dir) {
+  for (const auto& [name, record] : Supervisor::records(run_dir))
+    if (name == "containerd") return record.process.pid;
+  return 0;
+}
+
+}  // namespace
+
 Result<void> NodeProgram::start_runtime() {
   const Result<bool> forwarding = enable_forwarding();
   if (!forwarding.ok()) return forwarding.error();
@@ -40,15 +50,18 @@ Result<void> NodeProgram::start_runtime() {
         cidr.ok() && options_.cluster_cidr.contains(*cidr))
       pod_cidr_ = *cidr;
   if (options_.containerd_socket.empty()) {
-    if (const Result<bool> prepared = prepare_containerd(paths_); !prepared.ok())
-      return prepared.error();
+    const Result<bool> changed = prepare_containerd(paths_);
+    if (!changed.ok()) return changed.error();
     if (pod_cidr_)
       if (const Result<bool> written = write_cni_config(paths_, *pod_cidr_); !written.ok())
         return written.error();
     const Result<std::string> program = find_program("containerd");
     if (!program.ok()) return program.error();
     ChildSpec containerd{"containerd", {*program, "--config", paths_.config()}, nullptr};
+    const pid_t before = recorded_containerd(options_.run_dir);
     if (const Result<void> kept = supervisor_.keep(std::move(containerd)); !kept.ok()) return kept;
+    if (*changed && before != 0 && supervisor_.pid("containerd") == before)
+      supervisor_.restart("containerd");  // adopted, with the configuration of another release
   }
   cri_ = std::make_unique<CriClient>(loop_, socket());
   wait_for_runtime();

@@ -113,6 +113,34 @@ Result<void> check_node(const ClusterOptions& options) {
   return ok();
 }
 
+namespace {
+
+Result<void> check_port(const IpAddress& address, uint16_t port, const char* option) {
+  const std::string what = SocketAddress{address, port}.to_string();
+  const int fd = socket(address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Error::from_errno(errno, "socket");
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_storage storage;
+  const socklen_t length = SocketAddress{address, port}.to_sockaddr(storage);
+  const int status = bind(fd, reinterpret_cast<sockaddr*>(&storage), length);
+  const int error = errno;
+  close(fd);
+  if (status == 0) return ok();
+  return Error::from_errno(error, "cannot listen on " + what + " (" + option + ")");
+}
+
+}  // namespace
+
+Result<void> check_ports(const ClusterOptions& options, bool server, bool node) {
+  if (server)
+    if (const auto free = check_port(options.bind_address, options.secure_port, "--secure-port");
+        !free.ok())
+      return free;
+  if (!node) return ok();
+  return check_port(IpAddress::any(Family::kIpv4), options.kubelet_port, "--kubelet-port");
+}
+
 Result<DataDirLock> DataDirLock::take(const std::string& data_dir) {
   if (const Result<void> made = files::make_dirs(data_dir, 0711); !made.ok()) return made.error();
   const std::string path = data_dir + "/fairlead.lock";
@@ -126,7 +154,7 @@ Result<DataDirLock> DataDirLock::take(const std::string& data_dir) {
     return Error(ErrorCode::kAlreadyExists,
                  "another fairlead" +
                      (other.ok() && !other->empty() ? " (process " + *other + ")" : std::string()) +
-                     " uses " + data_dir + ": stop it, or give another --data-dir");
+                     " uses " + data_dir + ": stop it (fairlead down), or give another folder");
   }
   const std::string pid = std::to_string(getpid());
   if (ftruncate(fd, 0) != 0 || write(fd, pid.data(), pid.size()) < 0) {

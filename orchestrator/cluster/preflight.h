@@ -19,7 +19,11 @@ Result<void> check_node(const ClusterOptions& options);
 // The folder of this program's file.
 std::string own_bin_dir();
 
-// One fairlead per data folder: holds a lock on DATA_DIR/fairlead.lock until destroyed.
+// The ports the program will listen on are free now; the Error names the one that is not.
+Result<void> check_ports(const ClusterOptions& options, bool server, bool node);
+
+// One fairlead per data folder, and one node per run folder (its containerd, its children): holds a
+// lock on FOLDER/fairlead.lock until destroyed.
 // kAlreadyExists, with the other's process number, when it is taken.
 class DataDirLock {
  public:

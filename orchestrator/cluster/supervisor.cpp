@@ -95,8 +95,9 @@ void Supervisor::ended(Child& child, std::optional<int> status) {
   const bool ran = child.watch != nullptr;
   child.watch.reset();
   if (ran && loop_.clock().now() - child.started_at > kSteady) child.delay = kMinDelay;
-  const Duration delay = child.restarting ? Duration::zero() : child.delay;
-  if (!child.restarting) {
+  const bool asked = std::exchange(child.restarting, false);
+  const Duration delay = asked ? Duration::zero() : child.delay;
+  if (!asked) {
     child.delay = std::min<Duration>(child.delay * 2, kMaxDelay);
     if (ran)
       log::warn("{}: {}; started again in {} ms, its log is {}/{}.log", child.spec.name,

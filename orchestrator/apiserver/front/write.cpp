@@ -102,7 +102,14 @@ Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
       !decoded)
     return bad_request("DeleteOptions in version \"v1\" cannot be handled as DeleteOptions: " +
                        decoded.error().message());
-  options.grace_period_seconds = static_cast<int>(int_at(document, "gracePeriodSeconds", -1));
+  if (!at(document, "gracePeriodSeconds").is_null()) {
+    const int64_t seconds = int_at(document, "gracePeriodSeconds");
+    if (seconds < 0)
+      return invalid(request.kind->subject(request.key().name),
+                     {invalid_value("gracePeriodSeconds", std::to_string(seconds),
+                                    "must be greater than or equal to 0")});
+    options.grace_period_seconds = static_cast<int>(std::min<int64_t>(seconds, 1 << 30));
+  }
   options.propagation_policy = string_at(document, "propagationPolicy");
   options.uid = string_at(document, "preconditions.uid");
   options.resource_version = string_at(document, "preconditions.resourceVersion");

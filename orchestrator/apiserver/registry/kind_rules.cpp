@@ -27,6 +27,23 @@ bool needs_node_ports(const Json& service) {
          (type == "LoadBalancer" && bool_at(service, "spec.allocateLoadBalancerNodePorts", true));
 }
 
+// A pod stays on a node that fell silent for five minutes, unless it says otherwise
+// (Kubernetes plugin/pkg/admission/defaulttolerationseconds).
+void tolerate_for_a_while(Json& spec, const char* taint) {
+  constexpr int kSeconds = 300;
+  Json& tolerations = spec["tolerations"];
+  if (!tolerations.is_array()) tolerations = Json::array();
+  for (const Json& toleration : tolerations) {
+    const std::string key = string_at(toleration, "key");
+    const std::string effect = string_at(toleration, "effect");
+    if ((key.empty() || key == taint) && (effect.empty() || effect == "NoExecute")) return;
+  }
+  tolerations.push_back({{"key", taint},
+                         {"operator", "Exists"},
+                         {"effect", "NoExecute"},
+                         {"tolerationSeconds", kSeconds}});
+}
+
 // A pod's spec with what an update may change taken from `from`.
 Json with_changeable(Json spec, const Json& from) {
   for (const char* list : {"containers", "initContainers"}) {
@@ -94,6 +111,8 @@ std::string qos_class(const Json& spec) {
 
 void prepare_pod_create(Json& pod) {
   pod["status"] = {{"phase", "Pending"}};
+  for (const char* taint : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
+    tolerate_for_a_while(pod["spec"], taint);
 }
 
 void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes) {

@@ -2,10 +2,9 @@
 // Every expression and every kind of set: what we write to the kernel is what Debian's nft lists,
 // and what our text says; what we read back from the kernel is what we wrote.
 #include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nf_nat.h>
 #include <linux/rtnetlink.h>
-#include <netinet/in.h>
 
+#include "netlink/nftables/netfilter.h"
 #include "netlink/nftables/rule_builder.h"
 #include "netlink/nftables/text.h"
 #include "tests/kernel/netlink/fixture.h"

@@ -381,7 +381,6 @@ TEST(Unsynced, WhatIsKnownIsAnsweredAndNothingIsDenied) {
   Zone zone;
   ZoneConfig config;
   config.zone = dns_name("cluster.local");
-  config.reverse_falls_through = false;
   zone.put(service("web", "default", {"10.96.0.10"}));
   zone.publish(7);
   const auto text = [&](const char* name, Type type) {

@@ -245,7 +245,12 @@ TEST_F(HttpTest, WrongRequestsGetAStatusThatSaysWhy) {
     EXPECT_EQ(string_at(status, "reason"), c.reason) << c.what;
     EXPECT_THAT(string_at(status, "message"), HasSubstr(c.message)) << c.what;
   }
-  EXPECT_EQ(ask("POST", kConfigMaps, std::string(4 << 20, 'x')).status, 413);
+  const HttpResponse oversize = ask("POST", kConfigMaps, std::string(4 << 20, 'x'));
+  EXPECT_EQ(oversize.status, 413);
+  EXPECT_EQ(string_at(json(oversize), "kind"), "Status");
+  EXPECT_EQ(string_at(json(oversize), "reason"), "RequestEntityTooLarge");
+  EXPECT_EQ(ask("DELETE", std::string(kConfigMaps) + "/x", R"({"gracePeriodSeconds":-5})").status,
+            422);
   EXPECT_EQ(ask("GET", "/api/v1/pods", "", "", {{"accept", "text/html"}}).status, 406);
   EXPECT_EQ(json(ask("GET", kConfigMaps))["items"].size(), 0u) << "nothing was stored";
 }

@@ -148,6 +148,33 @@ TEST_F(RegistryTest, GenerateNameMakesNewNames) {
               testing::MatchesRegex("gen-[bcdfghjklmnpqrstvwxz2456789]{5}"));
 }
 
+TEST_F(RegistryTest, PodsTolerateASilentNodeForFiveMinutes) {
+  const auto plain = create(kPods, pod("plain"));
+  ASSERT_TRUE(plain.ok());
+  const Json added = (*plain)["spec"]["tolerations"];
+  ASSERT_EQ(added.size(), 2u);
+  EXPECT_EQ(string_at(added[0], "key"), "node.kubernetes.io/not-ready");
+  EXPECT_EQ(string_at(added[1], "key"), "node.kubernetes.io/unreachable");
+  for (const Json& toleration : added) {
+    EXPECT_EQ(string_at(toleration, "effect"), "NoExecute");
+    EXPECT_EQ(int_at(toleration, "tolerationSeconds"), 300);
+  }
+  Json hasty = pod("hasty");
+  hasty["spec"]["tolerations"] = {{{"key", "node.kubernetes.io/unreachable"},
+                                   {"operator", "Exists"},
+                                   {"effect", "NoExecute"},
+                                   {"tolerationSeconds", 5}}};
+  const auto own = create(kPods, hasty);
+  ASSERT_TRUE(own.ok());
+  ASSERT_EQ((*own)["spec"]["tolerations"].size(), 2u);
+  EXPECT_EQ(int_at((*own)["spec"]["tolerations"][0], "tolerationSeconds"), 5);
+  Json patient = pod("patient");
+  patient["spec"]["tolerations"] = {{{"operator", "Exists"}}};
+  const auto all = create(kPods, patient);
+  ASSERT_TRUE(all.ok());
+  EXPECT_EQ((*all)["spec"]["tolerations"].size(), 1u) << "tolerates everything already";
+}
+
 TEST_F(RegistryTest, GracefulDeletionOfAPod) {
   ASSERT_TRUE(create(kPods, pod("idle")).ok());
   EXPECT_TRUE(remove(kPods, "idle").ok());

@@ -67,6 +67,7 @@ TEST(Ruleset, TheWayOfAPacket) {
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("services")),
             "ip daddr . meta l4proto . th dport vmap @svc\n"
             "ip daddr 10.96.0.0/16 goto missed\n"
+            "meta l4proto . th dport vmap @node_svc\n"
             "meta l4proto . th dport vmap @node_svc\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("missed")),
             "ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000\n"
@@ -102,6 +103,7 @@ TEST(Ruleset, WithoutServiceRangeOnlyKnownAddressesAreOurs) {
   EXPECT_EQ(chain_text(Ruleset(config), Ruleset(config).chain("services")),
             "ip daddr . meta l4proto . th dport vmap @svc\n"
             "ip daddr @vips goto missed\n"
+            "meta l4proto . th dport vmap @node_svc\n"
             "meta l4proto . th dport vmap @node_svc\n");
   EXPECT_EQ(chain_text(Ruleset(config), Ruleset(config).chain("missed")).substr(0, 4), "dnat")
       << "no cluster CIDR: nobody is known to be outside, nobody is masqueraded";
@@ -125,6 +127,7 @@ TEST(Ruleset, NodePortsOfSomeAddressesOnly) {
             "ip daddr 10.96.0.0/16 goto missed\n"
             "ip daddr 192.0.2.0/24 goto node_ports\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("node_ports")),
+            "meta l4proto . th dport vmap @node_svc\n"
             "meta l4proto . th dport vmap @node_svc\n");
 }
 
