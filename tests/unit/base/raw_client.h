@@ -65,8 +65,14 @@ class RawClient {
     close_now();
   }
   bool wait_for(std::string_view text) {
-    return loop_.run_until([&] { return received_.find(text) != std::string::npos; },
-                           std::chrono::seconds(20));
+    size_t from = 0;  // what has been looked at need not be again: answers are large here
+    return loop_.run_until(
+        [&] {
+          if (received_.find(text, from) != std::string::npos) return true;
+          from = received_.size() < text.size() ? 0 : received_.size() - text.size() + 1;
+          return false;
+        },
+        std::chrono::seconds(60));
   }
   bool wait_for_end() {
     return loop_.run_until([&] { return ended_; }, std::chrono::seconds(20));
