@@ -8,8 +8,7 @@
 //  - addresses may be written with leading zeros or mapped into IPv6 (IpAddress::parse_lenient);
 //  - every Endpoint has at least one address, all of the slice's family;
 //  - a Service whose loadBalancerSourceRanges are all unreadable is an Error: leaving them out
-//  would
-//    open it to everyone;
+//    would open it to everyone;
 //  - annotations come without kubectl's last-applied-configuration.
 #pragma once
 

@@ -39,9 +39,8 @@ using OnMessage = std::function<void(const MessageView&)>;
 // Why a batch was refused, and by which of its messages: 0 is the first message of the buffer.
 struct BatchError {
   Error error;
-  std::optional<size_t> message;  // absent when the batch as a whole failed
-  std::optional<uint32_t>
-      offset;  // of the attribute the kernel names, from the start of the message
+  std::optional<size_t> message;   // absent when the batch as a whole failed
+  std::optional<uint32_t> offset;  // in that message, of the attribute the kernel names
 };
 using BatchDone = std::function<void(std::optional<BatchError>)>;
 
@@ -51,8 +50,7 @@ class Connection {
     Duration timeout = std::chrono::seconds(10);  // of each request, from its sending
     size_t max_in_flight = 64;
     size_t max_queued = 4096;
-    size_t receive_buffer =
-        8 << 20;  // bytes asked for; without CAP_NET_ADMIN the system limit holds
+    size_t receive_buffer = 8 << 20;  // bytes; without CAP_NET_ADMIN the system's limit holds
   };
 
   // Fails with kPermission, kUnsupported (no such netlink family in this kernel) or
@@ -141,9 +139,8 @@ class Connection {
   bool dump_running_ = false;
   bool overrun_ = false;
   std::deque<PendingPtr> queue_;
-  std::map<uint32_t, PendingPtr> in_flight_;  // by first sequence number
-  std::deque<std::pair<PendingPtr, std::optional<Error>>>
-      settled_;  // wait for the loop to tell them
+  std::map<uint32_t, PendingPtr> in_flight_;                         // by first sequence number
+  std::deque<std::pair<PendingPtr, std::optional<Error>>> settled_;  // the loop will tell them
   Alarm tell_settled_;
   Alarm read_on_;
   OnMessage on_notification_;

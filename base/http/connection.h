@@ -2,8 +2,9 @@
 // One connection of an HttpServer: a state machine between a TCP stream and the handler. Internal.
 //
 //   kReading --request complete--> kResponding --answered--> kReading
-//   kReading, kResponding --last answer--> kFlushing --all sent--> kLingering --peer closed-->
-//   kClosed
+//   kReading, kResponding --last answer--> kFlushing --all sent--> kLingering
+//   kLingering --peer closed, or time over--> kClosed
+//   any --error, or the host is destroyed--> kClosed
 //
 // Lingering (RFC 9112 section 9.6): closing with unread bytes in the receive buffer would make the
 // kernel reset the connection and destroy the answer on its way.

@@ -112,10 +112,9 @@ struct Element {
   Value key;
   Value key_end;  // last value of a range in a concatenated interval set; empty otherwise
   std::variant<std::monostate, Value, Verdict> data;
-  uint64_t timeout_ms = 0;  // 0: the set's default
-  uint64_t expires_ms = 0;  // left until it goes; only from the kernel
-  bool interval_end =
-      false;  // closes the range that the element before it opened (plain interval set)
+  uint64_t timeout_ms = 0;    // 0: the set's default
+  uint64_t expires_ms = 0;    // left until it goes; only from the kernel
+  bool interval_end = false;  // closes the range the element before opened (plain interval set)
   std::optional<Counter> counter;
   std::string comment;
   bool operator==(const Element&) const = default;

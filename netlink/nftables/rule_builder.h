@@ -5,7 +5,7 @@
 //       .match_not(ip_saddr(Family::kIpv4), pod_cidr)     //   ip saddr != 10.244.0.0/16
 //       .vmap({ip_daddr(Family::kIpv4), meta_l4proto(), th_dport()}, "svc")
 //       .build();                                         //   ip daddr . meta l4proto . th dport
-//       vmap @svc
+//                                                         //     vmap @svc
 //
 // Each statement loads what it needs into registers from position 0 on: a statement never depends
 // on the registers of the one before. Keys are laid out as Value::concat lays out elements.
