@@ -12,16 +12,6 @@ namespace {
 
 using namespace test;
 
-Bytes hex(const std::string& text) {
-  Bytes out;
-  std::string digits;
-  for (const char c : text)
-    if (c != ' ') digits += c;
-  for (size_t i = 0; i + 1 < digits.size(); i += 2)
-    out.push_back(static_cast<uint8_t>(std::stoi(digits.substr(i, 2), nullptr, 16)));
-  return out;
-}
-
 // a.b A IN
 const char* const kQuestion = "0161 0162 00 0001 0001";
 // An OPT record: size 1232, version 0, no options.

@@ -206,7 +206,8 @@ TEST(Handler, AnswersFromTheZoneWithoutAllocating) {
   const ChainConfig config = {{"kubernetes", kubernetes}};
   ASSERT_TRUE(chain.assemble(loop, reader, config).ok());
   WorkerMetrics metrics;
-  Handler handler(chain, metrics, loop.clock());
+  const CookieMaker cookies({});
+  Handler handler(chain, metrics, cookies, loop.clock());
   QueryOptions edns;
   edns.edns_size = 1232;
   std::vector<Bytes> queries;
