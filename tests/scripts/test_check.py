@@ -7,6 +7,7 @@ import unittest
 
 CHECK = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "check"
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
+PURE = SPDX + "// Answers. Pure.\n"
 HEADER = SPDX + "// What it is. Any thread.\n#pragma once\n"
 
 
@@ -27,11 +28,21 @@ CASES = [
     ("doors", "product never includes tests", {"kube/a.cpp": '#include "tests/support/x.h"\n'},
      "product code may not include"),
     ("doors", "tests include anything", {"tests/unit/dns/a_test.cpp": '#include "netlink/b.h"\n'}, None),
-    ("doors", "pure header with a loop",
-     {"dns/a.h": SPDX + "// Pure; no clock.\n" + '#include "base/loop.h"\n'}, "says it is pure"),
-    ("doors", "pure source with a socket",
-     {"dns/a.h": SPDX + "// Answers. Pure.\n", "dns/a.cpp": "#include <unistd.h>\n"}, "dns/a.cpp:1"),
-    ("doors", "a purist is not pure", {"dns/a.h": SPDX + "// Purely a word.\n#include <uv.h>\n"}, None),
+    ("pure", "values only", {"dns/a.h": PURE + '#include "base/time.h"\n#include <vector>\n'}, None),
+    ("pure", "a loop", {"dns/a.h": PURE + '#include "base/loop.h"\n'},
+     "dns/a.h:3: says it is pure, but includes base/loop.h"),
+    ("pure", "a socket", {"dns/a.h": PURE + "#include <sys/socket.h>\n"}, "includes sys/socket.h"),
+    ("pure", "the source beside it", {"dns/a.h": PURE, "dns/a.cpp": "#include <poll.h>\n"}, "dns/a.cpp:1"),
+    ("pure", "through two headers",
+     {"dns/a.h": PURE + '#include "dns/b.h"\n', "dns/b.h": '#include "dns/c.h"\n',
+      "dns/c.h": "#include <uv.h>\n"}, "dns/a.h:3: says it is pure, but includes dns/b.h > dns/c.h > uv.h"),
+    ("pure", "through a circle", {"dns/a.h": PURE + '#include "dns/b.h"\n', "dns/b.h":
+     '#include "dns/a.h"\n#include <unistd.h>\n'}, "dns/b.h > unistd.h"),
+    ("pure", "addresses need the numbers of families",
+     {"dns/a.h": PURE + '#include "base/address.h"\n', "base/address.h": "#include <sys/socket.h>\n"}, None),
+    ("pure", "nobody else does",
+     {"dns/a.h": PURE + '#include "base/b.h"\n', "base/b.h": "#include <sys/socket.h>\n"}, "> sys/socket.h"),
+    ("pure", "a purist is not pure", {"dns/a.h": SPDX + "// Purely a word.\n#include <uv.h>\n"}, None),
     ("sizes", "70 lines pass", {"base/a.cpp": body(70)}, None),
     ("sizes", "71 do not", {"base/a.cpp": body(71)}, "base/a.cpp:1: a function of 71 lines"),
     ("sizes", "methods count", {"base/a.h": "class A {\n  void f() {\n" + "    g();\n" * 70 + "  }\n};\n"},
