@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/files.h"
-#include "orchestrator/node/json_reader.h"
 #include "orchestrator/node/pod_status.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
 

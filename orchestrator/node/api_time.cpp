@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quantities and times of the API (parts of pod_spec.h).
-#include <cmath>
+// Times of the API (part of pod_spec.h).
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 
 #include "orchestrator/node/pod_spec.h"
@@ -10,42 +8,6 @@
 namespace fairlead::orchestrator {
 
 namespace {
-
-constexpr long double kMaxMillis = 9.2e18L;
-
-// The factor of a suffix, negative when there is no such suffix.
-long double factor_of(std::string_view suffix) {
-  struct Row {
-    std::string_view suffix;
-    long double factor;
-  };
-  static constexpr Row kRows[] = {
-      {"", 1},
-      {"n", 1e-9L},
-      {"u", 1e-6L},
-      {"m", 1e-3L},
-      {"k", 1e3L},
-      {"M", 1e6L},
-      {"G", 1e9L},
-      {"T", 1e12L},
-      {"P", 1e15L},
-      {"E", 1e18L},
-      {"Ki", 1024.0L},
-      {"Mi", 1048576.0L},
-      {"Gi", 1073741824.0L},
-      {"Ti", 1099511627776.0L},
-      {"Pi", 1125899906842624.0L},
-      {"Ei", 1152921504606846976.0L},
-  };
-  for (const Row& row : kRows)
-    if (row.suffix == suffix) return row.factor;
-  return -1;
-}
-
-Error bad_quantity(std::string_view text) {
-  return Error(ErrorCode::kInvalid,
-               "\"" + std::string(text) + "\" is not a quantity (\"500m\", \"64Mi\")");
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -105,40 +67,6 @@ std::string format_civil(WallTime time, int64_t* nanos) {
 }
 
 }  // namespace
-
-Result<int64_t> parse_quantity(std::string_view text) {
-  size_t end = 0;
-  if (end < text.size() && (text[end] == '+' || text[end] == '-')) ++end;
-  const size_t first = end;
-  size_t digits = 0;
-  bool point = false;
-  for (; end < text.size() && (is_digit(text[end]) || (text[end] == '.' && !point)); ++end) {
-    if (text[end] == '.')
-      point = true;
-    else
-      ++digits;
-  }
-  if (digits == 0 || end - first > 40) return bad_quantity(text);
-  long double value = std::strtold(std::string(text.substr(0, end)).c_str(), nullptr);
-  std::string_view suffix = text.substr(end);
-  const bool exponent = suffix.size() > 1 && (suffix[0] == 'e' || suffix[0] == 'E') &&
-                        (is_digit(suffix[1]) || suffix[1] == '-' || suffix[1] == '+');
-  if (exponent) {
-    char* rest = nullptr;
-    const std::string power(suffix.substr(1));
-    const long parsed = std::strtol(power.c_str(), &rest, 10);
-    if (*rest != '\0' || parsed > 40 || parsed < -40) return bad_quantity(text);
-    value *= std::pow(10.0L, static_cast<long double>(parsed));
-  } else {
-    const long double factor = factor_of(suffix);
-    if (factor < 0) return bad_quantity(text);
-    value *= factor;
-  }
-  // Rounded away from zero, a hair left aside for what binary fractions add ("0.1").
-  const long double millis = value * 1000;
-  const long double rounded = millis < 0 ? std::floor(millis + 1e-6L) : std::ceil(millis - 1e-6L);
-  return static_cast<int64_t>(std::min(std::max(rounded, -kMaxMillis), kMaxMillis));
-}
 
 std::string format_time(WallTime time) {
   int64_t nanos = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Forgiving reads of JSON documents for decoders: what is absent or of another type reads as empty.
-// References live as long as the document. Include from .cpp files only where possible.
+// Parts of API objects that several decoders read, from JSON to values. Forgiving as
+// orchestrator/values/json_reader.h, on which they stand. Pure.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -17,12 +17,6 @@ using Json = nlohmann::json;
 // The document, or an Error that says it is no JSON object.
 Result<Json> parse_object(const Bytes& bytes);
 
-const Json& field(const Json& object, const char* name);  // null when absent
-const std::string& text(const Json& object, const char* name);
-int64_t number(const Json& object, const char* name, int64_t fallback);
-bool flag(const Json& object, const char* name);
-const Json& items(const Json& object, const char* name);  // an array; empty when absent
-std::vector<std::string> texts(const Json& object, const char* name);
 Labels labels(const Json& object, const char* name);
 WallTime timestamp(const Json& object, const char* name);
 

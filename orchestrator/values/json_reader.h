@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading fields of API objects that the server has validated: a field that is absent, null or of
-// another type is its default. Never throws.
+// another type is its default. Pure, never throws; references live as long as the document. For
+// .cpp files: it brings nlohmann's header with it.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "orchestrator/controllers/json_fields.h"
+#include "orchestrator/controllers/object_parts.h"
 
 #include <fmt/core.h>
 
@@ -7,13 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "orchestrator/controllers/times.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {
 
-const Json kNull;
-const Json kEmptyArray = Json::array();
-const std::string kEmptyText;
 constexpr const char* kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
 uint64_t fnv1a(std::string_view bytes, uint64_t seed) {
@@ -32,42 +30,9 @@ Result<Json> parse_object(const Bytes& bytes) {
   return document;
 }
 
-const Json& field(const Json& object, const char* name) {
-  if (!object.is_object()) return kNull;
-  const auto it = object.find(name);
-  return it == object.end() ? kNull : *it;
-}
-
-const std::string& text(const Json& object, const char* name) {
-  const Json& value = field(object, name);
-  return value.is_string() ? value.get_ref<const std::string&>() : kEmptyText;
-}
-
-int64_t number(const Json& object, const char* name, int64_t fallback) {
-  const Json& value = field(object, name);
-  return value.is_number_integer() ? value.get<int64_t>() : fallback;
-}
-
-bool flag(const Json& object, const char* name) {
-  const Json& value = field(object, name);
-  return value.is_boolean() && value.get<bool>();
-}
-
-const Json& items(const Json& object, const char* name) {
-  const Json& value = field(object, name);
-  return value.is_array() ? value : kEmptyArray;
-}
-
-std::vector<std::string> texts(const Json& object, const char* name) {
-  std::vector<std::string> result;
-  for (const Json& item : items(object, name))
-    if (item.is_string()) result.push_back(item.get<std::string>());
-  return result;
-}
-
 Labels labels(const Json& object, const char* name) {
   Labels result;
-  const Json& map = field(object, name);
+  const Json& map = json::member(object, name);
   if (!map.is_object()) return result;
   for (const auto& [key, value] : map.items())
     if (value.is_string() && key != kLastApplied) result.emplace(key, value.get<std::string>());
@@ -75,37 +40,38 @@ Labels labels(const Json& object, const char* name) {
 }
 
 WallTime timestamp(const Json& object, const char* name) {
-  return parse_rfc3339(text(object, name)).value_or(WallTime{});
+  return parse_rfc3339(json::text(object, name)).value_or(WallTime{});
 }
 
 Result<Meta> read_meta(const Json& object) {
-  const Json& json = field(object, "metadata");
+  const Json& json = json::member(object, "metadata");
   Meta meta;
-  meta.name = text(json, "name");
+  meta.name = json::text(json, "name");
   if (meta.name.empty())
     return Error(ErrorCode::kInvalid, "decode object: metadata.name is missing");
-  meta.ns = text(json, "namespace");
-  meta.uid = text(json, "uid");
-  const std::string& revision = text(json, "resourceVersion");
+  meta.ns = json::text(json, "namespace");
+  meta.uid = json::text(json, "uid");
+  const std::string& revision = json::text(json, "resourceVersion");
   std::from_chars(revision.data(), revision.data() + revision.size(), meta.revision);
-  meta.generation = number(json, "generation", 0);
+  meta.generation = json::number_or(json, "generation", 0);
   meta.labels = labels(json, "labels");
   meta.annotations = labels(json, "annotations");
-  meta.finalizers = texts(json, "finalizers");
+  meta.finalizers = json::texts(json, "finalizers");
   meta.created = timestamp(json, "creationTimestamp");
-  meta.deleting = field(json, "deletionTimestamp").is_string();
-  for (const Json& owner : items(json, "ownerReferences"))
-    meta.owners.push_back({text(owner, "apiVersion"), text(owner, "kind"), text(owner, "name"),
-                           text(owner, "uid"), flag(owner, "controller"),
-                           flag(owner, "blockOwnerDeletion")});
+  meta.deleting = json::member(json, "deletionTimestamp").is_string();
+  for (const Json& owner : json::items(json, "ownerReferences"))
+    meta.owners.push_back({json::text(owner, "apiVersion"), json::text(owner, "kind"),
+                           json::text(owner, "name"), json::text(owner, "uid"),
+                           json::flag(owner, "controller"),
+                           json::flag(owner, "blockOwnerDeletion")});
   return meta;
 }
 
 std::vector<Requirement> read_requirements(const Json& object, const char* name) {
   std::vector<Requirement> result;
-  for (const Json& item : items(object, name))
-    result.push_back(
-        {text(item, "key"), parse_selector_op(text(item, "operator")), texts(item, "values")});
+  for (const Json& item : json::items(object, name))
+    result.push_back({json::text(item, "key"), parse_selector_op(json::text(item, "operator")),
+                      json::texts(item, "values")});
   return result;
 }
 
@@ -115,28 +81,28 @@ LabelSelector read_selector(const Json& selector) {
 
 std::vector<Condition> read_conditions(const Json& status) {
   std::vector<Condition> result;
-  for (const Json& item : items(status, "conditions"))
-    result.push_back({text(item, "type"), text(item, "status"), text(item, "reason"),
-                      text(item, "message"), timestamp(item, "lastUpdateTime"),
-                      timestamp(item, "lastTransitionTime")});
+  for (const Json& item : json::items(status, "conditions"))
+    result.push_back({json::text(item, "type"), json::text(item, "status"),
+                      json::text(item, "reason"), json::text(item, "message"),
+                      timestamp(item, "lastUpdateTime"), timestamp(item, "lastTransitionTime")});
   return result;
 }
 
 std::vector<Taint> read_taints(const Json& node_spec) {
   std::vector<Taint> result;
-  for (const Json& item : items(node_spec, "taints"))
-    result.push_back({text(item, "key"), text(item, "value"), text(item, "effect"),
-                      timestamp(item, "timeAdded")});
+  for (const Json& item : json::items(node_spec, "taints"))
+    result.push_back({json::text(item, "key"), json::text(item, "value"),
+                      json::text(item, "effect"), timestamp(item, "timeAdded")});
   return result;
 }
 
 std::vector<Toleration> read_tolerations(const Json& pod_spec) {
   std::vector<Toleration> result;
-  for (const Json& item : items(pod_spec, "tolerations")) {
-    Toleration toleration{text(item, "key"), text(item, "operator"), text(item, "value"),
-                          text(item, "effect"), std::nullopt};
-    if (field(item, "tolerationSeconds").is_number_integer())
-      toleration.seconds = number(item, "tolerationSeconds", 0);
+  for (const Json& item : json::items(pod_spec, "tolerations")) {
+    Toleration toleration{json::text(item, "key"), json::text(item, "operator"),
+                          json::text(item, "value"), json::text(item, "effect"), std::nullopt};
+    if (json::member(item, "tolerationSeconds").is_number_integer())
+      toleration.seconds = json::number_or(item, "tolerationSeconds", 0);
     result.push_back(std::move(toleration));
   }
   return result;
