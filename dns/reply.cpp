@@ -12,7 +12,6 @@ constexpr size_t kOptSize = 11;          // an OPT record without options
 constexpr size_t kOptionHeaderSize = 4;  // code and length
 constexpr size_t kMaxErrorText = 60;
 constexpr uint16_t kPointer = 0xc000;
-constexpr size_t kMaxPointer = 0x3fff;
 
 }  // namespace
 

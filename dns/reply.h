@@ -19,6 +19,7 @@ namespace fairlead::dns {
 class Reply {
  public:
   static constexpr uint16_t kQuestionName = kHeaderSize;  // where the question's name starts
+  static constexpr size_t kMaxPointer = 0x3fff;           // the last position a name can point to
 
   Reply() = default;
   // The buffer stays the caller's; its size bounds every reply.
