@@ -470,7 +470,17 @@ TEST_F(HttpTest, DiscoveryAndOpenApi) {
           api["components"]["schemas"].contains(text.substr(begin, text.find('"', begin) - begin)));
     }
   }
-  EXPECT_EQ(ask("GET", "/openapi/v2").headers.get("content-type"), apiserver::kOpenApiV2Type);
+  EXPECT_EQ(string_at(json(ask("GET", "/openapi/v2")), "swagger"), "2.0");
+  const HttpResponse v2 =
+      ask("GET", "/openapi/v2", "", "",
+          {{"accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}});
+  EXPECT_EQ(v2.headers.get("content-type"), apiserver::kOpenApiV2Type);
+  const std::string etag(v2.headers.get("etag").value_or(""));
+  EXPECT_EQ(ask("GET", "/openapi/v2", "", "",
+                {{"accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"},
+                 {"if-none-match", etag}})
+                .status,
+            304);
   EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("process_"));
 }
 
