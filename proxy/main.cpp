@@ -101,6 +101,7 @@ Result<void> run(Loop& loop, const Options& options) {
   if (!config.ok()) return config.error();
   auto cluster = kube::Cluster::connect(loop, *config, kUserAgent);
   if (!cluster.ok()) return cluster.error();
+  (*cluster)->api().set_metrics(metrics);
   Feed feed(loop.clock(), (*cluster)->api(), **proxy);
   feed.start();
 
