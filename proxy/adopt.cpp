@@ -61,14 +61,6 @@ std::optional<uint32_t> number_after(std::string_view text, std::string_view pre
   return number;
 }
 
-std::optional<Ruleset::ChoiceChain> choice_of(const std::string& chain) {
-  for (const bool node_port : {false, true}) {
-    const auto choices = number_after(chain, node_port ? "node_" : "sel_");
-    if (choices && std::has_single_bit(*choices)) return Ruleset::ChoiceChain(node_port, *choices);
-  }
-  return std::nullopt;
-}
-
 bool same_shape(const nft::Set& a, const nft::Set& b) {
   return a.key == b.key && a.data == b.data && a.interval == b.interval && a.dynamic == b.dynamic &&
          a.has_timeout == b.has_timeout && a.size != 0;
@@ -87,9 +79,11 @@ bool Repairs::empty() const {
          foreign_sets.empty() && leftovers.empty();
 }
 
-Adopter::Adopter(Config config, nft::TableContent skeleton)
-    : skeleton_(std::move(skeleton)), ruleset_(std::move(config)) {
+Adopter::Adopter(Config config, Parameters parameters, const ServiceMap& services,
+                 nft::TableContent skeleton)
+    : skeleton_(std::move(skeleton)), ruleset_(std::move(config), std::move(parameters)) {
   adopt_sets();
+  adopt_choices(services);
   adopt_chains();
 }
 
@@ -130,16 +124,21 @@ bool Adopter::mentioned_in_rules(const std::string& set) const {
   return false;
 }
 
-void Adopter::adopt_chains() {
+// The ranges of a guard that no service wants any more are not known; it will be removed once
+// nothing goes there.
+void Adopter::adopt_choices(const ServiceMap& services) {
   for (const nft::Chain& chain : skeleton_.chains) {
-    const auto choice = choice_of(chain.name);
+    const auto choice = parse_choice(chain.name);
     if (!choice || chain.base) continue;
     Operation add;
     add.kind = Operation::Kind::kAddChain;
-    add.frontend.node_port = choice->first;
-    add.number = choice->second;
+    add.choice = *choice;
+    add.ranges = services.ranges(choice->guard);
     ruleset_.apply(add);
   }
+}
+
+void Adopter::adopt_chains() {
   const std::vector<nft::Chain> hooks = ruleset_.base_chains();
   const std::vector<nft::Chain> chains = ruleset_.chains();
   for (const nft::Chain& chain : skeleton_.chains) {
@@ -170,18 +169,12 @@ bool Adopter::read_element(SetId id, const nft::Element& element) {
     case SetId::kNodeServices:
       return read_service(id, element);
     case SetId::kEndpoints:
+    case SetId::kInsideEndpoints:
     case SetId::kNodeEndpoints:
+    case SetId::kNodeInsideEndpoints:
       return read_endpoint(id, element);
-    case SetId::kClusterIps: {
-      Reader key(element.key);
-      const IpAddress address = key.address(ruleset_.config().family);
-      if (!key.done()) return false;
-      Operation add;
-      add.set = id;
-      add.frontend = Frontend::vip(address, Protocol::kTcp, 0);
-      ruleset_.apply(add);
-      return true;
-    }
+    case SetId::kClusterIps:
+      return read_cluster_ip(element);
     case SetId::kHairpin:
       return read_hairpin(element);
     case SetId::kLocalDns:
@@ -190,8 +183,18 @@ bool Adopter::read_element(SetId id, const nft::Element& element) {
   return false;
 }
 
+bool Adopter::read_cluster_ip(const nft::Element& element) {
+  Reader key(element.key);
+  Operation add;
+  add.set = SetId::kClusterIps;
+  add.frontend = Frontend::vip(key.address(ruleset_.config().family), Protocol::kTcp, 0);
+  if (!key.done()) return false;
+  ruleset_.apply(add);
+  return true;
+}
+
 bool Adopter::read_service(SetId id, const nft::Element& element) {
-  const bool node_port = id == SetId::kNodeServices;
+  const bool node_port = of_node_ports(id);
   Reader key(element.key);
   Frontend frontend = Frontend::vip(IpAddress::any(ruleset_.config().family), Protocol::kTcp, 0);
   frontend.node_port = node_port;
@@ -201,22 +204,27 @@ bool Adopter::read_service(SetId id, const nft::Element& element) {
   const auto* verdict = std::get_if<nft::Verdict>(&element.data);
   if (!key.done() || !protocol || verdict == nullptr) return false;
   frontend.protocol = *protocol;
-  if (verdict->kind != nft::Verdict::Kind::kGoto) return false;
-  if (verdict->chain == choice_chain_name({node_port, 0})) {
-    services_.emplace_back(frontend, 0);
-    return true;
+  Choice choice;
+  if (verdict->kind == nft::Verdict::Kind::kDrop) {
+    choice.treatment = Treatment::kDrop;
+  } else if (verdict->kind != nft::Verdict::Kind::kGoto) {
+    return false;
+  } else if (verdict->chain != choice.name()) {
+    const auto parsed = parse_choice(verdict->chain);
+    if (!parsed || parsed->node_port != node_port || !ruleset_.choice_chains().contains(*parsed))
+      return false;
+    choice = *parsed;
   }
-  const auto choice = choice_of(verdict->chain);
-  if (!choice || choice->first != node_port) return false;
-  services_.emplace_back(frontend, choice->second);
+  services_.emplace_back(frontend, choice);
   return true;
 }
 
 bool Adopter::read_endpoint(SetId id, const nft::Element& element) {
-  const bool node_port = id == SetId::kNodeEndpoints;
+  const bool node_port = of_node_ports(id);
   const Family family = ruleset_.config().family;
   Reader key(element.key);
   Slot slot;
+  slot.set = id;
   slot.frontend = Frontend::vip(IpAddress::any(family), Protocol::kTcp, 0);
   slot.frontend.node_port = node_port;
   if (!node_port) slot.frontend.address = key.address(family);
@@ -278,12 +286,15 @@ void Adopter::finish_endpoints() {
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
     Operation add;
-    add.set = slot.frontend.node_port ? SetId::kNodeEndpoints : SetId::kEndpoints;
+    add.set = slot.set;
     add.frontend = slot.frontend;
-    add.number = slot.index;
+    add.index = slot.index;
     add.backend = slot.backend;
     const Ruleset::Service* service = ruleset_.find(slot.frontend);
-    if (slot.index != (service == nullptr ? 0 : service->backends.size())) {
+    const size_t next = service == nullptr    ? 0
+                        : is_inside(slot.set) ? service->inside.size()
+                                              : service->backends.size();
+    if (slot.index != next) {
       repairs_.wrong_elements.emplace_back(ruleset_.set(add.set), ruleset_.element(add));
       continue;
     }
@@ -295,11 +306,11 @@ void Adopter::finish_endpoints() {
 }
 
 void Adopter::finish_services() {
-  for (const auto& [frontend, choices] : services_) {
+  for (const auto& [frontend, choice] : services_) {
     Operation add;
-    add.set = frontend.node_port ? SetId::kNodeServices : SetId::kServices;
+    add.set = services_set(frontend.node_port);
     add.frontend = frontend;
-    add.number = choices;
+    add.choice = choice;
     add.cluster_ip = !frontend.node_port && ruleset_.has_cluster_ip(frontend.address);
     ruleset_.apply(add);
   }
@@ -323,6 +334,8 @@ void Adopter::compare_rules() {
   for (const nft::Chain& hook : ruleset_.base_chains()) chains.push_back(hook);
   for (const nft::Chain& chain : chains) {
     if (!contains_name(skeleton_.chains, chain.name)) continue;
+    if (const auto choice = parse_choice(chain.name))
+      if (choice->guard != 0 && !ruleset_.choice_chains().at(*choice).ranges) continue;
     std::vector<std::string> wanted;
     for (const nft::Rule& rule : ruleset_.rules(chain)) wanted.push_back(nft::to_nft(rule));
     if (wanted != found[chain.name]) repairs_.changed_chains.push_back(chain);

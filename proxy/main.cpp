@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // fairlead-proxy: Services and EndpointSlices of an API server become nftables maps.
 // Ending it, by whatever signal, leaves the rules: traffic goes on, and the next start takes over.
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <utility>
 #include <vector>
 
 #include "base/http/ops_server.h"
@@ -29,6 +31,14 @@ std::string host_name() {
 // As kube-proxy decides (app/server_linux.go).
 bool ipv6_available() {
   return access("/proc/net/if_inet6", R_OK) == 0;
+}
+
+// Config::repeat_lookups; a release that cannot be read counts as old.
+bool lookups_may_miss() {
+  utsname kernel{};
+  int major = 0, minor = 0;
+  if (uname(&kernel) != 0 || std::sscanf(kernel.release, "%d.%d", &major, &minor) != 2) return true;
+  return std::pair(major, minor) < std::pair(6, 17);
 }
 
 Result<kube::ClientConfig> client_config(const Options& options) {
@@ -81,6 +91,7 @@ Result<void> run(Loop& loop, const Options& options) {
   settings.local_dns_ready_url = options.local_dns_ready_url;
   settings.families.push_back(options.config(Family::kIpv4));
   if (ipv6_available()) settings.families.push_back(options.config(Family::kIpv6));
+  for (Config& family : settings.families) family.repeat_lookups = lookups_may_miss();
   auto proxy = Proxy::open(loop, http, metrics, std::move(settings));
   if (!proxy.ok()) return proxy.error();
 

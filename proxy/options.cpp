@@ -199,7 +199,8 @@ Config Options::config(Family family) const {
   config.family = family;
   config.cluster_cidrs = of_family(cluster_cidrs, family);
   config.service_cidrs = of_family(service_cidrs, family);
-  config.node_port_cidrs = of_family(node_port_cidrs, family);
+  config.node_port_cidrs = node_port_cidrs.empty() ? std::vector{Cidr(IpAddress::any(family), 0)}
+                                                   : of_family(node_port_cidrs, family);
   for (const IpAddress& address : local_dns)
     if (address.family() == family) config.local_dns.push_back(address);
   config.masquerade_all = masquerade_all;

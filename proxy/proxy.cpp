@@ -4,6 +4,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "base/log.h"
@@ -68,7 +69,7 @@ Proxy::Proxy(Loop& loop, Settings settings, Metrics& metrics)
     : loop_(loop),
       settings_(std::move(settings)),
       metrics_(metrics),
-      services_(settings_.node_name),
+      services_({settings_.node_name, {}, {}, settings_.families.front().accept_external_ips}),
       service_changes_(metrics.counter("kubeproxy_sync_proxy_rules_service_changes_total",
                                        "Changes of Services seen")),
       endpoint_changes_(metrics.counter("kubeproxy_sync_proxy_rules_endpoint_changes_total",
@@ -135,6 +136,10 @@ Result<void> Proxy::connect(HttpTransport& http) {
                                             for (const auto& family : families_)
                                               family->programmer->exempt_local_dns(exempt);
                                           });
+  auto addresses =
+      NodeAddresses::open(loop_, [this](const std::vector<IpAddress>&) { update_parameters(); });
+  if (!addresses.ok()) return addresses.error();
+  node_addresses_ = std::move(*addresses);
   watch_->set_on_notification([this](const MessageView& message) { on_notification(message); });
   watch_->set_on_resync([this] {
     for (const auto& family : families_) family->programmer->suspect("notifications were lost");
@@ -144,11 +149,63 @@ Result<void> Proxy::connect(HttpTransport& http) {
 
 void Proxy::start() {
   started_ = true;
+  node_addresses_->start();
   nft::get_generation(*probe_, [this](Result<nft::Generation> generation) {
     if (generation.ok()) start_generation_ = generation->id;
-    for (const auto& family : families_) family->programmer->start();
-    local_dns_->start();
+    generation_known_ = true;
+    start_programmers();
   });
+}
+
+// Once the addresses are known too: programming without would take node ports away.
+void Proxy::start_programmers() {
+  if (!generation_known_ || !node_addresses_->known() || programming_) return;
+  programming_ = true;
+  for (const auto& family : families_) family->programmer->start();
+  local_dns_->start();
+}
+
+Parameters Proxy::parameters(const Config& config) const {
+  Parameters result;
+  const auto of_family = [&](const auto& one) { return one.family() == config.family; };
+  result.service_cidrs = config.service_cidrs;
+  std::copy_if(api_service_cidrs_.begin(), api_service_cidrs_.end(),
+               std::back_inserter(result.service_cidrs), of_family);
+  const std::vector<IpAddress> candidates =
+      config.node_port_cidrs
+          ? addresses_inside(node_addresses_->addresses(), *config.node_port_cidrs)
+          : primary_addresses_;
+  std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(result.node_addresses),
+               of_family);
+  std::vector<Cidr>& cidrs = result.service_cidrs;
+  std::sort(cidrs.begin(), cidrs.end());
+  cidrs.erase(std::unique(cidrs.begin(), cidrs.end()), cidrs.end());
+  return result;
+}
+
+void Proxy::update_parameters() {
+  for (const auto& family : families_)
+    family->programmer->set_parameters(parameters(family->config));
+  start_programmers();
+}
+
+// The first internal address of each family, else the first external one (k8s.io/component-helpers
+// node/util GetNodeHostIPs).
+void Proxy::set_node(const kube::Node& node) {
+  primary_addresses_.clear();
+  for (const auto* list : {&node.internal_ips, &node.external_ips})
+    for (const IpAddress& address : *list)
+      if (std::none_of(primary_addresses_.begin(), primary_addresses_.end(),
+                       [&](const IpAddress& known) { return known.family() == address.family(); }))
+        primary_addresses_.push_back(address);
+  const auto zone = node.meta.labels.find("topology.kubernetes.io/zone");
+  mark(services_.set_node(zone == node.meta.labels.end() ? "" : zone->second, primary_addresses_));
+  update_parameters();
+}
+
+void Proxy::set_service_cidrs(std::vector<Cidr> cidrs) {
+  api_service_cidrs_ = std::move(cidrs);
+  update_parameters();
 }
 
 // Notifications are asked for only now: during a cold load the kernel would tell us of every
@@ -204,6 +261,7 @@ void Proxy::remove_slice(const kube::ObjectKey& key) {
 }
 
 void Proxy::mark(const Dirty& dirty) {
+  if (on_services_changed_) on_services_changed_();
   if (dirty.empty() || !started_) return;
   for (const auto& family : families_) family->programmer->mark(dirty);
 }
@@ -242,7 +300,7 @@ void Proxy::on_notification(const MessageView& message) {
 }
 
 bool Proxy::idle() const {
-  if (!watching_) return false;
+  if (!watching_ || !programming_) return false;
   for (const auto& family : families_)
     if (!family->programmer->idle()) return false;
   return cleaner_->idle();

@@ -140,6 +140,9 @@ Selector numgen_random(uint32_t modulus) {
 Selector numgen_inc(uint32_t modulus) {
   return Numgen{NFT_NG_INCREMENTAL, modulus, 0, {}};
 }
+Selector fib_saddr_type() {
+  return Fib{NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_SADDR, {}};
+}
 Selector fib_daddr_type() {
   return Fib{NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, {}};
 }

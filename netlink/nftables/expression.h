@@ -196,6 +196,7 @@ Selector ct_status();
 Selector ct_mark();
 Selector numgen_random(uint32_t modulus);
 Selector numgen_inc(uint32_t modulus);
+Selector fib_saddr_type();
 Selector fib_daddr_type();  // compare with RTN_LOCAL (4 bytes, host order)
 // 4 bytes, host order: 0 when no route leads back to the source through the input interface
 // ("missing"), else 1.
