@@ -7,10 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <random>
 
+#include "tests/support/seed.h"
 #include "tests/unit/netlink/fake_kernel.h"
 
 namespace fairlead::netlink {
@@ -256,10 +255,7 @@ class RandomRun {
 };
 
 TEST(ConnectionRandom, EveryRequestCompletesExactlyOnce) {
-  const char* given = std::getenv("FAIRLEAD_SEED");
-  const uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  std::printf("FAIRLEAD_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  const uint64_t seed = test::random_seed();
   for (uint64_t run = 0; run < 100 && !testing::Test::HasFailure(); ++run) {
     SCOPED_TRACE("FAIRLEAD_SEED=" + std::to_string(seed + run));
     RandomRun(seed + run).run();
