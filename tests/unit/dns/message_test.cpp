@@ -178,6 +178,27 @@ TEST(Name, ComparesWithoutCaseAndBySuffix) {
   EXPECT_FALSE(tricky.ends_with(dns_name("a")));
 }
 
+// Every byte there is, at every place in a word: only the letters of ASCII change (RFC 4343).
+TEST(Name, LowerCaseOfEveryByte) {
+  for (size_t before = 0; before < 9; ++before)
+    for (unsigned c = 0; c < 256; ++c) {
+      Bytes wire(1, static_cast<uint8_t>(before + 1));
+      wire.insert(wire.end(), before, 'X');
+      wire.push_back(static_cast<uint8_t>(c));
+      wire.push_back(0);
+      Name name;
+      size_t at = 0;
+      ASSERT_TRUE(name.parse(wire, at));
+      EXPECT_EQ(at, wire.size());
+      const uint8_t expected =
+          c >= 'A' && c <= 'Z' ? static_cast<uint8_t>(c + 32) : static_cast<uint8_t>(c);
+      EXPECT_EQ(name.lower()[1 + before], expected) << c;
+      EXPECT_EQ(name.lower()[0], before + 1);
+      EXPECT_EQ(name.label(0).substr(0, before), std::string(before, 'x'));
+      EXPECT_EQ(name.wire()[1 + before], c);
+    }
+}
+
 TEST(Name, CompressedNamesNeverLoop) {
   // At 0: "a" root; at 3: "b" -> 0; at 7: pointer to itself; at 9: pointer forward; at 11: -> 3.
   const Bytes message = hex("0161 00 0162 c000 c007 c00b c003");
