@@ -66,8 +66,8 @@ class NodeLogStream : public PodLogStream {
 
 class NodeLogSource : public PodLogSource {
  public:
-  NodeLogSource(Loop& loop, TlsClientConfig tls, std::string token, uint16_t port)
-      : client_(loop, std::move(tls)), token_(std::move(token)), port_(port) {}
+  NodeLogSource(Loop& loop, TlsClientConfig tls, uint16_t port)
+      : client_(loop, std::move(tls)), port_(port) {}
 
   std::unique_ptr<PodLogStream> open(const PodLogRequest& request,
                                      std::shared_ptr<HttpResponder> responder,
@@ -79,22 +79,19 @@ class NodeLogSource : public PodLogSource {
                percent_encode(request.ns) + "/" + percent_encode(request.pod) + "/" +
                percent_encode(request.container);
     if (!request.query.empty()) http.url += "?" + request.query;
-    http.headers.add("authorization", "Bearer " + token_);
     return std::make_unique<NodeLogStream>(client_, std::move(http), std::move(responder),
                                            std::move(on_done));
   }
 
  private:
   HttpClient client_;
-  std::string token_;
   uint16_t port_;
 };
 
 }  // namespace
 
-std::unique_ptr<PodLogSource> make_node_log_source(Loop& loop, TlsClientConfig tls,
-                                                   std::string bearer_token, uint16_t port) {
-  return std::make_unique<NodeLogSource>(loop, std::move(tls), std::move(bearer_token), port);
+std::unique_ptr<PodLogSource> make_node_log_source(Loop& loop, TlsClientConfig tls, uint16_t port) {
+  return std::make_unique<NodeLogSource>(loop, std::move(tls), port);
 }
 
 }  // namespace fairlead::orchestrator::apiserver

@@ -33,9 +33,8 @@ class PodLogSource {
                                              std::function<void()> on_done) = 0;
 };
 
-// From https://NODE:port/containerLogs/NS/POD/CONTAINER?QUERY, the kubelet's URL, with a bearer
-// token.
-std::unique_ptr<PodLogSource> make_node_log_source(Loop& loop, TlsClientConfig tls,
-                                                   std::string bearer_token, uint16_t port);
+// From https://NODE:port/containerLogs/NS/POD/CONTAINER?QUERY, the kubelet's URL, with the client
+// certificate of `tls`.
+std::unique_ptr<PodLogSource> make_node_log_source(Loop& loop, TlsClientConfig tls, uint16_t port);
 
 }  // namespace fairlead::orchestrator::apiserver

@@ -2,7 +2,6 @@
 #include "orchestrator/node/log_server.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@ namespace {
 
 constexpr size_t kChunk = 64 * 1024;
 constexpr size_t kMaxTail = 32 * 1024 * 1024;
+constexpr char kApiServerName[] = "kube-apiserver-kubelet-client";
 
 std::string status_body(int code, const std::string& message) {
   return nlohmann::json{{"kind", "Status"},
@@ -44,10 +44,6 @@ std::vector<std::string> split_path(std::string_view path) {
     path.remove_prefix(std::min(end + 1, path.size()));
   }
   return parts;
-}
-
-bool same_token(const std::string& a, std::string_view b) {
-  return !a.empty() && a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 }  // namespace
@@ -225,8 +221,8 @@ Result<void> LogServer::start() {
     options_.certificate = *authority;
   }
   HttpServerOptions http;
-  http.tls =
-      TlsServerConfig{options_.certificate.certificate_pem, options_.certificate.key_pem, ""};
+  http.tls = TlsServerConfig{options_.certificate.certificate_pem, options_.certificate.key_pem,
+                             options_.client_ca_pem};
   http.max_connections = 256;
   http.max_body_bytes = 64 * 1024;
   server_ = std::make_unique<HttpServer>(
@@ -245,10 +241,9 @@ void LogServer::handle(const HttpServerRequest& request, std::shared_ptr<HttpRes
   };
   if (request.path == "/healthz")
     return responder->respond(200, {{"Content-Type", "text/plain"}}, "ok");
-  const auto authorization = request.headers.get("Authorization");
-  if (!authorization || !authorization->starts_with("Bearer ") ||
-      !same_token(options_.token, authorization->substr(7)))
-    return refuse(401, "Unauthorized");
+  if (!request.client) return refuse(401, "Unauthorized");
+  if (request.client->common_name != kApiServerName)
+    return refuse(403, "only the API server reads logs");
   const std::vector<std::string> parts = split_path(request.path);
   if (parts.size() != 4 || parts[0] != "containerLogs")
     return refuse(404, "there is only /containerLogs/NS/POD/CONTAINER");

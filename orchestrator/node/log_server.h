@@ -4,9 +4,10 @@
 // &sinceSeconds=&sinceTime=&limitBytes= (the kubelet's URL), and the rotation of the files behind
 // it.
 //
-// Threads: the loop's. Only the API server may read: it shows its bearer token. A reader that
-// follows is told of new bytes by inotify, across rotation, until the container ended or the reader
-// left. Limits: 64 readers; a slow reader holds 1 MiB of buffer at most and is waited for.
+// Threads: the loop's. Only the API server may read: it shows a certificate of the cluster's
+// authority for kube-apiserver-kubelet-client, the name Kubernetes' own uses. A reader that follows
+// is told of new bytes by inotify, across rotation, until the container ended or the reader left.
+// Limits: 64 readers; a slow reader holds 1 MiB of buffer at most and is waited for.
 // Rotation: every ten seconds; a file over 10 MiB becomes FILE.TIME, the runtime opens a new one;
 // five files are kept.
 #pragma once
@@ -24,7 +25,7 @@ namespace fairlead::orchestrator {
 
 struct LogServerOptions {
   SocketAddress bind;
-  std::string token;                   // empty: nobody may read
+  std::string client_ca_pem;  // who signs the API server's certificate; empty: nobody reads
   tls::CertificateAndKey certificate;  // empty: an authority of its own signs one
 };
 

@@ -2,6 +2,7 @@
 // The API server over HTTPS on loopback, as a client meets it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -45,6 +46,16 @@ class OneLine : public apiserver::PodLogSource {
   Loop& loop_;
 };
 
+std::string decode_base64(const std::string& text) {
+  std::string bytes(text.size(), '\0');
+  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                     reinterpret_cast<const unsigned char*>(text.data()),
+                                     static_cast<int>(text.size()));
+  const size_t padding = text.size() - text.find_last_not_of('=') - 1;
+  bytes.resize(length < 0 ? 0 : static_cast<size_t>(length) - padding);
+  return bytes;
+}
+
 class HttpTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -54,7 +65,7 @@ class HttpTest : public testing::Test {
     PkiOptions pki_options;
     pki_options.directory = directory_ / "pki";
     pki_options.server_url = "https://127.0.0.1:6443";
-    pki_options.node_names = {"n1"};
+    pki_options.nodes = {{"n1", {IpAddress::v4(10, 1, 2, 3)}}};
     auto pki = ensure_pki(pki_options, std::chrono::system_clock::now());
     ASSERT_TRUE(pki.ok()) << pki.error().message();
     pki_ = *pki;
@@ -74,8 +85,12 @@ class HttpTest : public testing::Test {
     tls.certificate_pem = read(directory_ / "pki/admin.crt");
     tls.key_pem = read(directory_ / "pki/admin.key");
     admin_ = std::make_unique<HttpClient>(loop_, tls);
+    tls.certificate_pem = read(directory_ / "pki/node-n1.crt");
+    tls.key_pem = read(directory_ / "pki/node-n1.key");
+    node_ = std::make_unique<HttpClient>(loop_, tls);
   }
   void TearDown() override {
+    node_.reset();
     admin_.reset();
     anonymous_.reset();
     server_.reset();
@@ -103,13 +118,18 @@ class HttpTest : public testing::Test {
   }
   HttpResponse ask(const std::string& method, const std::string& path, const std::string& body = "",
                    const std::string& type = "application/json", HttpHeaders headers = {}) {
+    return ask(*admin_, method, path, body, type, std::move(headers));
+  }
+  HttpResponse ask(HttpClient& client, const std::string& method, const std::string& path,
+                   const std::string& body, const std::string& type = "application/json",
+                   HttpHeaders headers = {}) {
     HttpRequest request;
     request.method = method;
     request.url = path;
     request.body = body;
     request.headers = std::move(headers);
     if (!body.empty()) request.headers.add("content-type", type);
-    return ask(*admin_, std::move(request));
+    return ask(client, std::move(request));
   }
   HttpResponse ask_as(const std::string& token, const std::string& method, const std::string& path,
                       const std::string& body = "") {
@@ -162,7 +182,7 @@ class HttpTest : public testing::Test {
   fs::path directory_;
   Pki pki_;
   std::unique_ptr<ApiServer> server_;
-  std::unique_ptr<HttpClient> admin_, anonymous_;
+  std::unique_ptr<HttpClient> node_, admin_, anonymous_;
 };
 
 const char* const kConfigMaps = "/api/v1/namespaces/default/configmaps";
@@ -267,8 +287,8 @@ TEST_F(HttpTest, WhoMayDoWhat) {
   EXPECT_EQ(ask_as("", "GET", "/api/v1/pods").status, 401);
   EXPECT_EQ(ask_as("", "GET", "/metrics").status, 401);
   EXPECT_EQ(ask_as("not-a-token-of-ours", "GET", "/api/v1/pods").status, 401);
-  const std::string proxy = token_of("fairlead-proxy"), node = token_of("system:node:n1");
-  ASSERT_FALSE(proxy.empty() || node.empty());
+  const std::string proxy = token_of("fairlead-proxy");
+  ASSERT_FALSE(proxy.empty());
   EXPECT_EQ(ask_as(proxy, "GET", "/apis").status, 200);
   EXPECT_EQ(ask_as(proxy, "GET", "/api/v1/services").status, 200);
   const HttpResponse refused = ask_as(proxy, "GET", "/api/v1/secrets");
@@ -278,14 +298,14 @@ TEST_F(HttpTest, WhoMayDoWhat) {
       HasSubstr(
           R"(User \"fairlead-proxy\" cannot list resource \"secrets\" in API group \"\" at the cluster scope)"));
   EXPECT_EQ(ask_as(proxy, "DELETE", "/api/v1/namespaces/default/services/kubernetes").status, 403);
-  EXPECT_EQ(ask_as(node, "POST", "/api/v1/nodes", R"({"metadata":{"name":"n1"}})").status, 201);
-  EXPECT_EQ(ask_as(node, "PUT", "/api/v1/nodes/n2/status", "{}").status, 403);
-  EXPECT_EQ(ask_as(node, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
-                   R"({"metadata":{"name":"n1"}})")
+  EXPECT_EQ(ask(*node_, "POST", "/api/v1/nodes", R"({"metadata":{"name":"n1"}})").status, 201);
+  EXPECT_EQ(ask(*node_, "PUT", "/api/v1/nodes/n2/status", "{}").status, 403);
+  EXPECT_EQ(ask(*node_, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+                R"({"metadata":{"name":"n1"}})")
                 .status,
             201);
-  EXPECT_EQ(ask_as(node, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
-                   R"({"metadata":{"name":"x"}})")
+  EXPECT_EQ(ask(*node_, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
+                R"({"metadata":{"name":"x"}})")
                 .status,
             403);
 }
@@ -494,7 +514,7 @@ TEST_F(HttpTest, PkiIsKeptAndItsFilesArePrivate) {
   PkiOptions options;
   options.directory = directory_ / "pki";
   options.server_url = "https://127.0.0.1:6443";
-  options.node_names = {"n1"};
+  options.nodes = {{"n1", {IpAddress::v4(10, 1, 2, 3)}}};
   const auto now = std::chrono::system_clock::now();
   auto again = ensure_pki(options, now);
   ASSERT_TRUE(again.ok());
@@ -514,6 +534,36 @@ TEST_F(HttpTest, PkiIsKeptAndItsFilesArePrivate) {
   ASSERT_TRUE(later.ok());
   EXPECT_NE(later->server.certificate_pem, more->server.certificate_pem)
       << "renewed before it ends";
+}
+
+TEST_F(HttpTest, ANodeElsewhereGetsAKubeconfigOfItsOwn) {
+  PkiOptions options;
+  options.directory = directory_ / "pki";
+  options.server_url = "https://192.0.2.1:6443";
+  const auto now = std::chrono::system_clock::now();
+  const auto text = node_kubeconfig(options, {"far", {IpAddress::v4(192, 0, 2, 9)}}, now);
+  ASSERT_TRUE(text.ok()) << text.error().message();
+  EXPECT_THAT(*text, HasSubstr("server: https://192.0.2.1:6443\n"));
+  const auto field = [&](const std::string& name) {
+    const size_t begin = text->find(name + ": ") + name.size() + 2;
+    return decode_base64(text->substr(begin, text->find('\n', begin) - begin));
+  };
+  EXPECT_EQ(field("certificate-authority-data"), pki_.authority.certificate_pem);
+  const std::string pem = field("client-certificate-data");
+  const auto certificate = tls::parse_certificate(pem);
+  ASSERT_TRUE(certificate.ok());
+  EXPECT_EQ(certificate->common_name, "system:node:far");
+  EXPECT_EQ(certificate->organizations, std::vector<std::string>{"system:nodes"});
+  EXPECT_EQ(certificate->ip_addresses, std::vector<IpAddress>{IpAddress::v4(192, 0, 2, 9)});
+  TlsClientConfig tls{pki_.authority.certificate_pem, pem, field("client-key-data"), "", false};
+  HttpClient client(loop_, tls);
+  EXPECT_EQ(ask(client, "POST", "/api/v1/nodes", R"({"metadata":{"name":"far"}})").status, 201);
+
+  EXPECT_THAT(node_kubeconfig(options, {std::string(60, 'n'), {}}, now).error().message(),
+              HasSubstr("longer than 52 bytes"));
+  options.directory = directory_ / "nothing";
+  EXPECT_THAT(node_kubeconfig(options, {"far", {}}, now).error().message(),
+              HasSubstr("`fairlead server` makes it"));
 }
 
 TEST_F(HttpTest, AServerThatCannotStartSaysWhy) {
