@@ -148,6 +148,32 @@ TEST(Transaction, ExplainsWhichObjectWasRefused) {
   EXPECT_EQ(explain(99, {}), "nftables transaction" + tail);
 }
 
+TEST(SetParser, NumbersNftCannotHaveComposedGiveNoFields) {
+  struct Case {
+    const char* what;
+    uint32_t number;
+    std::vector<Field> fields;
+  };
+  const Case kCases[] = {
+      {"none", 0, {}},
+      {"one", 7, {DataType::kIpv4Addr}},
+      {"two", 7 << 6 | 13, {DataType::kIpv4Addr, DataType::kInetService}},
+      {"a hole at the end", 7 << 6, {}},
+      {"a hole in the middle", 7 << 12 | 13, {}},
+      {"more than five", 0x80000000, {}},
+      {"five and a rest", 0x80000000 | 7 << 24 | 7 << 18 | 7 << 12 | 7 << 6 | 7, {}},
+  };
+  for (const Case& c : kCases) {
+    MessageWriter writer;
+    writer.put_string(NFTA_SET_TABLE, "t");
+    writer.put_string(NFTA_SET_NAME, "s");
+    writer.put_be32(NFTA_SET_KEY_TYPE, c.number);
+    const auto set = parse_set_attributes(writer.bytes());
+    ASSERT_TRUE(set.ok());
+    EXPECT_EQ(set->key, c.fields) << c.what;
+  }
+}
+
 TEST(Register, NumbersOfTheKernel) {
   for (uint8_t word = 0; word < 16; ++word) {
     const Register at{word};
