@@ -15,7 +15,7 @@ namespace fairlead::netlink::route {
 
 struct Rule {
   Family family = Family::kIpv4;
-  uint32_t priority = 0;  // 0: the kernel chooses one before the first rule
+  uint32_t priority = 0;     // 0: the kernel chooses one before the first rule
   std::optional<Cidr> from;  // of `family`, as `to`
   std::optional<Cidr> to;
   uint32_t mark = 0;
