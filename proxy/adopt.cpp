@@ -7,50 +7,11 @@
 #include <optional>
 #include <set>
 
+#include "proxy/element_reader.h"
+
 namespace fairlead::proxy {
 
 namespace {
-
-// Takes a value apart as Value::concat put it together: components padded to 4 bytes.
-class Reader {
- public:
-  explicit Reader(const nft::Value& value) : rest_(value.bytes()) {}
-
-  IpAddress address(Family family) {
-    const nft::Bytes bytes = take(family == Family::kIpv4 ? 4 : 16);
-    return bytes.empty() ? IpAddress::any(family) : IpAddress::from_bytes(bytes);
-  }
-  std::optional<Protocol> protocol() {
-    const nft::Bytes bytes = take(4);
-    for (const Protocol candidate : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
-      if (!bytes.empty() && bytes[0] == protocol_number(candidate)) return candidate;
-    return std::nullopt;
-  }
-  uint16_t port() {
-    const nft::Bytes bytes = take(4);
-    return bytes.empty() ? 0 : static_cast<uint16_t>(bytes[0] << 8 | bytes[1]);
-  }
-  uint32_t index() {
-    uint32_t value = 0;
-    const nft::Bytes bytes = take(4);
-    if (!bytes.empty()) std::memcpy(&value, bytes.data(), 4);
-    return value;
-  }
-  bool done() const { return !failed_ && rest_.empty(); }
-
- private:
-  nft::Bytes take(size_t size) {
-    if (rest_.size() < size) {
-      failed_ = true;
-      return {};
-    }
-    const nft::Bytes bytes = rest_.first(size);
-    rest_ = rest_.subspan(size);
-    return bytes;
-  }
-  nft::Bytes rest_;
-  bool failed_ = false;
-};
 
 std::optional<uint32_t> number_after(std::string_view text, std::string_view prefix) {
   if (!text.starts_with(prefix)) return std::nullopt;
@@ -112,8 +73,18 @@ void Adopter::adopt_sets() {
     ruleset_.state(id).generation = generation;
     ruleset_.state(id).size = found.size;
   }
-  for (size_t i = 0; i < ids_.size(); ++i)
-    if (ids_[i] < 0) repairs_.foreign_sets.push_back(skeleton_.sets[i]);
+  for (size_t i = 0; i < ids_.size(); ++i) {
+    const nft::Set& set = skeleton_.sets[i];
+    const auto affinity = parse_affinity_map(set.name);
+    if (affinity && same_shape(set, ruleset_.affinity_map(*affinity))) {
+      Operation add;
+      add.kind = Operation::Kind::kAddAffinity;
+      add.choice.affinity = *affinity;
+      ruleset_.apply(add);
+    } else if (ids_[i] < 0) {
+      repairs_.foreign_sets.push_back(set);
+    }
+  }
 }
 
 bool Adopter::mentioned_in_rules(const std::string& set) const {
@@ -127,13 +98,21 @@ bool Adopter::mentioned_in_rules(const std::string& set) const {
 // The ranges of a guard that no service wants any more are not known; it will be removed once
 // nothing goes there.
 void Adopter::adopt_choices(const ServiceMap& services) {
-  for (const nft::Chain& chain : skeleton_.chains) {
-    const auto choice = parse_choice(chain.name);
-    if (!choice || chain.base) continue;
+  std::vector<Choice> choices;
+  for (const nft::Chain& chain : skeleton_.chains)
+    if (const auto choice = parse_choice(chain.name); choice && !chain.base)
+      choices.push_back(*choice);
+  // What is gone to before what goes.
+  const auto depth = [](const Choice& choice) {
+    return choice.guard != 0 ? 2 : choice.needs().empty() ? 0 : 1;
+  };
+  std::sort(choices.begin(), choices.end(),
+            [&](const Choice& a, const Choice& b) { return depth(a) < depth(b); });
+  for (const Choice& choice : choices) {
     Operation add;
     add.kind = Operation::Kind::kAddChain;
-    add.choice = *choice;
-    add.ranges = services.ranges(choice->guard);
+    add.choice = choice;
+    add.ranges = services.ranges(choice.guard);
     ruleset_.apply(add);
   }
 }
@@ -179,12 +158,15 @@ bool Adopter::read_element(SetId id, const nft::Element& element) {
       return read_hairpin(element);
     case SetId::kLocalDns:
       return read_local_dns(element);
+    case SetId::kLearn:
+    case SetId::kNodeLearn:
+      return read_service(id, element);
   }
   return false;
 }
 
 bool Adopter::read_cluster_ip(const nft::Element& element) {
-  Reader key(element.key);
+  ElementReader key(element.key);
   Operation add;
   add.set = SetId::kClusterIps;
   add.frontend = Frontend::vip(key.address(ruleset_.config().family), Protocol::kTcp, 0);
@@ -195,7 +177,7 @@ bool Adopter::read_cluster_ip(const nft::Element& element) {
 
 bool Adopter::read_service(SetId id, const nft::Element& element) {
   const bool node_port = of_node_ports(id);
-  Reader key(element.key);
+  ElementReader key(element.key);
   Frontend frontend = Frontend::vip(IpAddress::any(ruleset_.config().family), Protocol::kTcp, 0);
   frontend.node_port = node_port;
   if (!node_port) frontend.address = key.address(frontend.family());
@@ -211,18 +193,25 @@ bool Adopter::read_service(SetId id, const nft::Element& element) {
     return false;
   } else if (verdict->chain != choice.name()) {
     const auto parsed = parse_choice(verdict->chain);
-    if (!parsed || parsed->node_port != node_port || !ruleset_.choice_chains().contains(*parsed))
+    const bool learns = parsed && (parsed->treatment == Treatment::kLearn ||
+                                   parsed->treatment == Treatment::kSplit);
+    if (!parsed || learns != holds_learning(id) || (!learns && parsed->node_port != node_port) ||
+        !ruleset_.choice_chains().contains(*parsed))
       return false;
     choice = *parsed;
   }
-  services_.emplace_back(frontend, choice);
+  Operation add;
+  add.set = id;
+  add.frontend = frontend;
+  add.choice = choice;
+  services_.push_back(std::move(add));
   return true;
 }
 
 bool Adopter::read_endpoint(SetId id, const nft::Element& element) {
   const bool node_port = of_node_ports(id);
   const Family family = ruleset_.config().family;
-  Reader key(element.key);
+  ElementReader key(element.key);
   Slot slot;
   slot.set = id;
   slot.frontend = Frontend::vip(IpAddress::any(family), Protocol::kTcp, 0);
@@ -234,7 +223,7 @@ bool Adopter::read_endpoint(SetId id, const nft::Element& element) {
   const auto* data = std::get_if<nft::Value>(&element.data);
   if (!key.done() || !protocol || data == nullptr) return false;
   slot.frontend.protocol = *protocol;
-  Reader value(*data);
+  ElementReader value(*data);
   slot.backend.address = value.address(family);
   slot.backend.port = value.port();
   if (!value.done()) return false;
@@ -244,7 +233,7 @@ bool Adopter::read_endpoint(SetId id, const nft::Element& element) {
 
 bool Adopter::read_hairpin(const nft::Element& element) {
   const Family family = ruleset_.config().family;
-  Reader key(element.key);
+  ElementReader key(element.key);
   const IpAddress source = key.address(family);
   Operation add;
   add.set = SetId::kHairpin;
@@ -259,7 +248,7 @@ bool Adopter::read_hairpin(const nft::Element& element) {
 }
 
 bool Adopter::read_local_dns(const nft::Element& element) {
-  Reader key(element.key);
+  ElementReader key(element.key);
   const IpAddress address = key.address(ruleset_.config().family);
   const auto protocol = key.protocol();
   const uint16_t port = key.port();
@@ -306,12 +295,8 @@ void Adopter::finish_endpoints() {
 }
 
 void Adopter::finish_services() {
-  for (const auto& [frontend, choice] : services_) {
-    Operation add;
-    add.set = services_set(frontend.node_port);
-    add.frontend = frontend;
-    add.choice = choice;
-    add.cluster_ip = !frontend.node_port && ruleset_.has_cluster_ip(frontend.address);
+  for (Operation& add : services_) {
+    add.cluster_ip = add.set == SetId::kServices && ruleset_.has_cluster_ip(add.frontend.address);
     ruleset_.apply(add);
   }
   services_.clear();

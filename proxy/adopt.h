@@ -74,7 +74,7 @@ class Adopter {
   Repairs repairs_;
   std::vector<int> ids_;  // SetId of skeleton_.sets, -1: foreign
   std::vector<Slot> slots_;
-  std::vector<std::pair<Frontend, Choice>> services_;
+  std::vector<Operation> services_;
 };
 
 }  // namespace fairlead::proxy

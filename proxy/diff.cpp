@@ -25,6 +25,7 @@ class Planner {
       old_ = service->backends.list();
       old_inside_ = service->inside.list();
       old_choice_ = service->choice;
+      old_learn_ = service->learn;
       old_cluster_ip_ = service->cluster_ip;
     }
   }
@@ -35,8 +36,9 @@ class Planner {
     plan_endpoints(old_inside_, wanted_ ? wanted_->inside : kNone, true);
     plan_hairpins();
     plan_service();
+    plan_learning();
     std::vector<Operation> result;
-    for (const auto* phase : {&before_, &service_, &after_})
+    for (const auto* phase : {&chains_, &before_, &service_, &after_})
       result.insert(result.end(), phase->begin(), phase->end());
     return result;
   }
@@ -146,19 +148,41 @@ class Planner {
     }
     if (wanted_->cluster_ip && !programmed_.has_cluster_ip(frontend_.address))
       service_.push_back(make(Kind::kAdd, SetId::kClusterIps));
-    std::vector<Operation> chains;
-    plan_chains(choice, chains);
-    before_.insert(before_.begin(), chains.begin(), chains.end());
+    plan_chains(choice);
+  }
+
+  // Learnt before anything asks, forgotten after nothing asks any more.
+  void plan_learning() {
+    std::optional<Choice> learn;
+    if (wanted_ && wanted_->affinity != 0)
+      learn = wanted_->choice(frontend_.node_port).learn(wanted_->affinity_seconds);
+    if (learn == old_learn_) return;
+    const Kind kind = !learn ? Kind::kRemove : old_learn_ ? Kind::kReplace : Kind::kAdd;
+    Operation put = make(kind, learn_set(frontend_.node_port));
+    put.choice = learn ? *learn : *old_learn_;
+    (learn ? service_ : after_).push_back(std::move(put));
+    if (learn) plan_chains(*learn);
   }
 
   // What is gone to comes first.
-  void plan_chains(const Choice& choice, std::vector<Operation>& chains) const {
+  void plan_chains(const Choice& choice) {
     if (!choice.has_chain() || programmed_.choice_chains().contains(choice)) return;
-    for (const Choice& needed : choice.needs()) plan_chains(needed, chains);
-    Operation add = make(Kind::kAddChain, services_set(choice.node_port));
+    const auto planned = [&](Kind kind, const auto& same) {
+      return std::any_of(chains_.begin(), chains_.end(), [&](const Operation& operation) {
+        return operation.kind == kind && same(operation.choice);
+      });
+    };
+    if (planned(Kind::kAddChain, [&](const Choice& other) { return other == choice; })) return;
+    for (const Choice& needed : choice.needs()) plan_chains(needed);
+    Operation add = make(Kind::kAddAffinity, services_set(choice.node_port));
     add.choice = choice;
+    const auto same_map = [&](const Choice& other) { return other.affinity == choice.affinity; };
+    if (choice.names_map() && !programmed_.affinities().contains(choice.affinity) &&
+        !planned(Kind::kAddAffinity, same_map))
+      chains_.push_back(add);
+    add.kind = Kind::kAddChain;
     if (choice.guard != 0) add.ranges = wanted_->ranges;
-    chains.push_back(std::move(add));
+    chains_.push_back(std::move(add));
   }
 
   Operation make(Kind kind, SetId set) const {
@@ -175,7 +199,9 @@ class Planner {
   std::vector<Backend> old_;
   std::vector<Backend> old_inside_;
   std::optional<Choice> old_choice_;
+  std::optional<Choice> old_learn_;
   bool old_cluster_ip_ = false;
+  std::vector<Operation> chains_;   // and affinity maps that are missing
   std::vector<Operation> before_;   // fills what will be drawn
   std::vector<Operation> service_;  // changes what is drawn
   std::vector<Operation> after_;    // empties what is drawn no more
@@ -195,6 +221,13 @@ std::vector<Operation> unused_chains(const Ruleset& programmed) {
     Operation remove;
     remove.kind = Kind::kRemoveChain;
     remove.choice = choice;
+    result.push_back(std::move(remove));
+  }
+  for (const auto& [number, users] : programmed.affinities()) {
+    if (users != 0) continue;
+    Operation remove;
+    remove.kind = Kind::kRemoveAffinity;
+    remove.choice.affinity = number;
     result.push_back(std::move(remove));
   }
   return result;

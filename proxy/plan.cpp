@@ -24,7 +24,8 @@ std::vector<std::string> texts(const std::vector<nft::Rule>& rules) {
 // elements of one set side by side share a message.
 void group_by_set(std::vector<Operation>& operations) {
   const auto rank = [](const Operation& operation) {
-    return operation.kind == Kind::kAddChain ? -1 : static_cast<int>(operation.set);
+    const bool object = operation.kind == Kind::kAddChain || operation.kind == Kind::kAddAffinity;
+    return object ? -1 : static_cast<int>(operation.set);
   };
   std::stable_sort(operations.begin(), operations.end(),
                    [&](const Operation& a, const Operation& b) { return rank(a) < rank(b); });
@@ -49,7 +50,7 @@ void Programmer::size_sets() {
 }
 
 void Programmer::plan_table() {
-  programmed_ = Ruleset(config_, parameters_);
+  programmed_ = Ruleset(config_, wanted_parameters());
   size_sets();
   put_structure();
   table_exists_ = true;
@@ -64,7 +65,7 @@ void Programmer::plan_rebuild() {
             config_.family == Family::kIpv4 ? "ip" : "ip6");
   rebuild_ = false;
   repairs_.reset();
-  programmed_ = Ruleset(config_, parameters_);
+  programmed_ = Ruleset(config_, wanted_parameters());
   size_sets();
   transaction_.destroy(programmed_.table());
   put_structure();
@@ -207,8 +208,8 @@ void Programmer::finish_growth() {
 }
 
 void Programmer::plan_parameters() {
-  if (programmed_.parameters() == parameters_) return;
-  rewrite_chains([this] { programmed_.set_parameters(parameters_); });
+  if (programmed_.parameters() == wanted_parameters()) return;
+  rewrite_chains([this] { programmed_.set_parameters(wanted_parameters()); });
 }
 
 void Programmer::rewrite_chains(const std::function<void()>& change) {
@@ -280,6 +281,10 @@ void Programmer::put(const Operation& operation) {
       transaction_.remove(chain);
       return;
     }
+    case Kind::kAddAffinity:
+      return transaction_.add(programmed_.affinity_map(operation.choice.affinity));
+    case Kind::kRemoveAffinity:
+      return transaction_.remove(programmed_.affinity_map(operation.choice.affinity));
     case Kind::kAdd:
       return transaction_.add_element(set(operation.set), programmed_.element(operation));
     case Kind::kRemove:

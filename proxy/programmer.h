@@ -92,6 +92,7 @@ class Programmer {
   void retry_after(Duration delay);
   void clean_up_later();
 
+  Parameters wanted_parameters() const;
   bool has_work() const;
   void mark_everything();
   void size_sets();

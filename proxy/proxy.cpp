@@ -107,7 +107,7 @@ Result<void> Proxy::connect(HttpTransport& http) {
   for (const Config& config : settings_.families) {
     const MetricLabels labels = {{"ip_family", config.family == Family::kIpv4 ? "IPv4" : "IPv6"}};
     families_.push_back(std::unique_ptr<FamilyState>(new FamilyState{
-        config, nullptr, nullptr,
+        config, nullptr, nullptr, nullptr,
         metrics_.histogram("fairlead_proxy_change_to_kernel_seconds",
                            "From the arrival of a change to the kernel's acknowledgement",
                            exponential_bounds(50e-6, 2, 18), labels),
@@ -123,6 +123,7 @@ Result<void> Proxy::connect(HttpTransport& http) {
       return opened;
     family.programmer =
         std::make_unique<Programmer>(loop_.clock(), *family.connection, services_, config);
+    family.affinity = std::make_unique<AffinityCleaner>(loop_.clock(), *family.connection);
     family.programmer->set_on_acknowledged(
         [this, &family](const Programmer::Acknowledged& frontends) {
           on_acknowledged(family, frontends);
@@ -232,13 +233,6 @@ void Proxy::watch_from(uint32_t generation) {
 
 void Proxy::put(const kube::Service& service) {
   service_changes_.add();
-  const std::vector<std::string> features = unsupported_features(service);
-  if (!features.empty() && warned_.insert(service.meta.key()).second) {
-    std::string list;
-    for (const std::string& feature : features) list += (list.empty() ? "" : ", ") + feature;
-    log::warn("Service {} asks for {}, which is not supported yet; it is balanced without",
-              service.meta.key().to_string(), list);
-  }
   mark(services_.put(service));
 }
 
@@ -251,7 +245,6 @@ void Proxy::put(const kube::EndpointSlice& slice) {
 
 void Proxy::remove_service(const kube::ObjectKey& key) {
   service_changes_.add();
-  warned_.erase(key);
   mark(services_.remove_service(key));
 }
 
@@ -290,6 +283,7 @@ void Proxy::on_acknowledged(FamilyState& family, const Programmer::Acknowledged&
   flows_deleted_.add(static_cast<double>(cleaner_->deleted() - flows_counted_));
   flows_counted_ = cleaner_->deleted();
   cleaner_->changed(dirty);
+  family.affinity->changed(family.programmer->programmed(), dirty);
 }
 
 void Proxy::on_notification(const MessageView& message) {
@@ -302,7 +296,7 @@ void Proxy::on_notification(const MessageView& message) {
 bool Proxy::idle() const {
   if (!watching_ || !programming_) return false;
   for (const auto& family : families_)
-    if (!family->programmer->idle()) return false;
+    if (!family->programmer->idle() || !family->affinity->idle()) return false;
   return cleaner_->idle();
 }
 

@@ -20,6 +20,7 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "netlink/connection.h"
+#include "proxy/affinity_cleaner.h"
 #include "proxy/conntrack_cleaner.h"
 #include "proxy/local_dns.h"
 #include "proxy/node_addresses.h"
@@ -73,6 +74,7 @@ class Proxy {
     Config config;
     std::unique_ptr<netlink::Connection> connection;
     std::unique_ptr<Programmer> programmer;
+    std::unique_ptr<AffinityCleaner> affinity;
     Histogram latency;
     Histogram programming;
     Gauge last_commit;
@@ -116,7 +118,6 @@ class Proxy {
   uint32_t start_generation_ = 0;  // of the kernel's ruleset, before our first commit
   bool generation_known_ = false;
   bool programming_ = false;
-  std::set<kube::ObjectKey> warned_;  // services that use what is not supported yet
   std::unordered_map<Frontend, WallTime> triggers_;
 };
 

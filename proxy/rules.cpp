@@ -59,22 +59,43 @@ class Writer {
         break;
       case Treatment::kCluster:
         mark_foreign_sources();
-        return choose(choice.choices, false);
+        return choose(choice, false);
       case Treatment::kExternal:
         add(mark(rule()));
-        return choose(choice.choices, false);
+        return choose(choice, false);
       case Treatment::kLocal:
-        own_sources(choice.needs().front());
-        return choose(choice.choices, false);
+        own_sources(choice.needs().front(), true);
+        return choose(choice, false);
       case Treatment::kInside:
-        return choose(choice.choices, true);
+        return choose(choice, true);
+      case Treatment::kLearn:
+        return remember(choice);
+      case Treatment::kSplit:
+        own_sources(choice.needs().back(), false);
+        return add(rule().verdict(nft::Verdict::go_to(choice.needs().front().name())));
     }
     assert(false && "a choice without a chain");
   }
 
+  // After translation, so that source and destination are client and endpoint.
+  void learn() {
+    learn_from(nft::ct_original_daddr(config_.family), SetId::kLearn);
+    for (const IpAddress& address : ruleset_.parameters().node_addresses)
+      add(rule()
+              .match(nft::ct_original_daddr(config_.family), nft::Value::of(address))
+              .verdict(go("learn_node")));
+  }
+  void learn_node() { learn_from(std::nullopt, SetId::kNodeLearn); }
+
   void jump_to_services() { add(rule().verdict(nft::Verdict::jump("services"))); }
 
+  void jump_to_learn() {
+    if (ruleset_.parameters().affinity)
+      add(rule().match_any_bit(nft::ct_status(), IPS_DST_NAT).verdict(nft::Verdict::jump("learn")));
+  }
+
   void postrouting() {
+    jump_to_learn();
     add(rule().match_any_bit(nft::meta_mark(), config_.masquerade_mark).verdict(go("masq")));
     add(rule()
             .match_any_bit(nft::ct_status(), IPS_DST_NAT)
@@ -115,6 +136,26 @@ class Writer {
     for (int i = config_.repeat_lookups ? 2 : 1; i > 0; --i) add(rule().vmap(key, name(set)));
   }
 
+  Key affinity_key() const { return {nft::ip_saddr(config_.family), nft::meta_l4proto()}; }
+
+  // Where flows have gone; known ones are remembered for so much longer, where they go stays.
+  void remember(const Choice& choice) {
+    add(rule().update_map(affinity_key(), {daddr(), nft::th_dport()},
+                          affinity_map_name(choice.affinity), uint64_t{choice.choices} * 1000));
+  }
+
+  // nft prints the original port only where the protocol has been matched.
+  void learn_from(const std::optional<nft::Selector>& address, SetId map) {
+    Key key;
+    if (address) key.push_back(*address);
+    key.push_back(nft::meta_l4proto());
+    key.push_back(nft::ct_original_dport());
+    for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
+      add(rule()
+              .match(nft::meta_l4proto(), nft::Value::u8(protocol_number(protocol)))
+              .vmap(key, name(map)));
+  }
+
   void mark_foreign_sources() {
     RuleBuilder foreign = rule();
     if (!config_.masquerade_all) {
@@ -131,7 +172,7 @@ class Writer {
 
   // External traffic policy Local: a pod goes to any endpoint with its own address, this node with
   // one that every endpoint can answer.
-  void own_sources(const Choice& inside) {
+  void own_sources(const Choice& inside, bool first_packet) {
     const std::string chain = inside.name();
     const auto to_inside = [&](RuleBuilder builder) {
       add(builder.verdict(nft::Verdict::go_to(chain)));
@@ -145,7 +186,7 @@ class Writer {
     const auto from_this_node = [&] {
       return rule().match(nft::fib_saddr_type(), nft::Value::host32(RTN_LOCAL));
     };
-    add(mark(from_this_node()));
+    if (first_packet) add(mark(from_this_node()));
     to_inside(from_this_node());
   }
 
@@ -162,7 +203,11 @@ class Writer {
   // When every draw missed, endpoint 0 is tried; when that is missing too, the lookups of this
   // packet saw two generations of the ruleset: the client sends again. Passing it on unchanged
   // would bind the flow to the frontend's own address for good.
-  void choose(uint32_t choices, bool inside) {
+  void choose(const Choice& choice, bool inside) {
+    if (choice.affinity != 0)
+      add(rule().dnat_from_map(config_.family, affinity_key(), affinity_map_name(choice.affinity),
+                               true));
+    const uint32_t choices = choice.choices;
     const Key key = node_port_ ? node_key() : frontend_key();
     const SetId endpoints = endpoints_set(node_port_, inside);
     const int draws = choices <= 2 ? (choices == 0 ? 0 : 1) : kDraws;
@@ -186,7 +231,7 @@ class Writer {
 }  // namespace
 
 std::vector<std::string> fixed_chains() {
-  return {"refuse", "masq", "missed", "node_ports", "services"};
+  return {"refuse", "masq", "missed", "node_ports", "services", "learn_node", "learn"};
 }
 
 std::vector<std::pair<std::string, nft::BaseChain>> hooks(const Ruleset& ruleset) {
@@ -202,6 +247,7 @@ std::vector<std::pair<std::string, nft::BaseChain>> hooks(const Ruleset& ruleset
     result.emplace_back("raw_prerouting", base(nft::ChainType::kFilter, NF_INET_PRE_ROUTING, kRaw));
     result.emplace_back("raw_output", base(nft::ChainType::kFilter, NF_INET_LOCAL_OUT, kRaw));
   }
+  result.emplace_back("input", base(nft::ChainType::kNat, NF_INET_LOCAL_IN, kSrcNat));
   result.emplace_back("postrouting", base(nft::ChainType::kNat, NF_INET_POST_ROUTING, kSrcNat));
   result.emplace_back("output", base(nft::ChainType::kNat, NF_INET_LOCAL_OUT, kDstNat));
   result.emplace_back("prerouting", base(nft::ChainType::kNat, NF_INET_PRE_ROUTING, kDstNat));
@@ -218,6 +264,12 @@ std::vector<nft::Rule> of_fixed(const Ruleset& ruleset, const std::string& chain
     writer.refuse();
   else if (chain == "node_ports")
     writer.node_ports();
+  else if (chain == "learn")
+    writer.learn();
+  else if (chain == "learn_node")
+    writer.learn_node();
+  else if (chain == "input")
+    writer.jump_to_learn();
   else if (chain == "masq")
     writer.masquerade();
   else if (chain == "prerouting" || chain == "output")

@@ -38,6 +38,10 @@ SetFacts facts(SetId id) {
       return {"hairpin", 512};
     case SetId::kLocalDns:
       return {"local_dns", 16};
+    case SetId::kLearn:
+      return {"learn", 64};
+    case SetId::kNodeLearn:
+      return {"node_learn", 64};
   }
   return {"", 0};
 }
@@ -57,8 +61,14 @@ bool is_inside(SetId id) {
 bool holds_endpoints(SetId id) {
   return id == SetId::kEndpoints || id == SetId::kNodeEndpoints || is_inside(id);
 }
+bool holds_learning(SetId id) {
+  return id == SetId::kLearn || id == SetId::kNodeLearn;
+}
+SetId learn_set(bool node_port) {
+  return node_port ? SetId::kNodeLearn : SetId::kLearn;
+}
 bool of_node_ports(SetId id) {
-  return id == SetId::kNodeServices || id == SetId::kNodeEndpoints ||
+  return id == SetId::kNodeLearn || id == SetId::kNodeServices || id == SetId::kNodeEndpoints ||
          id == SetId::kNodeInsideEndpoints;
 }
 SetId services_set(bool node_port) {
@@ -107,13 +117,13 @@ void Ruleset::apply(const Operation& operation) {
   using Kind = Operation::Kind;
   switch (operation.kind) {
     case Kind::kAddChain:
-      if (choice_chains_.try_emplace(operation.choice).second)
-        for (const Choice& needed : operation.choice.needs()) count_choice(needed, 1);
-      choice_chains_[operation.choice].ranges = operation.ranges;
-      return;
     case Kind::kRemoveChain:
-      choice_chains_.erase(operation.choice);
-      for (const Choice& needed : operation.choice.needs()) count_choice(needed, -1);
+      return apply_chain(operation);
+    case Kind::kAddAffinity:
+      affinities_.try_emplace(operation.choice.affinity, 0);
+      return;
+    case Kind::kRemoveAffinity:
+      affinities_.erase(operation.choice.affinity);
       return;
     case Kind::kAdd:
       ++state(operation.set).used;
@@ -147,6 +157,9 @@ void Ruleset::apply(const Operation& operation) {
       if (!present && place->second.users == 0) hairpins_.erase(place);
       return;
     }
+    case SetId::kLearn:
+    case SetId::kNodeLearn:
+      return apply_learning(operation);
     case SetId::kLocalDns:
       if (present)
         local_dns_[operation.frontend] = true;
@@ -154,6 +167,29 @@ void Ruleset::apply(const Operation& operation) {
         local_dns_.erase(operation.frontend);
       return;
   }
+}
+
+// A chain names the map of its affinity, except one that only goes on to another.
+void Ruleset::apply_chain(const Operation& operation) {
+  const Choice& choice = operation.choice;
+  const bool add = operation.kind == Operation::Kind::kAddChain;
+  if (add && !choice_chains_.try_emplace(choice, ChainState{0, operation.ranges}).second) return;
+  if (!add) choice_chains_.erase(choice);
+  const int delta = add ? 1 : -1;
+  for (const Choice& needed : choice.needs()) count_choice(needed, delta);
+  if (choice.names_map()) affinities_[choice.affinity] += static_cast<uint32_t>(delta);
+}
+
+void Ruleset::apply_learning(const Operation& operation) {
+  const auto place = services_.try_emplace(operation.frontend).first;
+  Service& service = place->second;
+  if (service.learn) count_choice(*service.learn, -1);
+  service.learn.reset();
+  if (operation.kind != Operation::Kind::kRemove) {
+    service.learn = operation.choice;
+    count_choice(operation.choice, 1);
+  }
+  if (service.unused()) services_.erase(place);
 }
 
 void Ruleset::apply_service(const Operation& operation) {
@@ -168,7 +204,7 @@ void Ruleset::apply_service(const Operation& operation) {
   if (operation.kind == Operation::Kind::kRemove) {
     service.choice.reset();
     service.cluster_ip = false;
-    if (service.backends.empty() && service.inside.empty()) services_.erase(place);
+    if (service.unused()) services_.erase(place);
     return;
   }
   service.choice = operation.choice;
@@ -188,8 +224,7 @@ void Ruleset::apply_endpoint(const Operation& operation) {
   if (operation.kind == Operation::Kind::kRemove) {
     assert(operation.index + 1 == backends.size());
     backends.pop_back();
-    if (service.backends.empty() && service.inside.empty() && !service.choice)
-      services_.erase(place);
+    if (service.unused()) services_.erase(place);
     return;
   }
   if (known) {
@@ -241,6 +276,7 @@ nft::Set Ruleset::set(SetId id) const {
   // A verdict has no source to name, and a map names the sources of both sides or of none.
   switch (id) {
     case SetId::kServices:
+    case SetId::kLearn:
       set.key = {nft::address_type(family), nft::DataType::kInetProto, nft::DataType::kInetService};
       set.data = {nft::DataType::kVerdict};
       break;
@@ -250,6 +286,7 @@ nft::Set Ruleset::set(SetId id) const {
       set.data = {address, port};
       break;
     case SetId::kNodeServices:
+    case SetId::kNodeLearn:
       set.key = {nft::DataType::kInetProto, nft::DataType::kInetService};
       set.data = {nft::DataType::kVerdict};
       break;
@@ -268,6 +305,20 @@ nft::Set Ruleset::set(SetId id) const {
       set.key = {address, protocol, port};
       break;
   }
+  return set;
+}
+
+nft::Set Ruleset::affinity_map(uint64_t number) const {
+  nft::Set set;
+  set.family = nft::table_family(config_.family);
+  set.table = kTableName;
+  set.name = affinity_map_name(number);
+  // The protocol is always the same; with it nft knows that the data's port is one.
+  set.key = {nft::ip_saddr(config_.family), nft::meta_l4proto()};
+  set.data = {nft::ip_daddr(config_.family), nft::th_dport()};
+  set.size = kAffinitySize;
+  set.dynamic = true;
+  set.has_timeout = true;
   return set;
 }
 
@@ -311,6 +362,8 @@ nft::Element Ruleset::element(const Operation& operation) const {
   switch (operation.set) {
     case SetId::kServices:
     case SetId::kNodeServices:
+    case SetId::kLearn:
+    case SetId::kNodeLearn:
       if (!frontend.node_port) key.concat(frontend.address);
       key.concat_u8(protocol).concat_be16(frontend.port);
       element.data = operation.choice.treatment == Treatment::kDrop
@@ -360,6 +413,10 @@ std::vector<Operation> Ruleset::elements(SetId id, const Frontend& frontend) con
     result.back().choice = *service.choice;
     result.back().cluster_ip = service.cluster_ip;
   }
+  if (holds_learning(id) && service.learn) {
+    result.push_back(added(id, frontend));
+    result.back().choice = *service.learn;
+  }
   if (!holds_endpoints(id)) return result;
   const Backends& backends = is_inside(id) ? service.inside : service.backends;
   for (uint32_t i = 0; i < backends.size(); ++i) {
@@ -372,7 +429,7 @@ std::vector<Operation> Ruleset::elements(SetId id, const Frontend& frontend) con
 
 std::vector<Operation> Ruleset::elements(SetId id) const {
   std::vector<Operation> result;
-  if (holds_services(id) || holds_endpoints(id)) {
+  if (holds_services(id) || holds_endpoints(id) || holds_learning(id)) {
     for (const auto& [frontend, service] : services_) {
       const std::vector<Operation> of_frontend = elements(id, frontend);
       result.insert(result.end(), of_frontend.begin(), of_frontend.end());
@@ -401,6 +458,10 @@ nft::TableContent Ruleset::content() const {
     for (const Operation& operation : elements(id)) list.push_back(element(operation));
     std::sort(list.begin(), list.end(),
               [](const nft::Element& a, const nft::Element& b) { return a.key < b.key; });
+  }
+  for (const auto& [number, users] : affinities_) {
+    content.sets.push_back(affinity_map(number));
+    content.elements.emplace_back();
   }
   content.chains = chains();
   for (nft::Chain& base : base_chains()) content.chains.push_back(std::move(base));

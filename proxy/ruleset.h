@@ -62,6 +62,7 @@ struct Config {
 struct Parameters {
   std::vector<Cidr> service_cidrs;        // addresses in here without a service are dropped
   std::vector<IpAddress> node_addresses;  // that have node ports
+  bool affinity = false;                  // some service has it: where flows have gone is learnt
   bool operator==(const Parameters&) const = default;
 };
 
@@ -75,26 +76,35 @@ enum class SetId : uint8_t {
   kClusterIps,           // vips      addresses whose undefined ports are refused
   kHairpin,              // hairpin   local endpoints reached from themselves
   kLocalDns,             // local_dns frontends kept out of connection tracking
+  kLearn,                // learn     frontends with affinity -> goto a learn chain
+  kNodeLearn,            // node_learn
 };
 inline constexpr SetId kAllSets[] = {
     SetId::kServices,     SetId::kEndpoints,     SetId::kInsideEndpoints,
     SetId::kNodeServices, SetId::kNodeEndpoints, SetId::kNodeInsideEndpoints,
-    SetId::kClusterIps,   SetId::kHairpin,       SetId::kLocalDns};
+    SetId::kClusterIps,   SetId::kHairpin,       SetId::kLocalDns,
+    SetId::kLearn,        SetId::kNodeLearn};
 const char* base_name(SetId id);
 bool holds_services(SetId id);   // frontend -> goto
 bool holds_endpoints(SetId id);  // frontend . index -> address . port
 bool is_inside(SetId id);        // endpoints of the inside set
 bool of_node_ports(SetId id);
+bool holds_learning(SetId id);
 SetId services_set(bool node_port);
+SetId learn_set(bool node_port);
 SetId endpoints_set(bool node_port, bool inside);
 
 inline constexpr int kDraws = 14;
+// Sources an affinity map remembers; a flow from one more is balanced and forgotten.
+inline constexpr uint32_t kAffinitySize = 1u << 18;
 
 // One change of one element or choice chain.
 struct Operation {
   enum class Kind : uint8_t {
     kAddChain,  // of `choice`
     kRemoveChain,
+    kAddAffinity,  // the map of `choice`.affinity
+    kRemoveAffinity,
     kAdd,
     kRemove,
     kReplace,  // remove and add in one transaction
@@ -105,7 +115,7 @@ struct Operation {
   uint32_t index = 0;       // endpoints
   bool cluster_ip = false;  // services: its address belongs into kClusterIps
   Backend backend;          // endpoints and kHairpin
-  Choice choice;            // services and chains
+  Choice choice;            // services, chains, learning
   std::shared_ptr<const std::vector<Cidr>> ranges;  // kAddChain of a choice with a guard
 };
 
@@ -116,7 +126,9 @@ class Ruleset {
     Backends backends;
     Backends inside;
     std::optional<Choice> choice;  // of its svc element; nullopt: it has none (yet, or any more)
+    std::optional<Choice> learn;   // of its learn element
     bool cluster_ip = false;
+    bool unused() const { return backends.empty() && inside.empty() && !choice && !learn; }
   };
   struct ChainState {
     uint32_t users = 0;                               // elements and chains that go there
@@ -137,6 +149,8 @@ class Ruleset {
   const std::unordered_map<Frontend, Service>& services() const { return services_; }
   const Service* find(const Frontend& frontend) const;
   const std::map<Choice, ChainState>& choice_chains() const { return choice_chains_; }
+  // Affinity maps, and how many chains name each. Their elements are the kernel's own.
+  const std::map<uint64_t, uint32_t>& affinities() const { return affinities_; }
   const SetState& state(SetId id) const { return sets_[static_cast<size_t>(id)]; }
   SetState& state(SetId id) { return sets_[static_cast<size_t>(id)]; }
   bool has_cluster_ip(const IpAddress& address) const;
@@ -151,6 +165,7 @@ class Ruleset {
   // The objects, in the order in which they can be added: sets, chains, rules, then base chains.
   nft::Table table() const;
   nft::Set set(SetId id) const;
+  nft::Set affinity_map(uint64_t number) const;
   std::vector<SetId> sets() const;
   std::vector<nft::Chain> chains() const;  // all but base chains, choice chains last
   std::vector<nft::Chain> base_chains() const;
@@ -171,7 +186,9 @@ class Ruleset {
     uint32_t users = 0;
     bool programmed = false;
   };
+  void apply_chain(const Operation& operation);
   void apply_service(const Operation& operation);
+  void apply_learning(const Operation& operation);
   void apply_endpoint(const Operation& operation);
   void count_hairpin(const Frontend& frontend, const Backend& backend, int delta);
   void count_choice(const Choice& choice, int delta);
@@ -184,6 +201,7 @@ class Ruleset {
   std::vector<SetState> sets_;
   std::unordered_map<Frontend, Service> services_;
   std::map<Choice, ChainState> choice_chains_;
+  std::map<uint64_t, uint32_t> affinities_;
   std::unordered_map<IpAddress, Counted> cluster_ips_;
   std::unordered_map<Frontend, Counted> hairpins_;
   std::map<Frontend, bool> local_dns_;

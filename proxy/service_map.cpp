@@ -56,6 +56,7 @@ Choice Target::choice(bool node_port) const {
   choice.choices = choices_for(backends.size());
   choice.inside = choices_for(inside.size());
   choice.guard = guard;
+  choice.affinity = affinity;
   return choice;
 }
 
@@ -79,6 +80,7 @@ ServiceMap::Spec ServiceMap::spec_of(const kube::Service& service) const {
   spec.external_local = service.external_traffic_policy == kube::TrafficPolicy::kLocal;
   if (service.type == kube::ServiceType::kLoadBalancer && spec.external_local)
     spec.health_port = service.health_check_node_port;
+  spec.affinity_seconds = service.affinity_timeout_seconds.value_or(0);
   return spec;
 }
 
@@ -92,6 +94,7 @@ Dirty ServiceMap::put(const kube::Service& service) {
   entry.present = true;
   entry.spec = std::move(spec);
   count_ranges(entry, 1);
+  if (entry.spec.affinity_seconds != 0) ++affinities_;
   for (size_t port = 0; port < entry.spec.ports.size(); ++port) {
     for (const auto& [frontend, role] : frontends_of(entry, port)) {
       claim(frontend, {&entry, static_cast<uint16_t>(port), role});
@@ -109,6 +112,7 @@ Dirty ServiceMap::remove_service(const kube::ObjectKey& key) {
   Dirty dirty = frontends_of(service);
   for (const Frontend& frontend : dirty) release(frontend, service);
   count_ranges(service, -1);
+  if (service.spec.affinity_seconds != 0) --affinities_;
   service.present = false;
   service.spec = {};
   forget_if_unused(service);
@@ -203,6 +207,10 @@ std::optional<Target> ServiceMap::find(const Frontend& frontend) const {
     target.treatment = here.empty() ? Treatment::kDrop : Treatment::kCluster;
     target.backends = std::move(here);
   }
+  if (service.spec.affinity_seconds == 0 || target.treatment <= Treatment::kDrop) return target;
+  const uint64_t number = number_of(target.service + "/" + kube::to_string(port.protocol));
+  target.affinity = local ? affinity_here(number) : affinity_anywhere(number);
+  target.affinity_seconds = service.spec.affinity_seconds;
   return target;
 }
 
@@ -540,12 +548,6 @@ size_t ServiceMap::count_local_endpoints(Family family) const {
       if ((slice.endpoints[at] & kLocal) != 0) count += slice.ports.size();
   }
   return count;
-}
-
-std::vector<std::string> unsupported_features(const kube::Service& service) {
-  std::vector<std::string> features;
-  if (service.affinity_timeout_seconds) features.push_back("sessionAffinity: ClientIP");
-  return features;
 }
 
 }  // namespace fairlead::proxy

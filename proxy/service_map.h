@@ -46,6 +46,8 @@ struct Target {
   std::vector<Backend> inside;    // kLocal: where pods and this node go; sorted, each once
   uint64_t guard = 0;             // number of `ranges`; 0: any source is let in
   std::shared_ptr<const std::vector<Cidr>> ranges;  // sources let in
+  uint64_t affinity = 0;                            // number of the map of `backends`; 0: none
+  uint32_t affinity_seconds = 0;
 
   Choice choice(bool node_port) const;
 };
@@ -106,6 +108,8 @@ class ServiceMap {
     bool operator==(const HealthPort&) const = default;
   };
   std::vector<HealthPort> health_ports() const;
+  // Whether any service has affinity.
+  bool has_affinity() const { return affinities_ > 0; }
 
  private:
   // Of what kind an address is to its Service.
@@ -127,6 +131,7 @@ class ServiceMap {
     bool internal_local = false;
     bool external_local = false;
     uint16_t health_port = 0;
+    uint32_t affinity_seconds = 0;  // 0: none
     bool operator==(const Spec&) const = default;
   };
   struct Slice;
@@ -175,6 +180,7 @@ class ServiceMap {
   size_t count_endpoints(const Claim& claim, Family family) const;
 
   NodeFacts node_;
+  size_t affinities_ = 0;  // services with affinity
   std::map<kube::ObjectKey, Service> services_;
   std::map<kube::ObjectKey, Slice> slices_;
   std::unordered_map<Frontend, Claim> claims_;
@@ -185,9 +191,5 @@ class ServiceMap {
   };
   std::map<uint64_t, Ranges> ranges_;
 };
-
-// What of a Service this proxy does not honour yet, in the API's words: "sessionAffinity:
-// ClientIP".
-std::vector<std::string> unsupported_features(const kube::Service& service);
 
 }  // namespace fairlead::proxy

@@ -101,6 +101,8 @@ struct TableReader::Reading : std::enable_shared_from_this<Reading> {
   }
 
   void read_elements(size_t set) {
+    // What affinity maps hold is the kernel's own.
+    while (set < adopter->sets().size() && parse_affinity_map(adopter->sets()[set].name)) ++set;
     if (set == adopter->sets().size()) return confirm();
     MessageWriter request;
     nfgenmsg header{};

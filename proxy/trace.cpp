@@ -71,6 +71,8 @@ Fate follow(const Ruleset& ruleset, const Packet& packet, const Frontend& fronte
       if (packet.source_is_local) return balance(service.inside, choice.inside, true);
       return balance(service.backends, choice.choices, false);
     case Treatment::kInside:
+    case Treatment::kLearn:
+    case Treatment::kSplit:
       break;
   }
   return only(Fate::Kind::kDropped);

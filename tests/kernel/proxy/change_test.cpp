@@ -96,6 +96,7 @@ class RandomChanges {
     if (below(3) == 0) object.internal_traffic_policy = kube::TrafficPolicy::kLocal;
     if (below(2) == 0) object.external_traffic_policy = kube::TrafficPolicy::kLocal;
     if (below(2) == 0) object.external_ips = {ip("203.0.113." + std::to_string(1 + below(3)))};
+    if (below(3) == 0) object.affinity_timeout_seconds = 60 + below(2);
     if (below(2) == 0) return object;
     object.type = kube::ServiceType::kLoadBalancer;
     object.load_balancer_ingress = {{ip("198.51.100." + std::to_string(1 + below(3))), true},

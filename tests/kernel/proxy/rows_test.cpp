@@ -311,6 +311,142 @@ TEST(RowsByFlag, Row12_PodsKnownByInterface) {
   }
 }
 
+// ---- row 15: affinity ----
+
+Adjust sticky(uint32_t seconds, const Adjust& more = kPlain) {
+  return [=](kube::Service& object) {
+    object.affinity_timeout_seconds = seconds;
+    more(object);
+  };
+}
+
+// Where 12 connections end.
+std::set<std::string> ends(Cluster& cluster, const std::string& from, const std::string& to) {
+  std::set<std::string> result;
+  for (int i = 0; i < 12; ++i) result.insert(cluster.tcp(from, to).to_string());
+  return result;
+}
+
+TEST(Row15_Affinity, ASourceStaysWithItsEndpointWhateverTheAddress) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  for (const bool six : {false, true}) {
+    const auto first = ends(cluster, "client", six ? "[fd00:96::1]:80" : "10.96.0.1:80");
+    EXPECT_EQ(first.size(), 1u);
+    const std::string name = first.begin()->substr(0, first.begin()->find(' '));
+    for (const char* to : {six ? "[2001:db8:ff::1]:80" : "198.51.100.1:80",
+                           six ? "[2001:db8:ee::1]:80" : "203.0.113.1:80",
+                           six ? "[2001:db8::1]:30101" : "192.0.2.1:30101"}) {
+      const auto others = ends(cluster, "client", to);
+      EXPECT_EQ(others.size(), 1u) << to;
+      EXPECT_EQ(others.begin()->substr(0, others.begin()->find(' ')), name) << to;
+    }
+  }
+  EXPECT_EQ(ends(cluster, "node", "10.96.0.1:80").size(), 1u);
+  EXPECT_EQ(ends(cluster, "outside", "192.0.2.1:30101").size(), 1u);
+  EXPECT_EQ(cluster.proxy().programmer(Family::kIpv4).status().foreign_changes, 0u)
+      << "what packets teach the maps is nobody's change";
+}
+
+TEST(Row15_Affinity, AnEndpointThatLeavesIsForgottenAndOthersAreNot) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  const std::string to = "10.96.0.1:80";
+  const std::string before = *ends(cluster, "client", to).begin();
+  const std::map<std::string, std::vector<std::string>> without = {
+      {"web-1", {kOn2, kOn3}}, {"web-2", {kOn1, kOn3}}, {"web-3", {kOn1, kOn2}}};
+  put(cluster, "web", 1, without.at(before.substr(0, 5)), sticky(10800));
+  cluster.settle();
+  const auto after = ends(cluster, "client", to);
+  EXPECT_EQ(after.size(), 1u);
+  EXPECT_NE(*after.begin(), before);
+  // It comes back: nobody moves. And a restart forgets nothing.
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.settle();
+  EXPECT_EQ(ends(cluster, "client", to), after);
+  cluster.stop_proxy();
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  EXPECT_EQ(ends(cluster, "client", to), after);
+  // Forgotten while no proxy ran.
+  cluster.stop_proxy();
+  cluster.start_proxy();
+  put(cluster, "web", 1, without.at(after.begin()->substr(0, 5)), sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  EXPECT_TRUE(
+      cluster.run_until([&] { return *ends(cluster, "client", to).begin() != *after.begin(); }));
+}
+
+TEST(Row15_Affinity, TimesOutAndAnEditedTimeoutActs) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  ends(cluster, "client", "10.96.0.1:80");
+  EXPECT_NE(cluster.list_ruleset().find("10.244.1.2 . tcp"), std::string::npos);
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(1));
+  cluster.settle();
+  ends(cluster, "client", "10.96.0.1:80");
+  EXPECT_TRUE(cluster.run_until(
+      [&] { return cluster.list_ruleset().find("10.244.1.2 . tcp") == std::string::npos; }));
+}
+
+TEST(Row15_Affinity, KeepsToTheTrafficPolicy) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn3}, sticky(10800, kExternalLocal));
+  cluster.proxy().start();
+  cluster.settle();
+  // From outside to the cluster IP: perhaps web-3; to the balancer's address: never.
+  for (int i = 0; i < 3; ++i) {
+    ends(cluster, "outside", "10.96.0.1:80");
+    for (const std::string& end : ends(cluster, "outside", "198.51.100.1:80"))
+      EXPECT_EQ(end, "web-1 sees 192.0.2.2");
+  }
+  EXPECT_EQ(ends(cluster, "client", "198.51.100.1:80").size(), 1u);
+}
+
+// Written by us, read by Debian's nft; and by nft -f what nft 1.0.6 can load, which IPv6 maps
+// learnt from packets are not.
+TEST(Row15_Affinity, DebiansNftListsIt) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn3}, sticky(10800, [](kube::Service& s) {
+        kExternalLocal(s);
+        s.load_balancer_source_ranges = {cidr("192.0.2.0/24"), cidr("2001:db8::/32")};
+      }));
+  cluster.proxy().start();
+  cluster.settle();
+  ends(cluster, "outside", "198.51.100.1:80");
+  ends(cluster, "outside", "[2001:db8:ff::1]:80");
+  for (const char* family : {"ip", "ip6"}) {
+    const std::string text =
+        cluster.at("node").must(std::string("nft list table ") + family + " fairlead");
+    EXPECT_NE(text.find(std::string("update @aff_")), std::string::npos) << text;
+    EXPECT_NE(text.find(std::string("ct original ") + family + " daddr . meta l4proto"),
+              std::string::npos)
+        << text;
+    EXPECT_NE(text.find(std::string(family) + " saddr . meta l4proto map @aff_"), std::string::npos)
+        << text;
+  }
+  const std::string saved = cluster.at("node").must("nft list table ip fairlead");
+  cluster.stop_proxy();
+  const auto inside = cluster.at("node").enter();
+  EXPECT_EQ(fairlead::test::run_command({"nft", "flush", "ruleset"}).status, 0);
+  const auto loaded = fairlead::test::run_command({"nft", "-f", "-"}, saved);
+  EXPECT_EQ(loaded.status, 0) << loaded.errors << saved;
+}
+
 // Only the configured bit of the mark is touched, and it is gone when the packet leaves.
 TEST(RowsByFlag, Row14_OnlyOurBitOfTheMark) {
   Cluster cluster;

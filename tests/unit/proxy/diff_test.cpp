@@ -20,6 +20,10 @@ std::string to_text(const Operation& operation) {
       return "add chain " + operation.choice.name();
     case Operation::Kind::kRemoveChain:
       return "remove chain " + operation.choice.name();
+    case Operation::Kind::kAddAffinity:
+      return "add map " + affinity_map_name(operation.choice.affinity);
+    case Operation::Kind::kRemoveAffinity:
+      return "remove map " + affinity_map_name(operation.choice.affinity);
     case Operation::Kind::kAdd:
       verb = "add ";
       break;
@@ -31,7 +35,8 @@ std::string to_text(const Operation& operation) {
       break;
   }
   std::string text = std::string(verb) + base_name(operation.set);
-  if (holds_services(operation.set)) return text + " " + operation.choice.name();
+  if (holds_services(operation.set) || holds_learning(operation.set))
+    return text + " " + operation.choice.name();
   if (holds_endpoints(operation.set)) text += " " + std::to_string(operation.index);
   if (holds_endpoints(operation.set) || operation.set == SetId::kHairpin)
     return text + " " + operation.backend.to_string();
@@ -133,6 +138,46 @@ TEST(Diff, SourceRangesAreAChainBeforeTheShared) {
   settle(ruleset, kWeb, guarded);
   EXPECT_EQ(to_text(diff(ruleset, kWeb, target({"10.0.0.1:80"}, false))),
             Lines{"replace svc ext_1"});
+}
+
+TEST(Diff, AffinityIsLearntInAMapOfItsOwn) {
+  Ruleset ruleset{Config()};
+  Target sticky = target({"10.0.0.1:80"});
+  sticky.affinity = 0xaa;
+  sticky.affinity_seconds = 60;
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, sticky)),
+            (Lines{"add map aff_00000000000000aa", "add chain sel_1_a00000000000000aa",
+                   "add chain learn_60_a00000000000000aa", "add ep 0 10.0.0.1:80",
+                   "add svc sel_1_a00000000000000aa", "add vips",
+                   "add learn learn_60_a00000000000000aa"}));
+  settle(ruleset, kWeb, sticky);
+  EXPECT_TRUE(diff(ruleset, kWeb, sticky).empty());
+  sticky.affinity_seconds = 90;
+  EXPECT_EQ(
+      to_text(diff(ruleset, kWeb, sticky)),
+      (Lines{"add chain learn_90_a00000000000000aa", "replace learn learn_90_a00000000000000aa"}));
+  settle(ruleset, kWeb, sticky);
+  settle(ruleset, kWeb, target({"10.0.0.1:80"}));
+  EXPECT_EQ(to_text(unused_chains(ruleset)), (Lines{"remove chain sel_1_a00000000000000aa",
+                                                    "remove chain learn_60_a00000000000000aa",
+                                                    "remove chain learn_90_a00000000000000aa"}));
+  for (const Operation& operation : unused_chains(ruleset)) ruleset.apply(operation);
+  EXPECT_EQ(to_text(unused_chains(ruleset)), Lines{"remove map aff_00000000000000aa"});
+}
+
+TEST(Diff, AffinityOfAnAddressThatKeepsSourcesHasTwoMaps) {
+  Ruleset ruleset{Config()};
+  Target sticky = local_target({"10.0.0.1:80"}, {"10.0.0.1:80", "10.0.0.2:80"});
+  sticky.affinity = 0xab;
+  sticky.affinity_seconds = 60;
+  EXPECT_EQ(
+      to_text(diff(ruleset, kWeb, sticky)),
+      (Lines{"add map aff_00000000000000aa", "add chain inside_2_a00000000000000aa",
+             "add map aff_00000000000000ab", "add chain local_1_2_a00000000000000ab",
+             "add chain learn_60_a00000000000000ab", "add chain learn_60_a00000000000000aa",
+             "add chain split_60_a00000000000000ab", "add hairpin 10.0.0.1:80",
+             "add ep 0 10.0.0.1:80", "add inside_ep 0 10.0.0.1:80", "add inside_ep 1 10.0.0.2:80",
+             "add svc local_1_2_a00000000000000ab", "add learn split_60_a00000000000000ab"}));
 }
 
 TEST(Diff, AnAddressStaysKnownUntilItsLastPortGoes) {

@@ -169,6 +169,43 @@ TEST(Ruleset, PodsKnownByTheirInterface) {
             "iifname != \"cali*\" meta m");
 }
 
+TEST(Ruleset, Affinity) {
+  Parameters with_affinity = parameters();
+  with_affinity.affinity = true;
+  Ruleset ruleset(cluster(), with_affinity);
+  Target sticky = local_target({"10.244.0.1:8080"}, {"10.244.0.1:8080", "10.244.1.1:8080"});
+  sticky.affinity = 0xab;
+  sticky.affinity_seconds = 3600;
+  settle(ruleset, tcp("198.51.100.1", 80), sticky);
+  const std::string local = chain_text(ruleset, ruleset.chain("local_1_2_a00000000000000ab"));
+  EXPECT_NE(local.find("goto inside_2_a00000000000000aa\n"
+                       "dnat ip to ip saddr . meta l4proto map @aff_00000000000000ab\n"
+                       "dnat ip to ip daddr . meta"),
+            std::string::npos)
+      << local;
+  EXPECT_EQ(
+      chain_text(ruleset, ruleset.chain("learn_3600_a00000000000000aa")),
+      "update @aff_00000000000000aa { ip saddr . meta l4proto timeout 1h : ip daddr . th dport "
+      "}\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("split_3600_a00000000000000ab")),
+            "ip saddr 10.244.0.0/16 goto learn_3600_a00000000000000aa\n"
+            "fib saddr type local goto learn_3600_a00000000000000aa\n"
+            "goto learn_3600_a00000000000000ab\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("learn")),
+            "meta l4proto tcp ct original ip daddr . meta l4proto . ct original proto-dst vmap "
+            "@learn\n"
+            "meta l4proto udp ct original ip daddr . meta l4proto . ct original proto-dst vmap "
+            "@learn\n"
+            "meta l4proto sctp ct original ip daddr . meta l4proto . ct original proto-dst vmap "
+            "@learn\n"
+            "ct original ip daddr 192.0.2.9 goto learn_node\n");
+  EXPECT_NE(base_text(ruleset, "postrouting").find("ct status dnat jump learn\n"),
+            std::string::npos);
+  EXPECT_EQ(base_text(Ruleset(cluster(), parameters()), "postrouting").find("learn"),
+            std::string::npos)
+      << "only while some service has affinity";
+}
+
 TEST(Ruleset, SourceRanges) {
   Ruleset ruleset(cluster(), parameters());
   Target guarded = target({"10.244.0.1:8080"}, false);
@@ -194,6 +231,12 @@ const NameCase kNames[] = {
     {"sel_4_a0123456789abcdef", Choice{false, Treatment::kCluster, 4, 0, 0, 0x0123456789abcdef}},
     {"local_1_2_a00000000000000ff_g0000000000000001",
      Choice{false, Treatment::kLocal, 1, 2, 1, 0xff}},
+    {"learn_60_a00000000000000ff", Choice{false, Treatment::kLearn, 60, 0, 0, 0xff}},
+    {"split_60_a00000000000000ff", Choice{false, Treatment::kSplit, 60, 0, 0, 0xff}},
+    {"learn_60", std::nullopt},
+    {"learn_0_a00000000000000ff", std::nullopt},
+    {"node_learn_60_a00000000000000ff", std::nullopt},
+    {"learn", std::nullopt},
     {"refuse", std::nullopt},
     {"sel_", std::nullopt},
     {"sel_3", std::nullopt},
@@ -275,6 +318,39 @@ TEST(Adopt, ReadsBackWhatWasWritten) {
   EXPECT_EQ(adopted.text(), ruleset.text());
   for (const SetId id : adopted.sets()) EXPECT_EQ(adopted.state(id).used, ruleset.state(id).used);
   EXPECT_EQ(adopted.choice_chains(), ruleset.choice_chains());
+}
+
+TEST(Adopt, ReadsBackEveryShape) {
+  ServiceMap services("here");
+  kube::Service web = service("web", {"10.96.0.1"}, {"http 80/TCP 30080", "dns 53/UDP"});
+  web.type = kube::ServiceType::kLoadBalancer;
+  web.load_balancer_ingress = {{ip("198.51.100.1"), true}};
+  web.load_balancer_source_ranges = {cidr("192.0.2.0/24")};
+  web.external_traffic_policy = kube::TrafficPolicy::kLocal;
+  web.affinity_timeout_seconds = 60;
+  services.put(web);
+  services.put(
+      slice("web", {"10.244.0.1 @here", "10.244.1.1 @there"}, {"http 8080/TCP", "dns 53/UDP"}));
+  kube::Service inner = service("inner", {"10.96.0.2"}, {"http 80/TCP"});
+  inner.internal_traffic_policy = kube::TrafficPolicy::kLocal;
+  services.put(inner);
+  services.put(slice("inner", {"10.244.1.1 @there"}, {"http 8080/TCP"}));
+  Parameters with_affinity = parameters();
+  with_affinity.affinity = true;
+  Ruleset ruleset(cluster(), with_affinity);
+  settle(ruleset, services);
+  nft::TableContent content = ruleset.content();
+  const auto elements = content.elements;
+  Adopter adopter(cluster(), with_affinity, services, std::move(content));
+  for (size_t set = 0; set < elements.size(); ++set)
+    for (const nft::Element& element : elements[set]) adopter.element(set, element);
+  const auto [adopted, repairs] = adopter.finish();
+  EXPECT_TRUE(repairs.empty());
+  EXPECT_EQ(adopted.text(), ruleset.text());
+  EXPECT_EQ(adopted.choice_chains(), ruleset.choice_chains());
+  EXPECT_EQ(adopted.affinities(), ruleset.affinities());
+  for (const Frontend& frontend : services.frontends(Family::kIpv4))
+    EXPECT_TRUE(diff(adopted, frontend, services.find(frontend)).empty()) << frontend.to_string();
 }
 
 TEST(Adopt, AGrownSetKeepsItsNameAndSize) {

@@ -366,11 +366,29 @@ TEST(ServiceMap, HealthCheckNodePorts) {
   EXPECT_EQ(map.health_ports()[0], (ServiceMap::HealthPort{{"default", "web"}, 32000, 1}));
 }
 
-TEST(ServiceMap, NamesWhatIsNotSupportedYet) {
-  kube::Service web = service("web", {"10.96.0.1"}, {"http 80"});
-  EXPECT_TRUE(unsupported_features(web).empty());
-  web.affinity_timeout_seconds = 10800;
-  EXPECT_EQ(unsupported_features(web), std::vector<std::string>{"sessionAffinity: ClientIP"});
+TEST(ServiceMap, AffinityIsOfAServicePortAndOfTheSetItChoosesFrom) {
+  ServiceMap map("here");
+  kube::Service web = service("web", {"10.96.0.1"}, {"http 80/TCP 30080", "https 443/TCP"});
+  web.external_ips = {ip("198.51.100.1")};
+  web.affinity_timeout_seconds = 60;
+  map.put(web);
+  map.put(slice("web", {"10.0.0.1 @here"}, {"http 8080", "https 8443"}));
+  const Target http = *map.find(tcp("10.96.0.1", 80));
+  EXPECT_TRUE(map.has_affinity());
+  EXPECT_EQ(http.affinity_seconds, 60u);
+  EXPECT_NE(http.affinity, 0u);
+  EXPECT_EQ(map.find(tcp("198.51.100.1", 80))->affinity, http.affinity) << "any of its addresses";
+  EXPECT_EQ(map.find(Frontend::node(Family::kIpv4, Protocol::kTcp, 30080))->affinity,
+            http.affinity);
+  EXPECT_NE(map.find(tcp("10.96.0.1", 443))->affinity, http.affinity) << "another port";
+  web.external_traffic_policy = kube::TrafficPolicy::kLocal;
+  map.put(web);
+  EXPECT_EQ(map.find(tcp("10.96.0.1", 80))->affinity, http.affinity);
+  EXPECT_EQ(map.find(tcp("198.51.100.1", 80))->affinity, affinity_here(http.affinity));
+  web.affinity_timeout_seconds = 90;
+  EXPECT_EQ(map.put(web).size(), 5u) << "an edited timeout acts";
+  map.remove_service(web.meta.key());
+  EXPECT_FALSE(map.has_affinity());
 }
 
 }  // namespace
