@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two quantities, a line each: the canonical form says the same, and the order of quantities is the
-// order of their values. (A canonical form need not be its own: "1.953125Ki" is "2000", which without
-// a binary suffix is a decimal quantity, canonically "2k"; in Kubernetes too.)
+// order of their values. (A canonical form need not be its own: "1.953125Ki" is "2000", which
+// without a binary suffix is a decimal quantity, canonically "2k"; in Kubernetes too.)
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
