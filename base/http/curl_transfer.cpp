@@ -255,7 +255,9 @@ size_t CurlTransfer::take_header_line(std::string_view line) {
   return line.size();
 }
 
+// Of a paused transfer libcurl keeps the chunk, and reads no more, until it is told to go on.
 size_t CurlTransfer::take_body(std::string_view chunk) {
+  if (paused_ && !cancelled_) return CURL_WRITEFUNC_PAUSE;
   last_byte = std::chrono::steady_clock::now();
   if (cancelled_) return 0;
   if (handlers_.on_body && !chunk.empty()) handlers_.on_body(chunk);

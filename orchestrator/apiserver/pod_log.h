@@ -27,7 +27,8 @@ class PodLogSource {
  public:
   virtual ~PodLogSource() = default;
   // Answers through `responder`, with a Status on failure; on_done runs once when it is complete,
-  // never from inside the call. On one Loop.
+  // never from inside the call. On one Loop. Of any size: a client that is slow is waited for, and
+  // nothing piles up. An answer that cannot be completed ends the connection.
   virtual std::unique_ptr<PodLogStream> open(const PodLogRequest& request,
                                              std::shared_ptr<HttpResponder> responder,
                                              std::function<void()> on_done) = 0;

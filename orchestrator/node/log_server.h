@@ -18,7 +18,7 @@
 #include "base/http/server.h"
 #include "base/tls/certificate.h"
 #include "orchestrator/node/cri.h"
-#include "orchestrator/node/cri_log.h"
+#include "orchestrator/node/log_reader.h"
 #include "orchestrator/node/runner.h"
 
 namespace fairlead::orchestrator {
@@ -43,7 +43,6 @@ class LogServer {
   Result<void> start();
 
  private:
-  class Reader;
   void handle(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder);
   void rotate();
 
@@ -52,7 +51,7 @@ class LogServer {
   Runner& runner_;
   LogServerOptions options_;
   std::unique_ptr<HttpServer> server_;
-  std::map<uint64_t, std::unique_ptr<Reader>> readers_;
+  std::map<uint64_t, std::unique_ptr<LogReader>> readers_;
   uint64_t next_reader_ = 0;
   Alarm rotate_;
 };

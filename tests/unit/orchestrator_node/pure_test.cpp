@@ -345,6 +345,14 @@ TEST(CriLog, AnyCutGivesTheSame) {
   }
 }
 
+size_t tail_of(std::string_view log, int64_t lines) {
+  return static_cast<size_t>(tail_offset(
+      [log](int64_t offset, size_t size) {
+        return std::string(log.substr(static_cast<size_t>(offset), size));
+      },
+      static_cast<int64_t>(log.size()), lines));
+}
+
 TEST(CriLog, TailCountsWholeLines) {
   const std::pair<int, const char*> rows[] = {{0, ""},
                                               {1, "three\n"},
@@ -352,8 +360,27 @@ TEST(CriLog, TailCountsWholeLines) {
                                               {3, "one\ntwo-and-a-half\nthree\n"},
                                               {9, "one\ntwo-and-a-half\nthree\n"}};
   for (const auto& [lines, expected] : rows)
-    EXPECT_EQ(format({}, std::string_view(kLog).substr(tail_offset(kLog, lines))), expected)
-        << lines;
+    EXPECT_EQ(format({}, std::string_view(kLog).substr(tail_of(kLog, lines))), expected) << lines;
+}
+
+TEST(CriLog, TailOfAFileLargerThanABlock) {
+  constexpr const char* kEntry = "2026-01-01T00:00:01.000000000Z stdout ";
+  std::string log;
+  std::vector<size_t> begins;
+  for (int i = 0; i < 5000; ++i) {
+    begins.push_back(log.size());
+    if (i % 7 == 0) log += kEntry + std::string("P ") + std::string(i % 97, 'p') + "\n";
+    if (i % 11 == 0) log += "rubbish\n";
+    log += kEntry + std::string("F ") + std::string(i % 131, 'f') + "\n";
+  }
+  for (const int lines : {1, 2, 10, 600, 4000, 4999, 5000})
+    EXPECT_EQ(tail_of(log, lines), begins[5000 - lines]) << lines;
+  EXPECT_EQ(tail_of(log, 5001), 0u);
+  // Damage without an end is passed over; what follows it counts.
+  const std::string damaged = std::string(1 << 20, 'x') + "\n" + kLog;
+  EXPECT_EQ(format({}, std::string_view(damaged).substr(tail_of(damaged, 1))), "three\n");
+  EXPECT_EQ(format({}, std::string_view(damaged).substr(tail_of(damaged, 9))),
+            "one\ntwo-and-a-half\nthree\n");
 }
 
 TEST(CriLog, ALineWithoutEndIsBounded) {
