@@ -1,108 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an answer from the zone may cost: no allocation, no lock, and one system call each way for a
 // batch of datagrams.
-//
-// Allocations and locks are counted by standing in for operator new and pthread_mutex_lock in this
-// test binary. A sanitizer stands there itself; then these counts are zero by construction, and the
-// sanitizer looks at the same paths instead.
-#include <dlfcn.h>
-#include <pthread.h>
-
-#include <atomic>
-#include <cstdlib>
 #include <mutex>
-#include <new>
 #include <thread>
 
 #include "dns/chain.h"
 #include "dns/server/handler.h"
+#include "tests/unit/dns/costs.h"
 #include "tests/unit/dns/server_support.h"
-
-namespace {
-
-enum class Watch : int { kNobody, kThisThread, kOtherThreads };
-std::atomic<Watch> watch{Watch::kNobody};
-thread_local bool is_watcher = false;
-std::atomic<size_t> allocations{0};
-std::atomic<size_t> locks{0};
-
-[[maybe_unused]] void count(std::atomic<size_t>& counter) {
-  const Watch now = watch.load(std::memory_order_relaxed);
-  if (now == Watch::kNobody || is_watcher != (now == Watch::kThisThread)) return;
-  counter.fetch_add(1, std::memory_order_relaxed);
-}
-
-}  // namespace
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define FAIRLEAD_COSTS_ARE_COUNTED 1
-void* operator new(size_t size) {
-  count(allocations);
-  if (void* memory = std::malloc(size)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, size_t) noexcept {
-  std::free(memory);
-}
-extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
-  using Lock = int (*)(pthread_mutex_t*);
-  static std::atomic<Lock> real{nullptr};
-  Lock lock = real.load(std::memory_order_relaxed);
-  if (lock == nullptr) {
-    lock = reinterpret_cast<Lock>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
-    real.store(lock, std::memory_order_relaxed);
-  }
-  count(locks);
-  return lock(mutex);
-}
-#endif
 
 namespace fairlead::dns {
 namespace {
 
 using namespace test;
 
-// Counts while it lives.
-class Counting {
- public:
-  explicit Counting(Watch which) {
-    is_watcher = true;
-    allocations = locks = 0;
-    watch = which;
-  }
-  ~Counting() { stop(); }
-  void stop() { watch = Watch::kNobody; }
-};
-
 TEST(Budget, TheCountersCount) {
-#ifdef FAIRLEAD_COSTS_ARE_COUNTED
   std::mutex mutex;
   {
     const Counting counting(Watch::kThisThread);
     const std::lock_guard lock(mutex);
-    delete new int(1);
+    ::operator delete(::operator new(1));
   }
-  EXPECT_EQ(allocations, 1u);
-  EXPECT_EQ(locks, 1u);
+  const size_t one = Counting::possible() ? 1 : 0;
+  EXPECT_EQ(allocations(), one);
+  EXPECT_EQ(locks(), one);
   size_t before = 0;
   {
     std::thread other([&] {
-      while (watch == Watch::kNobody) std::this_thread::yield();
-      before = allocations;
-      delete new int(1);
+      while (!Counting::active()) std::this_thread::yield();
+      before = allocations();
+      ::operator delete(::operator new(1));
     });
     {
       const Counting counting(Watch::kOtherThreads);
-      delete new int(1);
+      ::operator delete(::operator new(1));
       other.join();
     }
   }
   EXPECT_EQ(before, 0u);
-  EXPECT_EQ(allocations, 1u);
-#endif
+  EXPECT_EQ(allocations(), one);
 }
 
 class NoPath : public ReplyPath {
@@ -151,8 +87,8 @@ TEST(Budget, AHandlerAllocatesNothing) {
     replies += handler.handle(query, client, buffer, path).empty() ? 0 : 1;
   counting.stop();
   EXPECT_EQ(replies, queries.size());
-  EXPECT_EQ(allocations, 0u);
-  EXPECT_EQ(locks, 0u);
+  EXPECT_EQ(allocations(), 0u);
+  EXPECT_EQ(locks(), 0u);
 }
 
 // The same through a worker with its sockets, batches and counters.
@@ -185,8 +121,8 @@ TEST_F(ServerTest, BudgetOfAWorker) {
     for (int i = 0; i < 100; ++i) answered += ask_all();
   }
   EXPECT_EQ(answered, 600);
-  EXPECT_EQ(allocations, 0u);
-  EXPECT_EQ(locks, 0u);
+  EXPECT_EQ(allocations(), 0u);
+  EXPECT_EQ(locks(), 0u);
 }
 
 struct BatchCase {
