@@ -12,8 +12,6 @@ namespace fairlead::proxy {
 
 namespace {
 
-constexpr const char* kVersion = "fairlead-proxy 0.1.0 (Kubernetes 1.36)";
-
 // A flag is a field of the configuration, or (path null) one of Own's.
 struct Flag {
   const char* name;

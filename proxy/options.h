@@ -20,6 +20,8 @@
 
 namespace fairlead::proxy {
 
+inline constexpr const char* kVersion = "fairlead-proxy 0.1.0 (Kubernetes 1.36)";
+
 struct Options {
   KubeProxyConfig kube;     // what holds in the end, valid
   std::string config_file;  // empty: flags only
