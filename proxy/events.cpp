@@ -63,8 +63,9 @@ std::string event_path(const Event& event) {
   return kube::resource_path(kApi, "events", ns_of(event));
 }
 
-EventRecorder::EventRecorder(Clock& clock, kube::ApiClient& client, std::string node_name)
-    : clock_(clock), client_(client), node_name_(std::move(node_name)) {}
+EventRecorder::EventRecorder(Clock& clock, kube::ApiClient& client, std::string node_name,
+                             Duration retry)
+    : clock_(clock), client_(client), node_name_(std::move(node_name)), retry_after_(retry) {}
 
 void EventRecorder::record(Event event) {
   if (queue_.size() >= kQueueLimit)
@@ -97,7 +98,7 @@ void EventRecorder::on_answer(const Result<HttpResponse>& response) {
                       response.error().is(ErrorCode::kTimeout) ||
                       response.error().is(ErrorCode::kResourceExhausted));
   if (again) {
-    retry_ = clock_.after(kRetry, [this] { post(); });
+    retry_ = clock_.after(retry_after_, [this] { post(); });
     return;
   }
   if (!response.ok()) log::debug("an event is lost: {}", response.error().message());

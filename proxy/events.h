@@ -35,7 +35,8 @@ class EventRecorder {
   static constexpr int kTries = 12;
   static constexpr Duration kRetry = std::chrono::seconds(10);
 
-  EventRecorder(Clock& clock, kube::ApiClient& client, std::string node_name);
+  EventRecorder(Clock& clock, kube::ApiClient& client, std::string node_name,
+                Duration retry = kRetry);
 
   void record(Event event);
   void about_node(bool warning, std::string reason, std::string action, std::string note);
@@ -53,6 +54,7 @@ class EventRecorder {
   Clock& clock_;
   kube::ApiClient& client_;
   const std::string node_name_;
+  const Duration retry_after_;
   std::deque<Posting> queue_;
   HttpCall call_;
   Alarm retry_;

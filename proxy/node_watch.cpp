@@ -88,8 +88,8 @@ void NodeWatch::retain(const std::set<kube::ObjectKey>& keys) {
 }
 
 void NodeWatch::mark_synced() {
-  synced_ = true;
-  if (!node_) log::warn("there is no Node {} yet", name_);
+  const bool first = !std::exchange(synced_, true);
+  if (first && !node_) log::warn("there is no Node {} yet", name_);
   changed();
 }
 
@@ -98,8 +98,9 @@ void NodeWatch::changed() {
 }
 
 ServiceCidrWatch::ServiceCidrWatch(Clock& clock, kube::ApiClient& client,
-                                   std::function<void(const std::vector<Cidr>&)> on_change)
-    : clock_(clock), client_(client), on_change_(std::move(on_change)) {}
+                                   std::function<void(const std::vector<Cidr>&)> on_change,
+                                   Duration retry)
+    : clock_(clock), client_(client), on_change_(std::move(on_change)), retry_(retry) {}
 
 void ServiceCidrWatch::ask(size_t version) {
   kube::ApiRequest request;
@@ -125,7 +126,7 @@ void ServiceCidrWatch::on_answer(size_t version, const Result<HttpResponse>& res
     again_ = clock_.after(Duration{}, [this, next] { ask(next); });
     return;
   }
-  again_ = clock_.after(told ? kAskAgain : kRetry, [this] { ask(0); });
+  again_ = clock_.after(told ? kAskAgain : retry_, [this] { ask(0); });
   if (!told || known_) return;
   known_ = true;
   log::info("the API server has no ServiceCIDRs");

@@ -68,7 +68,8 @@ class ServiceCidrWatch : public kube::ReflectorTarget {
 
   // `on_change` gets all ranges of all objects, sorted.
   ServiceCidrWatch(Clock& clock, kube::ApiClient& client,
-                   std::function<void(const std::vector<Cidr>&)> on_change);
+                   std::function<void(const std::vector<Cidr>&)> on_change,
+                   Duration retry = kRetry);
 
   void start() { ask(0); }
   // The server has told us, has none, or will not say.
@@ -88,6 +89,7 @@ class ServiceCidrWatch : public kube::ReflectorTarget {
   Clock& clock_;
   kube::ApiClient& client_;
   std::function<void(const std::vector<Cidr>&)> on_change_;
+  const Duration retry_;
   std::function<void()> subscriber_;
   std::map<kube::ObjectKey, std::vector<Cidr>> ranges_;
   std::vector<Cidr> published_;

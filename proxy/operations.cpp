@@ -116,7 +116,7 @@ Result<void> PatientListener::listen(const std::string& what, const std::string&
   address_ = *wanted;
   const Result<void> bound = attempt();
   if (!bound.ok() && !give_up)
-    retry_.start_every(kRetry, [this] {
+    retry_.start_every(retry_after_, [this] {
       if (!attempt().ok()) return;
       retry_.stop();
       log::info("{}: listening on {} now", what_, address_.to_string());

@@ -54,7 +54,8 @@ class PatientListener {
  public:
   static constexpr Duration kRetry = std::chrono::seconds(5);
 
-  PatientListener(Loop& loop, HttpServer& server) : server_(server), retry_(loop) {}
+  PatientListener(Loop& loop, HttpServer& server, Duration retry = kRetry)
+      : server_(server), retry_after_(retry), retry_(loop) {}
 
   // `what` stands in logs and errors: "--healthz-bind-address". Empty: nothing to do, and ok. An
   // Error is what the first try met; tries go on unless `give_up`.
@@ -65,6 +66,7 @@ class PatientListener {
   Result<void> attempt();
 
   HttpServer& server_;
+  const Duration retry_after_;
   Timer retry_;
   std::string what_;
   SocketAddress address_;

@@ -59,8 +59,10 @@ std::vector<IpAddress> local_addresses(const std::vector<Cidr>& cidrs) {
   return addresses;
 }
 
-ServiceHealth::ServiceHealth(Loop& loop, std::function<bool()> proxy_healthy, OnFailure on_failure)
+ServiceHealth::ServiceHealth(Loop& loop, std::function<bool()> proxy_healthy, OnFailure on_failure,
+                             Duration retry)
     : loop_(loop),
+      retry_after_(retry),
       proxy_healthy_(std::move(proxy_healthy)),
       on_failure_(std::move(on_failure)),
       retry_(loop) {}
@@ -108,7 +110,7 @@ void ServiceHealth::open_missing() {
     if (!std::exchange(port.reported, true)) on_failure_(service, port.number, bound.error());
   }
   if (!again) return retry_.stop();
-  retry_.start_once(kRetry, [this] { open_missing(); });
+  retry_.start_once(retry_after_, [this] { open_missing(); });
 }
 
 Result<void> ServiceHealth::bind(const kube::ObjectKey& service, Port& port) {

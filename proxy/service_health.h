@@ -46,7 +46,8 @@ class ServiceHealth {
       std::function<void(const kube::ObjectKey& service, uint16_t port, const Error& error)>;
 
   // Binds nothing before set_addresses().
-  ServiceHealth(Loop& loop, std::function<bool()> proxy_healthy, OnFailure on_failure);
+  ServiceHealth(Loop& loop, std::function<bool()> proxy_healthy, OnFailure on_failure,
+                Duration retry = kRetry);
 
   // Where to listen from now on: those that have node ports. The unspecified address alone means
   // all.
@@ -68,6 +69,7 @@ class ServiceHealth {
   void answer(const kube::ObjectKey& service, HttpResponder& responder);
 
   Loop& loop_;
+  const Duration retry_after_;
   const std::function<bool()> proxy_healthy_;
   const OnFailure on_failure_;
   std::vector<IpAddress> addresses_;
