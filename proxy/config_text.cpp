@@ -240,6 +240,23 @@ class Decoder {
   std::set<std::string> given_;
 };
 
+// YAML::Load reads the first document and YAML::LoadAll does not end on some malformed input. A line
+// that begins with "---" is nothing but the start of a document (YAML 1.2 section 9.2).
+bool has_more_documents(std::string_view yaml) {
+  bool content = false;
+  while (!yaml.empty()) {
+    const size_t end = std::min(yaml.find('\n'), yaml.size());
+    const std::string_view line = yaml.substr(0, end);
+    yaml.remove_prefix(std::min(end + 1, yaml.size()));
+    const size_t first = line.find_first_not_of(" \t\r");
+    if (first == std::string_view::npos || line[first] == '#' || line[0] == '%') continue;
+    const bool start = line.starts_with("---") && (line.size() == 3 || std::isspace(static_cast<unsigned char>(line[3])));
+    if (start && content) return true;
+    content = true;
+  }
+  return false;
+}
+
 // yaml-cpp takes no tabs between tokens, JSON may have them: JSON is written anew without.
 Result<std::string> as_yaml(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r\n");
@@ -261,13 +278,11 @@ Result<KubeProxyConfig> parse_config(std::string_view text) {
   if (text.size() > kMaxBytes) return at(kKind, "longer than 1 MiB");
   const Result<std::string> yaml = as_yaml(text);
   if (!yaml.ok()) return yaml.error();
+  if (has_more_documents(*yaml)) return at(kKind, "expected one document, not several");
   KubeProxyConfig config;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(*yaml);
-    if (documents.size() != 1)
-      return at(kKind, "expected one document, not " + std::to_string(documents.size()));
     Decoder decoder(config);
-    const Result<void> decoded = decoder.decode(documents.front());
+    const Result<void> decoded = decoder.decode(YAML::Load(*yaml));
     if (!decoded.ok()) return decoded.error();
     decoder.apply_defaults();
     const Result<IpAddress> bind = IpAddress::parse_lenient(config.bind_address);

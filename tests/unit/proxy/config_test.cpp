@@ -216,7 +216,7 @@ TEST(Config, MistakesNameThePath) {
        "logging.flushFrequency: expected a duration such as 5s, or nanoseconds"},
       {"mode: a\nmode: b", "mode: is there twice"},
       {"? [a]\n: b", "KubeProxyConfiguration: a field's name must be a word"},
-      {"---\nmode: x", "KubeProxyConfiguration: expected one document, not 2"},
+      {"---\nmode: x", "KubeProxyConfiguration: expected one document, not several"},
       {"mode: [", "KubeProxyConfiguration: not YAML:"},
   };
   for (const auto& [text, message] : cases)
