@@ -144,37 +144,36 @@ std::vector<ConfigField> config_fields(KubeProxyConfig& config) {
 
 Result<void> set_field(const ConfigField& field, const std::string& text) {
   return std::visit(
-      Overload{
-          [&](bool* value) -> Result<void> {
-            // strconv.ParseBool.
-            for (const char* yes : {"true", "True", "TRUE", "t", "T", "1"})
-              if (text == yes) return *value = true, ok();
-            for (const char* no : {"false", "False", "FALSE", "f", "F", "0"})
-              if (text == no) return *value = false, ok();
-            return wrong("\"" + text + "\" is not true or false");
-          },
-          [&](int32_t* value) -> Result<void> {
-            if (parse_number(text, *value)) return ok();
-            return wrong("\"" + text + "\" is not a whole number");
-          },
-          [&](double* value) -> Result<void> {
-            double number = 0;
-            if (!parse_number(text, number) || !std::isfinite(number))
-              return wrong("\"" + text + "\" is not a number");
-            return *value = number, ok();
-          },
-          [&](std::string* value) -> Result<void> { return *value = text, ok(); },
-          [&](Duration* value) -> Result<void> {
-            const Result<Duration> duration = parse_duration(text);
-            if (!duration.ok()) return duration.error();
-            return *value = *duration, ok();
-          },
-          [&](std::vector<std::string>* value) -> Result<void> {
-            return *value = split_list(text, ','), ok();
-          },
-          [&](std::map<std::string, bool>* value) -> Result<void> {
-            return set_gates(*value, text);
-          }},
+      Overload{[&](bool* value) -> Result<void> {
+                 // strconv.ParseBool.
+                 for (const char* yes : {"true", "True", "TRUE", "t", "T", "1"})
+                   if (text == yes) return *value = true, ok();
+                 for (const char* no : {"false", "False", "FALSE", "f", "F", "0"})
+                   if (text == no) return *value = false, ok();
+                 return wrong("\"" + text + "\" is not true or false");
+               },
+               [&](int32_t* value) -> Result<void> {
+                 if (parse_number(text, *value)) return ok();
+                 return wrong("\"" + text + "\" is not a whole number");
+               },
+               [&](double* value) -> Result<void> {
+                 double number = 0;
+                 if (!parse_number(text, number) || !std::isfinite(number))
+                   return wrong("\"" + text + "\" is not a number");
+                 return *value = number, ok();
+               },
+               [&](std::string* value) -> Result<void> { return *value = text, ok(); },
+               [&](Duration* value) -> Result<void> {
+                 const Result<Duration> duration = parse_duration(text);
+                 if (!duration.ok()) return duration.error();
+                 return *value = *duration, ok();
+               },
+               [&](std::vector<std::string>* value) -> Result<void> {
+                 return *value = split_list(text, ','), ok();
+               },
+               [&](std::map<std::string, bool>* value) -> Result<void> {
+                 return set_gates(*value, text);
+               }},
       field.value);
 }
 
@@ -235,8 +234,8 @@ Result<Duration> parse_duration(std::string_view text) {
   while (!rest.empty()) {
     const size_t digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
     double number = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, number,
-                                              std::chars_format::fixed);
+    const auto [end, error] =
+        std::from_chars(rest.data(), rest.data() + digits, number, std::chars_format::fixed);
     if (digits == 0 || error != std::errc() || end != rest.data() + digits) return bad;
     rest.remove_prefix(digits);
     const size_t letters = std::min(rest.find_first_of("0123456789."), rest.size());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // KubeProxyConfiguration, kubeproxy.config.k8s.io/v1alpha1, as kube-proxy 1.36 has it: every field
-// by its path, defaults, text in YAML or JSON both ways, and what makes a configuration wrong. Pure.
+// by its path, defaults, text in YAML or JSON both ways, and what makes a configuration wrong.
+// Pure.
 //
 // One table of fields (config_fields) serves the decoder, the writer, the flags and the list of
 // what has no effect here. Stricter than kube-proxy in one thing: a field that is not in the table
@@ -120,10 +121,10 @@ struct KubeProxyConfig {
 struct ConfigField {
   enum class Form : uint8_t {
     kPlain,
-    kNullable,   // a pointer in kube-proxy: what is given counts even when it is zero or empty
+    kNullable,    // a pointer in kube-proxy: what is given counts even when it is zero or empty
     kNanoOrText,  // a Duration, also as a number of nanoseconds
-    kQuantity,   // a string, also as a number
-    kVmodule,    // list of {filePattern, verbosity}
+    kQuantity,    // a string, also as a number
+    kVmodule,     // list of {filePattern, verbosity}
   };
   using Value = std::variant<bool*, int32_t*, double*, std::string*, Duration*,
                              std::vector<std::string>*, std::map<std::string, bool>*>;

@@ -56,7 +56,7 @@ Scalar scalar_kind(const YAML::Node& node) {
   const auto [end, error] = std::from_chars(begin, text.data() + text.size(), number);
   const bool digits = text.find_first_of("0123456789") != std::string::npos;
   return digits && error == std::errc() && end == text.data() + text.size() ? Scalar::kNumber
-                                                                           : Scalar::kText;
+                                                                            : Scalar::kText;
 }
 
 bool is_null(const YAML::Node& node) {
@@ -240,8 +240,8 @@ class Decoder {
   std::set<std::string> given_;
 };
 
-// YAML::Load reads the first document and YAML::LoadAll does not end on some malformed input. A line
-// that begins with "---" is nothing but the start of a document (YAML 1.2 section 9.2).
+// YAML::Load reads the first document and YAML::LoadAll does not end on some malformed input. A
+// line that begins with "---" is nothing but the start of a document (YAML 1.2 section 9.2).
 bool has_more_documents(std::string_view yaml) {
   bool content = false;
   while (!yaml.empty()) {
@@ -250,7 +250,8 @@ bool has_more_documents(std::string_view yaml) {
     yaml.remove_prefix(std::min(end + 1, yaml.size()));
     const size_t first = line.find_first_not_of(" \t\r");
     if (first == std::string_view::npos || line[first] == '#' || line[0] == '%') continue;
-    const bool start = line.starts_with("---") && (line.size() == 3 || std::isspace(static_cast<unsigned char>(line[3])));
+    const bool start = line.starts_with("---") &&
+                       (line.size() == 3 || std::isspace(static_cast<unsigned char>(line[3])));
     if (start && content) return true;
     content = true;
   }
@@ -264,7 +265,9 @@ Result<std::string> as_yaml(std::string_view text) {
   bool deep = false;
   const Json json = Json::parse(
       text.begin(), text.end(),
-      [&deep](int depth, Json::parse_event_t, Json&) { return deep = deep || depth > kMaxDepth, !deep; },
+      [&deep](int depth, Json::parse_event_t, Json&) {
+        return deep = deep || depth > kMaxDepth, !deep;
+      },
       false);
   if (deep) return at(kKind, "nested too deeply");
   // Not JSON: {a: b} is YAML all the same.
@@ -308,8 +311,9 @@ std::string scalar_json(const ConfigField& field) {
     Json list = Json::array();
     for (const std::string& item : *std::get<std::vector<std::string>*>(field.value)) {
       const size_t equals = item.rfind('=');
-      list.push_back({{"filePattern", item.substr(0, equals)},
-                      {"verbosity", std::atoi(item.c_str() + std::min(equals, item.size() - 1) + 1)}});
+      list.push_back(
+          {{"filePattern", item.substr(0, equals)},
+           {"verbosity", std::atoi(item.c_str() + std::min(equals, item.size() - 1) + 1)}});
     }
     return list.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
@@ -346,12 +350,13 @@ Tree tree_of(const KubeProxyConfig& config) {
 std::string bare(const std::string& scalar) {
   if (scalar.size() < 3 || scalar[0] != '"') return scalar;
   const std::string text = scalar.substr(1, scalar.size() - 2);
-  const auto plain = [](unsigned char c) { return std::isalnum(c) || strchr("./-_", c) != nullptr; };
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) || strchr("./-_", c) != nullptr;
+  };
   const bool word = (std::isalpha(static_cast<unsigned char>(text[0])) || text[0] == '/') &&
                     std::all_of(text.begin(), text.end(), plain);
-  static const std::set<std::string> kReserved = {"true", "false", "null", "yes", "no",
-                                                  "on",   "off",   "y",    "n",   "nan", "inf",
-                                                  "infinity"};
+  static const std::set<std::string> kReserved = {
+      "true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf", "infinity"};
   std::string lower = text;
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -39,9 +39,8 @@ std::string event_json(const Event& event, const std::string& node_name, WallTim
   char stamp[24];
   std::snprintf(stamp, sizeof stamp, ".%llx",
                 static_cast<unsigned long long>(now.time_since_epoch().count()));
-  nlohmann::json regarding = {{"kind", event.kind},
-                              {"name", event.about.name},
-                              {"uid", event.about.to_string()}};
+  nlohmann::json regarding = {
+      {"kind", event.kind}, {"name", event.about.name}, {"uid", event.about.to_string()}};
   if (!event.about.ns.empty()) regarding["namespace"] = event.about.ns;
   regarding["apiVersion"] = "v1";
   const nlohmann::json object = {
@@ -77,8 +76,8 @@ void EventRecorder::record(Event event) {
 
 void EventRecorder::about_node(bool warning, std::string reason, std::string action,
                                std::string note) {
-  record({"Node", {"", node_name_}, warning, std::move(reason), std::move(action),
-          std::move(note)});
+  record(
+      {"Node", {"", node_name_}, warning, std::move(reason), std::move(action), std::move(note)});
 }
 
 void EventRecorder::post() {
@@ -93,10 +92,10 @@ void EventRecorder::post() {
 
 void EventRecorder::on_answer(const Result<HttpResponse>& response) {
   Posting& posting = queue_.front();
-  const bool again = !response.ok() && ++posting.tries < kTries &&
-                     (response.error().is(ErrorCode::kUnavailable) ||
-                      response.error().is(ErrorCode::kTimeout) ||
-                      response.error().is(ErrorCode::kResourceExhausted));
+  const bool again =
+      !response.ok() && ++posting.tries < kTries &&
+      (response.error().is(ErrorCode::kUnavailable) || response.error().is(ErrorCode::kTimeout) ||
+       response.error().is(ErrorCode::kResourceExhausted));
   if (again) {
     retry_ = clock_.after(retry_after_, [this] { post(); });
     return;

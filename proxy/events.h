@@ -24,8 +24,8 @@ struct Event {
   std::string note;    // cut at 1024 bytes, the API server's limit
 };
 
-// The object to post. Pure. kubectl finds a node's events by the node's name as its uid, as kubelet
-// and kube-proxy write them.
+// The object to post, from these facts alone. kubectl finds a node's events by the node's name as
+// its uid, as kubelet and kube-proxy write them.
 std::string event_json(const Event& event, const std::string& node_name, WallTime now);
 std::string event_path(const Event& event);
 

@@ -65,8 +65,9 @@ void Feed::start_when_synced() {
   log::info("{} Services and {} EndpointSlices are known, programming starts",
             proxy_.services().services().size(), proxy_.services().slices().size());
   if (!node_.node())
-    log::warn("the Node of this machine is not known: its zone and its primary addresses are not "
-              "either, until it is");
+    log::warn(
+        "the Node of this machine is not known: its zone and its primary addresses are not "
+        "either, until it is");
   proxy_.start();
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Feeds a Proxy from an API server: Services and EndpointSlices straight into its ServiceMap,
-// without a copy of the objects in between; its Node and the ranges of cluster IPs. The proxy starts
-// once Services and EndpointSlices are known completely, and the rest too or it is long in coming.
+// without a copy of the objects in between; its Node and the ranges of cluster IPs. The proxy
+// starts once Services and EndpointSlices are known completely, and the rest too or it is long in
+// coming.
 //
 // What is asked for is what kube-proxy asks for (cmd/kube-proxy/app/server.go): Services that no
 // other proxy serves, slices that are not of headless Services.

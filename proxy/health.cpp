@@ -50,8 +50,8 @@ std::string why_not_eligible(bool missing, const std::optional<kube::Node>& node
   if (missing) return "the API server has no such Node";
   if (!node) return "";  // not known: no reason to send traffic away
   if (node->meta.deleting) return "the Node is being deleted";
-  const bool leaving = std::find(node->taint_keys.begin(), node->taint_keys.end(),
-                                 kToBeDeleted) != node->taint_keys.end();
+  const bool leaving = std::find(node->taint_keys.begin(), node->taint_keys.end(), kToBeDeleted) !=
+                       node->taint_keys.end();
   return leaving ? std::string("the Node has taint ") + kToBeDeleted : "";
 }
 
@@ -92,8 +92,7 @@ HealthAnswer ProxyHealth::healthz() {
 
 HealthAnswer ProxyHealth::livez() {
   HealthReport now = report();
-  const bool starting =
-      !synced_at_ || (!was_healthy_ && clock_.now() - *synced_at_ < kStartGrace);
+  const bool starting = !synced_at_ || (!was_healthy_ && clock_.now() - *synced_at_ < kStartGrace);
   now.healthy = now.healthy || starting;
   return answer("kubeproxy_proxy_livez_total", now, now.healthy);
 }

@@ -49,7 +49,7 @@ std::string why_not_eligible(bool missing, const std::optional<kube::Node>& node
 class ProxyHealth {
  public:
   struct Sources {
-    std::function<bool()> synced;        // Services are known, programming has begun
+    std::function<bool()> synced;         // Services are known, programming has begun
     std::function<Result<void>()> check;  // asks the kernel
     std::function<std::vector<FamilyHealth>()> families;
     std::function<std::string()> node;  // why_not_eligible

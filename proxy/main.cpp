@@ -37,9 +37,11 @@ std::string host_name() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
-// As kube-proxy decides (app/server_linux.go).
+// As kube-proxy decides (app/server_linux.go): the kernel has it, and nobody switched it off.
 bool ipv6_available() {
-  return access("/proc/net/if_inet6", R_OK) == 0;
+  if (access("/proc/net/if_inet6", R_OK) != 0) return false;
+  const Result<std::string> off = read_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", 16);
+  return !off.ok() || off->empty() || off->front() != '1';
 }
 
 Result<kube::ClientConfig> client_config(const Options& options) {
@@ -115,8 +117,8 @@ Result<void> Program::run() {
   const SignalWatch interrupt(loop_, SIGINT, [this] { stopping_ = true, loop_.stop(); });
   set_oom_score(options_.kube.oom_score_adj);
   watch_config_file();
-  for (const auto step : {&Program::connect, &Program::wait_for_pod_cidrs, &Program::open_proxy,
-                          &Program::serve}) {
+  for (const auto step :
+       {&Program::connect, &Program::wait_for_pod_cidrs, &Program::open_proxy, &Program::serve}) {
     if (Result<void> done = (this->*step)(); !done.ok()) return done;
     if (failure_) return *failure_;
     if (stopping_) return ok();
@@ -214,7 +216,8 @@ Result<void> Program::serve() {
                                  service.to_string() + "\" on port " + std::to_string(port) + ": " +
                                  error.message();
         log::error("{}", note);
-        events_->record({"Service", service, true, "FailedToStartServiceHealthcheck", "Listen", note});
+        events_->record(
+            {"Service", service, true, "FailedToStartServiceHealthcheck", "Listen", note});
       });
   node_->subscribe([this] { place_service_health(); });
   place_service_health();
@@ -244,8 +247,8 @@ Result<void> Program::serve() {
 void Program::watch_config_file() {
   if (options_.config_file.empty()) return;
   config_watch_ = std::make_unique<FileWatch>(loop_, options_.config_file, [this] {
-    end(Error(ErrorCode::kConflict, options_.config_file +
-                                        " has changed; ending, to be started with what it says"));
+    end(Error(ErrorCode::kConflict,
+              options_.config_file + " has changed; ending, to be started with what it says"));
   });
 }
 
@@ -270,6 +273,7 @@ void Program::set_sysctls(bool last_try) {
 // What nobody tells us about.
 void Program::look_around() {
   place_service_health();
+  update_service_health();
   if (sysctls_again_ && feed_->started()) set_sysctls(true);
 }
 
@@ -304,9 +308,8 @@ std::vector<FamilyHealth> Program::families() const {
   for (const Family family : families_) {
     const Programmer::Status status = proxy_->programmer(family).status();
     const bool late = status.busy_since && now - *status.busy_since > std::chrono::minutes(1);
-    const WallTime last = status.commits == 0
-                              ? WallTime{}
-                              : loop_.clock().wall_now() - (now - status.last_commit);
+    const WallTime last =
+        status.commits == 0 ? WallTime{} : loop_.clock().wall_now() - (now - status.last_commit);
     result.push_back({family, status.ready && !late, last});
   }
   return result;
@@ -322,7 +325,8 @@ Result<void> init_only(const Options& options) {
   for (const SysctlFailure& failure :
        write_sysctls(conntrack_sysctls(options.kube.conntrack, cpu_count())))
     return failure.kind == SysctlFailure::Kind::kMissing
-               ? failure.error.with_context("connection tracking (module nf_conntrack) is not loaded")
+               ? failure.error.with_context(
+                     "connection tracking (module nf_conntrack) is not loaded")
                : failure.error;
   return ok();
 }

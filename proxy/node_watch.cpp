@@ -45,9 +45,8 @@ std::vector<IpAddress> primary_addresses(const kube::Node& node) {
   all.insert(all.end(), node.external_ips.begin(), node.external_ips.end());
   std::vector<IpAddress> primary;
   for (const IpAddress& address : all)
-    if (std::none_of(primary.begin(), primary.end(), [&](const IpAddress& other) {
-          return other.family() == address.family();
-        }))
+    if (std::none_of(primary.begin(), primary.end(),
+                     [&](const IpAddress& other) { return other.family() == address.family(); }))
       primary.push_back(address);
   return primary;
 }

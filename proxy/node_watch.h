@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the API says of the node we are on, and of the ranges of cluster IPs. Both are watched beside
-// Services: programming does not wait for them for ever.
+// What the API says of the node we are on, and of the ranges of cluster IPs. Both are watched
+// beside Services: programming does not wait for them for ever.
 //
 // Threads: the loop's. Inert until start(). The client must outlive them.
 #pragma once

@@ -47,8 +47,7 @@ std::string flagz_page(const OperationsFacts& facts) {
 }
 
 std::string statusz_page(const OperationsFacts& facts, WallTime now) {
-  const int64_t up =
-      std::chrono::duration_cast<std::chrono::seconds>(now - facts.started).count();
+  const int64_t up = std::chrono::duration_cast<std::chrono::seconds>(now - facts.started).count();
   return "\nfairlead-proxy statusz\n" + std::string(kNotForMachines) +
          "Started: " + utc_date(facts.started) + "\nUp: " + std::to_string(up / 3600) + " hr " +
          std::to_string(up / 60 % 60) + " min " + std::to_string(up % 60) +

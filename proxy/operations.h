@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server for the node's operator (kube-proxy's --metrics-bind-address): /metrics, /metrics/slis,
-// /healthz, /proxyMode, /configz, /flagz, /statusz; /debug/pprof says that there is none. And a
-// listener that does not give up.
+// The server for the node's operator (kube-proxy's --metrics-bind-address): /metrics,
+// /metrics/slis, /healthz, /proxyMode, /configz, /flagz, /statusz; /debug/pprof says that there is
+// none. And a listener that does not give up.
 #pragma once
 
 #include <functional>
@@ -17,13 +17,13 @@
 namespace fairlead::proxy {
 
 struct OperationsFacts {
-  std::string configz;                                      // the configuration as JSON
+  std::string configz;                                     // the configuration as JSON
   std::vector<std::pair<std::string, std::string>> flags;  // for /flagz
   std::string version;
   WallTime started;
 };
 
-// Pages as text. Pure.
+// Pages as text, from these facts alone.
 std::string flagz_page(const OperationsFacts& facts);
 std::string statusz_page(const OperationsFacts& facts, WallTime now);
 // Of one check, "dataplane", in Kubernetes' names for component SLIs (KEP-3466).

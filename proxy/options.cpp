@@ -195,7 +195,8 @@ Result<void> apply(const Flag& flag, const std::string& value, KubeProxyConfig& 
   }
   const auto text = own.text.find(flag.name);
   if (text != own.text.end()) return text->second = value, ok();
-  if (std::string_view(flag.name) == "version" && value == "raw") return own.flag["version"] = true, ok();
+  if (std::string_view(flag.name) == "version" && value == "raw")
+    return own.flag["version"] = true, ok();
   const ConfigField field{flag.name, &own.flag[flag.name]};
   const Result<void> set = set_field(field, value);
   return set.ok() ? set : set.error().with_context(name);
@@ -244,8 +245,9 @@ Result<void> interpret(Options& options, const Own& own) {
 
 std::string node_name(const std::string& override, const std::string& host_name) {
   std::string name = override.empty() ? host_name : override;
-  const auto space = [](unsigned char c) { return std::isspace(c) != 0; };
-  std::erase_if(name, space);
+  const auto space = [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; };
+  while (!name.empty() && space(name.back())) name.pop_back();
+  name.erase(name.begin(), std::find_if_not(name.begin(), name.end(), space));
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return name;
@@ -260,8 +262,7 @@ void take_notice(Options& options, const std::vector<std::string>& ignored) {
   const std::string& mode = options.kube.mode;
   if (mode == "iptables" || mode == "ipvs")
     options.notices.push_back("mode " + mode + " is asked for; nftables is used in its place");
-  if (!ignored.empty())
-    options.notices.push_back("ignored beside --config: " + list(ignored));
+  if (!ignored.empty()) options.notices.push_back("ignored beside --config: " + list(ignored));
   const std::vector<std::string> idle = without_effect(options.kube);
   if (!idle.empty()) options.notices.push_back("without effect here: " + list(idle));
   if (!external_ips_enabled(options.kube.feature_gates))
@@ -286,7 +287,8 @@ std::string help() {
     std::string value = flag.path != nullptr ? field_text(field_of(flag, defaults)) : "";
     if (own.text.contains(flag.name)) value = own.text.at(flag.name);
     text += "  --" + std::string(flag.name);
-    text += std::string(text.size() - text.rfind('\n') < 40 ? 40 - (text.size() - text.rfind('\n')) : 1, ' ');
+    text += std::string(
+        text.size() - text.rfind('\n') < 40 ? 40 - (text.size() - text.rfind('\n')) : 1, ' ');
     text += std::string(flag.help) + (value.empty() || value == "false" ? "" : " (" + value + ")");
     text += "\n";
   }
@@ -313,9 +315,8 @@ Result<void> settle(Options& options, Own& own, const std::map<std::string, std:
       return set;
   options.config_file = own.text["config"];
   if (options.config_file.empty()) {
-    for (auto [address, flag] :
-         {std::pair{&options.kube.healthz_bind_address, "healthz-port"},
-          std::pair{&options.kube.metrics_bind_address, "metrics-port"}})
+    for (auto [address, flag] : {std::pair{&options.kube.healthz_bind_address, "healthz-port"},
+                                 std::pair{&options.kube.metrics_bind_address, "metrics-port"}})
       if (auto done = complete_address(*address, flag, own.text[flag]); !done.ok()) return done;
   } else {
     Result<KubeProxyConfig> config = read_config(options.config_file, reader);
@@ -327,8 +328,10 @@ Result<void> settle(Options& options, Own& own, const std::map<std::string, std:
       if (flag.path != nullptr && !flag.logging) ignored.push_back("--" + name);
     }
   }
-  if (const std::string& name = own.text["hostname-override"]; !name.empty())
+  if (const std::string& name = own.text["hostname-override"]; !name.empty()) {
     options.kube.hostname_override = node_name(name, "");
+    if (options.kube.hostname_override.empty()) return wrong("--hostname-override is blank");
+  }
   const bool flags_only = options.config_file.empty();
   const Result<void> valid = validate(options.kube, flags_only ? flag_for : nullptr);
   if (!valid.ok()) return flags_only ? valid : valid.error().with_context(options.config_file);

@@ -23,7 +23,7 @@
 
 namespace fairlead::proxy {
 
-// What one answer says. Pure.
+// What one answer says, from these facts alone.
 std::string service_health_json(const kube::ObjectKey& service, size_t local_ready,
                                 bool proxy_healthy);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is accepted can be written, is accepted again, and is the same; what is not is complained of.
+// What is accepted can be written, is accepted again, and is the same; what is not is complained
+// of.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

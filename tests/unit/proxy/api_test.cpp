@@ -158,7 +158,8 @@ class ServiceCidrTest : public ApiTest {
  protected:
   void watch() {
     watch_ = std::make_unique<ServiceCidrWatch>(
-        loop_.clock(), cluster_->api(), [this](const std::vector<Cidr>& ranges) {
+        loop_.clock(), cluster_->api(),
+        [this](const std::vector<Cidr>& ranges) {
           ranges_.clear();
           for (const Cidr& range : ranges) ranges_.push_back(range.to_string());
         },

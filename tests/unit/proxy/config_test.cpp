@@ -13,7 +13,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::string kHead = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
+const std::string kHead =
+    "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
 
 KubeProxyConfig read(const std::string& rest) {
   const Result<KubeProxyConfig> config = parse_config(kHead + rest);
@@ -165,8 +166,8 @@ metricsBindAddress: "::1"
   EXPECT_THAT(config.logging.vmodule, ElementsAre("a*=3"));
   EXPECT_EQ(config.healthz_bind_address, "127.0.0.1:10256");
   EXPECT_EQ(config.metrics_bind_address, "[::1]:10249");
-  EXPECT_THAT(without_effect(config), ElementsAre("clientConnection.qps", "logging.flushFrequency",
-                                                  "logging.vmodule"));
+  EXPECT_THAT(without_effect(config),
+              ElementsAre("clientConnection.qps", "logging.flushFrequency", "logging.vmodule"));
   EXPECT_TRUE(validate(config).ok());
 }
 
@@ -245,7 +246,8 @@ TEST(Config, Validation) {
       {"mode: iptables", ""},
       {"mode: userspace", "mode: \"userspace\" is not supported; nftables is"},
       {"mode: kernelspace", "mode: \"kernelspace\" must be nftables"},
-      {"featureGates: {AllAlpha: true, WatchListClient: false, ServiceTrafficDistribution: true}", ""},
+      {"featureGates: {AllAlpha: true, WatchListClient: false, ServiceTrafficDistribution: true}",
+       ""},
       {"featureGates: {TrafficDistribution: true}",
        "featureGates: \"TrafficDistribution\" is no feature gate of 1.36"},
       {"iptables: {masqueradeBit: 32}", "iptables.masqueradeBit: \"32\" must be 0 to 31"},
@@ -256,7 +258,8 @@ TEST(Config, Validation) {
       {"bindAddress: 10.0.0.1:80", "bindAddress: \"10.0.0.1:80\" must be an IP address"},
       {"healthzBindAddress: nowhere", "healthzBindAddress: \"nowhere\" must be IP:PORT"},
       {"healthzBindAddress: 0.0.0.0:0", "healthzBindAddress: \"0.0.0.0:0\" must be IP:PORT"},
-      {"metricsBindAddress: 0.0.0.0:70000", "metricsBindAddress: \"0.0.0.0:70000\" must be IP:PORT"},
+      {"metricsBindAddress: 0.0.0.0:70000",
+       "metricsBindAddress: \"0.0.0.0:70000\" must be IP:PORT"},
       {"clusterCIDR: '10.0.0.0/8,fd00::/8'", ""},
       {"clusterCIDR: '10.0.0.0/8,11.0.0.0/8'",
        "clusterCIDR: \"10.0.0.0/8,11.0.0.0/8\" must have one CIDR of each family at most"},
@@ -308,9 +311,10 @@ TEST(Config, Validation) {
 TEST(Duration, AsGoWritesAndReads) {
   using namespace std::chrono_literals;
   const std::pair<Duration, std::string> both[] = {
-      {0s, "0s"},           {1ns, "1ns"},        {1500ns, "1.5\u00b5s"}, {250ms, "250ms"},
-      {1s, "1s"},           {90s, "1m30s"},      {15min, "15m0s"},       {24h, "24h0m0s"},
-      {-(1h + 1ms), "-1h0m0.001s"}, {1001ms, "1.001s"}};
+      {0s, "0s"},        {1ns, "1ns"},     {1500ns, "1.5\u00b5s"},
+      {250ms, "250ms"},  {1s, "1s"},       {90s, "1m30s"},
+      {15min, "15m0s"},  {24h, "24h0m0s"}, {-(1h + 1ms), "-1h0m0.001s"},
+      {1001ms, "1.001s"}};
   for (const auto& [duration, text] : both) {
     EXPECT_EQ(format_duration(duration), text);
     ASSERT_TRUE(parse_duration(text).ok()) << text;
@@ -319,7 +323,8 @@ TEST(Duration, AsGoWritesAndReads) {
   EXPECT_EQ(*parse_duration("1.5h"), 90min);
   EXPECT_EQ(*parse_duration("+1us"), 1us);
   EXPECT_EQ(*parse_duration("0"), 0s);
-  for (const char* text : {"", "-", "5", "s", "1d", "1s2", "1..s", ".s", "1e3s", "99999999999h", " 1s"})
+  for (const char* text :
+       {"", "-", "5", "s", "1d", "1s2", "1..s", ".s", "1e3s", "99999999999h", " 1s"})
     EXPECT_FALSE(parse_duration(text).ok()) << text;
 }
 

@@ -43,11 +43,12 @@ TEST(Health, BodyAsKubeProxyWritesIt) {
   report.now = WallTime(100s);
   report.last_updated = WallTime(50s);
   report.families = {{Family::kIpv4, true, WallTime(50s)}, {Family::kIpv6, false, WallTime(40s)}};
-  EXPECT_EQ(to_json(report),
-            R"({"lastUpdated":"1970-01-01T00:01:40Z","currentTime":"1970-01-01T00:01:40Z",)"
-            R"("healthy":true,"status":{"IPv4":{"lastUpdated":"1970-01-01T00:00:50Z","healthy":true},)"
-            R"("IPv6":{"lastUpdated":"1970-01-01T00:00:40Z","healthy":false}}})"
-            "\n");
+  EXPECT_EQ(
+      to_json(report),
+      R"({"lastUpdated":"1970-01-01T00:01:40Z","currentTime":"1970-01-01T00:01:40Z",)"
+      R"("healthy":true,"status":{"IPv4":{"lastUpdated":"1970-01-01T00:00:50Z","healthy":true},)"
+      R"("IPv6":{"lastUpdated":"1970-01-01T00:00:40Z","healthy":false}}})"
+      "\n");
   report.node_eligible = false;
   report.reason = "\"quoted\" \xff";
   report.families.clear();

@@ -18,8 +18,10 @@ class OperationsTest : public test::HttpTest {
  protected:
   OperationsTest()
       : operations_(loop_, metrics_,
-                    {R"({"kubeproxy.config.k8s.io":{}})", {{"cluster-cidr", "10.0.0.0/8"}},
-                     "fairlead-proxy 1", loop_.clock().wall_now() - 3723s},
+                    {R"({"kubeproxy.config.k8s.io":{}})",
+                     {{"cluster-cidr", "10.0.0.0/8"}},
+                     "fairlead-proxy 1",
+                     loop_.clock().wall_now() - 3723s},
                     [this] { return healthy_; }) {
     const auto bound = operations_.server().listen({kHere, 0});
     EXPECT_TRUE(bound.ok());
@@ -68,7 +70,8 @@ TEST_F(OperationsTest, Slis) {
 
 class ListenerTest : public test::HttpTest {
  protected:
-  HttpServer server_{loop_, HttpServerOptions(), [](auto, const auto& to) { to->respond(200, {}, ""); }};
+  HttpServer server_{loop_, HttpServerOptions(),
+                     [](auto, const auto& to) { to->respond(200, {}, ""); }};
   PatientListener listener_{loop_, server_, 50ms};
 };
 
@@ -76,7 +79,8 @@ TEST_F(ListenerTest, TakesTheAddressOnceItIsFree) {
   const uint16_t port = fairlead::test::free_port();
   auto squatter = std::make_unique<HttpServer>(loop_, HttpServerOptions(), nullptr);
   ASSERT_TRUE(squatter->listen({kHere, port}).ok());
-  const Result<void> bound = listener_.listen("--flag", SocketAddress{kHere, port}.to_string(), false);
+  const Result<void> bound =
+      listener_.listen("--flag", SocketAddress{kHere, port}.to_string(), false);
   ASSERT_FALSE(bound.ok());
   EXPECT_THAT(bound.error().message(), testing::StartsWith("--flag: "));
   squatter.reset();

@@ -67,8 +67,9 @@ TEST(Options, AsPflagReadsThem) {
   EXPECT_EQ(parse({"--healthz-bind-address=::", "--healthz-port", "81"}).kube.healthz_bind_address,
             "[::]:81");
   EXPECT_TRUE(parse({"--init-only"}).init_only);
-  EXPECT_EQ(parse({"--conntrack-tcp-timeout-established=2h"}).kube.conntrack.tcp_established_timeout,
-            std::chrono::hours(2));
+  EXPECT_EQ(
+      parse({"--conntrack-tcp-timeout-established=2h"}).kube.conntrack.tcp_established_timeout,
+      std::chrono::hours(2));
 }
 
 const std::string kFile = R"(apiVersion: kubeproxy.config.k8s.io/v1alpha1
@@ -143,10 +144,9 @@ TEST(Options, WaysToKnowPods) {
   };
   const std::string cluster = "--cluster-cidr=10.244.0.0/16";
   EXPECT_EQ(config({cluster}).cluster_cidrs, std::vector{*Cidr::parse("10.244.0.0/16")});
-  EXPECT_EQ(config({cluster, "--detect-local-mode=NodeCIDR"}).cluster_cidrs,
-            std::vector{pods[0]});
-  const Config bridge = config(
-      {cluster, "--detect-local-mode=BridgeInterface", "--pod-bridge-interface=cni0"});
+  EXPECT_EQ(config({cluster, "--detect-local-mode=NodeCIDR"}).cluster_cidrs, std::vector{pods[0]});
+  const Config bridge =
+      config({cluster, "--detect-local-mode=BridgeInterface", "--pod-bridge-interface=cni0"});
   EXPECT_EQ(bridge.bridge_interface, "cni0");
   EXPECT_THAT(bridge.cluster_cidrs, testing::IsEmpty());
   EXPECT_EQ(config({"--detect-local-mode=InterfaceNamePrefix", "--pod-interface-name-prefix=veth"})
@@ -170,11 +170,12 @@ TEST(Options, HelpAndVersionPrint) {
 
 TEST(Options, FlagsListed) {
   const Options options = parse({"--cluster-cidr=10.2.0.0/16"});
-  EXPECT_THAT(options.flags,
-              testing::IsSupersetOf({std::pair<std::string, std::string>("cluster-cidr", "10.2.0.0/16"),
-                                     {"cleanup", "false"},
-                                     {"oom-score-adj", "-999"},
-                                     {"local-dns-ready-url", "http://127.0.0.1:8181/ready"}}));
+  EXPECT_THAT(
+      options.flags,
+      testing::IsSupersetOf({std::pair<std::string, std::string>("cluster-cidr", "10.2.0.0/16"),
+                             {"cleanup", "false"},
+                             {"oom-score-adj", "-999"},
+                             {"local-dns-ready-url", "http://127.0.0.1:8181/ready"}}));
 }
 
 TEST(Options, MistakesAreOneSentence) {
@@ -196,6 +197,7 @@ TEST(Options, MistakesAreOneSentence) {
       {{"--feature-gates=AllAlpha"}, "--feature-gates: \"AllAlpha\" is not NAME=true"},
       {{"--masquerade-all=perhaps"}, "--masquerade-all: \"perhaps\" is not true or false"},
       {{"--config=/none"}, "--config: /none: no such file"},
+      {{"--hostname-override= "}, "--hostname-override is blank"},
       {{"--colour"}, "unknown argument --colour"},
       {{"stray"}, "unknown argument stray"},
   };

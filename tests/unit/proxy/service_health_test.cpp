@@ -26,12 +26,13 @@ TEST(ServiceHealthBody, AsKubeProxyWritesIt) {
 class ServiceHealthTest : public test::HttpTest {
  protected:
   ServiceHealthTest()
-      : health_(loop_, [this] { return proxy_healthy_; },
-                [this](const kube::ObjectKey& service, uint16_t port, const Error& error) {
-                  failures_.push_back(service.to_string() + " " + std::to_string(port));
-                  last_error_ = error.message();
-                },
-                std::chrono::milliseconds(100)) {}
+      : health_(
+            loop_, [this] { return proxy_healthy_; },
+            [this](const kube::ObjectKey& service, uint16_t port, const Error& error) {
+              failures_.push_back(service.to_string() + " " + std::to_string(port));
+              last_error_ = error.message();
+            },
+            std::chrono::milliseconds(100)) {}
   int status(uint16_t port, const std::string& path = "/") {
     return get({kHere, port}, path).status;
   }

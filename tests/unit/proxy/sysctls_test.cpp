@@ -26,9 +26,15 @@ TEST(Sysctls, MaximumAsKubeProxyComputesIt) {
     int64_t max;  // 0: left as it is
   };
   const Case cases[] = {
-      {32768, 131072, 1, 131072},    {32768, 131072, 4, 131072},     {32768, 131072, 5, 163840},
-      {32768, 131072, 32, 1048576},  {32768, 131072, 256, 1048576},  {0, 131072, 8, 0},
-      {1, 0, 1, 1},                  {1, 2000000, 1, 2000000},       {65536, 2000000, 17, 1048576},
+      {32768, 131072, 1, 131072},
+      {32768, 131072, 4, 131072},
+      {32768, 131072, 5, 163840},
+      {32768, 131072, 32, 1048576},
+      {32768, 131072, 256, 1048576},
+      {0, 131072, 8, 0},
+      {1, 0, 1, 1},
+      {1, 2000000, 1, 2000000},
+      {65536, 2000000, 17, 1048576},
       {2147483647, 0, 512, 1048576},
   };
   for (const Case& c : cases) {
@@ -53,11 +59,11 @@ TEST(Sysctls, TimeOutsThatAreSet) {
   config.tcp_be_liberal = true;
   config.udp_timeout = 30s;
   config.udp_stream_timeout = 2min;
-  EXPECT_THAT(conntrack_sysctls(config, 2),
-              ElementsAre(Sysctl{"nf_conntrack_tcp_timeout_close_wait", 90},
-                          Sysctl{"nf_conntrack_tcp_be_liberal", 1},
-                          Sysctl{"nf_conntrack_udp_timeout", 30},
-                          Sysctl{"nf_conntrack_udp_timeout_stream", 120}));
+  EXPECT_THAT(
+      conntrack_sysctls(config, 2),
+      ElementsAre(Sysctl{"nf_conntrack_tcp_timeout_close_wait", 90},
+                  Sysctl{"nf_conntrack_tcp_be_liberal", 1}, Sysctl{"nf_conntrack_udp_timeout", 30},
+                  Sysctl{"nf_conntrack_udp_timeout_stream", 120}));
 }
 
 class SysctlFiles : public testing::Test {
@@ -69,7 +75,9 @@ class SysctlFiles : public testing::Test {
     std::filesystem::create_directories(root_ + "/sys/module/nf_conntrack/parameters");
   }
   ~SysctlFiles() override { std::filesystem::remove_all(root_); }
-  void put(const std::string& path, const std::string& text) { std::ofstream(root_ + path) << text; }
+  void put(const std::string& path, const std::string& text) {
+    std::ofstream(root_ + path) << text;
+  }
   std::string get(const std::string& path) {
     const auto text = read_file(root_ + path, 64);
     return text.ok() ? *text : text.error().message();
@@ -103,8 +111,8 @@ TEST_F(SysctlFiles, FailuresAreToldApartAndTheRestIsWritten) {
   ASSERT_EQ(failures.size(), 2u);
   EXPECT_EQ(failures[0].kind, SysctlFailure::Kind::kMissing);
   EXPECT_EQ(failures[1].kind, SysctlFailure::Kind::kFailed);
-  EXPECT_EQ(failures[0].error.message(), "writing 4000 to " + root_ + kNet +
-                                             "nf_conntrack_max: No such file or directory");
+  EXPECT_EQ(failures[0].error.message(),
+            "writing 4000 to " + root_ + kNet + "nf_conntrack_max: No such file or directory");
   EXPECT_EQ(get(kNet + "nf_conntrack_udp_timeout").substr(0, 2), "30");
 }
 
