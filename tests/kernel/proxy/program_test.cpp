@@ -50,6 +50,12 @@ class Api {
   }
   const std::string& url() const { return url_; }
   const std::vector<std::string>& events() const { return events_; }
+  bool node_watched() const { return node_watch_ != nullptr; }
+  void change_pod_cidrs(const std::string& cidr) {
+    node_watch_->write(R"({"type":"MODIFIED","object":{"metadata":{"name":"n1",)"
+                       R"("resourceVersion":"8"},"spec":{"podCIDRs":[")" +
+                       cidr + "\"]}}}\n");
+  }
 
  private:
   void answer(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder) {
@@ -58,6 +64,7 @@ class Api {
       return responder->respond(422, json, R"({"kind":"Status","status":"Failure","code":422})");
     if (request.query_value("watch")) {
       responder->start(200, json);
+      if (request.path == "/api/v1/nodes") node_watch_ = responder;
       watches_.push_back(std::move(responder));
       return;
     }
@@ -82,6 +89,7 @@ class Api {
   HttpServer server_;
   std::string services_, slices_, url_;
   std::vector<std::shared_ptr<HttpResponder>> watches_;
+  std::shared_ptr<HttpResponder> node_watch_;
   std::vector<std::string> events_;
 };
 
@@ -232,6 +240,16 @@ TEST_F(Program, RunsByAFileAndEndsWhenItChanges) {
   EXPECT_TRUE(run_until([&] { return !process->running(); }));
   EXPECT_EQ(elements(), 3000u);
   std::filesystem::remove_all(directory);
+}
+
+TEST_F(Program, EndsWhenThePodCidrsOfItsNodeChange) {
+  auto process = start({"--detect-local-mode=NodeCIDR"});
+  ASSERT_TRUE(run_until([&] { return elements() == 3000 && api_->node_watched(); }));
+  api_->change_pod_cidrs("10.244.9.0/24");
+  loop_.run_until([] { return false; }, std::chrono::milliseconds(300));
+  EXPECT_TRUE(process->running());
+  api_->change_pod_cidrs("10.244.8.0/24");
+  EXPECT_TRUE(run_until([&] { return !process->running(); }));
 }
 
 TEST_F(Program, WritesItsConfiguration) {
