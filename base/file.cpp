@@ -52,10 +52,11 @@ Result<void> sync_directory(const std::string& directory) {
 
 // The temporary file is removed unless the rename took it.
 Result<void> write_and_rename(int fd, const std::string& temporary, const std::string& path,
-                              std::string_view bytes, mode_t mode) {
+                              std::string_view bytes, mode_t mode, Durability durability) {
   if (fchmod(fd, mode) != 0) return Error::from_errno(errno, "chmod " + temporary);
   if (const auto written = write_all(fd, bytes, temporary); !written.ok()) return written;
-  if (fsync(fd) != 0) return Error::from_errno(errno, "sync " + temporary);
+  if (durability == Durability::kSynced && fsync(fd) != 0)
+    return Error::from_errno(errno, "sync " + temporary);
   if (rename(temporary.c_str(), path.c_str()) != 0)
     return Error::from_errno(errno, "rename " + temporary + " to " + path);
   return ok();
@@ -80,16 +81,17 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   }
 }
 
-Result<void> write_file_atomic(const std::string& path, std::string_view bytes, mode_t mode) {
+Result<void> write_file_atomic(const std::string& path, std::string_view bytes, mode_t mode,
+                               Durability durability) {
   std::string temporary = path + ".tmp-XXXXXX";
   const Descriptor fd(mkostemp(temporary.data(), O_CLOEXEC));
   if (fd.get() < 0) return Error::from_errno(errno, "create a temporary file beside " + path);
-  if (const auto written = write_and_rename(fd.get(), temporary, path, bytes, mode);
+  if (const auto written = write_and_rename(fd.get(), temporary, path, bytes, mode, durability);
       !written.ok()) {
     unlink(temporary.c_str());
     return written;
   }
-  return sync_directory(directory_of(path));
+  return durability == Durability::kSynced ? sync_directory(directory_of(path)) : ok();
 }
 
 Result<void> make_directories(const std::string& path, mode_t mode) {

@@ -19,9 +19,12 @@ namespace fairlead {
 // More than `max_bytes` is kResourceExhausted. Works for /proc, whose files have no size.
 Result<std::string> read_file(const std::string& path, size_t max_bytes);
 
-// The file has the old content or the new, whatever happens, power loss included: a temporary file
-// in the same directory is synced and renamed over it, and the directory is synced.
-Result<void> write_file_atomic(const std::string& path, std::string_view bytes, mode_t mode);
+// The file has the old content or the new, whatever happens: a temporary file in the same directory
+// is renamed over it. kSynced: power loss included, since file and directory are synced; kUnsynced
+// is for what is written again after a crash.
+enum class Durability { kSynced, kUnsynced };
+Result<void> write_file_atomic(const std::string& path, std::string_view bytes, mode_t mode,
+                               Durability durability = Durability::kSynced);
 
 // Like mkdir -p; those that exist keep their mode.
 Result<void> make_directories(const std::string& path, mode_t mode);

@@ -4,15 +4,16 @@
 // choice. Pure: no I/O, no clock, no allocation.
 //
 // The zone's names, Z being the cluster domain:
-//   Z                                  SOA, NS
-//   svc.ns.svc.Z                       A, AAAA: cluster IPs, or a headless service's ready
-//   endpoints;
-//                                      SRV: one for each port; CNAME: an ExternalName service
-//   _port._proto.svc.ns.svc.Z          SRV, A, AAAA (the underscores may be left out)
-//   endpoint.svc.ns.svc.Z              A, AAAA, SRV of the ready endpoints so called
-//   1-2-3-4.ns.pod.Z                   A, AAAA: the address itself, if the namespace exists
-//   dns-version.Z, ns.dns.Z            TXT; A, AAAA: this server
-//   4.3.2.1.in-addr.arpa, ...ip6.arpa  PTR of cluster IPs and endpoints
+//   Z                                   SOA, NS
+//   svc.ns.svc.Z                        A, AAAA  cluster IPs; headless: ready endpoints
+//                                       SRV      one for each port
+//                                       CNAME    an ExternalName service, and where that leads
+//   _port._proto.svc.ns.svc.Z           SRV, A, AAAA (the underscores may be left out)
+//   endpoint.svc.ns.svc.Z               A, AAAA, SRV of the ready endpoints so called
+//   1-2-3-4.ns.pod.Z                    A, AAAA: the address itself, if the namespace exists
+//   dns-version.Z                       TXT
+//   ns.dns.Z                            A, AAAA: this server
+//   4.3.2.1.in-addr.arpa, ...ip6.arpa   PTR of cluster IPs and endpoints
 //
 // NODATA and NXDOMAIN carry the SOA (RFC 2308). A name with nothing of its own but names below
 // exists (RFC 8020). Until all objects have been seen, what would be NXDOMAIN is SERVFAIL.

@@ -64,7 +64,7 @@ void Deferred::finish() {
 Result<void> Chain::assemble(Loop& loop, Published::Reader& reader, const ChainConfig& config) {
   const auto registry = plugin_registry();
   for (const auto& [name, options] : config) {
-    const auto known = [&name](const PluginKind& kind) { return kind.name == name; };
+    const auto known = [&name = name](const PluginKind& kind) { return kind.name == name; };
     if (std::none_of(registry.begin(), registry.end(), known))
       return Error(ErrorCode::kInvalid, "there is no plugin '" + name + "'");
   }

@@ -63,8 +63,10 @@ bool selects_something(const ServiceRecord& service, const Selector& selector) {
 // The name has `below` labels left of svc.ns.svc.Z. One is an endpoint, two are a port.
 Found find_in_service(const ServiceRecord& service, const Name& name, size_t below) {
   Found found{.kind = Kind::kService, .service = &service};
-  if (service.kind() == ServiceKind::kExternalName)
+  if (service.kind() == ServiceKind::kExternalName) {
+    found.kind = Kind::kAlias;
     return below == 0 && service.external_name().size() > 1 ? found : Found{};
+  }
   switch (below) {
     case 0:
       break;

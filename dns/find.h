@@ -34,6 +34,7 @@ struct Found {
     kNameServer,  // ns.dns.Z
     kPod,
     kService,  // what `selector` chooses of it is not empty, or it has a cluster IP
+    kAlias,    // an ExternalName service
     kReverse,
   };
   Kind kind = Kind::kNothing;

@@ -25,6 +25,15 @@ int next_character(std::string_view text, size_t& at) {
   return value <= 255 ? value : -1;
 }
 
+// Eight characters at once. Their upper bits aside, a character is at least 'A' when adding 0x3f
+// to it carries into the upper bit, and over 'Z' when adding 0x25 does.
+uint64_t to_lower(uint64_t word) {
+  constexpr uint64_t kEach = 0x0101010101010101;
+  const uint64_t low = word & kEach * 0x7f;
+  const uint64_t upper_case = (low + kEach * 0x3f) & ~(low + kEach * 0x25) & ~word & kEach * 0x80;
+  return word | upper_case >> 2;
+}
+
 }  // namespace
 
 void Name::clear() {
@@ -86,13 +95,32 @@ Result<Name> Name::from_text(std::string_view text) {
 
 bool Name::parse(std::span<const uint8_t> packet, size_t& at) {
   clear();
+  const size_t start = at;
+  uint8_t labels = 0;
   for (;;) {
     if (at >= packet.size()) return false;
     const size_t length = packet[at];
-    if (length == 0) return ++at, true;
-    if (length > kMaxLabelSize || at + 1 + length > packet.size()) return false;
-    if (!append_bytes(&packet[at + 1], length)) return false;
+    if (length == 0) break;
+    const size_t offset = at - start;
+    if (length > kMaxLabelSize || offset + 1 + length + 1 > kMaxNameSize) return false;
+    offsets_[labels++] = static_cast<uint8_t>(offset);
     at += 1 + length;
+  }
+  ++at;
+  labels_ = labels;
+  size_ = static_cast<uint8_t>(at - start);
+  std::memcpy(wire_.data(), &packet[start], size_);
+  make_lower();
+  return true;
+}
+
+// The lengths of labels are below 'A' and stay as they are.
+void Name::make_lower() {
+  for (size_t at = 0; at < size_; at += 8) {
+    uint64_t word;
+    std::memcpy(&word, &wire_[at], 8);
+    word = to_lower(word);
+    std::memcpy(&lower_[at], &word, 8);
   }
 }
 

@@ -54,9 +54,12 @@ class Name {
 
  private:
   bool append_bytes(const uint8_t* bytes, size_t length);
+  void make_lower();
 
-  std::array<uint8_t, kMaxNameSize> wire_;
-  std::array<uint8_t, kMaxNameSize> lower_;
+  // A whole number of words, so that make_lower() may take eight bytes at a time.
+  static constexpr size_t kCapacity = (kMaxNameSize + 7) / 8 * 8;
+  std::array<uint8_t, kCapacity> wire_;
+  std::array<uint8_t, kCapacity> lower_;
   std::array<uint8_t, 128> offsets_;
   uint8_t size_;
   uint8_t labels_;

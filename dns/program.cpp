@@ -116,7 +116,6 @@ Result<void> Program::open_server() {
   auto forward = std::make_shared<ForwardOptions>();
   forward->upstreams = upstreams_;
   forward->policy = options_.policy;
-  forward->max_concurrent = std::max<size_t>(1, 1000 / options_.workers);
 
   ServerOptions server;
   server.listen = options_.listen;

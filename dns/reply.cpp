@@ -12,7 +12,6 @@ constexpr size_t kOptSize = 11;          // an OPT record without options
 constexpr size_t kOptionHeaderSize = 4;  // code and length
 constexpr size_t kMaxErrorText = 60;
 constexpr uint16_t kPointer = 0xc000;
-constexpr size_t kMaxPointer = 0x3fff;
 
 }  // namespace
 
@@ -98,7 +97,7 @@ bool Reply::add_address(Section section, uint16_t owner_at, uint32_t ttl,
 }
 
 // RFC 6891 section 6.1.2.
-void Reply::write_opt() {
+void Reply::write_opt(std::span<const uint8_t> options) {
   uint8_t* at = &buffer_[size_];
   at[0] = 0;
   write_u16(at + 1, static_cast<uint16_t>(Type::kOpt));
@@ -106,6 +105,8 @@ void Reply::write_opt() {
   write_u32(at + 5, (static_cast<uint32_t>(rcode_) >> 4) << 24 | (dnssec_ok_ ? 0x8000u : 0u));
   write_u16(at + 9, static_cast<uint16_t>(reserved_ - kOptSize));
   at += kOptSize;
+  std::copy(options.begin(), options.end(), at);
+  at += options.size();
   if (cookie_size_ != 0) {
     write_u16(at, static_cast<uint16_t>(EdnsOption::kCookie));
     write_u16(at + 2, cookie_size_);
@@ -123,7 +124,7 @@ void Reply::write_opt() {
 
 std::span<const uint8_t> Reply::finish() {
   if (finished_) return buffer_.first(size_);
-  if (has_edns_) write_opt();
+  if (has_edns_) write_opt({});
   finished_ = true;
   write_u16(&buffer_[2], static_cast<uint16_t>(flags_ | (static_cast<uint16_t>(rcode_) & 15)));
   write_u16(&buffer_[4], question_end_ == kHeaderSize ? 0 : 1);
@@ -141,13 +142,23 @@ Reply Reply::moved_to(std::span<uint8_t> buffer) const {
   return moved;
 }
 
-void Reply::adopt(std::span<const uint8_t> message) {
-  assert(message.size() <= buffer_.size());
+size_t Reply::room(size_t options) const {
+  const size_t opt = has_edns_ ? reserved_ + options : 0;
+  return limit_ > opt ? limit_ - opt : 0;
+}
+
+void Reply::adopt(std::span<const uint8_t> message, Rcode rcode, std::span<const uint8_t> options) {
+  assert(message.size() >= kHeaderSize && message.size() <= room(options.size()));
   std::memcpy(buffer_.data(), message.data(), message.size());
   size_ = message.size();
-  finished_ = true;
-  rcode_ = static_cast<Rcode>(message[3] & 15);
+  rcode_ = rcode;
   flags_ = static_cast<uint16_t>(read_u16(&message[2]) & 0xfff0);
+  if (has_edns_) {
+    reserved_ += options.size();
+    write_opt(options);
+    write_u16(&buffer_[10], static_cast<uint16_t>(read_u16(&message[10]) + 1));
+  }
+  finished_ = true;
 }
 
 }  // namespace fairlead::dns

@@ -19,6 +19,7 @@ namespace fairlead::dns {
 class Reply {
  public:
   static constexpr uint16_t kQuestionName = kHeaderSize;  // where the question's name starts
+  static constexpr size_t kMaxPointer = 0x3fff;           // the last position a name can point to
 
   Reply() = default;
   // The buffer stays the caller's; its size bounds every reply.
@@ -27,14 +28,12 @@ class Reply {
   // Starts a reply of at most `limit` bytes: header, question (when it could be read), no records.
   // NOERROR, RD as asked; AA, RA, AD and CD clear.
   void begin(const Query& query, size_t limit);
-  // Forgets every record, the rcode and the flags set since begin().
-  void restart(const Query& query) { begin(query, limit_); }
 
   void set_rcode(Rcode rcode) { rcode_ = rcode; }
   void set_flag(uint16_t flag) { flags_ |= flag; }
   // Sent in the OPT record when the client sent one. `text` must live until finish().
   void set_error(Ede code, std::string_view text);
-  // A whole server cookie option to return: at most 40 bytes, copied.
+  // The data of a cookie option to return, at most 40 bytes; copied.
   void set_cookie(std::span<const uint8_t> cookie);
 
   // Begins a record whose owner is a pointer to `owner_at` and makes room for its data; null when
@@ -59,17 +58,17 @@ class Reply {
   // Completes header and OPT record. The bytes stay valid until begin().
   std::span<const uint8_t> finish();
 
-  // Takes a whole message written elsewhere (an upstream's) in place of what was begun; finish()
-  // then returns it. It must fit the buffer.
-  void adopt(std::span<const uint8_t> message);
-  // The message as far as it is written; after finish() or adopt() all of it.
-  std::span<uint8_t> bytes() { return buffer_.first(size_); }
-  bool adopted() const { return finished_; }
+  // How long a message for adopt() may be that brings options of this size.
+  size_t room(size_t options) const;
+  // Takes a message written elsewhere (an upstream's, without its OPT record) in place of what was
+  // begun. The OPT record is still ours: `options` go into it as they are, without them and without
+  // `rcode`'s upper bits when the client sent none. finish() then returns all of it.
+  void adopt(std::span<const uint8_t> message, Rcode rcode, std::span<const uint8_t> options);
 
  private:
   uint8_t* add_fixed(Section section, Type type, uint32_t ttl, size_t rdata_size);
   bool fits(Section section, size_t bytes);
-  void write_opt();
+  void write_opt(std::span<const uint8_t> options);
 
   std::span<uint8_t> buffer_;
   size_t size_ = 0;

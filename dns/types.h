@@ -50,7 +50,12 @@ enum class Ede : uint16_t {
   kNone = 0xffff,
 };
 
-enum class EdnsOption : uint16_t { kCookie = 10, kExtendedError = 15 };
+enum class EdnsOption : uint16_t {
+  kCookie = 10,
+  kTcpKeepalive = 11,
+  kPadding = 12,
+  kExtendedError = 15,
+};
 
 constexpr size_t kHeaderSize = 12;
 constexpr size_t kMaxMessage = 65535;

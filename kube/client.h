@@ -15,6 +15,10 @@
 #include "base/http/client.h"
 #include "kube/config.h"
 
+namespace fairlead {
+class Metrics;
+}
+
 namespace fairlead::kube {
 
 // "/api/v1/namespaces/NS/RESOURCE/NAME/SUBRESOURCE"; empty parts are left out, the rest escaped.
@@ -49,6 +53,9 @@ class ApiClient {
   // All must outlive the client.
   ApiClient(HttpTransport& transport, Credentials& credentials, std::string user_agent,
             OnTls on_tls = nullptr);
+  // Reflectors made after this count what they do there. It must outlive them.
+  void set_metrics(Metrics& metrics) { metrics_ = &metrics; }
+  Metrics* metrics() const { return metrics_; }  // null: nobody counts
 
   // 2xx is a response, anything else an Error ("GET /api/v1/nodes/a: nodes \"a\" not found").
   [[nodiscard]] HttpCall request(ApiRequest request,
@@ -67,6 +74,7 @@ class ApiClient {
   Credentials* credentials_;
   std::string user_agent_;
   OnTls on_tls_;
+  Metrics* metrics_ = nullptr;
 };
 
 }  // namespace fairlead::kube

@@ -49,8 +49,9 @@ std::optional<std::string> decode_base64(std::string_view text) {
 // The fields of one cluster, user or context, with the first complaint kept.
 class Section {
  public:
-  Section(YAML::Node node, std::string where, const std::string& directory, std::string* problem)
-      : node_(std::move(node)), where_(std::move(where)), directory_(directory), problem_(problem) {
+  Section(const YAML::Node& node, std::string where, const std::string& directory,
+          std::string* problem)
+      : node_(node), where_(std::move(where)), directory_(directory), problem_(problem) {
     if (!node_.IsMap()) complain("", "expected a mapping");
   }
 

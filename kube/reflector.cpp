@@ -31,7 +31,9 @@ Reflector::Reflector(Clock& clock, ApiClient& client, ReflectorTarget& target,
       random_(seed_of(options_.seed)),
       use_watch_list_(options_.watch_list),
       lines_(options_.max_object_bytes),
-      page_(options_.max_object_bytes) {}
+      page_(options_.max_object_bytes) {
+  if (Metrics* const metrics = client.metrics()) metrics_.emplace(*metrics, options_.kind);
+}
 
 void Reflector::start() {
   if (phase_ != Phase::kStopped) return;
@@ -109,7 +111,7 @@ void Reflector::open(Phase phase, ApiRequest request) {
   head_ = {};
   error_body_.clear();
   opened_at_ = last_byte_ = clock_.now();
-  stream_events_ = stream_bookmarks_ = 0;
+  stream_events_ = 0;
   request.path = options_.path;
   request.query.emplace_back("labelSelector", options_.label_selector);
   request.query.emplace_back("fieldSelector", options_.field_selector);
@@ -119,6 +121,7 @@ void Reflector::open(Phase phase, ApiRequest request) {
   handlers.on_done = [this](const Result<HttpResponseHead>& result) { on_done(result); };
   call_ = client_.stream(request, std::move(handlers));
   watch_deadline();
+  report();
 }
 
 void Reflector::on_head(const HttpResponseHead& head) {
@@ -126,6 +129,7 @@ void Reflector::on_head(const HttpResponseHead& head) {
   last_byte_ = status_.last_contact = clock_.now();
   status_.watching = phase_ == Phase::kWatching && head.status == 200;
   watch_deadline();
+  report();
 }
 
 void Reflector::on_body(std::string_view chunk) {
@@ -138,7 +142,8 @@ void Reflector::on_body(std::string_view chunk) {
       phase_ == Phase::kListing
           ? page_.feed(chunk, [this](std::string_view item) { return on_item(item); })
           : lines_.feed(chunk, [this](std::string_view line) { return on_line(line); });
-  if (!fed.ok()) broken(fed.error());
+  if (!fed.ok()) return broken(fed.error());
+  report();
 }
 
 void Reflector::on_done(const Result<HttpResponseHead>& result) {
@@ -178,7 +183,7 @@ void Reflector::page_ended() {
 // Not a refusal, so another stream may do better; but not for ever.
 void Reflector::initial_ended() {
   if (++incomplete_initials_ >= kMaxIncompleteInitials)
-    return list_instead("WatchList ended early again and again");
+    return list_instead("it ended early again and again");
   fail(Error(ErrorCode::kUnavailable, "the WatchList ended before it was complete"));
 }
 
@@ -186,6 +191,7 @@ void Reflector::watch_ended() {
   const Duration lived = clock_.now() - opened_at_;
   if (lived >= kSteadyWatch) backoff_step_ = 0;
   if (lived >= kShortWatch) return begin_watch();
+  ++status_.short_watches;
   if (stream_events_ == 0)
     return fail(Error(ErrorCode::kUnavailable, "the watch ended at once, without an event"));
   wait(kMinBackoff);
@@ -248,7 +254,6 @@ bool Reflector::on_bookmark(std::string_view object) {
     status_.watching = true;
   } else {
     ++stream_events_;
-    ++stream_bookmarks_;
     status_.resource_version = bookmark->resource_version;
     relisted_ = false;
   }
@@ -347,6 +352,12 @@ void Reflector::close() {
   deadline_.cancel();
   retry_.cancel();
   call_.cancel();
+  report();
+}
+
+void Reflector::report() {
+  if (metrics_)
+    metrics_->update(status_, clock_.wall_now() - (clock_.now() - status_.last_contact));
 }
 
 // When the open request counts as hung if no further byte arrives.
@@ -358,7 +369,7 @@ MonoTime Reflector::deadline() const {
   if (phase_ == Phase::kInitial)
     return std::min(last_byte_ + kInitialGap, opened_at_ + kInitialLimit);
   const MonoTime whole = opened_at_ + watch_length_ + kWatchGrace;
-  return stream_bookmarks_ > 0 ? std::min(last_byte_ + kBookmarkLimit, whole) : whole;
+  return status_.bookmarks > 0 ? std::min(last_byte_ + kBookmarkLimit, whole) : whole;
 }
 
 // Looks when the deadline is due; bytes that arrived meanwhile have moved it.
@@ -369,8 +380,10 @@ void Reflector::watch_deadline() {
     return;
   }
   const bool answered = head_.status != 0;
-  if (phase_ == Phase::kInitial && (answered || ++incomplete_initials_ >= kMaxIncompleteInitials))
-    return list_instead("the server never says that the initial events are complete");
+  if (phase_ == Phase::kInitial && answered)
+    return list_instead("the server does not say that the initial events are complete");
+  if (phase_ == Phase::kInitial && ++incomplete_initials_ >= kMaxIncompleteInitials)
+    return list_instead("it was asked for again and again without an answer");
   fail(Error(ErrorCode::kTimeout, answered ? "silent for too long; the connection is given up"
                                            : "no answer from the server"));
 }

@@ -12,7 +12,9 @@
 //  - Every failure waits: 800 ms doubling to 15 s, plus up to as much again at random, and at least
 //    what Retry-After says; a watch that held for ten seconds starts over at 800 ms.
 //  - A 401 makes the client read its credentials again before the next attempt.
-//  - A stream without a byte for too long is hung (half-open TCP) and is given up, see the limits.
+//  - A stream without a byte for too long is hung (half-open TCP) and is given up: after
+//    kBookmarkLimit where the server has ever sent a bookmark, else at the end of the watch;
+//    HttpClient's TCP keep-alive finds a dead peer within a minute.
 //  - An object that cannot be decoded is logged, counted and skipped: its last good version stays.
 //    Bytes that are no JSON mean a broken stream: it is given up and everything listed again.
 //
@@ -36,6 +38,7 @@
 #include "base/result.h"
 #include "kube/client.h"
 #include "kube/decode.h"
+#include "kube/reflector_metrics.h"
 #include "kube/store.h"
 #include "kube/stream.h"
 
@@ -73,6 +76,7 @@ struct ReflectorStatus {
   MonoTime last_contact;         // when the server last sent a byte; before that, of start()
   uint64_t lists = 0;            // complete lists, by LIST or WatchList
   uint64_t watches = 0;          // streams opened
+  uint64_t short_watches = 0;    // of those, ended within kShortWatch
   uint64_t events = 0;
   uint64_t bookmarks = 0;
   uint64_t failures = 0;         // requests and streams that failed
@@ -152,6 +156,7 @@ class Reflector {
   void wait(Duration delay);
   void close();
 
+  void report();
   MonoTime deadline() const;
   void watch_deadline();
   Duration next_backoff();
@@ -162,6 +167,7 @@ class Reflector {
   ReflectorTarget& target_;
   const ReflectorOptions options_;
   std::minstd_rand random_;
+  std::optional<ReflectorMetrics> metrics_;
 
   // Knowledge that outlives a request.
   ReflectorStatus status_;
@@ -183,7 +189,6 @@ class Reflector {
   MonoTime last_byte_;
   Duration watch_length_{};
   uint64_t stream_events_ = 0;
-  uint64_t stream_bookmarks_ = 0;
   std::string error_body_;
   LineSplitter lines_;
   ListSplitter page_;

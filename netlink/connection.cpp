@@ -108,6 +108,10 @@ Result<std::unique_ptr<Connection>> Connection::open(Loop& loop, Protocol protoc
   return std::unique_ptr<Connection>(new Connection(loop, fd, address.nl_pid, options));
 }
 
+std::unique_ptr<Connection> Connection::adopt(Loop& loop, int fd, Options options) {
+  return std::unique_ptr<Connection>(new Connection(loop, fd, 0, options));
+}
+
 Connection::Connection(Loop& loop, int fd, uint32_t port_id, Options options)
     : loop_(loop),
       fd_(fd),

@@ -57,6 +57,9 @@ class Connection {
   // kResourceExhausted.
   static Result<std::unique_ptr<Connection>> open(Loop& loop, Protocol protocol);
   static Result<std::unique_ptr<Connection>> open(Loop& loop, Protocol protocol, Options options);
+  // Over a socket of the caller's that keeps message boundaries, now owned: whoever holds the other
+  // end plays the kernel, as tests do.
+  static std::unique_ptr<Connection> adopt(Loop& loop, int fd, Options options);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

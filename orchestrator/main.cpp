@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// fairlead: `up` (a one-node cluster), `server`, `node`, `down`, `version`.
+// fairlead: `up` (a one-node cluster), `server`, `node`, `node-kubeconfig`, `down`, `version`.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "orchestrator/cluster/control_plane.h"
 #include "orchestrator/cluster/down.h"
+#include "orchestrator/cluster/locks.h"
 #include "orchestrator/cluster/node_program.h"
 #include "orchestrator/cluster/preflight.h"
-#include "orchestrator/node/files.h"
 
 namespace fairlead::orchestrator {
 namespace {
@@ -47,14 +48,10 @@ class Program {
     if (options_.bin_dir.empty()) options_.bin_dir = own_bin_dir();
     if (role_ != Role::kServer)
       if (const Result<void> right = check_node(options_); !right.ok()) return right;
-    Result<DataDirLock> lock = DataDirLock::take(options_.data_dir);
-    if (!lock.ok()) return lock.error();
-    lock_.emplace(*std::move(lock));
-    if (role_ != Role::kServer) {
-      Result<DataDirLock> run_lock = DataDirLock::take(options_.run_dir);
-      if (!run_lock.ok()) return run_lock.error();
-      run_lock_.emplace(*std::move(run_lock));
-    }
+    if (const Result<void> alone =
+            locks_.take(options_, role_ != Role::kNode, role_ != Role::kServer);
+        !alone.ok())
+      return alone;
     const Result<void> ports = check_ports(options_, role_ != Role::kNode, role_ != Role::kServer);
     if (!ports.ok()) return ports;
     info_ = NodeInfo::read(options_.data_dir);
@@ -74,31 +71,13 @@ class Program {
       node_ = std::make_unique<NodeProgram>(loop_, options_, info_, [this] { tell_ready(); });
       if (const Result<void> started = node_->start_runtime(); !started.ok()) return started;
     }
-    if (role_ == Role::kNode) {
-      NodeAccess access{options_.kubeconfig, options_.kubeconfig, options_.kubeconfig, "", {}};
-      if (!options_.log_token_file.empty()) {
-        const Result<std::string> token = files::read(options_.log_token_file);
-        if (!token.ok()) return token.error();
-        access.server_token = token->substr(0, token->find('\n'));
-      }
-      return node_->start(access);
-    }
+    if (role_ == Role::kNode)
+      return node_->start({options_.kubeconfig, options_.kubeconfig, options_.kubeconfig});
     control_plane_ = std::make_unique<ControlPlane>(loop_, options_, info_.name, *options_.node_ip);
     if (const Result<void> started = control_plane_->start(); !started.ok()) return started;
     if (role_ == Role::kServer) return tell_ready(), ok();
     const Pki& pki = control_plane_->pki();
-    tls::CertificateSpec spec;
-    spec.common_name = "system:node:" + info_.name.substr(0, 50);
-    spec.organizations = {"system:nodes"};
-    spec.dns_names = {info_.name};
-    spec.ip_addresses = {*options_.node_ip, IpAddress::v4(127, 0, 0, 1)};
-    spec.server_auth = true;
-    spec.not_before = loop_.clock().wall_now() - std::chrono::hours(1);
-    spec.validity = std::chrono::hours(24 * 365);
-    const auto certificate = tls::issue_certificate(pki.authority, spec);
-    if (!certificate.ok()) return certificate.error();
-    return node_->start({pki.node_kubeconfigs.at(0), pki.proxy_kubeconfig, pki.dns_kubeconfig,
-                         pki.server_token, *certificate});
+    return node_->start({pki.node_kubeconfigs.at(0), pki.proxy_kubeconfig, pki.dns_kubeconfig});
   }
 
   void tell_ready() {
@@ -126,8 +105,7 @@ class Program {
   ClusterOptions options_;
   const std::chrono::steady_clock::time_point began_;
   NodeInfo info_;
-  std::optional<DataDirLock> lock_;
-  std::optional<DataDirLock> run_lock_;
+  Locks locks_;
   Loop loop_;
   std::unique_ptr<ControlPlane> control_plane_;
   std::unique_ptr<NodeProgram> node_;
@@ -142,12 +120,20 @@ struct Texts {
   std::string log_level = "info";
 };
 
+// Other programs and later runs get the path: it must mean the same from everywhere.
+std::string absolute_folder(const std::string& path) {
+  const std::string text = std::filesystem::absolute(path).lexically_normal().string();
+  return text.size() > 1 && text.back() == '/' ? text.substr(0, text.size() - 1) : text;
+}
+
 Result<void> parse(const Texts& texts, ClusterOptions& options) {
   const Result<log::Level> level = log::parse_level(texts.log_level);
   if (!level.ok()) return level.error().with_context("--log-level");
   log::init("fairlead", *level);
   const Result<Cidr> cluster = Cidr::parse(texts.cluster_cidr),
                      service = Cidr::parse(texts.service_cidr);
+  for (std::string* folder : {&options.data_dir, &options.run_dir, &options.pod_log_dir})
+    *folder = absolute_folder(*folder);
   if (!cluster.ok()) return cluster.error().with_context("--cluster-cidr");
   if (!service.ok()) return service.error().with_context("--service-cidr");
   if (cluster->family() != Family::kIpv4 || service->family() != Family::kIpv4 ||
@@ -201,6 +187,30 @@ void add_server(CLI::App& app, ClusterOptions& options, Texts& texts) {
                  "Copy the administrator's kubeconfig to this file");
 }
 
+void add_invite(CLI::App& app, ClusterOptions& options, Texts& texts) {
+  app.add_option("--data-dir", options.data_dir, "The server's")->capture_default_str();
+  app.add_option("--node-name", options.node_name, "Name of the node")->required();
+  app.add_option("--node-ip", texts.node_ip, "Where the API server reaches the node")->required();
+  app.add_option("--server", options.server_url,
+                 "Where the node reaches the API server; default: this machine, port 6443");
+}
+
+Result<void> print_invitation(ClusterOptions options) {
+  if (options.server_url.empty()) {
+    const Result<IpAddress> ip = default_node_ip();
+    if (!ip.ok()) return ip.error().with_context("--server is not given");
+    options.server_url = "https://" + SocketAddress{*ip, options.secure_port}.to_string();
+  }
+  PkiOptions pki;
+  pki.directory = options.pki_dir();
+  pki.server_url = options.server_url;
+  const auto text = node_kubeconfig(pki, {options.node_name, {*options.node_ip}},
+                                    std::chrono::system_clock::now());
+  if (!text.ok()) return text.error();
+  std::fputs(text->c_str(), stdout);
+  return ok();
+}
+
 int run(int argc, char** argv) {
   CLI::App app("A small Kubernetes cluster in one program.");
   app.require_subcommand(1);
@@ -214,6 +224,9 @@ int run(int argc, char** argv) {
   CLI::App* down =
       app.add_subcommand("down", "End pods, children and fairlead, and remove what they left");
   CLI::App* version = app.add_subcommand("version", "Print the version");
+  CLI::App* invite = app.add_subcommand(
+      "node-kubeconfig",
+      "Print a kubeconfig with which `fairlead node` joins from another machine");
   for (CLI::App* each : {up, server, node, down}) add_common(*each, options, texts);
   for (CLI::App* each : {up, server, node}) add_cluster(*each, options, texts);
   for (CLI::App* each : {up, server}) add_server(*each, options, texts);
@@ -222,8 +235,7 @@ int run(int argc, char** argv) {
     each->add_flag("--no-dns", no_dns, "Do not run fairlead-dns");
   }
   node->add_option("--kubeconfig", options.kubeconfig, "How to reach the API server")->required();
-  node->add_option("--log-token-file", options.log_token_file,
-                   "The token the API server shows to read logs");
+  add_invite(*invite, options, texts);
   down->add_flag("--purge", purge, "Remove the data folder too");
   CLI11_PARSE(app, argc, argv);
 
@@ -232,6 +244,10 @@ int run(int argc, char** argv) {
   if (version->parsed())
     return std::printf("fairlead 0.1.0 (Kubernetes API %s)\n", kKubeletVersion), 0;
   if (const Result<void> parsed = parse(texts, options); !parsed.ok()) return fail(parsed.error());
+  if (invite->parsed()) {
+    const Result<void> done = print_invitation(options);
+    return done.ok() ? 0 : fail(done.error());
+  }
   if (down->parsed()) {
     if (options.bin_dir.empty()) options.bin_dir = own_bin_dir();
     if (const Result<void> right = check_privileges(); !right.ok()) return fail(right.error());

@@ -7,50 +7,11 @@
 #include <optional>
 #include <set>
 
+#include "proxy/element_reader.h"
+
 namespace fairlead::proxy {
 
 namespace {
-
-// Takes a value apart as Value::concat put it together: components padded to 4 bytes.
-class Reader {
- public:
-  explicit Reader(const nft::Value& value) : rest_(value.bytes()) {}
-
-  IpAddress address(Family family) {
-    const nft::Bytes bytes = take(family == Family::kIpv4 ? 4 : 16);
-    return bytes.empty() ? IpAddress::any(family) : IpAddress::from_bytes(bytes);
-  }
-  std::optional<Protocol> protocol() {
-    const nft::Bytes bytes = take(4);
-    for (const Protocol candidate : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
-      if (!bytes.empty() && bytes[0] == protocol_number(candidate)) return candidate;
-    return std::nullopt;
-  }
-  uint16_t port() {
-    const nft::Bytes bytes = take(4);
-    return bytes.empty() ? 0 : static_cast<uint16_t>(bytes[0] << 8 | bytes[1]);
-  }
-  uint32_t index() {
-    uint32_t value = 0;
-    const nft::Bytes bytes = take(4);
-    if (!bytes.empty()) std::memcpy(&value, bytes.data(), 4);
-    return value;
-  }
-  bool done() const { return !failed_ && rest_.empty(); }
-
- private:
-  nft::Bytes take(size_t size) {
-    if (rest_.size() < size) {
-      failed_ = true;
-      return {};
-    }
-    const nft::Bytes bytes = rest_.first(size);
-    rest_ = rest_.subspan(size);
-    return bytes;
-  }
-  nft::Bytes rest_;
-  bool failed_ = false;
-};
 
 std::optional<uint32_t> number_after(std::string_view text, std::string_view prefix) {
   if (!text.starts_with(prefix)) return std::nullopt;
@@ -59,14 +20,6 @@ std::optional<uint32_t> number_after(std::string_view text, std::string_view pre
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size() || number == 0) return std::nullopt;
   return number;
-}
-
-std::optional<Ruleset::ChoiceChain> choice_of(const std::string& chain) {
-  for (const bool node_port : {false, true}) {
-    const auto choices = number_after(chain, node_port ? "node_" : "sel_");
-    if (choices && std::has_single_bit(*choices)) return Ruleset::ChoiceChain(node_port, *choices);
-  }
-  return std::nullopt;
 }
 
 bool same_shape(const nft::Set& a, const nft::Set& b) {
@@ -87,9 +40,11 @@ bool Repairs::empty() const {
          foreign_sets.empty() && leftovers.empty();
 }
 
-Adopter::Adopter(Config config, nft::TableContent skeleton)
-    : skeleton_(std::move(skeleton)), ruleset_(std::move(config)) {
+Adopter::Adopter(Config config, Parameters parameters, const ServiceMap& services,
+                 nft::TableContent skeleton)
+    : skeleton_(std::move(skeleton)), ruleset_(std::move(config), std::move(parameters)) {
   adopt_sets();
+  adopt_choices(services);
   adopt_chains();
 }
 
@@ -118,8 +73,18 @@ void Adopter::adopt_sets() {
     ruleset_.state(id).generation = generation;
     ruleset_.state(id).size = found.size;
   }
-  for (size_t i = 0; i < ids_.size(); ++i)
-    if (ids_[i] < 0) repairs_.foreign_sets.push_back(skeleton_.sets[i]);
+  for (size_t i = 0; i < ids_.size(); ++i) {
+    const nft::Set& set = skeleton_.sets[i];
+    const auto affinity = parse_affinity_map(set.name);
+    if (affinity && same_shape(set, ruleset_.affinity_map(*affinity))) {
+      Operation add;
+      add.kind = Operation::Kind::kAddAffinity;
+      add.choice.affinity = *affinity;
+      ruleset_.apply(add);
+    } else if (ids_[i] < 0) {
+      repairs_.foreign_sets.push_back(set);
+    }
+  }
 }
 
 bool Adopter::mentioned_in_rules(const std::string& set) const {
@@ -130,16 +95,29 @@ bool Adopter::mentioned_in_rules(const std::string& set) const {
   return false;
 }
 
-void Adopter::adopt_chains() {
-  for (const nft::Chain& chain : skeleton_.chains) {
-    const auto choice = choice_of(chain.name);
-    if (!choice || chain.base) continue;
+// The ranges of a guard that no service wants any more are not known; it will be removed once
+// nothing goes there.
+void Adopter::adopt_choices(const ServiceMap& services) {
+  std::vector<Choice> choices;
+  for (const nft::Chain& chain : skeleton_.chains)
+    if (const auto choice = parse_choice(chain.name); choice && !chain.base)
+      choices.push_back(*choice);
+  // What is gone to before what goes.
+  const auto depth = [](const Choice& choice) {
+    return choice.guard != 0 ? 2 : choice.needs().empty() ? 0 : 1;
+  };
+  std::sort(choices.begin(), choices.end(),
+            [&](const Choice& a, const Choice& b) { return depth(a) < depth(b); });
+  for (const Choice& choice : choices) {
     Operation add;
     add.kind = Operation::Kind::kAddChain;
-    add.frontend.node_port = choice->first;
-    add.number = choice->second;
+    add.choice = choice;
+    add.ranges = services.ranges(choice.guard);
     ruleset_.apply(add);
   }
+}
+
+void Adopter::adopt_chains() {
   const std::vector<nft::Chain> hooks = ruleset_.base_chains();
   const std::vector<nft::Chain> chains = ruleset_.chains();
   for (const nft::Chain& chain : skeleton_.chains) {
@@ -170,29 +148,36 @@ bool Adopter::read_element(SetId id, const nft::Element& element) {
     case SetId::kNodeServices:
       return read_service(id, element);
     case SetId::kEndpoints:
+    case SetId::kInsideEndpoints:
     case SetId::kNodeEndpoints:
+    case SetId::kNodeInsideEndpoints:
       return read_endpoint(id, element);
-    case SetId::kClusterIps: {
-      Reader key(element.key);
-      const IpAddress address = key.address(ruleset_.config().family);
-      if (!key.done()) return false;
-      Operation add;
-      add.set = id;
-      add.frontend = Frontend::vip(address, Protocol::kTcp, 0);
-      ruleset_.apply(add);
-      return true;
-    }
+    case SetId::kClusterIps:
+      return read_cluster_ip(element);
     case SetId::kHairpin:
       return read_hairpin(element);
     case SetId::kLocalDns:
       return read_local_dns(element);
+    case SetId::kLearn:
+    case SetId::kNodeLearn:
+      return read_service(id, element);
   }
   return false;
 }
 
+bool Adopter::read_cluster_ip(const nft::Element& element) {
+  ElementReader key(element.key);
+  Operation add;
+  add.set = SetId::kClusterIps;
+  add.frontend = Frontend::vip(key.address(ruleset_.config().family), Protocol::kTcp, 0);
+  if (!key.done()) return false;
+  ruleset_.apply(add);
+  return true;
+}
+
 bool Adopter::read_service(SetId id, const nft::Element& element) {
-  const bool node_port = id == SetId::kNodeServices;
-  Reader key(element.key);
+  const bool node_port = of_node_ports(id);
+  ElementReader key(element.key);
   Frontend frontend = Frontend::vip(IpAddress::any(ruleset_.config().family), Protocol::kTcp, 0);
   frontend.node_port = node_port;
   if (!node_port) frontend.address = key.address(frontend.family());
@@ -201,22 +186,34 @@ bool Adopter::read_service(SetId id, const nft::Element& element) {
   const auto* verdict = std::get_if<nft::Verdict>(&element.data);
   if (!key.done() || !protocol || verdict == nullptr) return false;
   frontend.protocol = *protocol;
-  if (verdict->kind != nft::Verdict::Kind::kGoto) return false;
-  if (verdict->chain == choice_chain_name({node_port, 0})) {
-    services_.emplace_back(frontend, 0);
-    return true;
+  Choice choice;
+  if (verdict->kind == nft::Verdict::Kind::kDrop) {
+    choice.treatment = Treatment::kDrop;
+  } else if (verdict->kind != nft::Verdict::Kind::kGoto) {
+    return false;
+  } else if (verdict->chain != choice.name()) {
+    const auto parsed = parse_choice(verdict->chain);
+    const bool learns = parsed && (parsed->treatment == Treatment::kLearn ||
+                                   parsed->treatment == Treatment::kSplit);
+    if (!parsed || learns != holds_learning(id) || (!learns && parsed->node_port != node_port) ||
+        !ruleset_.choice_chains().contains(*parsed))
+      return false;
+    choice = *parsed;
   }
-  const auto choice = choice_of(verdict->chain);
-  if (!choice || choice->first != node_port) return false;
-  services_.emplace_back(frontend, choice->second);
+  Operation add;
+  add.set = id;
+  add.frontend = frontend;
+  add.choice = choice;
+  services_.push_back(std::move(add));
   return true;
 }
 
 bool Adopter::read_endpoint(SetId id, const nft::Element& element) {
-  const bool node_port = id == SetId::kNodeEndpoints;
+  const bool node_port = of_node_ports(id);
   const Family family = ruleset_.config().family;
-  Reader key(element.key);
+  ElementReader key(element.key);
   Slot slot;
+  slot.set = id;
   slot.frontend = Frontend::vip(IpAddress::any(family), Protocol::kTcp, 0);
   slot.frontend.node_port = node_port;
   if (!node_port) slot.frontend.address = key.address(family);
@@ -226,7 +223,7 @@ bool Adopter::read_endpoint(SetId id, const nft::Element& element) {
   const auto* data = std::get_if<nft::Value>(&element.data);
   if (!key.done() || !protocol || data == nullptr) return false;
   slot.frontend.protocol = *protocol;
-  Reader value(*data);
+  ElementReader value(*data);
   slot.backend.address = value.address(family);
   slot.backend.port = value.port();
   if (!value.done()) return false;
@@ -236,7 +233,7 @@ bool Adopter::read_endpoint(SetId id, const nft::Element& element) {
 
 bool Adopter::read_hairpin(const nft::Element& element) {
   const Family family = ruleset_.config().family;
-  Reader key(element.key);
+  ElementReader key(element.key);
   const IpAddress source = key.address(family);
   Operation add;
   add.set = SetId::kHairpin;
@@ -251,7 +248,7 @@ bool Adopter::read_hairpin(const nft::Element& element) {
 }
 
 bool Adopter::read_local_dns(const nft::Element& element) {
-  Reader key(element.key);
+  ElementReader key(element.key);
   const IpAddress address = key.address(ruleset_.config().family);
   const auto protocol = key.protocol();
   const uint16_t port = key.port();
@@ -278,12 +275,15 @@ void Adopter::finish_endpoints() {
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
     Operation add;
-    add.set = slot.frontend.node_port ? SetId::kNodeEndpoints : SetId::kEndpoints;
+    add.set = slot.set;
     add.frontend = slot.frontend;
-    add.number = slot.index;
+    add.index = slot.index;
     add.backend = slot.backend;
     const Ruleset::Service* service = ruleset_.find(slot.frontend);
-    if (slot.index != (service == nullptr ? 0 : service->backends.size())) {
+    const size_t next = service == nullptr    ? 0
+                        : is_inside(slot.set) ? service->inside.size()
+                                              : service->backends.size();
+    if (slot.index != next) {
       repairs_.wrong_elements.emplace_back(ruleset_.set(add.set), ruleset_.element(add));
       continue;
     }
@@ -295,12 +295,8 @@ void Adopter::finish_endpoints() {
 }
 
 void Adopter::finish_services() {
-  for (const auto& [frontend, choices] : services_) {
-    Operation add;
-    add.set = frontend.node_port ? SetId::kNodeServices : SetId::kServices;
-    add.frontend = frontend;
-    add.number = choices;
-    add.cluster_ip = !frontend.node_port && ruleset_.has_cluster_ip(frontend.address);
+  for (Operation& add : services_) {
+    add.cluster_ip = add.set == SetId::kServices && ruleset_.has_cluster_ip(add.frontend.address);
     ruleset_.apply(add);
   }
   services_.clear();
@@ -323,6 +319,8 @@ void Adopter::compare_rules() {
   for (const nft::Chain& hook : ruleset_.base_chains()) chains.push_back(hook);
   for (const nft::Chain& chain : chains) {
     if (!contains_name(skeleton_.chains, chain.name)) continue;
+    if (const auto choice = parse_choice(chain.name))
+      if (choice->guard != 0 && !ruleset_.choice_chains().at(*choice).ranges) continue;
     std::vector<std::string> wanted;
     for (const nft::Rule& rule : ruleset_.rules(chain)) wanted.push_back(nft::to_nft(rule));
     if (wanted != found[chain.name]) repairs_.changed_chains.push_back(chain);

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "proxy/ruleset.h"
+#include "proxy/service_map.h"
 
 namespace fairlead::proxy {
 
@@ -32,7 +34,9 @@ struct Repairs {
 class Adopter {
  public:
   // `skeleton`: table, sets, chains and rules of our table as listed; elements follow one by one.
-  Adopter(Config config, nft::TableContent skeleton);
+  // `services` knows the source ranges behind the names of guards.
+  Adopter(Config config, Parameters parameters, const ServiceMap& services,
+          nft::TableContent skeleton);
 
   const std::vector<nft::Set>& sets() const { return skeleton_.sets; }
   // `set`: index into sets().
@@ -42,20 +46,23 @@ class Adopter {
 
  private:
   struct Slot {
+    SetId set = SetId::kEndpoints;
     Frontend frontend;
     uint32_t index = 0;
     Backend backend;
     bool operator<(const Slot& other) const {
-      return frontend != other.frontend ? frontend < other.frontend : index < other.index;
+      return std::tie(set, frontend, index) < std::tie(other.set, other.frontend, other.index);
     }
   };
 
   void adopt_sets();
+  void adopt_choices(const ServiceMap& services);
   void adopt_chains();
   bool mentioned_in_rules(const std::string& set) const;
   bool read_element(SetId id, const nft::Element& element);
   bool read_service(SetId id, const nft::Element& element);
   bool read_endpoint(SetId id, const nft::Element& element);
+  bool read_cluster_ip(const nft::Element& element);
   bool read_hairpin(const nft::Element& element);
   bool read_local_dns(const nft::Element& element);
   void finish_endpoints();
@@ -67,7 +74,7 @@ class Adopter {
   Repairs repairs_;
   std::vector<int> ids_;  // SetId of skeleton_.sets, -1: foreign
   std::vector<Slot> slots_;
-  std::vector<std::pair<Frontend, uint32_t>> services_;
+  std::vector<Operation> services_;
 };
 
 }  // namespace fairlead::proxy

@@ -23,32 +23,43 @@ class Planner {
       : programmed_(programmed), frontend_(frontend), wanted_(wanted) {
     if (const Ruleset::Service* service = programmed.find(frontend)) {
       old_ = service->backends.list();
-      old_choices_ = service->choices;
+      old_inside_ = service->inside.list();
+      old_choice_ = service->choice;
+      old_learn_ = service->learn;
       old_cluster_ip_ = service->cluster_ip;
     }
   }
 
   std::vector<Operation> operations() {
     static const std::vector<Backend> kNone;
-    const std::vector<Backend>& backends = wanted_ ? wanted_->backends : kNone;
-    plan_endpoints(backends);
-    plan_hairpins(backends);
-    plan_service(backends.size());
+    plan_endpoints(old_, wanted_ ? wanted_->backends : kNone, false);
+    plan_endpoints(old_inside_, wanted_ ? wanted_->inside : kNone, true);
+    plan_hairpins();
+    plan_service();
+    plan_learning();
     std::vector<Operation> result;
-    for (const auto* phase : {&before_, &service_, &after_})
+    for (const auto* phase : {&chains_, &before_, &service_, &after_})
       result.insert(result.end(), phase->begin(), phase->end());
     return result;
   }
 
  private:
   // Keeps every endpoint where it is, fills holes with new ones or with the last, appends the rest.
-  void plan_endpoints(const std::vector<Backend>& wanted) {
+  void plan_endpoints(const std::vector<Backend>& old, const std::vector<Backend>& wanted,
+                      bool inside) {
     const auto find_wanted = [&](const Backend& backend) -> const Backend* {
       const auto it = std::lower_bound(wanted.begin(), wanted.end(), backend, place_less);
       return it != wanted.end() && same_place(*it, backend) ? &*it : nullptr;
     };
-    std::vector<Backend> slots = old_;
-    std::vector<Backend> sorted = old_;
+    const auto endpoint = [&](std::vector<Operation>& phase, Kind kind, size_t index,
+                              const Backend& backend) {
+      Operation operation = make(kind, endpoints_set(frontend_.node_port, inside));
+      operation.index = static_cast<uint32_t>(index);
+      operation.backend = backend;
+      phase.push_back(std::move(operation));
+    };
+    std::vector<Backend> slots = old;
+    std::vector<Backend> sorted = old;
     std::sort(sorted.begin(), sorted.end(), place_less);
     std::vector<Backend> fresh;
     std::set_difference(wanted.begin(), wanted.end(), sorted.begin(), sorted.end(),
@@ -71,62 +82,126 @@ class Planner {
       endpoint(before_, Kind::kAdd, slots.size(), *next);
       slots.push_back(*next);
     }
-    for (size_t i = old_.size(); i-- > slots.size();) endpoint(after_, Kind::kRemove, i, old_[i]);
+    for (size_t i = old.size(); i-- > slots.size();) endpoint(after_, Kind::kRemove, i, old[i]);
   }
 
-  void plan_hairpins(const std::vector<Backend>& wanted) {
+  // Local endpoints of both sets; one that is in both is counted twice by the ruleset.
+  void plan_hairpins() {
+    const auto wanted_local = [&](const Backend& backend) {
+      if (!wanted_) return false;
+      for (const auto* list : {&wanted_->backends, &wanted_->inside}) {
+        const auto it = std::lower_bound(list->begin(), list->end(), backend, place_less);
+        if (it != list->end() && same_place(*it, backend) && it->local) return true;
+      }
+      return false;
+    };
+    const auto hairpin = [&](Kind kind, const Backend& backend) {
+      Operation operation = make(kind, SetId::kHairpin);
+      operation.backend = backend;
+      return operation;
+    };
+    std::vector<Backend> all, old = old_;
+    old.insert(old.end(), old_inside_.begin(), old_inside_.end());
+    if (wanted_) {
+      all = wanted_->backends;
+      all.insert(all.end(), wanted_->inside.begin(), wanted_->inside.end());
+    }
+    for (auto* list : {&all, &old}) {
+      std::erase_if(*list, [](const Backend& backend) { return !backend.local; });
+      std::sort(list->begin(), list->end(), place_less);
+    }
     std::vector<Operation> adds;
-    for (const Backend& backend : wanted)
-      if (backend.local && !programmed_.has_hairpin(frontend_, backend))
-        adds.push_back(make(Kind::kAdd, SetId::kHairpin, 0, backend));
+    for (size_t i = 0; i < all.size(); ++i)
+      if ((i == 0 || !same_place(all[i - 1], all[i])) &&
+          !programmed_.has_hairpin(frontend_, all[i]))
+        adds.push_back(hairpin(Kind::kAdd, all[i]));
     before_.insert(before_.begin(), adds.begin(), adds.end());
-    for (const Backend& backend : old_) {
-      if (!backend.local || programmed_.hairpin_users(frontend_, backend) > 1) continue;
-      const auto it = std::lower_bound(wanted.begin(), wanted.end(), backend, place_less);
-      if (it != wanted.end() && same_place(*it, backend) && it->local) continue;
+    for (size_t i = 0; i < old.size();) {
+      const Backend& backend = old[i];
+      uint32_t ours = 0;
+      while (i < old.size() && same_place(old[i], backend)) ++i, ++ours;
+      if (programmed_.hairpin_users(frontend_, backend) > ours || wanted_local(backend)) continue;
       if (programmed_.has_hairpin(frontend_, backend))
-        after_.push_back(make(Kind::kRemove, SetId::kHairpin, 0, backend));
+        after_.push_back(hairpin(Kind::kRemove, backend));
     }
   }
 
-  void plan_service(size_t endpoints) {
-    const SetId set = frontend_.node_port ? SetId::kNodeServices : SetId::kServices;
+  void plan_service() {
+    const SetId set = services_set(frontend_.node_port);
     if (!wanted_) {
-      if (!old_choices_) return;
-      Operation remove = make(Kind::kRemove, set, *old_choices_, {});
+      if (!old_choice_) return;
+      Operation remove = make(Kind::kRemove, set);
+      remove.choice = *old_choice_;
       remove.cluster_ip = old_cluster_ip_;
-      service_.push_back(remove);
+      service_.push_back(std::move(remove));
       if (old_cluster_ip_ && programmed_.cluster_ip_users(frontend_.address) == 1 &&
           programmed_.has_cluster_ip(frontend_.address))
-        service_.push_back(make(Kind::kRemove, SetId::kClusterIps, 0, {}));
+        service_.push_back(make(Kind::kRemove, SetId::kClusterIps));
       return;
     }
-    const uint32_t choices = choices_for(endpoints);
-    if (choices != 0 && !programmed_.choice_chains().contains({frontend_.node_port, choices}))
-      before_.insert(before_.begin(), make(Kind::kAddChain, set, choices, {}));
-    if (!old_choices_ || *old_choices_ != choices || old_cluster_ip_ != wanted_->cluster_ip) {
-      Operation put = make(old_choices_ ? Kind::kReplace : Kind::kAdd, set, choices, {});
+    const Choice choice = wanted_->choice(frontend_.node_port);
+    if (!old_choice_ || *old_choice_ != choice || old_cluster_ip_ != wanted_->cluster_ip) {
+      Operation put = make(old_choice_ ? Kind::kReplace : Kind::kAdd, set);
+      put.choice = choice;
       put.cluster_ip = wanted_->cluster_ip;
-      service_.push_back(put);
+      service_.push_back(std::move(put));
     }
     if (wanted_->cluster_ip && !programmed_.has_cluster_ip(frontend_.address))
-      service_.push_back(make(Kind::kAdd, SetId::kClusterIps, 0, {}));
+      service_.push_back(make(Kind::kAdd, SetId::kClusterIps));
+    plan_chains(choice);
   }
 
-  void endpoint(std::vector<Operation>& phase, Kind kind, size_t index, const Backend& backend) {
-    phase.push_back(make(kind, frontend_.node_port ? SetId::kNodeEndpoints : SetId::kEndpoints,
-                         static_cast<uint32_t>(index), backend));
+  // Learnt before anything asks, forgotten after nothing asks any more.
+  void plan_learning() {
+    std::optional<Choice> learn;
+    if (wanted_ && wanted_->affinity != 0)
+      learn = wanted_->choice(frontend_.node_port).learn(wanted_->affinity_seconds);
+    if (learn == old_learn_) return;
+    const Kind kind = !learn ? Kind::kRemove : old_learn_ ? Kind::kReplace : Kind::kAdd;
+    Operation put = make(kind, learn_set(frontend_.node_port));
+    put.choice = learn ? *learn : *old_learn_;
+    (learn ? service_ : after_).push_back(std::move(put));
+    if (learn) plan_chains(*learn);
   }
-  Operation make(Kind kind, SetId set, uint32_t number, const Backend& backend) const {
-    return {kind, set, frontend_, number, false, backend};
+
+  // What is gone to comes first.
+  void plan_chains(const Choice& choice) {
+    if (!choice.has_chain() || programmed_.choice_chains().contains(choice)) return;
+    const auto planned = [&](Kind kind, const auto& same) {
+      return std::any_of(chains_.begin(), chains_.end(), [&](const Operation& operation) {
+        return operation.kind == kind && same(operation.choice);
+      });
+    };
+    if (planned(Kind::kAddChain, [&](const Choice& other) { return other == choice; })) return;
+    for (const Choice& needed : choice.needs()) plan_chains(needed);
+    Operation add = make(Kind::kAddAffinity, services_set(choice.node_port));
+    add.choice = choice;
+    const auto same_map = [&](const Choice& other) { return other.affinity == choice.affinity; };
+    if (choice.names_map() && !programmed_.affinities().contains(choice.affinity) &&
+        !planned(Kind::kAddAffinity, same_map))
+      chains_.push_back(add);
+    add.kind = Kind::kAddChain;
+    if (choice.guard != 0) add.ranges = wanted_->ranges;
+    chains_.push_back(std::move(add));
+  }
+
+  Operation make(Kind kind, SetId set) const {
+    Operation operation;
+    operation.kind = kind;
+    operation.set = set;
+    operation.frontend = frontend_;
+    return operation;
   }
 
   const Ruleset& programmed_;
   const Frontend frontend_;
   const std::optional<Target>& wanted_;
   std::vector<Backend> old_;
-  std::optional<uint32_t> old_choices_;
+  std::vector<Backend> old_inside_;
+  std::optional<Choice> old_choice_;
+  std::optional<Choice> old_learn_;
   bool old_cluster_ip_ = false;
+  std::vector<Operation> chains_;   // and affinity maps that are missing
   std::vector<Operation> before_;   // fills what will be drawn
   std::vector<Operation> service_;  // changes what is drawn
   std::vector<Operation> after_;    // empties what is drawn no more
@@ -141,14 +216,19 @@ std::vector<Operation> diff(const Ruleset& programmed, const Frontend& frontend,
 
 std::vector<Operation> unused_chains(const Ruleset& programmed) {
   std::vector<Operation> result;
-  for (const auto& [choice, users] : programmed.choice_chains()) {
-    if (users != 0) continue;
+  for (const auto& [choice, state] : programmed.choice_chains()) {
+    if (state.users != 0) continue;
     Operation remove;
     remove.kind = Kind::kRemoveChain;
-    remove.frontend =
-        choice.first ? Frontend::node(programmed.config().family, Protocol::kTcp, 0) : Frontend();
-    remove.number = choice.second;
-    result.push_back(remove);
+    remove.choice = choice;
+    result.push_back(std::move(remove));
+  }
+  for (const auto& [number, users] : programmed.affinities()) {
+    if (users != 0) continue;
+    Operation remove;
+    remove.kind = Kind::kRemoveAffinity;
+    remove.choice.affinity = number;
+    result.push_back(std::move(remove));
   }
   return result;
 }
@@ -157,10 +237,11 @@ std::vector<Operation> diff_local_dns(const Ruleset& programmed, bool exempt) {
   std::vector<Operation> result;
   for (const IpAddress& address : programmed.config().local_dns) {
     for (const Protocol protocol : {Protocol::kUdp, Protocol::kTcp}) {
-      const Frontend frontend = Frontend::vip(address, protocol, 53);
-      if (programmed.has_local_dns(frontend) == exempt) continue;
-      result.push_back(
-          {exempt ? Kind::kAdd : Kind::kRemove, SetId::kLocalDns, frontend, 0, false, {}});
+      Operation operation;
+      operation.kind = exempt ? Kind::kAdd : Kind::kRemove;
+      operation.set = SetId::kLocalDns;
+      operation.frontend = Frontend::vip(address, protocol, 53);
+      if (programmed.has_local_dns(operation.frontend) != exempt) result.push_back(operation);
     }
   }
   return result;

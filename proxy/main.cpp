@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // fairlead-proxy: Services and EndpointSlices of an API server become nftables maps.
 // Ending it, by whatever signal, leaves the rules: traffic goes on, and the next start takes over.
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -42,6 +44,14 @@ bool ipv6_available() {
   if (access("/proc/net/if_inet6", R_OK) != 0) return false;
   const Result<std::string> off = read_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", 16);
   return !off.ok() || off->empty() || off->front() != '1';
+}
+
+// Config::repeat_lookups; a release that cannot be read counts as old.
+bool lookups_may_miss() {
+  utsname kernel{};
+  int major = 0, minor = 0;
+  if (uname(&kernel) != 0 || std::sscanf(kernel.release, "%d.%d", &major, &minor) != 2) return true;
+  return std::pair(major, minor) < std::pair(6, 17);
 }
 
 Result<kube::ClientConfig> client_config(const Options& options) {
@@ -139,6 +149,7 @@ Result<void> Program::connect() {
   auto cluster = kube::Cluster::connect(loop_, *config, kUserAgent);
   if (!cluster.ok()) return cluster.error();
   cluster_ = std::move(*cluster);
+  cluster_->api().set_metrics(metrics_);
   Clock& clock = loop_.clock();
   events_ = std::make_unique<EventRecorder>(clock, cluster_->api(), options_.node_name);
   node_ = std::make_unique<NodeWatch>(clock, cluster_->api(), options_.node_name,
@@ -179,6 +190,7 @@ Result<void> Program::open_proxy() {
   if (ipv6_available()) families_.push_back(Family::kIpv6);
   for (const Family family : families_)
     settings.families.push_back(options_.config(family, pod_cidrs_));
+  for (Config& family : settings.families) family.repeat_lookups = lookups_may_miss();
   auto proxy = Proxy::open(loop_, http_, metrics_, std::move(settings));
   if (!proxy.ok()) return proxy.error();
   proxy_ = std::move(*proxy);
@@ -281,7 +293,7 @@ void Program::place_service_health() {
   std::vector<IpAddress> addresses;
   for (const Family family : families_) {
     const auto cidrs = options_.node_port_cidrs(family);
-    if (cidrs && cidrs->empty())
+    if (cidrs && cidrs->front().prefix_length() == 0)
       return service_health_->set_addresses({IpAddress::any(Family::kIpv4)});
     if (cidrs) {
       const std::vector<IpAddress> local = local_addresses(*cidrs);
@@ -297,8 +309,8 @@ void Program::place_service_health() {
 void Program::update_service_health() {
   service_health_asked_ = false;
   std::vector<ServiceHealth::Entry> entries;
-  for (const Proxy::LocalService& service : proxy_->health_ports())
-    entries.push_back({service.key, service.health_port, service.local_ready});
+  for (const ServiceMap::HealthPort& service : proxy_->services().health_ports())
+    entries.push_back({service.service, service.port, service.local_ready});
   service_health_->update(entries);
 }
 

@@ -403,14 +403,15 @@ std::optional<std::vector<Cidr>> Options::node_port_cidrs(Family family) const {
   const std::vector<std::string>& addresses = kube.node_port_addresses;
   if (addresses == std::vector<std::string>{"primary"}) return std::nullopt;
   if (addresses.empty() && kube.nftables_mode()) return std::nullopt;
+  const std::vector<Cidr> all = {Cidr(IpAddress::any(family), 0)};
   std::vector<Cidr> cidrs;
   for (const std::string& text : addresses) {
     const Result<Cidr> cidr = Cidr::parse_lenient(text);
     if (!cidr.ok() || cidr->family() != family) continue;
-    if (cidr->prefix_length() == 0) return std::vector<Cidr>{};
+    if (cidr->prefix_length() == 0) return all;
     cidrs.push_back(*cidr);
   }
-  return cidrs;
+  return cidrs.empty() ? all : cidrs;
 }
 
 }  // namespace fairlead::proxy

@@ -44,9 +44,9 @@ struct Options {
 
   // The ruleset configuration of one IP family. `pod_cidrs`: of this node, for NodeCIDR.
   Config config(Family family, const std::vector<Cidr>& pod_cidrs = {}) const;
-  // Addresses of this node that have node ports. nullopt: its primary ones; empty: all but
-  // loopback. kube-proxy's nftables mode defaults to the first, its other modes to the second; so
-  // does this program, by the mode it is asked for.
+  // Addresses of this node that have node ports. nullopt: its primary ones; one of length 0: all
+  // but loopback; never empty. kube-proxy's nftables mode defaults to the first, its other modes to
+  // the second; so does this program, by the mode it is asked for.
   std::optional<std::vector<Cidr>> node_port_cidrs(Family family) const;
 };
 

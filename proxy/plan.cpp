@@ -24,7 +24,8 @@ std::vector<std::string> texts(const std::vector<nft::Rule>& rules) {
 // elements of one set side by side share a message.
 void group_by_set(std::vector<Operation>& operations) {
   const auto rank = [](const Operation& operation) {
-    return operation.kind == Kind::kAddChain ? -1 : static_cast<int>(operation.set);
+    const bool object = operation.kind == Kind::kAddChain || operation.kind == Kind::kAddAffinity;
+    return object ? -1 : static_cast<int>(operation.set);
   };
   std::stable_sort(operations.begin(), operations.end(),
                    [&](const Operation& a, const Operation& b) { return rank(a) < rank(b); });
@@ -34,25 +35,27 @@ void group_by_set(std::vector<Operation>& operations) {
 
 // Sets for what is known now and half as much again.
 void Programmer::size_sets() {
-  const ServiceMap::Counts counts = services_.count(config_.family);
   const auto at_least = [this](SetId id, size_t elements) {
     const auto size = static_cast<uint32_t>((elements + elements / 2 + 1023) / 1024 * 1024);
     programmed_.state(id).size = std::max(programmed_.state(id).size, size);
   };
-  at_least(SetId::kServices, counts.frontends);
-  at_least(SetId::kEndpoints, counts.endpoints);
-  at_least(SetId::kNodeServices, counts.node_ports);
-  at_least(SetId::kNodeEndpoints, counts.node_port_endpoints);
-  at_least(SetId::kClusterIps, counts.frontends);
-  at_least(SetId::kHairpin, counts.local_endpoints);
+  for (const bool node_port : {false, true}) {
+    const ServiceMap::Counts counts = services_.count(config_.family, node_port);
+    at_least(services_set(node_port), counts.frontends);
+    at_least(endpoints_set(node_port, false), counts.endpoints);
+    at_least(endpoints_set(node_port, true), counts.inside_endpoints);
+    if (!node_port) at_least(SetId::kClusterIps, counts.frontends);
+  }
+  at_least(SetId::kHairpin, services_.count_local_endpoints(config_.family));
 }
 
 void Programmer::plan_table() {
-  programmed_ = Ruleset(config_);
+  programmed_ = Ruleset(config_, wanted_parameters());
   size_sets();
   put_structure();
   table_exists_ = true;
   hooks_missing_ = true;
+  unhooked_ = true;
 }
 
 // One transaction, however long it holds the commit lock: between the old table and the new one no
@@ -62,7 +65,7 @@ void Programmer::plan_rebuild() {
             config_.family == Family::kIpv4 ? "ip" : "ip6");
   rebuild_ = false;
   repairs_.reset();
-  programmed_ = Ruleset(config_);
+  programmed_ = Ruleset(config_, wanted_parameters());
   size_sets();
   transaction_.destroy(programmed_.table());
   put_structure();
@@ -129,7 +132,7 @@ void Programmer::plan_frontends() {
       in_flight_frontends_.emplace_back(next->first, next->second);
       dirty_.erase(next);
     }
-    if (hooks_missing_) group_by_set(queue_);
+    if (unhooked_) group_by_set(queue_);
   }
   plan_queue();
   if (transaction_.empty() && !in_flight_frontends_.empty()) {
@@ -197,26 +200,36 @@ void Programmer::plan_growth() {
 
 // From here on every rule names the larger set.
 void Programmer::finish_growth() {
-  std::vector<nft::Chain> chains = programmed_.chains();
-  for (const nft::Chain& hook : programmed_.base_chains())
-    if (!hooks_missing_) chains.push_back(hook);
-  std::vector<std::vector<std::string>> before;
-  for (const nft::Chain& chain : chains) before.push_back(texts(programmed_.rules(chain)));
   const nft::Set smaller = programmed_.set(growth_->id);
-  programmed_.state(growth_->id) = growth_->state;
-  for (size_t i = 0; i < chains.size(); ++i) {
-    if (texts(programmed_.rules(chains[i])) == before[i]) continue;
-    transaction_.flush(chains[i]);
-    put_rules(chains[i]);
-  }
+  rewrite_chains([this] { programmed_.state(growth_->id) = growth_->state; });
   transaction_.remove(smaller);
   sets_.clear();
   growth_.reset();
 }
 
+void Programmer::plan_parameters() {
+  if (programmed_.parameters() == wanted_parameters()) return;
+  rewrite_chains([this] { programmed_.set_parameters(wanted_parameters()); });
+}
+
+void Programmer::rewrite_chains(const std::function<void()>& change) {
+  std::vector<nft::Chain> chains = programmed_.chains();
+  for (const nft::Chain& hook : programmed_.base_chains())
+    if (!hooks_missing_) chains.push_back(hook);
+  std::vector<std::vector<std::string>> before;
+  for (const nft::Chain& chain : chains) before.push_back(texts(programmed_.rules(chain)));
+  change();
+  for (size_t i = 0; i < chains.size(); ++i) {
+    if (texts(programmed_.rules(chains[i])) == before[i]) continue;
+    transaction_.flush(chains[i]);
+    put_rules(chains[i]);
+  }
+}
+
 void Programmer::plan_hooks() {
   put_hooks();
   hooks_missing_ = false;
+  unhooked_ = false;
 }
 
 void Programmer::plan_local_dns() {
@@ -258,18 +271,20 @@ void Programmer::apply_and_put(const std::vector<Operation>& operations) {
 void Programmer::put(const Operation& operation) {
   switch (operation.kind) {
     case Kind::kAddChain: {
-      const Ruleset::ChoiceChain choice{operation.frontend.node_port, operation.number};
-      transaction_.add(programmed_.chain(choice));
-      for (const nft::Rule& rule : rules::of_choice(programmed_, choice)) transaction_.add(rule);
-      return;
+      const nft::Chain chain = programmed_.chain(operation.choice.name());
+      transaction_.add(chain);
+      return put_rules(chain);
     }
     case Kind::kRemoveChain: {
-      const nft::Chain chain =
-          programmed_.chain(Ruleset::ChoiceChain(operation.frontend.node_port, operation.number));
+      const nft::Chain chain = programmed_.chain(operation.choice.name());
       transaction_.flush(chain);
       transaction_.remove(chain);
       return;
     }
+    case Kind::kAddAffinity:
+      return transaction_.add(programmed_.affinity_map(operation.choice.affinity));
+    case Kind::kRemoveAffinity:
+      return transaction_.remove(programmed_.affinity_map(operation.choice.affinity));
     case Kind::kAdd:
       return transaction_.add_element(set(operation.set), programmed_.element(operation));
     case Kind::kRemove:

@@ -20,13 +20,14 @@ const char* family_name(const Config& config) {
 }  // namespace
 
 Programmer::Programmer(Clock& clock, netlink::Connection& connection, const ServiceMap& services,
-                       Config config)
+                       Config config, Parameters parameters)
     : clock_(clock),
       connection_(connection),
       services_(services),
       config_(config),
-      reader_(connection, config),
-      programmed_(std::move(config)) {}
+      parameters_(std::move(parameters)),
+      reader_(connection, config, services),
+      programmed_(std::move(config), parameters_) {}
 
 Programmer::~Programmer() {
   *alive_ = false;
@@ -65,6 +66,17 @@ void Programmer::exempt_local_dns(bool exempt) {
   step();
 }
 
+Parameters Programmer::wanted_parameters() const {
+  Parameters wanted = parameters_;
+  wanted.affinity = services_.has_affinity();
+  return wanted;
+}
+
+void Programmer::set_parameters(Parameters parameters) {
+  parameters_ = std::move(parameters);
+  step();
+}
+
 Programmer::Status Programmer::status() const {
   return status_;
 }
@@ -72,6 +84,7 @@ Programmer::Status Programmer::status() const {
 bool Programmer::has_work() const {
   return !table_exists_ || rebuild_ || repairs_ || foreign_ || growth_ || !dirty_.empty() ||
          queue_at_ < queue_.size() || hooks_missing_ || suspected_ ||
+         programmed_.parameters() != wanted_parameters() ||
          (exempt_dns_ && !diff_local_dns(programmed_, *exempt_dns_).empty());
 }
 
@@ -92,7 +105,7 @@ void Programmer::read() {
   suspected_ = false;
   in_flight_ = true;
   ++status_.readings;
-  reader_.read([this](Result<TableReader::Content> content) {
+  reader_.read(wanted_parameters(), [this](Result<TableReader::Content> content) {
     in_flight_ = false;
     adopt(std::move(content));
   });
@@ -110,6 +123,7 @@ void Programmer::adopt(Result<TableReader::Content> content) {
   growth_.reset();
   repairs_.reset();
   foreign_.reset();
+  unhooked_ = false;
   table_exists_ = content.ok() && content->has_value();
   if (table_exists_ && !rebuild_) {
     programmed_ = std::move((*content)->first);
@@ -140,6 +154,7 @@ bool Programmer::plan() {
     plan_foreign_objects();
   } else {
     if (growth_) plan_growth();
+    if (transaction_.empty() && !growth_) plan_parameters();
     if (transaction_.empty() && !growth_) plan_frontends();
     if (transaction_.empty() && hooks_missing_) plan_hooks();
     if (transaction_.empty()) plan_local_dns();

@@ -52,7 +52,7 @@ class Programmer {
   using Acknowledged = std::vector<std::pair<Frontend, std::optional<MonoTime>>>;
 
   Programmer(Clock& clock, netlink::Connection& connection, const ServiceMap& services,
-             Config config);
+             Config config, Parameters parameters = {});
   ~Programmer();
 
   void start();
@@ -60,6 +60,7 @@ class Programmer {
   // Someone else touched our table.
   void suspect(const std::string& reason);
   void exempt_local_dns(bool exempt);
+  void set_parameters(Parameters parameters);
   void set_on_acknowledged(std::function<void(const Acknowledged&)> callback) {
     on_acknowledged_ = std::move(callback);
   }
@@ -91,6 +92,7 @@ class Programmer {
   void retry_after(Duration delay);
   void clean_up_later();
 
+  Parameters wanted_parameters() const;
   bool has_work() const;
   void mark_everything();
   void size_sets();
@@ -103,12 +105,15 @@ class Programmer {
   void plan_growth();
   void plan_frontends();
   void plan_queue();
+  void plan_parameters();
   void plan_hooks();
   void plan_local_dns();
   void plan_cleanup();
 
   void begin_growth(SetId id, uint32_t elements);
   void finish_growth();
+  // Changes programmed_ by `change` and writes the chains whose rules are others after it.
+  void rewrite_chains(const std::function<void()>& change);
   void put_structure();
   void put_rules(const nft::Chain& chain);
   void put_hooks();
@@ -122,6 +127,7 @@ class Programmer {
   netlink::Connection& connection_;
   const ServiceMap& services_;
   const Config config_;
+  Parameters parameters_;  // as wanted
   TableReader reader_;
   std::function<void(const Acknowledged&)> on_acknowledged_;
   std::function<void()> on_ready_;
@@ -130,6 +136,7 @@ class Programmer {
   bool known_ = false;  // programmed_ is what the kernel has
   bool table_exists_ = false;
   bool hooks_missing_ = true;
+  bool unhooked_ = false;  // a table of our making that no packet enters yet
   bool in_flight_ = false;
   bool waiting_ = false;            // for a retry
   bool suspected_ = false;          // read again when the commit in flight is done

@@ -4,6 +4,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "base/log.h"
@@ -68,7 +69,7 @@ Proxy::Proxy(Loop& loop, Settings settings, Metrics& metrics)
     : loop_(loop),
       settings_(std::move(settings)),
       metrics_(metrics),
-      services_(settings_.node_name),
+      services_({settings_.node_name, {}, {}, settings_.families.front().accept_external_ips}),
       service_changes_(metrics.counter("kubeproxy_sync_proxy_rules_service_changes_total",
                                        "Changes of Services seen")),
       endpoint_changes_(metrics.counter("kubeproxy_sync_proxy_rules_endpoint_changes_total",
@@ -106,7 +107,7 @@ Result<void> Proxy::connect(HttpTransport& http) {
   for (const Config& config : settings_.families) {
     const MetricLabels labels = {{"ip_family", config.family == Family::kIpv4 ? "IPv4" : "IPv6"}};
     families_.push_back(std::unique_ptr<FamilyState>(new FamilyState{
-        config, nullptr, nullptr,
+        config, nullptr, nullptr, nullptr,
         metrics_.histogram("fairlead_proxy_change_to_kernel_seconds",
                            "From the arrival of a change to the kernel's acknowledgement",
                            exponential_bounds(50e-6, 2, 18), labels),
@@ -122,6 +123,7 @@ Result<void> Proxy::connect(HttpTransport& http) {
       return opened;
     family.programmer =
         std::make_unique<Programmer>(loop_.clock(), *family.connection, services_, config);
+    family.affinity = std::make_unique<AffinityCleaner>(loop_.clock(), *family.connection);
     family.programmer->set_on_acknowledged(
         [this, &family](const Programmer::Acknowledged& frontends) {
           on_acknowledged(family, frontends);
@@ -135,6 +137,10 @@ Result<void> Proxy::connect(HttpTransport& http) {
                                             for (const auto& family : families_)
                                               family->programmer->exempt_local_dns(exempt);
                                           });
+  auto addresses =
+      NodeAddresses::open(loop_, [this](const std::vector<IpAddress>&) { update_parameters(); });
+  if (!addresses.ok()) return addresses.error();
+  node_addresses_ = std::move(*addresses);
   watch_->set_on_notification([this](const MessageView& message) { on_notification(message); });
   watch_->set_on_resync([this] {
     for (const auto& family : families_) family->programmer->suspect("notifications were lost");
@@ -144,11 +150,63 @@ Result<void> Proxy::connect(HttpTransport& http) {
 
 void Proxy::start() {
   started_ = true;
+  node_addresses_->start();
   nft::get_generation(*probe_, [this](Result<nft::Generation> generation) {
     if (generation.ok()) start_generation_ = generation->id;
-    for (const auto& family : families_) family->programmer->start();
-    local_dns_->start();
+    generation_known_ = true;
+    start_programmers();
   });
+}
+
+// Once the addresses are known too: programming without would take node ports away.
+void Proxy::start_programmers() {
+  if (!generation_known_ || !node_addresses_->known() || programming_) return;
+  programming_ = true;
+  for (const auto& family : families_) family->programmer->start();
+  local_dns_->start();
+}
+
+Parameters Proxy::parameters(const Config& config) const {
+  Parameters result;
+  const auto of_family = [&](const auto& one) { return one.family() == config.family; };
+  result.service_cidrs = config.service_cidrs;
+  std::copy_if(api_service_cidrs_.begin(), api_service_cidrs_.end(),
+               std::back_inserter(result.service_cidrs), of_family);
+  const std::vector<IpAddress> candidates =
+      config.node_port_cidrs
+          ? addresses_inside(node_addresses_->addresses(), *config.node_port_cidrs)
+          : primary_addresses_;
+  std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(result.node_addresses),
+               of_family);
+  std::vector<Cidr>& cidrs = result.service_cidrs;
+  std::sort(cidrs.begin(), cidrs.end());
+  cidrs.erase(std::unique(cidrs.begin(), cidrs.end()), cidrs.end());
+  return result;
+}
+
+void Proxy::update_parameters() {
+  for (const auto& family : families_)
+    family->programmer->set_parameters(parameters(family->config));
+  start_programmers();
+}
+
+// The first internal address of each family, else the first external one (k8s.io/component-helpers
+// node/util GetNodeHostIPs).
+void Proxy::set_node(const kube::Node& node) {
+  primary_addresses_.clear();
+  for (const auto* list : {&node.internal_ips, &node.external_ips})
+    for (const IpAddress& address : *list)
+      if (std::none_of(primary_addresses_.begin(), primary_addresses_.end(),
+                       [&](const IpAddress& known) { return known.family() == address.family(); }))
+        primary_addresses_.push_back(address);
+  const auto zone = node.meta.labels.find("topology.kubernetes.io/zone");
+  mark(services_.set_node(zone == node.meta.labels.end() ? "" : zone->second, primary_addresses_));
+  update_parameters();
+}
+
+void Proxy::set_service_cidrs(std::vector<Cidr> cidrs) {
+  api_service_cidrs_ = std::move(cidrs);
+  update_parameters();
 }
 
 // Notifications are asked for only now: during a cold load the kernel would tell us of every
@@ -175,13 +233,6 @@ void Proxy::watch_from(uint32_t generation) {
 
 void Proxy::put(const kube::Service& service) {
   service_changes_.add();
-  const std::vector<std::string> features = unsupported_features(service);
-  if (!features.empty() && warned_.insert(service.meta.key()).second) {
-    std::string list;
-    for (const std::string& feature : features) list += (list.empty() ? "" : ", ") + feature;
-    log::warn("Service {} asks for {}, which is not supported yet; it is balanced without",
-              service.meta.key().to_string(), list);
-  }
   mark(services_.put(service));
 }
 
@@ -194,7 +245,6 @@ void Proxy::put(const kube::EndpointSlice& slice) {
 
 void Proxy::remove_service(const kube::ObjectKey& key) {
   service_changes_.add();
-  warned_.erase(key);
   mark(services_.remove_service(key));
 }
 
@@ -204,6 +254,7 @@ void Proxy::remove_slice(const kube::ObjectKey& key) {
 }
 
 void Proxy::mark(const Dirty& dirty) {
+  if (on_services_changed_) on_services_changed_();
   if (dirty.empty() || !started_) return;
   for (const auto& family : families_) family->programmer->mark(dirty);
 }
@@ -232,6 +283,7 @@ void Proxy::on_acknowledged(FamilyState& family, const Programmer::Acknowledged&
   flows_deleted_.add(static_cast<double>(cleaner_->deleted() - flows_counted_));
   flows_counted_ = cleaner_->deleted();
   cleaner_->changed(dirty);
+  family.affinity->changed(family.programmer->programmed(), dirty);
 }
 
 void Proxy::on_notification(const MessageView& message) {
@@ -242,9 +294,9 @@ void Proxy::on_notification(const MessageView& message) {
 }
 
 bool Proxy::idle() const {
-  if (!watching_) return false;
+  if (!watching_ || !programming_) return false;
   for (const auto& family : families_)
-    if (!family->programmer->idle()) return false;
+    if (!family->programmer->idle() || !family->affinity->idle()) return false;
   return cleaner_->idle();
 }
 

@@ -20,8 +20,10 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "netlink/connection.h"
+#include "proxy/affinity_cleaner.h"
 #include "proxy/conntrack_cleaner.h"
 #include "proxy/local_dns.h"
+#include "proxy/node_addresses.h"
 #include "proxy/programmer.h"
 #include "proxy/service_map.h"
 
@@ -44,7 +46,16 @@ class Proxy {
   void put(const kube::EndpointSlice& slice);
   void remove_service(const kube::ObjectKey& key);
   void remove_slice(const kube::ObjectKey& key);
+  // This node, at start and whenever it changes: its addresses have node ports, its zone decides
+  // by topology hints.
+  void set_node(const kube::Node& node);
+  // All ranges of all ServiceCIDR objects, at start and whenever they change.
+  void set_service_cidrs(std::vector<Cidr> cidrs);
   const ServiceMap& services() const { return services_; }
+  // Runs after each change of services or endpoints.
+  void set_on_services_changed(std::function<void()> callback) {
+    on_services_changed_ = std::move(callback);
+  }
 
   // Everything has been put once: from here on the kernel is programmed. Before, programming would
   // take away what a previous process knew.
@@ -63,6 +74,7 @@ class Proxy {
     Config config;
     std::unique_ptr<netlink::Connection> connection;
     std::unique_ptr<Programmer> programmer;
+    std::unique_ptr<AffinityCleaner> affinity;
     Histogram latency;
     Histogram programming;
     Gauge last_commit;
@@ -72,6 +84,9 @@ class Proxy {
   Proxy(Loop& loop, Settings settings, Metrics& metrics);
   Result<void> connect(HttpTransport& http);
   void mark(const Dirty& dirty);
+  Parameters parameters(const Config& config) const;
+  void update_parameters();
+  void start_programmers();
   void on_acknowledged(FamilyState& family, const Programmer::Acknowledged& frontends);
   void on_notification(const netlink::MessageView& message);
   void remember_trigger(const kube::EndpointSlice& slice, const Dirty& dirty);
@@ -93,11 +108,16 @@ class Proxy {
   std::vector<std::unique_ptr<FamilyState>> families_;
   std::unique_ptr<ConntrackCleaner> cleaner_;
   std::unique_ptr<LocalDns> local_dns_;
+  std::unique_ptr<NodeAddresses> node_addresses_;
+  std::vector<IpAddress> primary_addresses_;  // as the API says
+  std::vector<Cidr> api_service_cidrs_;
+  std::function<void()> on_services_changed_;
   uint64_t flows_counted_ = 0;
   bool started_ = false;
   bool watching_ = false;
-  uint32_t start_generation_ = 0;     // of the kernel's ruleset, before our first commit
-  std::set<kube::ObjectKey> warned_;  // services that use what is not supported yet
+  uint32_t start_generation_ = 0;  // of the kernel's ruleset, before our first commit
+  bool generation_known_ = false;
+  bool programming_ = false;
   std::unordered_map<Frontend, WallTime> triggers_;
 };
 

@@ -11,11 +11,12 @@
 namespace fairlead::proxy::rules {
 
 // Chains that are there whatever services exist, without and with a hook, in the order of adding.
-std::vector<std::string> fixed_chains(const Ruleset& ruleset);
+std::vector<std::string> fixed_chains();
 std::vector<std::pair<std::string, nft::BaseChain>> hooks(const Ruleset& ruleset);
 
 // Asserts a name from the two lists above.
 std::vector<nft::Rule> of_fixed(const Ruleset& ruleset, const std::string& chain);
-std::vector<nft::Rule> of_choice(const Ruleset& ruleset, const Ruleset::ChoiceChain& choice);
+// Asserts that the choice has a chain. Nothing for a guard whose ranges the ruleset does not know.
+std::vector<nft::Rule> of_choice(const Ruleset& ruleset, const Choice& choice);
 
 }  // namespace fairlead::proxy::rules

@@ -24,16 +24,24 @@ SetFacts facts(SetId id) {
       return {"svc", 1024};
     case SetId::kEndpoints:
       return {"ep", 4096};
+    case SetId::kInsideEndpoints:
+      return {"inside_ep", 256};
     case SetId::kNodeServices:
       return {"node_svc", 256};
     case SetId::kNodeEndpoints:
       return {"node_ep", 1024};
+    case SetId::kNodeInsideEndpoints:
+      return {"node_inside_ep", 256};
     case SetId::kClusterIps:
       return {"vips", 1024};
     case SetId::kHairpin:
       return {"hairpin", 512};
     case SetId::kLocalDns:
       return {"local_dns", 16};
+    case SetId::kLearn:
+      return {"learn", 64};
+    case SetId::kNodeLearn:
+      return {"node_learn", 64};
   }
   return {"", 0};
 }
@@ -44,17 +52,35 @@ const char* base_name(SetId id) {
   return facts(id).name;
 }
 
-uint32_t choices_for(size_t endpoints) {
-  return endpoints == 0 ? 0 : std::bit_ceil(static_cast<uint32_t>(endpoints));
+bool holds_services(SetId id) {
+  return id == SetId::kServices || id == SetId::kNodeServices;
+}
+bool is_inside(SetId id) {
+  return id == SetId::kInsideEndpoints || id == SetId::kNodeInsideEndpoints;
+}
+bool holds_endpoints(SetId id) {
+  return id == SetId::kEndpoints || id == SetId::kNodeEndpoints || is_inside(id);
+}
+bool holds_learning(SetId id) {
+  return id == SetId::kLearn || id == SetId::kNodeLearn;
+}
+SetId learn_set(bool node_port) {
+  return node_port ? SetId::kNodeLearn : SetId::kLearn;
+}
+bool of_node_ports(SetId id) {
+  return id == SetId::kNodeLearn || id == SetId::kNodeServices || id == SetId::kNodeEndpoints ||
+         id == SetId::kNodeInsideEndpoints;
+}
+SetId services_set(bool node_port) {
+  return node_port ? SetId::kNodeServices : SetId::kServices;
+}
+SetId endpoints_set(bool node_port, bool inside) {
+  if (node_port) return inside ? SetId::kNodeInsideEndpoints : SetId::kNodeEndpoints;
+  return inside ? SetId::kInsideEndpoints : SetId::kEndpoints;
 }
 
-std::string choice_chain_name(const Ruleset::ChoiceChain& choice) {
-  const auto& [node_port, choices] = choice;
-  if (choices == 0) return node_port ? "node_refuse" : "refuse";
-  return (node_port ? "node_" : "sel_") + std::to_string(choices);
-}
-
-Ruleset::Ruleset(Config config) : config_(std::move(config)), sets_(std::size(kAllSets)) {
+Ruleset::Ruleset(Config config, Parameters parameters)
+    : config_(std::move(config)), parameters_(std::move(parameters)), sets_(std::size(kAllSets)) {
   for (const SetId id : kAllSets) state(id).size = facts(id).smallest;
 }
 
@@ -89,13 +115,15 @@ bool Ruleset::has_local_dns(const Frontend& frontend) const {
 
 void Ruleset::apply(const Operation& operation) {
   using Kind = Operation::Kind;
-  const ChoiceChain choice{operation.frontend.node_port, operation.number};
   switch (operation.kind) {
     case Kind::kAddChain:
-      choice_chains_.try_emplace(choice, 0);
-      return;
     case Kind::kRemoveChain:
-      choice_chains_.erase(choice);
+      return apply_chain(operation);
+    case Kind::kAddAffinity:
+      affinities_.try_emplace(operation.choice.affinity, 0);
+      return;
+    case Kind::kRemoveAffinity:
+      affinities_.erase(operation.choice.affinity);
       return;
     case Kind::kAdd:
       ++state(operation.set).used;
@@ -112,7 +140,9 @@ void Ruleset::apply(const Operation& operation) {
     case SetId::kNodeServices:
       return apply_service(operation);
     case SetId::kEndpoints:
+    case SetId::kInsideEndpoints:
     case SetId::kNodeEndpoints:
+    case SetId::kNodeInsideEndpoints:
       return apply_endpoint(operation);
     case SetId::kClusterIps: {
       const auto place = cluster_ips_.try_emplace(operation.frontend.address).first;
@@ -127,6 +157,9 @@ void Ruleset::apply(const Operation& operation) {
       if (!present && place->second.users == 0) hairpins_.erase(place);
       return;
     }
+    case SetId::kLearn:
+    case SetId::kNodeLearn:
+      return apply_learning(operation);
     case SetId::kLocalDns:
       if (present)
         local_dns_[operation.frontend] = true;
@@ -136,25 +169,47 @@ void Ruleset::apply(const Operation& operation) {
   }
 }
 
+// A chain names the map of its affinity, except one that only goes on to another.
+void Ruleset::apply_chain(const Operation& operation) {
+  const Choice& choice = operation.choice;
+  const bool add = operation.kind == Operation::Kind::kAddChain;
+  if (add && !choice_chains_.try_emplace(choice, ChainState{0, operation.ranges}).second) return;
+  if (!add) choice_chains_.erase(choice);
+  const int delta = add ? 1 : -1;
+  for (const Choice& needed : choice.needs()) count_choice(needed, delta);
+  if (choice.names_map()) affinities_[choice.affinity] += static_cast<uint32_t>(delta);
+}
+
+void Ruleset::apply_learning(const Operation& operation) {
+  const auto place = services_.try_emplace(operation.frontend).first;
+  Service& service = place->second;
+  if (service.learn) count_choice(*service.learn, -1);
+  service.learn.reset();
+  if (operation.kind != Operation::Kind::kRemove) {
+    service.learn = operation.choice;
+    count_choice(operation.choice, 1);
+  }
+  if (service.unused()) services_.erase(place);
+}
+
 void Ruleset::apply_service(const Operation& operation) {
   const Frontend& frontend = operation.frontend;
   const auto place = services_.try_emplace(frontend).first;
   Service& service = place->second;
-  if (service.backends.empty()) service.backends = Backends(frontend.family());
-  if (service.choices) count_choice(frontend, *service.choices, -1);
+  if (service.choice) count_choice(*service.choice, -1);
   if (service.cluster_ip) {
     const auto vip = cluster_ips_.find(frontend.address);
     if (--vip->second.users == 0 && !vip->second.programmed) cluster_ips_.erase(vip);
   }
   if (operation.kind == Operation::Kind::kRemove) {
-    service.choices.reset();
+    service.choice.reset();
     service.cluster_ip = false;
-    if (service.backends.empty()) services_.erase(place);
+    if (service.unused()) services_.erase(place);
     return;
   }
-  service.choices = operation.number;
+  service.choice = operation.choice;
   service.cluster_ip = operation.cluster_ip;
-  count_choice(frontend, operation.number, 1);
+  count_choice(operation.choice, 1);
   if (service.cluster_ip) ++cluster_ips_[frontend.address].users;
 }
 
@@ -162,20 +217,21 @@ void Ruleset::apply_endpoint(const Operation& operation) {
   const Frontend& frontend = operation.frontend;
   const auto place = services_.try_emplace(frontend).first;
   Service& service = place->second;
-  if (service.backends.empty()) service.backends = Backends(frontend.family());
-  const bool known = operation.number < service.backends.size();
-  if (known) count_hairpin(frontend, service.backends.at(operation.number), -1);
+  Backends& backends = is_inside(operation.set) ? service.inside : service.backends;
+  if (backends.empty()) backends = Backends(frontend.family());
+  const bool known = operation.index < backends.size();
+  if (known) count_hairpin(frontend, backends.at(operation.index), -1);
   if (operation.kind == Operation::Kind::kRemove) {
-    assert(operation.number + 1 == service.backends.size());
-    service.backends.pop_back();
-    if (service.backends.empty() && !service.choices) services_.erase(place);
+    assert(operation.index + 1 == backends.size());
+    backends.pop_back();
+    if (service.unused()) services_.erase(place);
     return;
   }
   if (known) {
-    service.backends.set(operation.number, operation.backend);
+    backends.set(operation.index, operation.backend);
   } else {
-    assert(operation.number == service.backends.size());
-    service.backends.push_back(operation.backend);
+    assert(operation.index == backends.size());
+    backends.push_back(operation.backend);
   }
   count_hairpin(frontend, operation.backend, 1);
 }
@@ -187,9 +243,8 @@ void Ruleset::count_hairpin(const Frontend& frontend, const Backend& backend, in
   if (place->second.users == 0 && !place->second.programmed) hairpins_.erase(place);
 }
 
-void Ruleset::count_choice(const Frontend& frontend, uint32_t choices, int delta) {
-  if (choices == 0) return;
-  choice_chains_[{frontend.node_port, choices}] += static_cast<uint32_t>(delta);
+void Ruleset::count_choice(const Choice& choice, int delta) {
+  if (choice.has_chain()) choice_chains_[choice].users += static_cast<uint32_t>(delta);
 }
 
 nft::Table Ruleset::table() const {
@@ -221,18 +276,22 @@ nft::Set Ruleset::set(SetId id) const {
   // A verdict has no source to name, and a map names the sources of both sides or of none.
   switch (id) {
     case SetId::kServices:
+    case SetId::kLearn:
       set.key = {nft::address_type(family), nft::DataType::kInetProto, nft::DataType::kInetService};
       set.data = {nft::DataType::kVerdict};
       break;
     case SetId::kEndpoints:
+    case SetId::kInsideEndpoints:
       set.key = {address, protocol, port, index};
       set.data = {address, port};
       break;
     case SetId::kNodeServices:
+    case SetId::kNodeLearn:
       set.key = {nft::DataType::kInetProto, nft::DataType::kInetService};
       set.data = {nft::DataType::kVerdict};
       break;
     case SetId::kNodeEndpoints:
+    case SetId::kNodeInsideEndpoints:
       set.key = {protocol, port, index};
       set.data = {address, port};
       break;
@@ -249,6 +308,20 @@ nft::Set Ruleset::set(SetId id) const {
   return set;
 }
 
+nft::Set Ruleset::affinity_map(uint64_t number) const {
+  nft::Set set;
+  set.family = nft::table_family(config_.family);
+  set.table = kTableName;
+  set.name = affinity_map_name(number);
+  // The protocol is always the same; with it nft knows that the data's port is one.
+  set.key = {nft::ip_saddr(config_.family), nft::meta_l4proto()};
+  set.data = {nft::ip_daddr(config_.family), nft::th_dport()};
+  set.size = kAffinitySize;
+  set.dynamic = true;
+  set.has_timeout = true;
+  return set;
+}
+
 nft::Chain Ruleset::chain(const std::string& name) const {
   nft::Chain chain;
   chain.family = nft::table_family(config_.family);
@@ -257,14 +330,10 @@ nft::Chain Ruleset::chain(const std::string& name) const {
   return chain;
 }
 
-nft::Chain Ruleset::chain(const ChoiceChain& choice) const {
-  return chain(choice_chain_name(choice));
-}
-
 std::vector<nft::Chain> Ruleset::chains() const {
   std::vector<nft::Chain> result;
-  for (const std::string& name : rules::fixed_chains(*this)) result.push_back(chain(name));
-  for (const auto& [choice, users] : choice_chains_) result.push_back(chain(choice));
+  for (const std::string& name : rules::fixed_chains()) result.push_back(chain(name));
+  for (const auto& [choice, state] : choice_chains_) result.push_back(chain(choice.name()));
   return result;
 }
 
@@ -278,8 +347,7 @@ std::vector<nft::Chain> Ruleset::base_chains() const {
 }
 
 std::vector<nft::Rule> Ruleset::rules(const nft::Chain& chain) const {
-  for (const auto& [choice, users] : choice_chains_)
-    if (choice_chain_name(choice) == chain.name) return rules::of_choice(*this, choice);
+  if (const auto choice = parse_choice(chain.name)) return rules::of_choice(*this, *choice);
   return rules::of_fixed(*this, chain.name);
 }
 
@@ -294,14 +362,20 @@ nft::Element Ruleset::element(const Operation& operation) const {
   switch (operation.set) {
     case SetId::kServices:
     case SetId::kNodeServices:
+    case SetId::kLearn:
+    case SetId::kNodeLearn:
       if (!frontend.node_port) key.concat(frontend.address);
       key.concat_u8(protocol).concat_be16(frontend.port);
-      element.data = nft::Verdict::go_to(choice_chain_name({frontend.node_port, operation.number}));
+      element.data = operation.choice.treatment == Treatment::kDrop
+                         ? nft::Verdict::drop()
+                         : nft::Verdict::go_to(operation.choice.name());
       break;
     case SetId::kEndpoints:
+    case SetId::kInsideEndpoints:
     case SetId::kNodeEndpoints:
+    case SetId::kNodeInsideEndpoints:
       if (!frontend.node_port) key.concat(frontend.address);
-      key.concat_u8(protocol).concat_be16(frontend.port).concat_host32(operation.number);
+      key.concat_u8(protocol).concat_be16(frontend.port).concat_host32(operation.index);
       element.data = address_and_port(operation.backend);
       break;
     case SetId::kClusterIps:
@@ -318,51 +392,59 @@ nft::Element Ruleset::element(const Operation& operation) const {
   return element;
 }
 
+namespace {
+
+Operation added(SetId set, const Frontend& frontend) {
+  Operation operation;
+  operation.set = set;
+  operation.frontend = frontend;
+  return operation;
+}
+
+}  // namespace
+
 std::vector<Operation> Ruleset::elements(SetId id, const Frontend& frontend) const {
   const auto found = services_.find(frontend);
-  const bool node_set = id == SetId::kNodeServices || id == SetId::kNodeEndpoints;
-  if (found == services_.end() || frontend.node_port != node_set) return {};
+  if (found == services_.end() || frontend.node_port != of_node_ports(id)) return {};
   const Service& service = found->second;
   std::vector<Operation> result;
-  if (id == SetId::kServices || id == SetId::kNodeServices) {
-    if (service.choices)
-      result.push_back(
-          {Operation::Kind::kAdd, id, frontend, *service.choices, service.cluster_ip, {}});
-  } else if (id == SetId::kEndpoints || id == SetId::kNodeEndpoints) {
-    for (uint32_t i = 0; i < service.backends.size(); ++i)
-      result.push_back({Operation::Kind::kAdd, id, frontend, i, false, service.backends.at(i)});
+  if (holds_services(id) && service.choice) {
+    result.push_back(added(id, frontend));
+    result.back().choice = *service.choice;
+    result.back().cluster_ip = service.cluster_ip;
+  }
+  if (holds_learning(id) && service.learn) {
+    result.push_back(added(id, frontend));
+    result.back().choice = *service.learn;
+  }
+  if (!holds_endpoints(id)) return result;
+  const Backends& backends = is_inside(id) ? service.inside : service.backends;
+  for (uint32_t i = 0; i < backends.size(); ++i) {
+    result.push_back(added(id, frontend));
+    result.back().index = i;
+    result.back().backend = backends.at(i);
   }
   return result;
 }
 
 std::vector<Operation> Ruleset::elements(SetId id) const {
   std::vector<Operation> result;
-  switch (id) {
-    case SetId::kServices:
-    case SetId::kNodeServices:
-    case SetId::kEndpoints:
-    case SetId::kNodeEndpoints:
-      for (const auto& [frontend, service] : services_) {
-        const std::vector<Operation> of_frontend = elements(id, frontend);
-        result.insert(result.end(), of_frontend.begin(), of_frontend.end());
-      }
-      break;
-    case SetId::kClusterIps:
-      for (const auto& [address, vip] : cluster_ips_)
-        if (vip.programmed)
-          result.push_back(
-              {Operation::Kind::kAdd, id, Frontend::vip(address, Protocol::kTcp, 0), 0, true, {}});
-      break;
-    case SetId::kHairpin:
-      for (const auto& [key, hairpin] : hairpins_)
-        if (hairpin.programmed)
-          result.push_back(
-              {Operation::Kind::kAdd, id, key, 0, false, {key.address, key.port, true}});
-      break;
-    case SetId::kLocalDns:
-      for (const auto& [frontend, present] : local_dns_)
-        result.push_back({Operation::Kind::kAdd, id, frontend, 0, false, {}});
-      break;
+  if (holds_services(id) || holds_endpoints(id) || holds_learning(id)) {
+    for (const auto& [frontend, service] : services_) {
+      const std::vector<Operation> of_frontend = elements(id, frontend);
+      result.insert(result.end(), of_frontend.begin(), of_frontend.end());
+    }
+  } else if (id == SetId::kClusterIps) {
+    for (const auto& [address, vip] : cluster_ips_)
+      if (vip.programmed) result.push_back(added(id, Frontend::vip(address, Protocol::kTcp, 0)));
+  } else if (id == SetId::kHairpin) {
+    for (const auto& [key, hairpin] : hairpins_) {
+      if (!hairpin.programmed) continue;
+      result.push_back(added(id, key));
+      result.back().backend = {key.address, key.port, true};
+    }
+  } else {
+    for (const auto& [frontend, present] : local_dns_) result.push_back(added(id, frontend));
   }
   return result;
 }
@@ -376,6 +458,10 @@ nft::TableContent Ruleset::content() const {
     for (const Operation& operation : elements(id)) list.push_back(element(operation));
     std::sort(list.begin(), list.end(),
               [](const nft::Element& a, const nft::Element& b) { return a.key < b.key; });
+  }
+  for (const auto& [number, users] : affinities_) {
+    content.sets.push_back(affinity_map(number));
+    content.elements.emplace_back();
   }
   content.chains = chains();
   for (nft::Chain& base : base_chains()) content.chains.push_back(std::move(base));

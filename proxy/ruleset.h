@@ -3,20 +3,20 @@
 // looks. Pure: no socket, clock or log. One thread. docs/nftables.md draws it as nft text and walks
 // a packet through it.
 //
-// The shape: a service is one element of map `svc` (frontend -> goto a choice chain) and one
-// element of map `ep` for each endpoint (frontend . index -> address . port). Choice chains are
-// shared by all services: sel_8 serves every service with 5 to 8 endpoints. It draws an index below
-// 8 and looks it up in `ep`; an index without endpoint falls through to the next of kDraws equal
-// rules, so every endpoint is equally likely up to 2^-kDraws. A service that gains or loses an
-// endpoint therefore rarely changes its `svc` element, whose goto makes the kernel walk the whole
-// map again (nft_chain_validate), 3 ms with ten thousand services: only crossing a power of two
-// does.
+// The shape: a service's address and port is one element of map `svc` (frontend -> goto a choice
+// chain, see choice.h) and one element of map `ep` for each endpoint (frontend . index -> address .
+// port). Chain sel_8 serves every service with 5 to 8 endpoints. It draws an index below 8 and
+// looks it up in `ep`; an index without endpoint falls through to the next of kDraws equal rules,
+// so every endpoint is equally likely up to 2^-kDraws. A service that gains or loses an endpoint
+// therefore rarely changes its `svc` element, whose goto makes the kernel walk the whole map again
+// (nft_chain_validate), 3 ms with ten thousand services: only crossing a power of two does.
 //
 // Every decision is made in nat hooks, which the kernel asks for the first packet of a flow only.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -25,6 +25,7 @@
 
 #include "base/address.h"
 #include "netlink/nftables/text.h"
+#include "proxy/choice.h"
 #include "proxy/frontend.h"
 
 namespace fairlead::proxy {
@@ -36,37 +37,74 @@ inline constexpr const char* kTableName = "fairlead";
 // What an operator chooses; the same for the life of a process.
 struct Config {
   Family family = Family::kIpv4;
-  std::vector<Cidr> cluster_cidrs;    // of pods; sources outside are masqueraded; empty: none are
-  std::vector<Cidr> service_cidrs;    // addresses in here without a service are dropped
-  std::vector<Cidr> node_port_cidrs;  // addresses that have node ports; empty: all but loopback
-  std::vector<IpAddress> local_dns;   // addresses the DNS server of this node answers on
+  // How sources that are pods of this node or cluster are known; what comes from elsewhere to a
+  // cluster IP is masqueraded. At most one of the three; none: nobody is masqueraded for it.
+  std::vector<Cidr> cluster_cidrs;
+  std::string bridge_interface;      // pods' packets come in by this one
+  std::string interface_prefix;      // pods' packets come in by one whose name begins so
+  std::vector<IpAddress> local_dns;  // addresses the DNS server of this node answers on
+  std::vector<Cidr> service_cidrs;   // besides what the API says of ServiceCIDRs
+  // Which addresses of this node have node ports; nullopt: those the API names first for it.
+  std::optional<std::vector<Cidr>> node_port_cidrs;
+  bool accept_external_ips = true;  // feature gate AllowServiceExternalIPs
   bool masquerade_all = false;
   uint32_t masquerade_mark = 1u << 14;  // the one bit of the packet mark that is ours
+  // Kernels before 6.17: a lookup at the moment of a commit may miss an element that is being
+  // replaced (net/netfilter/nft_set_hash.c), so it is made twice.
+  bool repeat_lookups = false;
+
+  bool knows_pods() const {
+    return !cluster_cidrs.empty() || !bridge_interface.empty() || !interface_prefix.empty();
+  }
+};
+
+// What may change while a process lives.
+struct Parameters {
+  std::vector<Cidr> service_cidrs;        // addresses in here without a service are dropped
+  std::vector<IpAddress> node_addresses;  // that have node ports
+  bool affinity = false;                  // some service has it: where flows have gone is learnt
+  bool operator==(const Parameters&) const = default;
 };
 
 enum class SetId : uint8_t {
-  kServices,       // svc       frontend -> goto
-  kEndpoints,      // ep        frontend . index -> address . port
-  kNodeServices,   // node_svc  the same for node ports, without address
-  kNodeEndpoints,  // node_ep
-  kClusterIps,     // vips      addresses whose undefined ports are refused
-  kHairpin,        // hairpin   local endpoints reached from themselves
-  kLocalDns,       // local_dns frontends kept out of connection tracking
+  kServices,             // svc       frontend -> goto
+  kEndpoints,            // ep        frontend . index -> address . port
+  kInsideEndpoints,      // inside_ep the same, of the endpoints for pods and this node (kLocal)
+  kNodeServices,         // node_svc  as svc, for node ports: without address
+  kNodeEndpoints,        // node_ep
+  kNodeInsideEndpoints,  // node_inside_ep
+  kClusterIps,           // vips      addresses whose undefined ports are refused
+  kHairpin,              // hairpin   local endpoints reached from themselves
+  kLocalDns,             // local_dns frontends kept out of connection tracking
+  kLearn,                // learn     frontends with affinity -> goto a learn chain
+  kNodeLearn,            // node_learn
 };
 inline constexpr SetId kAllSets[] = {
-    SetId::kServices,   SetId::kEndpoints, SetId::kNodeServices, SetId::kNodeEndpoints,
-    SetId::kClusterIps, SetId::kHairpin,   SetId::kLocalDns};
+    SetId::kServices,     SetId::kEndpoints,     SetId::kInsideEndpoints,
+    SetId::kNodeServices, SetId::kNodeEndpoints, SetId::kNodeInsideEndpoints,
+    SetId::kClusterIps,   SetId::kHairpin,       SetId::kLocalDns,
+    SetId::kLearn,        SetId::kNodeLearn};
 const char* base_name(SetId id);
+bool holds_services(SetId id);   // frontend -> goto
+bool holds_endpoints(SetId id);  // frontend . index -> address . port
+bool is_inside(SetId id);        // endpoints of the inside set
+bool of_node_ports(SetId id);
+bool holds_learning(SetId id);
+SetId services_set(bool node_port);
+SetId learn_set(bool node_port);
+SetId endpoints_set(bool node_port, bool inside);
 
-// How many indexes are drawn from for that many endpoints: the next power of two; 0 refuses.
-uint32_t choices_for(size_t endpoints);
 inline constexpr int kDraws = 14;
+// Sources an affinity map remembers; a flow from one more is balanced and forgotten.
+inline constexpr uint32_t kAffinitySize = 1u << 18;
 
 // One change of one element or choice chain.
 struct Operation {
   enum class Kind : uint8_t {
-    kAddChain,  // sel_`number`, node_`number` when the frontend is a node port
+    kAddChain,  // of `choice`
     kRemoveChain,
+    kAddAffinity,  // the map of `choice`.affinity
+    kRemoveAffinity,
     kAdd,
     kRemove,
     kReplace,  // remove and add in one transaction
@@ -74,9 +112,11 @@ struct Operation {
   Kind kind = Kind::kAdd;
   SetId set = SetId::kServices;
   Frontend frontend;        // kClusterIps: its address; kHairpin: its protocol
-  uint32_t number = 0;      // kServices: choices; kEndpoints: index; chains: choices
-  bool cluster_ip = false;  // kServices: its address belongs into kClusterIps
-  Backend backend;          // kEndpoints and kHairpin
+  uint32_t index = 0;       // endpoints
+  bool cluster_ip = false;  // services: its address belongs into kClusterIps
+  Backend backend;          // endpoints and kHairpin
+  Choice choice;            // services, chains, learning
+  std::shared_ptr<const std::vector<Cidr>> ranges;  // kAddChain of a choice with a guard
 };
 
 class Ruleset {
@@ -84,22 +124,33 @@ class Ruleset {
   // What is programmed for one frontend.
   struct Service {
     Backends backends;
-    std::optional<uint32_t> choices;  // of its svc element; nullopt: it has none (yet, or any more)
+    Backends inside;
+    std::optional<Choice> choice;  // of its svc element; nullopt: it has none (yet, or any more)
+    std::optional<Choice> learn;   // of its learn element
     bool cluster_ip = false;
+    bool unused() const { return backends.empty() && inside.empty() && !choice && !learn; }
+  };
+  struct ChainState {
+    uint32_t users = 0;                               // elements and chains that go there
+    std::shared_ptr<const std::vector<Cidr>> ranges;  // of its guard; null: not known
+    bool operator==(const ChainState&) const = default;
   };
   struct SetState {
     uint32_t generation = 0;  // a grown set is a new one: svc, svc_1, svc_2...
     uint32_t size = 0;
     uint32_t used = 0;
   };
-  using ChoiceChain = std::pair<bool, uint32_t>;  // node port?, choices
 
-  explicit Ruleset(Config config);
+  explicit Ruleset(Config config, Parameters parameters = {});
 
   const Config& config() const { return config_; }
+  const Parameters& parameters() const { return parameters_; }
+  void set_parameters(Parameters parameters) { parameters_ = std::move(parameters); }
   const std::unordered_map<Frontend, Service>& services() const { return services_; }
   const Service* find(const Frontend& frontend) const;
-  const std::map<ChoiceChain, uint32_t>& choice_chains() const { return choice_chains_; }  // users
+  const std::map<Choice, ChainState>& choice_chains() const { return choice_chains_; }
+  // Affinity maps, and how many chains name each. Their elements are the kernel's own.
+  const std::map<uint64_t, uint32_t>& affinities() const { return affinities_; }
   const SetState& state(SetId id) const { return sets_[static_cast<size_t>(id)]; }
   SetState& state(SetId id) { return sets_[static_cast<size_t>(id)]; }
   bool has_cluster_ip(const IpAddress& address) const;
@@ -114,11 +165,11 @@ class Ruleset {
   // The objects, in the order in which they can be added: sets, chains, rules, then base chains.
   nft::Table table() const;
   nft::Set set(SetId id) const;
+  nft::Set affinity_map(uint64_t number) const;
   std::vector<SetId> sets() const;
   std::vector<nft::Chain> chains() const;  // all but base chains, choice chains last
   std::vector<nft::Chain> base_chains() const;
   nft::Chain chain(const std::string& name) const;
-  nft::Chain chain(const ChoiceChain& choice) const;
   std::vector<nft::Rule> rules(const nft::Chain& chain) const;
   // The element an operation adds or removes.
   nft::Element element(const Operation& operation) const;
@@ -135,23 +186,25 @@ class Ruleset {
     uint32_t users = 0;
     bool programmed = false;
   };
+  void apply_chain(const Operation& operation);
   void apply_service(const Operation& operation);
+  void apply_learning(const Operation& operation);
   void apply_endpoint(const Operation& operation);
   void count_hairpin(const Frontend& frontend, const Backend& backend, int delta);
-  void count_choice(const Frontend& frontend, uint32_t choices, int delta);
+  void count_choice(const Choice& choice, int delta);
   static Frontend hairpin_key(const Frontend& frontend, const Backend& backend) {
     return Frontend::vip(backend.address, frontend.protocol, backend.port);
   }
 
   Config config_;
+  Parameters parameters_;
   std::vector<SetState> sets_;
   std::unordered_map<Frontend, Service> services_;
-  std::map<ChoiceChain, uint32_t> choice_chains_;
+  std::map<Choice, ChainState> choice_chains_;
+  std::map<uint64_t, uint32_t> affinities_;
   std::unordered_map<IpAddress, Counted> cluster_ips_;
   std::unordered_map<Frontend, Counted> hairpins_;
   std::map<Frontend, bool> local_dns_;
 };
-
-std::string choice_chain_name(const Ruleset::ChoiceChain& choice);  // "sel_8", "node_8", "refuse"
 
 }  // namespace fairlead::proxy

@@ -12,9 +12,30 @@ constexpr uint8_t kReady = 1;
 constexpr uint8_t kServing = 2;
 constexpr uint8_t kTerminating = 4;
 constexpr uint8_t kLocal = 8;
+constexpr uint8_t kNodeHints = 16;    // has hints for nodes
+constexpr uint8_t kNodeHintHit = 32;  // this one among them
+constexpr uint8_t kZoneHints = 64;    // has hints for zones
 
 size_t address_size(Family family) {
   return family == Family::kIpv4 ? 4 : 16;
+}
+
+void make_unique(Dirty& dirty) {
+  std::sort(dirty.begin(), dirty.end());
+  dirty.erase(std::unique(dirty.begin(), dirty.end()), dirty.end());
+}
+
+// FNV-1a (draft-eastlake-fnv), 64 bits: the same for the same text in every process and version.
+uint64_t number_of(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash == 0 ? 1 : hash;
+}
+
+uint64_t number_of(const std::vector<Cidr>& ranges) {
+  std::string text;
+  for (const Cidr& range : ranges) text += range.to_string() + ",";
+  return number_of(text);
 }
 
 bool has_frontends(const kube::Service& service) {
@@ -24,32 +45,63 @@ bool has_frontends(const kube::Service& service) {
 
 }  // namespace
 
-Dirty ServiceMap::put(const kube::Service& service) {
-  std::vector<IpAddress> cluster_ips;
-  std::vector<Port> ports;
-  if (has_frontends(service)) {
-    cluster_ips = service.cluster_ips;
-    for (const kube::ServicePort& port : service.ports)
-      ports.push_back({port.name, port.port, port.node_port, port.protocol});
+Choice Target::choice(bool node_port) const {
+  Choice choice;
+  choice.node_port = node_port;
+  choice.treatment = treatment;
+  if (!choice.has_chain()) {
+    choice.node_port = false;
+    return choice;
   }
+  choice.choices = choices_for(backends.size());
+  choice.inside = choices_for(inside.size());
+  choice.guard = guard;
+  choice.affinity = affinity;
+  return choice;
+}
+
+ServiceMap::Spec ServiceMap::spec_of(const kube::Service& service) const {
+  Spec spec;
+  if (!has_frontends(service)) return spec;
+  const auto served = [&](const IpAddress& address) {
+    return std::any_of(service.cluster_ips.begin(), service.cluster_ips.end(),
+                       [&](const IpAddress& ip) { return ip.family() == address.family(); });
+  };
+  spec.cluster_ips = service.cluster_ips;
+  if (node_.accept_external_ips)
+    std::copy_if(service.external_ips.begin(), service.external_ips.end(),
+                 std::back_inserter(spec.external_ips), served);
+  for (const kube::LoadBalancerIngress& ingress : service.load_balancer_ingress)
+    if (ingress.vip && served(ingress.ip)) spec.load_balancer_ips.push_back(ingress.ip);
+  if (!spec.load_balancer_ips.empty()) spec.source_ranges = service.load_balancer_source_ranges;
+  for (const kube::ServicePort& port : service.ports)
+    spec.ports.push_back({port.name, port.port, port.node_port, port.protocol});
+  spec.internal_local = service.internal_traffic_policy == kube::TrafficPolicy::kLocal;
+  spec.external_local = service.external_traffic_policy == kube::TrafficPolicy::kLocal;
+  if (service.type == kube::ServiceType::kLoadBalancer && spec.external_local)
+    spec.health_port = service.health_check_node_port;
+  spec.affinity_seconds = service.affinity_timeout_seconds.value_or(0);
+  return spec;
+}
+
+Dirty ServiceMap::put(const kube::Service& service) {
   const kube::ObjectKey key = service.meta.key();
+  Spec spec = spec_of(service);
   const auto known = services_.find(key);
-  if (known != services_.end() && known->second.present &&
-      known->second.cluster_ips == cluster_ips && known->second.ports == ports)
-    return {};
+  if (known != services_.end() && known->second.present && known->second.spec == spec) return {};
   Dirty dirty = remove_service(key);
   Service& entry = service_entry(key);
   entry.present = true;
-  entry.cluster_ips = std::move(cluster_ips);
-  entry.ports = std::move(ports);
-  for (size_t port = 0; port < entry.ports.size(); ++port) {
-    for (const Frontend& frontend : frontends_of(entry, port)) {
-      claim(frontend, {&entry, static_cast<uint16_t>(port)});
+  entry.spec = std::move(spec);
+  count_ranges(entry, 1);
+  if (entry.spec.affinity_seconds != 0) ++affinities_;
+  for (size_t port = 0; port < entry.spec.ports.size(); ++port) {
+    for (const auto& [frontend, role] : frontends_of(entry, port)) {
+      claim(frontend, {&entry, static_cast<uint16_t>(port), role});
       dirty.push_back(frontend);
     }
   }
-  std::sort(dirty.begin(), dirty.end());
-  dirty.erase(std::unique(dirty.begin(), dirty.end()), dirty.end());
+  make_unique(dirty);
   return dirty;
 }
 
@@ -59,10 +111,33 @@ Dirty ServiceMap::remove_service(const kube::ObjectKey& key) {
   Service& service = found->second;
   Dirty dirty = frontends_of(service);
   for (const Frontend& frontend : dirty) release(frontend, service);
+  count_ranges(service, -1);
+  if (service.spec.affinity_seconds != 0) --affinities_;
   service.present = false;
-  service.ports.clear();
-  service.cluster_ips.clear();
+  service.spec = {};
   forget_if_unused(service);
+  return dirty;
+}
+
+Dirty ServiceMap::set_node(std::string zone, std::vector<IpAddress> addresses) {
+  std::sort(addresses.begin(), addresses.end());
+  Dirty dirty;
+  const bool other_zone = zone != node_.zone;
+  const bool other_addresses = addresses != node_.addresses;
+  const auto guarded = [](const Service& service) { return !service.spec.source_ranges.empty(); };
+  for (const auto& [key, service] : services_)
+    if (other_addresses && guarded(service)) count_ranges(service, -1);
+  node_.zone = std::move(zone);
+  node_.addresses = std::move(addresses);
+  for (const auto& [key, service] : services_) {
+    if (other_addresses && guarded(service)) count_ranges(service, 1);
+    const bool hinted = std::any_of(service.slices.begin(), service.slices.end(),
+                                    [](const Slice* slice) { return !slice->hint_zones.empty(); });
+    if (!(other_addresses && guarded(service)) && !(other_zone && hinted)) continue;
+    const Dirty touched = frontends_of(service);
+    dirty.insert(dirty.end(), touched.begin(), touched.end());
+  }
+  make_unique(dirty);
   return dirty;
 }
 
@@ -77,7 +152,8 @@ Dirty ServiceMap::put(const kube::EndpointSlice& slice) {
   Slice& entry = place->second;
   if (!added) {
     if (entry.service == packed.service && entry.family == packed.family &&
-        entry.ports == packed.ports && entry.endpoints == packed.endpoints)
+        entry.ports == packed.ports && entry.endpoints == packed.endpoints &&
+        entry.hint_zones == packed.hint_zones)
       return {};
     touched_by(entry, dirty);
     if (entry.service != packed.service) detach(entry);
@@ -85,8 +161,7 @@ Dirty ServiceMap::put(const kube::EndpointSlice& slice) {
   if (added || entry.service != packed.service) packed.service->slices.push_back(&entry);
   entry = std::move(packed);
   touched_by(entry, dirty);
-  std::sort(dirty.begin(), dirty.end());
-  dirty.erase(std::unique(dirty.begin(), dirty.end()), dirty.end());
+  make_unique(dirty);
   return dirty;
 }
 
@@ -103,25 +178,150 @@ Dirty ServiceMap::remove_slice(const kube::ObjectKey& key) {
 std::optional<Target> ServiceMap::find(const Frontend& frontend) const {
   const auto found = claims_.find(frontend);
   if (found == claims_.end()) return std::nullopt;
-  const Service& service = *found->second.service;
-  const Port& port = service.ports[found->second.port];
+  const Claim& claim = found->second;
+  const Service& service = *claim.service;
+  const Port& port = service.spec.ports[claim.port];
+  const std::vector<Endpoint> endpoints = merged(claim, frontend.family());
+  std::vector<Backend> anywhere = cluster_set(endpoints);
 
-  std::vector<Endpoint> endpoints = merged(found->second, frontend.family());
-  const auto keep = [&](auto usable) {
-    std::vector<Backend> backends;
-    for (const Endpoint& endpoint : endpoints)
-      if (usable(endpoint.flags)) backends.push_back(endpoint.backend);
-    return backends;
-  };
   Target target;
   target.service = service.key.to_string() + (port.name.empty() ? "" : ":" + port.name);
-  target.cluster_ip = !frontend.node_port;
-  target.backends = keep([](uint8_t flags) { return (flags & kReady) != 0; });
-  if (target.backends.empty())
-    target.backends = keep([](uint8_t flags) {
-      return (flags & (kServing | kTerminating)) == (kServing | kTerminating);
-    });
+  target.cluster_ip = claim.role == Role::kClusterIp;
+  if (claim.role == Role::kLoadBalancer) {
+    const std::vector<Cidr> ranges = ranges_for(service, frontend.address);
+    if (!ranges.empty()) target.guard = number_of(ranges);
+    target.ranges = this->ranges(target.guard);
+  }
+  const bool local = target.cluster_ip ? service.spec.internal_local : service.spec.external_local;
+  std::vector<Backend> here = local ? local_set(endpoints) : std::vector<Backend>();
+  if (anywhere.empty() && here.empty()) {
+    target.treatment = Treatment::kRefuse;
+  } else if (!local) {
+    target.treatment = target.cluster_ip ? Treatment::kCluster : Treatment::kExternal;
+    target.backends = std::move(anywhere);
+  } else if (!target.cluster_ip) {
+    target.treatment = Treatment::kLocal;
+    target.backends = std::move(here);
+    target.inside = std::move(anywhere);
+  } else {
+    target.treatment = here.empty() ? Treatment::kDrop : Treatment::kCluster;
+    target.backends = std::move(here);
+  }
+  if (service.spec.affinity_seconds == 0 || target.treatment <= Treatment::kDrop) return target;
+  const uint64_t number = number_of(target.service + "/" + kube::to_string(port.protocol));
+  target.affinity = local ? affinity_here(number) : affinity_anywhere(number);
+  target.affinity_seconds = service.spec.affinity_seconds;
   return target;
+}
+
+ServiceMap::Hints ServiceMap::usable_hints(const std::vector<Endpoint>& endpoints) const {
+  bool all_node = true, any_node = false, all_zone = true, any_zone = false;
+  for (const Endpoint& endpoint : endpoints) {
+    if ((endpoint.flags & kReady) == 0) continue;
+    all_node &= (endpoint.flags & kNodeHints) != 0;
+    any_node |= (endpoint.flags & kNodeHintHit) != 0;
+    all_zone &= (endpoint.flags & kZoneHints) != 0;
+    any_zone |= endpoint.zone_hit;
+  }
+  if (all_node && any_node) return Hints::kNode;
+  return all_zone && any_zone ? Hints::kZone : Hints::kIgnored;
+}
+
+namespace {
+
+template <typename Endpoints, typename Usable>
+std::vector<Backend> keep(const Endpoints& endpoints, Usable usable) {
+  std::vector<Backend> backends;
+  for (const auto& endpoint : endpoints)
+    if (usable(endpoint)) backends.push_back(endpoint.backend);
+  return backends;
+}
+
+bool ready(uint8_t flags) {
+  return (flags & kReady) != 0;
+}
+bool draining(uint8_t flags) {
+  return (flags & (kServing | kTerminating)) == (kServing | kTerminating);
+}
+
+}  // namespace
+
+std::vector<Backend> ServiceMap::cluster_set(const std::vector<Endpoint>& endpoints) const {
+  const Hints hints = usable_hints(endpoints);
+  std::vector<Backend> backends = keep(endpoints, [&](const Endpoint& endpoint) {
+    const bool allowed = hints == Hints::kIgnored ||
+                         (hints == Hints::kNode && (endpoint.flags & kNodeHintHit) != 0) ||
+                         (hints == Hints::kZone && endpoint.zone_hit);
+    return ready(endpoint.flags) && allowed;
+  });
+  if (!backends.empty()) return backends;
+  return keep(endpoints, [](const Endpoint& endpoint) { return draining(endpoint.flags); });
+}
+
+std::vector<Backend> ServiceMap::local_set(const std::vector<Endpoint>& endpoints) {
+  std::vector<Backend> backends = keep(endpoints, [](const Endpoint& endpoint) {
+    return endpoint.backend.local && ready(endpoint.flags);
+  });
+  if (!backends.empty()) return backends;
+  return keep(endpoints, [](const Endpoint& endpoint) {
+    return endpoint.backend.local && draining(endpoint.flags);
+  });
+}
+
+// Empty: any source. A range of everything is none; one that holds an address of this node lets
+// what the node sends to `address` in, whose source is `address` itself when the node has it.
+std::vector<Cidr> ServiceMap::ranges_for(const Service& service, const IpAddress& address) const {
+  std::vector<Cidr> ranges;
+  for (const Cidr& range : service.spec.source_ranges) {
+    if (range.family() != address.family()) continue;
+    if (range.prefix_length() == 0) return {};
+    ranges.push_back(range);
+  }
+  const bool holds_node = std::any_of(ranges.begin(), ranges.end(), [&](const Cidr& range) {
+    return std::any_of(node_.addresses.begin(), node_.addresses.end(),
+                       [&](const IpAddress& ip) { return range.contains(ip); });
+  });
+  if (holds_node) ranges.push_back(Cidr::host(address));
+  std::sort(ranges.begin(), ranges.end());
+  ranges.erase(std::unique(ranges.begin(), ranges.end()), ranges.end());
+  return ranges;
+}
+
+void ServiceMap::count_ranges(const Service& service, int delta) {
+  for (const IpAddress& address : service.spec.load_balancer_ips) {
+    std::vector<Cidr> ranges = ranges_for(service, address);
+    if (ranges.empty()) continue;
+    const auto place = ranges_.try_emplace(number_of(ranges)).first;
+    place->second.users += delta;
+    if (place->second.users == 0)
+      ranges_.erase(place);
+    else if (!place->second.ranges)
+      place->second.ranges = std::make_shared<const std::vector<Cidr>>(std::move(ranges));
+  }
+}
+
+std::shared_ptr<const std::vector<Cidr>> ServiceMap::ranges(uint64_t guard) const {
+  const auto found = ranges_.find(guard);
+  return found == ranges_.end() ? nullptr : found->second.ranges;
+}
+
+std::vector<ServiceMap::HealthPort> ServiceMap::health_ports() const {
+  std::vector<HealthPort> result;
+  for (const auto& [key, service] : services_) {
+    if (service.spec.health_port == 0) continue;
+    // Ready endpoints of this node, whatever their port, each address once.
+    std::vector<IpAddress> local;
+    for (const Slice* slice : service.slices) {
+      const size_t length = address_size(slice->family);
+      for (size_t at = 0; at < slice->endpoints.size(); at += length + 1)
+        if ((slice->endpoints[at + length] & (kReady | kLocal)) == (kReady | kLocal))
+          local.push_back(IpAddress::from_bytes({slice->endpoints.data() + at, length}));
+    }
+    std::sort(local.begin(), local.end());
+    local.erase(std::unique(local.begin(), local.end()), local.end());
+    result.push_back({key, service.spec.health_port, local.size()});
+  }
+  return result;
 }
 
 bool ServiceMap::serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const {
@@ -136,7 +336,7 @@ bool ServiceMap::serves(const Frontend& frontend, const IpAddress& address, uint
 
 // Every endpoint of one service port, sorted by address and port, each once.
 std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family family) const {
-  const Port& wanted = claim.service->ports[claim.port];
+  const Port& wanted = claim.service->spec.ports[claim.port];
   const size_t length = address_size(family);
   std::vector<Endpoint> result;
   for (const Slice* slice : claim.service->slices) {
@@ -145,6 +345,10 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
       if (port.name != wanted.name || port.protocol != wanted.protocol) continue;
       for (size_t at = 0; at < slice->endpoints.size(); at += length + 1) {
         Endpoint endpoint;
+        if (!slice->hint_zones.empty()) {
+          const std::vector<std::string>& zones = slice->hint_zones[at / (length + 1)];
+          endpoint.zone_hit = std::find(zones.begin(), zones.end(), node_.zone) != zones.end();
+        }
         endpoint.flags = slice->endpoints[at + length];
         endpoint.backend.address = IpAddress::from_bytes({slice->endpoints.data() + at, length});
         endpoint.backend.port = port.port;
@@ -168,35 +372,62 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
   return result;
 }
 
-std::vector<Frontend> ServiceMap::frontends_of(const Service& service, size_t port_index) {
-  const Port& port = service.ports[port_index];
-  std::vector<Frontend> result;
-  for (const IpAddress& ip : service.cluster_ips) {
-    result.push_back(Frontend::vip(ip, port.protocol, port.port));
-    if (port.node_port != 0)
-      result.push_back(Frontend::node(ip.family(), port.protocol, port.node_port));
-  }
+// Each once. An address that is several things to its Service is the first of them, but source
+// ranges hold for it if it is a load balancer's.
+std::vector<std::pair<Frontend, ServiceMap::Role>> ServiceMap::frontends_of(const Service& service,
+                                                                            size_t port_index) {
+  const Spec& spec = service.spec;
+  const Port& port = spec.ports[port_index];
+  std::vector<std::pair<Frontend, Role>> result;
+  const auto add = [&](const Frontend& frontend, Role role) {
+    for (const auto& [known, known_role] : result)
+      if (known == frontend) return;
+    result.emplace_back(frontend, role);
+  };
+  for (const auto& [addresses, role] : {std::pair{&spec.cluster_ips, Role::kClusterIp},
+                                        std::pair{&spec.load_balancer_ips, Role::kLoadBalancer},
+                                        std::pair{&spec.external_ips, Role::kExternalIp}})
+    for (const IpAddress& ip : *addresses) add(Frontend::vip(ip, port.protocol, port.port), role);
+  if (port.node_port != 0)
+    for (const IpAddress& ip : spec.cluster_ips)
+      add(Frontend::node(ip.family(), port.protocol, port.node_port), Role::kNodePort);
   return result;
 }
 
 Dirty ServiceMap::frontends_of(const Service& service) {
   Dirty result;
-  for (size_t port = 0; port < service.ports.size(); ++port)
-    for (const Frontend& frontend : frontends_of(service, port)) result.push_back(frontend);
+  for (size_t port = 0; port < service.spec.ports.size(); ++port)
+    for (const auto& [frontend, role] : frontends_of(service, port)) result.push_back(frontend);
   return result;
 }
 
 void ServiceMap::touched_by(const Slice& slice, Dirty& dirty) {
   const Service& service = *slice.service;
-  for (size_t i = 0; i < service.ports.size(); ++i) {
+  for (size_t i = 0; i < service.spec.ports.size(); ++i) {
+    const Port& wanted = service.spec.ports[i];
     const bool named = std::any_of(slice.ports.begin(), slice.ports.end(), [&](const Port& port) {
-      return port.name == service.ports[i].name && port.protocol == service.ports[i].protocol;
+      return port.name == wanted.name && port.protocol == wanted.protocol;
     });
     if (!named) continue;
-    for (const Frontend& frontend : frontends_of(service, i))
+    for (const auto& [frontend, role] : frontends_of(service, i))
       if (frontend.family() == slice.family) dirty.push_back(frontend);
   }
 }
+
+namespace {
+
+uint8_t flags_of(const kube::Endpoint& endpoint, const std::string& node) {
+  const auto flag = [](bool set, uint8_t bit) { return set ? bit : uint8_t{0}; };
+  const std::vector<std::string>& nodes = endpoint.hint_nodes;
+  return static_cast<uint8_t>(
+      flag(endpoint.ready, kReady) | flag(endpoint.serving, kServing) |
+      flag(endpoint.terminating, kTerminating) |
+      flag(!node.empty() && endpoint.node_name == node, kLocal) | flag(!nodes.empty(), kNodeHints) |
+      flag(std::find(nodes.begin(), nodes.end(), node) != nodes.end(), kNodeHintHit) |
+      flag(!endpoint.hint_zones.empty(), kZoneHints));
+}
+
+}  // namespace
 
 ServiceMap::Slice ServiceMap::pack(const kube::EndpointSlice& slice) const {
   Slice packed;
@@ -204,15 +435,17 @@ ServiceMap::Slice ServiceMap::pack(const kube::EndpointSlice& slice) const {
   for (const kube::EndpointPort& port : slice.ports)
     if (port.port != 0) packed.ports.push_back({port.name, port.port, 0, port.protocol});
   packed.endpoints.reserve(slice.endpoints.size() * (address_size(slice.family) + 1));
+  size_t index = 0;
   for (const kube::Endpoint& endpoint : slice.endpoints) {
     if (endpoint.addresses.empty() || endpoint.addresses[0].family() != slice.family) continue;
     const auto bytes = endpoint.addresses[0].bytes();
     packed.endpoints.insert(packed.endpoints.end(), bytes.begin(), bytes.end());
-    const bool local = !node_name_.empty() && endpoint.node_name == node_name_;
-    packed.endpoints.push_back(
-        static_cast<uint8_t>((endpoint.ready ? kReady : 0) | (endpoint.serving ? kServing : 0) |
-                             (endpoint.terminating ? kTerminating : 0) | (local ? kLocal : 0)));
+    packed.endpoints.push_back(flags_of(endpoint, node_.name));
+    if (!endpoint.hint_zones.empty()) packed.hint_zones.resize(index + 1);
+    if (!endpoint.hint_zones.empty()) packed.hint_zones.back() = endpoint.hint_zones;
+    ++index;
   }
+  if (!packed.hint_zones.empty()) packed.hint_zones.resize(index);
   return packed;
 }
 
@@ -283,38 +516,38 @@ Dirty ServiceMap::frontends(Family family) const {
   return result;
 }
 
-ServiceMap::Counts ServiceMap::count(Family family) const {
+ServiceMap::Counts ServiceMap::count(Family family, bool node_ports) const {
   Counts counts;
-  const size_t length = address_size(family);
   for (const auto& [frontend, claim] : claims_) {
-    if (frontend.family() != family) continue;
-    ++(frontend.node_port ? counts.node_ports : counts.frontends);
-    const Port& wanted = claim.service->ports[claim.port];
-    for (const Slice* slice : claim.service->slices) {
-      if (slice->family != family) continue;
-      for (const Port& port : slice->ports) {
-        if (port.name != wanted.name || port.protocol != wanted.protocol) continue;
-        const size_t endpoints = slice->endpoints.size() / (length + 1);
-        (frontend.node_port ? counts.node_port_endpoints : counts.endpoints) += endpoints;
-        for (size_t at = length; at < slice->endpoints.size(); at += length + 1)
-          if ((slice->endpoints[at] & kLocal) != 0) ++counts.local_endpoints;
-      }
-    }
+    if (frontend.family() != family || frontend.node_port != node_ports) continue;
+    ++counts.frontends;
+    const size_t endpoints = count_endpoints(claim, family);
+    counts.endpoints += endpoints;
+    if (claim.role != Role::kClusterIp && claim.service->spec.external_local)
+      counts.inside_endpoints += endpoints;
   }
   return counts;
 }
 
-std::vector<std::string> unsupported_features(const kube::Service& service) {
-  std::vector<std::string> features;
-  if (service.affinity_timeout_seconds) features.push_back("sessionAffinity: ClientIP");
-  if (service.internal_traffic_policy == kube::TrafficPolicy::kLocal)
-    features.push_back("internalTrafficPolicy: Local");
-  if (service.external_traffic_policy == kube::TrafficPolicy::kLocal)
-    features.push_back("externalTrafficPolicy: Local");
-  if (!service.external_ips.empty()) features.push_back("externalIPs");
-  if (!service.load_balancer_ingress.empty()) features.push_back("status.loadBalancer.ingress");
-  if (!service.load_balancer_source_ranges.empty()) features.push_back("loadBalancerSourceRanges");
-  return features;
+size_t ServiceMap::count_endpoints(const Claim& claim, Family family) const {
+  const Port& wanted = claim.service->spec.ports[claim.port];
+  size_t endpoints = 0;
+  for (const Slice* slice : claim.service->slices)
+    for (const Port& port : slice->ports)
+      if (slice->family == family && port.name == wanted.name && port.protocol == wanted.protocol)
+        endpoints += slice->endpoints.size() / (address_size(family) + 1);
+  return endpoints;
+}
+
+size_t ServiceMap::count_local_endpoints(Family family) const {
+  const size_t length = address_size(family);
+  size_t count = 0;
+  for (const auto& [key, slice] : slices_) {
+    if (slice.family != family) continue;
+    for (size_t at = length; at < slice.endpoints.size(); at += length + 1)
+      if ((slice.endpoints[at] & kLocal) != 0) count += slice.ports.size();
+  }
+  return count;
 }
 
 }  // namespace fairlead::proxy

@@ -6,37 +6,66 @@
 // wanted now. Objects may arrive in any order: slices before their Service, two Services claiming
 // one address for a moment (the one first by namespace/name has it, so every node decides alike).
 //
-// Semantics (kube-proxy 1.36, pkg/proxy): a port is namespace/name:portName and protocol; slices
-// are merged by their service-name label; a port without name match, a nil port, all but an
-// endpoint's first address are ignored; the same address:port twice counts once, not terminating
-// before terminating; usable is every ready endpoint, or when there is none every endpoint that is
-// serving and terminating (KEP-1669).
+// Semantics (kube-proxy 1.36, pkg/proxy; rows of table A in docs/proxy.md):
+// - a port is namespace/name:portName and protocol; slices are merged by their service-name label;
+//   a port without name match, a nil port, all but an endpoint's first address are ignored; the
+//   same address:port twice counts once, not terminating before terminating;
+// - the cluster set is every ready endpoint that topology hints allow this node, or when there is
+//   none every endpoint that is serving and terminating (KEP-1669). Node hints count only if all
+//   ready endpoints have them and one names this node; else zone hints by the same rule (KEP-2433,
+//   KEP-3015);
+// - the local set is every ready endpoint of this node, or when there is none those of this node
+//   that are serving and terminating;
+// - internalTrafficPolicy Local sends a cluster IP to the local set; externalTrafficPolicy Local
+//   sends external addresses and node ports there and keeps the source, but what comes from a pod
+//   or this node goes to the cluster set (KEP-2086). Nothing usable here but elsewhere: dropped;
+//   nothing usable anywhere: refused.
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "kube/objects.h"
+#include "proxy/choice.h"
 #include "proxy/frontend.h"
 
 namespace fairlead::proxy {
 
 using Dirty = std::vector<Frontend>;
 
-// What a frontend should do. Without backends it refuses.
+// What a frontend should do.
 struct Target {
   std::string service;  // "default/web:http", for people
-  bool cluster_ip = false;
+  Treatment treatment = Treatment::kRefuse;
+  bool cluster_ip = false;        // its address refuses undefined ports
   std::vector<Backend> backends;  // sorted, each once
+  std::vector<Backend> inside;    // kLocal: where pods and this node go; sorted, each once
+  uint64_t guard = 0;             // number of `ranges`; 0: any source is let in
+  std::shared_ptr<const std::vector<Cidr>> ranges;  // sources let in
+  uint64_t affinity = 0;                            // number of the map of `backends`; 0: none
+  uint32_t affinity_seconds = 0;
+
+  Choice choice(bool node_port) const;
+};
+
+// What the map has to know of the node it is for.
+struct NodeFacts {
+  std::string name;                  // endpoints on it are local
+  std::string zone;                  // label topology.kubernetes.io/zone
+  std::vector<IpAddress> addresses;  // a source range that holds one lets the address itself in
+  bool accept_external_ips = true;   // feature gate AllowServiceExternalIPs
+  bool operator==(const NodeFacts&) const = default;
 };
 
 class ServiceMap {
  public:
-  // `node_name`: endpoints on it are local.
-  explicit ServiceMap(std::string node_name) : node_name_(std::move(node_name)) {}
+  explicit ServiceMap(NodeFacts node) : node_(std::move(node)) {}
+  explicit ServiceMap(std::string node_name)
+      : ServiceMap(NodeFacts{std::move(node_name), {}, {}}) {}
   ServiceMap(const ServiceMap&) = delete;
   ServiceMap& operator=(const ServiceMap&) = delete;
 
@@ -46,6 +75,10 @@ class ServiceMap {
   Dirty remove_service(const kube::ObjectKey& key);
   Dirty remove_slice(const kube::ObjectKey& key);
 
+  const NodeFacts& node() const { return node_; }
+  // Zone and addresses; the name and the gate stay what they were.
+  Dirty set_node(std::string zone, std::vector<IpAddress> addresses);
+
   std::vector<kube::ObjectKey> services() const;
   std::vector<kube::ObjectKey> slices() const;
 
@@ -53,20 +86,34 @@ class ServiceMap {
   std::optional<Target> find(const Frontend& frontend) const;
   // Every frontend of one family.
   Dirty frontends(Family family) const;
+  // The source ranges of a Target's guard; null: no service has it (any more).
+  std::shared_ptr<const std::vector<Cidr>> ranges(uint64_t guard) const;
   // How many of each there are about, to make room at once: endpoints are counted before merging.
   struct Counts {
     size_t frontends = 0;
-    size_t node_ports = 0;
     size_t endpoints = 0;
-    size_t node_port_endpoints = 0;
-    size_t local_endpoints = 0;
+    size_t inside_endpoints = 0;
   };
-  Counts count(Family family) const;
+  Counts count(Family family, bool node_ports) const;
+  size_t count_local_endpoints(Family family) const;
   // Whether a serving endpoint of this frontend has that address and port: flows to it are healthy
   // even when new ones go elsewhere.
   bool serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const;
 
+  // Services with a healthCheckNodePort, and how many local ready endpoints each has.
+  struct HealthPort {
+    kube::ObjectKey service;
+    uint16_t port = 0;
+    size_t local_ready = 0;
+    bool operator==(const HealthPort&) const = default;
+  };
+  std::vector<HealthPort> health_ports() const;
+  // Whether any service has affinity.
+  bool has_affinity() const { return affinities_ > 0; }
+
  private:
+  // Of what kind an address is to its Service.
+  enum class Role : uint8_t { kClusterIp, kExternalIp, kLoadBalancer, kNodePort };
   struct Port {
     std::string name;
     uint16_t port = 0;
@@ -74,12 +121,24 @@ class ServiceMap {
     Protocol protocol = Protocol::kTcp;
     bool operator==(const Port&) const = default;
   };
+  // What of a Service decides about packets; equal specs need nothing done.
+  struct Spec {
+    std::vector<IpAddress> cluster_ips;
+    std::vector<IpAddress> external_ips;
+    std::vector<IpAddress> load_balancer_ips;
+    std::vector<Cidr> source_ranges;
+    std::vector<Port> ports;
+    bool internal_local = false;
+    bool external_local = false;
+    uint16_t health_port = 0;
+    uint32_t affinity_seconds = 0;  // 0: none
+    bool operator==(const Spec&) const = default;
+  };
   struct Slice;
   struct Service {
     kube::ObjectKey key;
     bool present = false;  // false: only slices are known
-    std::vector<IpAddress> cluster_ips;
-    std::vector<Port> ports;
+    Spec spec;
     std::vector<const Slice*> slices;
   };
   // Endpoints packed as address bytes and a byte of flags.
@@ -88,17 +147,22 @@ class ServiceMap {
     Family family = Family::kIpv4;
     std::vector<Port> ports;
     std::vector<uint8_t> endpoints;
+    std::vector<std::vector<std::string>> hint_zones;  // by endpoint; empty: none has any
   };
   struct Claim {
     const Service* service = nullptr;
     uint16_t port = 0;  // index
+    Role role = Role::kClusterIp;
   };
   struct Endpoint {
     Backend backend;
     uint8_t flags = 0;
+    bool zone_hit = false;  // its zone hints name this node's zone
   };
+  enum class Hints : uint8_t { kIgnored, kNode, kZone };
 
-  static std::vector<Frontend> frontends_of(const Service& service, size_t port);
+  Spec spec_of(const kube::Service& service) const;
+  static std::vector<std::pair<Frontend, Role>> frontends_of(const Service& service, size_t port);
   static Dirty frontends_of(const Service& service);
   static void touched_by(const Slice& slice, Dirty& dirty);
   Slice pack(const kube::EndpointSlice& slice) const;
@@ -108,16 +172,24 @@ class ServiceMap {
   void release(const Frontend& frontend, const Service& service);
   void detach(Slice& slice);
   std::vector<Endpoint> merged(const Claim& claim, Family family) const;
+  Hints usable_hints(const std::vector<Endpoint>& endpoints) const;
+  std::vector<Backend> cluster_set(const std::vector<Endpoint>& endpoints) const;
+  static std::vector<Backend> local_set(const std::vector<Endpoint>& endpoints);
+  std::vector<Cidr> ranges_for(const Service& service, const IpAddress& address) const;
+  void count_ranges(const Service& service, int delta);
+  size_t count_endpoints(const Claim& claim, Family family) const;
 
-  const std::string node_name_;
+  NodeFacts node_;
+  size_t affinities_ = 0;  // services with affinity
   std::map<kube::ObjectKey, Service> services_;
   std::map<kube::ObjectKey, Slice> slices_;
   std::unordered_map<Frontend, Claim> claims_;
   std::multimap<Frontend, Claim> losing_claims_;
+  struct Ranges {
+    std::shared_ptr<const std::vector<Cidr>> ranges;
+    int users = 0;
+  };
+  std::map<uint64_t, Ranges> ranges_;
 };
-
-// What of a Service this proxy does not honour yet, in the API's words: "sessionAffinity:
-// ClientIP".
-std::vector<std::string> unsupported_features(const kube::Service& service);
 
 }  // namespace fairlead::proxy

@@ -17,11 +17,18 @@ using netlink::MessageWriter;
 // Step by step: generation, tables, sets, chains, rules, the elements of each set, generation
 // again.
 struct TableReader::Reading : std::enable_shared_from_this<Reading> {
-  Reading(Connection& c, const Config& config_, Done done_)
-      : connection(c), config(config_), done(std::move(done_)) {}
+  Reading(Connection& c, const Config& config_, const Parameters& parameters_,
+          const ServiceMap& services_, Done done_)
+      : connection(c),
+        config(config_),
+        parameters(parameters_),
+        services(services_),
+        done(std::move(done_)) {}
 
   Connection& connection;
   const Config& config;
+  const Parameters parameters;
+  const ServiceMap& services;
   Done done;
   uint32_t generation = 0;
   nft::TableContent skeleton;
@@ -87,13 +94,15 @@ struct TableReader::Reading : std::enable_shared_from_this<Reading> {
     nft::list_rules(connection, family(), kTableName, "",
                     then<std::vector<nft::Rule>>([](Reading& self, std::vector<nft::Rule> rules) {
                       self.skeleton.rules = std::move(rules);
-                      self.adopter =
-                          std::make_unique<Adopter>(self.config, std::move(self.skeleton));
+                      self.adopter = std::make_unique<Adopter>(
+                          self.config, self.parameters, self.services, std::move(self.skeleton));
                       self.read_elements(0);
                     }));
   }
 
   void read_elements(size_t set) {
+    // What affinity maps hold is the kernel's own.
+    while (set < adopter->sets().size() && parse_affinity_map(adopter->sets()[set].name)) ++set;
     if (set == adopter->sets().size()) return confirm();
     MessageWriter request;
     nfgenmsg header{};
@@ -136,13 +145,14 @@ struct TableReader::Reading : std::enable_shared_from_this<Reading> {
   }
 };
 
-TableReader::TableReader(Connection& connection, Config config)
-    : connection_(connection), config_(std::move(config)) {}
+TableReader::TableReader(Connection& connection, Config config, const ServiceMap& services)
+    : connection_(connection), config_(std::move(config)), services_(services) {}
 
 TableReader::~TableReader() = default;
 
-void TableReader::read(Done done) {
-  reading_ = std::make_shared<Reading>(connection_, config_, std::move(done));
+void TableReader::read(const Parameters& parameters, Done done) {
+  reading_ =
+      std::make_shared<Reading>(connection_, config_, parameters, services_, std::move(done));
   reading_->start();
 }
 

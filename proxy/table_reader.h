@@ -24,16 +24,18 @@ class TableReader {
   using Content = std::optional<std::pair<Ruleset, Repairs>>;
   using Done = std::function<void(Result<Content>)>;
 
-  // The connection must outlive the reader.
-  TableReader(netlink::Connection& connection, Config config);
+  // Connection and map must outlive the reader.
+  TableReader(netlink::Connection& connection, Config config, const ServiceMap& services);
   ~TableReader();
 
-  void read(Done done);
+  // `parameters`: what the rules are to be compared with.
+  void read(const Parameters& parameters, Done done);
 
  private:
   struct Reading;
   netlink::Connection& connection_;
   const Config config_;
+  const ServiceMap& services_;
   std::shared_ptr<Reading> reading_;
 };
 

@@ -12,25 +12,11 @@ bool inside(const std::vector<Cidr>& cidrs, const IpAddress& address) {
                      [&](const Cidr& cidr) { return cidr.contains(address); });
 }
 
-bool foreign_source(const Config& config, const IpAddress& source) {
-  if (config.masquerade_all) return true;
-  return !config.cluster_cidrs.empty() && !inside(config.cluster_cidrs, source);
-}
-
-// Chains sel_N and node_N: any index below `choices` that has an endpoint, else endpoint 0, else
-// drop.
-Fate choose(const Ruleset& ruleset, const Packet& packet, const Frontend& frontend,
-            const Ruleset::Service& service, uint32_t choices, bool marked) {
-  Fate fate;
-  const size_t reachable = std::min<size_t>(choices, service.backends.size());
-  for (size_t i = 0; i < reachable; ++i) {
-    const Backend backend = service.backends.at(i);
-    const bool hairpin = packet.source == backend.address && ruleset.has_hairpin(frontend, backend);
-    fate.ends.push_back({backend, marked || hairpin});
-  }
-  std::sort(fate.ends.begin(), fate.ends.end());
-  fate.kind = fate.ends.empty() ? Fate::Kind::kDropped : Fate::Kind::kBalanced;
-  return fate;
+bool from_pod(const Config& config, const Packet& packet) {
+  return inside(config.cluster_cidrs, packet.source) ||
+         (!config.bridge_interface.empty() && packet.interface == config.bridge_interface) ||
+         (!config.interface_prefix.empty() &&
+          packet.interface.starts_with(config.interface_prefix));
 }
 
 Fate only(Fate::Kind kind) {
@@ -39,48 +25,85 @@ Fate only(Fate::Kind kind) {
   return fate;
 }
 
-// Chain missed.
-Fate missed(const Ruleset& ruleset, const Packet& packet, const Frontend& frontend,
-            const Ruleset::Service* service, bool marked) {
-  if (service != nullptr && !service->backends.empty())
-    return choose(ruleset, packet, frontend, *service, 1, marked);
-  return only(ruleset.has_cluster_ip(packet.destination) ? Fate::Kind::kRefused
-                                                         : Fate::Kind::kDropped);
+// Any index below `choices` that has an endpoint, else endpoint 0, else drop.
+Fate choose(const Ruleset& ruleset, const Packet& packet, const Frontend& frontend,
+            const Backends& backends, uint32_t choices, bool marked) {
+  Fate fate;
+  for (size_t i = 0; i < std::min<size_t>(choices, backends.size()); ++i) {
+    const Backend backend = backends.at(i);
+    const bool hairpin = packet.source == backend.address && ruleset.has_hairpin(frontend, backend);
+    fate.ends.push_back({backend, marked || hairpin});
+  }
+  std::sort(fate.ends.begin(), fate.ends.end());
+  fate.kind = fate.ends.empty() ? Fate::Kind::kDropped : Fate::Kind::kBalanced;
+  return fate;
 }
 
-// Chains node_N and node_refuse.
-Fate node_port(const Ruleset& ruleset, const Packet& packet) {
+bool let_in(const Ruleset& ruleset, const Choice& choice, const Packet& packet) {
+  if (choice.guard == 0) return true;
+  const auto chain = ruleset.choice_chains().find(choice);
+  return chain != ruleset.choice_chains().end() && chain->second.ranges &&
+         inside(*chain->second.ranges, packet.source);
+}
+
+// From the element of the frontend on.
+Fate follow(const Ruleset& ruleset, const Packet& packet, const Frontend& frontend) {
+  const Ruleset::Service& service = *ruleset.find(frontend);
+  const Choice& choice = *service.choice;
   const Config& config = ruleset.config();
-  const auto is_dns =
-      std::find(config.local_dns.begin(), config.local_dns.end(), packet.destination);
-  if (is_dns != config.local_dns.end()) return {};
-  if (!config.node_port_cidrs.empty() && !inside(config.node_port_cidrs, packet.destination))
-    return {};
-  const Frontend frontend = Frontend::node(config.family, packet.protocol, packet.port);
+  if (!let_in(ruleset, choice, packet)) return only(Fate::Kind::kDropped);
+  const auto balance = [&](const Backends& backends, uint32_t choices, bool marked) {
+    return choose(ruleset, packet, frontend, backends, choices, marked);
+  };
+  switch (choice.treatment) {
+    case Treatment::kRefuse:
+      return only(Fate::Kind::kRefused);
+    case Treatment::kDrop:
+      break;
+    case Treatment::kCluster: {
+      const bool foreign = config.knows_pods() && !from_pod(config, packet);
+      return balance(service.backends, choice.choices, config.masquerade_all || foreign);
+    }
+    case Treatment::kExternal:
+      return balance(service.backends, choice.choices, true);
+    case Treatment::kLocal:
+      if (from_pod(config, packet)) return balance(service.inside, choice.inside, false);
+      if (packet.source_is_local) return balance(service.inside, choice.inside, true);
+      return balance(service.backends, choice.choices, false);
+    case Treatment::kInside:
+    case Treatment::kLearn:
+    case Treatment::kSplit:
+      break;
+  }
+  return only(Fate::Kind::kDropped);
+}
+
+bool programmed(const Ruleset& ruleset, const Frontend& frontend) {
   const Ruleset::Service* service = ruleset.find(frontend);
-  if (service == nullptr || !service->choices) return {};
-  if (!packet.destination_is_local || packet.destination.is_loopback()) return {};
-  if (*service->choices == 0) return only(Fate::Kind::kRefused);
-  return choose(ruleset, packet, frontend, *service, *service->choices, true);
+  return service != nullptr && service->choice;
+}
+
+bool among(const std::vector<IpAddress>& addresses, const IpAddress& address) {
+  return std::find(addresses.begin(), addresses.end(), address) != addresses.end();
 }
 
 }  // namespace
 
 Fate trace(const Ruleset& ruleset, const Packet& packet) {
   const Config& config = ruleset.config();
+  const Parameters& parameters = ruleset.parameters();
   const Frontend frontend = Frontend::vip(packet.destination, packet.protocol, packet.port);
   if (ruleset.has_local_dns(frontend)) return only(Fate::Kind::kUntracked);
-  const Ruleset::Service* service = ruleset.find(frontend);
-  const bool marked = foreign_source(config, packet.source);
-  if (service != nullptr && service->choices) {
-    if (*service->choices == 0) return only(Fate::Kind::kRefused);
-    return choose(ruleset, packet, frontend, *service, *service->choices, marked);
-  }
-  const bool in_range = config.service_cidrs.empty()
-                            ? ruleset.has_cluster_ip(packet.destination)
-                            : inside(config.service_cidrs, packet.destination);
-  if (in_range) return missed(ruleset, packet, frontend, service, marked);
-  return node_port(ruleset, packet);
+  if (programmed(ruleset, frontend)) return follow(ruleset, packet, frontend);
+  const bool known = ruleset.has_cluster_ip(packet.destination);
+  if (parameters.service_cidrs.empty() ? known
+                                       : inside(parameters.service_cidrs, packet.destination))
+    return only(known ? Fate::Kind::kRefused : Fate::Kind::kDropped);
+  const Frontend node_port = Frontend::node(config.family, packet.protocol, packet.port);
+  if (!among(config.local_dns, packet.destination) &&
+      among(parameters.node_addresses, packet.destination) && programmed(ruleset, node_port))
+    return follow(ruleset, packet, node_port);
+  return {};
 }
 
 std::string Fate::to_string() const {

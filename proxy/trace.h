@@ -16,7 +16,8 @@ struct Packet {
   IpAddress destination;
   Protocol protocol = Protocol::kTcp;
   uint16_t port = 0;
-  bool destination_is_local = false;  // `fib daddr type local` on this node
+  bool source_is_local = false;  // `fib saddr type local` on this node
+  std::string interface;         // it came in by; empty: from this node
 };
 
 struct Fate {

@@ -47,6 +47,11 @@ struct PendingTransfer : HttpCall::Pending {
     transfer->cancel();
     if (const auto engine = transfer->engine.lock()) engine->cancel(transfer);
   }
+  void set_paused(bool paused) override {
+    transfer->set_paused(paused);
+    const auto engine = transfer->engine.lock();
+    if (engine && !paused) engine->resume(transfer);
+  }
   std::shared_ptr<CurlTransfer> transfer;
 };
 

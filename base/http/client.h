@@ -48,10 +48,20 @@ class HttpCall {
  public:
   struct Pending {
     virtual ~Pending() = default;
+    virtual void set_paused(bool) {}  // a transport that cannot pause goes on
   };
   HttpCall() = default;
   explicit HttpCall(std::unique_ptr<Pending> pending) : pending_(std::move(pending)) {}
   void cancel() { pending_.reset(); }
+  // Back-pressure. After pause() on_body does not run any more, what has been received stays in the
+  // kernel and the peer soon has to wait. resume() goes on, never from inside the call itself. An
+  // idle time-out does not count the time between.
+  void pause() {
+    if (pending_) pending_->set_paused(true);
+  }
+  void resume() {
+    if (pending_) pending_->set_paused(false);
+  }
   explicit operator bool() const { return pending_ != nullptr; }
 
  private:

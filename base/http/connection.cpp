@@ -316,7 +316,7 @@ void Connection::write_raw(Pieces pieces) {
         self->on_written(result);
       });
   if (status != 0) return close_soon();
-  write.release();
+  (void)write.release();  // the callback's now
   for (unsigned i = 0; i < count; ++i) total_queued_ += buffers[i].len;
   if (!stall_timer_) watch_stall(sent());
 }

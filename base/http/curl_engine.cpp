@@ -61,6 +61,19 @@ void CurlEngine::cancel(const std::shared_ptr<CurlTransfer>& transfer) {
   if (retiring_ && running_.empty()) close_now();
 }
 
+void CurlEngine::resume(const std::shared_ptr<CurlTransfer>& transfer) {
+  loop_.post([engine = weak_from_this(), weak = std::weak_ptr(transfer), client = client_] {
+    const auto self = engine.lock();
+    const auto alive = weak.lock();
+    if (!self || !alive || client.expired() || self->is_closed()) return;
+    if (alive->easy() == nullptr || alive->paused()) return;
+    self->in_curl_ = true;
+    curl_easy_pause(alive->easy(), CURLPAUSE_CONT);
+    self->in_curl_ = false;
+    self->drive(CURL_SOCKET_TIMEOUT, 0);
+  });
+}
+
 void CurlEngine::retire() {
   retiring_ = true;
   if (!in_curl_ && running_.empty()) close_now();
@@ -116,6 +129,7 @@ void CurlEngine::watch_idle(const std::shared_ptr<CurlTransfer>& transfer, Durat
     const auto alive = weak.lock();
     if (!alive || alive->easy() == nullptr) return;
     const Duration idle = alive->request().idle_timeout;
+    if (alive->paused()) alive->last_byte = loop_.clock().now();
     const Duration quiet = loop_.clock().now() - alive->last_byte;
     if (quiet < idle) return watch_idle(alive, idle - quiet);
     const auto self = shared_from_this();

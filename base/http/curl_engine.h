@@ -25,6 +25,8 @@ class CurlEngine : public std::enable_shared_from_this<CurlEngine> {
 
   void start(std::shared_ptr<CurlTransfer> transfer);
   void cancel(const std::shared_ptr<CurlTransfer>& transfer);
+  // The transfer is not paused any more: goes on from the loop.
+  void resume(const std::shared_ptr<CurlTransfer>& transfer);
 
   // Takes no more transfers; closes its connections once the running ones are done.
   void retire();

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/http/curl_transfer.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -71,6 +75,15 @@ void set_blob(CURL* easy, CURLoption option, const std::string& pem) {
   curl_easy_setopt(easy, option, &blob);
 }
 
+// CURLOPT_TCP_KEEPCNT came with curl 8.9. What is sent and never acknowledged is bounded as well.
+int limit_keepalive(void*, curl_socket_t socket, curlsocktype) {
+  const int probes = 3;
+  const unsigned unacknowledged_ms = 60'000;
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms);
+  return CURL_SOCKOPT_OK;
+}
+
 }  // namespace
 
 CurlTransfer::CurlTransfer(HttpRequest request, HttpHandlers handlers)
@@ -122,7 +135,11 @@ Result<void> CurlTransfer::apply_to(CURL* easy, const TlsClientConfig& tls) {
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
   // Cancelling must not wait for the resolver's thread: that would stop the loop.
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+  // A dead peer is found within a minute: probes after 30 s of silence, three of them.
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);
+  curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, &limit_keepalive);
   if (request_.connect_timeout > Duration::zero())
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, to_millis(request_.connect_timeout));
   if (request_.total_timeout > Duration::zero())
@@ -238,7 +255,9 @@ size_t CurlTransfer::take_header_line(std::string_view line) {
   return line.size();
 }
 
+// Of a paused transfer libcurl keeps the chunk, and reads no more, until it is told to go on.
 size_t CurlTransfer::take_body(std::string_view chunk) {
+  if (paused_ && !cancelled_) return CURL_WRITEFUNC_PAUSE;
   last_byte = std::chrono::steady_clock::now();
   if (cancelled_) return 0;
   if (handlers_.on_body && !chunk.empty()) handlers_.on_body(chunk);

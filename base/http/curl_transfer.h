@@ -41,6 +41,8 @@ class CurlTransfer {
   // From now on no handler runs.
   void cancel() { cancelled_ = true; }
   bool cancelled() const { return cancelled_; }
+  void set_paused(bool paused) { paused_ = paused; }
+  bool paused() const { return paused_; }
 
   const HttpRequest& request() const { return request_; }
   CURL* easy() const { return easy_; }
@@ -65,6 +67,7 @@ class CurlTransfer {
   size_t head_bytes_ = 0;
   bool head_complete_ = false;
   bool cancelled_ = false;
+  bool paused_ = false;
   std::optional<Error> own_error_;  // why a callback of ours stopped the transfer
   CURL* easy_ = nullptr;
   curl_slist* header_list_ = nullptr;

@@ -43,6 +43,15 @@ bool Handler::may_answer_error() {
   return ++errors_ <= kMaxErrorsPerSecond;
 }
 
+void Handler::add_cookie(const Query& query, const Client& client, Reply& reply) const {
+  if (!query.edns || query.edns->cookie_size == 0) return;
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(clock_.wall_now().time_since_epoch());
+  reply.set_cookie(
+      cookies_.reply_to(std::span<const uint8_t>(query.edns->cookie).first(query.edns->cookie_size),
+                        client.address.address, static_cast<uint32_t>(now.count())));
+}
+
 std::span<const uint8_t> Handler::handle(std::span<const uint8_t> packet, const Client& client,
                                          std::span<uint8_t> buffer, ReplyPath& path) {
   const MonoTime start = clock_.now();
@@ -58,6 +67,7 @@ std::span<const uint8_t> Handler::handle(std::span<const uint8_t> packet, const 
 
   Reply reply(buffer);
   reply.begin(query, client.transport == Transport::kUdp ? udp_limit(query) : kMaxMessage);
+  add_cookie(query, client, reply);
   std::string_view plugin;
   if (parsed.verdict == Verdict::kReject) {
     reply.set_rcode(parsed.rcode);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "dns/chain.h"
+#include "dns/cookie.h"
 #include "dns/metrics.h"
 
 namespace fairlead::dns {
@@ -17,8 +18,8 @@ class Handler {
   // Malformed queries answered in a second; more are dropped, since their senders may be forged.
   static constexpr uint32_t kMaxErrorsPerSecond = 200;
 
-  Handler(Chain& chain, WorkerMetrics& metrics, const Clock& clock)
-      : chain_(chain), metrics_(metrics), clock_(clock) {}
+  Handler(Chain& chain, WorkerMetrics& metrics, const CookieMaker& cookies, const Clock& clock)
+      : chain_(chain), metrics_(metrics), cookies_(cookies), clock_(clock) {}
 
   // The reply, in `buffer` (at least 512 bytes), or empty: it comes later through `path`, or never.
   std::span<const uint8_t> handle(std::span<const uint8_t> packet, const Client& client,
@@ -30,9 +31,11 @@ class Handler {
  private:
   class CountedPath;
   bool may_answer_error();
+  void add_cookie(const Query& query, const Client& client, Reply& reply) const;
 
   Chain& chain_;
   WorkerMetrics& metrics_;
+  const CookieMaker& cookies_;
   const Clock& clock_;
   size_t waiting_ = 0;
   MonoTime second_{};  // in which errors are counted

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/server/server.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -22,7 +24,17 @@ bool no_such_family(const Error& error) {
   return error.error_number() == EAFNOSUPPORT || error.error_number() == EADDRNOTAVAIL;
 }
 
+// A new one with each start: clients then simply get new cookies.
+CookieMaker::Secret make_secret() {
+  CookieMaker::Secret secret;
+  while (getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) {
+  }
+  return secret;
+}
+
 }  // namespace
+
+Server::Server(ServerOptions options) : options_(std::move(options)), cookies_(make_secret()) {}
 
 Result<std::unique_ptr<Server>> Server::open(ServerOptions options, const ChainConfig& config,
                                              Published& published) {
@@ -43,7 +55,8 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options, const ChainC
   const TcpLimits limits = share_of(server->options_.tcp, count);
   for (size_t i = 0; i < count; ++i) {
     server->metrics_.push_back(std::make_unique<WorkerMetrics>());
-    auto worker = std::make_unique<Worker>(published, *server->metrics_.back(), limits);
+    auto worker =
+        std::make_unique<Worker>(published, *server->metrics_.back(), server->cookies_, limits);
     const Result<void> assembled = worker->assemble(config);
     if (!assembled.ok()) return assembled.error();
     for (const SocketAddress& address : addresses) {

@@ -38,9 +38,11 @@ class Server {
   uint64_t queries() const;
 
  private:
-  explicit Server(ServerOptions options) : options_(std::move(options)) {}
+  explicit Server(ServerOptions options);
 
   ServerOptions options_;
+  // One secret for all workers: a client's next query may come to another.
+  const CookieMaker cookies_;
   std::vector<std::unique_ptr<WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
   bool running_ = false;

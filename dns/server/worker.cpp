@@ -13,9 +13,10 @@ constexpr Duration kIdleCheck = std::chrono::milliseconds(20);
 
 }  // namespace
 
-Worker::Worker(Published& published, WorkerMetrics& metrics, const TcpLimits& limits)
+Worker::Worker(Published& published, WorkerMetrics& metrics, const CookieMaker& cookies,
+               const TcpLimits& limits)
     : reader_(published),
-      handler_(chain_, metrics, loop_.clock()),
+      handler_(chain_, metrics, cookies, loop_.clock()),
       tcp_(loop_, limits, handler_, metrics, reader_),
       metrics_(metrics),
       stop_timer_(loop_) {}

@@ -19,8 +19,9 @@ namespace fairlead::dns {
 // Everything is called on the thread that made the worker.
 class Worker {
  public:
-  // `metrics` and `published` outlive the worker.
-  Worker(Published& published, WorkerMetrics& metrics, const TcpLimits& limits);
+  // `published`, `metrics` and `cookies` outlive the worker.
+  Worker(Published& published, WorkerMetrics& metrics, const CookieMaker& cookies,
+         const TcpLimits& limits);
   ~Worker();  // stops at once if still running
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

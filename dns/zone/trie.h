@@ -11,7 +11,6 @@
 // freed at once; older ones go to the Trash, to be freed when no reader can see them.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -108,10 +107,15 @@ class Trie {
     uint64_t generation;
     uint32_t bitmap;  // which of the sixteen slots are there
     bool has(unsigned nibble) const { return (bitmap >> nibble & 1) != 0; }
-    unsigned index(unsigned nibble) const {
-      return static_cast<unsigned>(std::popcount(bitmap & ((1u << nibble) - 1)));
+    unsigned index(unsigned nibble) const { return ones(bitmap & ((1u << nibble) - 1)); }
+    unsigned count() const { return ones(bitmap); }
+    // Of sixteen bits. (std::popcount is a call where the processor may lack the instruction.)
+    static unsigned ones(uint32_t bits) {
+      bits -= bits >> 1 & 0x5555;
+      bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
+      bits = (bits + (bits >> 4)) & 0x0f0f;
+      return (bits + (bits >> 8)) & 0x1f;
     }
-    unsigned count() const { return static_cast<unsigned>(std::popcount(bitmap)); }
     Slot* slots() { return reinterpret_cast<Slot*>(this + 1); }
     const Slot* slots() const { return reinterpret_cast<const Slot*>(this + 1); }
   };

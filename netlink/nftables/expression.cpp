@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netlink/nftables/expression.h"
 
+#include <linux/netfilter/nf_conntrack_tuple_common.h>
+
 #include <type_traits>
 
 namespace fairlead::netlink::nft {
@@ -54,6 +56,15 @@ DataType type_of_ct(nft_ct_keys key) {
       return DataType::kCtStatus;
     case NFT_CT_MARK:
       return DataType::kMark;
+    case NFT_CT_SRC_IP:
+    case NFT_CT_DST_IP:
+      return DataType::kIpv4Addr;
+    case NFT_CT_SRC_IP6:
+    case NFT_CT_DST_IP6:
+      return DataType::kIpv6Addr;
+    case NFT_CT_PROTO_SRC:
+    case NFT_CT_PROTO_DST:
+      return DataType::kInetService;
     default:
       return DataType::kNone;
   }
@@ -131,6 +142,12 @@ Selector ct_state() {
 Selector ct_status() {
   return Ct{NFT_CT_STATUS, {}, {}};
 }
+Selector ct_original_daddr(Family family) {
+  return Ct{family == Family::kIpv4 ? NFT_CT_DST_IP : NFT_CT_DST_IP6, {}, IP_CT_DIR_ORIGINAL};
+}
+Selector ct_original_dport() {
+  return Ct{NFT_CT_PROTO_DST, {}, IP_CT_DIR_ORIGINAL};
+}
 Selector ct_mark() {
   return Ct{NFT_CT_MARK, {}, {}};
 }
@@ -139,6 +156,9 @@ Selector numgen_random(uint32_t modulus) {
 }
 Selector numgen_inc(uint32_t modulus) {
   return Numgen{NFT_NG_INCREMENTAL, modulus, 0, {}};
+}
+Selector fib_saddr_type() {
+  return Fib{NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_SADDR, {}};
 }
 Selector fib_daddr_type() {
   return Fib{NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, {}};

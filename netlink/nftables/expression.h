@@ -194,8 +194,12 @@ Selector meta_oifname();
 Selector ct_state();
 Selector ct_status();
 Selector ct_mark();
+// Of a flow's first packet, before translation: where it was sent.
+Selector ct_original_daddr(Family family);
+Selector ct_original_dport();  // nft prints it only after a match on meta l4proto
 Selector numgen_random(uint32_t modulus);
 Selector numgen_inc(uint32_t modulus);
+Selector fib_saddr_type();
 Selector fib_daddr_type();  // compare with RTN_LOCAL (4 bytes, host order)
 // 4 bytes, host order: 0 when no route leads back to the source through the input interface
 // ("missing"), else 1.

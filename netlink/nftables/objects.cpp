@@ -39,6 +39,18 @@ std::string_view name_of(TableFamily family) {
   return "unknown";
 }
 
+std::string_view name_of(ChainType type) {
+  switch (type) {
+    case ChainType::kFilter:
+      return "filter";
+    case ChainType::kNat:
+      return "nat";
+    case ChainType::kRoute:
+      return "route";
+  }
+  return "filter";
+}
+
 size_t Field::size() const {
   return source ? size_of(*source) : size_of(type);
 }

@@ -40,6 +40,7 @@ struct Table {
 };
 
 enum class ChainType { kFilter, kNat, kRoute };
+std::string_view name_of(ChainType type);  // "filter"
 enum class Policy { kAccept, kDrop };
 
 struct BaseChain {

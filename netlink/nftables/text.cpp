@@ -187,18 +187,6 @@ std::string_view hook_name(uint32_t hook) {
   }
 }
 
-std::string_view name_of(ChainType type) {
-  switch (type) {
-    case ChainType::kFilter:
-      return "filter";
-    case ChainType::kNat:
-      return "nat";
-    case ChainType::kRoute:
-      return "route";
-  }
-  return "filter";
-}
-
 // nft names a priority that is within 10 of a standard one (rule.c, prio2str).
 std::string priority_text(const BaseChain& base) {
   constexpr struct {

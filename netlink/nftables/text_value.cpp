@@ -246,6 +246,18 @@ std::string ct_text(const Ct& ct) {
       return "ct status";
     case NFT_CT_MARK:
       return "ct mark";
+    case NFT_CT_SRC_IP:
+      return "ct " + direction + "ip saddr";
+    case NFT_CT_DST_IP:
+      return "ct " + direction + "ip daddr";
+    case NFT_CT_SRC_IP6:
+      return "ct " + direction + "ip6 saddr";
+    case NFT_CT_DST_IP6:
+      return "ct " + direction + "ip6 daddr";
+    case NFT_CT_PROTO_SRC:
+      return "ct " + direction + "proto-src";
+    case NFT_CT_PROTO_DST:
+      return "ct " + direction + "proto-dst";
     default:
       return "ct " + direction + std::to_string(static_cast<uint32_t>(ct.key));
   }

@@ -53,8 +53,9 @@ class Value {
   Value() : size_(0) {}
   Value(const Value& other) : size_(other.size_) { std::memcpy(data_, other.data_, size_); }
   Value& operator=(const Value& other) {
+    if (this == &other) return *this;
     size_ = other.size_;
-    std::memmove(data_, other.data_, size_);
+    std::memcpy(data_, other.data_, size_);
     return *this;
   }
   // Exactly these bytes. Asserts that they fit.

@@ -14,18 +14,6 @@ Error malformed(std::string_view what) {
                "netlink message about a " + std::string(what) + " is malformed");
 }
 
-std::string_view name_of(ChainType type) {
-  switch (type) {
-    case ChainType::kFilter:
-      return "filter";
-    case ChainType::kNat:
-      return "nat";
-    case ChainType::kRoute:
-      return "route";
-  }
-  return "filter";
-}
-
 ChainType chain_type_of(std::string_view name) {
   if (name == "nat") return ChainType::kNat;
   if (name == "route") return ChainType::kRoute;

@@ -21,10 +21,13 @@ uint32_t type_number(const std::vector<Field>& fields) {
   return number;
 }
 
+// Empty for a number that nft cannot have composed: of more components than fit, or with a hole.
 std::vector<Field> fields_of(uint32_t number) {
   std::vector<Field> fields;
-  for (size_t i = 0; i < kMaxFields && number != 0; ++i, number >>= kBitsPerType)
+  for (; number != 0; number >>= kBitsPerType) {
+    if (fields.size() == kMaxFields || (number & kTypeMask) == 0) return {};
     fields.insert(fields.begin(), Field(static_cast<DataType>(number & kTypeMask)));
+  }
   return fields;
 }
 

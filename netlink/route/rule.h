@@ -15,8 +15,8 @@ namespace fairlead::netlink::route {
 
 struct Rule {
   Family family = Family::kIpv4;
-  uint32_t priority = 0;  // 0: the kernel chooses one before the first rule
-  std::optional<Cidr> from;
+  uint32_t priority = 0;     // 0: the kernel chooses one before the first rule
+  std::optional<Cidr> from;  // of `family`, as `to`
   std::optional<Cidr> to;
   uint32_t mark = 0;
   uint32_t mark_mask = 0;  // 0: the mark is not looked at

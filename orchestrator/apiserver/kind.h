@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/clock.h"
+#include "base/time.h"
 #include "orchestrator/apiserver/api.h"
 #include "orchestrator/apiserver/error.h"
 #include "orchestrator/apiserver/json.h"

@@ -6,14 +6,11 @@
 #include <array>
 #include <map>
 #include <mutex>
-#include <set>
+
+#include "orchestrator/apiserver/openapi_components.h"
 
 namespace fairlead::orchestrator::apiserver {
 namespace {
-
-using schema::Field;
-using schema::Shape;
-using schema::Type;
 
 std::string sha256_hex(const std::string& text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
@@ -28,146 +25,79 @@ std::string sha256_hex(const std::string& text) {
   return hex;
 }
 
-// Where Kubernetes' Go types live: clients know top-level kinds by x-kubernetes-group-version-kind.
-std::string component_name(const std::string& type) {
-  if (type == "ObjectMeta" || type == "LabelSelector" || type == "LabelSelectorRequirement" ||
-      type == "OwnerReference")
-    return "io.k8s.apimachinery.pkg.apis.meta.v1." + type;
-  return type == "TemplateMeta" ? component_name("ObjectMeta") : "io.k8s.api." + type;
+OpenApiDocument make_document(std::string text) {
+  auto body = std::make_shared<const std::string>(std::move(text));
+  return {body, sha256_hex(*body)};
 }
 
-class Components {
- public:
-  Json schema_of(const Type& type) {
-    switch (type.shape) {
-      case Shape::kString:
-        return {{"type", "string"}};
-      case Shape::kBool:
-        return {{"type", "boolean"}};
-      case Shape::kInt32:
-        return {{"type", "integer"}, {"format", "int32"}};
-      case Shape::kInt64:
-        return {{"type", "integer"}, {"format", "int64"}};
-      case Shape::kNumber:
-        return {{"type", "number"}, {"format", "double"}};
-      case Shape::kQuantity:
-        return {{"oneOf", Json::array({{{"type", "string"}}, {{"type", "number"}}})}};
-      case Shape::kIntOrString:
-        return {{"oneOf", Json::array({{{"type", "integer"}}, {{"type", "string"}}})},
-                {"format", "int-or-string"}};
-      case Shape::kTime:
-      case Shape::kMicroTime:
-        return {{"type", "string"}, {"format", "date-time"}};
-      case Shape::kBytes:
-        return {{"type", "string"}, {"format", "byte"}};
-      case Shape::kAny:
-        return {{"type", "object"}, {"x-kubernetes-preserve-unknown-fields", true}};
-      case Shape::kMap:
-        return {{"type", "object"}, {"additionalProperties", schema_of(*type.element)}};
-      case Shape::kList:
-        return {{"type", "array"}, {"items", schema_of(*type.element)}};
-      case Shape::kStruct:
-        break;
-    }
-    add(type);
-    return {
-        {"allOf", Json::array({{{"$ref", "#/components/schemas/" + component_name(type.name)}}})},
-        {"default", Json::object()}};
-  }
-
-  void add(const Type& type) {
-    const std::string name = component_name(type.name);
-    if (!seen_.insert(name).second) return;
-    Json properties = Json::object(), needed = Json::array();
-    for (const Field& field : type.fields) {
-      properties[field.name] = property(field);
-      if (field.required) needed.push_back(field.name);
-    }
-    Json component = {
-        {"type", "object"}, {"description", type.name}, {"properties", std::move(properties)}};
-    if (!needed.empty()) component["required"] = std::move(needed);
-    schemas[name] = std::move(component);
-  }
-
-  Json schemas = Json::object();
-
- private:
-  Json property(const Field& field) {
-    Json json = schema_of(*field.type);
-    json["description"] = field.name;
-    if (field.fallback && !field.type->element) json["default"] = *field.fallback;
-    if (!field.values.empty()) json["enum"] = field.values;
-    if (field.type->shape != Shape::kList) {
-      if (field.retain_keys) json["x-kubernetes-patch-strategy"] = "retainKeys";
-      return json;
-    }
-    if (field.merge_key.empty()) {
-      json["x-kubernetes-list-type"] = "atomic";
-      return json;
-    }
-    json["x-kubernetes-patch-strategy"] = field.retain_keys ? "merge,retainKeys" : "merge";
-    if (field.merge_key == ".") {
-      json["x-kubernetes-list-type"] = "set";
-    } else {
-      json["x-kubernetes-patch-merge-key"] = field.merge_key;
-      json["x-kubernetes-list-type"] = "map";
-      json["x-kubernetes-list-map-keys"] = field.keys;
-    }
-    return json;
-  }
-
-  std::set<std::string> seen_;
-};
-
-Json gvk_of(const Kind& kind) {
-  return {{"group", kind.group}, {"version", kind.version}, {"kind", kind.kind}};
-}
-
-Json query_parameter(const char* name) {
-  return {{"name", name}, {"in", "query"}, {"schema", {{"type", "string"}, {"uniqueItems", true}}}};
+Json query_parameter(const char* name, Dialect dialect) {
+  Json parameter = {{"name", name}, {"in", "query"}};
+  if (dialect == Dialect::kV2)
+    parameter["type"] = "string";
+  else
+    parameter["schema"] = {{"type", "string"}, {"uniqueItems", true}};
+  return parameter;
 }
 
 // kubectl looks here for what a write understands: dryRun, fieldManager, fieldValidation.
-Json operation(const Kind& kind, const char* action) {
-  const Json body = {{"$ref", "#/components/schemas/" + component_name(kind.type->name)}};
-  Json parameters = Json::array({query_parameter("dryRun"), query_parameter("fieldManager"),
-                                 query_parameter("fieldValidation")});
-  if (std::string_view(action) == "patch") parameters.push_back(query_parameter("force"));
-  return {
-      {"parameters", std::move(parameters)},
-      {"responses",
-       {{"200", {{"description", "OK"}, {"content", {{"application/json", {{"schema", body}}}}}}}}},
-      {"x-kubernetes-action", action},
-      {"x-kubernetes-group-version-kind", gvk_of(kind)}};
+Json parameters_of(std::string_view action, Dialect dialect) {
+  Json parameters = Json::array();
+  if (action == "get" || action == "list") return parameters;
+  for (const char* name : {"dryRun", "fieldManager", "fieldValidation"})
+    parameters.push_back(query_parameter(name, dialect));
+  if (action == "patch") parameters.push_back(query_parameter("force", dialect));
+  return parameters;
 }
 
-Json reading(const Kind& kind, const char* action) {
-  Json result = operation(kind, action);
-  result["parameters"] = Json::array();
-  return result;
+Json operation(const Kind& kind, const char* action, const Json& body, Dialect dialect) {
+  Json ok = {{"description", "OK"}};
+  if (dialect == Dialect::kV2)
+    ok["schema"] = body;
+  else
+    ok["content"] = {{"application/json", {{"schema", body}}}};
+  return {{"parameters", parameters_of(action, dialect)},
+          {"responses", {{"200", std::move(ok)}}},
+          {"x-kubernetes-action", action},
+          {"x-kubernetes-group-version-kind", group_version_kind(kind)}};
 }
 
-Json make_document(const std::string& group, const std::string& version) {
-  Components components;
+void add_paths(const Kind& kind, const Json& body, Dialect dialect, Json& paths) {
+  const auto make = [&](const char* action) { return operation(kind, action, body, dialect); };
+  std::string base = (kind.group.empty() ? "/api/" : "/apis/") + kind.api_version();
+  if (kind.namespaced) base += "/namespaces/{namespace}";
+  base += "/" + kind.plural;
+  paths[base] = {{"get", make("list")}, {"post", make("post")}};
+  paths[base + "/{name}"] = {{"get", make("get")},
+                             {"put", make("put")},
+                             {"patch", make("patch")},
+                             {"delete", make("delete")}};
+}
+
+Json info() {
+  return {{"title", "Kubernetes"}, {"version", "unversioned"}};
+}
+
+Json v3_document(const std::string& group, const std::string& version) {
+  Components components(Dialect::kV3);
   Json paths = Json::object();
-  for (const Kind& kind : Kinds::builtin().all()) {
-    if (kind.group != group || kind.version != version) continue;
-    components.add(*kind.type);
-    Json& component = components.schemas[component_name(kind.type->name)];
-    component["x-kubernetes-group-version-kind"] = Json::array({gvk_of(kind)});
-    std::string base = group.empty() ? "/api/" + version : "/apis/" + group + "/" + version;
-    if (kind.namespaced) base += "/namespaces/{namespace}";
-    base += "/" + kind.plural;
-    paths[base] = {{"get", reading(kind, "list")}, {"post", operation(kind, "post")}};
-    paths[base + "/{name}"] = {{"get", reading(kind, "get")},
-                               {"put", operation(kind, "put")},
-                               {"patch", operation(kind, "patch")},
-                               {"delete", operation(kind, "delete")}};
-  }
+  for (const Kind& kind : Kinds::builtin().all())
+    if (kind.group == group && kind.version == version)
+      add_paths(kind, components.add(kind), Dialect::kV3, paths);
   return {{"openapi", "3.0.0"},
-          {"info", {{"title", "Kubernetes"}, {"version", "unversioned"}}},
+          {"info", info()},
           {"paths", std::move(paths)},
-          {"components", {{"schemas", std::move(components.schemas)}}}};
+          {"components", {{"schemas", components.take()}}}};
+}
+
+Json v2_document() {
+  Components components(Dialect::kV2);
+  Json paths = Json::object();
+  for (const Kind& kind : Kinds::builtin().all())
+    add_paths(kind, components.add(kind), Dialect::kV2, paths);
+  return {{"swagger", "2.0"},
+          {"info", info()},
+          {"paths", std::move(paths)},
+          {"definitions", components.take()}};
 }
 
 std::string relative_path(const std::string& group, const std::string& version) {
@@ -187,10 +117,8 @@ std::optional<OpenApiDocument> openapi_v3(std::string_view path) {
     const std::string full = "/openapi/v3/" + relative;
     if (path != full && path != "/openapi/v3") continue;
     auto it = made.find(full);
-    if (it == made.end()) {
-      auto body = std::make_shared<const std::string>(dump(make_document(group, version)));
-      it = made.emplace(full, OpenApiDocument{body, sha256_hex(*body)}).first;
-    }
+    if (it == made.end())
+      it = made.emplace(full, make_document(dump(v3_document(group, version)))).first;
     if (path == full) return it->second;
     index["paths"][relative] = {{"serverRelativeURL", full + "?hash=" + it->second.hash}};
   }
@@ -199,13 +127,14 @@ std::optional<OpenApiDocument> openapi_v3(std::string_view path) {
   return made.emplace(std::string(path), document).first->second;
 }
 
-// message Document { string swagger = 1; Info info = 2; } Info { string title = 1; string version =
-// 2; } (gnostic openapi_v2.proto).
-std::string openapi_v2_protobuf() {
-  const auto field = [](char tag, const std::string& text) {
-    return std::string{tag, static_cast<char>(text.size())} + text;
-  };
-  return field(0x0a, "2.0") + field(0x12, field(0x0a, "Kubernetes") + field(0x12, "unversioned"));
+OpenApiDocument openapi_v2() {
+  static const OpenApiDocument kDocument = make_document(dump(v2_document()));
+  return kDocument;
+}
+
+OpenApiDocument openapi_v2_protobuf() {
+  static const OpenApiDocument kDocument = make_document(encode_openapi_v2(v2_document()));
+  return kDocument;
 }
 
 }  // namespace fairlead::orchestrator::apiserver

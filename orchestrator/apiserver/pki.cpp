@@ -127,6 +127,9 @@ Result<CertificateAndKey> ensure_leaf(const fs::path& directory, const std::stri
   if (pair && still_good(*pair, authority, spec, now)) return pair;
   auto made = tls::issue_certificate(authority, spec);
   if (!made) return made;
+  // Killed between the two writes, an old certificate must not stand beside the new key.
+  std::error_code absent;
+  fs::remove(certificate, absent);
   if (auto done = write_file(key, made->key_pem); !done) return done.error();
   if (auto done = write_file(certificate, made->certificate_pem); !done) return done.error();
   return made;
@@ -157,8 +160,7 @@ Result<std::vector<std::pair<std::string, std::string>>> ensure_tokens(
     }
     if (token.empty()) {
       token = random_token();
-      const bool node = user.starts_with("system:node:");
-      text += token + "," + user + "," + user + (node ? ",system:nodes" : "") + "\n";
+      text += token + "," + user + "," + user + "\n";
     }
     tokens.emplace_back(user, token);
   }
@@ -166,21 +168,60 @@ Result<std::vector<std::pair<std::string, std::string>>> ensure_tokens(
   return tokens;
 }
 
-Result<void> write_admin(const fs::path& directory, const PkiOptions& options, const Pki& pki,
-                         WallTime now) {
+std::string certificate_user(const CertificateAndKey& pair) {
+  return "    client-certificate-data: " + base64_encode(pair.certificate_pem) +
+         "\n    client-key-data: " + base64_encode(pair.key_pem) + "\n";
+}
+
+tls::CertificateSpec client_spec(const std::string& user, const std::string& group, WallTime now) {
   tls::CertificateSpec spec;
-  spec.common_name = "kubernetes-admin";
-  spec.organizations = {"system:masters"};
+  spec.common_name = user;
+  if (!group.empty()) spec.organizations = {group};
   spec.client_auth = true;
   spec.not_before = now - kClockSlack;
   spec.validity = kLeafValidity;
-  auto admin = ensure_leaf(directory, "admin", pki.authority, spec, now);
+  return spec;
+}
+
+Result<void> write_admin(const fs::path& directory, const PkiOptions& options, const Pki& pki,
+                         WallTime now) {
+  auto admin = ensure_leaf(directory, "admin", pki.authority,
+                           client_spec("kubernetes-admin", "system:masters", now), now);
   if (!admin) return admin.error();
-  return write_if_changed(
-      pki.admin_kubeconfig,
-      kubeconfig(options, pki.authority.certificate_pem, "kubernetes-admin",
-                 "    client-certificate-data: " + base64_encode(admin->certificate_pem) +
-                     "\n    client-key-data: " + base64_encode(admin->key_pem) + "\n"));
+  return write_if_changed(pki.admin_kubeconfig,
+                          kubeconfig(options, pki.authority.certificate_pem, "kubernetes-admin",
+                                     certificate_user(*admin)));
+}
+
+// The name of a certificate has 64 bytes (RFC 5280 appendix A.1).
+constexpr size_t kMaxNodeName = 64 - (sizeof("system:node:") - 1);
+
+Result<tls::CertificateSpec> node_spec(const NodeIdentity& node, WallTime now) {
+  if (node.name.size() > kMaxNodeName)
+    return Error(ErrorCode::kInvalid, "the node name " + node.name + " is longer than " +
+                                          std::to_string(kMaxNodeName) +
+                                          " bytes and fits no certificate: give a shorter one");
+  tls::CertificateSpec spec = client_spec("system:node:" + node.name, "system:nodes", now);
+  spec.server_auth = true;
+  spec.dns_names = {node.name};
+  spec.ip_addresses = node.addresses;
+  return spec;
+}
+
+Result<void> write_nodes(const fs::path& directory, const PkiOptions& options, Pki& pki,
+                         WallTime now) {
+  for (const NodeIdentity& node : options.nodes) {
+    const auto spec = node_spec(node, now);
+    if (!spec) return spec.error();
+    const std::string name = "node-" + node.name;
+    const auto pair = ensure_leaf(directory, name, pki.authority, *spec, now);
+    if (!pair) return pair.error();
+    pki.node_kubeconfigs.push_back(directory / (name + ".kubeconfig"));
+    const std::string text = kubeconfig(options, pki.authority.certificate_pem, spec->common_name,
+                                        certificate_user(*pair));
+    if (auto done = write_if_changed(pki.node_kubeconfigs.back(), text); !done) return done;
+  }
+  return ok();
 }
 
 }  // namespace
@@ -200,25 +241,37 @@ Result<Pki> ensure_pki(const PkiOptions& options, WallTime now) {
   pki.server = *server;
   pki.admin_kubeconfig = directory / "admin.kubeconfig";
   if (auto done = write_admin(directory, options, pki, now); !done) return done.error();
-  std::vector<std::string> users = {"fairlead-apiserver", "fairlead-proxy", "fairlead-dns"};
-  for (const std::string& node : options.node_names) users.push_back("system:node:" + node);
-  auto tokens = ensure_tokens(directory / "tokens.csv", users, pki.token_file);
+  if (auto done = write_nodes(directory, options, pki, now); !done) return done.error();
+  auto client = ensure_leaf(directory, "apiserver-kubelet-client", pki.authority,
+                            client_spec("kube-apiserver-kubelet-client", "", now), now);
+  if (!client) return client.error();
+  pki.node_client = *client;
+  auto tokens =
+      ensure_tokens(directory / "tokens.csv", {"fairlead-proxy", "fairlead-dns"}, pki.token_file);
   if (!tokens) return tokens.error();
-  pki.server_token = (*tokens)[0].second;
   pki.proxy_kubeconfig = directory / "proxy.kubeconfig";
   pki.dns_kubeconfig = directory / "dns.kubeconfig";
-  for (size_t i = 1; i < tokens->size(); ++i) {
-    const auto& [user, token] = (*tokens)[i];
-    std::string path = i == 1 ? pki.proxy_kubeconfig : pki.dns_kubeconfig;
-    if (i >= 3) {
-      path = directory / ("node-" + options.node_names[i - 3] + ".kubeconfig");
-      pki.node_kubeconfigs.push_back(path);
-    }
+  for (const auto& [user, token] : *tokens) {
     const std::string text =
         kubeconfig(options, pki.authority.certificate_pem, user, "    token: " + token + "\n");
+    const std::string& path = user == "fairlead-proxy" ? pki.proxy_kubeconfig : pki.dns_kubeconfig;
     if (auto done = write_if_changed(path, text); !done) return done.error();
   }
   return pki;
+}
+
+Result<std::string> node_kubeconfig(const PkiOptions& options, const NodeIdentity& node,
+                                    WallTime now) {
+  const fs::path directory = options.directory;
+  const auto authority = load_pair(directory / "ca.crt", directory / "ca.key");
+  if (!authority)
+    return authority.error().with_context("no authority (`fairlead server` makes it)");
+  const auto spec = node_spec(node, now);
+  if (!spec) return spec.error();
+  const auto pair = tls::issue_certificate(*authority, *spec);
+  if (!pair) return pair.error();
+  return kubeconfig(options, authority->certificate_pem, spec->common_name,
+                    certificate_user(*pair));
 }
 
 }  // namespace fairlead::orchestrator

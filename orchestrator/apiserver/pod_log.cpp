@@ -3,18 +3,41 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "orchestrator/apiserver/error.h"
+#include "orchestrator/apiserver/json.h"
 
 namespace fairlead::orchestrator::apiserver {
 namespace {
 
-constexpr size_t kMaxBacklog = 16 << 20;  // a client this far behind is cut off
+constexpr size_t kMaxFailure = 4096;
 
+// What the node said, in its status and words.
+ApiError error_of_node(int status, const std::string& body) {
+  std::string message = body;
+  if (const auto parsed = parse_json(body); parsed && parsed->is_object())
+    message = string_at(*parsed, "message");
+  if (message.empty()) message = "the node answered " + std::to_string(status);
+  if (status == 400) return bad_request(message);
+  if (status == 404) {
+    ApiError error = bad_request(message);
+    error.status = 404;
+    error.reason = "NotFound";
+    return error;
+  }
+  if (status == 429) return unavailable("the node is busy: " + message);
+  return internal("the node answered " + std::to_string(status) + ": " + message);
+}
+
+// As fast as the client takes it: when it has enough, the node waits.
 class NodeLogStream : public PodLogStream {
  public:
   NodeLogStream(HttpTransport& transport, HttpRequest request,
                 std::shared_ptr<HttpResponder> responder, std::function<void()> on_done)
       : responder_(std::move(responder)), on_done_(std::move(on_done)) {
+    responder_->on_drained([this, alive = std::weak_ptr<bool>(alive_)] {
+      if (!alive.expired()) call_.resume();
+    });
     call_ = transport.send(std::move(request),
                            {[this](const HttpResponseHead& head) { on_head(head); },
                             [this](std::string_view chunk) { on_body(chunk); },
@@ -27,47 +50,39 @@ class NodeLogStream : public PodLogStream {
     if (status_ == 200) responder_->start(200, {{"content-type", "text/plain"}});
   }
   void on_body(std::string_view chunk) {
-    if (status_ != 200) {
-      failure_.append(chunk.substr(0, 1024 - std::min<size_t>(failure_.size(), 1024)));
-      return;
-    }
-    if (responder_->write(chunk)) {
-      waiting_ = 0;
-      return;
-    }
-    // The transport cannot be paused: what the client does not take waits here, up to a limit.
-    if (waiting_ == 0) responder_->on_drained([this] { waiting_ = 0; });
-    waiting_ += chunk.size();
-    if (waiting_ > kMaxBacklog) finish();
+    if (status_ != 200)
+      failure_.append(chunk.substr(0, kMaxFailure - std::min(failure_.size(), kMaxFailure)));
+    else if (!responder_->write(chunk))
+      call_.pause();
   }
   void complete(const Result<HttpResponseHead>& result) {
-    if (status_ == 200 || (result && result->status == 200)) return finish();
-    ApiError error =
-        result
-            ? bad_request(failure_.empty() ? "the node answered " + std::to_string(result->status)
-                                           : failure_)
-            : internal("the node cannot be asked: " + result.error().message());
-    if (result && result->status == 404) error.status = 404, error.reason = "NotFound";
-    responder_->respond(error.status, {{"content-type", "application/json"}}, error.to_json());
-    if (const auto done = std::exchange(on_done_, nullptr)) done();
-  }
-  void finish() {
-    responder_->finish();
+    if (status_ == 200 && result) {
+      responder_->finish();
+    } else if (status_ == 200) {
+      // Without its end the answer is seen to be broken: a part never passes for the whole.
+      log::warn("api: a log broke off: {}", result.error().message());
+      responder_.reset();
+    } else {
+      const ApiError error =
+          result ? error_of_node(status_, failure_)
+                 : internal("the node cannot be asked: " + result.error().message());
+      responder_->respond(error.status, {{"content-type", "application/json"}}, error.to_json());
+    }
     if (const auto done = std::exchange(on_done_, nullptr)) done();
   }
 
   std::shared_ptr<HttpResponder> responder_;
   std::function<void()> on_done_;
   int status_ = 0;
-  size_t waiting_ = 0;
   std::string failure_;
   HttpCall call_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 class NodeLogSource : public PodLogSource {
  public:
-  NodeLogSource(Loop& loop, TlsClientConfig tls, std::string token, uint16_t port)
-      : client_(loop, std::move(tls)), token_(std::move(token)), port_(port) {}
+  NodeLogSource(Loop& loop, TlsClientConfig tls, uint16_t port)
+      : client_(loop, std::move(tls)), port_(port) {}
 
   std::unique_ptr<PodLogStream> open(const PodLogRequest& request,
                                      std::shared_ptr<HttpResponder> responder,
@@ -79,22 +94,19 @@ class NodeLogSource : public PodLogSource {
                percent_encode(request.ns) + "/" + percent_encode(request.pod) + "/" +
                percent_encode(request.container);
     if (!request.query.empty()) http.url += "?" + request.query;
-    http.headers.add("authorization", "Bearer " + token_);
     return std::make_unique<NodeLogStream>(client_, std::move(http), std::move(responder),
                                            std::move(on_done));
   }
 
  private:
   HttpClient client_;
-  std::string token_;
   uint16_t port_;
 };
 
 }  // namespace
 
-std::unique_ptr<PodLogSource> make_node_log_source(Loop& loop, TlsClientConfig tls,
-                                                   std::string bearer_token, uint16_t port) {
-  return std::make_unique<NodeLogSource>(loop, std::move(tls), std::move(bearer_token), port);
+std::unique_ptr<PodLogSource> make_node_log_source(Loop& loop, TlsClientConfig tls, uint16_t port) {
+  return std::make_unique<NodeLogSource>(loop, std::move(tls), port);
 }
 
 }  // namespace fairlead::orchestrator::apiserver

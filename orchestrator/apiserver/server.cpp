@@ -143,8 +143,9 @@ class ApiServer::Impl {
     } else {
       TlsClientConfig tls;
       tls.ca_pem = options_.pki.authority.certificate_pem;
-      logs = make_node_log_source(loop, std::move(tls), options_.pki.server_token,
-                                  options_.node_api_port);
+      tls.certificate_pem = options_.pki.node_client.certificate_pem;
+      tls.key_pem = options_.pki.node_client.key_pem;
+      logs = make_node_log_source(loop, std::move(tls), options_.node_api_port);
     }
     return std::make_unique<Front>(loop, *registry_, std::move(front), std::move(logs));
   }

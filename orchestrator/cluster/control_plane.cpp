@@ -23,7 +23,7 @@ Result<void> ControlPlane::start() {
   pki.server_url = "https://127.0.0.1:" + std::to_string(options_.secure_port);
   pki.dns_names = {"localhost", node_name_};
   pki.ip_addresses = {IpAddress::v4(127, 0, 0, 1), node_ip_, options_.service_address(1)};
-  pki.node_names = {node_name_};
+  pki.nodes = {{node_name_, {node_ip_, IpAddress::v4(127, 0, 0, 1)}}};
   pki.cluster_domain = options_.cluster_domain;
   Result<Pki> made = ensure_pki(pki, loop_.clock().wall_now());
   if (!made.ok()) return made.error();

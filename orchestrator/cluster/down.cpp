@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
-#include "orchestrator/cluster/preflight.h"
+#include "orchestrator/cluster/locks.h"
 #include "orchestrator/cluster/supervisor.h"
 #include "orchestrator/node/cgroup.h"
 #include "orchestrator/node/containerd.h"
@@ -70,12 +70,13 @@ Result<void> remove_pods(const std::string& socket, const std::string& log_root)
 }
 
 Result<void> stop_fairlead(const ClusterOptions& options) {
-  const pid_t pid = DataDirLock::holder(options.data_dir);
-  if (pid <= 1) return ok();
-  const auto start = start_time_of(pid);
-  if (!start) return ok();
-  log::info("stopping fairlead, process {}", pid);
-  return terminate({pid, *start}, seconds(15));
+  for (const pid_t pid : holders(options)) {
+    const auto start = start_time_of(pid);
+    if (!start) continue;
+    log::info("stopping fairlead, process {}", pid);
+    if (auto done = terminate({pid, *start}, seconds(15)); !done.ok()) return done;
+  }
+  return ok();
 }
 
 Result<void> wait_for_runtime(const std::string& socket) {
@@ -169,6 +170,15 @@ Result<void> remove_files(const ClusterOptions& options, bool purge) {
   return files::remove_tree(options.data_dir);
 }
 
+// The node of this run folder is another data folder's: only a server can be ended here.
+Result<void> stop_server(const ClusterOptions& options, const std::string& owner, bool purge) {
+  if (holders(options).empty() && !purge)
+    return Error(ErrorCode::kInvalid, options.run_dir + " holds the pods of the node in " + owner +
+                                          ": end them with --data-dir " + owner);
+  if (auto done = stop_fairlead(options); !done.ok()) return done;
+  return purge ? files::remove_tree(options.data_dir) : ok();
+}
+
 }  // namespace
 
 Result<void> tear_down(const ClusterOptions& options, bool purge) {
@@ -180,11 +190,8 @@ Result<void> tear_down(const ClusterOptions& options, bool purge) {
     if (!first) first = done.error().with_context(what);
   };
   if (!files::is_dir(options.data_dir) && !files::is_dir(options.run_dir)) return ok();
-  const pid_t owner = DataDirLock::holder(options.run_dir);
-  if (owner != 0 && owner != DataDirLock::holder(options.data_dir))
-    return Error(ErrorCode::kInvalid, "a fairlead with another --data-dir (process " +
-                                          std::to_string(owner) + ") runs in " + options.run_dir +
-                                          ": give that folder to end it");
+  const std::string owner = owner_of_run_dir(options);
+  if (!owner.empty() && owner != options.data_dir) return stop_server(options, owner, purge);
   (void)files::make_dirs(options.run_dir + "/children", 0750);
   (void)files::make_dirs(options.log_dir(), 0750);
   step("stopping fairlead", stop_fairlead(options));

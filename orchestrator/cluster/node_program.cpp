@@ -100,6 +100,8 @@ void NodeProgram::pod_cidr_known(const Cidr& cidr) {
 Result<void> NodeProgram::start(const NodeAccess& access) {
   Result<kube::ClientConfig> config = kube::find_config(access.node_kubeconfig);
   if (!config.ok()) return config.error();
+  const auto credentials = kube::Credentials::load(loop_.clock(), *config, kube::read_file);
+  if (!credentials.ok()) return credentials.error();
   auto cluster = kube::Cluster::connect(loop_, *std::move(config), kUserAgent);
   if (!cluster.ok()) return cluster.error();
   cluster_ = *std::move(cluster);
@@ -125,8 +127,8 @@ Result<void> NodeProgram::start(const NodeAccess& access) {
 
   LogServerOptions logs;
   logs.bind = {IpAddress::any(Family::kIpv4), options_.kubelet_port};
-  logs.token = access.server_token;
-  logs.certificate = access.certificate;
+  logs.client_ca_pem = credentials->tls().ca_pem;
+  logs.certificate = {credentials->tls().certificate_pem, credentials->tls().key_pem};
   log_server_ = std::make_unique<LogServer>(loop_, *cri_, *runner_, std::move(logs));
   if (const Result<void> listening = log_server_->start(); !listening.ok()) return listening;
   return start_children(access);

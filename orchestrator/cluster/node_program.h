@@ -9,7 +9,6 @@
 #include <string>
 
 #include "base/loop.h"
-#include "base/tls/certificate.h"
 #include "kube/cluster.h"
 #include "orchestrator/cluster/dns_endpoint.h"
 #include "orchestrator/cluster/image_import.h"
@@ -20,13 +19,12 @@
 
 namespace fairlead::orchestrator {
 
-// How the parts of a node reach the API server, and how it reaches the node.
+// How the parts of a node reach the API server. The node's certificate serves its own HTTPS too,
+// and who signed the API server's certificate signs the one it shows to read logs.
 struct NodeAccess {
   std::string node_kubeconfig;
   std::string proxy_kubeconfig;
   std::string dns_kubeconfig;
-  std::string server_token;  // the API server shows it for logs; empty: nobody may read them
-  tls::CertificateAndKey certificate;  // of the node's own HTTPS; empty: made by itself
 };
 
 class NodeProgram {

@@ -19,13 +19,13 @@ struct ClusterOptions {
   std::string cluster_domain = "cluster.local";
   std::string write_kubeconfig;      // a copy of the administrator's; empty: none
   std::string kubeconfig;            // `node`: how to reach the API server
+  std::string server_url;            // `node-kubeconfig`: what stands in it
   std::string node_name;             // empty: the host's
   std::optional<IpAddress> node_ip;  // none: the address of the default route
   IpAddress bind_address;
   uint16_t secure_port = 6443;
   uint16_t kubelet_port = 10250;
   std::string containerd_socket;  // of an existing one; empty: our own
-  std::string log_token_file;     // `node`: the token the API server shows for logs
   bool proxy = true;              // false: no fairlead-proxy
   bool dns = true;                // false: no fairlead-dns
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/cluster/preflight.h"
 
-#include <fcntl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -139,44 +137,6 @@ Result<void> check_ports(const ClusterOptions& options, bool server, bool node) 
       return free;
   if (!node) return ok();
   return check_port(IpAddress::any(Family::kIpv4), options.kubelet_port, "--kubelet-port");
-}
-
-Result<DataDirLock> DataDirLock::take(const std::string& data_dir) {
-  if (const Result<void> made = files::make_dirs(data_dir, 0711); !made.ok()) return made.error();
-  const std::string path = data_dir + "/fairlead.lock";
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return Error::from_errno(errno, "open " + path);
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
-    close(fd);
-    if (error != EWOULDBLOCK) return Error::from_errno(error, "lock " + path);
-    const Result<std::string> other = files::read(path);
-    return Error(ErrorCode::kAlreadyExists,
-                 "another fairlead" +
-                     (other.ok() && !other->empty() ? " (process " + *other + ")" : std::string()) +
-                     " uses " + data_dir + ": stop it (fairlead down), or give another folder");
-  }
-  const std::string pid = std::to_string(getpid());
-  if (ftruncate(fd, 0) != 0 || write(fd, pid.data(), pid.size()) < 0) {
-    close(fd);
-    return Error::from_errno(errno, "write " + path);
-  }
-  return DataDirLock(fd);
-}
-
-DataDirLock::~DataDirLock() {
-  if (fd_ >= 0) close(fd_);
-}
-
-pid_t DataDirLock::holder(const std::string& data_dir) {
-  const std::string path = data_dir + "/fairlead.lock";
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) return 0;
-  const bool free = flock(fd, LOCK_EX | LOCK_NB) == 0;
-  close(fd);
-  if (free) return 0;
-  const Result<std::string> text = files::read(path);
-  return text.ok() ? static_cast<pid_t>(std::strtol(text->c_str(), nullptr, 10)) : 0;
 }
 
 }  // namespace fairlead::orchestrator

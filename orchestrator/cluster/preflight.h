@@ -22,21 +22,4 @@ std::string own_bin_dir();
 // The ports the program will listen on are free now; the Error names the one that is not.
 Result<void> check_ports(const ClusterOptions& options, bool server, bool node);
 
-// One fairlead per data folder, and one node per run folder (its containerd, its children): holds a
-// lock on FOLDER/fairlead.lock until destroyed.
-// kAlreadyExists, with the other's process number, when it is taken.
-class DataDirLock {
- public:
-  static Result<DataDirLock> take(const std::string& data_dir);
-  DataDirLock(DataDirLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  DataDirLock& operator=(DataDirLock&&) = delete;
-  ~DataDirLock();
-  // Who holds it; 0: nobody.
-  static pid_t holder(const std::string& data_dir);
-
- private:
-  explicit DataDirLock(int fd) : fd_(fd) {}
-  int fd_;
-};
-
 }  // namespace fairlead::orchestrator

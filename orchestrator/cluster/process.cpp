@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,6 +48,15 @@ bool is_alive(const ProcessId& process) {
   const std::vector<std::string> fields = stat_fields(process.pid);
   return fields.size() >= 20 && fields[0] != "Z" && fields[0] != "X" &&
          std::strtoull(fields[19].c_str(), nullptr, 10) == process.start_time;
+}
+
+bool has_newer_program(const ProcessId& process, const std::string& path) {
+  struct stat running {};
+  struct stat file {};
+  // The link in /proc leads to the file itself, even to one that is deleted (proc(5)).
+  const std::string link = "/proc/" + std::to_string(process.pid) + "/exe";
+  return stat(link.c_str(), &running) == 0 && stat(path.c_str(), &file) == 0 &&
+         (running.st_dev != file.st_dev || running.st_ino != file.st_ino);
 }
 
 Result<ProcessId> spawn_detached(const std::vector<std::string>& command,

@@ -26,6 +26,10 @@ struct ProcessId {
 std::optional<uint64_t> start_time_of(pid_t pid);
 bool is_alive(const ProcessId& process);  // and no zombie
 
+// Another file stands at `path` than the one it runs: a new build. False where nothing stands
+// there.
+bool has_newer_program(const ProcessId& process, const std::string& path);
+
 // Starts `command` (absolute program first) in a session of its own, standard input from /dev/null,
 // output appended to `log_file`, no signal blocked or ignored.
 Result<ProcessId> spawn_detached(const std::vector<std::string>& command,

@@ -49,9 +49,10 @@ bool Supervisor::adopt(Child& child) {
   if (!text.ok()) return false;
   const std::optional<ProcessRecord> record = parse_record(*text);
   if (!record || !is_alive(record->process)) return false;
-  if (record->command != child.spec.command) {
-    log::info("{} (process {}) runs with other arguments and is replaced", child.spec.name,
-              record->process.pid);
+  const bool same = record->command == child.spec.command;
+  if (!same || has_newer_program(record->process, child.spec.command[0])) {
+    log::info("{} (process {}) runs {} and is replaced", child.spec.name, record->process.pid,
+              same ? "an older program" : "with other arguments");
     if (const Result<void> done = terminate(record->process, std::chrono::seconds(5)); !done.ok())
       log::error("{}: {}", child.spec.name, done.error().message());
     return false;

@@ -2,9 +2,10 @@
 // Keeps the children running: containerd, the proxy, the DNS server.
 //
 // They outlive us. Each is recorded in RUN_DIR/children/NAME; a supervisor that finds a live
-// process of the same command there adopts it instead of starting another; one of another command
-// is replaced. A child that ends is started again after 100 ms doubling to 10 s, from anew once it
-// lived a minute. Logs are LOG_DIR/NAME.log, cut back to one older file when they reach 10 MiB.
+// process of the same command there adopts it instead of starting another; one of another command,
+// or of a program file that has been replaced since, is ended and started anew. A child that ends
+// is started again after 100 ms doubling to 10 s, from anew once it lived a minute. Logs are
+// LOG_DIR/NAME.log, cut back to one older file when they reach 10 MiB.
 //
 // Threads: the loop's. Destroying it leaves the children running.
 #pragma once

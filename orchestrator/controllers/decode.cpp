@@ -5,7 +5,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/controllers/json_fields.h"
+#include "orchestrator/controllers/object_parts.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {
@@ -19,23 +20,23 @@ Result<T> decode_with(const Bytes& bytes, Fill fill) {
   if (!meta) return meta.error();
   T object;
   object.meta = std::move(meta).value();
-  fill(object, *document, field(*document, "spec"), field(*document, "status"));
+  fill(object, *document, json::member(*document, "spec"), json::member(*document, "status"));
   return object;
 }
 
 kube::Protocol read_protocol(const Json& port) {
-  const std::string& name = text(port, "protocol");
+  const std::string& name = json::text(port, "protocol");
   if (name == "UDP") return kube::Protocol::kUdp;
   if (name == "SCTP") return kube::Protocol::kSctp;
   return kube::Protocol::kTcp;
 }
 
 int int_or(const Json& object, const char* name, int fallback) {
-  return static_cast<int>(number(object, name, fallback));
+  return static_cast<int>(json::number_or(object, name, fallback));
 }
 
 IntOrPercent read_int_or_percent(const Json& object, const char* name, IntOrPercent fallback) {
-  const Json& value = field(object, name);
+  const Json& value = json::member(object, name);
   if (value.is_number_integer()) return {value.get<int>(), false};
   if (!value.is_string()) return fallback;
   const std::string& digits = value.get_ref<const std::string&>();
@@ -48,93 +49,94 @@ IntOrPercent read_int_or_percent(const Json& object, const char* name, IntOrPerc
 
 void add_ports(const Json& containers, std::vector<ContainerPort>& ports) {
   for (const Json& container : containers)
-    for (const Json& port : items(container, "ports"))
-      if (!text(port, "name").empty())
-        ports.push_back({text(port, "name"), read_protocol(port),
-                         static_cast<uint16_t>(number(port, "containerPort", 0))});
+    for (const Json& port : json::items(container, "ports"))
+      if (!json::text(port, "name").empty())
+        ports.push_back({json::text(port, "name"), read_protocol(port),
+                         static_cast<uint16_t>(json::number_or(port, "containerPort", 0))});
 }
 
 void fill_pod(Pod& pod, const Json&, const Json& spec, const Json& status) {
-  pod.node_name = text(spec, "nodeName");
-  pod.hostname = text(spec, "hostname");
-  pod.subdomain = text(spec, "subdomain");
+  pod.node_name = json::text(spec, "nodeName");
+  pod.hostname = json::text(spec, "hostname");
+  pod.subdomain = json::text(spec, "subdomain");
   pod.tolerations = read_tolerations(spec);
-  add_ports(items(spec, "containers"), pod.ports);
+  add_ports(json::items(spec, "containers"), pod.ports);
   // A restartable init container (sidecar, KEP-753) may name a target port as well.
-  for (const Json& container : items(spec, "initContainers"))
-    if (text(container, "restartPolicy") == "Always")
+  for (const Json& container : json::items(spec, "initContainers"))
+    if (json::text(container, "restartPolicy") == "Always")
       add_ports(Json::array({container}), pod.ports);
-  pod.phase = text(status, "phase");
-  for (const Json& item : items(status, "podIPs"))
-    if (auto ip = IpAddress::parse(text(item, "ip"))) pod.ips.push_back(*ip);
+  pod.phase = json::text(status, "phase");
+  for (const Json& item : json::items(status, "podIPs"))
+    if (auto ip = IpAddress::parse(json::text(item, "ip"))) pod.ips.push_back(*ip);
   if (pod.ips.empty())
-    if (auto ip = IpAddress::parse(text(status, "podIP"))) pod.ips.push_back(*ip);
-  for (const Json& condition : items(status, "conditions")) {
-    if (text(condition, "type") != "Ready") continue;
+    if (auto ip = IpAddress::parse(json::text(status, "podIP"))) pod.ips.push_back(*ip);
+  for (const Json& condition : json::items(status, "conditions")) {
+    if (json::text(condition, "type") != "Ready") continue;
     pod.has_ready_condition = true;
-    pod.ready = text(condition, "status") == "True";
+    pod.ready = json::text(condition, "status") == "True";
     pod.ready_changed = timestamp(condition, "lastTransitionTime");
   }
-  for (const Json& container : items(status, "containerStatuses"))
+  for (const Json& container : json::items(status, "containerStatuses"))
     pod.restarts = std::max(pod.restarts, int_or(container, "restartCount", 0));
 }
 
 void fill_replica_set(ReplicaSet& set, const Json&, const Json& spec, const Json& status) {
   set.replicas = int_or(spec, "replicas", 1);
   set.min_ready_seconds = int_or(spec, "minReadySeconds", 0);
-  set.selector = read_selector(field(spec, "selector"));
-  set.template_labels = labels(field(field(spec, "template"), "metadata"), "labels");
-  set.template_print = template_print(field(spec, "template"));
+  set.selector = read_selector(json::member(spec, "selector"));
+  set.template_labels = labels(json::member(json::member(spec, "template"), "metadata"), "labels");
+  set.template_print = template_print(json::member(spec, "template"));
   set.status.replicas = int_or(status, "replicas", 0);
   set.status.fully_labeled = int_or(status, "fullyLabeledReplicas", 0);
   set.status.ready = int_or(status, "readyReplicas", 0);
   set.status.available = int_or(status, "availableReplicas", 0);
-  set.status.observed_generation = number(status, "observedGeneration", 0);
+  set.status.observed_generation = json::number_or(status, "observedGeneration", 0);
   set.status.conditions = read_conditions(status);
 }
 
 void fill_deployment(Deployment& deployment, const Json&, const Json& spec, const Json& status) {
   deployment.replicas = int_or(spec, "replicas", 1);
-  deployment.paused = flag(spec, "paused");
-  const Json& strategy = field(spec, "strategy");
-  deployment.recreate = text(strategy, "type") == "Recreate";
-  const Json& rolling = field(strategy, "rollingUpdate");
+  deployment.paused = json::flag(spec, "paused");
+  const Json& strategy = json::member(spec, "strategy");
+  deployment.recreate = json::text(strategy, "type") == "Recreate";
+  const Json& rolling = json::member(strategy, "rollingUpdate");
   deployment.max_surge = read_int_or_percent(rolling, "maxSurge", {25, true});
   deployment.max_unavailable = read_int_or_percent(rolling, "maxUnavailable", {25, true});
   deployment.min_ready_seconds = int_or(spec, "minReadySeconds", 0);
   deployment.revision_history_limit = int_or(spec, "revisionHistoryLimit", 10);
   deployment.progress_deadline_seconds = int_or(spec, "progressDeadlineSeconds", 600);
-  deployment.selector = read_selector(field(spec, "selector"));
-  deployment.template_labels = labels(field(field(spec, "template"), "metadata"), "labels");
-  deployment.template_print = template_print(field(spec, "template"));
+  deployment.selector = read_selector(json::member(spec, "selector"));
+  deployment.template_labels =
+      labels(json::member(json::member(spec, "template"), "metadata"), "labels");
+  deployment.template_print = template_print(json::member(spec, "template"));
   DeploymentStatus& have = deployment.status;
-  have.observed_generation = number(status, "observedGeneration", 0);
+  have.observed_generation = json::number_or(status, "observedGeneration", 0);
   have.replicas = int_or(status, "replicas", 0);
   have.updated = int_or(status, "updatedReplicas", 0);
   have.ready = int_or(status, "readyReplicas", 0);
   have.available = int_or(status, "availableReplicas", 0);
   have.unavailable = int_or(status, "unavailableReplicas", 0);
-  if (field(status, "collisionCount").is_number_integer())
+  if (json::member(status, "collisionCount").is_number_integer())
     have.collision_count = int_or(status, "collisionCount", 0);
   have.conditions = read_conditions(status);
 }
 
 void fill_service(Service& service, const Json&, const Json& spec, const Json&) {
-  service.external_name = text(spec, "type") == "ExternalName";
-  service.headless = text(spec, "clusterIP") == "None";
-  service.publish_not_ready = flag(spec, "publishNotReadyAddresses");
+  service.external_name = json::text(spec, "type") == "ExternalName";
+  service.headless = json::text(spec, "clusterIP") == "None";
+  service.publish_not_ready = json::flag(spec, "publishNotReadyAddresses");
   service.selector = labels(spec, "selector");
-  for (const std::string& family : texts(spec, "ipFamilies"))
+  for (const std::string& family : json::texts(spec, "ipFamilies"))
     service.families.push_back(family == "IPv6" ? Family::kIpv6 : Family::kIpv4);
   if (service.families.empty()) service.families.push_back(Family::kIpv4);
-  for (const Json& item : items(spec, "ports")) {
+  for (const Json& item : json::items(spec, "ports")) {
     ServicePort port;
-    port.name = text(item, "name");
+    port.name = json::text(item, "name");
     port.protocol = read_protocol(item);
-    port.app_protocol = text(item, "appProtocol");
-    port.port = static_cast<uint16_t>(number(item, "port", 0));
-    port.target_name = text(item, "targetPort");
-    port.target_port = static_cast<uint16_t>(number(item, "targetPort", 0));
+    port.app_protocol = json::text(item, "appProtocol");
+    port.port = static_cast<uint16_t>(json::number_or(item, "port", 0));
+    port.target_name = json::text(item, "targetPort");
+    port.target_port = static_cast<uint16_t>(json::number_or(item, "targetPort", 0));
     if (port.target_name.empty() && port.target_port == 0) port.target_port = port.port;
     service.ports.push_back(std::move(port));
   }
@@ -142,30 +144,30 @@ void fill_service(Service& service, const Json&, const Json& spec, const Json&) 
 
 Endpoint read_endpoint(const Json& item) {
   Endpoint endpoint;
-  const Json& addresses = items(item, "addresses");
+  const Json& addresses = json::items(item, "addresses");
   if (!addresses.empty() && addresses.front().is_string())
     if (auto address = IpAddress::parse(addresses.front().get<std::string>()))
       endpoint.address = *address;
-  const Json& conditions = field(item, "conditions");
-  endpoint.ready = flag(conditions, "ready");
-  endpoint.serving = flag(conditions, "serving");
-  endpoint.terminating = flag(conditions, "terminating");
-  endpoint.hostname = text(item, "hostname");
-  endpoint.node_name = text(item, "nodeName");
-  endpoint.zone = text(item, "zone");
-  endpoint.pod_name = text(field(item, "targetRef"), "name");
-  endpoint.pod_uid = text(field(item, "targetRef"), "uid");
+  const Json& conditions = json::member(item, "conditions");
+  endpoint.ready = json::flag(conditions, "ready");
+  endpoint.serving = json::flag(conditions, "serving");
+  endpoint.terminating = json::flag(conditions, "terminating");
+  endpoint.hostname = json::text(item, "hostname");
+  endpoint.node_name = json::text(item, "nodeName");
+  endpoint.zone = json::text(item, "zone");
+  endpoint.pod_name = json::text(json::member(item, "targetRef"), "name");
+  endpoint.pod_uid = json::text(json::member(item, "targetRef"), "uid");
   return endpoint;
 }
 
 void fill_slice(EndpointSlice& slice, const Json& document, const Json&, const Json&) {
-  slice.family = text(document, "addressType") == "IPv6" ? Family::kIpv6 : Family::kIpv4;
-  for (const Json& item : items(document, "ports"))
-    slice.ports.push_back({text(item, "name"), read_protocol(item),
-                           static_cast<uint16_t>(number(item, "port", 0)),
-                           text(item, "appProtocol")});
+  slice.family = json::text(document, "addressType") == "IPv6" ? Family::kIpv6 : Family::kIpv4;
+  for (const Json& item : json::items(document, "ports"))
+    slice.ports.push_back({json::text(item, "name"), read_protocol(item),
+                           static_cast<uint16_t>(json::number_or(item, "port", 0)),
+                           json::text(item, "appProtocol")});
   std::sort(slice.ports.begin(), slice.ports.end());
-  for (const Json& item : items(document, "endpoints"))
+  for (const Json& item : json::items(document, "endpoints"))
     slice.endpoints.push_back(read_endpoint(item));
 }
 
@@ -213,7 +215,7 @@ Result<EndpointSlice> decode_endpoint_slice(const Bytes& bytes) {
 Result<Node> decode_node(const Bytes& bytes) {
   return decode_with<Node>(bytes,
                            [](Node& node, const Json&, const Json& spec, const Json& status) {
-                             node.unschedulable = flag(spec, "unschedulable");
+                             node.unschedulable = json::flag(spec, "unschedulable");
                              node.taints = read_taints(spec);
                              node.conditions = read_conditions(status);
                            });
@@ -221,14 +223,14 @@ Result<Node> decode_node(const Bytes& bytes) {
 
 Result<Lease> decode_lease(const Bytes& bytes) {
   return decode_with<Lease>(bytes, [](Lease& lease, const Json&, const Json& spec, const Json&) {
-    lease.renew_time = text(spec, "renewTime");
+    lease.renew_time = json::text(spec, "renewTime");
   });
 }
 
 Result<Namespace> decode_namespace(const Bytes& bytes) {
   return decode_with<Namespace>(bytes,
                                 [](Namespace& ns, const Json&, const Json& spec, const Json&) {
-                                  ns.spec_finalizers = texts(spec, "finalizers");
+                                  ns.spec_finalizers = json::texts(spec, "finalizers");
                                 });
 }
 

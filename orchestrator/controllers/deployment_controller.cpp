@@ -3,7 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/controllers/json_fields.h"
+#include "orchestrator/controllers/object_parts.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {
@@ -17,11 +18,11 @@ Json number_or_null(int64_t value) {
 Result<Json> replica_set_json(const Deployment& deployment, const CreateReplicaSet& create) {
   Result<Json> document = parse_object(deployment.raw);
   if (!document) return document.error();
-  const Json& spec = field(*document, "spec");
-  Json pod_template = field(spec, "template");
+  const Json& spec = json::member(*document, "spec");
+  Json pod_template = json::member(spec, "template");
   pod_template["metadata"]["labels"][kTemplateHashLabel] = create.hash;
   pod_template["metadata"].erase("creationTimestamp");
-  Json selector = field(spec, "selector");
+  Json selector = json::member(spec, "selector");
   selector["matchLabels"][kTemplateHashLabel] = create.hash;
   Json set = {{"apiVersion", "apps/v1"},
               {"kind", "ReplicaSet"},

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/controllers/json_fields.h"
+#include "orchestrator/controllers/object_parts.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {
@@ -196,7 +197,7 @@ void GarbageCollector::finalize(const std::string& name, const Pass& pass) {
   Result<Json> space = parse_object(*live);
   if (!space) return pass.fail(space.error());
   Json rest = Json::array();
-  for (const Json& finalizer : items(field(*space, "spec"), "finalizers"))
+  for (const Json& finalizer : json::items(json::member(*space, "spec"), "finalizers"))
     if (finalizer != kNamespaceFinalizer) rest.push_back(finalizer);
   (*space)["spec"]["finalizers"] = std::move(rest);
   writer_.api().update(caches_.namespaces.resource(), "finalize", std::move(*space),

@@ -3,9 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/controllers/json_fields.h"
 #include "orchestrator/controllers/node_plan.h"
+#include "orchestrator/controllers/object_parts.h"
 #include "orchestrator/controllers/times.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {
@@ -16,7 +17,7 @@ constexpr Duration kLostPodGrace = std::chrono::seconds(40);
 
 // The condition list of a live object with `changes` applied by type; fields unknown to us stay.
 Json merged_conditions(const Json& live, const std::vector<Condition>& changes) {
-  Json list = items(field(live, "status"), "conditions");
+  Json list = json::items(json::member(live, "status"), "conditions");
   for (const Condition& change : changes) {
     Json item = {{"type", change.type},
                  {"status", change.status},
@@ -25,7 +26,7 @@ Json merged_conditions(const Json& live, const std::vector<Condition>& changes) 
                  {"lastTransitionTime", to_rfc3339(change.last_transition)}};
     bool found = false;
     for (Json& existing : list) {
-      if (text(existing, "type") != change.type) continue;
+      if (json::text(existing, "type") != change.type) continue;
       existing.update(item);
       found = true;
     }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/address.h"
-#include "base/clock.h"
+#include "base/time.h"
 #include "kube/objects.h"
 #include "orchestrator/apiserver/api.h"
 #include "orchestrator/controllers/selector.h"

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/controllers/json_fields.h"
+#include "orchestrator/controllers/object_parts.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {
@@ -16,18 +17,19 @@ Json number_or_null(int64_t value) {
 Result<Json> pod_json(const ReplicaSet& set) {
   Result<Json> document = parse_object(set.raw);
   if (!document) return document.error();
-  const Json& pod_template = field(field(*document, "spec"), "template");
+  const Json& pod_template = json::member(json::member(*document, "spec"), "template");
   Json meta = {
       {"generateName", set.meta.name + "-"},
       {"namespace", set.meta.ns},
       {"ownerReferences", Json::array({controller_reference("apps/v1", "ReplicaSet", set.meta)})}};
   for (const char* copied : {"labels", "annotations", "finalizers"})
-    if (const Json& value = field(field(pod_template, "metadata"), copied); !value.is_null())
+    if (const Json& value = json::member(json::member(pod_template, "metadata"), copied);
+        !value.is_null())
       meta[copied] = value;
   return Json{{"apiVersion", "v1"},
               {"kind", "Pod"},
               {"metadata", std::move(meta)},
-              {"spec", field(pod_template, "spec")}};
+              {"spec", json::member(pod_template, "spec")}};
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/clock.h"
+#include "base/time.h"
 
 namespace fairlead::orchestrator {
 

@@ -16,9 +16,12 @@
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
-#include "base/loop.h"
 #include "base/result.h"
+#include "base/time.h"
+
+namespace fairlead {
+class Loop;
+}
 
 namespace fairlead::orchestrator {
 

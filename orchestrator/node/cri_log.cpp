@@ -73,22 +73,35 @@ bool LogFormatter::line(std::string_view text, std::string& out) {
   return !left_ || *left_ > 0;
 }
 
-size_t tail_offset(std::string_view content, int64_t lines) {
-  if (lines <= 0) return content.size();
-  size_t begin = content.size();
+int64_t tail_offset(const std::function<std::string(int64_t offset, size_t size)>& read,
+                    int64_t size, int64_t lines) {
+  constexpr int64_t kBlock = 64 * 1024;
+  if (lines <= 0) return size;
+  int64_t answer = size;  // where the lines counted so far begin
   int64_t seen = 0;
-  size_t end = content.size();
-  if (end > 0 && content[end - 1] == '\n') --end;
-  while (true) {
-    const size_t newline = end == 0 ? std::string_view::npos : content.rfind('\n', end - 1);
-    const size_t start = newline == std::string_view::npos ? 0 : newline + 1;
-    const std::optional<LogEntry> entry = parse_log_line(content.substr(start, end - start));
-    const bool ends_line = entry && !entry->partial;
-    if (ends_line && ++seen > lines) return begin;
-    begin = start;
-    if (start == 0) return 0;
-    end = start - 1;
+  std::string window;  // from `begin` on: entries that have not been looked at
+  for (int64_t begin = size; begin > 0;) {
+    const int64_t block = std::min(begin, kBlock);
+    begin -= block;
+    window.insert(0, read(begin, static_cast<size_t>(block)));
+    // Whole entries from the last to the first; what is before the first newline may be cut.
+    for (;;) {
+      const size_t end =
+          window.empty() || window.back() != '\n' ? window.size() : window.size() - 1;
+      const size_t newline = end == 0 ? std::string::npos : window.rfind('\n', end - 1);
+      if (newline == std::string::npos && begin > 0) break;
+      const size_t start = newline == std::string::npos ? 0 : newline + 1;
+      const std::string_view line = std::string_view(window).substr(start, end - start);
+      const std::optional<LogEntry> entry = parse_log_line(line);
+      if (entry && !entry->partial && ++seen > lines) return answer;
+      answer = begin + static_cast<int64_t>(start);
+      window.resize(start);
+      if (start == 0) break;
+    }
+    // Longer than any entry: damage, which only has to stay bounded.
+    if (window.size() > LogFormatter::kMaxLine) window.resize(1);
   }
+  return answer;
 }
 
 }  // namespace fairlead::orchestrator

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,7 +56,10 @@ class LogFormatter {
   bool continued_ = false;  // the last entry was partial
 };
 
-// Where in `content` the last `lines` lines of output begin (a line may have several entries).
-size_t tail_offset(std::string_view content, int64_t lines);
+// Where in a file of `size` bytes the last `lines` lines of output begin (a line may have several
+// entries). `read` gives the bytes at an offset; it is asked for blocks from the end on, and no
+// more than a block and a line of them is held.
+int64_t tail_offset(const std::function<std::string(int64_t offset, size_t size)>& read,
+                    int64_t size, int64_t lines);
 
 }  // namespace fairlead::orchestrator

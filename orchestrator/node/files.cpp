@@ -22,16 +22,6 @@ struct Descriptor {
   }
 };
 
-Result<void> write_all(int fd, std::string_view content, const std::string& path) {
-  while (!content.empty()) {
-    const ssize_t n = write(fd, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error::from_errno(errno, "write " + path);
-    content.remove_prefix(static_cast<size_t>(n));
-  }
-  return ok();
-}
-
 // Removes what is in the open folder `fd` of device `device`.
 Result<void> empty_dir(int fd, dev_t device, const std::string& path) {
   DIR* dir = fdopendir(fd);  // owns fd
@@ -69,51 +59,7 @@ Result<void> empty_dir(int fd, dev_t device, const std::string& path) {
 
 }  // namespace
 
-Result<void> make_dirs(const std::string& path, int mode) {
-  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
-    const std::string part = path.substr(0, end);
-    if (mkdir(part.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST)
-      return Error::from_errno(errno, "make folder " + part);
-    if (end == std::string::npos) break;
-  }
-  if (!is_dir(path)) return Error(ErrorCode::kAlreadyExists, path + " exists and is no folder");
-  return ok();
-}
-
-Result<std::string> read(const std::string& path, size_t limit) {
-  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0) return Error::from_errno(errno, "open " + path);
-  std::string content;
-  char buffer[16384];
-  for (;;) {
-    const ssize_t n = ::read(file.fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error::from_errno(errno, "read " + path);
-    if (n == 0) return content;
-    content.append(buffer, static_cast<size_t>(n));
-    if (content.size() > limit)
-      return Error(ErrorCode::kResourceExhausted,
-                   path + " is longer than " + std::to_string(limit) + " bytes");
-  }
-}
-
-Result<void> write_atomic(const std::string& path, std::string_view content, int mode) {
-  const std::string temporary = path + ".new";
-  {
-    const Descriptor file{
-        open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
-    if (file.fd < 0) return Error::from_errno(errno, "create " + temporary);
-    if (fchmod(file.fd, static_cast<mode_t>(mode)) != 0)
-      return Error::from_errno(errno, "change the mode of " + temporary);
-    if (const Result<void> written = write_all(file.fd, content, temporary); !written.ok())
-      return written;
-  }
-  if (rename(temporary.c_str(), path.c_str()) != 0)
-    return Error::from_errno(errno, "rename to " + path);
-  return ok();
-}
-
-Result<bool> write_if_changed(const std::string& path, std::string_view content, int mode) {
+Result<bool> write_if_changed(const std::string& path, std::string_view content, mode_t mode) {
   if (const Result<std::string> have = read(path, content.size()); have.ok() && *have == content)
     return false;
   if (const Result<void> written = write_atomic(path, content, mode); !written.ok())

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files and folders of the node, with errors as values. Any thread.
+// Files and folders of the node, with errors as values: base/file.h with the node's limits and
+// modes, and what only a node does. Any thread.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/file.h"
 #include "base/result.h"
 
 namespace fairlead::orchestrator::files {
 
-// All parents too; an existing folder keeps its mode.
-Result<void> make_dirs(const std::string& path, int mode = 0755);
-// At most `limit` bytes; more is kResourceExhausted.
-Result<std::string> read(const std::string& path, size_t limit = 1024 * 1024);
-// Whole or not at all: writes a temporary file beside it and renames. Not synced: whatever is
-// written here is written again after a crash.
-Result<void> write_atomic(const std::string& path, std::string_view content, int mode = 0644);
+inline Result<void> make_dirs(const std::string& path, mode_t mode = 0755) {
+  return make_directories(path, mode);
+}
+inline Result<std::string> read(const std::string& path, size_t limit = 1024 * 1024) {
+  return read_file(path, limit);
+}
+// Not synced: whatever is written here is written again after a crash.
+inline Result<void> write_atomic(const std::string& path, std::string_view content,
+                                 mode_t mode = 0644) {
+  return write_file_atomic(path, content, mode, Durability::kUnsynced);
+}
 // As write_atomic, and leaves the file alone when it has that content already. True: written.
-Result<bool> write_if_changed(const std::string& path, std::string_view content, int mode = 0644);
+Result<bool> write_if_changed(const std::string& path, std::string_view content,
+                              mode_t mode = 0644);
 // Into an existing file (sysctl, cgroup), one write call.
 Result<void> write_value(const std::string& path, std::string_view value);
 // The whole tree, never crossing into another file system or following a link. Absent is success.

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/node/log_server.h"
 
-#include <fcntl.h>
-#include <openssl/crypto.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
-#include <nlohmann/json.hpp>
 
 #include "base/log.h"
 #include "orchestrator/node/files.h"
@@ -17,17 +13,7 @@ namespace fairlead::orchestrator {
 
 namespace {
 
-constexpr size_t kChunk = 64 * 1024;
-constexpr size_t kMaxTail = 32 * 1024 * 1024;
-
-std::string status_body(int code, const std::string& message) {
-  return nlohmann::json{{"kind", "Status"},
-                        {"apiVersion", "v1"},
-                        {"status", "Failure"},
-                        {"code", code},
-                        {"message", message}}
-      .dump();
-}
+constexpr char kApiServerName[] = "kube-apiserver-kubelet-client";
 
 std::optional<int64_t> parse_number(std::string_view text) {
   int64_t value = 0;
@@ -44,10 +30,6 @@ std::vector<std::string> split_path(std::string_view path) {
     path.remove_prefix(std::min(end + 1, path.size()));
   }
   return parts;
-}
-
-bool same_token(const std::string& a, std::string_view b) {
-  return !a.empty() && a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 }  // namespace
@@ -83,133 +65,6 @@ Result<LogQuery> parse_log_query(const HttpServerRequest& request, WallTime now)
   return query;
 }
 
-// One request that reads one log.
-class LogServer::Reader {
- public:
-  Reader(LogServer& server, uint64_t id, std::string path, LogQuery query,
-         std::function<bool()> running, std::shared_ptr<HttpResponder> responder)
-      : server_(server),
-        id_(id),
-        path_(std::move(path)),
-        query_(query),
-        formatter_(query),
-        running_(std::move(running)),
-        responder_(std::move(responder)) {}
-  ~Reader() {
-    poll_.reset();
-    if (inotify_ >= 0) close(inotify_);
-    if (fd_ >= 0) close(fd_);
-  }
-
-  void start() {
-    fd_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) {
-      responder_->respond(404, {{"Content-Type", "application/json"}},
-                          status_body(404, "the log file is not there (yet): " + path_));
-      return finish_later();
-    }
-    if (query_.tail_lines) seek_tail();
-    responder_->start(200, {{"Content-Type", "text/plain"}});
-    responder_->on_closed([this] { finish_later(); });
-    responder_->on_drained([this] { pump(); });
-    if (query_.follow) watch();
-    pump();
-  }
-
- private:
-  void seek_tail() {
-    struct stat info {};
-    if (fstat(fd_, &info) != 0) return;
-    const off_t from = std::max<off_t>(0, info.st_size - static_cast<off_t>(kMaxTail));
-    std::string content(static_cast<size_t>(info.st_size - from), '\0');
-    const ssize_t n = pread(fd_, content.data(), content.size(), from);
-    content.resize(n > 0 ? static_cast<size_t>(n) : 0);
-    lseek(fd_, from + static_cast<off_t>(tail_offset(content, *query_.tail_lines)), SEEK_SET);
-  }
-
-  // New bytes, and the new file after a rotation, both show in the folder.
-  void watch() {
-    inotify_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    const std::string folder = path_.substr(0, path_.rfind('/'));
-    if (inotify_ < 0 ||
-        inotify_add_watch(inotify_, folder.c_str(), IN_MODIFY | IN_CREATE | IN_DELETE_SELF) < 0)
-      return;
-    poll_ = std::make_unique<Poll>(server_.loop_, inotify_);
-    poll_->start(UV_READABLE, [this](int) {
-      alignas(inotify_event) char events[4096];
-      while (read(inotify_, events, sizeof events) > 0) {
-      }
-      pump();
-    });
-    check_end();
-  }
-
-  // A container that ended writes nothing any more.
-  void check_end() {
-    if (!running_()) ended_ = true, pump();
-    if (!ended_)
-      check_ = server_.loop_.clock().after(std::chrono::seconds(1), [this] { check_end(); });
-  }
-
-  // Sends what there is until the client is slow or the file ends.
-  void pump() {
-    if (done_) return;
-    std::string buffer(kChunk, '\0');
-    for (;;) {
-      const ssize_t n = read(fd_, buffer.data(), buffer.size());
-      if (n <= 0) {
-        if (rotated()) continue;
-        break;
-      }
-      std::string out;
-      const bool more = formatter_.feed({buffer.data(), static_cast<size_t>(n)}, out);
-      const bool keep_going = out.empty() || responder_->write(out);
-      if (!more) return complete();
-      if (!keep_going) return;
-    }
-    if (!query_.follow || ended_) complete();
-  }
-
-  // True: the file was rotated and its successor is open now.
-  bool rotated() {
-    struct stat ours {
-    }, now{};
-    if (!query_.follow || fstat(fd_, &ours) != 0 || stat(path_.c_str(), &now) != 0 ||
-        ours.st_ino == now.st_ino)
-      return false;
-    const int next = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (next < 0) return false;
-    close(fd_);
-    fd_ = next;
-    return true;
-  }
-
-  void complete() {
-    if (std::exchange(done_, true)) return;
-    responder_->finish();
-    finish_later();
-  }
-
-  void finish_later() {
-    done_ = true;
-    end_ = server_.loop_.clock().after(Duration::zero(), [this] { server_.readers_.erase(id_); });
-  }
-
-  LogServer& server_;
-  const uint64_t id_;
-  const std::string path_;
-  const LogQuery query_;
-  LogFormatter formatter_;
-  std::function<bool()> running_;
-  std::shared_ptr<HttpResponder> responder_;
-  int fd_ = -1;
-  int inotify_ = -1;
-  std::unique_ptr<Poll> poll_;
-  Alarm check_, end_;
-  bool ended_ = false;
-  bool done_ = false;
-};
-
 LogServer::LogServer(Loop& loop, Cri& cri, Runner& runner, LogServerOptions options)
     : loop_(loop), cri_(cri), runner_(runner), options_(std::move(options)) {}
 LogServer::~LogServer() {
@@ -225,8 +80,8 @@ Result<void> LogServer::start() {
     options_.certificate = *authority;
   }
   HttpServerOptions http;
-  http.tls =
-      TlsServerConfig{options_.certificate.certificate_pem, options_.certificate.key_pem, ""};
+  http.tls = TlsServerConfig{options_.certificate.certificate_pem, options_.certificate.key_pem,
+                             options_.client_ca_pem};
   http.max_connections = 256;
   http.max_body_bytes = 64 * 1024;
   server_ = std::make_unique<HttpServer>(
@@ -241,14 +96,14 @@ Result<void> LogServer::start() {
 
 void LogServer::handle(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder) {
   const auto refuse = [&](int code, const std::string& message) {
-    responder->respond(code, {{"Content-Type", "application/json"}}, status_body(code, message));
+    responder->respond(code, {{"Content-Type", "application/json"}},
+                       log_status_body(code, message));
   };
   if (request.path == "/healthz")
     return responder->respond(200, {{"Content-Type", "text/plain"}}, "ok");
-  const auto authorization = request.headers.get("Authorization");
-  if (!authorization || !authorization->starts_with("Bearer ") ||
-      !same_token(options_.token, authorization->substr(7)))
-    return refuse(401, "Unauthorized");
+  if (!request.client) return refuse(401, "Unauthorized");
+  if (request.client->common_name != kApiServerName)
+    return refuse(403, "only the API server reads logs");
   const std::vector<std::string> parts = split_path(request.path);
   if (parts.size() != 4 || parts[0] != "containerLogs")
     return refuse(404, "there is only /containerLogs/NS/POD/CONTAINER");
@@ -265,7 +120,8 @@ void LogServer::handle(const HttpServerRequest& request, std::shared_ptr<HttpRes
   };
   const uint64_t id = next_reader_++;
   auto& reader = readers_[id];
-  reader = std::make_unique<Reader>(*this, id, *path, *query, running, std::move(responder));
+  reader = std::make_unique<LogReader>(loop_, LogSource{*path, running}, *query,
+                                       std::move(responder), [this, id] { readers_.erase(id); });
   reader->start();
 }
 

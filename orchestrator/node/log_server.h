@@ -4,9 +4,10 @@
 // &sinceSeconds=&sinceTime=&limitBytes= (the kubelet's URL), and the rotation of the files behind
 // it.
 //
-// Threads: the loop's. Only the API server may read: it shows its bearer token. A reader that
-// follows is told of new bytes by inotify, across rotation, until the container ended or the reader
-// left. Limits: 64 readers; a slow reader holds 1 MiB of buffer at most and is waited for.
+// Threads: the loop's. Only the API server may read: it shows a certificate of the cluster's
+// authority for kube-apiserver-kubelet-client, the name Kubernetes' own uses. A reader that follows
+// is told of new bytes by inotify, across rotation, until the container ended or the reader left.
+// Limits: 64 readers; a slow reader holds 1 MiB of buffer at most and is waited for.
 // Rotation: every ten seconds; a file over 10 MiB becomes FILE.TIME, the runtime opens a new one;
 // five files are kept.
 #pragma once
@@ -17,14 +18,14 @@
 #include "base/http/server.h"
 #include "base/tls/certificate.h"
 #include "orchestrator/node/cri.h"
-#include "orchestrator/node/cri_log.h"
+#include "orchestrator/node/log_reader.h"
 #include "orchestrator/node/runner.h"
 
 namespace fairlead::orchestrator {
 
 struct LogServerOptions {
   SocketAddress bind;
-  std::string token;                   // empty: nobody may read
+  std::string client_ca_pem;  // who signs the API server's certificate; empty: nobody reads
   tls::CertificateAndKey certificate;  // empty: an authority of its own signs one
 };
 
@@ -42,7 +43,6 @@ class LogServer {
   Result<void> start();
 
  private:
-  class Reader;
   void handle(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder);
   void rotate();
 
@@ -51,7 +51,7 @@ class LogServer {
   Runner& runner_;
   LogServerOptions options_;
   std::unique_ptr<HttpServer> server_;
-  std::map<uint64_t, std::unique_ptr<Reader>> readers_;
+  std::map<uint64_t, std::unique_ptr<LogReader>> readers_;
   uint64_t next_reader_ = 0;
   Alarm rotate_;
 };

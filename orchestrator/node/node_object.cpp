@@ -13,8 +13,8 @@
 #include <sstream>
 
 #include "orchestrator/node/files.h"
-#include "orchestrator/node/json_reader.h"
 #include "orchestrator/node/pod_spec.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
 

@@ -46,11 +46,34 @@ void PodWorker::set_up_volumes(const Action& action) {
     memory_.volumes_ready = done.ok();
     if (done.ok()) {
       memory_.failure.reset();
+      update_volumes_later();
     } else {
       memory_.failure = Failure{"FailedMount", done.error().message(), context_.clock.wall_now()};
       event("Warning", "FailedMount", done.error().message());
     }
     // Often done at once, from inside sync(): look again from the loop.
+    again_ = context_.clock.after(Duration::zero(), [this] { sync(); });
+  });
+}
+
+// What the objects hold now reaches running containers. The pod's own fields may be in any volume.
+void PodWorker::update_volumes_later() {
+  if (!volume_references(spec_).empty())
+    objects_ = context_.clock.after(context_.object_period, [this] { update_volumes(); });
+}
+
+void PodWorker::update_volumes() {
+  static constexpr const char* kKey = "volumes";
+  if (!memory_.volumes_ready || spec_.deletion || gone_ || pod_is_finished(input())) return;
+  if (busy_.contains(kKey)) return update_volumes_later();
+  begin(kKey);  // tearing down waits for it
+  fetch_objects(volume_references(spec_), [this](Result<Objects> objects) {
+    end(kKey);
+    // An API server that does not answer is no reason to touch what is there.
+    if (objects.ok())
+      if (const Result<void> done = context_.volumes.update(spec_, facts(), *objects); !done.ok())
+        event("Warning", "FailedMount", done.error().message());
+    update_volumes_later();
     again_ = context_.clock.after(Duration::zero(), [this] { sync(); });
   });
 }

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
+#include "base/time.h"
 #include "orchestrator/node/backoff.h"
 #include "orchestrator/node/cri.h"
 #include "orchestrator/node/pod_spec.h"

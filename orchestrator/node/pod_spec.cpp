@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-#include "orchestrator/node/json_reader.h"
 #include "orchestrator/node/pod_volume_spec.h"
+#include "orchestrator/values/json_reader.h"
+#include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator {
 
@@ -27,9 +28,9 @@ Quantities parse_resources(const Json& resources, const char* side, const std::s
   if (!map.is_object()) return quantities;
   for (const auto& [name, value] : map.items()) {
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    const Result<int64_t> quantity = parse_quantity(text);
+    const Result<Quantity> quantity = Quantity::parse(text);
     if (quantity.ok())
-      quantities[name] = *quantity;
+      quantities[name] = quantity->milli();
     else
       parser.refuse(where + ": resources." + side + "." + name + ": " + quantity.error().message());
   }
@@ -51,8 +52,8 @@ std::vector<EnvVar> parse_env(const Json& container, const std::string& where, P
       var.source = EnvVar::Source::kResource;
       var.path = json::text(resource, "resource");
       var.container = json::text(resource, "containerName");
-      const Result<int64_t> divisor = parse_quantity(json::text(resource, "divisor", "0"));
-      var.divisor = divisor.ok() ? *divisor : 0;
+      const Result<Quantity> divisor = Quantity::parse(json::text(resource, "divisor", "0"));
+      var.divisor = divisor.ok() ? divisor->milli() : 0;
     } else if (const Json& config = json::member(from, "configMapKeyRef"); config.is_object()) {
       var.source = EnvVar::Source::kConfigMap;
       var.object = json::text(config, "name");

@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "kube/objects.h"
 #include "orchestrator/node/cri.h"
 
@@ -181,10 +181,6 @@ struct PodSpec {
 
 // An Error: the object is no pod we can even delete (no name, namespace or uid, or no JSON).
 Result<PodSpec> parse_pod(const nlohmann::json& pod);
-
-// "500m", "1.5", "64Mi", "1e3", "2E": thousandths, rounded up; Kubernetes' resource.Quantity.
-// Values beyond 9.2e15 units are clamped.
-Result<int64_t> parse_quantity(std::string_view text);
 
 // RFC 3339 both ways; seconds where Kubernetes has metav1.Time, nanoseconds in logs.
 std::string format_time(WallTime time);

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "orchestrator/node/json_reader.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/node/pod_volume_spec.h"
 
-#include "orchestrator/node/json_reader.h"
+#include "orchestrator/values/json_reader.h"
+#include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator {
 
@@ -22,8 +23,8 @@ std::vector<VolumeItem> parse_items(const Json& source) {
       item.resource = true;
       item.key = json::text(resource, "resource");
       item.container = json::text(resource, "containerName");
-      const Result<int64_t> divisor = parse_quantity(json::text(resource, "divisor", "0"));
-      item.divisor = divisor.ok() ? *divisor : 0;
+      const Result<Quantity> divisor = Quantity::parse(json::text(resource, "divisor", "0"));
+      item.divisor = divisor.ok() ? divisor->milli() : 0;
     }
     items.push_back(std::move(item));
   }
@@ -81,8 +82,8 @@ VolumeSpec parse_volume(const Json& volume, std::vector<std::string>& refused) {
   if (const Json& empty = json::member(volume, "emptyDir"); empty.is_object()) {
     source.kind = VolumeSource::Kind::kEmptyDir;
     source.memory = json::text(empty, "medium") == "Memory";
-    const Result<int64_t> limit = parse_quantity(json::text(empty, "sizeLimit", "0"));
-    source.size_limit = limit.ok() ? *limit / 1000 : 0;
+    const Result<Quantity> limit = Quantity::parse(json::text(empty, "sizeLimit", "0"));
+    source.size_limit = limit.ok() ? limit->value() : 0;
     return spec;
   }
   if (const Json& host = json::member(volume, "hostPath"); host.is_object()) {

@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/files.h"
-#include "orchestrator/node/json_reader.h"
 #include "orchestrator/node/pod_status.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
 
@@ -20,6 +20,8 @@ PodWorker::~PodWorker() = default;
 
 void PodWorker::update(PodSpec spec, nlohmann::json status) {
   const bool first = !known_;
+  const bool fields_changed =
+      !first && (spec.labels != spec_.labels || spec.annotations != spec_.annotations);
   spec_ = std::move(spec);
   api_status_ = std::move(status);
   known_ = true;
@@ -35,6 +37,8 @@ void PodWorker::update(PodSpec spec, nlohmann::json status) {
           memory_.containers[json::text(status_of, "name")].next_attempt_floor =
               static_cast<uint32_t>(json::number_or(status_of, "restartCount", 0)) + 1;
   }
+  if (fields_changed)
+    objects_ = context_.clock.after(Duration::zero(), [this] { update_volumes(); });
   if (observed_) return sync();
   refresh();
 }

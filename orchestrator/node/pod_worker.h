@@ -41,6 +41,9 @@ struct PodContext {
   ClusterDns cluster_dns;
   NodeFacts node;                                                             // pod_ips empty
   std::function<std::vector<kube::Service>(const std::string& ns)> services;  // for environments
+  // How often the ConfigMaps and Secrets in a running pod's volumes are read again (the kubelet's
+  // sync period).
+  Duration object_period = std::chrono::seconds(60);
 };
 
 class PodWorker {
@@ -84,6 +87,8 @@ class PodWorker {
   PodInput input() const;
 
   void set_up_volumes(const Action& action);
+  void update_volumes_later();
+  void update_volumes();
   void create_sandbox(const Action& action);
   void stop_sandbox(const Action& action);
   void remove_sandbox(const Action& action);
@@ -137,8 +142,9 @@ class PodWorker {
   bool refreshing_ = false;
   bool refresh_again_ = false;
   Alarm refresh_retry_;
-  Alarm wake_;   // what the plan asked for
-  Alarm again_;  // an action that ended at once asks for another look
+  Alarm objects_;  // volumes made of objects are read again
+  Alarm wake_;     // what the plan asked for
+  Alarm again_;    // an action that ended at once asks for another look
   bool syncing_ = false;
 
   std::map<std::string, std::unique_ptr<ContainerProbes>> probes_;  // by container id

@@ -2,7 +2,7 @@
 #include "orchestrator/node/registration.h"
 
 #include "base/log.h"
-#include "orchestrator/node/json_reader.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
 

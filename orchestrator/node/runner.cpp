@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "orchestrator/node/container_config.h"
-#include "orchestrator/node/json_reader.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
 

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <set>
 
 #include "orchestrator/node/files.h"
 
@@ -81,16 +80,32 @@ Result<void> append_files(const PodSpec& pod, const VolumeSource& source, const 
   return ok();
 }
 
-Result<void> mount_tmpfs(const std::string& path, int64_t size, int mode) {
+Result<void> mount_tmpfs(const std::string& path, const std::string& options) {
   const std::vector<std::string> mounts = files::mounts_below(path);
   if (std::find(mounts.begin(), mounts.end(), path) != mounts.end()) return ok();
-  char options[64];
-  if (size > 0)
-    snprintf(options, sizeof options, "mode=%o,size=%lld", mode, static_cast<long long>(size));
-  else
-    snprintf(options, sizeof options, "mode=%o", mode);
-  if (mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
+  if (mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0)
     return Error::from_errno(errno, "mount tmpfs on " + path);
+  return ok();
+}
+
+// Complete from the moment that it is there: a container may change its mode and owner later.
+Result<void> make_empty_dir(const std::string& dir, const VolumeSource& source,
+                            std::optional<int64_t> group) {
+  if (source.memory) {
+    std::string options = group ? "mode=2777,gid=" + std::to_string(*group) : "mode=777";
+    if (source.size_limit > 0) options += ",size=" + std::to_string(source.size_limit);
+    if (const Result<void> made = files::make_dirs(dir); !made.ok()) return made;
+    return mount_tmpfs(dir, options);
+  }
+  if (files::is_dir(dir)) return ok();
+  const std::string staging = dir + ".new";  // no volume has a name with a dot
+  if (const Result<void> made = files::make_dirs(staging); !made.ok()) return made;
+  if (group && chown(staging.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0)
+    return Error::from_errno(errno, "change the group of " + staging);
+  if (chmod(staging.c_str(), group ? 02777 : 0777) != 0)
+    return Error::from_errno(errno, "chmod " + staging);
+  if (rename(staging.c_str(), dir.c_str()) != 0)
+    return Error::from_errno(errno, "rename " + staging + " to " + dir);
   return ok();
 }
 
@@ -119,37 +134,6 @@ Result<void> check_host_path(const VolumeSource& source) {
   return right ? ok() : Result<void>(wrong_type(source));
 }
 
-void remove_stale(const std::string& dir, const std::string& prefix,
-                  const std::set<std::string>& keep) {
-  for (const std::string& name : files::list(dir)) {
-    const std::string relative = prefix + name;
-    if (files::is_dir(dir + "/" + name))
-      remove_stale(dir + "/" + name, relative + "/", keep);
-    else if (!keep.contains(relative))
-      unlink((dir + "/" + name).c_str());
-  }
-}
-
-Result<void> write_files(const std::string& dir, const std::vector<VolumeFile>& list,
-                         std::optional<int64_t> group) {
-  std::set<std::string> keep;
-  for (const VolumeFile& file : list) {
-    if (!is_inside(file.path))
-      return Error(ErrorCode::kInvalid, "the path \"" + file.path + "\" leaves the volume");
-    keep.insert(file.path);
-    const std::string path = dir + "/" + file.path;
-    if (const Result<void> made = files::make_dirs(path.substr(0, path.rfind('/'))); !made.ok())
-      return made;
-    const int mode = group ? file.mode | 0440 : file.mode;
-    const Result<bool> written = files::write_if_changed(path, file.content, mode);
-    if (!written.ok()) return written.error();
-    if (group && lchown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0)
-      return Error::from_errno(errno, "change the group of " + path);
-  }
-  remove_stale(dir, "", keep);
-  return ok();
-}
-
 }  // namespace
 
 Result<std::vector<VolumeFile>> volume_files(const PodSpec& pod, const VolumeSource& source,
@@ -165,37 +149,42 @@ Result<void> Volumes::set_up(const PodSpec& pod, const NodeFacts& node, const Ob
   for (const char* part : {"", "/volumes", "/messages"})
     if (const Result<void> made = files::make_dirs(dir + part, 0750); !made.ok()) return made;
   for (const VolumeSpec& volume : pod.volumes)
-    if (const Result<void> done = set_up_one(pod, volume, node, objects); !done.ok())
-      return done.error().with_context("MountVolume.SetUp failed for volume \"" + volume.name +
-                                       "\"");
+    if (const Result<void> done = set_up_one(pod, volume, node, objects); !done.ok()) return done;
+  return ok();
+}
+
+Result<void> Volumes::update(const PodSpec& pod, const NodeFacts& node, const Objects& objects) {
+  for (const VolumeSpec& volume : pod.volumes)
+    if (volume.source.kind != VolumeSource::Kind::kEmptyDir &&
+        volume.source.kind != VolumeSource::Kind::kHostPath)
+      if (const Result<void> done = set_up_one(pod, volume, node, objects); !done.ok()) return done;
   return ok();
 }
 
 Result<void> Volumes::set_up_one(const PodSpec& pod, const VolumeSpec& volume,
                                  const NodeFacts& node, const Objects& objects) {
+  const Result<void> done = make(pod, volume, node, objects);
+  if (done.ok()) return done;
+  return done.error().with_context("MountVolume.SetUp failed for volume \"" + volume.name + "\"");
+}
+
+Result<void> Volumes::make(const PodSpec& pod, const VolumeSpec& volume, const NodeFacts& node,
+                           const Objects& objects) {
   const VolumeSource& source = volume.source;
   const std::string dir = pod_dir(pod.uid) + "/volumes/" + volume.name;
   if (source.kind == VolumeSource::Kind::kHostPath) return check_host_path(source);
-  if (const Result<void> made = files::make_dirs(dir); !made.ok()) return made;
-  if (source.kind == VolumeSource::Kind::kEmptyDir) {
-    if (source.memory)
-      if (const Result<void> done = mount_tmpfs(dir, source.size_limit, 01777); !done.ok())
-        return done;
-    if (chmod(dir.c_str(), pod.fs_group ? 02777 : 0777) != 0)
-      return Error::from_errno(errno, "chmod " + dir);
-    if (pod.fs_group &&
-        chown(dir.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*pod.fs_group)) != 0)
-      return Error::from_errno(errno, "change the group of " + dir);
-    return ok();
-  }
+  if (source.kind == VolumeSource::Kind::kEmptyDir)
+    return make_empty_dir(dir, source, pod.fs_group);
   const Result<std::vector<VolumeFile>> list = volume_files(pod, source, node, objects);
   if (!list.ok()) return list.error();
+  if (const Result<void> made = files::make_dirs(dir); !made.ok()) return made;
   const auto is_secret = [](const VolumeSource& part) {
     return part.kind == VolumeSource::Kind::kSecret;
   };
   if (is_secret(source) || std::any_of(source.sources.begin(), source.sources.end(), is_secret))
-    if (const Result<void> done = mount_tmpfs(dir, 0, 0755); !done.ok()) return done;
-  return write_files(dir, *list, pod.fs_group);
+    if (const Result<void> done = mount_tmpfs(dir, "mode=755"); !done.ok()) return done;
+  const Result<bool> written = write_atomic_dir(dir, *list, pod.fs_group);
+  return written.ok() ? ok() : Result<void>(written.error());
 }
 
 Result<void> Volumes::tear_down(const std::string& pod_uid) {

@@ -6,25 +6,20 @@
 //   ROOT/pods/UID/messages/C-N       termination message of attempt N of container C
 //
 // Secrets and emptyDirs of medium Memory are tmpfs. Everything is level-triggered: setting up again
-// what is there is no change; a volume of objects is rewritten file by file, each whole or not at
-// all. Synchronous: small files only. Threads: one.
+// what is there is no change, and what a container did to its emptyDir stays; a volume of objects
+// changes as a whole (atomic_dir.h). Synchronous: small files only. Threads: one.
 #pragma once
 
 #include <string>
 
 #include "base/result.h"
+#include "orchestrator/node/atomic_dir.h"
 #include "orchestrator/node/env.h"
 #include "orchestrator/node/pod_spec.h"
 
 namespace fairlead::orchestrator {
 
-// The files of a volume that is made of objects: path below the mount, content and mode. No I/O.
-struct VolumeFile {
-  std::string path;
-  std::string content;
-  int mode = 0644;
-  bool operator==(const VolumeFile&) const = default;
-};
+// The files of a volume that is made of objects. No I/O.
 Result<std::vector<VolumeFile>> volume_files(const PodSpec& pod, const VolumeSource& source,
                                              const NodeFacts& node, const Objects& objects);
 
@@ -34,6 +29,8 @@ class Volumes {
 
   // Makes every volume of the pod. The error is what the FailedMount event says.
   Result<void> set_up(const PodSpec& pod, const NodeFacts& node, const Objects& objects);
+  // Brings the volumes that are made of objects or of the pod's own fields up to date.
+  Result<void> update(const PodSpec& pod, const NodeFacts& node, const Objects& objects);
   // Unmounts and removes the pod's folder. Absent is success.
   Result<void> tear_down(const std::string& pod_uid);
   // The mounts of one container: volumes (sub-paths made where missing), hosts file, message file.
@@ -49,6 +46,8 @@ class Volumes {
  private:
   Result<void> set_up_one(const PodSpec& pod, const VolumeSpec& volume, const NodeFacts& node,
                           const Objects& objects);
+  Result<void> make(const PodSpec& pod, const VolumeSpec& volume, const NodeFacts& node,
+                    const Objects& objects);
   Result<std::string> host_side(const PodSpec& pod, const VolumeMount& mount);
 
   std::string root_;

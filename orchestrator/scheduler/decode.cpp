@@ -2,19 +2,15 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/controllers/json_fields.h"
+#include "orchestrator/controllers/object_parts.h"
 #include "orchestrator/scheduler/objects.h"
-#include "orchestrator/scheduler/quantity.h"
+#include "orchestrator/values/json_reader.h"
+#include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator::scheduling {
 namespace {
 
-using controllers::field;
-using controllers::flag;
-using controllers::items;
 using controllers::Json;
-using controllers::number;
-using controllers::text;
 
 Resources read_resources(const Json& object) {
   Resources result;
@@ -28,9 +24,9 @@ Resources read_resources(const Json& object) {
 }
 
 Resources container_requests(const Json& container) {
-  const Json& resources = field(container, "resources");
-  Resources requests = read_resources(field(resources, "limits"));
-  for (const auto& [name, amount] : read_resources(field(resources, "requests")))
+  const Json& resources = json::member(container, "resources");
+  Resources requests = read_resources(json::member(resources, "limits"));
+  for (const auto& [name, amount] : read_resources(json::member(resources, "requests")))
     requests[name] = amount;
   return requests;
 }
@@ -47,9 +43,9 @@ void raise_to(Resources& highest, const Resources& other) {
 Resources pod_requests(const Json& spec) {
   Resources sidecars;
   Resources highest;
-  for (const Json& container : items(spec, "initContainers")) {
+  for (const Json& container : json::items(spec, "initContainers")) {
     Resources here = container_requests(container);
-    if (text(container, "restartPolicy") == "Always") {
+    if (json::text(container, "restartPolicy") == "Always") {
       add_to(sidecars, here);
       here = sidecars;
     } else {
@@ -58,24 +54,25 @@ Resources pod_requests(const Json& spec) {
     raise_to(highest, here);
   }
   Resources total = sidecars;
-  for (const Json& container : items(spec, "containers"))
+  for (const Json& container : json::items(spec, "containers"))
     add_to(total, container_requests(container));
   raise_to(total, highest);
-  add_to(total, read_resources(field(spec, "overhead")));
+  add_to(total, read_resources(json::member(spec, "overhead")));
   return total;
 }
 
 void read_ports(const Json& spec, std::vector<HostPort>& ports) {
   for (const char* list : {"containers", "initContainers"})
-    for (const Json& container : items(spec, list)) {
+    for (const Json& container : json::items(spec, list)) {
       if (std::string_view(list) == "initContainers" &&
-          text(container, "restartPolicy") != "Always")
+          json::text(container, "restartPolicy") != "Always")
         continue;
-      for (const Json& port : items(container, "ports"))
-        if (const int64_t host = number(port, "hostPort", 0); host > 0)
-          ports.push_back({text(port, "hostIP"),
-                           text(port, "protocol").empty() ? "TCP" : text(port, "protocol"),
-                           static_cast<int>(host)});
+      for (const Json& port : json::items(container, "ports"))
+        if (const int64_t host = json::number_or(port, "hostPort", 0); host > 0)
+          ports.push_back(
+              {json::text(port, "hostIP"),
+               json::text(port, "protocol").empty() ? "TCP" : json::text(port, "protocol"),
+               static_cast<int>(host)});
     }
 }
 
@@ -85,22 +82,23 @@ NodeTerm read_term(const Json& term) {
 }
 
 void read_affinity(Pod& pod, const Json& affinity) {
-  const Json& node = field(affinity, "nodeAffinity");
-  const Json& required = field(node, "requiredDuringSchedulingIgnoredDuringExecution");
+  const Json& node = json::member(affinity, "nodeAffinity");
+  const Json& required = json::member(node, "requiredDuringSchedulingIgnoredDuringExecution");
   pod.has_required_terms = required.is_object();
-  for (const Json& term : items(required, "nodeSelectorTerms"))
+  for (const Json& term : json::items(required, "nodeSelectorTerms"))
     pod.required_terms.push_back(read_term(term));
-  for (const Json& item : items(node, "preferredDuringSchedulingIgnoredDuringExecution"))
-    pod.preferred_terms.push_back(
-        {static_cast<int>(number(item, "weight", 0)), read_term(field(item, "preference"))});
+  for (const Json& item : json::items(node, "preferredDuringSchedulingIgnoredDuringExecution"))
+    pod.preferred_terms.push_back({static_cast<int>(json::number_or(item, "weight", 0)),
+                                   read_term(json::member(item, "preference"))});
   for (const char* kind : {"podAffinity", "podAntiAffinity"})
-    if (!items(field(affinity, kind), "requiredDuringSchedulingIgnoredDuringExecution").empty())
+    if (!json::items(json::member(affinity, kind), "requiredDuringSchedulingIgnoredDuringExecution")
+             .empty())
       pod.unsupported = std::string("required ") + kind;
 }
 
 void read_spread(Pod& pod, const Json& spec) {
-  for (const Json& item : items(spec, "topologySpreadConstraints"))
-    if (text(item, "whenUnsatisfiable") != "ScheduleAnyway")
+  for (const Json& item : json::items(spec, "topologySpreadConstraints"))
+    if (json::text(item, "whenUnsatisfiable") != "ScheduleAnyway")
       pod.unsupported = "topologySpreadConstraints with whenUnsatisfiable: DoNotSchedule";
 }
 
@@ -111,21 +109,21 @@ Result<Pod> decode_pod(const Bytes& bytes) {
   if (!document) return document.error();
   Result<Meta> meta = controllers::read_meta(*document);
   if (!meta) return meta.error();
-  const Json& spec = field(*document, "spec");
+  const Json& spec = json::member(*document, "spec");
   Pod pod;
   pod.meta = std::move(*meta);
-  pod.scheduler_name = text(spec, "schedulerName");
-  pod.node_name = text(spec, "nodeName");
-  pod.phase = text(field(*document, "status"), "phase");
-  pod.priority = number(spec, "priority", 0);
-  pod.gated = !items(spec, "schedulingGates").empty();
+  pod.scheduler_name = json::text(spec, "schedulerName");
+  pod.node_name = json::text(spec, "nodeName");
+  pod.phase = json::text(json::member(*document, "status"), "phase");
+  pod.priority = json::number_or(spec, "priority", 0);
+  pod.gated = !json::items(spec, "schedulingGates").empty();
   pod.requests = pod_requests(spec);
   read_ports(spec, pod.host_ports);
   pod.node_selector = controllers::labels(spec, "nodeSelector");
-  read_affinity(pod, field(spec, "affinity"));
+  read_affinity(pod, json::member(spec, "affinity"));
   read_spread(pod, spec);
   pod.tolerations = controllers::read_tolerations(spec);
-  const auto conditions = controllers::read_conditions(field(*document, "status"));
+  const auto conditions = controllers::read_conditions(json::member(*document, "status"));
   if (const auto* condition = controllers::find_condition(conditions, "PodScheduled"))
     if (condition->status == "False" && condition->reason == "Unschedulable")
       pod.unschedulable_message = condition->message;
@@ -137,15 +135,15 @@ Result<Node> decode_node(const Bytes& bytes) {
   if (!document) return document.error();
   Result<Meta> meta = controllers::read_meta(*document);
   if (!meta) return meta.error();
-  const Json& status = field(*document, "status");
+  const Json& status = json::member(*document, "status");
   Node node;
   node.meta = std::move(*meta);
-  node.unschedulable = flag(field(*document, "spec"), "unschedulable");
-  node.taints = controllers::read_taints(field(*document, "spec"));
+  node.unschedulable = json::flag(json::member(*document, "spec"), "unschedulable");
+  node.taints = controllers::read_taints(json::member(*document, "spec"));
   const auto conditions = controllers::read_conditions(status);
   const auto* ready = controllers::find_condition(conditions, "Ready");
   node.ready = ready && ready->status == "True";
-  node.allocatable = read_resources(field(status, "allocatable"));
+  node.allocatable = read_resources(json::member(status, "allocatable"));
   return node;
 }
 

@@ -9,11 +9,12 @@
 
 #include "base/log.h"
 #include "orchestrator/controllers/informer.h"
-#include "orchestrator/controllers/json_fields.h"
+#include "orchestrator/controllers/object_parts.h"
 #include "orchestrator/controllers/recorder.h"
 #include "orchestrator/controllers/times.h"
 #include "orchestrator/scheduler/fit.h"
 #include "orchestrator/scheduler/objects.h"
+#include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
 
@@ -56,14 +57,13 @@ bool same_wish(const Pod& a, const Pod& b) {
 Json unschedulable_conditions(const Json& pod, const std::string& message, WallTime now) {
   Json list = Json::array();
   std::string since = controllers::to_rfc3339(now);
-  for (const Json& item : controllers::items(controllers::field(pod, "status"), "conditions")) {
-    if (controllers::text(item, "type") != "PodScheduled") {
+  for (const Json& item : json::items(json::member(pod, "status"), "conditions")) {
+    if (json::text(item, "type") != "PodScheduled") {
       list.push_back(item);
       continue;
     }
-    if (controllers::text(item, "status") == "False" &&
-        !controllers::text(item, "lastTransitionTime").empty())
-      since = controllers::text(item, "lastTransitionTime");
+    if (json::text(item, "status") == "False" && !json::text(item, "lastTransitionTime").empty())
+      since = json::text(item, "lastTransitionTime");
   }
   list.push_back({{"type", "PodScheduled"},
                   {"status", "False"},
@@ -326,11 +326,11 @@ void Scheduler::Running::say_unschedulable(const PodRef& pod, const std::string&
   const auto live = api.get(pods.resource(), pod->meta.key());
   const Result<Json> json = live ? controllers::parse_object(*live) : Result<Json>(live.error());
   if (!json) return;  // gone: the watch will say so
-  const Json& meta = controllers::field(*json, "metadata");
-  if (controllers::text(meta, "uid") != pod->meta.uid) return;
+  const Json& meta = json::member(*json, "metadata");
+  if (json::text(meta, "uid") != pod->meta.uid) return;
   Json patch = {
       {"metadata",
-       {{"uid", pod->meta.uid}, {"resourceVersion", controllers::text(meta, "resourceVersion")}}},
+       {{"uid", pod->meta.uid}, {"resourceVersion", json::text(meta, "resourceVersion")}}},
       {"status", {{"conditions", unschedulable_conditions(*json, message, clock.wall_now())}}}};
   api.merge_patch(pods.resource(), "status", pod->meta.key(), std::move(patch),
                   [weak = weak_from_this(), key = pod->meta.key()](const Result<Bytes>& result) {

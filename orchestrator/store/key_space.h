@@ -9,7 +9,7 @@
 #include <deque>
 #include <map>
 
-#include "base/clock.h"
+#include "base/time.h"
 #include "orchestrator/store/store.h"
 
 namespace fairlead::orchestrator::store {

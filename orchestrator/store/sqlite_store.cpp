@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "orchestrator/store/database.h"
 #include "orchestrator/store/volatile_book.h"
 #include "orchestrator/store/watch_hub.h"

@@ -19,8 +19,11 @@
 #include <string_view>
 #include <vector>
 
-#include "base/loop.h"
 #include "base/result.h"
+
+namespace fairlead {
+class Loop;
+}
 
 namespace fairlead::orchestrator {
 

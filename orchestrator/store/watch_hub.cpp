@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/loop.h"
+
 namespace fairlead::orchestrator::store {
 
 class WatchHub::Watcher : public std::enable_shared_from_this<Watcher> {

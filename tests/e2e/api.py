@@ -20,7 +20,8 @@ class Api:
     """Speaks for the user of a kubeconfig that holds certificates as data."""
 
     def __init__(self, kubeconfig):
-        text = open(kubeconfig, encoding="utf-8").read()
+        with open(kubeconfig, encoding="utf-8") as file:
+            text = file.read()
 
         def field(name):
             return re.search(rf"{name}:\s*\"?([^\s\"]+)", text).group(1)
@@ -40,6 +41,9 @@ class Api:
 
     def connect(self, timeout=60):
         return http.client.HTTPSConnection(*self.address, context=self.context, timeout=timeout)
+
+    def close(self):
+        self.connection.close()
 
     def request(self, method, path, body=None, content_type="application/json"):
         data = None if body is None else json.dumps(body)

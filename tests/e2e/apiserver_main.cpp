@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   pki_options.directory = directory + "/pki";
   pki_options.server_url = "https://127.0.0.1:" + std::to_string(port);
   pki_options.ip_addresses = {IpAddress::v4(10, 96, 0, 1)};
-  pki_options.node_names = {"n1"};
+  pki_options.nodes = {{"n1", {}}};
   auto pki = ensure_pki(pki_options, std::chrono::system_clock::now());
   if (!pki) {
     std::fprintf(stderr, "apiserver_alone: %s\n", pki.error().message().c_str());

@@ -3,76 +3,21 @@
 import os
 import pathlib
 import signal
-import threading
 import time
 import unittest
-import urllib.error
-import urllib.request
 
 import cluster
-from cluster import ROOT, wait_for
-
-
-class Load(threading.Thread):
-    """Opens connections to a URL one after the other and counts those that fail."""
-
-    def __init__(self, url):
-        super().__init__(daemon=True)
-        self.url = url
-        self.good = 0
-        self.failures = []
-        self.ending = threading.Event()
-
-    def run(self):
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        while not self.ending.is_set():
-            try:
-                with opener.open(self.url, timeout=5) as answer:
-                    answer.read()
-                self.good += 1
-            except (OSError, urllib.error.URLError) as error:
-                self.failures.append(f"{time.strftime('%T')} {error}")
-            time.sleep(0.005)
-
-    def end(self):
-        self.ending.set()
-        self.join(timeout=10)
-        return self.failures
+from cluster import Load, wait_for
 
 
 class FaultTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.before = cluster.snapshot_of_the_machine()
-        cls.cluster = cluster.Cluster()
-        cls.addClassCleanup(cls.take_down)
-        cls.cluster.start()
-        cls.cluster.k("apply", "-f", ROOT / "docs/examples/hello.yaml")
-        wait_for("three pods", lambda: len(cls.cluster.ready_pods("app=hello")) == 3)
-        cls.url = f"http://{cls.cluster.node_ip()}:30080/"
-        wait_for("the NodePort answers", cls.answers)
-
-    @classmethod
-    def take_down(cls):
-        cls.cluster.stop()
-        after = cluster.snapshot_of_the_machine()
-        for what, lines in after.items():
-            left = lines - cls.before[what]
-            if left:
-                raise AssertionError(f"{what} left behind: {left}")
-
-    @classmethod
-    def answers(cls):
-        load = Load(cls.url)
-        load.start()
-        time.sleep(0.2)
-        return not load.end() and load.good > 0
+        cls.cluster = cluster.Cluster.for_class(cls)
+        cls.url = cls.cluster.apply_hello()
 
     def containers(self):
-        """Restart counts and container ids of the demo pods: none may change."""
-        pods = self.cluster.get("pods", "-l", "app=hello")["items"]
-        return {(pod["metadata"]["uid"], status["containerID"], status["restartCount"])
-                for pod in pods for status in pod["status"]["containerStatuses"]}
+        return self.cluster.containers("app=hello")
 
     def scale_and_back(self):
         """A change that needs every part of the cluster."""

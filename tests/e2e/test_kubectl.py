@@ -10,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-from cluster import BIN, kubectls, wait_for
+from cluster import BIN, Kubectl, wait_for
 
 HELLO = """
 apiVersion: apps/v1
@@ -64,28 +64,6 @@ BAD = [
 ]
 
 
-class Kubectl:
-    """One binary with a home and discovery cache of its own."""
-
-    def __init__(self, path, kubeconfig, home):
-        self.path = path
-        self.environment = {"PATH": os.environ["PATH"], "HOME": home, "KUBECONFIG": kubeconfig,
-                            "KUBE_EDITOR": "sed -i s/hello:1/hello:9/"}
-        version = json.loads(subprocess.run([path, "version", "--client", "-o", "json"], text=True, check=True,
-                                            capture_output=True, env=self.environment).stdout)
-        self.minor = int(version["clientVersion"]["minor"].rstrip("+"))
-
-    def run(self, *words, stdin=None, fails=False, timeout=60):
-        done = subprocess.run([self.path, *words], input=stdin, text=True, capture_output=True,
-                              timeout=timeout, env=self.environment, check=False)
-        if (done.returncode != 0) != fails:
-            raise AssertionError(f"kubectl {' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done.stderr if fails else done.stdout
-
-    def json(self, *words):
-        return json.loads(self.run(*words, "-o", "json"))
-
-
 class KubectlTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -99,7 +77,7 @@ class KubectlTest(unittest.TestCase):
         ready = cls.server.stdout.readline().split()
         assert ready[:1] == ["ready"], "the API server did not start"
         cls.kubeconfig = ready[2]
-        cls.tools = [Kubectl(path, cls.kubeconfig, f"{cls.directory}/home-{name}") for name, path in kubectls().items()]
+        cls.tools = Kubectl.all(cls.kubeconfig, cls.directory)
 
     @classmethod
     def tearDownClass(cls):
@@ -151,17 +129,11 @@ class KubectlTest(unittest.TestCase):
 
     def test_watch(self):
         for kubectl in self.each():
-            watch = subprocess.Popen([kubectl.path, "get", "pods", "-w"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                     text=True, env=kubectl.environment)
-            try:
+            with kubectl.following("get", "pods", "-w") as watch:
                 time.sleep(0.5)  # either way round, the pod is seen
                 kubectl.run("create", "-f", "-", stdin=POD)
                 self.assertEqual(watch.stdout.readline().split()[0], "NAME")
                 self.assertEqual(watch.stdout.readline().split()[:3], ["p1", "0/1", "Pending"])
-            finally:
-                watch.kill()
-                watch.wait()
-                watch.stdout.close()
 
     def test_describe(self):
         for kubectl in self.each():
@@ -198,16 +170,11 @@ class KubectlTest(unittest.TestCase):
     def test_rollout_status(self):
         for kubectl in self.each():
             kubectl.run("apply", "-f", "-", stdin=HELLO)
-            rollout = subprocess.Popen([kubectl.path, "rollout", "status", "deploy/hello"], stdout=subprocess.PIPE,
-                                       stderr=subprocess.STDOUT, text=True, env=kubectl.environment)
-            try:
+            with kubectl.following("rollout", "status", "deploy/hello") as rollout:
                 kubectl_as_controller = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
                 kubectl_file = json.dumps({**kubectl.json("get", "deploy", "hello"), "status": kubectl_as_controller})
                 kubectl.run("replace", "--raw", "/apis/apps/v1/namespaces/default/deployments/hello/status", "-f", "-", stdin=kubectl_file)
-                self.assertIn("successfully rolled out", rollout.communicate(timeout=60)[0])
-            finally:
-                rollout.kill()
-                rollout.wait()
+                self.assertIn("successfully rolled out", rollout.stdout.read())
 
     def test_typed_creates(self):
         for kubectl in self.each():

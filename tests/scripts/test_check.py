@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every rule of scripts/check fires on what it forbids and is silent on what it allows."""
+import contextlib
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
 
 CHECK = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "check"
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
+PURE = SPDX + "// Answers. Pure.\n"
 HEADER = SPDX + "// What it is. Any thread.\n#pragma once\n"
+
+
+MOVED = ("#include <string>\n#include <utility>\ninline int f(std::string a) { std::string b = "
+         "std::move(a); return static_cast<int>(a.size() + b.size()); }\n")
+CMAKE = {"CMakeLists.txt": "cmake_minimum_required(VERSION 3.25)\nproject(x CXX)\n"
+                           "set(CMAKE_EXPORT_COMPILE_COMMANDS ON)\ninclude_directories(.)\n"
+                           "add_custom_target(generated)\nadd_library(x base/a.cpp)\n"}
 
 
 def body(lines):
@@ -27,11 +37,21 @@ CASES = [
     ("doors", "product never includes tests", {"kube/a.cpp": '#include "tests/support/x.h"\n'},
      "product code may not include"),
     ("doors", "tests include anything", {"tests/unit/dns/a_test.cpp": '#include "netlink/b.h"\n'}, None),
-    ("doors", "pure header with a loop",
-     {"dns/a.h": SPDX + "// Pure; no clock.\n" + '#include "base/loop.h"\n'}, "says it is pure"),
-    ("doors", "pure source with a socket",
-     {"dns/a.h": SPDX + "// Answers. Pure.\n", "dns/a.cpp": "#include <unistd.h>\n"}, "dns/a.cpp:1"),
-    ("doors", "a purist is not pure", {"dns/a.h": SPDX + "// Purely a word.\n#include <uv.h>\n"}, None),
+    ("pure", "values only", {"dns/a.h": PURE + '#include "base/time.h"\n#include <vector>\n'}, None),
+    ("pure", "a loop", {"dns/a.h": PURE + '#include "base/loop.h"\n'},
+     "dns/a.h:3: says it is pure, but includes base/loop.h"),
+    ("pure", "a socket", {"dns/a.h": PURE + "#include <sys/socket.h>\n"}, "includes sys/socket.h"),
+    ("pure", "the source beside it", {"dns/a.h": PURE, "dns/a.cpp": "#include <poll.h>\n"}, "dns/a.cpp:1"),
+    ("pure", "through two headers",
+     {"dns/a.h": PURE + '#include "dns/b.h"\n', "dns/b.h": '#include "dns/c.h"\n',
+      "dns/c.h": "#include <uv.h>\n"}, "dns/a.h:3: says it is pure, but includes dns/b.h > dns/c.h > uv.h"),
+    ("pure", "through a circle", {"dns/a.h": PURE + '#include "dns/b.h"\n', "dns/b.h":
+     '#include "dns/a.h"\n#include <unistd.h>\n'}, "dns/b.h > unistd.h"),
+    ("pure", "addresses need the numbers of families",
+     {"dns/a.h": PURE + '#include "base/address.h"\n', "base/address.h": "#include <sys/socket.h>\n"}, None),
+    ("pure", "nobody else does",
+     {"dns/a.h": PURE + '#include "base/b.h"\n', "base/b.h": "#include <sys/socket.h>\n"}, "> sys/socket.h"),
+    ("pure", "a purist is not pure", {"dns/a.h": SPDX + "// Purely a word.\n#include <uv.h>\n"}, None),
     ("sizes", "70 lines pass", {"base/a.cpp": body(70)}, None),
     ("sizes", "71 do not", {"base/a.cpp": body(71)}, "base/a.cpp:1: a function of 71 lines"),
     ("sizes", "methods count", {"base/a.h": "class A {\n  void f() {\n" + "    g();\n" * 70 + "  }\n};\n"},
@@ -58,20 +78,37 @@ CASES = [
     ("headers", "own header first",
      {"base/a.h": HEADER, "base/a.cpp": '#include <vector>\n#include "base/a.h"\n'}, 'include "base/a.h" first'),
     ("words", "leftover", {"base/a.cpp": "// TO" "DO: later\n"}, "finish it or file an issue"),
+    ("lint", "clean", {**CMAKE, "base/a.cpp": "int f(int a) { return a; }\n"}, None),
+    ("lint", "used after it was moved from", {**CMAKE, "base/a.cpp": MOVED}, "base/a.cpp:3:"),
+    ("lint", "in a header", {**CMAKE, "base/a.h": MOVED, "base/a.cpp": '#include "base/a.h"\n'}, "base/a.h:3:"),
+    ("lint", "does not compile", {**CMAKE, "base/a.cpp": "int a = b;\n"}, "undeclared identifier 'b'"),
+    ("lint", "not configurable", {"base/a.cpp": "int a;\n"}, "needs a configured tree"),
     ("format", "formatted", {"base/a.cpp": "int a;\n"}, None),
     ("format", "not formatted", {"base/a.cpp": "int   a;\n"}, "run scripts/check --fix"),
 ]
 
 
-def run_rule(rule, files):
+@contextlib.contextmanager
+def tree_of(files):
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         (root / ".clang-format").write_text("BasedOnStyle: Google\n")
+        shutil.copy(CHECK.parent.parent / ".clang-tidy", root)
         for name, text in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-        return subprocess.run([CHECK, "--root", root, rule], capture_output=True, text=True, check=False)
+        (root / ".git/info/exclude").write_text("build/\n")
+        yield root
+
+
+def run_check(root, rule):
+    return subprocess.run([CHECK, "--root", root, rule], capture_output=True, text=True, check=False)
+
+
+def run_rule(rule, files):
+    with tree_of(files) as root:
+        return run_check(root, rule)
 
 
 class CheckTest(unittest.TestCase):
@@ -84,6 +121,22 @@ class CheckTest(unittest.TestCase):
                 else:
                     self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
                     self.assertIn(finding, run.stdout)
+
+    def test_lint_looks_again_only_at_what_changed(self):
+        files = {**CMAKE, "base/b.h": "#pragma once\nint g();\n",
+                 "base/a.cpp": '#include "base/b.h"\nint f() { return g(); }\n'}
+        with tree_of(files) as root:
+            def lint():
+                return run_check(root, "lint"), sorted((root / "build/lint/clean").iterdir())
+
+            first, stamps = lint()
+            self.assertEqual((first.returncode, len(stamps)), (0, 1), first.stdout)
+            (root / "base/c.h").write_text("int unrelated();\n")
+            self.assertEqual(lint()[1], stamps)
+            (root / "base/b.h").write_text(MOVED.replace("f(", "g("))
+            again, stamps = lint()
+            self.assertEqual((again.returncode, len(stamps)), (1, 1), again.stdout)
+            self.assertIn("base/b.h:3:", again.stdout)
 
     def test_unknown_rule_is_a_usage_error(self):
         run = run_rule("nonsense", {})

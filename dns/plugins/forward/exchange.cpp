@@ -17,10 +17,11 @@ constexpr size_t kTcpChunk = 8192;
 
 }  // namespace
 
-UpstreamExchange::UpstreamExchange(Loop& loop, const SocketAddress& server,
+UpstreamExchange::UpstreamExchange(Loop& loop, IdleConnections& idle, const SocketAddress& server,
                                    std::vector<uint8_t> query, uint16_t id, bool over_tcp,
                                    const ExchangeLimits& limits, OnDone on_done)
     : loop_(loop),
+      idle_(idle),
       server_(server),
       query_(std::move(query)),
       limits_(limits),
@@ -76,6 +77,18 @@ void UpstreamExchange::on_udp() {
 
 void UpstreamExchange::start_tcp() {
   over_tcp_ = true;
+  poll_.reset();
+  socket_ = idle_.take(server_);
+  if (!socket_) return connect_tcp();
+  reused_ = connected_ = true;
+  poll_ = std::make_unique<Poll>(loop_, socket_.get());
+  poll_->start(UV_WRITABLE, [this](int events) { on_tcp(events); });
+  await_tcp_reply();
+}
+
+void UpstreamExchange::connect_tcp() {
+  reused_ = connected_ = false;
+  sent_ = 0;
   const Result<void> opened = open(SOCK_STREAM);
   if (!opened.ok()) return fail(opened.error());
   const int on = 1;
@@ -93,12 +106,16 @@ void UpstreamExchange::on_tcp(int events) {
     getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
     if (error != 0) return give_up_tcp(Error::from_errno(error, what()));
     connected_ = true;
-    timer_.start_once(limits_.tcp_reply, [this] {
-      give_up_tcp(Error(ErrorCode::kTimeout, what() + ": no reply in time"));
-    });
+    await_tcp_reply();
   }
   if ((events & UV_WRITABLE) != 0 && sent_ < query_.size() + 2 && !write_tcp()) return;
   if ((events & UV_READABLE) != 0) read_tcp();
+}
+
+void UpstreamExchange::await_tcp_reply() {
+  timer_.start_once(limits_.tcp_reply, [this] {
+    give_up_tcp(Error(ErrorCode::kTimeout, what() + ": no reply in time"));
+  });
 }
 
 bool UpstreamExchange::write_tcp() {
@@ -107,7 +124,7 @@ bool UpstreamExchange::write_tcp() {
   std::copy(query_.begin(), query_.end(), out.begin() + 2);
   const ssize_t size = send(socket_.get(), &out[sent_], out.size() - sent_, MSG_NOSIGNAL);
   if (size < 0 && errno != EAGAIN && errno != EINTR) {
-    give_up_tcp(Error::from_errno(errno, what()));
+    tcp_failed(Error::from_errno(errno, what()));
     return false;
   }
   if (size > 0) sent_ += static_cast<size_t>(size);
@@ -123,15 +140,24 @@ void UpstreamExchange::read_tcp() {
   const ssize_t size = recv(socket_.get(), &in_[had], wanted, 0);
   in_.resize(had + static_cast<size_t>(std::max<ssize_t>(size, 0)));
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (size < 0) return give_up_tcp(Error::from_errno(errno, what()));
+  if (size < 0) return tcp_failed(Error::from_errno(errno, what()));
   if (size == 0)
-    return give_up_tcp(Error(ErrorCode::kUnavailable, what() + ": closed before the reply"));
+    return tcp_failed(Error(ErrorCode::kUnavailable, what() + ": closed before the reply"));
   if (in_.size() < 2 || in_.size() < 2u + read_u16(in_.data())) return;
   const std::optional<ReplyView> reply =
       parse_reply(std::span<const uint8_t>(in_).subspan(2, read_u16(in_.data())));
   if (!reply || !is_reply_to(*reply, query_))
     return give_up_tcp(Error(ErrorCode::kInvalid, what() + ": the reply is not to our question"));
+  poll_.reset();
+  // More than the reply was not asked for: such a connection is not to be trusted with another.
+  if (in_.size() == 2 + reply->message.size()) idle_.put(server_, std::move(socket_));
   done(*reply);
+}
+
+// An idle connection that had already ended says nothing of the server.
+void UpstreamExchange::tcp_failed(Error error) {
+  if (reused_ && in_.empty()) return connect_tcp();
+  give_up_tcp(std::move(error));
 }
 
 // A reply with TC is better than none: the client can ask over TCP itself.

@@ -4,7 +4,8 @@
 // UDP from a socket of its own, connected: a random port (the kernel's choice) and a random ID for
 // each question, and only datagrams from the server asked arrive. What does not answer the question
 // is dropped; the first such datagram sends us to TCP, where nobody can guess (RFC 5452). TC does
-// too (RFC 7766 section 5).
+// too (RFC 7766 section 5). TCP goes over an idle connection when there is one; if that ends before
+// the reply begins the server had closed it, and a new one is made.
 //
 // Threads: the loop's. The callback runs exactly once, never from the constructor, unless the
 // exchange is destroyed first. It may destroy the exchange.
@@ -20,6 +21,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "dns/message.h"
+#include "dns/plugins/forward/idle_connections.h"
 #include "dns/server/fd.h"
 
 namespace fairlead::dns {
@@ -35,9 +37,10 @@ class UpstreamExchange {
   // The reply lives until the callback returns.
   using OnDone = std::function<void(Result<ReplyView>)>;
 
-  // `query`: a whole message, whose ID is replaced.
-  UpstreamExchange(Loop& loop, const SocketAddress& server, std::vector<uint8_t> query, uint16_t id,
-                   bool over_tcp, const ExchangeLimits& limits, OnDone on_done);
+  // `query`: a whole message, whose ID is replaced. `idle` outlives the exchange.
+  UpstreamExchange(Loop& loop, IdleConnections& idle, const SocketAddress& server,
+                   std::vector<uint8_t> query, uint16_t id, bool over_tcp,
+                   const ExchangeLimits& limits, OnDone on_done);
   UpstreamExchange(const UpstreamExchange&) = delete;
   UpstreamExchange& operator=(const UpstreamExchange&) = delete;
 
@@ -46,10 +49,13 @@ class UpstreamExchange {
  private:
   void start_udp();
   void start_tcp();
+  void connect_tcp();
+  void await_tcp_reply();
   void on_udp();
   void on_tcp(int events);
   bool write_tcp();
   void read_tcp();
+  void tcp_failed(Error error);
   void fail(Error error);
   void give_up_tcp(Error error);
   void done(Result<ReplyView> result);
@@ -57,6 +63,7 @@ class UpstreamExchange {
   std::string what() const;
 
   Loop& loop_;
+  IdleConnections& idle_;
   const SocketAddress server_;
   std::vector<uint8_t> query_;
   const ExchangeLimits limits_;
@@ -66,6 +73,7 @@ class UpstreamExchange {
   Timer timer_;
   bool over_tcp_ = false;
   bool connected_ = false;
+  bool reused_ = false;  // the connection has carried questions before
   size_t sent_ = 0;
   std::vector<uint8_t> in_;         // the reply so far; over TCP with its length in front
   std::vector<uint8_t> truncated_;  // the reply with TC that made us turn to TCP

@@ -41,6 +41,7 @@ class Forward : public Plugin {
       : loop_(context.loop),
         options_(options),
         health_(options.policy, options.max_fails),
+        idle_(context.loop),
         probe_timer_(context.loop) {}
 
   std::string_view name() const override { return "forward"; }
@@ -48,6 +49,7 @@ class Forward : public Plugin {
 
  private:
   struct Pending {
+    InFlightLimit::Place place;
     std::unique_ptr<Deferred> deferred;
     std::vector<uint8_t> query;
     std::vector<SocketAddress> servers;
@@ -70,6 +72,7 @@ class Forward : public Plugin {
   UpstreamHealth health_;
   uint64_t version_ = 0;
   RandomSource random_;
+  IdleConnections idle_;  // outlives the exchanges, which use it
   std::map<uint64_t, Pending> pending_;
   uint64_t next_id_ = 0;
   Timer probe_timer_;
@@ -90,13 +93,15 @@ Step Forward::serve(Request& request) {
     request.reply().set_error(Ede::kNoReachableAuthority, "no upstream server is configured");
     return Step::kAnswered;
   }
-  if (pending_.size() >= options_.max_concurrent) {
+  InFlightLimit::Place place = options_.in_flight->take();
+  if (!place) {
     request.reply().set_rcode(Rcode::kRefused);
     request.reply().set_error(Ede::kOther, "too many queries wait for upstream servers");
     return Step::kAnswered;
   }
   const uint64_t id = next_id_++;
   Pending& pending = pending_[id];
+  pending.place = std::move(place);
   pending.query = upstream_query(request.query());
   pending.deferred = request.defer();
   pending.servers = health_.order(random_);
@@ -116,7 +121,7 @@ void Forward::attempt(uint64_t id) {
     *limit = std::min(*limit, left);
   const bool over_tcp = pending.deferred->client().transport == Transport::kTcp;
   pending.exchange = std::make_unique<UpstreamExchange>(
-      loop_, server, pending.query, random_(), over_tcp, limits,
+      loop_, idle_, server, pending.query, random_(), over_tcp, limits,
       [this, id](const Result<ReplyView>& result) { on_done(id, result); });
 }
 
@@ -138,12 +143,14 @@ void Forward::reply(uint64_t id, const ReplyView& view) {
   // Kept to the end of this function: `view` points into the exchange.
   const Pending pending = std::move(pending_.extract(id).mapped());
   Reply& reply = pending.deferred->reply();
-  const std::vector<uint8_t> message = client_reply(view, pending.deferred->query(), reply.limit());
+  const std::vector<uint8_t> options = client_options(view);
+  const std::vector<uint8_t> message =
+      client_reply(view, pending.deferred->query(), reply.room(options.size()));
   if (message.empty()) {
     reply.set_rcode(Rcode::kServFail);
     reply.set_error(Ede::kOther, "the upstream reply does not fit");
   } else {
-    reply.adopt(message);
+    reply.adopt(message, whole_rcode(view), options);
   }
   pending.deferred->finish();
 }
@@ -174,7 +181,7 @@ void Forward::probe() {
     if (probes_.contains(server)) continue;
     std::vector<uint8_t> query = {0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
     probes_[server] = std::make_unique<UpstreamExchange>(
-        loop_, server, std::move(query), random_(), false, options_.limits,
+        loop_, idle_, server, std::move(query), random_(), false, options_.limits,
         [this, server](const Result<ReplyView>& result) {
           if (result.ok()) health_.succeeded(server);
           probes_.erase(server);

@@ -14,6 +14,24 @@ void append(std::vector<uint8_t>& out, std::span<const uint8_t> bytes) {
   out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
+bool between_neighbours(EdnsOption option) {
+  return option == EdnsOption::kCookie || option == EdnsOption::kTcpKeepalive ||
+         option == EdnsOption::kPadding;
+}
+
+// The options in an OPT record's data that go further. False when they are malformed.
+bool append_options(std::vector<uint8_t>& out, std::span<const uint8_t> data) {
+  while (!data.empty()) {
+    if (data.size() < 4) return false;
+    const auto code = static_cast<EdnsOption>(read_u16(&data[0]));
+    const size_t size = 4u + read_u16(&data[2]);
+    if (size > data.size()) return false;
+    if (!between_neighbours(code)) append(out, data.first(size));
+    data = data.subspan(size);
+  }
+  return true;
+}
+
 // The OPT record of the query, re-made; its options were checked by parse_query.
 void append_opt(std::vector<uint8_t>& out, const Query& query) {
   const size_t start = out.size();
@@ -25,33 +43,35 @@ void append_opt(std::vector<uint8_t>& out, const Query& query) {
   Record record;
   [[maybe_unused]] const bool readable = read_record(query.packet, at, record);
   assert(readable);
-  for (at = record.rdata_at; at + 4 <= record.end();) {
-    const auto code = static_cast<EdnsOption>(read_u16(&query.packet[at]));
-    const size_t size = 4u + read_u16(&query.packet[at + 2]);
-    if (code != EdnsOption::kCookie) append(out, query.packet.subspan(at, size));
-    at += size;
-  }
+  append_options(out, query.packet.subspan(record.rdata_at, record.rdata_size));
   write_u16(&out[start + 9], static_cast<uint16_t>(out.size() - start - kOptFixed));
 }
 
-// Where the message ends when only `limit` bytes, less those of its OPT record, may stay.
-size_t cut(const ReplyView& reply, size_t limit, std::array<uint16_t, 3>& counts) {
-  size_t at = reply.question_end;
-  size_t end = at;
-  bool full = false;
+// The records that go to the client: where they end, how many of each section, and whether one
+// that matters did not fit.
+struct Cut {
+  size_t end = 0;
+  std::array<uint16_t, 3> counts{};
+  bool truncated = false;
+};
+
+Cut cut(const ReplyView& reply, size_t limit) {
+  Cut cut{.end = reply.question_end};
   for (size_t section = 0; section < 3; ++section) {
-    counts[section] = 0;
-    for (uint16_t i = 0; i < reply.counts[section] && !full; ++i) {
+    for (uint16_t i = 0; i < reply.counts[section]; ++i) {
+      size_t at = cut.end;
       Record record;
-      if (!read_record(reply.message, at, record)) return end;
-      if (record.type == Type::kOpt && section == 2) continue;
-      full = record.end() > limit || (section == 2 && record.at != end);
-      if (full) break;
-      end = record.end();
-      ++counts[section];
+      if (!read_record(reply.message, at, record)) return cut;
+      if (section == 2 && record.type == Type::kOpt) return cut;
+      if (record.end() > limit) {
+        cut.truncated = section != 2;
+        return cut;
+      }
+      cut.end = at;
+      ++cut.counts[section];
     }
   }
-  return end;
+  return cut;
 }
 
 }  // namespace
@@ -85,32 +105,33 @@ bool is_reply_to(const ReplyView& reply, std::span<const uint8_t> query) {
 
 std::vector<uint8_t> client_reply(const ReplyView& reply, const Query& query, size_t limit) {
   const auto question = query.packet.subspan(kHeaderSize, query.question_end - kHeaderSize);
+  if (kHeaderSize + question.size() > limit) return {};
+  // A bare refusal has no question: then header and the client's.
+  const Cut part = reply.has_question ? cut(reply, limit) : Cut{.end = kHeaderSize};
   std::vector<uint8_t> out;
-  if (!reply.has_question) {
-    // A bare refusal: header with the client's question.
-    append(out, reply.message.first(kHeaderSize));
-    std::memset(&out[4], 0, 8);
-    append(out, question);
-    write_u16(&out[4], 1);
-  } else if (reply.message.size() <= limit) {
-    append(out, reply.message);
-  } else {
-    const size_t opt_size = reply.opt ? reply.opt->end() - reply.opt->at : 0;
-    std::array<uint16_t, 3> counts{};
-    const size_t end = limit > opt_size ? cut(reply, limit - opt_size, counts) : reply.question_end;
-    append(out, reply.message.first(end));
-    if (reply.opt && end + opt_size <= limit) {
-      append(out, reply.message.subspan(reply.opt->at, opt_size));
-      ++counts[2];
-    }
-    for (size_t section = 0; section < 3; ++section)
-      write_u16(&out[6 + 2 * section], counts[section]);
-    write_u16(&out[2], static_cast<uint16_t>(reply.flags | kFlagTruncated));
-  }
-  if (out.size() > limit) return {};
+  out.reserve(part.end + question.size());
+  append(out, reply.message.first(kHeaderSize));
+  append(out, question);
+  if (reply.has_question) append(out, reply.message.first(part.end).subspan(reply.question_end));
   write_u16(&out[0], query.id);
-  std::memcpy(&out[kHeaderSize], question.data(), question.size());
+  write_u16(&out[2], static_cast<uint16_t>(reply.flags | (part.truncated ? kFlagTruncated : 0)));
+  write_u16(&out[4], 1);
+  for (size_t section = 0; section < 3; ++section)
+    write_u16(&out[6 + 2 * section], part.counts[section]);
   return out;
+}
+
+std::vector<uint8_t> client_options(const ReplyView& reply) {
+  std::vector<uint8_t> out;
+  if (!reply.opt) return out;
+  if (!append_options(out, reply.message.subspan(reply.opt->rdata_at, reply.opt->rdata_size)))
+    out.clear();
+  return out;
+}
+
+Rcode whole_rcode(const ReplyView& reply) {
+  const uint32_t upper = reply.opt ? reply.opt->ttl >> 24 : 0;
+  return static_cast<Rcode>(upper << 4 | static_cast<uint32_t>(reply.rcode()));
 }
 
 }  // namespace fairlead::dns

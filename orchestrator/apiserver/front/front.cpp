@@ -46,6 +46,27 @@ std::optional<ApiError> read_common(Request& request) {
   return std::nullopt;
 }
 
+void send_openapi(Request& request, const OpenApiDocument& document, const char* type) {
+  const std::string etag = "\"" + document.hash + "\"";
+  HttpHeaders headers{{"content-type", type}, {"vary", "Accept-Encoding"}, {"vary", "Accept"}};
+  if (!document.hash.empty()) headers.add("etag", etag);
+  const bool pinned = !document.hash.empty() && request.query("hash") == document.hash;
+  headers.add("cache-control", pinned ? "public, immutable" : "no-cache, private");
+  if (!document.hash.empty() && request.http.headers.get("if-none-match") == etag)
+    return request.responder->respond(304, std::move(headers), "");
+  request.responder->respond(200, std::move(headers), *document.body);
+}
+
+// Go clients ask for protobuf, with a type that their own library cannot parse ("@").
+void serve_openapi_v2(Request& request) {
+  const std::string accept(request.http.headers.get("accept").value_or("*/*"));
+  if (accept.find("com.github.proto-openapi.spec.v2") != std::string::npos)
+    return send_openapi(request, openapi_v2_protobuf(), kOpenApiV2Type);
+  if (negotiate(accept, false, false) == Accepted::kNothing)
+    return request.fail(not_acceptable(std::string("application/json, ") + kOpenApiV2Type));
+  send_openapi(request, openapi_v2(), "application/json");
+}
+
 bool is_group_version(std::string_view group, std::string_view version) {
   for (const auto& [g, v] : Kinds::builtin().group_versions())
     if (g == group && v == version) return true;
@@ -93,15 +114,9 @@ void Front::serve_plain(const RequestRef& request) {
   if (request->info.verb != "get") return request->fail(path_not_found());
   const auto accept = request->http.headers.get("accept");
   if (path == "/version") return request->send_json(200, version_info());
-  if (path == "/openapi/v2") return request->send(200, openapi_v2_protobuf(), kOpenApiV2Type);
-  if (auto document = openapi_v3(path)) {
-    HttpHeaders headers{
-        {"content-type", "application/json"}, {"vary", "Accept-Encoding"}, {"vary", "Accept"}};
-    if (!document->hash.empty()) headers.add("etag", "\"" + document->hash + "\"");
-    const bool pinned = !document->hash.empty() && request->query("hash") == document->hash;
-    headers.add("cache-control", pinned ? "public, immutable" : "no-cache, private");
-    return request->responder->respond(200, std::move(headers), *document->body);
-  }
+  if (path == "/openapi/v2") return serve_openapi_v2(*request);
+  if (const auto document = openapi_v3(path))
+    return send_openapi(*request, *document, "application/json");
   const Accepted accepted = negotiate(accept, false, path == "/api" || path == "/apis");
   if (accepted == Accepted::kDiscoveryV2 || accepted == Accepted::kDiscoveryV2Beta1) {
     const std::string version = accepted == Accepted::kDiscoveryV2 ? "v2" : "v2beta1";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// get, list, watch, log.
+// get, list, watch.
 #include <random>
 
 #include "orchestrator/apiserver/front/request.h"
@@ -81,19 +81,6 @@ Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
   return options;
 }
 
-std::string node_address(const Json& node) {
-  const Json& addresses = at_path(node, "status.addresses");
-  if (addresses.is_array())
-    for (const Json& one : addresses)
-      if (string_at(one, "type") == "InternalIP") return string_at(one, "address");
-  return "";
-}
-
-class LogStream : public Stream {
- public:
-  std::unique_ptr<PodLogStream> source;
-};
-
 }  // namespace
 
 void Front::serve_get(const RequestRef& request) {
@@ -145,54 +132,6 @@ void Front::serve_watch(const RequestRef& request) {
     if (auto ended = slot->lock()) streams_.erase(ended);
   });
   *slot = stream;
-  keep(std::move(stream));
-}
-
-void Front::serve_log(const RequestRef& request) {
-  auto pod_bytes = registry_.get(*request->kind, request->key());
-  if (!pod_bytes) return request->fail(pod_bytes.error());
-  const Json pod = decode_stored(*pod_bytes);
-  PodLogRequest log;
-  log.ns = request->info.ns;
-  log.pod = request->info.name;
-  log.container = request->query("container");
-  const Json& containers = at_path(pod, "spec.containers");
-  std::vector<std::string> names;
-  for (const char* list : {"containers", "initContainers"})
-    if (const Json& items = at(at(pod, "spec"), list); items.is_array())
-      for (const Json& one : items) names.push_back(string_at(one, "name"));
-  if (log.container.empty() && containers.size() != 1) {
-    std::string all;
-    for (const std::string& one : names) all += (all.empty() ? "" : " ") + one;
-    return request->fail(bad_request("a container name must be specified for pod " + log.pod +
-                                     ", choose one of: [" + all + "]"));
-  }
-  if (log.container.empty()) log.container = names[0];
-  if (std::find(names.begin(), names.end(), log.container) == names.end())
-    return request->fail(
-        bad_request("container " + log.container + " is not valid for pod " + log.pod));
-  const std::string node_name = string_at(pod, "spec.nodeName");
-  if (node_name.empty())
-    return request->fail(bad_request("pod " + log.pod + " does not have a host assigned"));
-  auto node = registry_.get(*Kinds::builtin().find(Resource{"", "nodes"}), {"", node_name});
-  if (node) log.node_address = node_address(decode_stored(*node));
-  if (log.node_address.empty() || !logs_)
-    return request->fail(internal("the address of node " + node_name + " is not known"));
-  for (const auto& [name, value] : request->http.query)
-    if (name != "container")
-      log.query +=
-          (log.query.empty() ? "" : "&") + percent_encode(name) + "=" + percent_encode(value);
-  auto stream = std::make_shared<LogStream>();
-  const auto end = [this, weak = std::weak_ptr<Stream>(stream),
-                    alive = std::weak_ptr<bool>(alive_)] {
-    // Not from inside the stream's own callback.
-    if (alive.expired()) return;
-    loop_.post([this, weak, alive] {
-      if (auto ended = weak.lock(); ended && !alive.expired()) streams_.erase(ended);
-    });
-  };
-  request->responder->on_closed(end);
-  stream->source = logs_->open(log, request->responder, end);
   keep(std::move(stream));
 }
 

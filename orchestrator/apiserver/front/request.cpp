@@ -3,6 +3,8 @@
 
 #include <charconv>
 
+#include "orchestrator/apiserver/yaml.h"
+
 namespace fairlead::orchestrator::apiserver {
 
 void Request::fail(const ApiError& error) {
@@ -33,27 +35,25 @@ void Request::send_object(int status, const Bytes& stored) {
 
 std::optional<Json> Request::read_body(std::vector<std::string>* duplicates) {
   const std::string type = media_type(http.headers.get("content-type"));
-  if (type == "application/vnd.kubernetes.protobuf" || type == "application/cbor") {
-    fail(unsupported_media_type(
-        "the body of the request was in an unknown format - accepted media types "
-        "include: application/json. This server does not read " +
-        type + " yet: send JSON (kubectl apply and create -f do), or use kubectl 1.31 or older"));
+  const bool yaml = type == "application/yaml";
+  if (!type.empty() && type != "application/json" && !yaml) {
+    std::string message =
+        "the body of the request was in an unknown format - accepted media types include: "
+        "application/json, application/yaml";
+    if (type == "application/vnd.kubernetes.protobuf" || type == "application/cbor")
+      message += ". This server does not read " + type +
+                 " yet: send JSON (kubectl apply and create -f do), or use kubectl 1.31 or older";
+    fail(unsupported_media_type(std::move(message)));
     return std::nullopt;
   }
-  if (!type.empty() && type != "application/json") {
-    fail(unsupported_media_type(
-        "the body of the request was in an unknown format - accepted media types "
-        "include: application/json"));
-    return std::nullopt;
-  }
-  auto json = parse_json(http.body, duplicates);
-  if (!json) {
+  auto document = yaml ? parse_yaml(http.body, duplicates) : parse_json(http.body, duplicates);
+  if (!document) {
     fail(bad_request("the object provided is unrecognized (must be of type " +
                      (kind ? kind->kind : "Object") + "): couldn't get version/kind; " +
-                     json.error().message()));
+                     document.error().message()));
     return std::nullopt;
   }
-  return std::move(*json);
+  return std::move(*document);
 }
 
 std::optional<int64_t> parse_version(std::string_view text) {

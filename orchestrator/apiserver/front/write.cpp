@@ -122,7 +122,12 @@ Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
     options.propagation_policy = policy;
   if (bool_at(document, "orphanDependents")) options.propagation_policy = "Orphan";
   const Json& dry_run = at(document, "dryRun");
-  if (dry_run.is_array() && !dry_run.empty()) request.dry_run = true;
+  for (const Json& value : dry_run) {
+    if (value != "All")
+      return invalid({"meta.k8s.io", "", "DeleteOptions", ""},
+                     {unsupported_value("dryRun", go_value(value), {"All"})});
+    request.dry_run = true;
+  }
   return options;
 }
 

@@ -6,6 +6,7 @@
 #include "orchestrator/apiserver/registry/prepare.h"
 #include "orchestrator/apiserver/schema/decode.h"
 #include "orchestrator/apiserver/schema/formats.h"
+#include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator::apiserver {
 namespace {
@@ -14,7 +15,9 @@ namespace {
 constexpr const char* kCompute[] = {"cpu", "memory"};
 
 bool positive(const Json& amount) {
-  return amount.is_string() && schema::quantity_milli(amount.get<std::string>()).value_or(0) > 0;
+  if (!amount.is_string()) return false;
+  const auto quantity = Quantity::parse(amount.get<std::string>());
+  return quantity && *quantity > Quantity();
 }
 
 bool needs_cluster_ip(const Json& service) {

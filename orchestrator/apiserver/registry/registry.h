@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 
+#include "base/loop.h"
 #include "orchestrator/apiserver/registry/allocator.h"
 #include "orchestrator/apiserver/registry/filter.h"
 #include "orchestrator/apiserver/registry/prepare.h"

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "orchestrator/apiserver/schema/formats.h"
+#include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator::apiserver::schema {
 namespace {
@@ -160,12 +161,9 @@ class Decoder {
 
   static Result<void> quantity(Json& json) {
     const std::string text = json.is_string() ? json.get<std::string>() : json.dump();
-    auto canonical = canonical_quantity(text);
-    if (!canonical)
-      return Error(ErrorCode::kInvalid,
-                   "quantities must match the regular expression "
-                   "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
-    json = *canonical;
+    const auto parsed = Quantity::parse(text);
+    if (!parsed) return parsed.error();
+    json = parsed->canonical();
     return ok();
   }
 

@@ -25,12 +25,6 @@ Complaint check_port_name(std::string_view text);
 // By the name used in the schema's format=; an unknown name is a bug and asserts.
 Complaint check_format(std::string_view format, const Json& value);
 
-// resource.Quantity: canonical text, or nullopt when it is not one. "0.5" -> "500m", "1024Mi" ->
-// "1Gi".
-std::optional<std::string> canonical_quantity(std::string_view text);
-// Its value in thousandths, rounded up; saturates.
-std::optional<int64_t> quantity_milli(std::string_view text);
-
 bool is_rfc3339(std::string_view text);
 // Index of the first illegal byte; nullopt: it is base64.
 std::optional<size_t> base64_error(std::string_view text);

@@ -8,6 +8,7 @@
 #include "orchestrator/apiserver/schema/decode.h"
 #include "orchestrator/apiserver/schema/formats.h"
 #include "orchestrator/apiserver/selector.h"
+#include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator::apiserver::schema {
 namespace {
@@ -60,18 +61,23 @@ void volume(const Json& value, const std::string& path, Causes& causes) {
     causes.push_back(forbidden_field(path, "may not specify more than 1 volume type"));
 }
 
+// What decode() let in is a quantity.
+Quantity quantity_of(const Json& amount) {
+  const auto quantity = Quantity::parse(amount.get<std::string>());
+  return quantity ? *quantity : Quantity();
+}
+
 void resources(const Json& value, const std::string& path, Causes& causes) {
   for (const char* side : {"limits", "requests"}) {
     if (!at(value, side).is_object()) continue;
     for (const auto& [name, amount] : at(value, side).items()) {
-      const std::string text = amount.get<std::string>();
       const std::string where = join(path, side) + "[" + name + "]";
-      if (text.starts_with('-'))
+      if (quantity_of(amount) < Quantity())
         causes.push_back(
             invalid_value(where, go_value(amount), "must be greater than or equal to 0"));
       const Json& limit = at(at(value, "limits"), name);
       if (std::string_view(side) == "requests" && limit.is_string() &&
-          quantity_milli(text).value_or(0) > quantity_milli(limit.get<std::string>()).value_or(0))
+          quantity_of(amount) > quantity_of(limit))
         causes.push_back(invalid_value(
             where, go_value(amount),
             "must be less than or equal to " + name + " limit of " + limit.get<std::string>()));

@@ -158,7 +158,7 @@ void measure_floor(int services, int endpoints) {
   if (!opened.ok()) die(opened.error());
   netlink::Connection& connection = **opened;
   ServiceMap map("here");
-  Ruleset ruleset(make_config());
+  Ruleset ruleset(make_config(), {make_config().service_cidrs, {}});
   ruleset.state(SetId::kServices).size = static_cast<uint32_t>(services * 2);
   ruleset.state(SetId::kClusterIps).size = static_cast<uint32_t>(services * 2);
   ruleset.state(SetId::kEndpoints).size = static_cast<uint32_t>(services * endpoints * 3 / 2);
@@ -200,7 +200,7 @@ void measure_floor(int services, int endpoints) {
     operation.set = SetId::kEndpoints;
     operation.frontend =
         Frontend::vip(make_service(i * 37 % services).cluster_ips[0], Protocol::kTcp, 80);
-    operation.number = 1;
+    operation.index = 1;
     operation.backend = {IpAddress::v4(10, 128, 0, 1), static_cast<uint16_t>(i), false};
     nft::Transaction transaction;
     transaction.remove_element(set, ruleset.element(operation));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dns/answer.h"
+#include "dns/cookie.h"
 #include "dns/message.h"
 #include "dns/plugins/forward/relay.h"
 #include "dns/zone/zone.h"
@@ -60,12 +61,18 @@ void require(bool condition) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Cluster cluster;
   static std::vector<uint8_t> buffer(dns::kMaxMessage);
+  static const dns::CookieMaker cookies({});
   dns::Query query;
   const dns::Parsed parsed = dns::parse_query({data, size}, query);
   if (parsed.verdict == dns::Verdict::kDrop) return 0;
   for (const size_t limit : {dns::udp_limit(query), dns::kMaxMessage}) {
     dns::Reply reply(buffer);
     reply.begin(query, limit);
+    if (query.edns && query.edns->cookie_size != 0) {
+      const auto cookie =
+          std::span<const uint8_t>(query.edns->cookie).first(query.edns->cookie_size);
+      reply.set_cookie(cookies.reply_to(cookie, IpAddress::v4(192, 0, 2, 1), 1));
+    }
     dns::Name target;
     if (parsed.verdict == dns::Verdict::kReject) {
       reply.set_rcode(parsed.rcode);

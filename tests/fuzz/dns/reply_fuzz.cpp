@@ -41,6 +41,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (out.empty()) continue;
     const auto again = dns::parse_reply(out);
     require(again && again->id == query.id && again->has_question && again->name == query.name);
+    require(!again->opt);
   }
+  dns::Query with_edns = query;
+  with_edns.edns.emplace();
+  dns::Reply reply(buffer);
+  reply.begin(with_edns, dns::kEdnsUdpSize);
+  const std::vector<uint8_t> options = dns::client_options(*view);
+  const std::vector<uint8_t> out = dns::client_reply(*view, with_edns, reply.room(options.size()));
+  if (out.empty()) return 0;
+  reply.adopt(out, dns::whole_rcode(*view), options);
+  const auto adopted = dns::parse_reply(reply.finish());
+  require(adopted && adopted->opt && adopted->message.size() <= dns::kEdnsUdpSize);
   return 0;
 }

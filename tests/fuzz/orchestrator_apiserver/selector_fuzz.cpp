@@ -8,8 +8,10 @@
 #include "orchestrator/apiserver/schema/formats.h"
 #include "orchestrator/apiserver/selector.h"
 #include "orchestrator/apiserver/table/columns.h"
+#include "orchestrator/values/quantity.h"
 
 using namespace fairlead::orchestrator::apiserver;
+using fairlead::orchestrator::Quantity;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
@@ -21,8 +23,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)Authenticator::parse(text);
   (void)parse_timestamp(text);
   (void)schema::base64_error(text);
-  (void)schema::quantity_milli(text);
-  if (auto canonical = schema::canonical_quantity(text))
-    if (schema::canonical_quantity(*canonical) != canonical) __builtin_trap();
+  if (const auto quantity = Quantity::parse(text)) {
+    (void)quantity->value();
+    (void)quantity->milli();
+    const auto again = Quantity::parse(quantity->canonical());
+    if (!again || *again != *quantity) __builtin_trap();
+  }
   return 0;
 }

@@ -17,6 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t middle = size > 2 ? data[2] % size : 0;
   if (in_parts.feed(bytes.substr(0, middle), cut)) in_parts.feed(bytes.substr(middle), cut);
   if (whole != cut || at_once.pending() > LogFormatter::kMaxLine) std::abort();
-  if (tail_offset(bytes, 3) > size) std::abort();
+  const auto read = [bytes](int64_t offset, size_t count) {
+    return std::string(bytes.substr(static_cast<size_t>(offset), count));
+  };
+  const int64_t tail = tail_offset(read, static_cast<int64_t>(size), 3);
+  if (tail < 0 || tail > static_cast<int64_t>(size)) std::abort();
   return 0;
 }

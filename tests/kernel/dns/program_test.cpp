@@ -14,6 +14,7 @@
 #include <sstream>
 #include <thread>
 
+#include "dns/server/socket.h"
 #include "tests/support/cluster_api.h"
 #include "tests/support/namespace.h"
 
@@ -208,6 +209,7 @@ TEST_F(ProgramTest, StartsWithoutTheApiServerAndCatchesUp) {
                .find("status: SERVFAIL") != std::string::npos;
   })) << log();
   EXPECT_EQ(http("127.0.0.1:8181/ready"), "kubernetes 503");
+  EXPECT_EQ(http("127.0.0.1:8080/health"), "OK 200") << "a restart would not help";
   api.run([](ClusterApi& a) { a.set_down(false); });
   EXPECT_TRUE(ready()) << log();
   EXPECT_EQ(dig("+short web.default.svc.cluster.local"), "10.96.0.10\n");
@@ -219,6 +221,10 @@ TEST_F(ProgramTest, KeepsAnsweringWhileTheApiServerIsAway) {
   ASSERT_TRUE(ready()) << log();
   api.run([](ClusterApi& a) { a.set_down(true); });
   EXPECT_EQ(dig("+short web.default.svc.cluster.local"), "10.96.0.10\n");
+  EXPECT_NE(
+      shell("dig @127.0.0.1 +time=1 +tries=1 x.default.svc.cluster.local").find("status: NXDOMAIN"),
+      std::string::npos);
+  EXPECT_EQ(http("127.0.0.1:8181/ready"), "OK 200");
   api.run([](ClusterApi& a) {
     a.set_down(false);
     a.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
@@ -256,6 +262,45 @@ TEST_F(ProgramTest, StopsCleanlyOnSigterm) {
   ASSERT_TRUE(ready()) << log();
   kill(pid, SIGTERM);
   EXPECT_EQ(wait_for_exit(), 0) << log();
+}
+
+// Queries wait in the sockets from the start; nobody is told to send any before there are answers.
+TEST_F(ProgramTest, IsReadyOnlyWhenItKnowsEverything) {
+  api.run([](ClusterApi& a) { a.set_down(true); });
+  start();
+  ASSERT_TRUE(eventually([] { return http("127.0.0.1:8080/health") == "OK 200"; })) << log();
+  EXPECT_EQ(http("127.0.0.1:8181/ready"), "kubernetes 503");
+  FILE* waiting =
+      popen("dig @127.0.0.1 +time=20 +tries=1 +short web.default.svc.cluster.local", "r");
+  ASSERT_NE(waiting, nullptr);
+  api.run([](ClusterApi& a) { a.set_down(false); });
+  char line[64] = {};
+  EXPECT_NE(fgets(line, sizeof line, waiting), nullptr);
+  EXPECT_STREQ(line, "10.96.0.10\n");
+  pclose(waiting);
+  EXPECT_TRUE(ready()) << log();
+}
+
+// One sentence with the address and what to do, and exit code 1.
+TEST_F(ProgramTest, SaysWhichPortItCannotHave) {
+  const std::string program = std::string(FAIRLEAD_BINARY_DIR) + "/bin/fairlead-dns";
+  const std::string arguments = " --kubeconfig " + directory + "/kubeconfig --resolv-conf " +
+                                directory +
+                                "/resolv.conf --health-listen off --ready-listen off "
+                                "--metrics-listen off --listen 127.0.0.4:53; echo rc=$?; }";
+  const std::string without_right =
+      shell("{ setpriv --bounding-set -net_bind_service " + program + arguments);
+  EXPECT_NE(without_right.find("listen on 127.0.0.4:53 (UDP): Permission denied; ports below 1024 "
+                               "need root or CAP_NET_BIND_SERVICE\nrc=1\n"),
+            std::string::npos)
+      << without_right;
+  const auto taken = open_tcp({IpAddress::v4(127, 0, 0, 4), 53});
+  ASSERT_TRUE(taken.ok()) << taken.error().message();
+  const std::string busy = shell("{ " + program + arguments);
+  EXPECT_NE(busy.find("listen on 127.0.0.4:53 (TCP): Address already in use; another DNS server "
+                      "has it: stop that, or give another --listen\nrc=1\n"),
+            std::string::npos)
+      << busy;
 }
 
 TEST_F(ProgramTest, SaysWhyItCannotStart) {

@@ -147,7 +147,7 @@ TEST(Pod, ConfigurationAndSecretsArrive) {
   bench.api.objects[{true, "key"}] = {{"token", "s3cret"}};
   Json c =
       shell("c",
-            "echo $MODE $TOKEN $NAME $(cat /conf/file.txt /key/token); stat -c %a /key/token; "
+            "echo $MODE $TOKEN $NAME $(cat /conf/file.txt /key/token); stat -Lc %a /key/token; "
             "grep -c cluster.local /etc/resolv.conf; hostname; mount | grep -c ' /key type tmpfs'");
   c["env"] = {
       {{"name", "MODE"}, {"valueFrom", {{"configMapKeyRef", {{"name", "conf"}, {"key", "mode"}}}}}},
@@ -184,6 +184,80 @@ TEST(Pod, MissingConfigurationIsToldAndHealed) {
             "configmap \"later\" not found");
   bench.api.objects[{false, "later"}] = {{"A", "1"}};
   EXPECT_TRUE(bench.wait([&] { return bench.ready(pod); }));
+}
+
+Json with_volumes(const std::string& name, const Json& container, const Json& volumes) {
+  Json c = container;
+  for (const Json& volume : volumes)
+    c["volumeMounts"].push_back(
+        {{"name", volume["name"]}, {"mountPath", "/" + volume["name"].get<std::string>()}});
+  return PodBench::pod(name, {{"volumes", volumes}, {"containers", {c}}});
+}
+
+TEST(Pod, MissingVolumeObjectIsToldAndHealed) {
+  PodBench bench;
+  const Json pod = with_volumes("latevol", {{"name", "web"}},
+                                {{{"name", "conf"}, {"configMap", {{"name", "later"}}}}});
+  bench.apply(pod);
+  ASSERT_TRUE(bench.wait([&] { return bench.events.has("FailedMount"); }));
+  const std::string told = bench.events.list.front();
+  EXPECT_NE(told.find("MountVolume.SetUp failed for volume \"conf\""), std::string::npos) << told;
+  EXPECT_NE(told.find("configmap \"later\" not found"), std::string::npos) << told;
+  ASSERT_TRUE(bench.wait([&] { return !bench.container(pod, "web").is_null(); }));
+  EXPECT_EQ(bench.container(pod, "web")["state"]["waiting"]["reason"], "ContainerCreating");
+  EXPECT_EQ(bench.phase(pod), "Pending");
+  bench.api.objects[{false, "later"}] = {{"a", "1"}};
+  EXPECT_TRUE(bench.wait([&] { return bench.ready(pod); })) << bench.status(pod).dump(2);
+}
+
+TEST(Pod, VolumesOfObjectsAreUpdatedAsTheyRun) {
+  PodBench bench;
+  bench.context->object_period = std::chrono::milliseconds(100);
+  bench.api.objects[{false, "conf"}] = {{"a", "one"}, {"b", "left out"}};
+  bench.api.objects[{true, "key"}] = {{"token", "first"}};
+  const Json volumes = {
+      {{"name", "conf"},
+       {"configMap",
+        {{"name", "conf"}, {"items", {{{"key", "a"}, {"path", "sub/a.txt"}, {"mode", 0440}}}}}}},
+      {{"name", "key"}, {"secret", {{"secretName", "key"}, {"defaultMode", 0400}}}},
+      {{"name", "none"}, {"configMap", {{"name", "none"}, {"optional", true}}}},
+      {{"name", "labels"},
+       {"downwardAPI",
+        {{"items", {{{"path", "l"}, {"fieldRef", {{"fieldPath", "metadata.labels['tier']"}}}}}}}}},
+      {{"name", "scratch"}, {"emptyDir", Json::object()}}};
+  const char* const kTell =
+      "chmod 700 /scratch; while true; do echo \"$(cat /conf/sub/a.txt) $(cat /key/token) "
+      "$(cat /none/x 2>/dev/null || echo none) $(cat /labels/l) $(stat -Lc %a /conf/sub/a.txt "
+      "/key/token /scratch | tr '\\n' ' ')$(ls /conf | wc -w)\"; sleep 0.1; done";
+  Json pod = with_volumes("live", shell("c", kTell), volumes);
+  pod["metadata"]["labels"]["tier"] = "back";
+  bench.apply(pod);
+  const auto told = [&](const std::string& line) {
+    return bench.wait(
+        [&] { return bench.log(pod, "c", 0).find("F " + line + "\n") != std::string::npos; });
+  };
+  ASSERT_TRUE(told("one first none back 440 400 700 1")) << bench.log(pod, "c", 0);
+  const std::string id = bench.container(pod, "c")["containerID"];
+  bench.api.objects[{false, "conf"}]["a"] = "two";
+  EXPECT_TRUE(told("two first none back 440 400 700 1")) << bench.log(pod, "c", 0);
+  bench.api.objects[{true, "key"}]["token"] = "second";
+  bench.api.objects[{false, "none"}] = {{"x", "here"}};
+  EXPECT_TRUE(told("two second here back 440 400 700 1")) << bench.log(pod, "c", 0);
+  pod["metadata"]["labels"]["tier"] = "front";
+  bench.apply(pod);
+  EXPECT_TRUE(told("two second here front 440 400 700 1")) << bench.log(pod, "c", 0);
+  // What is taken away leaves what is there, and is told.
+  bench.api.objects.erase({false, "conf"});
+  EXPECT_TRUE(bench.wait([&] { return bench.events.has("FailedMount"); }));
+  bench.api.objects.erase({false, "none"});
+  bench.api.objects[{false, "conf"}] = {{"a", "three"}};
+  EXPECT_TRUE(told("three second none front 440 400 700 1")) << bench.log(pod, "c", 0);
+  // After a restart of fairlead, too; what the container did to its own volume stays.
+  bench.restart();
+  bench.context->object_period = std::chrono::milliseconds(100);
+  bench.api.objects[{false, "conf"}]["a"] = "four";
+  EXPECT_TRUE(told("four second none front 440 400 700 1")) << bench.log(pod, "c", 0);
+  EXPECT_EQ(bench.container(pod, "c")["containerID"], id);
 }
 
 TEST(Pod, MissingImageIsTold) {

@@ -71,7 +71,8 @@ class RandomChanges {
         std::vector<std::string> ports = {std::string("p 80/") + (below(2) ? "TCP" : "UDP") +
                                           (below(2) ? " 3000" + std::to_string(n) : "")};
         if (below(2)) ports.push_back("q 81/SCTP");
-        return proxy_.put(service(name, {"10.96.1." + last, "fd00:96::1:" + last}, ports));
+        return proxy_.put(
+            any_policy(service(name, {"10.96.1." + last, "fd00:96::1:" + last}, ports)));
       }
       case 4:
         return proxy_.put(slice(name, endpoints("fd00:244:2::"), ports()));
@@ -90,6 +91,19 @@ class RandomChanges {
       list.push_back(prefix + std::to_string(10 + below(20)) + kConditions[below(4)]);
     if (list.empty() && prefix[0] == 'f') list.push_back("fd00:244:2::99 notready");
     return list;
+  }
+  kube::Service any_policy(kube::Service object) {
+    if (below(3) == 0) object.internal_traffic_policy = kube::TrafficPolicy::kLocal;
+    if (below(2) == 0) object.external_traffic_policy = kube::TrafficPolicy::kLocal;
+    if (below(2) == 0) object.external_ips = {ip("203.0.113." + std::to_string(1 + below(3)))};
+    if (below(3) == 0) object.affinity_timeout_seconds = 60 + below(2);
+    if (below(2) == 0) return object;
+    object.type = kube::ServiceType::kLoadBalancer;
+    object.load_balancer_ingress = {{ip("198.51.100." + std::to_string(1 + below(3))), true},
+                                    {ip("2001:db8:ff::1"), below(2) == 0}};
+    if (below(2) == 0) object.load_balancer_source_ranges = {cidr("192.0.2.0/24"), cidr("::/0")};
+    if (below(3) == 0) object.load_balancer_source_ranges = {cidr("10.0.0.0/8")};
+    return object;
   }
   std::vector<std::string> ports() {
     return {std::string("p 8080/") + (below(2) ? "TCP" : "UDP"), "q 8081/SCTP"};

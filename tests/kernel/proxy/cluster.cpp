@@ -190,6 +190,7 @@ void Cluster::start_proxy(const std::function<void(Config&)>& adjust) {
   v6.cluster_cidrs = {cidr("fd00:244::/32")};
   v6.service_cidrs = {cidr("fd00:96::/112")};
   for (Config* config : {&v4, &v6}) {
+    config->node_port_cidrs = {Cidr(IpAddress::any(config->family), 0)};
     if (adjust) adjust(*config);
     configs_[config->family] = *config;
     settings.families.push_back(*config);
@@ -222,9 +223,10 @@ std::string Cluster::kernel_state(const Config& config) {
   const auto inside = at("node").enter();
   auto connection = netlink::Connection::open(loop_, netlink::Protocol::kNetfilter);
   if (!connection.ok()) return connection.error().message();
-  TableReader reader(**connection, config);
+  TableReader reader(**connection, config, proxy_->services());
   std::optional<Result<TableReader::Content>> content;
-  reader.read([&](Result<TableReader::Content> result) { content = std::move(result); });
+  reader.read(proxy_->programmer(config.family).programmed().parameters(),
+              [&](Result<TableReader::Content> result) { content = std::move(result); });
   if (!(*connection)->wait([&] { return content.has_value(); }, std::chrono::seconds(20)))
     return "no answer";
   if (!content->ok()) return content->error().message();
@@ -236,15 +238,24 @@ std::string Cluster::kernel_state(const Config& config) {
 std::string state_text(const Ruleset& ruleset) {
   std::map<Frontend, std::string> services;
   for (const auto& [frontend, service] : ruleset.services()) {
-    std::multiset<std::string> backends;
-    for (const Backend& backend : service.backends.list())
-      backends.insert(backend.to_string() +
-                      (ruleset.has_hairpin(frontend, backend) ? " hairpin" : ""));
+    const auto sorted = [&](const Backends& backends) {
+      std::multiset<std::string> texts;
+      for (const Backend& backend : backends.list())
+        texts.insert(backend.to_string() +
+                     (ruleset.has_hairpin(frontend, backend) ? " hairpin" : ""));
+      std::string line;
+      for (const std::string& text : texts) line += " " + text;
+      return line;
+    };
+    const Treatment treatment = service.choice ? service.choice->treatment : Treatment::kRefuse;
     std::string& line = services[frontend];
     line = frontend.to_string() + ": " +
-           (service.choices ? choice_chain_name({frontend.node_port, *service.choices}) : "no way");
+           (!service.choice                 ? "no way"
+            : treatment == Treatment::kDrop ? "drop"
+                                            : service.choice->name());
     if (ruleset.has_cluster_ip(frontend.address)) line += " vip";
-    for (const std::string& backend : backends) line += " " + backend;
+    line += sorted(service.backends);
+    if (!service.inside.empty()) line += " inside" + sorted(service.inside);
   }
   std::string text;
   for (const auto& [frontend, line] : services) text += line + "\n";
@@ -254,7 +265,7 @@ std::string state_text(const Ruleset& ruleset) {
 }
 
 std::string Cluster::wanted_state(Family family) const {
-  Ruleset fresh(configs_.at(family));
+  Ruleset fresh(configs_.at(family), proxy_->programmer(family).programmed().parameters());
   test::settle(fresh, proxy_->services());
   return state_text(fresh);
 }

@@ -3,28 +3,12 @@
 // proxy's contract.
 #include <gtest/gtest.h>
 
-#include <set>
-
-#include "tests/kernel/proxy/cluster.h"
+#include "tests/kernel/proxy/packet_case.h"
 
 namespace fairlead::proxy {
 namespace {
 
 using namespace test;
-
-enum class Source { kKept, kMasqueraded };
-
-struct PacketCase {
-  const char* what;
-  const char* from;
-  const char* to4;
-  const char* to6;
-  std::set<std::string> ends_at;  // exactly these, each at least once; or one of the words below
-  Source source = Source::kKept;
-};
-const std::set<std::string> kRefused = {"refused"};
-const std::set<std::string> kDropped = {"dropped"};
-const std::set<std::string> kAll = {"web-1", "web-2", "web-3"};
 
 // Services: web (port 80, node port 30080) has web-1 and web-2 on this node, web-3 elsewhere; solo
 // has web-1 alone; empty (port 80, node port 30081) has no endpoint.
@@ -51,7 +35,7 @@ const PacketCase kCases[] = {
     {"node port from the node", "node", "192.0.2.1:30080", "[2001:db8::1]:30080", kAll,
      Source::kMasqueraded},
     {"node port without endpoints", "outside", "192.0.2.1:30081", "[2001:db8::1]:30081", kRefused},
-    {"node port never on loopback", "node", "127.0.0.1:30080", "[::1]:30080", kRefused},
+    {"not ours: a node port on loopback", "node", "127.0.0.1:30080", "[::1]:30080", kRefused},
     {"not ours: a pod's own address",
      "client",
      "10.244.2.2:8080",
@@ -77,26 +61,6 @@ void put_services(Cluster& cluster, const std::string& protocol) {
   proxy.put(slice("solo", {"fd00:244:2::2 @node"}, {port("8080")}));
 }
 
-void check(Cluster& cluster, const PacketCase& c, const std::string& to, bool tcp) {
-  SCOPED_TRACE(std::string(c.what) + ", " + (tcp ? "TCP" : "UDP") + " from " + c.from + " to " +
-               to);
-  std::set<std::string> ends;
-  const bool answered = c.ends_at != kRefused && c.ends_at != kDropped;
-  const Family family = to[0] == '[' ? Family::kIpv6 : Family::kIpv4;
-  // Enough that missing one of three ends by chance is a matter of 1 in 10^8.
-  const int attempts = !answered ? 1 : c.ends_at.size() == 1 ? 8 : 50;
-  for (int i = 0; i < attempts; ++i) {
-    const Outcome outcome = tcp ? cluster.tcp(c.from, to) : cluster.udp(c.from, to);
-    ends.insert(outcome.reached.empty() ? outcome.to_string() : outcome.reached);
-    if (outcome.reached.empty()) continue;
-    const bool kept = outcome.source == cluster.address(c.from, family);
-    // A node's own packet carries the address of the link it leaves by, masqueraded or not.
-    if (std::string(c.from) != "node")
-      EXPECT_EQ(kept, c.source == Source::kKept) << outcome.to_string();
-  }
-  EXPECT_EQ(ends, c.ends_at);
-}
-
 class Packets : public testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(, Packets, testing::Values(true, false),
                          [](const auto& p) { return p.param ? "Tcp" : "Udp"; });
@@ -107,10 +71,7 @@ TEST_P(Packets, ReachWhatTheTableSays) {
   put_services(cluster, GetParam() ? "TCP" : "UDP");
   cluster.proxy().start();
   cluster.settle();
-  for (const PacketCase& c : kCases) {
-    check(cluster, c, c.to4, GetParam());
-    check(cluster, c, c.to6, GetParam());
-  }
+  for (const PacketCase& c : kCases) check_packets(cluster, c, GetParam());
 }
 
 // The same cases once more, asked of the tracer about the same ruleset.
@@ -120,38 +81,7 @@ TEST(Tracer, SaysTheSame) {
   put_services(cluster, "TCP");
   cluster.proxy().start();
   cluster.settle();
-  const std::map<std::string, std::string> names = {
-      {"10.244.2.2", "web-1"},    {"10.244.3.2", "web-2"},    {"10.245.4.2", "web-3"},
-      {"fd00:244:2::2", "web-1"}, {"fd00:244:3::2", "web-2"}, {"fd00:244:4::2", "web-3"}};
-  for (const PacketCase& c : kCases) {
-    for (const char* text : {c.to4, c.to6}) {
-      SCOPED_TRACE(std::string(c.what) + " to " + text);
-      const SocketAddress to = SocketAddress::parse(text).value();
-      const Family family = to.address.family();
-      const bool local =
-          to.address.to_string().ends_with(".1") || to.address.to_string().ends_with("::1");
-      const Fate fate =
-          trace(cluster.proxy().programmer(family).programmed(),
-                {ip(cluster.address(c.from, family)), to.address, Protocol::kTcp, to.port,
-                 local && !to.address.to_string().starts_with("10.96") &&
-                     !to.address.to_string().starts_with("fd00:96")});
-      if (c.ends_at == kDropped) {
-        EXPECT_EQ(fate.kind, Fate::Kind::kDropped);
-      } else if (fate.kind == Fate::Kind::kPassed) {
-        EXPECT_TRUE(std::string(c.what).find("not ours") != std::string::npos ||
-                    std::string(c.what).find("loopback") != std::string::npos);
-      } else if (c.ends_at == kRefused) {
-        EXPECT_EQ(fate.kind, Fate::Kind::kRefused);
-      } else {
-        std::set<std::string> ends;
-        for (const Fate::End& end : fate.ends) {
-          ends.insert(names.at(end.backend.address.to_string()));
-          EXPECT_EQ(end.masqueraded, c.source == Source::kMasqueraded);
-        }
-        EXPECT_EQ(ends, c.ends_at);
-      }
-    }
-  }
+  for (const PacketCase& c : kCases) check_trace(cluster, c);
 }
 
 TEST(Ruleset, DebiansNftPrintsOurText) {

@@ -39,6 +39,8 @@ TEST_F(FileTest, WritesAndReadsBack) {
   EXPECT_EQ(*read, bytes);
   put("f", "shorter");
   EXPECT_EQ(*read_file(path("f"), 100), "shorter");
+  ASSERT_TRUE(write_file_atomic(path("f"), "fleeting", 0600, Durability::kUnsynced).ok());
+  EXPECT_EQ(*read_file(path("f"), 100), "fleeting");
   EXPECT_EQ(std::distance(fs::directory_iterator(directory_), {}), 1) << "no temporary file stays";
 }
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client against servers that say odd things, and against chance.
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <random>
 #include <thread>
 
-#include "base/http/client.h"
 #include "base/http/server.h"
+#include "tests/support/seed.h"
+#include "tests/unit/base/http_client_fixture.h"
 #include "tests/unit/base/raw_client.h"
 
 namespace fairlead {
@@ -17,8 +18,9 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-const SocketAddress kLoopback{IpAddress::v4(127, 0, 0, 1), 0};
+using test::fetch_now;
+using test::get;
+using test::kLoopback;
 
 // Answers every request head with the same bytes, then closes if told to.
 class CannedServer {
@@ -80,21 +82,6 @@ class CannedServer {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::string received_;
 };
-
-Result<HttpResponse> fetch_now(Loop& loop, HttpTransport& client, HttpRequest request) {
-  std::optional<Result<HttpResponse>> got;
-  const HttpCall call =
-      fetch(client, std::move(request), 1 << 20, [&](auto r) { got = std::move(r); });
-  if (!loop.run_until([&] { return got.has_value(); }, seconds(20)))
-    return Error(ErrorCode::kTimeout, "the test waited in vain");
-  return *got;
-}
-
-HttpRequest get(const std::string& url) {
-  HttpRequest request;
-  request.url = url;
-  return request;
-}
 
 TEST(HttpClient, WhatServersSay) {
   struct Case {
@@ -189,14 +176,43 @@ TEST(HttpClient, AConnectionTheServerClosedIsReplaced) {
   EXPECT_EQ(server.connections(), 5u);
 }
 
+// A peer that vanished without a word is found within a minute, asked or not.
+TEST(HttpClient, ConnectionsProbeTheirPeer) {
+  Loop loop;
+  CannedServer server(loop, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", false);
+  HttpClient client(loop);
+  bool begun = false;
+  HttpHandlers handlers;
+  handlers.on_head = [&](const HttpResponseHead&) { begun = true; };
+  const HttpCall call = client.send(get(server.url()), std::move(handlers));
+  ASSERT_TRUE(loop.run_until([&] { return begun; }, seconds(20)));
+  int found = 0;
+  for (int fd = 0; fd < 1024; ++fd) {
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    auto* peer = reinterpret_cast<sockaddr*>(&storage);
+    if (getpeername(fd, peer, &length) != 0 || storage.ss_family != AF_INET) continue;
+    if ("http://" + SocketAddress::from_sockaddr(peer).to_string() + "/" != server.url()) continue;
+    ++found;
+    const auto option = [fd](int level, int name) {
+      int value = -1;
+      socklen_t size = sizeof value;
+      getsockopt(fd, level, name, &value, &size);
+      return value;
+    };
+    EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPIDLE), 30);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPINTVL), 10);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPCNT), 3);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_USER_TIMEOUT), 60'000);
+  }
+  EXPECT_EQ(found, 1);
+}
+
 // Random sends, cancels and new credentials against a server that closes as it pleases: descriptors
 // are handed out again all the time. Every call that is not cancelled completes exactly once.
 TEST(HttpClient, SurvivesChance) {
-  const char* given = std::getenv("FAIRLEAD_SEED");
-  const uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  SCOPED_TRACE("FAIRLEAD_SEED=" + std::to_string(seed));
-  std::mt19937_64 rng(seed);
+  std::mt19937_64 rng(test::random_seed());
   Loop loop;
   HttpServer server(loop, {}, [&](HttpServerRequest, std::shared_ptr<HttpResponder> responder) {
     switch (rng() % 4) {

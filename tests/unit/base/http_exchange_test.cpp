@@ -4,10 +4,10 @@
 
 #include <set>
 
-#include "base/http/client.h"
 #include "base/http/server.h"
 #include "base/tls/certificate.h"
 #include "tests/support/ports.h"
+#include "tests/unit/base/http_client_fixture.h"
 #include "tests/unit/base/raw_client.h"
 
 namespace fairlead {
@@ -16,8 +16,9 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-const SocketAddress kLoopback{IpAddress::v4(127, 0, 0, 1), 0};
+using test::fetch_now;
+using test::get;
+using test::kLoopback;
 
 // Echoes what it got; remembers from where requests came.
 struct EchoServer {
@@ -41,23 +42,6 @@ struct EchoServer {
   SocketAddress address;
   HttpServer server;
 };
-
-Result<HttpResponse> fetch_now(Loop& loop, HttpTransport& client, HttpRequest request,
-                               size_t max = 1 << 20) {
-  std::optional<Result<HttpResponse>> got;
-  const HttpCall call =
-      fetch(client, std::move(request), max, [&](Result<HttpResponse> r) { got = std::move(r); });
-  EXPECT_FALSE(got.has_value()) << "on_done ran inside send()";
-  if (!loop.run_until([&] { return got.has_value(); }, seconds(20)))
-    return Error(ErrorCode::kTimeout, "the test waited in vain");
-  return *got;
-}
-
-HttpRequest get(const std::string& url) {
-  HttpRequest request;
-  request.url = url;
-  return request;
-}
 
 TEST(HttpExchange, EveryMethodCarriesItsBody) {
   struct Case {

@@ -286,6 +286,63 @@ TEST_F(Cluster, WeightOfManyEndpoints) {
   EXPECT_NE(text("many.default.svc.cluster.local", "SRV").find("SRV 0 1 80 "), std::string::npos);
 }
 
+// Endpoints that share a label are one target: one record for each of its port numbers, and the
+// addresses of those that have a port that was asked for.
+TEST_F(Cluster, TargetsThatShareALabel) {
+  using kube::Protocol;
+  zone.put(headless("pair", "default"));
+  zone.put(slice("pair-4", "pair", "default", {{"10.244.8.1", "a"}, {"10.244.8.2", "b"}},
+                 {{"http", Protocol::kTcp, 80}}));
+  zone.put(slice("pair-6", "pair", "default", {{"fd00::8:1", "a"}},
+                 {{"http", Protocol::kTcp, 80},
+                  {"quic", Protocol::kUdp, 80},
+                  {"metrics", Protocol::kTcp, 9090}}));
+  zone.publish(kSerial);
+  const std::string all = text("pair.default.svc.cluster.local", "SRV");
+  const std::string name = "pair.default.svc.cluster.local.";
+  EXPECT_EQ(all,
+            "NOERROR aa rd qd=1\n"
+            "answer " +
+                name + " 5 SRV 0 20 80 a." + name +
+                "\n"
+                "answer " +
+                name + " 5 SRV 0 20 9090 a." + name +
+                "\n"
+                "answer " +
+                name + " 5 SRV 0 20 80 b." + name +
+                "\n"
+                "additional a." +
+                name +
+                " 5 A 10.244.8.1\n"
+                "additional a." +
+                name +
+                " 5 AAAA fd00::8:1\n"
+                "additional b." +
+                name + " 5 A 10.244.8.2\n");
+  EXPECT_EQ(text("_metrics._tcp." + name, "SRV"),
+            "NOERROR aa rd qd=1\n"
+            "answer _metrics._tcp." +
+                name + " 5 SRV 0 100 9090 a." + name +
+                "\n"
+                "additional a." +
+                name + " 5 AAAA fd00::8:1\n");
+}
+
+// A target whose name would be over 255 bytes has no record, and takes nothing from the others.
+TEST_F(Cluster, TargetsWithNamesThatAreTooLong) {
+  const std::string label(63, 'x');
+  config.zone = dns_name(label + "." + label + "." + label);
+  zone.put(headless("db", "default", {port("sql", 5432)}));
+  zone.put(slice("db-1", "db", "default", {{"10.244.1.1", label}, {"10.244.1.2", "z"}},
+                 {{"sql", kube::Protocol::kTcp, 5432}}));
+  zone.publish(kSerial);
+  const std::string name = "db.default.svc." + label + "." + label + "." + label;
+  EXPECT_EQ(brief(ask_for(name, "SRV")), "0 50 5432 z." + name + ".");
+  EXPECT_NE(text(name, "SRV").find("additional z." + name + ". 5 A 10.244.1.2\n"),
+            std::string::npos);
+  EXPECT_EQ(brief(ask_for("1.1.244.10.in-addr.arpa", "PTR")), "NODATA");
+}
+
 TEST_F(Cluster, NameServersAreTheServicesThatReachUs) {
   config.local_addresses = {ip("10.96.0.53")};
   EXPECT_EQ(text("cluster.local", "NS"),

@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Forwarding, against upstream servers that do as the test says.
+// Forwarding over UDP, and over TCP where that does not do.
 #include "dns/plugins/forward/forward.h"
-
-#include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <set>
 
-#include "dns/chain.h"
-#include "dns/plugins/forward/relay.h"
-#include "dns/plugins/forward/resolv_conf.h"
-#include "dns/plugins/kubernetes/kubernetes.h"
-#include "dns/server/socket.h"
-#include "tests/support/ports.h"
-#include "tests/unit/dns/support.h"
+#include "tests/unit/dns/forward_support.h"
 
 namespace fairlead::dns {
 namespace {
@@ -21,173 +12,6 @@ namespace {
 using namespace test;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// What an upstream makes of a query; nothing: it keeps silent.
-using Script = std::function<std::optional<Bytes>(Bytes query)>;
-
-// A server on one loop with the plugin.
-class Upstream {
- public:
-  Upstream(Loop& loop, Script udp, Script tcp = nullptr)
-      : loop_(loop), udp_script_(std::move(udp)), tcp_script_(std::move(tcp)) {
-    address = {ip("127.0.0.1"), fairlead::test::free_port()};
-    open();
-  }
-  void open() {
-    udp_ = *open_udp(address);
-    udp_poll_ = std::make_unique<Poll>(loop_, udp_.get());
-    udp_poll_->start(UV_READABLE, [this](int) { on_udp(); });
-    if (!tcp_script_) return;
-    tcp_ = *open_tcp(address);
-    tcp_poll_ = std::make_unique<Poll>(loop_, tcp_.get());
-    tcp_poll_->start(UV_READABLE, [this](int) { on_accept(); });
-  }
-  void close() {
-    udp_poll_.reset();
-    udp_.reset();
-  }
-
-  SocketAddress address;
-  std::vector<Bytes> queries;  // over UDP
-  int tcp_queries = 0;
-
- private:
-  void on_udp() {
-    Bytes buffer(65535);
-    sockaddr_storage peer;
-    socklen_t length = sizeof peer;
-    const ssize_t size = recvfrom(udp_.get(), buffer.data(), buffer.size(), 0,
-                                  reinterpret_cast<sockaddr*>(&peer), &length);
-    if (size < 0) return;
-    buffer.resize(static_cast<size_t>(size));
-    queries.push_back(buffer);
-    if (const auto reply = udp_script_(buffer))
-      sendto(udp_.get(), reply->data(), reply->size(), 0, reinterpret_cast<sockaddr*>(&peer),
-             length);
-  }
-  // One query a connection; it is on the way in one piece.
-  void on_accept() {
-    Fd connection(accept4(tcp_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!connection) return;
-    auto& open =
-        connections_.emplace_back(std::make_unique<Connection>(loop_, std::move(connection)));
-    open->poll.start(UV_READABLE, [this, c = open.get()](int) {
-      c->poll.stop();
-      on_tcp(c->socket);
-    });
-  }
-  void on_tcp(Fd& connection) {
-    uint8_t length[2];
-    if (recv(connection.get(), length, 2, MSG_WAITALL) != 2) return;
-    Bytes query(read_u16(length));
-    if (recv(connection.get(), query.data(), query.size(), MSG_WAITALL) !=
-        static_cast<ssize_t>(query.size()))
-      return;
-    ++tcp_queries;
-    const auto reply = tcp_script_(query);
-    if (!reply) return;
-    Bytes framed(2);
-    write_u16(framed.data(), static_cast<uint16_t>(reply->size()));
-    framed.insert(framed.end(), reply->begin(), reply->end());
-    // In two pieces, as a network may.
-    send(connection.get(), framed.data(), 3, MSG_NOSIGNAL);
-    send(connection.get(), framed.data() + 3, framed.size() - 3, MSG_NOSIGNAL);
-  }
-
-  struct Connection {
-    Connection(Loop& loop, Fd fd) : socket(std::move(fd)), poll(loop, socket.get()) {}
-    Fd socket;
-    Poll poll;
-  };
-  Loop& loop_;
-  Script udp_script_;
-  Script tcp_script_;
-  Fd udp_;
-  Fd tcp_;
-  std::unique_ptr<Poll> udp_poll_;
-  std::unique_ptr<Poll> tcp_poll_;
-  std::vector<std::unique_ptr<Connection>> connections_;
-};
-
-// The query as a reply with `count` A records 192.0.2.1...; its OPT record goes, and comes back
-// last.
-Bytes reply_to(const Bytes& query, unsigned count = 1, uint16_t flags = 0x8180) {
-  Query q;
-  parse_query(query, q);
-  Bytes reply(query.begin(), query.begin() + static_cast<ptrdiff_t>(q.question_end));
-  write_u16(&reply[2], flags);
-  write_u16(&reply[6], static_cast<uint16_t>(count));
-  write_u16(&reply[8], 0);
-  write_u16(&reply[10], q.edns ? 1 : 0);
-  for (unsigned i = 0; i < count; ++i) {
-    const Bytes record = {0xc0, 0x0c, 0, 1, 0,   1, 0, 0,
-                          0,    60,   0, 4, 192, 0, 2, static_cast<uint8_t>(i + 1)};
-    reply.insert(reply.end(), record.begin(), record.end());
-  }
-  if (q.edns) {
-    const Bytes opt = {0, 0, 41, 0x10, 0, 0, 0, 0, 0, 0, 0};
-    reply.insert(reply.end(), opt.begin(), opt.end());
-  }
-  return reply;
-}
-
-class LatePath : public ReplyPath {
- public:
-  explicit LatePath(std::vector<Bytes>& replies) : replies_(replies) {}
-  SendLater later() override {
-    return [&replies = replies_](std::span<const uint8_t> m) {
-      replies.emplace_back(m.begin(), m.end());
-    };
-  }
-
- private:
-  std::vector<Bytes>& replies_;
-};
-
-class ForwardTest : public ::testing::Test {
- protected:
-  ForwardTest() {
-    options->limits = {milliseconds(200), milliseconds(200), milliseconds(200)};
-    options->policy = UpstreamPolicy::kSequential;
-    options->probe_period = milliseconds(20);
-  }
-  void use(const std::vector<SocketAddress>& servers) {
-    options->upstreams = std::make_shared<UpstreamList>(servers);
-    auto kubernetes = std::make_shared<KubernetesOptions>();
-    kubernetes->zone.zone = dns_name("cluster.local");
-    ASSERT_TRUE(
-        chain.assemble(loop, reader, {{"forward", options}, {"kubernetes", kubernetes}}).ok());
-  }
-  void send(const Bytes& packet, Transport transport = Transport::kUdp) {
-    Query query;
-    ASSERT_EQ(parse_query(packet, query).verdict, Verdict::kAnswer);
-    Bytes buffer(kMaxMessage);
-    Reply reply(buffer);
-    reply.begin(query, transport == Transport::kUdp ? udp_limit(query) : kMaxMessage);
-    LatePath path(replies);
-    const Client client{{ip("192.0.2.9"), 999}, transport};
-    Request request(query, client, reply, path);
-    if (chain.serve(request) != Step::kAnswered) return;
-    const auto message = reply.finish();
-    replies.emplace_back(message.begin(), message.end());
-  }
-  std::string ask(const Bytes& packet, Transport transport = Transport::kUdp) {
-    const size_t before = replies.size();
-    send(packet, transport);
-    if (!loop.run_until([&] { return replies.size() > before; }, seconds(20))) return "no reply";
-    return to_text(replies.back());
-  }
-
-  Loop loop;
-  Zone zone;
-  Published::Reader reader{zone.published()};
-  std::shared_ptr<ForwardOptions> options = std::make_shared<ForwardOptions>();
-  std::vector<Bytes> replies;
-  Chain chain;
-};
-
-const char* const kName = "www.Example.com";
-const char* const kAnswer = "NOERROR rd ra qd=1\nanswer www.Example.com. 60 A 192.0.2.1\n";
 
 TEST_F(ForwardTest, RelaysQueryAndReply) {
   Upstream up(loop, [](const Bytes& query) { return reply_to(query); });
@@ -203,22 +27,6 @@ TEST_F(ForwardTest, RelaysQueryAndReply) {
   for (int i = 0; i < 20; ++i) ask(make_query(kName, Type::kA));
   for (const Bytes& query : up.queries) ids.insert(read_u16(query.data()));
   EXPECT_GT(ids.size(), 10u) << "a new ID each time";
-}
-
-TEST_F(ForwardTest, EdnsGoesThroughWithoutCookies) {
-  Upstream up(loop, [](const Bytes& query) { return reply_to(query); });
-  use({up.address});
-  QueryOptions o;
-  o.edns_size = 4096;
-  o.dnssec_ok = true;
-  o.edns_options = {0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 8, 0, 4, 0, 1, 0, 0};
-  EXPECT_EQ(ask(make_query(kName, Type::kA, o)), std::string(kAnswer) + "opt 4096\n");
-  QueryOptions expected;
-  expected.id = read_u16(up.queries[0].data());
-  expected.edns_size = 1232;
-  expected.dnssec_ok = true;
-  expected.edns_options = {0, 8, 0, 4, 0, 1, 0, 0};
-  EXPECT_EQ(up.queries[0], make_query(kName, Type::kA, expected));
 }
 
 TEST_F(ForwardTest, ATruncatedReplyIsFetchedOverTcp) {
@@ -244,7 +52,7 @@ TEST_F(ForwardTest, WhatTcpBroughtIsCutToTheClientsSize) {
   QueryOptions o;
   o.edns_size = 1000;
   const std::string text = ask(make_query(kName, Type::kA, o));
-  EXPECT_NE(text.find("opt 4096"), std::string::npos) << text;
+  EXPECT_NE(text.find("opt 1232"), std::string::npos) << text;
   EXPECT_LE(replies.back().size(), 1000u);
   EXPECT_EQ(ask(make_query(kName, Type::kA), Transport::kTcp).substr(0, 18), "NOERROR rd ra qd=1");
   EXPECT_GT(replies.back().size(), 1600u);
@@ -363,7 +171,7 @@ TEST_F(ForwardTest, WithoutServers) {
 
 TEST_F(ForwardTest, TooManyAtOnceAreRefused) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
-  options->max_concurrent = 3;
+  options->in_flight = std::make_shared<InFlightLimit>(3);
   use({silent.address});
   for (int i = 0; i < 3; ++i) send(make_query(kName, Type::kA));
   EXPECT_TRUE(replies.empty());
@@ -372,6 +180,24 @@ TEST_F(ForwardTest, TooManyAtOnceAreRefused) {
   EXPECT_EQ(to_text(replies[0]), "REFUSED rd qd=1\n");
   EXPECT_TRUE(loop.run_until([&] { return replies.size() == 4; }, seconds(20)))
       << "each completes once";
+}
+
+// The limit is one for all workers.
+TEST_F(ForwardTest, TheLimitIsSharedByAllWorkers) {
+  Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
+  options->in_flight = std::make_shared<InFlightLimit>(3);
+  use({silent.address});
+  InFlightLimit::Place elsewhere[] = {options->in_flight->take(), options->in_flight->take()};
+  send(make_query(kName, Type::kA));
+  EXPECT_TRUE(replies.empty());
+  send(make_query(kName, Type::kA));
+  ASSERT_EQ(replies.size(), 1u);
+  EXPECT_EQ(to_text(replies[0]), "REFUSED rd qd=1\n");
+  elsewhere[0] = InFlightLimit::Place();
+  send(make_query(kName, Type::kA));
+  EXPECT_EQ(replies.size(), 1u) << "it waits";
+  EXPECT_TRUE(loop.run_until([&] { return replies.size() == 3; }, seconds(20)));
+  EXPECT_TRUE(options->in_flight->take()) << "places come back";
 }
 
 TEST_F(ForwardTest, AnExternalNameIsChasedThroughTheChain) {
@@ -463,49 +289,6 @@ TEST_F(ForwardTest, PluginsBeforeSeeEveryAnswer) {
   EXPECT_EQ(seen.seen, 1);
   ask(make_query(kName, Type::kA));
   EXPECT_EQ(seen.seen, 2);
-}
-
-struct ResolvCase {
-  const char* text;
-  std::vector<std::string> servers;
-  size_t problems;
-};
-
-TEST(ResolvConf, Lines) {
-  const ResolvCase kCases[] = {
-      {"", {}, 0},
-      {"nameserver 10.0.0.1\n", {"10.0.0.1:53"}, 0},
-      {"nameserver\t10.0.0.1", {"10.0.0.1:53"}, 0},
-      {"  nameserver 10.0.0.1 # x\n; nameserver 10.0.0.2\n#nameserver 10.0.0.3\n",
-       {"10.0.0.1:53"},
-       0},
-      {"search a b\noptions ndots:5\nnameserver fd00::1\n", {"[fd00::1]:53"}, 0},
-      {"nameserver 10.0.0.1\nnameserver 10.0.0.1\n", {"10.0.0.1:53"}, 0},
-      {"nameserver\nnameserver x\nnameserver fe80::1%eth0\nnameserverx 10.0.0.1\n", {}, 3},
-      {"nameserver 10.0.0.1\r\nnameserver 10.0.0.2\r\n", {"10.0.0.1:53", "10.0.0.2:53"}, 0},
-  };
-  for (const ResolvCase& c : kCases) {
-    const ResolvConf conf = parse_resolv_conf(c.text);
-    std::vector<std::string> servers;
-    for (const SocketAddress& server : conf.servers) servers.push_back(server.to_string());
-    EXPECT_EQ(servers, c.servers) << c.text;
-    EXPECT_EQ(conf.problems.size(), c.problems) << c.text;
-  }
-  std::string many;
-  for (int i = 0; i < 20; ++i) many += "nameserver 10.0.0." + std::to_string(i) + "\n";
-  EXPECT_EQ(parse_resolv_conf(many).servers.size(), kMaxUpstreams);
-}
-
-TEST(ResolvConf, NeverAsksItself) {
-  ResolvConf conf = parse_resolv_conf(
-      "nameserver 10.0.0.1\nnameserver 127.0.0.1\nnameserver 10.0.0.2\nnameserver ::1\n");
-  remove_own_addresses(conf, {{ip("0.0.0.0"), 53}, {ip("10.0.0.2"), 53}}, {ip("10.0.0.1")});
-  ASSERT_EQ(conf.servers.size(), 1u);
-  EXPECT_EQ(conf.servers[0].to_string(), "[::1]:53") << "the wildcard is IPv4's alone";
-  EXPECT_EQ(conf.problems.size(), 3u);
-  conf = parse_resolv_conf("nameserver 127.0.0.1\n");
-  remove_own_addresses(conf, {{ip("127.0.0.1"), 5353}}, {});
-  EXPECT_EQ(conf.servers.size(), 1u) << "another port";
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "dns/reply.h"
+#include "tests/unit/dns/packets.h"
 #include "tests/unit/dns/support.h"
 
 namespace fairlead::dns {
@@ -12,105 +13,8 @@ namespace {
 
 using namespace test;
 
-Bytes hex(const std::string& text) {
-  Bytes out;
-  std::string digits;
-  for (const char c : text)
-    if (c != ' ') digits += c;
-  for (size_t i = 0; i + 1 < digits.size(); i += 2)
-    out.push_back(static_cast<uint8_t>(std::stoi(digits.substr(i, 2), nullptr, 16)));
-  return out;
-}
-
-// a.b A IN
-const char* const kQuestion = "0161 0162 00 0001 0001";
-// An OPT record: size 1232, version 0, no options.
-const char* const kOpt = "00 0029 04d0 00 00 0000 0000";
-std::string query(const std::string& flags, const std::string& counts, const std::string& rest) {
-  return "1234 " + flags + " " + counts + " " + rest;
-}
-
-struct PacketCase {
-  const char* what;
-  std::string packet;
-  Verdict verdict;
-  Rcode rcode;
-};
-
-const PacketCase kPackets[] = {
-    {"nothing", "", Verdict::kDrop, Rcode::kNoError},
-    {"eleven bytes", "1234 0100 0001 0000 0000 00", Verdict::kDrop, Rcode::kNoError},
-    {"a response", query("8100", "0001 0000 0000 0000", kQuestion), Verdict::kDrop,
-     Rcode::kNoError},
-    {"a query", query("0100", "0001 0000 0000 0000", kQuestion), Verdict::kAnswer, Rcode::kNoError},
-    {"no question", query("0100", "0000 0000 0000 0000", ""), Verdict::kReject, Rcode::kFormErr},
-    {"two questions", query("0100", "0002 0000 0000 0000", std::string(kQuestion) + kQuestion),
-     Verdict::kReject, Rcode::kFormErr},
-    {"an answer in a query",
-     query("0100", "0001 0001 0000 0000",
-           std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
-     Verdict::kReject, Rcode::kFormErr},
-    {"an authority in a query",
-     query("0100", "0001 0000 0001 0000",
-           std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
-     Verdict::kReject, Rcode::kFormErr},
-    {"an additional that is no OPT",
-     query("0100", "0001 0000 0000 0001",
-           std::string(kQuestion) + "c00c 0001 0001 00000005 0004 01020304"),
-     Verdict::kReject, Rcode::kFormErr},
-    {"counts of records that are not there", query("0100", "0001 0000 0000 0001", kQuestion),
-     Verdict::kReject, Rcode::kFormErr},
-    {"an OPT", query("0100", "0001 0000 0000 0001", std::string(kQuestion) + kOpt),
-     Verdict::kAnswer, Rcode::kNoError},
-    {"two OPTs", query("0100", "0001 0000 0000 0002", std::string(kQuestion) + kOpt + kOpt),
-     Verdict::kReject, Rcode::kFormErr},
-    {"an OPT with a name",
-     query("0100", "0001 0000 0000 0001",
-           std::string(kQuestion) + "0161 00 0029 04d0 00000000 0000"),
-     Verdict::kReject, Rcode::kFormErr},
-    {"EDNS version 1",
-     query("0100", "0001 0000 0000 0001", std::string(kQuestion) + "00 0029 04d0 00010000 0000"),
-     Verdict::kReject, Rcode::kBadVers},
-    {"an unknown option",
-     query("0100", "0001 0000 0000 0001",
-           std::string(kQuestion) + "00 0029 04d0 00000000 0006 ffff 0002 abcd"),
-     Verdict::kAnswer, Rcode::kNoError},
-    {"an option cut short",
-     query("0100", "0001 0000 0000 0001",
-           std::string(kQuestion) + "00 0029 04d0 00000000 0004 000c 0002"),
-     Verdict::kReject, Rcode::kFormErr},
-    {"a cookie of eight bytes",
-     query("0100", "0001 0000 0000 0001",
-           std::string(kQuestion) + "00 0029 04d0 00000000 000c 000a 0008 0102030405060708"),
-     Verdict::kAnswer, Rcode::kNoError},
-    {"a cookie of five bytes",
-     query("0100", "0001 0000 0000 0001",
-           std::string(kQuestion) + "00 0029 04d0 00000000 0009 000a 0005 0102030405"),
-     Verdict::kReject, Rcode::kFormErr},
-    {"bytes behind the end", query("0100", "0001 0000 0000 0000", std::string(kQuestion) + "abcd"),
-     Verdict::kAnswer, Rcode::kNoError},
-    {"a pointer to itself", query("0100", "0001 0000 0000 0000", "c00c 0001 0001"),
-     Verdict::kReject, Rcode::kFormErr},
-    {"a pointer forward", query("0100", "0001 0000 0000 0000", "c020 0001 0001"), Verdict::kReject,
-     Rcode::kFormErr},
-    {"a label of 64 bytes", query("0100", "0001 0000 0000 0000", "40 6161 0001 0001"),
-     Verdict::kReject, Rcode::kFormErr},
-    {"a question without a class", query("0100", "0001 0000 0000 0000", "0161 00 0001 00"),
-     Verdict::kReject, Rcode::kFormErr},
-    {"a name that does not end", query("0100", "0001 0000 0000 0000", "0561 62"), Verdict::kReject,
-     Rcode::kFormErr},
-    {"opcode STATUS", query("1000", "0001 0000 0000 0000", kQuestion), Verdict::kReject,
-     Rcode::kNotImp},
-    {"opcode 15", query("7800", "0001 0000 0000 0000", kQuestion), Verdict::kReject,
-     Rcode::kNotImp},
-    {"NOTIFY", query("2000", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
-    {"UPDATE", query("2800", "0001 0000 0000 0000", kQuestion), Verdict::kReject, Rcode::kNotImp},
-    {"AD, CD and Z set", query("0170", "0001 0000 0000 0000", kQuestion), Verdict::kAnswer,
-     Rcode::kNoError},
-};
-
 TEST(ParseQuery, EveryPacketHasItsVerdict) {
-  for (const PacketCase& c : kPackets) {
+  for (const PacketCase& c : packet_cases()) {
     const Bytes packet = hex(c.packet);
     Query q;
     const Parsed parsed = parse_query(packet, q);
@@ -272,6 +176,27 @@ TEST(Name, ComparesWithoutCaseAndBySuffix) {
   Name tricky;
   ASSERT_TRUE(tricky.append(std::string("x\1a", 3)));
   EXPECT_FALSE(tricky.ends_with(dns_name("a")));
+}
+
+// Every byte there is, at every place in a word: only the letters of ASCII change (RFC 4343).
+TEST(Name, LowerCaseOfEveryByte) {
+  for (size_t before = 0; before < 9; ++before)
+    for (unsigned c = 0; c < 256; ++c) {
+      Bytes wire(1, static_cast<uint8_t>(before + 1));
+      wire.insert(wire.end(), before, 'X');
+      wire.push_back(static_cast<uint8_t>(c));
+      wire.push_back(0);
+      Name name;
+      size_t at = 0;
+      ASSERT_TRUE(name.parse(wire, at));
+      EXPECT_EQ(at, wire.size());
+      const uint8_t expected =
+          c >= 'A' && c <= 'Z' ? static_cast<uint8_t>(c + 32) : static_cast<uint8_t>(c);
+      EXPECT_EQ(name.lower()[1 + before], expected) << c;
+      EXPECT_EQ(name.lower()[0], before + 1);
+      EXPECT_EQ(name.label(0).substr(0, before), std::string(before, 'x'));
+      EXPECT_EQ(name.wire()[1 + before], c);
+    }
 }
 
 TEST(Name, CompressedNamesNeverLoop) {

@@ -1,44 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random clusters, changed step by step, against a model that is as simple as it gets: it looks at
-// all objects for each question. And: what answers at once allocates nothing.
+// all objects for each question.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
 #include <map>
-#include <new>
 #include <random>
 #include <set>
 
-#include "dns/chain.h"
-#include "dns/plugins/kubernetes/kubernetes.h"
-#include "dns/server/handler.h"
 #include "tests/unit/dns/support.h"
-
-namespace {
-
-// Counts this thread's allocations while it is told to.
-thread_local bool counting = false;
-thread_local size_t allocations = 0;
-
-}  // namespace
-
-// Replaces the global ones for the whole test binary. (Under a sanitizer they would hide its own.)
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define FAIRLEAD_COUNT_ALLOCATIONS 1
-void* operator new(size_t size) {
-  if (counting) ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, size_t) noexcept {
-  std::free(memory);
-}
-#endif
 
 namespace fairlead::dns {
 namespace {
@@ -181,55 +151,6 @@ TEST(Random, TheZoneAnswersAsTheModelDoes) {
     check_reverse(config, zone, model, "10.0.0." + last, last + ".0.0.10.in-addr.arpa");
     check_reverse(config, zone, model, "10.96.0." + last, last + ".0.96.10.in-addr.arpa");
   }
-}
-
-class NoPath : public ReplyPath {
- public:
-  SendLater later() override { return nullptr; }
-};
-
-TEST(Handler, AnswersFromTheZoneWithoutAllocating) {
-  Zone zone;
-  zone.put(ns("n"));
-  zone.put(service("web", "n", {"10.96.0.1", "fd00::1"}, {port("http", 80)}));
-  zone.put(headless("db", "n", {port("sql", 5432)}));
-  zone.put(slice("db-1", "db", "n", {{"10.0.0.1", "a"}, {"10.0.0.2"}},
-                 {{"sql", kube::Protocol::kTcp, 5432}}));
-  zone.put(external("in", "n", "web.n.svc.cluster.local"));
-  zone.set_synced();
-  zone.publish(1);
-  Loop loop;
-  Published::Reader reader(zone.published());
-  auto kubernetes = std::make_shared<KubernetesOptions>();
-  kubernetes->zone.zone = dns_name("cluster.local");
-  Chain chain;
-  const ChainConfig config = {{"kubernetes", kubernetes}};
-  ASSERT_TRUE(chain.assemble(loop, reader, config).ok());
-  WorkerMetrics metrics;
-  Handler handler(chain, metrics, loop.clock());
-  QueryOptions edns;
-  edns.edns_size = 1232;
-  std::vector<Bytes> queries;
-  for (const char* name :
-       {"web.n.svc.cluster.local", "db.n.svc.cluster.local", "_sql._tcp.db.n.svc.cluster.local",
-        "a.db.n.svc.cluster.local", "in.n.svc.cluster.local", "nobody.n.svc.cluster.local",
-        "1-2-3-4.n.pod.cluster.local", "cluster.local", "1.0.96.10.in-addr.arpa",
-        "2.0.0.10.in-addr.arpa", "www.example.com.n.svc.cluster.local"})
-    for (const Type type :
-         {Type::kA, Type::kAaaa, Type::kSrv, Type::kPtr, Type::kSoa, Type::kNs, Type::kAny})
-      queries.push_back(make_query(name, type, edns));
-  queries.push_back(Bytes(12, 0));  // FORMERR
-  Bytes buffer(kEdnsUdpSize);
-  NoPath path;
-  const Client client;
-  size_t replies = 0;
-  allocations = 0;
-  counting = true;
-  for (const Bytes& query : queries)
-    replies += handler.handle(query, client, buffer, path).empty() ? 0 : 1;
-  counting = false;
-  EXPECT_EQ(replies, queries.size());
-  EXPECT_EQ(allocations, 0u);
 }
 
 }  // namespace

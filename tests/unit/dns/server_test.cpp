@@ -1,134 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server over real sockets on loopback: the same answers over UDP and TCP, what malformed
-// packets get, framing, limits, and the end of it.
+// The server over real sockets on loopback: the same answers over UDP and TCP, sockets, errors,
+// metrics, and the end of it.
 #include "dns/server/server.h"
-
-#include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/socket.h>
 
 #include <atomic>
 #include <thread>
 
-#include "dns/plugins/forward/forward.h"
-#include "dns/plugins/kubernetes/kubernetes.h"
-#include "dns/server/framing.h"
-#include "dns/server/socket.h"
-#include "tests/support/ports.h"
-#include "tests/unit/dns/support.h"
+#include "tests/unit/dns/server_support.h"
 
 namespace fairlead::dns {
 namespace {
 
 using namespace test;
-
-constexpr int kWaitMillis = 10'000;
-constexpr int kSilenceMillis = 150;  // for what must not come
-
-class Socket {
- public:
-  Socket(const SocketAddress& server, int type) {
-    fd_ = Fd(::socket(server.address.is_v4() ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0));
-    sockaddr_storage storage;
-    const socklen_t length = server.to_sockaddr(storage);
-    EXPECT_EQ(connect(fd_.get(), reinterpret_cast<sockaddr*>(&storage), length), 0);
-  }
-  void send(const Bytes& bytes) {
-    EXPECT_EQ(::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(bytes.size()));
-  }
-  bool readable(int millis) {
-    pollfd p{fd_.get(), POLLIN, 0};
-    return ::poll(&p, 1, millis) == 1;
-  }
-  Bytes receive(int millis = kWaitMillis) {
-    if (!readable(millis)) return {};
-    Bytes buffer(65535);
-    const ssize_t size = recv(fd_.get(), buffer.data(), buffer.size(), 0);
-    buffer.resize(static_cast<size_t>(std::max<ssize_t>(size, 0)));
-    return buffer;
-  }
-  // One message over TCP; empty when the connection ended.
-  Bytes receive_framed() {
-    while (in_.size() < 2 || in_.size() < 2u + read_u16(in_.data())) {
-      const Bytes more = receive();
-      if (more.empty()) return {};
-      in_.insert(in_.end(), more.begin(), more.end());
-    }
-    const auto end = in_.begin() + 2 + read_u16(in_.data());
-    Bytes message(in_.begin() + 2, end);
-    in_.erase(in_.begin(), end);
-    return message;
-  }
-  void send_framed(const Bytes& message) {
-    Bytes framed(2);
-    write_u16(framed.data(), static_cast<uint16_t>(message.size()));
-    framed.insert(framed.end(), message.begin(), message.end());
-    send(framed);
-  }
-  // Whether the server closes the connection before long.
-  bool closed() { return readable(kWaitMillis) && receive().empty(); }
-  int fd() const { return fd_.get(); }
-
- private:
-  Fd fd_;
-  Bytes in_;
-};
-
-class ServerTest : public ::testing::Test {
- protected:
-  ServerTest() {
-    zone.put(ns("default"));
-    zone.put(service("web", "default", {"10.96.0.10"}, {port("http", 80)}));
-    std::vector<TestEndpoint> endpoints;
-    for (int i = 1; i <= 60; ++i) endpoints.push_back({"10.244.0." + std::to_string(i)});
-    zone.put(headless("big", "default"));
-    zone.put(slice("big-1", "big", "default", endpoints));
-    zone.put(external("out", "default", "www.example.com"));
-    zone.set_synced();
-    zone.publish(7);
-  }
-
-  void start(const std::string& host = "127.0.0.1", size_t workers = 2, TcpLimits tcp = {}) {
-    auto kubernetes = std::make_shared<KubernetesOptions>();
-    kubernetes->zone.zone = dns_name("cluster.local");
-    auto forward = std::make_shared<ForwardOptions>();
-    forward->upstreams = std::make_shared<UpstreamList>(upstreams);
-    ServerOptions options;
-    const IpAddress bind = ip(host);
-    address = {bind.is_unspecified() ? ip(bind.is_v4() ? "127.0.0.2" : "::1") : bind, free_port()};
-    options.listen = {{bind, address.port}};
-    options.workers = workers;
-    options.tcp = tcp;
-    auto opened =
-        Server::open(options, {{"kubernetes", kubernetes}, {"forward", forward}}, zone.published());
-    ASSERT_TRUE(opened.ok()) << opened.error().message();
-    server = *std::move(opened);
-    server->run();
-  }
-
-  std::string udp(const Bytes& query) {
-    Socket socket(address, SOCK_DGRAM);
-    socket.send(query);
-    return to_text(socket.receive());
-  }
-  uint64_t metric(Counter WorkerMetrics::*counter) const {
-    uint64_t sum = 0;
-    for (const auto& worker : server->metrics()) sum += (worker.get()->*counter).get();
-    return sum;
-  }
-
-  static uint16_t free_port() { return fairlead::test::free_port(); }
-
-  Zone zone;
-  std::vector<SocketAddress> upstreams;
-  SocketAddress address;
-  std::unique_ptr<Server> server;
-};
-
-const char* const kWeb = "web.default.svc.cluster.local";
-const char* const kWebAnswer =
-    "NOERROR aa rd qd=1\nanswer web.default.svc.cluster.local. 5 A 10.96.0.10\n";
 
 TEST_F(ServerTest, AnswersOverUdpAndTcp) {
   start();
@@ -269,113 +152,6 @@ TEST_F(ServerTest, Batches) {
   EXPECT_LT(metric(&WorkerMetrics::send_calls), static_cast<uint64_t>(kQueries));
 }
 
-TEST_F(ServerTest, TcpByteByByteAndPipelined) {
-  start();
-  Socket tcp(address, SOCK_STREAM);
-  const Bytes query = make_query(kWeb, Type::kA);
-  tcp.send({0});
-  tcp.send({static_cast<uint8_t>(query.size())});
-  for (const uint8_t byte : query) tcp.send({byte});
-  EXPECT_EQ(to_text(tcp.receive_framed()), kWebAnswer);
-  constexpr int kPipelined = 500;
-  std::vector<bool> seen(kPipelined);
-  std::thread sender([&] {
-    for (int i = 0; i < kPipelined; ++i) {
-      QueryOptions options;
-      options.id = static_cast<uint16_t>(i);
-      tcp.send_framed(make_query(kWeb, Type::kA, options));
-    }
-  });
-  for (int i = 0; i < kPipelined; ++i) {
-    const Bytes reply = tcp.receive_framed();
-    ASSERT_GE(reply.size(), 12u);
-    ASSERT_LT(read_u16(reply.data()), kPipelined);
-    seen[read_u16(reply.data())] = true;
-  }
-  sender.join();
-  EXPECT_EQ(std::count(seen.begin(), seen.end(), true), kPipelined);
-}
-
-// A client that asks a lot and reads nothing is not read either; it gets everything once it reads.
-TEST_F(ServerTest, TcpBackPressure) {
-  start();
-  Socket tcp(address, SOCK_STREAM);
-  constexpr int kQueries = 20'000;
-  std::thread sender([&] {
-    for (int i = 0; i < kQueries; ++i)
-      tcp.send_framed(make_query("big.default.svc.cluster.local", Type::kA));
-  });
-  int replies = 0;
-  while (replies < kQueries && !tcp.receive_framed().empty()) ++replies;
-  sender.join();
-  EXPECT_EQ(replies, kQueries);
-}
-
-TEST_F(ServerTest, TcpClosesOnNonsense) {
-  start();
-  Socket zero(address, SOCK_STREAM);
-  zero.send({0, 0});
-  EXPECT_TRUE(zero.closed());
-  Socket huge(address, SOCK_STREAM);
-  huge.send({0xff, 0xff});
-  EXPECT_TRUE(huge.closed());
-  Socket half(address, SOCK_STREAM);
-  half.send_framed(make_query(kWeb, Type::kA));
-  shutdown(half.fd(), SHUT_WR);
-  EXPECT_EQ(to_text(half.receive_framed()), kWebAnswer);
-  EXPECT_TRUE(half.closed());
-}
-
-TEST_F(ServerTest, TcpDeadlines) {
-  TcpLimits limits;
-  limits.message = std::chrono::milliseconds(300);
-  limits.idle = std::chrono::milliseconds(600);
-  start("127.0.0.1", 1, limits);
-  Socket slow(address, SOCK_STREAM);
-  Socket idle(address, SOCK_STREAM);
-  std::thread dripping([&] {  // a byte now and then does not help
-    for (int i = 0; i < 200; ++i) {
-      const uint8_t byte = i == 0 ? 0 : 40;
-      if (::send(slow.fd(), &byte, 1, MSG_NOSIGNAL) != 1) return;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-      if (slow.readable(0)) return;
-    }
-  });
-  dripping.join();
-  EXPECT_TRUE(slow.readable(kWaitMillis)) << "closed";
-  EXPECT_TRUE(idle.closed());
-  EXPECT_GE(metric(&WorkerMetrics::tcp_timeouts), 2u);
-}
-
-TEST_F(ServerTest, TcpLimits) {
-  TcpLimits limits;
-  limits.connections = 16;
-  limits.connections_per_client = 17;
-  start("127.0.0.1", 1, limits);
-  std::vector<std::unique_ptr<Socket>> sockets;
-  for (int i = 0; i < 16; ++i) {
-    sockets.push_back(std::make_unique<Socket>(address, SOCK_STREAM));
-    sockets.back()->send_framed(make_query(kWeb, Type::kA));
-    EXPECT_EQ(to_text(sockets.back()->receive_framed()), kWebAnswer);
-  }
-  Socket extra(address, SOCK_STREAM);
-  extra.send_framed(make_query(kWeb, Type::kA));
-  EXPECT_EQ(to_text(extra.receive_framed()), kWebAnswer);
-  EXPECT_TRUE(sockets[0]->closed()) << "the one idle for longest made room";
-  EXPECT_EQ(metric(&WorkerMetrics::tcp_evicted), 1u);
-}
-
-TEST_F(ServerTest, TcpLimitPerClient) {
-  TcpLimits limits;
-  limits.connections_per_client = 8;
-  start("127.0.0.1", 1, limits);
-  std::vector<std::unique_ptr<Socket>> sockets;
-  for (int i = 0; i < 9; ++i) sockets.push_back(std::make_unique<Socket>(address, SOCK_STREAM));
-  EXPECT_TRUE(sockets[8]->closed());
-  sockets[7]->send_framed(make_query(kWeb, Type::kA));
-  EXPECT_EQ(to_text(sockets[7]->receive_framed()), kWebAnswer);
-}
-
 TEST_F(ServerTest, StopAnswersWhatHasArrived) {
   start("127.0.0.1", 1);
   Socket socket(address, SOCK_DGRAM);
@@ -430,29 +206,6 @@ TEST_F(ServerTest, MetricsHaveCoreDnsNames) {
         "coredns_dns_request_duration_seconds_count{server=\"dns://:53\",zone=\".\",view=\"\"} 2\n",
         "le=\"0.00025\"", "fairlead_dns_services 3\n"})
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
-}
-
-TEST(Framer, AnyCutGivesTheSameMessages) {
-  Bytes stream;
-  for (const size_t size : {1u, 2u, 300u, 1u, 4096u}) {
-    stream.push_back(static_cast<uint8_t>(size >> 8));
-    stream.push_back(static_cast<uint8_t>(size));
-    stream.insert(stream.end(), size, static_cast<uint8_t>(size));
-  }
-  for (const size_t chunk :
-       {size_t{1}, size_t{2}, size_t{3}, size_t{7}, size_t{301}, stream.size()}) {
-    Framer framer(4096);
-    std::vector<size_t> sizes;
-    for (size_t at = 0; at < stream.size(); at += chunk)
-      ASSERT_TRUE(framer.feed(
-          std::span<const uint8_t>(stream).subspan(at, std::min(chunk, stream.size() - at)),
-          [&](std::span<const uint8_t> message) {
-            sizes.push_back(message.size());
-            return true;
-          }));
-    EXPECT_EQ(sizes, (std::vector<size_t>{1, 2, 300, 1, 4096})) << chunk;
-    EXPECT_FALSE(framer.partial());
-  }
 }
 
 }  // namespace

@@ -193,6 +193,16 @@ Type type_of(const std::string& text) {
   return static_cast<Type>(std::stoi(text.substr(4)));
 }
 
+Bytes hex(const std::string& text) {
+  Bytes out;
+  std::string digits;
+  for (const char c : text)
+    if (c != ' ') digits += c;
+  for (size_t i = 0; i + 1 < digits.size(); i += 2)
+    out.push_back(static_cast<uint8_t>(std::stoi(digits.substr(i, 2), nullptr, 16)));
+  return out;
+}
+
 Bytes make_query(const std::string& name, Type type, const QueryOptions& options) {
   Bytes out;
   for (const unsigned word :

@@ -17,6 +17,9 @@ namespace fairlead::dns::test {
 
 using Bytes = std::vector<uint8_t>;
 
+// "01 ab" as bytes; spaces are skipped.
+Bytes hex(const std::string& text);
+
 struct QueryOptions {
   uint16_t id = 0x1234;
   uint16_t flags = kFlagRecursionDesired;

@@ -2,11 +2,11 @@
 // Whatever an API server does to its watchers, once it behaves the store has exactly its objects.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <random>
 
 #include "base/log.h"
 #include "kube/reflector.h"
+#include "tests/support/seed.h"
 #include "tests/unit/kube/fake_api_server.h"
 
 namespace fairlead::kube {
@@ -17,11 +17,6 @@ using std::chrono::seconds;
 
 constexpr int kRuns = 300;
 constexpr int kSteps = 150;
-
-uint64_t first_seed() {
-  const char* given = std::getenv("FAIRLEAD_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-}
 
 struct World {
   explicit World(uint64_t seed) : rng(seed) {
@@ -91,8 +86,7 @@ void run(uint64_t seed) {
 
 TEST(ReflectorRandom, ConvergesToTheServersState) {
   log::init("unit_kube", log::Level::kError);  // thousands of faults
-  const uint64_t seed = first_seed();
-  std::printf("FAIRLEAD_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  const uint64_t seed = test::random_seed();
   for (int i = 0; i < kRuns && !testing::Test::HasFailure(); ++i) {
     run(seed + static_cast<uint64_t>(i));
     if (testing::Test::HasFailure())

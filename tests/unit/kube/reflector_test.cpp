@@ -101,6 +101,57 @@ TEST_F(ReflectorTest, EveryRefusalOfWatchListLeadsToListAndWatchForGood) {
   }
 }
 
+// How API servers of each version take the request for a WatchList (validation of ListOptions in
+// k8s.io/apimachinery; the gate is alpha from 1.27 and on by default in 1.32 and from 1.34).
+struct VersionCase {
+  const char* version;
+  int status;  // of the answer to a WatchList
+  const char* message;
+  bool watch_list_again;  // the next time objects are listed
+};
+const VersionCase kVersions[] = {
+    {"1.26: WATCH knows no resourceVersionMatch", 422,
+     "resourceVersionMatch is forbidden for watch", false},
+    {"1.27 to 1.31, 1.33: the gate is off", 422,
+     "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+     false},
+    {"1.32, from 1.34: served", 200, "", true},
+    {"from 1.30: the watch cache is not filled yet", 429, "storage is (re)initializing", true},
+    {"any: starting or overloaded", 503, "apiserver not ready", true},
+    {"any: behind a proxy that refuses long queries", 414, "URI Too Long", false},
+};
+
+TEST_F(ReflectorTest, ServersOfEveryVersionAreUnderstood) {
+  for (const VersionCase& c : kVersions) {
+    SCOPED_TRACE(c.version);
+    store_ = {};
+    make({});
+    reflector_->start();
+    const auto answer = [&] {
+      if (c.status != 200) return last()->respond(c.status, status(c.status, c.message));
+      last()->head(200);
+      last()->body(event("ADDED", object("a", 1)) + bookmark("10", true));
+    };
+    answer();
+    if (c.status == 429 || c.status == 503) {
+      EXPECT_EQ(state().failures, 1u);
+      clock_.advance(clock_.until_next());
+    }
+    if (c.watch_list_again) {
+      EXPECT_TRUE(last()->has_query("sendInitialEvents"));
+    } else {
+      EXPECT_EQ(state().failures, 0u) << "a refusal is an answer, no failure";
+      EXPECT_FALSE(last()->has_query("watch"));
+      EXPECT_FALSE(last()->has_query("resourceVersionMatch"));
+      last()->respond(200, list("10", {object("a", 1)}));
+      EXPECT_EQ(last()->query("resourceVersion"), "10");
+      EXPECT_FALSE(last()->has_query("resourceVersionMatch"));
+    }
+    if (c.status < 429) EXPECT_THAT(stored(), ElementsAre("a=1"));
+    reflector_->stop();
+  }
+}
+
 TEST_F(ReflectorTest, WatchListRefusedInsideTheStream) {
   reflector_->start();
   last()->head(200);
@@ -152,9 +203,16 @@ TEST_F(ReflectorTest, WatchListThatEndsEarlyIsTriedAgainAndThenNot) {
 
 TEST_F(ReflectorTest, WatchListThatIsNeverAnsweredIsTriedAgainAndThenNot) {
   reflector_->start();
-  clock_.advance(minutes(3));
+  for (int i = 0; i < 2; ++i) {
+    clock_.advance(Reflector::kAnswerLimit);
+    EXPECT_THAT(state().last_error->message(), HasSubstr("no answer"));
+    clock_.advance(clock_.until_next());
+    EXPECT_TRUE(last()->has_query("sendInitialEvents"));
+  }
+  clock_.advance(Reflector::kAnswerLimit);
   EXPECT_FALSE(last()->has_query("watch"));
   EXPECT_EQ(transport_.open_count(), 1u);
+  EXPECT_EQ(state().failures, 2u) << "LIST follows at once";
 }
 
 TEST_F(ReflectorTest, ServerTroubleIsNoReasonToGiveUpWatchList) {

@@ -2,6 +2,7 @@
 // The API server over HTTPS on loopback, as a client meets it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -45,6 +46,16 @@ class OneLine : public apiserver::PodLogSource {
   Loop& loop_;
 };
 
+std::string decode_base64(const std::string& text) {
+  std::string bytes(text.size(), '\0');
+  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                     reinterpret_cast<const unsigned char*>(text.data()),
+                                     static_cast<int>(text.size()));
+  const size_t padding = text.size() - text.find_last_not_of('=') - 1;
+  bytes.resize(length < 0 ? 0 : static_cast<size_t>(length) - padding);
+  return bytes;
+}
+
 class HttpTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -54,7 +65,7 @@ class HttpTest : public testing::Test {
     PkiOptions pki_options;
     pki_options.directory = directory_ / "pki";
     pki_options.server_url = "https://127.0.0.1:6443";
-    pki_options.node_names = {"n1"};
+    pki_options.nodes = {{"n1", {IpAddress::v4(10, 1, 2, 3)}}};
     auto pki = ensure_pki(pki_options, std::chrono::system_clock::now());
     ASSERT_TRUE(pki.ok()) << pki.error().message();
     pki_ = *pki;
@@ -74,8 +85,12 @@ class HttpTest : public testing::Test {
     tls.certificate_pem = read(directory_ / "pki/admin.crt");
     tls.key_pem = read(directory_ / "pki/admin.key");
     admin_ = std::make_unique<HttpClient>(loop_, tls);
+    tls.certificate_pem = read(directory_ / "pki/node-n1.crt");
+    tls.key_pem = read(directory_ / "pki/node-n1.key");
+    node_ = std::make_unique<HttpClient>(loop_, tls);
   }
   void TearDown() override {
+    node_.reset();
     admin_.reset();
     anonymous_.reset();
     server_.reset();
@@ -103,13 +118,18 @@ class HttpTest : public testing::Test {
   }
   HttpResponse ask(const std::string& method, const std::string& path, const std::string& body = "",
                    const std::string& type = "application/json", HttpHeaders headers = {}) {
+    return ask(*admin_, method, path, body, type, std::move(headers));
+  }
+  HttpResponse ask(HttpClient& client, const std::string& method, const std::string& path,
+                   const std::string& body, const std::string& type = "application/json",
+                   HttpHeaders headers = {}) {
     HttpRequest request;
     request.method = method;
     request.url = path;
     request.body = body;
     request.headers = std::move(headers);
     if (!body.empty()) request.headers.add("content-type", type);
-    return ask(*admin_, std::move(request));
+    return ask(client, std::move(request));
   }
   HttpResponse ask_as(const std::string& token, const std::string& method, const std::string& path,
                       const std::string& body = "") {
@@ -162,7 +182,7 @@ class HttpTest : public testing::Test {
   fs::path directory_;
   Pki pki_;
   std::unique_ptr<ApiServer> server_;
-  std::unique_ptr<HttpClient> admin_, anonymous_;
+  std::unique_ptr<HttpClient> node_, admin_, anonymous_;
 };
 
 const char* const kConfigMaps = "/api/v1/namespaces/default/configmaps";
@@ -192,8 +212,14 @@ const Wrong kWrong[] = {
      R"(duplicate field "data.a")"},
     {"protobuf", "POST", kConfigMaps, "application/vnd.kubernetes.protobuf", "k8s", 415,
      "UnsupportedMediaType", "does not read application/vnd.kubernetes.protobuf"},
-    {"YAML", "POST", kConfigMaps, "application/yaml", "a: b", 415, "UnsupportedMediaType",
-     "accepted media types"},
+    {"malformed YAML", "POST", kConfigMaps, "application/yaml", "a: [b", 400, "BadRequest",
+     "couldn't get version/kind; yaml: line 1: "},
+    {"repeated field in YAML, strict", "POST",
+     "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", "application/yaml",
+     "metadata: {name: c}\ndata:\n  a: x\n  a: z\n", 400, "BadRequest",
+     R"(duplicate field "data.a")"},
+    {"text", "POST", kConfigMaps, "text/plain", "a: b", 415, "UnsupportedMediaType",
+     "accepted media types include: application/json, application/yaml"},
     {"server-side apply", "PATCH", "/api/v1/namespaces/default/configmaps/c",
      "application/apply-patch+yaml", "{}", 415, "UnsupportedMediaType",
      "use kubectl apply without --server-side"},
@@ -261,8 +287,8 @@ TEST_F(HttpTest, WhoMayDoWhat) {
   EXPECT_EQ(ask_as("", "GET", "/api/v1/pods").status, 401);
   EXPECT_EQ(ask_as("", "GET", "/metrics").status, 401);
   EXPECT_EQ(ask_as("not-a-token-of-ours", "GET", "/api/v1/pods").status, 401);
-  const std::string proxy = token_of("fairlead-proxy"), node = token_of("system:node:n1");
-  ASSERT_FALSE(proxy.empty() || node.empty());
+  const std::string proxy = token_of("fairlead-proxy");
+  ASSERT_FALSE(proxy.empty());
   EXPECT_EQ(ask_as(proxy, "GET", "/apis").status, 200);
   EXPECT_EQ(ask_as(proxy, "GET", "/api/v1/services").status, 200);
   const HttpResponse refused = ask_as(proxy, "GET", "/api/v1/secrets");
@@ -272,14 +298,14 @@ TEST_F(HttpTest, WhoMayDoWhat) {
       HasSubstr(
           R"(User \"fairlead-proxy\" cannot list resource \"secrets\" in API group \"\" at the cluster scope)"));
   EXPECT_EQ(ask_as(proxy, "DELETE", "/api/v1/namespaces/default/services/kubernetes").status, 403);
-  EXPECT_EQ(ask_as(node, "POST", "/api/v1/nodes", R"({"metadata":{"name":"n1"}})").status, 201);
-  EXPECT_EQ(ask_as(node, "PUT", "/api/v1/nodes/n2/status", "{}").status, 403);
-  EXPECT_EQ(ask_as(node, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
-                   R"({"metadata":{"name":"n1"}})")
+  EXPECT_EQ(ask(*node_, "POST", "/api/v1/nodes", R"({"metadata":{"name":"n1"}})").status, 201);
+  EXPECT_EQ(ask(*node_, "PUT", "/api/v1/nodes/n2/status", "{}").status, 403);
+  EXPECT_EQ(ask(*node_, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+                R"({"metadata":{"name":"n1"}})")
                 .status,
             201);
-  EXPECT_EQ(ask_as(node, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
-                   R"({"metadata":{"name":"x"}})")
+  EXPECT_EQ(ask(*node_, "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
+                R"({"metadata":{"name":"x"}})")
                 .status,
             403);
 }
@@ -470,7 +496,17 @@ TEST_F(HttpTest, DiscoveryAndOpenApi) {
           api["components"]["schemas"].contains(text.substr(begin, text.find('"', begin) - begin)));
     }
   }
-  EXPECT_EQ(ask("GET", "/openapi/v2").headers.get("content-type"), apiserver::kOpenApiV2Type);
+  EXPECT_EQ(string_at(json(ask("GET", "/openapi/v2")), "swagger"), "2.0");
+  const HttpResponse v2 =
+      ask("GET", "/openapi/v2", "", "",
+          {{"accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}});
+  EXPECT_EQ(v2.headers.get("content-type"), apiserver::kOpenApiV2Type);
+  const std::string etag(v2.headers.get("etag").value_or(""));
+  EXPECT_EQ(ask("GET", "/openapi/v2", "", "",
+                {{"accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"},
+                 {"if-none-match", etag}})
+                .status,
+            304);
   EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("process_"));
 }
 
@@ -478,7 +514,7 @@ TEST_F(HttpTest, PkiIsKeptAndItsFilesArePrivate) {
   PkiOptions options;
   options.directory = directory_ / "pki";
   options.server_url = "https://127.0.0.1:6443";
-  options.node_names = {"n1"};
+  options.nodes = {{"n1", {IpAddress::v4(10, 1, 2, 3)}}};
   const auto now = std::chrono::system_clock::now();
   auto again = ensure_pki(options, now);
   ASSERT_TRUE(again.ok());
@@ -498,6 +534,36 @@ TEST_F(HttpTest, PkiIsKeptAndItsFilesArePrivate) {
   ASSERT_TRUE(later.ok());
   EXPECT_NE(later->server.certificate_pem, more->server.certificate_pem)
       << "renewed before it ends";
+}
+
+TEST_F(HttpTest, ANodeElsewhereGetsAKubeconfigOfItsOwn) {
+  PkiOptions options;
+  options.directory = directory_ / "pki";
+  options.server_url = "https://192.0.2.1:6443";
+  const auto now = std::chrono::system_clock::now();
+  const auto text = node_kubeconfig(options, {"far", {IpAddress::v4(192, 0, 2, 9)}}, now);
+  ASSERT_TRUE(text.ok()) << text.error().message();
+  EXPECT_THAT(*text, HasSubstr("server: https://192.0.2.1:6443\n"));
+  const auto field = [&](const std::string& name) {
+    const size_t begin = text->find(name + ": ") + name.size() + 2;
+    return decode_base64(text->substr(begin, text->find('\n', begin) - begin));
+  };
+  EXPECT_EQ(field("certificate-authority-data"), pki_.authority.certificate_pem);
+  const std::string pem = field("client-certificate-data");
+  const auto certificate = tls::parse_certificate(pem);
+  ASSERT_TRUE(certificate.ok());
+  EXPECT_EQ(certificate->common_name, "system:node:far");
+  EXPECT_EQ(certificate->organizations, std::vector<std::string>{"system:nodes"});
+  EXPECT_EQ(certificate->ip_addresses, std::vector<IpAddress>{IpAddress::v4(192, 0, 2, 9)});
+  TlsClientConfig tls{pki_.authority.certificate_pem, pem, field("client-key-data"), "", false};
+  HttpClient client(loop_, tls);
+  EXPECT_EQ(ask(client, "POST", "/api/v1/nodes", R"({"metadata":{"name":"far"}})").status, 201);
+
+  EXPECT_THAT(node_kubeconfig(options, {std::string(60, 'n'), {}}, now).error().message(),
+              HasSubstr("longer than 52 bytes"));
+  options.directory = directory_ / "nothing";
+  EXPECT_THAT(node_kubeconfig(options, {"far", {}}, now).error().message(),
+              HasSubstr("`fairlead server` makes it"));
 }
 
 TEST_F(HttpTest, AServerThatCannotStartSaysWhy) {

@@ -40,45 +40,6 @@ TEST(Types, ErrorsNameTheLine) {
   EXPECT_TRUE(Types::builtin().find("Pod") != nullptr);
 }
 
-struct Quantity {
-  const char* text;
-  const char* canonical;  // null: not a quantity
-};
-const Quantity kQuantities[] = {
-    {"0", "0"},
-    {"1", "1"},
-    {"0.5", "500m"},
-    {"500m", "500m"},
-    {"1000m", "1"},
-    {"1024Mi", "1Gi"},
-    {"64Mi", "64Mi"},
-    {"1.5Gi", "1536Mi"},
-    {"1e3", "1e3"},
-    {"100k", "100k"},
-    {"1000k", "1M"},
-    {"-1", "-1"},
-    {"+2", "2"},
-    {"1Ki", "1Ki"},
-    {"1500Mi", "1500Mi"},
-    {"0.1", "100m"},
-    {"", nullptr},
-    {"abc", nullptr},
-    {"1Q", nullptr},
-    {"1.2.3", nullptr},
-    {"--1", nullptr},
-    {"1 Gi", nullptr},
-    {"12345678901234567890123456789", nullptr},
-};
-
-TEST(Quantity, IsBroughtToItsCanonicalForm) {
-  for (const Quantity& q : kQuantities) {
-    const auto canonical = schema::canonical_quantity(q.text);
-    EXPECT_EQ(canonical.value_or("-none-"), q.canonical ? q.canonical : "-none-") << q.text;
-  }
-  EXPECT_EQ(schema::quantity_milli("1.5"), 1500);
-  EXPECT_EQ(schema::quantity_milli("100u"), 1);
-}
-
 struct Format {
   const char* name;
   const char* value;  // JSON

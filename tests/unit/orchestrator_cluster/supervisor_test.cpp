@@ -8,7 +8,6 @@
 
 #include <csignal>
 
-#include "orchestrator/cluster/preflight.h"
 #include "orchestrator/node/files.h"
 
 namespace fairlead::orchestrator {
@@ -113,6 +112,34 @@ TEST_F(SupervisorTest, OtherArgumentsReplaceTheChild) {
   EXPECT_NE(kill(first, 0), 0);
 }
 
+TEST_F(SupervisorTest, ANewBuildReplacesTheChild) {
+  const auto install = [&] {
+    const Result<std::string> program = files::read("/bin/sleep");
+    return program.ok() && files::write_atomic(root_ + "/sleep", *program, 0755).ok();
+  };
+  const auto keep = [&](Supervisor& supervisor) {
+    return supervisor.keep({"sleeper", {root_ + "/sleep", "1000"}, nullptr}).ok();
+  };
+  ASSERT_TRUE(install());
+  pid_t first = 0;
+  {
+    Supervisor supervisor(loop_, root_, root_ + "/log");
+    ASSERT_TRUE(keep(supervisor));
+    first = supervisor.pid("sleeper");
+  }
+  ASSERT_EQ(rename((root_ + "/sleep").c_str(), (root_ + "/away").c_str()), 0);
+  {
+    Supervisor supervisor(loop_, root_, root_ + "/log");
+    ASSERT_TRUE(keep(supervisor));
+    EXPECT_EQ(supervisor.pid("sleeper"), first) << "nothing newer is there";
+  }
+  ASSERT_TRUE(install());
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  ASSERT_TRUE(keep(supervisor));
+  EXPECT_NE(supervisor.pid("sleeper"), first);
+  EXPECT_NE(kill(first, 0), 0);
+}
+
 TEST_F(SupervisorTest, ARecycledPidIsNotAdopted) {
   // Our own process, with a start time that is not ours: another process of that number.
   const ProcessRecord stale{{getpid(), *start_time_of(getpid()) + 1}, {"/bin/sleep", "1000"}};
@@ -151,23 +178,6 @@ TEST(ProcessRecord, RoundTripsAndRefusesDamage) {
   EXPECT_EQ(again->command, record.command);
   for (const char* text : {"", "x", "42", "42 77\n", "1 77\n/bin/x\n", "-5 1\n/bin/x\n"})
     EXPECT_FALSE(parse_record(text)) << text;
-}
-
-TEST(DataDirLock, IsHeldOnce) {
-  char name[] = "/tmp/fairlead-lock-XXXXXX";
-  ASSERT_NE(mkdtemp(name), nullptr);
-  {
-    const auto first = DataDirLock::take(name);
-    ASSERT_TRUE(first.ok());
-    const auto second = DataDirLock::take(name);
-    ASSERT_FALSE(second.ok());
-    EXPECT_TRUE(second.error().is_already_exists());
-    EXPECT_NE(second.error().message().find(std::to_string(getpid())), std::string::npos);
-    EXPECT_EQ(DataDirLock::holder(name), getpid());
-  }
-  EXPECT_EQ(DataDirLock::holder(name), 0);
-  EXPECT_TRUE(DataDirLock::take(name).ok());
-  EXPECT_TRUE(files::remove_tree(name).ok());
 }
 
 }  // namespace

@@ -255,6 +255,64 @@ TEST(Nodes, SilenceIsNoticedAndEndsWithEviction) {
   EXPECT_TRUE((*world.api.find(kNodes, {"", "n1"}))["spec"].value("taints", Json::array()).empty());
 }
 
+// What the API server gives to every pod: five minutes beside a node that is not ready or silent.
+Json default_tolerations() {
+  Json list = Json::array();
+  for (const char* key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
+    list.push_back({{"key", key},
+                    {"operator", "Exists"},
+                    {"effect", "NoExecute"},
+                    {"tolerationSeconds", 300}});
+  return list;
+}
+
+// How long the node is silent, or says of itself that it is not ready; who is gone at its end.
+struct Outage {
+  const char* what;
+  bool silent;
+  Json tolerations;
+  Duration length;
+  int evicted;
+};
+
+TEST(Nodes, AShortOutageEvictsNobody) {
+  const Outage outages[] = {
+      {"silent, a restart of fairlead", true, default_tolerations(), seconds(60), 0},
+      {"silent, just before its time", true, default_tolerations(), seconds(330), 0},
+      {"silent, too long", true, default_tolerations(), seconds(400), 1},
+      {"not ready", false, default_tolerations(), seconds(280), 0},
+      {"not ready, too long", false, default_tolerations(), seconds(330), 1},
+      {"not ready, without a toleration", false, Json::array(), seconds(5), 1},
+  };
+  for (const Outage& outage : outages) {
+    SCOPED_TRACE(outage.what);
+    World world;
+    world.start();
+    Json deployment = World::deployment(3, "v1");
+    deployment["spec"]["template"]["spec"]["tolerations"] = outage.tolerations;
+    world.api.put(kDeployments, deployment);
+    ASSERT_TRUE(world.settle());
+    const auto says = [&](const char* status) {
+      world.api.merge(kNodes, {"", "n1"},
+                      {{"status", {{"conditions", {{{"type", "Ready"}, {"status", status}}}}}}},
+                      "status");
+    };
+    if (outage.silent)
+      world.silent = {"n1"};
+    else
+      says("False");
+    world.turn(outage.length);
+    world.silent.clear();
+    says("True");
+    world.turn(seconds(900));  // nothing of the outage is left that could come true later
+    int evicted = 0;
+    for (const Json& pod : world.api.all(kPods))
+      evicted += pod["metadata"].contains("deletionTimestamp") ? 1 : 0;
+    EXPECT_EQ(evicted, outage.evicted);
+    EXPECT_EQ(node_ready(world, "n1"), "True");
+  }
+}
+
 TEST(Nodes, PodsOfANodeThatIsGoneAreRemoved) {
   World world;
   world.start();

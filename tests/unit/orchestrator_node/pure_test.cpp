@@ -31,22 +31,6 @@ PodSpec pod_of(const Json& spec) {
   return *pod;
 }
 
-TEST(Quantity, Parses) {
-  const std::pair<const char*, int64_t> rows[] = {
-      {"1", 1000},      {"500m", 500},         {"0.1", 100},
-      {"1.5", 1500},    {"64Mi", 67108864000}, {"1k", 1000000},
-      {"1e3", 1000000}, {"100n", 1},           {"2E", 2000000000000000000 / 1000 * 1000},
-      {"0", 0},         {"+1", 1000},          {".5", 500},
-      {"1e-3", 1}};
-  for (const auto& [text, millis] : rows) {
-    const auto value = parse_quantity(text);
-    ASSERT_TRUE(value.ok()) << text;
-    if (std::string(text) != "2E") EXPECT_EQ(*value, millis) << text;
-  }
-  for (const char* text : {"", "m", "1x", "1.2.3", "--1", "1 ", "Mi", "1e", "1e99", "abc"})
-    EXPECT_FALSE(parse_quantity(text).ok()) << text;
-}
-
 TEST(Time, RoundTrips) {
   for (const char* text :
        {"1970-01-01T00:00:00Z", "2026-11-23T17:50:36Z", "2000-02-29T23:59:59Z"}) {
@@ -361,6 +345,14 @@ TEST(CriLog, AnyCutGivesTheSame) {
   }
 }
 
+size_t tail_of(std::string_view log, int64_t lines) {
+  return static_cast<size_t>(tail_offset(
+      [log](int64_t offset, size_t size) {
+        return std::string(log.substr(static_cast<size_t>(offset), size));
+      },
+      static_cast<int64_t>(log.size()), lines));
+}
+
 TEST(CriLog, TailCountsWholeLines) {
   const std::pair<int, const char*> rows[] = {{0, ""},
                                               {1, "three\n"},
@@ -368,8 +360,27 @@ TEST(CriLog, TailCountsWholeLines) {
                                               {3, "one\ntwo-and-a-half\nthree\n"},
                                               {9, "one\ntwo-and-a-half\nthree\n"}};
   for (const auto& [lines, expected] : rows)
-    EXPECT_EQ(format({}, std::string_view(kLog).substr(tail_offset(kLog, lines))), expected)
-        << lines;
+    EXPECT_EQ(format({}, std::string_view(kLog).substr(tail_of(kLog, lines))), expected) << lines;
+}
+
+TEST(CriLog, TailOfAFileLargerThanABlock) {
+  constexpr const char* kEntry = "2026-01-01T00:00:01.000000000Z stdout ";
+  std::string log;
+  std::vector<size_t> begins;
+  for (int i = 0; i < 5000; ++i) {
+    begins.push_back(log.size());
+    if (i % 7 == 0) log += kEntry + std::string("P ") + std::string(i % 97, 'p') + "\n";
+    if (i % 11 == 0) log += "rubbish\n";
+    log += kEntry + std::string("F ") + std::string(i % 131, 'f') + "\n";
+  }
+  for (const int lines : {1, 2, 10, 600, 4000, 4999, 5000})
+    EXPECT_EQ(tail_of(log, lines), begins[5000 - lines]) << lines;
+  EXPECT_EQ(tail_of(log, 5001), 0u);
+  // Damage without an end is passed over; what follows it counts.
+  const std::string damaged = std::string(1 << 20, 'x') + "\n" + kLog;
+  EXPECT_EQ(format({}, std::string_view(damaged).substr(tail_of(damaged, 1))), "three\n");
+  EXPECT_EQ(format({}, std::string_view(damaged).substr(tail_of(damaged, 9))),
+            "one\ntwo-and-a-half\nthree\n");
 }
 
 TEST(CriLog, ALineWithoutEndIsBounded) {

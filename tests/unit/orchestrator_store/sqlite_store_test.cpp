@@ -13,6 +13,8 @@
 #include <random>
 #include <thread>
 
+#include "base/loop.h"
+
 namespace fairlead::orchestrator::store {
 namespace {
 

@@ -17,9 +17,13 @@ std::string to_text(const Operation& operation) {
   const char* verb = "";
   switch (operation.kind) {
     case Operation::Kind::kAddChain:
-      return "add chain " + choice_chain_name({operation.frontend.node_port, operation.number});
+      return "add chain " + operation.choice.name();
     case Operation::Kind::kRemoveChain:
-      return "remove chain " + choice_chain_name({operation.frontend.node_port, operation.number});
+      return "remove chain " + operation.choice.name();
+    case Operation::Kind::kAddAffinity:
+      return "add map " + affinity_map_name(operation.choice.affinity);
+    case Operation::Kind::kRemoveAffinity:
+      return "remove map " + affinity_map_name(operation.choice.affinity);
     case Operation::Kind::kAdd:
       verb = "add ";
       break;
@@ -31,21 +35,12 @@ std::string to_text(const Operation& operation) {
       break;
   }
   std::string text = std::string(verb) + base_name(operation.set);
-  switch (operation.set) {
-    case SetId::kServices:
-    case SetId::kNodeServices:
-      return text + " " + choice_chain_name({operation.frontend.node_port, operation.number});
-    case SetId::kEndpoints:
-    case SetId::kNodeEndpoints:
-      return text + " " + std::to_string(operation.number) + " " + operation.backend.to_string();
-    case SetId::kClusterIps:
-      return text;
-    case SetId::kHairpin:
-      return text + " " + operation.backend.to_string();
-    case SetId::kLocalDns:
-      return text + " " + operation.frontend.to_string();
-  }
-  return text;
+  if (holds_services(operation.set) || holds_learning(operation.set))
+    return text + " " + operation.choice.name();
+  if (holds_endpoints(operation.set)) text += " " + std::to_string(operation.index);
+  if (holds_endpoints(operation.set) || operation.set == SetId::kHairpin)
+    return text + " " + operation.backend.to_string();
+  return operation.set == SetId::kClusterIps ? text : text + " " + operation.frontend.to_string();
 }
 
 std::vector<std::string> to_text(const std::vector<Operation>& operations) {
@@ -112,6 +107,79 @@ TEST(Diff, Cases) {
   }
 }
 
+TEST(Diff, AnExternalAddressThatKeepsSources) {
+  Ruleset ruleset{Config()};
+  const Target before = local_target({"10.0.0.1:80"}, {"10.0.0.1:80", "10.0.0.2:80"});
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, before)),
+            (Lines{"add chain inside_2", "add chain local_1_2", "add hairpin 10.0.0.1:80",
+                   "add ep 0 10.0.0.1:80", "add inside_ep 0 10.0.0.1:80",
+                   "add inside_ep 1 10.0.0.2:80", "add svc local_1_2"}));
+  settle(ruleset, kWeb, before);
+  EXPECT_TRUE(diff(ruleset, kWeb, before).empty());
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, local_target({}, {"10.0.0.2:80"}))),
+            (Lines{"add chain inside_1", "add chain local_0_1", "replace inside_ep 0 10.0.0.2:80",
+                   "replace svc local_0_1", "remove ep 0 10.0.0.1:80",
+                   "remove inside_ep 1 10.0.0.2:80", "remove hairpin 10.0.0.1:80"}));
+  settle(ruleset, kWeb, local_target({}, {"10.0.0.2:80"}));
+  EXPECT_EQ(to_text(unused_chains(ruleset)), Lines{"remove chain local_1_2"})
+      << "what it goes to is used until it is gone";
+  for (const Operation& operation : unused_chains(ruleset)) ruleset.apply(operation);
+  EXPECT_EQ(to_text(unused_chains(ruleset)), Lines{"remove chain inside_2"});
+}
+
+TEST(Diff, SourceRangesAreAChainBeforeTheShared) {
+  Ruleset ruleset{Config()};
+  Target guarded = target({"10.0.0.1:80"}, false);
+  guarded.guard = 0xab;
+  guarded.ranges = std::make_shared<const std::vector<Cidr>>(std::vector{cidr("192.0.2.0/24")});
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, guarded)),
+            (Lines{"add chain ext_1", "add chain ext_1_g00000000000000ab", "add ep 0 10.0.0.1:80",
+                   "add svc ext_1_g00000000000000ab"}));
+  settle(ruleset, kWeb, guarded);
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, target({"10.0.0.1:80"}, false))),
+            Lines{"replace svc ext_1"});
+}
+
+TEST(Diff, AffinityIsLearntInAMapOfItsOwn) {
+  Ruleset ruleset{Config()};
+  Target sticky = target({"10.0.0.1:80"});
+  sticky.affinity = 0xaa;
+  sticky.affinity_seconds = 60;
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, sticky)),
+            (Lines{"add map aff_00000000000000aa", "add chain sel_1_a00000000000000aa",
+                   "add chain learn_60_a00000000000000aa", "add ep 0 10.0.0.1:80",
+                   "add svc sel_1_a00000000000000aa", "add vips",
+                   "add learn learn_60_a00000000000000aa"}));
+  settle(ruleset, kWeb, sticky);
+  EXPECT_TRUE(diff(ruleset, kWeb, sticky).empty());
+  sticky.affinity_seconds = 90;
+  EXPECT_EQ(
+      to_text(diff(ruleset, kWeb, sticky)),
+      (Lines{"add chain learn_90_a00000000000000aa", "replace learn learn_90_a00000000000000aa"}));
+  settle(ruleset, kWeb, sticky);
+  settle(ruleset, kWeb, target({"10.0.0.1:80"}));
+  EXPECT_EQ(to_text(unused_chains(ruleset)), (Lines{"remove chain sel_1_a00000000000000aa",
+                                                    "remove chain learn_60_a00000000000000aa",
+                                                    "remove chain learn_90_a00000000000000aa"}));
+  for (const Operation& operation : unused_chains(ruleset)) ruleset.apply(operation);
+  EXPECT_EQ(to_text(unused_chains(ruleset)), Lines{"remove map aff_00000000000000aa"});
+}
+
+TEST(Diff, AffinityOfAnAddressThatKeepsSourcesHasTwoMaps) {
+  Ruleset ruleset{Config()};
+  Target sticky = local_target({"10.0.0.1:80"}, {"10.0.0.1:80", "10.0.0.2:80"});
+  sticky.affinity = 0xab;
+  sticky.affinity_seconds = 60;
+  EXPECT_EQ(
+      to_text(diff(ruleset, kWeb, sticky)),
+      (Lines{"add map aff_00000000000000aa", "add chain inside_2_a00000000000000aa",
+             "add map aff_00000000000000ab", "add chain local_1_2_a00000000000000ab",
+             "add chain learn_60_a00000000000000ab", "add chain learn_60_a00000000000000aa",
+             "add chain split_60_a00000000000000ab", "add hairpin 10.0.0.1:80",
+             "add ep 0 10.0.0.1:80", "add inside_ep 0 10.0.0.1:80", "add inside_ep 1 10.0.0.2:80",
+             "add svc local_1_2_a00000000000000ab", "add learn split_60_a00000000000000ab"}));
+}
+
 TEST(Diff, AnAddressStaysKnownUntilItsLastPortGoes) {
   Ruleset ruleset{Config()};
   settle(ruleset, kWeb, target({}));
@@ -125,22 +193,22 @@ TEST(Diff, AnAddressStaysKnownUntilItsLastPortGoes) {
 
 TEST(Diff, HairpinsOfLocalEndpointsAreSharedByFrontends) {
   Ruleset ruleset{Config()};
-  Target here = target({});
-  here.backends = {backend("10.0.0.1:80", true)};
+  Target here = target(std::vector{backend("10.0.0.1:80", true)});
   const Frontend node = Frontend::node(Family::kIpv4, Protocol::kTcp, 30080);
   EXPECT_EQ(to_text(diff(ruleset, kWeb, here)),
             (Lines{"add chain sel_1", "add hairpin 10.0.0.1:80", "add ep 0 10.0.0.1:80",
                    "add svc sel_1", "add vips"}));
   settle(ruleset, kWeb, here);
-  here.cluster_ip = false;
-  EXPECT_EQ(to_text(diff(ruleset, node, here)),
-            (Lines{"add chain node_1", "add node_ep 0 10.0.0.1:80", "add node_svc node_1"}));
+  here = target(here.backends, false);
+  EXPECT_EQ(
+      to_text(diff(ruleset, node, here)),
+      (Lines{"add chain node_ext_1", "add node_ep 0 10.0.0.1:80", "add node_svc node_ext_1"}));
   settle(ruleset, node, here);
   EXPECT_EQ(to_text(diff(ruleset, kWeb, target({"10.0.0.2:80"}))),
             Lines{"replace ep 0 10.0.0.2:80"});
   settle(ruleset, kWeb, target({"10.0.0.2:80"}));
   EXPECT_EQ(to_text(diff(ruleset, node, std::nullopt)),
-            (Lines{"remove node_svc node_1", "remove node_ep 0 10.0.0.1:80",
+            (Lines{"remove node_svc node_ext_1", "remove node_ep 0 10.0.0.1:80",
                    "remove hairpin 10.0.0.1:80"}));
 }
 
@@ -200,7 +268,9 @@ TEST(Diff, EveryPrefixServes) {
   for (const bool node_port : {false, true}) {
     const Frontend frontend =
         node_port ? Frontend::node(Family::kIpv4, Protocol::kTcp, 30080) : kWeb;
-    Ruleset ruleset{Config()};
+    Parameters parameters;
+    parameters.node_addresses = {ip("192.0.2.9")};
+    Ruleset ruleset{Config(), parameters};
     Target before = target({}, !node_port);
     settle(ruleset, frontend, before);
     for (int round = 0; round < 3000; ++round) {
@@ -209,8 +279,10 @@ TEST(Diff, EveryPrefixServes) {
         if (below(3) == 0)
           after.backends.push_back(
               {IpAddress::v4(10, 0, 0, static_cast<uint8_t>(i)), 80, i % 2 == 0});
+      after = target(after.backends, !node_port);
       const Packet packet{ip("192.0.2.1"), node_port ? ip("192.0.2.9") : frontend.address,
-                          Protocol::kTcp, frontend.port, node_port};
+                          Protocol::kTcp,  frontend.port,
+                          false,           "eth0"};
       std::set<Backend> allowed(before.backends.begin(), before.backends.end());
       allowed.insert(after.backends.begin(), after.backends.end());
       const bool healthy = !before.backends.empty() && !after.backends.empty();

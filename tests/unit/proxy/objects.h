@@ -99,22 +99,53 @@ inline Backend backend(const std::string& text, bool local = false) {
   return {address.address, address.port, local};
 }
 
-// "10.0.0.1:8080 10.0.0.2:8080", "refuses" or "nobody's".
-inline std::string to_text(const std::optional<Target>& target) {
-  if (!target) return "nobody's";
-  if (target->backends.empty()) return "refuses";
+inline std::string to_text(const std::vector<Backend>& backends) {
   std::string text;
-  for (const Backend& one : target->backends)
+  for (const Backend& one : backends)
     text += (text.empty() ? "" : " ") + one.to_string() + (one.local ? "(local)" : "");
-  return text;
+  return text.empty() ? "nobody" : text;
 }
 
-inline Target target(const std::vector<std::string>& backends, bool cluster_ip = true) {
+// "10.0.0.1:8080 10.0.0.2:8080", "refuses", "drops", "nobody's", or for an external address that
+// keeps sources "10.0.0.1:8080(local), inside 10.0.0.1:8080(local) 10.0.0.2:8080".
+inline std::string to_text(const std::optional<Target>& target) {
+  if (!target) return "nobody's";
+  if (target->treatment == Treatment::kRefuse) return "refuses";
+  if (target->treatment == Treatment::kDrop) return "drops";
+  const bool local = target->treatment == Treatment::kLocal;
+  return to_text(target->backends) + (local ? ", inside " + to_text(target->inside) : "");
+}
+
+// Of a cluster IP, or of an external address with traffic policy Cluster.
+inline Target target(std::vector<Backend> backends, bool cluster_ip = true) {
   Target target;
   target.cluster_ip = cluster_ip;
-  for (const std::string& text : backends) target.backends.push_back(backend(text));
+  if (!backends.empty()) target.treatment = cluster_ip ? Treatment::kCluster : Treatment::kExternal;
+  target.backends = std::move(backends);
   std::sort(target.backends.begin(), target.backends.end());
   return target;
+}
+inline Target target(const std::vector<std::string>& texts, bool cluster_ip = true) {
+  std::vector<Backend> backends;
+  for (const std::string& text : texts) backends.push_back(backend(text));
+  return target(std::move(backends), cluster_ip);
+}
+inline Target target(std::initializer_list<const char*> texts, bool cluster_ip = true) {
+  return target(std::vector<std::string>(texts.begin(), texts.end()), cluster_ip);
+}
+// Of an external address with traffic policy Local.
+inline Target local_target(const std::vector<std::string>& here,
+                           const std::vector<std::string>& anywhere) {
+  Target result = target(anywhere, false);
+  result.treatment = Treatment::kLocal;
+  result.inside = std::move(result.backends);
+  result.backends = target(here, false).backends;
+  for (Backend& one : result.backends) one.local = true;
+  for (Backend& one : result.inside)
+    one.local = std::find_if(result.backends.begin(), result.backends.end(), [&](const Backend& b) {
+                  return b.address == one.address;
+                }) != result.backends.end();
+  return result;
 }
 
 // Makes `ruleset` do what is wanted, as the programmer would.

@@ -14,19 +14,22 @@ using namespace test;
 Config cluster() {
   Config config;
   config.cluster_cidrs = {cidr("10.244.0.0/16")};
-  config.service_cidrs = {cidr("10.96.0.0/16")};
   return config;
 }
 
+Parameters parameters() {
+  return {{cidr("10.96.0.0/16")}, {ip("192.0.2.9")}};
+}
+
 Ruleset with_services(const Config& config) {
-  Ruleset ruleset(config);
+  Ruleset ruleset(config, parameters());
   Target web = target({"10.244.0.1:8080", "10.244.1.1:8080", "10.244.1.2:8080"});
   web.backends[0].local = true;
   settle(ruleset, tcp("10.96.0.1", 80), web);
   settle(ruleset, udp("10.96.0.10", 53), target({"10.244.0.2:53"}));
   settle(ruleset, tcp("10.96.0.11", 80), target({}));
-  web.cluster_ip = false;
-  settle(ruleset, Frontend::node(Family::kIpv4, Protocol::kTcp, 30080), web);
+  settle(ruleset, Frontend::node(Family::kIpv4, Protocol::kTcp, 30080),
+         target(web.backends, false));
   settle(ruleset, Frontend::node(Family::kIpv4, Protocol::kTcp, 30081), target({}, false));
   return ruleset;
 }
@@ -51,8 +54,8 @@ TEST(Ruleset, ElementsOfServices) {
   EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 . 2 : 10.244.1.2 . 8080")) << text;
   EXPECT_TRUE(lists("10.96.0.10 . udp . 53 : goto sel_1")) << text;
   EXPECT_TRUE(lists("10.96.0.11 . tcp . 80 : goto refuse")) << text;
-  EXPECT_TRUE(lists("tcp . 30080 : goto node_4")) << text;
-  EXPECT_TRUE(lists("tcp . 30081 : goto node_refuse")) << text;
+  EXPECT_TRUE(lists("tcp . 30080 : goto node_ext_4")) << text;
+  EXPECT_TRUE(lists("tcp . 30081 : goto refuse")) << text;
   EXPECT_TRUE(lists("10.244.0.1 . 10.244.0.1 . tcp . 8080")) << text;
   EXPECT_FALSE(lists("10.244.1.1 . 10.244.1.1")) << "hairpin of an endpoint elsewhere\n" << text;
 }
@@ -67,25 +70,21 @@ TEST(Ruleset, TheWayOfAPacket) {
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("services")),
             "ip daddr . meta l4proto . th dport vmap @svc\n"
             "ip daddr 10.96.0.0/16 goto missed\n"
-            "meta l4proto . th dport vmap @node_svc\n"
+            "ip daddr 192.0.2.9 goto node_ports\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("node_ports")),
             "meta l4proto . th dport vmap @node_svc\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("missed")),
-            "ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000\n"
-            "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
             "ip daddr @vips goto refuse\n"
             "drop\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("refuse")), "reject\n");
-  EXPECT_EQ(chain_text(ruleset, ruleset.chain(Ruleset::ChoiceChain(false, 1))),
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("sel_1")),
             "ip saddr != 10.244.0.0/16 meta mark set meta mark | 0x00004000\n"
             "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
             "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
             "drop\n");
-  EXPECT_EQ(ruleset.rules(ruleset.chain(Ruleset::ChoiceChain(false, 4))).size(), 1u + kDraws + 2u);
-  const std::string node = chain_text(ruleset, ruleset.chain(Ruleset::ChoiceChain(true, 4)));
-  EXPECT_EQ(node.substr(0, node.find("dnat")),
-            "fib daddr type != local return\n"
-            "ip daddr 127.0.0.0/8 return\n"
-            "meta mark set meta mark | 0x00004000\n");
+  EXPECT_EQ(ruleset.rules(ruleset.chain("sel_4")).size(), 1u + kDraws + 2u);
+  const std::string node = chain_text(ruleset, ruleset.chain("node_ext_4"));
+  EXPECT_EQ(node.substr(0, node.find("dnat")), "meta mark set meta mark | 0x00004000\n");
   EXPECT_EQ(base_text(ruleset, "postrouting"),
             "\tchain postrouting {\n"
             "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
@@ -102,10 +101,10 @@ TEST(Ruleset, WithoutServiceRangeOnlyKnownAddressesAreOurs) {
   Config config;
   EXPECT_EQ(chain_text(Ruleset(config), Ruleset(config).chain("services")),
             "ip daddr . meta l4proto . th dport vmap @svc\n"
-            "ip daddr @vips goto missed\n"
-            "meta l4proto . th dport vmap @node_svc\n"
-            "meta l4proto . th dport vmap @node_svc\n");
-  EXPECT_EQ(chain_text(Ruleset(config), Ruleset(config).chain("missed")).substr(0, 4), "dnat")
+            "ip daddr @vips goto missed\n");
+  Ruleset ruleset(config);
+  settle(ruleset, tcp("10.96.0.1", 80), target({"10.0.0.1:80"}));
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("sel_1")).substr(0, 4), "dnat")
       << "no cluster CIDR: nobody is known to be outside, nobody is masqueraded";
 }
 
@@ -114,27 +113,157 @@ TEST(Ruleset, MasqueradeAll) {
   config.masquerade_all = true;
   config.masquerade_mark = 1u << 20;
   const Ruleset ruleset = with_services(config);
-  const std::string text = chain_text(ruleset, ruleset.chain(Ruleset::ChoiceChain(false, 1)));
+  const std::string text = chain_text(ruleset, ruleset.chain("sel_1"));
   EXPECT_EQ(text.substr(0, text.find('\n')), "meta mark set meta mark | 0x00100000");
 }
 
-TEST(Ruleset, NodePortsOfSomeAddressesOnly) {
+TEST(Ruleset, LookupsAreRepeatedWhereTheKernelMayMiss) {
   Config config = cluster();
-  config.node_port_cidrs = {cidr("192.0.2.0/24")};
-  const Ruleset ruleset(config);
+  config.repeat_lookups = true;
+  const Ruleset ruleset(config, parameters());
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("services")),
             "ip daddr . meta l4proto . th dport vmap @svc\n"
+            "ip daddr . meta l4proto . th dport vmap @svc\n"
             "ip daddr 10.96.0.0/16 goto missed\n"
-            "ip daddr 192.0.2.0/24 goto node_ports\n");
+            "ip daddr 192.0.2.9 goto node_ports\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("node_ports")),
             "meta l4proto . th dport vmap @node_svc\n"
             "meta l4proto . th dport vmap @node_svc\n");
 }
 
+TEST(Ruleset, ExternalTrafficPolicyLocal) {
+  Ruleset ruleset(cluster(), parameters());
+  settle(ruleset, tcp("198.51.100.1", 80),
+         local_target({"10.244.0.1:8080"}, {"10.244.0.1:8080", "10.244.1.1:8080"}));
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("local_1_2")),
+            "ip saddr 10.244.0.0/16 goto inside_2\n"
+            "fib saddr type local meta mark set meta mark | 0x00004000\n"
+            "fib saddr type local goto inside_2\n"
+            "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
+            "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
+            "drop\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("inside_2")),
+            "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 2 map @inside_ep\n"
+            "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @inside_ep\n"
+            "drop\n");
+  settle(ruleset, tcp("198.51.100.1", 80), local_target({}, {"10.244.1.1:8080"}));
+  const std::string none_here = chain_text(ruleset, ruleset.chain("local_0_1"));
+  EXPECT_EQ(none_here.substr(none_here.rfind("goto")), "goto inside_1\ndrop\n");
+}
+
+TEST(Ruleset, PodsKnownByTheirInterface) {
+  Config config;
+  config.bridge_interface = "cni0";
+  Ruleset ruleset(config);
+  settle(ruleset, tcp("10.96.0.1", 80), target({"10.244.0.1:80"}));
+  settle(ruleset, tcp("198.51.100.1", 80), local_target({}, {"10.244.1.1:8080"}));
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("sel_1")).substr(0, 24),
+            "iifname != \"cni0\" meta m");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("local_0_1")).substr(0, 28),
+            "iifname \"cni0\" goto inside_1");
+  config.bridge_interface.clear();
+  config.interface_prefix = "cali";
+  Ruleset prefixed(config);
+  settle(prefixed, tcp("10.96.0.1", 80), target({"10.244.0.1:80"}));
+  EXPECT_EQ(chain_text(prefixed, prefixed.chain("sel_1")).substr(0, 25),
+            "iifname != \"cali*\" meta m");
+}
+
+TEST(Ruleset, Affinity) {
+  Parameters with_affinity = parameters();
+  with_affinity.affinity = true;
+  Ruleset ruleset(cluster(), with_affinity);
+  Target sticky = local_target({"10.244.0.1:8080"}, {"10.244.0.1:8080", "10.244.1.1:8080"});
+  sticky.affinity = 0xab;
+  sticky.affinity_seconds = 3600;
+  settle(ruleset, tcp("198.51.100.1", 80), sticky);
+  const std::string local = chain_text(ruleset, ruleset.chain("local_1_2_a00000000000000ab"));
+  EXPECT_NE(local.find("goto inside_2_a00000000000000aa\n"
+                       "dnat ip to ip saddr . meta l4proto map @aff_00000000000000ab\n"
+                       "dnat ip to ip daddr . meta"),
+            std::string::npos)
+      << local;
+  EXPECT_EQ(
+      chain_text(ruleset, ruleset.chain("learn_3600_a00000000000000aa")),
+      "update @aff_00000000000000aa { ip saddr . meta l4proto timeout 1h : ip daddr . th dport "
+      "}\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("split_3600_a00000000000000ab")),
+            "ip saddr 10.244.0.0/16 goto learn_3600_a00000000000000aa\n"
+            "fib saddr type local goto learn_3600_a00000000000000aa\n"
+            "goto learn_3600_a00000000000000ab\n");
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("learn")),
+            "meta l4proto tcp ct original ip daddr . meta l4proto . ct original proto-dst vmap "
+            "@learn\n"
+            "meta l4proto udp ct original ip daddr . meta l4proto . ct original proto-dst vmap "
+            "@learn\n"
+            "meta l4proto sctp ct original ip daddr . meta l4proto . ct original proto-dst vmap "
+            "@learn\n"
+            "ct original ip daddr 192.0.2.9 goto learn_node\n");
+  EXPECT_NE(base_text(ruleset, "postrouting").find("ct status dnat jump learn\n"),
+            std::string::npos);
+  EXPECT_EQ(base_text(Ruleset(cluster(), parameters()), "postrouting").find("learn"),
+            std::string::npos)
+      << "only while some service has affinity";
+}
+
+TEST(Ruleset, SourceRanges) {
+  Ruleset ruleset(cluster(), parameters());
+  Target guarded = target({"10.244.0.1:8080"}, false);
+  guarded.guard = 0xab;
+  guarded.ranges = std::make_shared<const std::vector<Cidr>>(
+      std::vector{cidr("192.0.2.0/24"), cidr("198.51.100.1/32")});
+  settle(ruleset, tcp("198.51.100.1", 80), guarded);
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("ext_1_g00000000000000ab")),
+            "ip saddr 192.0.2.0/24 goto ext_1\n"
+            "ip saddr 198.51.100.1 goto ext_1\n"
+            "drop\n");
+}
+
+struct NameCase {
+  const char* name;
+  std::optional<Choice> choice;
+};
+const NameCase kNames[] = {
+    {"sel_8", Choice{false, Treatment::kCluster, 8, 0, 0, 0}},
+    {"node_ext_1", Choice{true, Treatment::kExternal, 1, 0, 0, 0}},
+    {"local_0_16", Choice{false, Treatment::kLocal, 0, 16, 0, 0}},
+    {"node_inside_2", Choice{true, Treatment::kInside, 2, 0, 0, 0}},
+    {"sel_4_a0123456789abcdef", Choice{false, Treatment::kCluster, 4, 0, 0, 0x0123456789abcdef}},
+    {"local_1_2_a00000000000000ff_g0000000000000001",
+     Choice{false, Treatment::kLocal, 1, 2, 1, 0xff}},
+    {"learn_60_a00000000000000ff", Choice{false, Treatment::kLearn, 60, 0, 0, 0xff}},
+    {"split_60_a00000000000000ff", Choice{false, Treatment::kSplit, 60, 0, 0, 0xff}},
+    {"learn_60", std::nullopt},
+    {"learn_0_a00000000000000ff", std::nullopt},
+    {"node_learn_60_a00000000000000ff", std::nullopt},
+    {"learn", std::nullopt},
+    {"refuse", std::nullopt},
+    {"sel_", std::nullopt},
+    {"sel_3", std::nullopt},
+    {"sel_0", std::nullopt},
+    {"sel_08", std::nullopt},
+    {"sel_8x", std::nullopt},
+    {"local_4", std::nullopt},
+    {"ext_8_g", std::nullopt},
+    {"ext_8_g0000000000000000", std::nullopt},
+    {"ext_8_g00000000000000AB", std::nullopt},
+    {"ext_8_gab", std::nullopt},
+    {"services", std::nullopt},
+    {"", std::nullopt},
+};
+
+TEST(Choice, NamesSayEverything) {
+  for (const NameCase& c : kNames) {
+    SCOPED_TRACE(c.name);
+    EXPECT_EQ(parse_choice(c.name), c.choice);
+    if (c.choice) EXPECT_EQ(c.choice->name(), c.name);
+  }
+}
+
 TEST(Ruleset, LocalDnsIsNotTrackedAndHasNoNodePorts) {
   Config config = cluster();
   config.local_dns = {ip("10.96.0.10")};
-  const Ruleset ruleset(config);
+  const Ruleset ruleset(config, parameters());
   EXPECT_EQ(base_text(ruleset, "raw_output"),
             "\tchain raw_output {\n"
             "\t\ttype filter hook output priority raw; policy accept;\n"
@@ -142,7 +271,7 @@ TEST(Ruleset, LocalDnsIsNotTrackedAndHasNoNodePorts) {
             "\t\tip saddr . meta l4proto . th sport @local_dns notrack\n"
             "\t}\n");
   const std::string services = chain_text(ruleset, ruleset.chain("services"));
-  EXPECT_NE(services.find("ip daddr 10.96.0.10 return\nmeta l4proto . th dport vmap @node_svc\n"),
+  EXPECT_NE(services.find("ip daddr 10.96.0.10 return\nip daddr 192.0.2.9 goto node_ports\n"),
             std::string::npos);
   EXPECT_EQ(Ruleset(cluster()).text().find("raw"), std::string::npos)
       << "only where it is asked for";
@@ -157,7 +286,7 @@ TEST(Ruleset, Ipv6) {
   const std::string text = ruleset.text();
   EXPECT_NE(text.find("fd00:96::1 . tcp . 80 . 0 : fd00:10::1 . 8080"), std::string::npos) << text;
   EXPECT_NE(
-      chain_text(ruleset, ruleset.chain(Ruleset::ChoiceChain(false, 1)))
+      chain_text(ruleset, ruleset.chain("sel_1"))
           .find("dnat ip6 to ip6 daddr . meta l4proto . th dport . numgen random mod 1 map @ep"),
       std::string::npos);
 }
@@ -172,7 +301,8 @@ TEST(Ruleset, Choices) {
 
 std::pair<Ruleset, Repairs> adopt(const Config& config, nft::TableContent content) {
   const auto elements = std::move(content.elements);
-  Adopter adopter(config, std::move(content));
+  const ServiceMap services("");
+  Adopter adopter(config, parameters(), services, std::move(content));
   for (size_t set = 0; set < elements.size(); ++set)
     for (const nft::Element& element : elements[set]) adopter.element(set, element);
   return adopter.finish();
@@ -188,6 +318,39 @@ TEST(Adopt, ReadsBackWhatWasWritten) {
   EXPECT_EQ(adopted.text(), ruleset.text());
   for (const SetId id : adopted.sets()) EXPECT_EQ(adopted.state(id).used, ruleset.state(id).used);
   EXPECT_EQ(adopted.choice_chains(), ruleset.choice_chains());
+}
+
+TEST(Adopt, ReadsBackEveryShape) {
+  ServiceMap services("here");
+  kube::Service web = service("web", {"10.96.0.1"}, {"http 80/TCP 30080", "dns 53/UDP"});
+  web.type = kube::ServiceType::kLoadBalancer;
+  web.load_balancer_ingress = {{ip("198.51.100.1"), true}};
+  web.load_balancer_source_ranges = {cidr("192.0.2.0/24")};
+  web.external_traffic_policy = kube::TrafficPolicy::kLocal;
+  web.affinity_timeout_seconds = 60;
+  services.put(web);
+  services.put(
+      slice("web", {"10.244.0.1 @here", "10.244.1.1 @there"}, {"http 8080/TCP", "dns 53/UDP"}));
+  kube::Service inner = service("inner", {"10.96.0.2"}, {"http 80/TCP"});
+  inner.internal_traffic_policy = kube::TrafficPolicy::kLocal;
+  services.put(inner);
+  services.put(slice("inner", {"10.244.1.1 @there"}, {"http 8080/TCP"}));
+  Parameters with_affinity = parameters();
+  with_affinity.affinity = true;
+  Ruleset ruleset(cluster(), with_affinity);
+  settle(ruleset, services);
+  nft::TableContent content = ruleset.content();
+  const auto elements = content.elements;
+  Adopter adopter(cluster(), with_affinity, services, std::move(content));
+  for (size_t set = 0; set < elements.size(); ++set)
+    for (const nft::Element& element : elements[set]) adopter.element(set, element);
+  const auto [adopted, repairs] = adopter.finish();
+  EXPECT_TRUE(repairs.empty());
+  EXPECT_EQ(adopted.text(), ruleset.text());
+  EXPECT_EQ(adopted.choice_chains(), ruleset.choice_chains());
+  EXPECT_EQ(adopted.affinities(), ruleset.affinities());
+  for (const Frontend& frontend : services.frontends(Family::kIpv4))
+    EXPECT_TRUE(diff(adopted, frontend, services.find(frontend)).empty()) << frontend.to_string();
 }
 
 TEST(Adopt, AGrownSetKeepsItsNameAndSize) {
@@ -260,8 +423,8 @@ const DamageCase kDamage[] = {
      [](const Repairs& r) { return r.wrong_elements.size() == 2; }},
     {"an address without service",
      [](nft::TableContent& c) {
-       c.elements[4].push_back({});
-       c.elements[4].back().key = nft::Value::of(ip("10.96.9.9"));
+       c.elements[6].push_back({});
+       c.elements[6].back().key = nft::Value::of(ip("10.96.9.9"));
      },
      [](const Repairs& r) {
        return r.leftovers.size() == 1 && r.leftovers[0].set == SetId::kClusterIps;
@@ -286,7 +449,6 @@ struct PacketCase {
   const char* from;
   const char* to;
   const char* fate;
-  bool to_this_node = false;
 };
 const PacketCase kPackets[] = {
     {"pod to a Service", "10.244.7.7", "10.96.0.1:80",
@@ -302,11 +464,10 @@ const PacketCase kPackets[] = {
     {"another protocol of a known port", "10.244.7.7", "10.96.0.10:53", "refused"},
     {"node port", "10.244.7.7", "192.0.2.9:30080",
      "balanced to 10.244.0.1:8080 (masqueraded), 10.244.1.1:8080 (masqueraded), 10.244.1.2:8080 "
-     "(masqueraded)",
-     true},
+     "(masqueraded)"},
     {"node port number on another machine", "10.244.7.7", "192.0.2.77:30080", "passed"},
-    {"node port on loopback", "127.0.0.1", "127.0.0.1:30080", "passed", true},
-    {"node port without endpoints", "192.0.2.1", "192.0.2.9:30081", "refused", true},
+    {"node port on loopback", "127.0.0.1", "127.0.0.1:30080", "passed"},
+    {"node port without endpoints", "192.0.2.1", "192.0.2.9:30081", "refused"},
     {"nothing of ours", "10.244.7.7", "192.0.2.77:443", "passed"},
 };
 
@@ -315,7 +476,7 @@ TEST(Trace, Packets) {
   for (const PacketCase& c : kPackets) {
     SCOPED_TRACE(c.what);
     const SocketAddress to = SocketAddress::parse(c.to).value();
-    EXPECT_EQ(trace(ruleset, {ip(c.from), to.address, Protocol::kTcp, to.port, c.to_this_node})
+    EXPECT_EQ(trace(ruleset, {ip(c.from), to.address, Protocol::kTcp, to.port, false, "eth0"})
                   .to_string(),
               c.fate);
   }
@@ -325,7 +486,7 @@ TEST(Trace, LocalDns) {
   Config config = cluster();
   config.local_dns = {ip("10.96.0.10")};
   Ruleset ruleset = with_services(config);
-  const Packet query{ip("10.244.7.7"), ip("10.96.0.10"), Protocol::kUdp, 53, true};
+  const Packet query{ip("10.244.7.7"), ip("10.96.0.10"), Protocol::kUdp, 53, false, "eth0"};
   EXPECT_EQ(trace(ruleset, query).to_string(), "balanced to 10.244.0.2:53");
   for (const Operation& operation : diff_local_dns(ruleset, true)) ruleset.apply(operation);
   EXPECT_EQ(trace(ruleset, query).to_string(), "untracked");

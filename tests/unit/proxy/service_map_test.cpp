@@ -88,8 +88,8 @@ TEST(ServiceMap, BothFamiliesEachWithItsOwnEndpoints) {
             "[fd00::1]:8080");
   EXPECT_EQ(map.frontends(Family::kIpv4).size(), 2u);
   EXPECT_EQ(map.frontends(Family::kIpv6).size(), 2u);
-  EXPECT_EQ(map.count(Family::kIpv4).endpoints, 1u);
-  EXPECT_EQ(map.count(Family::kIpv6).node_port_endpoints, 1u);
+  EXPECT_EQ(map.count(Family::kIpv4, false).endpoints, 1u);
+  EXPECT_EQ(map.count(Family::kIpv6, true).endpoints, 1u);
 }
 
 TEST(ServiceMap, NothingForHeadlessAndExternalName) {
@@ -171,13 +171,224 @@ TEST(ServiceMap, ServesIsWiderThanUses) {
   EXPECT_FALSE(map.serves(udp("10.96.0.11", 53), ip("10.0.0.1"), 53));
 }
 
-TEST(ServiceMap, NamesWhatIsNotSupportedYet) {
+// ---- traffic policies: KEP-2086, KEP-1669; row 5 to 11 of table A ----
+
+struct PolicyCase {
+  const char* what;
+  std::vector<std::string> endpoints;
+  const char* cluster_ip_local;  // internalTrafficPolicy Local
+  const char* external_local;    // externalTrafficPolicy Local
+};
+const PolicyCase kPolicies[] = {
+    {"some here, some elsewhere",
+     {"10.0.0.1 @here", "10.0.0.2 @there"},
+     "10.0.0.1:8080(local)",
+     "10.0.0.1:8080(local), inside 10.0.0.1:8080(local) 10.0.0.2:8080"},
+    {"only elsewhere: dropped here, but not for pods and this node",
+     {"10.0.0.2 @there"},
+     "drops",
+     "nobody, inside 10.0.0.2:8080"},
+    {"nowhere", {}, "refuses", "refuses"},
+    {"here only one that drains: it is used although others are ready elsewhere",
+     {"10.0.0.1 @here terminating serving", "10.0.0.2 @there"},
+     "10.0.0.1:8080(local)",
+     "10.0.0.1:8080(local), inside 10.0.0.2:8080"},
+    {"elsewhere only one that drains",
+     {"10.0.0.2 @there terminating serving"},
+     "drops",
+     "nobody, inside 10.0.0.2:8080"},
+    {"here only one that is not ready", {"10.0.0.1 @here notready"}, "refuses", "refuses"},
+};
+
+TEST(ServiceMap, TrafficPolicies) {
+  for (const PolicyCase& c : kPolicies) {
+    SCOPED_TRACE(c.what);
+    ServiceMap map("here");
+    kube::Service web = service("web", {"10.96.0.1"}, {"http 80/TCP 30080"});
+    web.type = kube::ServiceType::kLoadBalancer;
+    web.external_ips = {ip("198.51.100.1")};
+    web.load_balancer_ingress = {{ip("198.51.100.2"), true}, {ip("198.51.100.3"), false}};
+    map.put(web);
+    map.put(slice("web", c.endpoints, {"http 8080/TCP"}));
+    const Frontend cluster_ip = tcp("10.96.0.1", 80);
+    const Frontend node_port = Frontend::node(Family::kIpv4, Protocol::kTcp, 30080);
+    const std::vector<Frontend> external = {tcp("198.51.100.1", 80), tcp("198.51.100.2", 80),
+                                            node_port};
+    for (const Frontend& frontend : external)
+      EXPECT_EQ(to_text(map.find(frontend)), to_text(map.find(cluster_ip)))
+          << "policy Cluster: everybody alike";
+    EXPECT_EQ(to_text(map.find(tcp("198.51.100.3", 80))), "nobody's") << "ipMode Proxy";
+
+    web.internal_traffic_policy = kube::TrafficPolicy::kLocal;
+    map.put(web);
+    EXPECT_EQ(to_text(map.find(cluster_ip)), c.cluster_ip_local);
+    EXPECT_NE(to_text(map.find(node_port)), "drops") << "not its business";
+
+    web.internal_traffic_policy = kube::TrafficPolicy::kCluster;
+    web.external_traffic_policy = kube::TrafficPolicy::kLocal;
+    map.put(web);
+    for (const Frontend& frontend : external)
+      EXPECT_EQ(to_text(map.find(frontend)), c.external_local) << frontend.to_string();
+    EXPECT_NE(to_text(map.find(cluster_ip)), "drops");
+  }
+}
+
+// "10.0.0.1 zone=a,b node=n1": hints of an endpoint.
+kube::EndpointSlice hinted(const std::vector<std::string>& texts) {
+  kube::EndpointSlice result = slice("web", texts, {"http 8080/TCP"});
+  for (size_t i = 0; i < texts.size(); ++i) {
+    std::istringstream words(texts[i]);
+    for (std::string word; words >> word;) {
+      const bool zones = word.starts_with("zone=");
+      if (!zones && !word.starts_with("node=")) continue;
+      std::istringstream names(word.substr(5));
+      for (std::string name; std::getline(names, name, ',');)
+        (zones ? result.endpoints[i].hint_zones : result.endpoints[i].hint_nodes).push_back(name);
+    }
+  }
+  return result;
+}
+
+struct HintCase {
+  const char* what;
+  std::vector<std::string> endpoints;
+  const char* used;
+};
+// The node is n1 in zone a.
+const HintCase kHints[] = {
+    {"zone", {"10.0.0.1 zone=a", "10.0.0.2 zone=b"}, "10.0.0.1:8080"},
+    {"several zones", {"10.0.0.1 zone=b,a", "10.0.0.2 zone=b"}, "10.0.0.1:8080"},
+    {"one ready without: none count",
+     {"10.0.0.1 zone=a", "10.0.0.2"},
+     "10.0.0.1:8080 10.0.0.2:8080"},
+    {"one without that is not ready does not matter",
+     {"10.0.0.1 zone=a", "10.0.0.2 notready", "10.0.0.3 zone=b"},
+     "10.0.0.1:8080"},
+    {"none for this zone: none count",
+     {"10.0.0.1 zone=b", "10.0.0.2 zone=c"},
+     "10.0.0.1:8080 10.0.0.2:8080"},
+    {"node before zone", {"10.0.0.1 zone=a node=n2", "10.0.0.2 zone=b node=n1"}, "10.0.0.2:8080"},
+    {"none for this node: zones decide",
+     {"10.0.0.1 zone=a node=n2", "10.0.0.2 zone=b node=n3"},
+     "10.0.0.1:8080"},
+    {"draining ones are used without regard to hints",
+     {"10.0.0.1 zone=b terminating serving", "10.0.0.2 zone=a terminating"},
+     "10.0.0.1:8080"},
+};
+
+TEST(ServiceMap, TopologyHints) {
+  for (const HintCase& c : kHints) {
+    SCOPED_TRACE(c.what);
+    ServiceMap map(NodeFacts{"n1", "a", {}});
+    map.put(service("web", {"10.96.0.1"}, {"http 80/TCP"}));
+    map.put(hinted(c.endpoints));
+    EXPECT_EQ(to_text(map.find(tcp("10.96.0.1", 80))), c.used);
+  }
+}
+
+TEST(ServiceMap, AnotherZoneActsAtOnce) {
+  ServiceMap map(NodeFacts{"n1", "a", {}});
+  map.put(service("web", {"10.96.0.1"}, {"http 80/TCP"}));
+  map.put(service("plain", {"10.96.0.2"}, {"http 80/TCP"}));
+  map.put(hinted({"10.0.0.1 zone=a", "10.0.0.2 zone=b"}));
+  EXPECT_EQ(names(map.set_node("b", {})), "10.96.0.1:80/tcp");
+  EXPECT_EQ(to_text(map.find(tcp("10.96.0.1", 80))), "10.0.0.2:8080");
+  EXPECT_EQ(names(map.set_node("b", {})), "");
+}
+
+std::string ranges_of(const ServiceMap& map, const Frontend& frontend) {
+  const auto target = map.find(frontend);
+  if (!target) return "nobody's";
+  if (target->guard == 0) return "any";
+  EXPECT_EQ(map.ranges(target->guard), target->ranges);
+  std::string text;
+  for (const Cidr& range : *target->ranges) text += (text.empty() ? "" : " ") + range.to_string();
+  return text;
+}
+
+// Row 16 of table A: load balancer addresses only.
+TEST(ServiceMap, SourceRanges) {
+  ServiceMap map(NodeFacts{"here", "", {ip("192.0.2.1")}});
+  kube::Service web = service("web", {"10.96.0.1"}, {"http 80/TCP 30080"});
+  web.type = kube::ServiceType::kLoadBalancer;
+  web.external_ips = {ip("198.51.100.1"), ip("198.51.100.2")};
+  web.load_balancer_ingress = {{ip("198.51.100.2"), true}};
+  web.load_balancer_source_ranges = {cidr("203.0.113.0/24"), cidr("2001:db8::/32")};
+  map.put(web);
+  const Frontend balancer = tcp("198.51.100.2", 80);
+  EXPECT_EQ(ranges_of(map, balancer), "203.0.113.0/24");
+  EXPECT_EQ(ranges_of(map, tcp("10.96.0.1", 80)), "any");
+  EXPECT_EQ(ranges_of(map, tcp("198.51.100.1", 80)), "any");
+  EXPECT_EQ(ranges_of(map, Frontend::node(Family::kIpv4, Protocol::kTcp, 30080)), "any");
+  const uint64_t before = map.find(balancer)->guard;
+
+  web.load_balancer_source_ranges = {cidr("192.0.2.0/24")};
+  map.put(web);
+  EXPECT_EQ(ranges_of(map, balancer), "192.0.2.0/24 198.51.100.2/32")
+      << "this node may, by whatever address it sends";
+  EXPECT_EQ(map.ranges(before), nullptr) << "nobody's any more";
+  EXPECT_EQ(names(map.set_node("", {ip("192.0.3.1")})),
+            "node port 30080/tcp (IPv4), 10.96.0.1:80/tcp, 198.51.100.1:80/tcp, "
+            "198.51.100.2:80/tcp");
+  EXPECT_EQ(ranges_of(map, balancer), "192.0.2.0/24");
+
+  web.load_balancer_source_ranges = {cidr("192.0.2.0/24"), cidr("0.0.0.0/0")};
+  map.put(web);
+  EXPECT_EQ(ranges_of(map, balancer), "any");
+  map.remove_service(web.meta.key());
+  EXPECT_EQ(ranges_of(map, balancer), "nobody's");
+}
+
+TEST(ServiceMap, ExternalAddresses) {
   kube::Service web = service("web", {"10.96.0.1"}, {"http 80"});
-  EXPECT_TRUE(unsupported_features(web).empty());
-  web.affinity_timeout_seconds = 10800;
+  web.external_ips = {ip("198.51.100.1"), ip("2001:db8::1")};
+  ServiceMap map("");
+  EXPECT_EQ(names(map.put(web)), "10.96.0.1:80/tcp, 198.51.100.1:80/tcp")
+      << "not of a family the Service does not have";
+  NodeFacts gate_off;
+  gate_off.accept_external_ips = false;
+  ServiceMap without(gate_off);
+  EXPECT_EQ(names(without.put(web)), "10.96.0.1:80/tcp");
+}
+
+TEST(ServiceMap, HealthCheckNodePorts) {
+  ServiceMap map("here");
+  kube::Service web = service("web", {"10.96.0.1"}, {"http 80", "https 443"});
+  web.type = kube::ServiceType::kLoadBalancer;
+  web.health_check_node_port = 32000;
+  map.put(web);
+  EXPECT_TRUE(map.health_ports().empty()) << "policy Cluster needs none";
   web.external_traffic_policy = kube::TrafficPolicy::kLocal;
-  EXPECT_EQ(unsupported_features(web), (std::vector<std::string>{"sessionAffinity: ClientIP",
-                                                                 "externalTrafficPolicy: Local"}));
+  map.put(web);
+  map.put(slice("web", {"10.0.0.1 @here", "10.0.0.2 @there", "10.0.0.3 @here notready"},
+                {"http 8080", "https 8443"}));
+  ASSERT_EQ(map.health_ports().size(), 1u);
+  EXPECT_EQ(map.health_ports()[0], (ServiceMap::HealthPort{{"default", "web"}, 32000, 1}));
+}
+
+TEST(ServiceMap, AffinityIsOfAServicePortAndOfTheSetItChoosesFrom) {
+  ServiceMap map("here");
+  kube::Service web = service("web", {"10.96.0.1"}, {"http 80/TCP 30080", "https 443/TCP"});
+  web.external_ips = {ip("198.51.100.1")};
+  web.affinity_timeout_seconds = 60;
+  map.put(web);
+  map.put(slice("web", {"10.0.0.1 @here"}, {"http 8080", "https 8443"}));
+  const Target http = *map.find(tcp("10.96.0.1", 80));
+  EXPECT_TRUE(map.has_affinity());
+  EXPECT_EQ(http.affinity_seconds, 60u);
+  EXPECT_NE(http.affinity, 0u);
+  EXPECT_EQ(map.find(tcp("198.51.100.1", 80))->affinity, http.affinity) << "any of its addresses";
+  EXPECT_EQ(map.find(Frontend::node(Family::kIpv4, Protocol::kTcp, 30080))->affinity,
+            http.affinity);
+  EXPECT_NE(map.find(tcp("10.96.0.1", 443))->affinity, http.affinity) << "another port";
+  web.external_traffic_policy = kube::TrafficPolicy::kLocal;
+  map.put(web);
+  EXPECT_EQ(map.find(tcp("10.96.0.1", 80))->affinity, http.affinity);
+  EXPECT_EQ(map.find(tcp("198.51.100.1", 80))->affinity, affinity_here(http.affinity));
+  web.affinity_timeout_seconds = 90;
+  EXPECT_EQ(map.put(web).size(), 5u) << "an edited timeout acts";
+  map.remove_service(web.meta.key());
+  EXPECT_FALSE(map.has_affinity());
 }
 
 }  // namespace

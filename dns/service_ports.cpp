@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/service_ports.h"
+
+#include <algorithm>
+
+namespace fairlead::dns {
+namespace {
+
+using Endpoints = std::span<const EndpointRecord>;
+
+uint16_t weight_of(size_t choices) {
+  return static_cast<uint16_t>(std::max<size_t>(1, 100 / std::max<size_t>(1, choices)));
+}
+
+// Ports of one service or one target that the selector chooses.
+class ChosenPorts {
+ public:
+  ChosenPorts(const ServiceRecord& service, const Selector& selector)
+      : service_(service), selector_(selector) {}
+
+  size_t count(std::span<const PortRecord> ports) const {
+    return static_cast<size_t>(std::count_if(ports.begin(), ports.end(), [&](const auto& port) {
+      return selector_.matches(service_, port);
+    }));
+  }
+  // Whether the SRV record of `number` is among these: two ports may differ in protocol alone.
+  bool has(std::span<const PortRecord> ports, uint16_t number) const {
+    return std::any_of(ports.begin(), ports.end(), [&](const PortRecord& port) {
+      return port.number == number && selector_.matches(service_, port);
+    });
+  }
+  // Calls visit(number) for each number once.
+  template <typename Visit>
+  void visit_numbers(std::span<const PortRecord> ports, Visit&& visit) const {
+    for (size_t i = 0; i < ports.size(); ++i)
+      if (selector_.matches(service_, ports[i]) && !has(ports.first(i), ports[i].number))
+        visit(ports[i].number);
+  }
+  std::span<const PortRecord> of(const EndpointRecord& endpoint) const {
+    return service_.ports_of(endpoint.ports);
+  }
+
+ private:
+  const ServiceRecord& service_;
+  const Selector& selector_;
+};
+
+// The endpoints that are one target: those that share a label, such as the two families of one pod,
+// stand together; one without a label of its own stands alone.
+Endpoints take_target(const ServiceRecord& service, Endpoints& rest) {
+  size_t size = 1;
+  if (rest.front().label_size != 0) {
+    const std::string_view label = service.label_of(rest.front());
+    while (size < rest.size() && service.label_of(rest[size]) == label) ++size;
+  }
+  const Endpoints target = rest.first(size);
+  rest = rest.subspan(size);
+  return target;
+}
+
+// Calls visit(number) for each port number of the target once.
+template <typename Visit>
+void visit_target(const ChosenPorts& ports, Endpoints target, Visit&& visit) {
+  for (size_t i = 0; i < target.size(); ++i)
+    ports.visit_numbers(ports.of(target[i]), [&](uint16_t number) {
+      // The nearest first: neighbours mostly have the same ports.
+      for (size_t k = i; k-- > 0;)
+        if (ports.has(ports.of(target[k]), number)) return;
+      visit(number);
+    });
+}
+
+void add_cluster_ip_ports(const ServiceRecord& service, const ChosenPorts& ports,
+                          RecordWriter& writer) {
+  const auto addresses = service.cluster_ips();
+  if (addresses.empty()) return;
+  const uint16_t weight = weight_of(ports.count(service.ports()) * addresses.size());
+  size_t target_at = 0;
+  ports.visit_numbers(service.ports(), [&](uint16_t number) {
+    const size_t at = writer.srv({}, service.name(), number, weight);
+    if (target_at == 0) target_at = at;
+  });
+  if (target_at == 0) return;
+  for (const IpAddress& address : addresses)
+    writer.address(Section::kAdditional, target_at, address);
+}
+
+// The addresses of the targets whose records stand from `at` on, in the same order: each owner is
+// the name in its target's first record.
+void add_target_addresses(const ServiceRecord& service, const ChosenPorts& ports,
+                          Endpoints endpoints, size_t at, RecordWriter& writer) {
+  while (!endpoints.empty()) {
+    const Endpoints target = take_target(service, endpoints);
+    const EndpointLabel label(service.label_of(target.front()), target.front().address);
+    const size_t target_at = at + RecordWriter::kSrvNameAt;
+    visit_target(ports, target,
+                 [&](uint16_t) { at += writer.srv_size(label.text(), service.name()); });
+    if (at < target_at) continue;  // it has no record
+    for (const EndpointRecord& endpoint : target)
+      if (ports.count(ports.of(endpoint)) > 0 &&
+          !writer.address(Section::kAdditional, target_at, endpoint.address))
+        return;
+  }
+}
+
+void add_endpoint_ports(const ServiceRecord& service, const ChosenPorts& ports, Endpoints endpoints,
+                        RecordWriter& writer) {
+  size_t choices = 0;
+  for (const EndpointRecord& endpoint : endpoints) choices += ports.count(ports.of(endpoint));
+  const uint16_t weight = weight_of(choices);
+  const size_t first_at = writer.position();
+  for (Endpoints rest = endpoints; !rest.empty();) {
+    const Endpoints target = take_target(service, rest);
+    const EndpointLabel label(service.label_of(target.front()), target.front().address);
+    visit_target(ports, target, [&](uint16_t number) {
+      writer.srv(label.text(), service.name(), number, weight);
+    });
+    if (writer.full()) return;
+  }
+  add_target_addresses(service, ports, endpoints, first_at, writer);
+}
+
+}  // namespace
+
+void add_service_ports(const ServiceRecord& service, const Selector& selector,
+                       RecordWriter& writer) {
+  const ChosenPorts ports(service, selector);
+  if (uses_cluster_ips(service, selector)) {
+    add_cluster_ip_ports(service, ports, writer);
+  } else {
+    add_endpoint_ports(service, ports, chosen_endpoints(service, selector), writer);
+  }
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/node_addresses.h"
+
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "netlink/route/address.h"
+
+namespace fairlead::proxy {
+
+namespace route = netlink::route;
+
+namespace {
+
+bool has_node_ports(const IpAddress& address) {
+  static const Cidr kLinkLocal = Cidr::parse("fe80::/10").value();
+  return !address.is_loopback() && !kLinkLocal.contains(address);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<NodeAddresses>> NodeAddresses::open(Loop& loop, Changed changed) {
+  auto connection = netlink::Connection::open(loop, netlink::Protocol::kRoute);
+  if (!connection.ok()) return connection.error();
+  std::unique_ptr<NodeAddresses> opened(
+      new NodeAddresses(loop, std::move(*connection), std::move(changed)));
+  for (const auto group : {RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR})
+    if (auto subscribed = opened->connection_->subscribe(group); !subscribed.ok())
+      return subscribed.error();
+  return opened;
+}
+
+NodeAddresses::NodeAddresses(Loop& loop, std::unique_ptr<netlink::Connection> connection,
+                             Changed changed)
+    : clock_(loop.clock()), connection_(std::move(connection)), changed_(std::move(changed)) {
+  connection_->set_on_notification([this](const netlink::MessageView&) { list(); });
+  connection_->set_on_resync([this] { list(); });
+}
+
+NodeAddresses::~NodeAddresses() {
+  *alive_ = false;
+}
+
+void NodeAddresses::start() {
+  list();
+}
+
+void NodeAddresses::list() {
+  if (std::exchange(listing_, true)) {
+    again_ = true;
+    return;
+  }
+  connection_->dump<route::InterfaceAddress>(
+      route::dump_addresses(std::nullopt), route::parse_address,
+      [this, alive = alive_](Result<std::vector<route::InterfaceAddress>> found) {
+        if (!*alive) return;
+        listing_ = false;
+        if (!found.ok()) {
+          log::warn("listing this node's addresses failed: {}; trying again",
+                    found.error().message());
+          retry_ = clock_.after(kRetry, [this] { list(); });
+          return;
+        }
+        std::vector<IpAddress> addresses;
+        for (const route::InterfaceAddress& one : *found)
+          if (has_node_ports(one.address)) addresses.push_back(one.address);
+        listed(std::move(addresses));
+        if (std::exchange(again_, false)) list();
+      });
+}
+
+void NodeAddresses::listed(std::vector<IpAddress> addresses) {
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  if (std::exchange(known_, true) && addresses == addresses_) return;
+  addresses_ = std::move(addresses);
+  changed_(addresses_);
+}
+
+std::vector<IpAddress> addresses_inside(const std::vector<IpAddress>& addresses,
+                                        const std::vector<Cidr>& cidrs) {
+  std::vector<IpAddress> result;
+  std::copy_if(addresses.begin(), addresses.end(), std::back_inserter(result),
+               [&](const IpAddress& address) {
+                 return std::any_of(cidrs.begin(), cidrs.end(),
+                                    [&](const Cidr& cidr) { return cidr.contains(address); });
+               });
+  return result;
+}
+
+}  // namespace fairlead::proxy

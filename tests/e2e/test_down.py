@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ending a cluster in any state leaves nothing; two clusters do not share a machine."""
+import os
+import signal
+import subprocess
+import unittest
+
+import cluster
+from cluster import BIN, Cluster, wait_for
+
+
+def kill(*pids):
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_for("the killed are gone", lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in pids))
+
+
+class DownTest(unittest.TestCase):
+    def setUp(self):
+        self.before = cluster.snapshot_of_the_machine()
+        self.cluster = Cluster()
+        self.addCleanup(self.check_nothing_left)
+        self.addCleanup(self.cluster.stop)
+        self.cluster.start()
+        self.cluster.apply_hello()
+
+    def check_nothing_left(self):
+        self.assertEqual(cluster.what_is_left(self.before), "")
+
+    def down(self):
+        self.cluster.down()
+        self.assertEqual(cluster.what_is_left(self.before), "")
+
+    def shims(self):
+        found = cluster.run("pgrep", "-f", "containerd-shim-runc-v2 .*-address /run/fairlead/", check=False).stdout
+        return [int(pid) for pid in found.split()]
+
+    def test_dead_containerd_then_start_again_and_everything_dead(self):
+        children = self.cluster.children()
+        self.cluster.kill()
+        kill(children["containerd"])
+        self.down()
+
+        self.cluster.start()  # the objects are still there; pods come again
+        wait_for("three pods", lambda: len(self.cluster.ready_pods("app=hello")) == 3)
+        shims = self.shims()
+        self.assertGreaterEqual(len(shims), 3)
+        self.cluster.kill()
+        kill(*self.cluster.children().values(), *shims)
+        self.down()
+
+    def refused(self, *words):
+        done = subprocess.run([BIN / "fairlead", *words], text=True, capture_output=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        return done.stderr
+
+    def test_two_clusters(self):
+        mine, other = self.cluster.data, self.cluster.folder / "other"
+        pid, before = self.cluster.process.pid, self.cluster.containers("app=hello")
+        elsewhere = ["--data-dir", other, "--run-dir", self.cluster.folder / "run",
+                     "--secure-port", "7443", "--kubelet-port", "11250"]
+        self.assertIn(f"another fairlead (process {pid}) uses {mine}", self.refused("up", "--data-dir", mine))
+        self.assertIn(f"another fairlead (process {pid}) uses {mine}", self.refused("server", "--data-dir", mine))
+        self.assertIn(f"another fairlead (process {pid}) is the node of this machine",
+                      self.refused("up", "--data-dir", other))
+        self.assertIn(f"another fairlead (process {pid}) is the node of this machine", self.refused("up", *elsewhere))
+        self.assertIn(f"/run/fairlead holds the pods of the node in {mine}", self.refused("down", "--data-dir", other))
+        self.assertEqual(self.cluster.process.poll(), None)
+
+        self.cluster.kill()  # nobody runs it now, but its pods do
+        self.assertIn(f"/run/fairlead holds the pods of the node in {mine}", self.refused("up", "--data-dir", other))
+        self.assertIn(f"/run/fairlead holds the pods of the node in {mine}", self.refused("down", "--data-dir", other))
+        self.cluster.start()
+        self.assertEqual(self.cluster.containers("app=hello"), before)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/kernel/proxy/packet_case.h"
+
+#include <gtest/gtest.h>
+
+namespace fairlead::proxy::test {
+
+namespace {
+
+void check_one(Cluster& cluster, const PacketCase& c, const std::string& to, bool tcp) {
+  SCOPED_TRACE(std::string(c.what) + ", " + (tcp ? "TCP" : "UDP") + " from " + c.from + " to " +
+               to);
+  std::set<std::string> ends;
+  const bool answered = c.ends_at != kRefused && c.ends_at != kDropped;
+  const Family family = to[0] == '[' ? Family::kIpv6 : Family::kIpv4;
+  // Enough that missing one of three ends by chance is a matter of 1 in 10^8.
+  const int attempts = !answered ? 1 : c.ends_at.size() == 1 ? 8 : 50;
+  for (int i = 0; i < attempts; ++i) {
+    const Outcome outcome = tcp ? cluster.tcp(c.from, to) : cluster.udp(c.from, to);
+    ends.insert(outcome.reached.empty() ? outcome.to_string() : outcome.reached);
+    if (outcome.reached.empty()) continue;
+    const bool kept = outcome.source == cluster.address(c.from, family);
+    // A node's own packet carries the address of the link it leaves by, masqueraded or not.
+    if (std::string(c.from) != "node")
+      EXPECT_EQ(kept, c.source == Source::kKept) << outcome.to_string();
+  }
+  EXPECT_EQ(ends, c.ends_at);
+}
+
+void trace_one(Cluster& cluster, const PacketCase& c, const std::string& text) {
+  static const std::map<std::string, std::string> kNames = {
+      {"10.244.2.2", "web-1"},    {"10.244.3.2", "web-2"},    {"10.245.4.2", "web-3"},
+      {"fd00:244:2::2", "web-1"}, {"fd00:244:3::2", "web-2"}, {"fd00:244:4::2", "web-3"}};
+  SCOPED_TRACE(std::string("trace: ") + c.what + " to " + text);
+  const SocketAddress to = SocketAddress::parse(text).value();
+  const Family family = to.address.family();
+  const bool from_node = std::string(c.from) == "node";
+  const Fate fate = trace(cluster.proxy().programmer(family).programmed(),
+                          {ip(cluster.address(c.from, family)), to.address, Protocol::kTcp, to.port,
+                           from_node, from_node ? "" : "veth"});
+  if (c.ends_at == kDropped) {
+    EXPECT_EQ(fate.kind, Fate::Kind::kDropped);
+  } else if (fate.kind == Fate::Kind::kPassed) {
+    EXPECT_NE(std::string(c.what).find("not ours"), std::string::npos);
+  } else if (c.ends_at == kRefused) {
+    EXPECT_EQ(fate.kind, Fate::Kind::kRefused);
+  } else {
+    std::set<std::string> ends;
+    for (const Fate::End& end : fate.ends) {
+      ends.insert(kNames.at(end.backend.address.to_string()));
+      EXPECT_EQ(end.masqueraded, c.source == Source::kMasqueraded);
+    }
+    EXPECT_EQ(ends, c.ends_at);
+  }
+}
+
+}  // namespace
+
+void check_packets(Cluster& cluster, const PacketCase& c, bool tcp) {
+  check_one(cluster, c, c.to4, tcp);
+  if (c.to6[0] != '\0') check_one(cluster, c, c.to6, tcp);
+}
+
+void check_trace(Cluster& cluster, const PacketCase& c) {
+  trace_one(cluster, c, c.to4);
+  if (c.to6[0] != '\0') trace_one(cluster, c, c.to6);
+}
+
+}  // namespace fairlead::proxy::test

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: Apache-2.0
+// What kube-proxy promises of Services beyond cluster IPs, row by row of docs/proxy.md's table,
+// with real packets of both families and asked of the tracer. The node is n1, its pods are web-1,
+// web-2 and client; web-3 is a pod of another node.
+#include <gtest/gtest.h>
+
+#include "tests/kernel/proxy/packet_case.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using namespace test;
+
+using Adjust = std::function<void(kube::Service&)>;
+using kube::TrafficPolicy;
+
+const std::string kOn1 = "10.244.2.2 @node", kOn2 = "10.244.3.2 @node", kOn3 = "10.245.4.2 @other";
+
+std::string in_ipv6(const std::string& endpoint) {
+  const std::string number = endpoint.substr(7, 1);
+  return "fd00:244:" + number + "::2" + endpoint.substr(endpoint.find(' '));
+}
+
+// Service `name` on 10.96.0.N and fd00:96::N, port 80 TCP and UDP, with the endpoints given.
+void put(Cluster& cluster, const std::string& name, int number,
+         const std::vector<std::string>& endpoints, const Adjust& adjust) {
+  const std::string last = std::to_string(number);
+  const std::string node_port = " 3010" + last;
+  kube::Service object = service(name, {"10.96.0." + last, "fd00:96::" + last},
+                                 {"t 80/TCP" + node_port, "u 80/UDP" + node_port});
+  object.type = kube::ServiceType::kLoadBalancer;
+  object.load_balancer_ingress = {{ip("198.51.100." + last), true},
+                                  {ip("2001:db8:ff::" + last), true}};
+  object.external_ips = {ip("203.0.113." + last), ip("2001:db8:ee::" + last)};
+  adjust(object);
+  cluster.proxy().put(object);
+  std::vector<std::string> six;
+  for (const std::string& endpoint : endpoints) six.push_back(in_ipv6(endpoint));
+  cluster.proxy().put(slice(name, endpoints, {"t 8080/TCP", "u 8080/UDP"}));
+  if (!six.empty()) cluster.proxy().put(slice(name, six, {"t 8080/TCP", "u 8080/UDP"}));
+}
+
+const std::set<std::string> kHere = {"web-1"};
+const std::set<std::string> kHereAndThere = {"web-1", "web-3"};
+const std::set<std::string> kThere = {"web-3"};
+
+struct Row {
+  const char* row;
+  std::function<void(Cluster&)> objects;
+  std::vector<PacketCase> cases;
+  bool drops = false;  // each drop takes seconds to see: those are checked for TCP only
+};
+
+const Adjust kPlain = [](kube::Service&) {};
+const Adjust kInternalLocal = [](kube::Service& s) {
+  s.internal_traffic_policy = TrafficPolicy::kLocal;
+};
+const Adjust kExternalLocal = [](kube::Service& s) {
+  s.external_traffic_policy = TrafficPolicy::kLocal;
+};
+
+const Row kRows[] = {
+    {"Row06_LocalSetIsReadyElseDraining",
+     [](Cluster& c) {
+       put(c, "web", 1, {kOn1 + " terminating serving", kOn3}, kExternalLocal);
+     },
+     {{"outside reaches the draining one here", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80",
+       kHere},
+      {"a pod reaches the ready one elsewhere", "client", "198.51.100.1:80", "[2001:db8:ff::1]:80",
+       kThere}}},
+    {"Row07_NothingUsableHereDropsNowhereRefuses",
+     [](Cluster& c) {
+       put(c, "away", 1, {kOn3}, kExternalLocal);
+       put(c, "none", 2, {}, kExternalLocal);
+       put(c, "inner", 3, {kOn3}, kInternalLocal);
+     },
+     {{"load balancer address, endpoints elsewhere", "outside", "198.51.100.1:80", "", kDropped},
+      {"node port, endpoints elsewhere", "outside", "192.0.2.1:30101", "", kDropped},
+      {"cluster IP, internal policy Local, endpoints elsewhere", "client", "10.96.0.3:80", "",
+       kDropped},
+      {"no endpoints: load balancer address", "outside", "198.51.100.2:80", "[2001:db8:ff::2]:80",
+       kRefused},
+      {"no endpoints: external IP", "outside", "203.0.113.2:80", "[2001:db8:ee::2]:80", kRefused},
+      {"no endpoints: node port", "outside", "192.0.2.1:30102", "[2001:db8::1]:30102", kRefused}},
+     true},
+    {"Row08_ZoneHints",
+     [](Cluster& c) {
+       kube::Node node;
+       node.meta.labels["topology.kubernetes.io/zone"] = "a";
+       node.internal_ips = {ip("192.0.2.1")};
+       c.proxy().set_node(node);
+       c.proxy().put(service("web", {"10.96.0.1"}, {"t 80/TCP", "u 80/UDP"}));
+       kube::EndpointSlice hinted = slice("web", {kOn1, kOn2, kOn3}, {"t 8080/TCP", "u 8080/UDP"});
+       hinted.endpoints[0].hint_zones = {"b"};
+       hinted.endpoints[1].hint_zones = {"a"};
+       hinted.endpoints[2].hint_zones = {"b", "c"};
+       c.proxy().put(hinted);
+     },
+     {{"only the zone's", "client", "10.96.0.1:80", "", {"web-2"}}}},
+    {"Row09_InternalTrafficPolicyLocalIsForTheClusterIpOnly",
+     [](Cluster& c) {
+       put(c, "web", 1, {kOn1, kOn3}, kInternalLocal);
+     },
+     {{"cluster IP from a pod", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere},
+      {"cluster IP from this node", "node", "10.96.0.1:80", "[fd00:96::1]:80", kHere,
+       Source::kMasqueraded},
+      {"cluster IP from outside", "outside", "10.96.0.1:80", "[fd00:96::1]:80", kHere,
+       Source::kMasqueraded},
+      {"load balancer address", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", kHereAndThere,
+       Source::kMasqueraded},
+      {"node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", kHereAndThere,
+       Source::kMasqueraded}}},
+    {"Row10_ExternalTrafficPolicyLocalKeepsTheSource",
+     [](Cluster& c) {
+       put(c, "web", 1, {kOn1, kOn3}, kExternalLocal);
+     },
+     {{"load balancer address", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", kHere},
+      {"external IP", "outside", "203.0.113.1:80", "[2001:db8:ee::1]:80", kHere},
+      {"node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", kHere},
+      {"a pod goes to any, unmasqueraded", "client", "198.51.100.1:80", "[2001:db8:ff::1]:80",
+       kHereAndThere},
+      {"a pod by node port too", "client", "192.0.2.1:30101", "[2001:db8::1]:30101", kHereAndThere},
+      {"this node goes to any, masqueraded", "node", "198.51.100.1:80", "[2001:db8:ff::1]:80",
+       kHereAndThere, Source::kMasqueraded},
+      {"the cluster IP goes to any", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHereAndThere}}},
+    {"Row11_ExternalTrafficPolicyClusterAlwaysMasquerades",
+     [](Cluster& c) {
+       put(c, "web", 1, {kOn1, kOn3}, kPlain);
+     },
+     {{"load balancer address", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", kHereAndThere,
+       Source::kMasqueraded},
+      {"external IP, from a pod", "client", "203.0.113.1:80", "[2001:db8:ee::1]:80", kHereAndThere,
+       Source::kMasqueraded},
+      {"node port, from a pod", "client", "192.0.2.1:30101", "[2001:db8::1]:30101", kHereAndThere,
+       Source::kMasqueraded}}},
+    {"Row13_HairpinThroughAnAddressThatKeepsSources",
+     [](Cluster& c) { put(c, "web", 1, {kOn1}, kExternalLocal); },
+     {{"a pod to itself", "web-1", "198.51.100.1:80", "[2001:db8:ff::1]:80", kHere,
+       Source::kMasqueraded}}},
+    {"Row16_SourceRangesAreForLoadBalancerAddressesOnly",
+     [](Cluster& c) {
+       put(c, "web", 1, {kOn1}, [](kube::Service& s) {
+         s.load_balancer_source_ranges = {cidr("192.0.2.2/32"), cidr("2001:db8::2/128")};
+       });
+       put(c, "shut", 2, {kOn1}, [](kube::Service& s) {
+         s.load_balancer_source_ranges = {cidr("10.9.0.0/16"), cidr("fd99::/16")};
+         s.external_traffic_policy = TrafficPolicy::kLocal;
+       });
+       put(c, "open", 3, {kOn1}, [](kube::Service& s) {
+         s.load_balancer_source_ranges = {cidr("10.9.0.0/16"), cidr("0.0.0.0/0"), cidr("::/0")};
+       });
+     },
+     {{"a source inside", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", kHere,
+       Source::kMasqueraded},
+      {"a pod is not inside", "client", "198.51.100.1:80", "", kDropped},
+      {"nobody is inside", "outside", "198.51.100.2:80", "", kDropped},
+      {"the cluster IP has none", "client", "10.96.0.2:80", "[fd00:96::2]:80", kHere},
+      {"nor has the external IP", "outside", "203.0.113.2:80", "[2001:db8:ee::2]:80", kHere},
+      {"nor the node port", "outside", "192.0.2.1:30102", "[2001:db8::1]:30102", kHere},
+      {"a range of everything is none", "outside", "198.51.100.3:80", "[2001:db8:ff::3]:80", kHere,
+       Source::kMasqueraded}},
+     true},
+    {"Row17_IpModeProxyHasNoRules",
+     [](Cluster& c) {
+       put(c, "web", 1, {kOn1}, [](kube::Service& s) {
+         s.load_balancer_ingress = {{ip("192.0.2.2"), false}, {ip("2001:db8::2"), false}};
+       });
+     },
+     {{"not ours: goes to the balancer itself",
+       "client",
+       "192.0.2.2:8080",
+       "[2001:db8::2]:8080",
+       {"outside"}}}},
+    {"Row20_UndefinedPortsOfExternalAddressesAreNotOurs",
+     [](Cluster& c) {
+       put(c, "web", 1, {kOn1}, [](kube::Service& s) {
+         s.external_ips = {ip("192.0.2.2"), ip("2001:db8::2")};
+       });
+     },
+     {{"not ours: another port of an external IP",
+       "client",
+       "192.0.2.2:8080",
+       "[2001:db8::2]:8080",
+       {"outside"}},
+      {"another port of the cluster IP", "client", "10.96.0.1:8080", "[fd00:96::1]:8080",
+       kRefused}}},
+};
+
+class Rows : public testing::TestWithParam<Row> {};
+INSTANTIATE_TEST_SUITE_P(TableA, Rows, testing::ValuesIn(kRows),
+                         [](const auto& p) { return std::string(p.param.row); });
+
+TEST_P(Rows, HoldWithRealPacketsAndForTheTracer) {
+  const Row& row = GetParam();
+  Cluster cluster;
+  cluster.start_proxy();
+  row.objects(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  for (const PacketCase& c : row.cases) {
+    check_trace(cluster, c);
+    check_packets(cluster, c, true);
+    if (!row.drops) check_packets(cluster, c, false);
+  }
+}
+
+// Row 18: the feature gate AllowServiceExternalIPs, off.
+TEST(RowsByFlag, Row18_ExternalIpsCanBeRefused) {
+  Cluster cluster;
+  cluster.start_proxy([](Config& config) { config.accept_external_ips = false; });
+  put(cluster, "web", 1, {kOn1}, [](kube::Service& s) {
+    s.external_ips = {ip("192.0.2.2"), ip("2001:db8::2")};
+  });
+  cluster.proxy().start();
+  cluster.settle();
+  for (const PacketCase& c : {PacketCase{"not ours: an external IP",
+                                         "client",
+                                         "192.0.2.2:8080",
+                                         "[2001:db8::2]:8080",
+                                         {"outside"}},
+                              PacketCase{"a load balancer address", "client", "198.51.100.1:80",
+                                         "[2001:db8:ff::1]:80", kHere, Source::kMasqueraded}})
+    check_packets(cluster, c, true);
+}
+
+// Row 19: by default the addresses the API names for this node, and a new one at once.
+TEST(RowsByFlag, Row19_NodePortsOnPrimaryAddressesByDefault) {
+  Cluster cluster;
+  cluster.start_proxy([](Config& config) { config.node_port_cidrs.reset(); });
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  kube::Node node;
+  node.internal_ips = {ip("192.0.2.1"), ip("2001:db8::1"), ip("192.0.2.77")};
+  cluster.proxy().set_node(node);
+  cluster.proxy().start();
+  cluster.settle();
+  const PacketCase primary{"primary address",     "outside", "192.0.2.1:30101",
+                           "[2001:db8::1]:30101", kHere,     Source::kMasqueraded};
+  const PacketCase other{"another address", "client", "10.244.1.1:30101", "[fd00:244:1::1]:30101",
+                         kRefused};
+  check_packets(cluster, primary, true);
+  check_packets(cluster, other, true);
+  node.internal_ips = {ip("10.244.1.1"), ip("fd00:244:1::1")};
+  cluster.proxy().set_node(node);
+  cluster.settle();
+  PacketCase now = other;
+  now.ends_at = kHere;
+  now.source = Source::kMasqueraded;
+  check_packets(cluster, now, true);
+}
+
+TEST(RowsByFlag, Row19_ANewAddressOfTheNodeActsAtOnce) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  cluster.proxy().start();
+  cluster.settle();
+  cluster.at("node").must("ip address add 192.0.2.50/32 dev veth0");
+  EXPECT_TRUE(cluster.run_until([&] {
+    const auto& has = cluster.proxy().programmer(Family::kIpv4).programmed().parameters();
+    return cluster.proxy().idle() && std::find(has.node_addresses.begin(), has.node_addresses.end(),
+                                               ip("192.0.2.50")) != has.node_addresses.end();
+  }));
+  check_packets(cluster,
+                {"new address", "outside", "192.0.2.50:30101", "", kHere, Source::kMasqueraded},
+                true);
+}
+
+TEST(RowsByFlag, Row20_ANewServiceCidrActsAtOnce) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  cluster.proxy().start();
+  cluster.settle();
+  const PacketCase unallocated{"unallocated", "client", "192.0.2.2:8080", "", {"outside"}};
+  check_packets(cluster, unallocated, true);
+  cluster.proxy().set_service_cidrs({cidr("192.0.2.2/32")});
+  cluster.settle();
+  PacketCase now = unallocated;
+  now.ends_at = kDropped;
+  check_packets(cluster, now, true);
+  check_trace(cluster, now);
+}
+
+// Rows 12 and 10 with pods known by the interface they come in by.
+TEST(RowsByFlag, Row12_PodsKnownByInterface) {
+  for (const bool bridge : {true, false}) {
+    Cluster cluster;
+    cluster.start_proxy([&](Config& config) {
+      config.cluster_cidrs.clear();
+      (bridge ? config.bridge_interface : config.interface_prefix) = bridge ? "veth1" : "veth";
+    });
+    put(cluster, "web", 1, {kOn1, kOn3}, kExternalLocal);
+    cluster.proxy().start();
+    cluster.settle();
+    const auto masqueraded_if = [](bool yes) { return yes ? Source::kMasqueraded : Source::kKept; };
+    // client is behind veth1, web-2 behind veth3, and outside behind veth0.
+    check_packets(cluster, {"a pod", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHereAndThere},
+                  true);
+    check_packets(cluster,
+                  {"another interface", "web-2", "10.96.0.1:80", "[fd00:96::1]:80", kHereAndThere,
+                   masqueraded_if(bridge)},
+                  true);
+    check_packets(cluster,
+                  {"a pod, external address", "client", "198.51.100.1:80", "[2001:db8:ff::1]:80",
+                   kHereAndThere},
+                  true);
+    check_packets(cluster,
+                  {"another interface, external address", "web-2", "198.51.100.1:80",
+                   "[2001:db8:ff::1]:80", bridge ? kHere : kHereAndThere},
+                  true);
+  }
+}
+
+// ---- row 15: affinity ----
+
+Adjust sticky(uint32_t seconds, const Adjust& more = kPlain) {
+  return [=](kube::Service& object) {
+    object.affinity_timeout_seconds = seconds;
+    more(object);
+  };
+}
+
+// Where 12 connections end.
+std::set<std::string> ends(Cluster& cluster, const std::string& from, const std::string& to) {
+  std::set<std::string> result;
+  for (int i = 0; i < 12; ++i) result.insert(cluster.tcp(from, to).to_string());
+  return result;
+}
+
+TEST(Row15_Affinity, ASourceStaysWithItsEndpointWhateverTheAddress) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  for (const bool six : {false, true}) {
+    const auto first = ends(cluster, "client", six ? "[fd00:96::1]:80" : "10.96.0.1:80");
+    EXPECT_EQ(first.size(), 1u);
+    const std::string name = first.begin()->substr(0, first.begin()->find(' '));
+    for (const char* to : {six ? "[2001:db8:ff::1]:80" : "198.51.100.1:80",
+                           six ? "[2001:db8:ee::1]:80" : "203.0.113.1:80",
+                           six ? "[2001:db8::1]:30101" : "192.0.2.1:30101"}) {
+      const auto others = ends(cluster, "client", to);
+      EXPECT_EQ(others.size(), 1u) << to;
+      EXPECT_EQ(others.begin()->substr(0, others.begin()->find(' ')), name) << to;
+    }
+  }
+  EXPECT_EQ(ends(cluster, "node", "10.96.0.1:80").size(), 1u);
+  EXPECT_EQ(ends(cluster, "outside", "192.0.2.1:30101").size(), 1u);
+  EXPECT_EQ(cluster.proxy().programmer(Family::kIpv4).status().foreign_changes, 0u)
+      << "what packets teach the maps is nobody's change";
+}
+
+TEST(Row15_Affinity, AnEndpointThatLeavesIsForgottenAndOthersAreNot) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  const std::string to = "10.96.0.1:80";
+  const std::string before = *ends(cluster, "client", to).begin();
+  const std::map<std::string, std::vector<std::string>> without = {
+      {"web-1", {kOn2, kOn3}}, {"web-2", {kOn1, kOn3}}, {"web-3", {kOn1, kOn2}}};
+  put(cluster, "web", 1, without.at(before.substr(0, 5)), sticky(10800));
+  cluster.settle();
+  const auto after = ends(cluster, "client", to);
+  EXPECT_EQ(after.size(), 1u);
+  EXPECT_NE(*after.begin(), before);
+  // It comes back: nobody moves. And a restart forgets nothing.
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.settle();
+  EXPECT_EQ(ends(cluster, "client", to), after);
+  cluster.stop_proxy();
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  EXPECT_EQ(ends(cluster, "client", to), after);
+  // Forgotten while no proxy ran.
+  cluster.stop_proxy();
+  cluster.start_proxy();
+  put(cluster, "web", 1, without.at(after.begin()->substr(0, 5)), sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  EXPECT_TRUE(
+      cluster.run_until([&] { return *ends(cluster, "client", to).begin() != *after.begin(); }));
+}
+
+TEST(Row15_Affinity, TimesOutAndAnEditedTimeoutActs) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.proxy().start();
+  cluster.settle();
+  ends(cluster, "client", "10.96.0.1:80");
+  EXPECT_NE(cluster.list_ruleset().find("10.244.1.2 . tcp"), std::string::npos);
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(1));
+  cluster.settle();
+  ends(cluster, "client", "10.96.0.1:80");
+  EXPECT_TRUE(cluster.run_until(
+      [&] { return cluster.list_ruleset().find("10.244.1.2 . tcp") == std::string::npos; }));
+}
+
+TEST(Row15_Affinity, KeepsToTheTrafficPolicy) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn3}, sticky(10800, kExternalLocal));
+  cluster.proxy().start();
+  cluster.settle();
+  // From outside to the cluster IP: perhaps web-3; to the balancer's address: never.
+  for (int i = 0; i < 3; ++i) {
+    ends(cluster, "outside", "10.96.0.1:80");
+    for (const std::string& end : ends(cluster, "outside", "198.51.100.1:80"))
+      EXPECT_EQ(end, "web-1 sees 192.0.2.2");
+  }
+  EXPECT_EQ(ends(cluster, "client", "198.51.100.1:80").size(), 1u);
+}
+
+// Written by us, read by Debian's nft; and by nft -f what nft 1.0.6 can load, which IPv6 maps
+// learnt from packets are not.
+TEST(Row15_Affinity, DebiansNftListsIt) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn3}, sticky(10800, [](kube::Service& s) {
+        kExternalLocal(s);
+        s.load_balancer_source_ranges = {cidr("192.0.2.0/24"), cidr("2001:db8::/32")};
+      }));
+  cluster.proxy().start();
+  cluster.settle();
+  ends(cluster, "outside", "198.51.100.1:80");
+  ends(cluster, "outside", "[2001:db8:ff::1]:80");
+  for (const char* family : {"ip", "ip6"}) {
+    const std::string text =
+        cluster.at("node").must(std::string("nft list table ") + family + " fairlead");
+    EXPECT_NE(text.find(std::string("update @aff_")), std::string::npos) << text;
+    EXPECT_NE(text.find(std::string("ct original ") + family + " daddr . meta l4proto"),
+              std::string::npos)
+        << text;
+    EXPECT_NE(text.find(std::string(family) + " saddr . meta l4proto map @aff_"), std::string::npos)
+        << text;
+  }
+  const std::string saved = cluster.at("node").must("nft list table ip fairlead");
+  cluster.stop_proxy();
+  const auto inside = cluster.at("node").enter();
+  EXPECT_EQ(fairlead::test::run_command({"nft", "flush", "ruleset"}).status, 0);
+  const auto loaded = fairlead::test::run_command({"nft", "-f", "-"}, saved);
+  EXPECT_EQ(loaded.status, 0) << loaded.errors << saved;
+}
+
+// Only the configured bit of the mark is touched, and it is gone when the packet leaves.
+TEST(RowsByFlag, Row14_OnlyOurBitOfTheMark) {
+  Cluster cluster;
+  cluster.start_proxy([](Config& config) { config.masquerade_mark = 1u << 20; });
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  cluster.proxy().start();
+  cluster.settle();
+  cluster.at("node").must(
+      "nft add table ip other; "
+      "nft 'add chain ip other pre { type filter hook prerouting priority -200; }'; "
+      "nft 'add chain ip other post { type filter hook postrouting priority 300; }'; "
+      "nft add rule ip other pre meta mark set 0xa5004001; "
+      "nft add rule ip other post meta mark 0xa5004001 counter; "
+      "nft add rule ip other post meta mark '!=' 0xa5004001 ip daddr 10.244.2.2 counter drop");
+  check_packets(cluster,
+                {"marked by others", "outside", "198.51.100.1:80", "", kHere, Source::kMasqueraded},
+                true);
+}
+
+}  // namespace
+}  // namespace fairlead::proxy
