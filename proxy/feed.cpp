@@ -9,6 +9,8 @@ namespace fairlead::proxy {
 
 namespace {
 
+constexpr Duration kLook = std::chrono::milliseconds(20);
+
 template <typename T>
 kube::ReflectorOptions options(const char* label_selector) {
   kube::ReflectorOptions result;
@@ -20,26 +22,52 @@ kube::ReflectorOptions options(const char* label_selector) {
 
 }  // namespace
 
-Feed::Feed(Clock& clock, kube::ApiClient& client, Proxy& proxy)
-    : proxy_(proxy),
+Feed::Feed(Clock& clock, kube::ApiClient& client, Proxy& proxy, NodeWatch& node)
+    : clock_(clock),
+      proxy_(proxy),
+      node_(node),
       services_(*this),
       slices_(*this),
       service_reflector_(clock, client, services_,
                          options<kube::Service>("!service.kubernetes.io/service-proxy-name")),
       slice_reflector_(clock, client, slices_,
                        options<kube::EndpointSlice>("!service.kubernetes.io/headless,"
-                                                    "!service.kubernetes.io/service-proxy-name")) {}
+                                                    "!service.kubernetes.io/service-proxy-name")),
+      ranges_(clock, client,
+              [this](const std::vector<Cidr>& ranges) { proxy_.set_service_cidrs(ranges); }) {
+  node_.subscribe([this] { apply_node(); });
+  ranges_.subscribe([this] { start_when_synced(); });
+}
 
 void Feed::start() {
+  if (node_.node()) proxy_.set_node(*node_.node());
+  ranges_.start();
   service_reflector_.start();
   slice_reflector_.start();
 }
 
+void Feed::apply_node() {
+  // A Node that was deleted is not forgotten: what it was is still the best guess.
+  if (node_.node()) proxy_.set_node(*node_.node());
+  start_when_synced();
+}
+
 void Feed::start_when_synced() {
   if (started_ || !services_.synced() || !slices_.synced()) return;
+  if (!waiting_since_) waiting_since_ = clock_.now();
+  const bool late = clock_.now() - *waiting_since_ >= kGrace;
+  if (!late && (!node_.known() || !ranges_.known())) {
+    // Not every refusal calls back.
+    look_again_ = clock_.after(kLook, [this] { start_when_synced(); });
+    return;
+  }
   started_ = true;
   log::info("{} Services and {} EndpointSlices are known, programming starts",
             proxy_.services().services().size(), proxy_.services().slices().size());
+  if (!node_.node())
+    log::warn(
+        "the Node of this machine is not known: its zone and its primary addresses are not "
+        "either, until it is");
   proxy_.start();
 }
 

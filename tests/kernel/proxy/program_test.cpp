@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <random>
 
@@ -18,7 +21,7 @@ using fairlead::test::run_command;
 
 const std::string kProgram = std::string(FAIRLEAD_BINARY_DIR) + "/bin/fairlead-proxy";
 
-// LIST and WATCH of Services and EndpointSlices, from strings; no WatchList.
+// LIST and WATCH of Services, EndpointSlices and one Node, from strings; no WatchList.
 class Api {
  public:
   Api(Loop& loop, int services)
@@ -46,6 +49,13 @@ class Api {
     url_ = "http://" + bound->to_string();
   }
   const std::string& url() const { return url_; }
+  const std::vector<std::string>& events() const { return events_; }
+  bool node_watched() const { return node_watch_ != nullptr; }
+  void change_pod_cidrs(const std::string& cidr) {
+    node_watch_->write(R"({"type":"MODIFIED","object":{"metadata":{"name":"n1",)"
+                       R"("resourceVersion":"8"},"spec":{"podCIDRs":[")" +
+                       cidr + "\"]}}}\n");
+  }
 
  private:
   void answer(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder) {
@@ -54,8 +64,20 @@ class Api {
       return responder->respond(422, json, R"({"kind":"Status","status":"Failure","code":422})");
     if (request.query_value("watch")) {
       responder->start(200, json);
+      if (request.path == "/api/v1/nodes") node_watch_ = responder;
       watches_.push_back(std::move(responder));
       return;
+    }
+    if (request.path == "/api/v1/nodes")
+      return responder->respond(
+          200, json,
+          R"({"kind":"NodeList","metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"n1",)"
+          R"("resourceVersion":"7"},"spec":{"podCIDRs":["10.244.9.0/24"]}}]})");
+    if (request.path.find("networking.k8s.io") != std::string::npos)
+      return responder->respond(404, json, R"({"kind":"Status","status":"Failure","code":404})");
+    if (request.method == "POST") {
+      events_.push_back(request.body);
+      return responder->respond(201, json, "{}");
     }
     const bool slices = request.path.find("endpointslices") != std::string::npos;
     responder->respond(200, json,
@@ -67,6 +89,8 @@ class Api {
   HttpServer server_;
   std::string services_, slices_, url_;
   std::vector<std::shared_ptr<HttpResponder>> watches_;
+  std::shared_ptr<HttpResponder> node_watch_;
+  std::vector<std::string> events_;
 };
 
 class Program : public testing::Test {
@@ -75,8 +99,11 @@ class Program : public testing::Test {
     ns_.run([&] { api_ = std::make_unique<Api>(loop_, services); });
   }
   std::unique_ptr<BackgroundProcess> start(std::vector<std::string> more = {}) {
-    std::vector<std::string> argv = {kProgram, "--master", api_->url(),
+    std::vector<std::string> argv = {kProgram,
+                                     "--master",
+                                     api_->url(),
                                      "--service-cidr=10.96.0.0/16",
+                                     "--hostname-override=n1",
                                      "--healthz-bind-address=127.0.0.1:10256"};
     argv.insert(argv.end(), more.begin(), more.end());
     const auto inside = ns_.enter();
@@ -113,10 +140,16 @@ TEST_F(Program, ServesAndLeavesItsRulesBehind) {
   ASSERT_TRUE(run_until([&] { return elements() == 3000; }));
   std::string health;
   ns_.run([&] { health = run_command({"curl", "-s", "http://127.0.0.1:10256/healthz"}).output; });
-  EXPECT_NE(health.find("\"healthy\": true"), std::string::npos) << health;
+  EXPECT_NE(health.find(R"("nodeEligible":true,"healthy":true)"), std::string::npos) << health;
   std::string metrics;
   ns_.run([&] { metrics = run_command({"curl", "-s", "http://127.0.0.1:10249/metrics"}).output; });
   EXPECT_NE(metrics.find("kubeproxy_sync_proxy_rules_last_timestamp_seconds"), std::string::npos);
+
+  EXPECT_TRUE(run_until([&] {
+    return std::any_of(api_->events().begin(), api_->events().end(), [](const std::string& event) {
+      return event.find(R"("reason":"Starting")") != std::string::npos;
+    });
+  }));
 
   const auto second = run({"--master", api_->url()});
   EXPECT_EQ(second.status, 1);
@@ -146,16 +179,17 @@ TEST_F(Program, KilledAtAnyMomentIsMadeUpForByTheNext) {
 }
 
 TEST_F(Program, SaysInOneSentenceWhatIsWrong) {
-  const auto bad_flag = run({"--proxy-mode=ipvs"});
+  const auto bad_flag = run({"--proxy-mode=userspace"});
   EXPECT_EQ(bad_flag.status, 2);
-  EXPECT_NE(bad_flag.errors.find("--proxy-mode=ipvs is not supported"), std::string::npos);
+  EXPECT_NE(bad_flag.errors.find("--proxy-mode: \"userspace\" is not supported"),
+            std::string::npos);
 
   std::unique_ptr<HttpServer> squatter;
   ns_.run([&] {
     squatter = std::make_unique<HttpServer>(loop_, HttpServerOptions(), nullptr);
     EXPECT_TRUE(squatter->listen({IpAddress::v4(127, 0, 0, 1), 10249}).ok());
   });
-  const auto busy = run({"--master", api_->url()});
+  const auto busy = run({"--master", api_->url(), "--bind-address-hard-fail"});
   EXPECT_EQ(busy.status, 1);
   EXPECT_NE(busy.errors.find("--metrics-bind-address"), std::string::npos) << busy.errors;
 
@@ -167,6 +201,62 @@ TEST_F(Program, SaysInOneSentenceWhatIsWrong) {
   });
   EXPECT_EQ(powerless.status, 1);
   EXPECT_NE(powerless.errors.find("CAP_NET_ADMIN"), std::string::npos) << powerless.errors;
+}
+
+TEST_F(Program, WaitsForPortsAnotherProxyStillHolds) {
+  auto squatter = std::make_unique<HttpServer>(loop_, HttpServerOptions(), nullptr);
+  ns_.run([&] { EXPECT_TRUE(squatter->listen({IpAddress::v4(127, 0, 0, 1), 10256}).ok()); });
+  auto process = start();
+  ASSERT_TRUE(run_until([&] { return elements() == 3000; }));  // programmed all the same
+  squatter.reset();
+  EXPECT_TRUE(run_until([&] {
+    std::string health;
+    ns_.run([&] {
+      health = run_command({"curl", "-s", "-m", "2", "http://127.0.0.1:10256/livez"}).output;
+    });
+    return health.find(R"("healthy":true)") != std::string::npos;
+  }));
+}
+
+TEST_F(Program, RunsByAFileAndEndsWhenItChanges) {
+  char directory[] = "/tmp/fairlead-proxy-config-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const std::string path = std::string(directory) + "/config.conf";
+  const auto write = [&](const std::string& more) {
+    std::ofstream(path) << "apiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
+                           "kind: KubeProxyConfiguration\nmode: iptables\n"
+                           "detectLocalMode: NodeCIDR\nhealthzBindAddress: 127.0.0.1:10256\n"
+                        << more;
+  };
+  write("");
+  auto process = start({"--config", path});
+  ASSERT_TRUE(run_until([&] { return elements() == 3000; }));
+  // The Node's podCIDRs are the pods.
+  EXPECT_NE(ns_.must("nft list ruleset").find("10.244.9.0/24"), std::string::npos);
+  std::string configz;
+  ns_.run([&] { configz = run_command({"curl", "-s", "http://127.0.0.1:10249/configz"}).output; });
+  EXPECT_NE(configz.find(R"("detectLocalMode":"NodeCIDR")"), std::string::npos) << configz;
+  write("nftables: {masqueradeAll: true}\n");
+  EXPECT_TRUE(run_until([&] { return !process->running(); }));
+  EXPECT_EQ(elements(), 3000u);
+  std::filesystem::remove_all(directory);
+}
+
+TEST_F(Program, EndsWhenThePodCidrsOfItsNodeChange) {
+  auto process = start({"--detect-local-mode=NodeCIDR"});
+  ASSERT_TRUE(run_until([&] { return elements() == 3000 && api_->node_watched(); }));
+  api_->change_pod_cidrs("10.244.9.0/24");
+  loop_.run_until([] { return false; }, std::chrono::milliseconds(300));
+  EXPECT_TRUE(process->running());
+  api_->change_pod_cidrs("10.244.8.0/24");
+  EXPECT_TRUE(run_until([&] { return !process->running(); }));
+}
+
+TEST_F(Program, WritesItsConfiguration) {
+  const auto written = run({"--write-config-to=/dev/stdout", "--cluster-cidr=10.244.0.0/16"});
+  EXPECT_EQ(written.status, 0) << written.errors;
+  EXPECT_NE(written.output.find("clusterCIDR: \"10.244.0.0/16\"\n"), std::string::npos)
+      << written.output;
 }
 
 }  // namespace
