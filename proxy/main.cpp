@@ -23,6 +23,7 @@
 #include "proxy/operations.h"
 #include "proxy/options.h"
 #include "proxy/proxy.h"
+#include "proxy/trace_command.h"
 #include "proxy/service_health.h"
 #include "proxy/sysctls.h"
 
@@ -349,7 +350,24 @@ Result<void> write_config(const Options& options) {
   return Error::from_errno(errno, "writing " + options.write_config_to);
 }
 
+int trace_main(const std::vector<std::string>& arguments) {
+  Result<TraceOptions> options = parse_trace_options(arguments);
+  if (!options.ok()) {
+    complain(options.error());
+    return 2;
+  }
+  Loop loop;
+  const Result<std::string> text = options->print.empty()
+                                       ? run_trace(loop, std::move(*options))
+                                       : Result<std::string>(options->print);
+  if (!text.ok()) return complain(text.error());
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
 int run_main(const std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments[0] == "trace")
+    return trace_main({arguments.begin() + 1, arguments.end()});
   const Result<Options> options = parse_options(arguments, host_name(), kube::read_file);
   if (!options.ok()) {
     complain(options.error());
