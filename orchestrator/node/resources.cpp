@@ -2,6 +2,7 @@
 #include "orchestrator/node/resources.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace fairlead::orchestrator {
 
@@ -26,11 +27,17 @@ int64_t quota_of(int64_t cpu_millis) {
   return std::max(std::min<int64_t>(cpu_millis, 1000000) * kCpuPeriod / 1000, kMinQuota);
 }
 
+int64_t added(int64_t sum, int64_t amount) {
+  int64_t result = 0;
+  return __builtin_add_overflow(sum, amount, &result) ? std::numeric_limits<int64_t>::max()
+                                                      : result;
+}
+
 // What the pod may use in all: containers together, or the greediest init container.
 int64_t pod_sum(const PodSpec& pod, bool limits, const char* name) {
   int64_t sum = 0, most = 0;
   for (const ContainerSpec& spec : pod.containers)
-    sum += get(limits ? spec.limits : spec.requests, name);
+    sum = added(sum, get(limits ? spec.limits : spec.requests, name));
   for (const ContainerSpec& spec : pod.init_containers)
     most = std::max(most, get(limits ? spec.limits : spec.requests, name));
   return std::max(sum, most);

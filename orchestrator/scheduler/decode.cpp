@@ -12,13 +12,20 @@ namespace {
 
 using controllers::Json;
 
+// Larger amounts count as this: no node has it, and the sum over thousands of pods fits int64.
+constexpr int64_t kMost = int64_t{1} << 52;
+
+int64_t bounded(int64_t amount) {
+  return std::clamp(amount, -kMost, kMost);
+}
+
 Resources read_resources(const Json& object) {
   Resources result;
   if (!object.is_object()) return result;
   for (const auto& [name, value] : object.items()) {
     const auto quantity =
         Quantity::parse(value.is_string() ? value.get<std::string>() : value.dump());
-    if (quantity) result[name] = name == "cpu" ? quantity->milli() : quantity->value();
+    if (quantity) result[name] = bounded(name == "cpu" ? quantity->milli() : quantity->value());
   }
   return result;
 }
@@ -32,7 +39,7 @@ Resources container_requests(const Json& container) {
 }
 
 void add_to(Resources& sum, const Resources& more) {
-  for (const auto& [name, amount] : more) sum[name] += amount;
+  for (const auto& [name, amount] : more) sum[name] = bounded(sum[name] + amount);
 }
 void raise_to(Resources& highest, const Resources& other) {
   for (const auto& [name, amount] : other) highest[name] = std::max(highest[name], amount);

@@ -169,6 +169,12 @@ TEST(Resources, BecomeKernelNumbers) {
   EXPECT_EQ(pod_limits(full), (PodLimits{512, 50000, 67108864}));
   EXPECT_EQ(container_resources(full, full.containers[0], 1 << 30).oom_score_adj, -997);
   EXPECT_EQ(pod_cgroup("/kubepods", full), "/kubepods/podu");
+  const Json most = {{"limits", {{"cpu", "1e30"}, {"memory", "8Ei"}}}};
+  const PodSpec two =
+      pod_of({{"containers",
+               {{{"name", "a"}, {"resources", most}}, {{"name", "b"}, {"resources", most}}}}});
+  EXPECT_EQ(pod_limits(two).cpu_shares, 262144) << "the most there is, not a sum gone negative";
+  EXPECT_GT(pod_limits(two).memory_bytes, 0);
   const PodSpec some = pod({{"requests", {{"memory", "512Mi"}}}});
   EXPECT_EQ(container_resources(some, some.containers[0], int64_t{1} << 30).oom_score_adj, 500);
   EXPECT_EQ(pod_cgroup("/kubepods", some), "/kubepods/burstable/podu");

@@ -119,6 +119,20 @@ TEST(Fit, HostPortsConflictByAddressAndProtocol) {
   EXPECT_TRUE(feasible(pod(tcp80), on));
 }
 
+// Sums of what int64 can just hold do not come out negative, and so as nothing.
+TEST(Fit, HugeRequestsNeverFit) {
+  const Pod huge = pod(
+      R"({"containers":[{"resources":{"requests":{"cpu":"1e30"}}},{"resources":{"requests":{"cpu":"9P"}}}],
+          "overhead":{"cpu":"1e30"}})");
+  NodeInfo on = info(node("n"));
+  EXPECT_EQ(obstacles(huge, on), std::vector<std::string>{"Insufficient cpu"});
+  for (int i = 0; i < 1000; ++i) on.add(huge);
+  EXPECT_GT(on.used.at("cpu"), 0);
+  EXPECT_FALSE(feasible(pod(R"({"containers":[{"resources":{"requests":{"cpu":"1m"}}}]})"), on));
+  for (int i = 0; i < 1000; ++i) on.remove(huge);
+  EXPECT_TRUE(on.used.empty());
+}
+
 TEST(Fit, AddAndRemoveAreInverse) {
   const Pod p = pod(
       R"({"containers":[{"resources":{"requests":{"cpu":"1","memory":"1Gi"}},"ports":[{"hostPort":80}]}]})",
