@@ -23,9 +23,9 @@
 #include "proxy/operations.h"
 #include "proxy/options.h"
 #include "proxy/proxy.h"
-#include "proxy/trace_command.h"
 #include "proxy/service_health.h"
 #include "proxy/sysctls.h"
+#include "proxy/trace_command.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -357,9 +357,8 @@ int trace_main(const std::vector<std::string>& arguments) {
     return 2;
   }
   Loop loop;
-  const Result<std::string> text = options->print.empty()
-                                       ? run_trace(loop, std::move(*options))
-                                       : Result<std::string>(options->print);
+  const Result<std::string> text = options->print.empty() ? run_trace(loop, std::move(*options))
+                                                          : Result<std::string>(options->print);
   if (!text.ok()) return complain(text.error());
   std::fputs(text->c_str(), stdout);
   return 0;
