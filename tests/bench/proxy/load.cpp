@@ -8,21 +8,21 @@
 //
 //   connect  a connection after another, each reset at once: how many a second, and how long from
 //            connect to SYN/ACK
-//   cost     the same with both ends in one thread, so that nothing waits for the scheduler: time
-//            on the CPU for a connection, every packet's way through all three namespaces in it
-//            (a kernel without IRQ time accounting charges softirqs to the thread they run in)
 //   rr       one byte there and back over one connection: how often a second
 //   stream   one connection, one way: Gbit/s
 //   udp      64 bytes one way: packets received a second
+//   cost     all of these with both ends in one thread, so that nothing waits for the scheduler:
+//            time on the CPU for each, every packet's way through all three namespaces in it (a
+//            kernel without IRQ time accounting charges softirqs to the thread they run in)
 //
 // Prints one line for each result: METRIC UNIT VALUE.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -49,6 +49,7 @@ constexpr uint32_t kSources = 16;
 constexpr uint32_t kFirstPort = 2048;
 constexpr uint32_t kPorts = 60000;
 constexpr size_t kStreamBuffer = 128 << 10;
+constexpr size_t kStreamPart = 64 << 10;
 constexpr size_t kDatagram = 64;
 constexpr int kDatagramBatch = 64;
 constexpr size_t kWarmUp = 200;  // connections
@@ -208,27 +209,79 @@ void measure_connect(const Plan& plan, Client& client) {
   report("first_packet_p99", "us", latencies[latencies.size() * 99 / 100] * 1e6);
 }
 
-// Here the listener must not block, nor does it ever wait long.
-void measure_cost(const Plan& plan, Client& client, int listener) {
-  const auto one = [&] {
-    const int fd = client.open(SOCK_STREAM);
-    client.connect_to_server(fd);
-    int accepted = -1;
-    while ((accepted = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)) < 0) {
-      if (errno != EAGAIN) die("accept");
-      pollfd waiting{listener, POLLIN, 0};
-      if (poll(&waiting, 1, 1000) == 0) die("a connection that does not arrive");
-    }
-    close(fd);
-    close(accepted);
-  };
-  for (size_t i = 0; i < kWarmUp; ++i) one();
+// Time on the CPU of one call of `one`, in microseconds.
+template <typename One>
+double cpu_of(double seconds, const One& one) {
   const auto start = SteadyClock::now();
   const double cpu = thread_cpu_seconds();
-  uint64_t connections = 0;
-  for (; seconds_since(start) < plan.seconds; ++connections) one();
-  report("connection_cpu", "us",
-         (thread_cpu_seconds() - cpu) / static_cast<double>(connections) * 1e6);
+  uint64_t count = 0;
+  for (; seconds_since(start) < seconds; ++count) one();
+  return (thread_cpu_seconds() - cpu) / static_cast<double>(count) * 1e6;
+}
+
+// Exactly that many bytes; what is sent has arrived when send returns, or nearly so.
+void receive(int fd, char* into, size_t size) {
+  for (size_t got = 0; got < size;) {
+    const ssize_t part = recv(fd, into, size - got, 0);
+    if (part <= 0) die("receive");
+    got += static_cast<size_t>(part);
+  }
+}
+
+// For all that one call of send takes: nobody reads before it returns.
+void make_room(int fd) {
+  const int size = 1 << 20;
+  for (const int option : {SO_SNDBUFFORCE, SO_RCVBUFFORCE})
+    setsockopt(fd, SOL_SOCKET, option, &size, sizeof size);
+}
+
+int accepted(int listener) {
+  return checked(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC), "accept");
+}
+
+// Both ends by turns. One that did not arrive would block for ever: the receiver gives up after a
+// second.
+void measure_cost(const Plan& plan, Client& client, int listener, int udp_server) {
+  const timeval second{1, 0};
+  for (const int fd : {listener, udp_server})
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+  const double seconds = plan.seconds / 4;
+  const auto connection = [&] {
+    const int fd = client.open(SOCK_STREAM);
+    client.connect_to_server(fd);
+    const int server = accepted(listener);
+    close(fd);
+    close(server);
+  };
+  for (size_t i = 0; i < kWarmUp; ++i) connection();
+  report("connection_cpu", "us", cpu_of(seconds, connection));
+
+  const int fd = client.open(SOCK_STREAM);
+  for (const int end : {fd, listener}) make_room(end);
+  client.connect_to_server(fd);
+  const int server = accepted(listener);
+  char byte = 1;
+  report("tcp_rr_cpu", "us", cpu_of(seconds, [&] {
+           if (send(fd, &byte, 1, 0) != 1) die("send");
+           receive(server, &byte, 1);
+           if (send(server, &byte, 1, 0) != 1) die("send");
+           receive(fd, &byte, 1);
+         }));
+  std::vector<char> buffer(kStreamPart);
+  const auto part = [&] {
+    if (send(fd, buffer.data(), buffer.size(), 0) != static_cast<ssize_t>(buffer.size()))
+      die("send");
+    receive(server, buffer.data(), buffer.size());
+  };
+  for (size_t i = 0; i < kWarmUp; ++i) part();
+  report("throughput_cpu", "us/64KiB", cpu_of(seconds, part));
+
+  const int udp = client.open(SOCK_DGRAM);
+  client.connect_to_server(udp);
+  report("udp_cpu", "us", cpu_of(seconds, [&] {
+           if (send(udp, buffer.data(), kDatagram, 0) < 0) die("send");
+           receive(udp_server, buffer.data(), kDatagram);
+         }));
 }
 
 void measure_rr(const Plan& plan, Client& client) {
@@ -276,7 +329,8 @@ void measure(const Plan& plan, const char* client_namespace, const char* server_
   const bool one_thread = plan.metric == "cost";
   const int type = plan.metric == "udp" ? SOCK_DGRAM : SOCK_STREAM;
   enter(server_namespace, 0);
-  const int listener = make_server(one_thread ? type | SOCK_NONBLOCK : type);
+  const int listener = make_server(type);
+  const int udp_server = one_thread ? make_server(SOCK_DGRAM) : -1;
   if (!one_thread) {
     std::thread([&plan, server_namespace, listener] {
       enter(server_namespace, 1);
@@ -286,7 +340,7 @@ void measure(const Plan& plan, const char* client_namespace, const char* server_
   enter(client_namespace, 0);
   Client client(plan);
   if (one_thread)
-    measure_cost(plan, client, listener);
+    measure_cost(plan, client, listener, udp_server);
   else if (plan.metric == "connect")
     measure_connect(plan, client);
   else if (plan.metric == "rr")
@@ -307,7 +361,7 @@ uint32_t number(const char* text) {
 int main(int argc, char** argv) {
   if (argc != 10) {
     std::fprintf(stderr,
-                 "usage: bench_proxy_load CLIENT_NS SERVER_NS connect|cost|rr|stream|udp SECONDS "
+                 "usage: bench_proxy_load CLIENT_NS SERVER_NS connect|rr|stream|udp|cost SECONDS "
                  "FIRST STEP COUNT SPREAD PORT\n");
     return 2;
   }
