@@ -34,10 +34,6 @@ constexpr int kChanges = 500;
 constexpr int kWideChanges = 50;
 constexpr int kSliceEndpoints = 1000;  // at most, as the API has it
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 struct NoHttp : HttpTransport {
   HttpCall send(HttpRequest, HttpHandlers) override { return {}; }
 };
@@ -61,18 +57,18 @@ struct Subject {
     if (!loop.run_until([&] { return proxy->idle(); }, std::chrono::minutes(5)))
       die(Error(ErrorCode::kTimeout, "the proxy does not come to rest"));
   }
-  // Seconds until everything put is in the kernel.
-  double load() {
-    const auto start = std::chrono::steady_clock::now();
+  // Until everything put is in the kernel.
+  void load() {
+    const Stopwatch watch;
     proxy->start();
     settle();
-    return seconds_since(start);
+    watch.report("cold");
   }
   double change(const kube::EndpointSlice& slice) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     proxy->put(slice);
     settle();
-    return seconds_since(start);
+    return watch.seconds();
   }
 };
 
@@ -82,7 +78,7 @@ void measure_load(int services, int endpoints) {
     subject.proxy->put(make_service(i, is_probe(i, services)));
     subject.proxy->put(make_slice(i, 0, endpoints));
   }
-  report("cold", "ms", subject.load() * 1e3);
+  subject.load();
 }
 
 void measure_proxy(int services, int endpoints) {
@@ -91,7 +87,7 @@ void measure_proxy(int services, int endpoints) {
     subject.proxy->put(make_service(i));
     subject.proxy->put(make_slice(i, 0, endpoints));
   }
-  report("cold", "ms", subject.load() * 1e3);
+  subject.load();
   report("memory_pss", "MB", kilobytes("/proc/self/smaps_rollup", "Pss:") / 1024);
 
   struct Change {
@@ -123,7 +119,7 @@ void measure_wide(int endpoints) {
     return made;
   };
   for (int part = 0; part < parts; ++part) subject.proxy->put(slice(part, 0));
-  report("cold", "ms", subject.load() * 1e3);
+  subject.load();
   report("memory_pss", "MB", kilobytes("/proc/self/smaps_rollup", "Pss:") / 1024);
   std::vector<double> latencies;
   for (int i = 1; i <= kWideChanges; ++i)
@@ -175,9 +171,9 @@ void measure_floor(int services, int endpoints) {
     for (const nft::Rule& rule : ruleset.rules(hook)) load.back().add(rule);
   }
   for (nft::Transaction& transaction : load) transaction.finish();
-  auto start = std::chrono::steady_clock::now();
+  const Stopwatch cold;
   for (nft::Transaction& transaction : load) commit(connection, std::move(transaction));
-  report("cold", "ms", seconds_since(start) * 1e3);
+  cold.report("cold");
 
   std::vector<double> latencies;
   const nft::Set set = ruleset.set(SetId::kEndpoints);
@@ -192,9 +188,9 @@ void measure_floor(int services, int endpoints) {
     transaction.remove_element(set, ruleset.element(operation));
     transaction.add_element(set, ruleset.element(operation));
     transaction.finish();
-    start = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     commit(connection, std::move(transaction));
-    latencies.push_back(seconds_since(start));
+    latencies.push_back(watch.seconds());
   }
   report_latencies("replace", std::move(latencies));
 }

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "base/address.h"
 #include "base/result.h"
@@ -79,6 +80,18 @@ inline void report(const std::string& metric, const char* unit, double value) {
   std::printf("%s %s %.6g\n", metric.c_str(), unit, value);
   std::fflush(stdout);
 }
+
+// Wall time and time on the CPU since it was made, which wobbles less beside other work.
+class Stopwatch {
+ public:
+  Stopwatch();
+  double seconds() const;
+  double cpu_seconds() const;
+  void report(const std::string& metric) const;  // METRIC and METRIC_cpu
+
+ private:
+  double start_, cpu_start_;
+};
 
 // The value of a field of a file such as /proc/meminfo, in kB as they are.
 double kilobytes(const std::string& file, const std::string& field);
