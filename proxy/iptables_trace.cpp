@@ -15,6 +15,8 @@ using Chains = IptablesRules::Chains;
 using States = std::set<PacketState>;
 
 constexpr int kMaxDepth = 16;
+// Chains that jump to chains that jump multiply; kube-proxy's come nowhere near.
+constexpr size_t kMaxSteps = 2'000'000;
 
 enum class Answer : uint8_t { kNo, kYes, kEither };
 
@@ -66,6 +68,7 @@ class IptablesWalk {
     for (const IptablesRule& rule : rules) {
       States next;
       for (const PacketState& one : here) {
+        if (++steps_ > kMaxSteps) return cannot("chains that multiply"), left;
         const Answer answer = matches(rule, one);
         if (answer != Answer::kYes) next.insert(one);
         if (answer != Answer::kNo) follow(chains, rule, one, depth, left, next);
@@ -130,7 +133,7 @@ class IptablesWalk {
     const IptablesMatch* unknown = nullptr;
     for (const IptablesMatch& match : rule.matches) {
       if (match.kind == Kind::kUnknown) {
-        unknown = &match;
+        if (unknown == nullptr) unknown = &match;
         continue;
       }
       const Answer one = matches(match, state);
@@ -193,6 +196,7 @@ class IptablesWalk {
   const Packet& packet_;
   Tracer::Result result_;
   Fates fates_;
+  size_t steps_ = 0;
 };
 
 // The frontend a rule is about; nullopt: none.
