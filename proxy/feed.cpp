@@ -22,9 +22,9 @@ kube::ReflectorOptions options(const char* label_selector) {
 
 }  // namespace
 
-Feed::Feed(Clock& clock, kube::ApiClient& client, Proxy& proxy, NodeWatch& node)
+Feed::Feed(Clock& clock, kube::ApiClient& client, ObjectSink& sink, NodeWatch& node)
     : clock_(clock),
-      proxy_(proxy),
+      sink_(sink),
       node_(node),
       services_(*this),
       slices_(*this),
@@ -34,13 +34,13 @@ Feed::Feed(Clock& clock, kube::ApiClient& client, Proxy& proxy, NodeWatch& node)
                        options<kube::EndpointSlice>("!service.kubernetes.io/headless,"
                                                     "!service.kubernetes.io/service-proxy-name")),
       ranges_(clock, client,
-              [this](const std::vector<Cidr>& ranges) { proxy_.set_service_cidrs(ranges); }) {
+              [this](const std::vector<Cidr>& ranges) { sink_.set_service_cidrs(ranges); }) {
   node_.subscribe([this] { apply_node(); });
   ranges_.subscribe([this] { start_when_synced(); });
 }
 
 void Feed::start() {
-  if (node_.node()) proxy_.set_node(*node_.node());
+  if (node_.node()) sink_.set_node(*node_.node());
   ranges_.start();
   service_reflector_.start();
   slice_reflector_.start();
@@ -48,7 +48,7 @@ void Feed::start() {
 
 void Feed::apply_node() {
   // A Node that was deleted is not forgotten: what it was is still the best guess.
-  if (node_.node()) proxy_.set_node(*node_.node());
+  if (node_.node()) sink_.set_node(*node_.node());
   start_when_synced();
 }
 
@@ -63,33 +63,33 @@ void Feed::start_when_synced() {
   }
   started_ = true;
   log::info("{} Services and {} EndpointSlices are known, programming starts",
-            proxy_.services().services().size(), proxy_.services().slices().size());
+            sink_.services().services().size(), sink_.services().slices().size());
   if (!node_.node())
     log::warn(
         "the Node of this machine is not known: its zone and its primary addresses are not "
         "either, until it is");
-  proxy_.start();
+  sink_.start();
 }
 
 template <typename T>
 Result<kube::ObjectVersion> Feed::Target<T>::put(std::string_view json) {
   const Result<T> object = kube::decode<T>(json);
   if (!object.ok()) return object.error();
-  feed_.proxy_.put(*object);
+  feed_.sink_.put(*object);
   return kube::ObjectVersion{object->meta.key(), object->meta.resource_version, false};
 }
 
 template <typename T>
 void Feed::Target<T>::remove(const kube::ObjectKey& key) {
   if constexpr (std::is_same_v<T, kube::Service>)
-    feed_.proxy_.remove_service(key);
+    feed_.sink_.remove_service(key);
   else
-    feed_.proxy_.remove_slice(key);
+    feed_.sink_.remove_slice(key);
 }
 
 template <typename T>
 void Feed::Target<T>::retain(const std::set<kube::ObjectKey>& keys) {
-  const ServiceMap& map = feed_.proxy_.services();
+  const ServiceMap& map = feed_.sink_.services();
   for (const kube::ObjectKey& key :
        std::is_same_v<T, kube::Service> ? map.services() : map.slices())
     if (!keys.contains(key)) remove(key);

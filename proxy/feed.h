@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Feeds a Proxy from an API server: Services and EndpointSlices straight into its ServiceMap,
-// without a copy of the objects in between; its Node and the ranges of cluster IPs. The proxy
-// starts once Services and EndpointSlices are known completely, and the rest too or it is long in
-// coming.
+// Feeds a sink from an API server: Services and EndpointSlices straight into its ServiceMap,
+// without a copy of the objects in between; its Node and the ranges of cluster IPs. The sink
+// is started once Services and EndpointSlices are known completely, and the rest too or it is long
+// in coming.
 //
 // What is asked for is what kube-proxy asks for (cmd/kube-proxy/app/server.go): Services that no
 // other proxy serves, slices that are not of headless Services.
@@ -14,7 +14,7 @@
 
 #include "kube/reflector.h"
 #include "proxy/node_watch.h"
-#include "proxy/proxy.h"
+#include "proxy/object_sink.h"
 
 namespace fairlead::proxy {
 
@@ -24,7 +24,7 @@ class Feed {
   static constexpr Duration kGrace = std::chrono::seconds(5);
 
   // `node` is started by its owner.
-  Feed(Clock& clock, kube::ApiClient& client, Proxy& proxy, NodeWatch& node);
+  Feed(Clock& clock, kube::ApiClient& client, ObjectSink& sink, NodeWatch& node);
 
   void start();
   // Programming has begun.
@@ -52,7 +52,7 @@ class Feed {
   void apply_node();
 
   Clock& clock_;
-  Proxy& proxy_;
+  ObjectSink& sink_;
   NodeWatch& node_;
   Target<kube::Service> services_;
   Target<kube::EndpointSlice> slices_;

@@ -24,6 +24,7 @@
 #include "proxy/options.h"
 #include "proxy/proxy.h"
 #include "proxy/service_health.h"
+#include "proxy/shadow_command.h"
 #include "proxy/sysctls.h"
 #include "proxy/trace_command.h"
 
@@ -32,6 +33,7 @@ namespace {
 
 constexpr const char* kUserAgent = "fairlead-proxy/0.1";
 constexpr Duration kPodCidrLimit = std::chrono::minutes(5);  // as kube-proxy waits
+constexpr Duration kShadowLimit = std::chrono::minutes(5);
 constexpr Duration kCoalesce = std::chrono::milliseconds(50);
 constexpr Duration kLookAround = std::chrono::seconds(10);
 
@@ -80,10 +82,13 @@ class Program {
       : loop_(loop), options_(options), http_(loop), around_(loop) {}
 
   Result<void> run();
+  // In shadow mode: the comparison, or nothing when a signal ended it.
+  Result<std::optional<Comparison>> run_shadow();
 
  private:
   Result<void> connect();
   Result<void> wait_for_pod_cidrs();
+  std::vector<Config> configs();
   Result<void> open_proxy();
   Result<void> serve();
   void watch_config_file();
@@ -183,15 +188,52 @@ Result<void> Program::wait_for_pod_cidrs() {
   return ok();
 }
 
+std::vector<Config> Program::configs() {
+  std::vector<Config> result;
+  families_ = {Family::kIpv4};
+  if (ipv6_available()) families_.push_back(Family::kIpv6);
+  for (const Family family : families_) {
+    result.push_back(options_.config(family, pod_cidrs_));
+    result.back().repeat_lookups = lookups_may_miss();
+  }
+  return result;
+}
+
+Result<std::optional<Comparison>> Program::run_shadow() {
+  using Answer = std::optional<Comparison>;
+  const SignalWatch terminate(loop_, SIGTERM, [this] { stopping_ = true, loop_.stop(); });
+  const SignalWatch interrupt(loop_, SIGINT, [this] { stopping_ = true, loop_.stop(); });
+  for (const auto step : {&Program::connect, &Program::wait_for_pod_cidrs}) {
+    if (Result<void> done = (this->*step)(); !done.ok()) return done.error();
+    if (failure_) return *failure_;
+    if (stopping_) return Answer();
+  }
+  ShadowSettings settings;
+  settings.node_name = options_.node_name;
+  settings.families = configs();
+  settings.rules_files = options_.shadow_rules;
+  auto shadow = Shadow::open(loop_, std::move(settings));
+  if (!shadow.ok()) return shadow.error();
+  feed_ = std::make_unique<Feed>(loop_.clock(), cluster_->api(), **shadow, *node_);
+  feed_->start();
+  const auto ended = [this] { return stopping_ || failure_; };
+  loop_.run_until([&] { return (*shadow)->ready() || ended(); }, kShadowLimit);
+  Result<Comparison> result =
+      (*shadow)->ready() || ended()
+          ? Result<Comparison>(Comparison{})
+          : Error(ErrorCode::kTimeout, "Services and EndpointSlices are not known after 5 minutes");
+  if (result.ok() && !ended()) result = (*shadow)->compare(ended);
+  feed_.reset();
+  if (failure_) return *failure_;
+  if (!result.ok()) return result.error();
+  return stopping_ ? Answer() : Answer(std::move(*result));
+}
+
 Result<void> Program::open_proxy() {
   Settings settings;
   settings.node_name = options_.node_name;
   settings.local_dns_ready_url = options_.local_dns_ready_url;
-  families_ = {Family::kIpv4};
-  if (ipv6_available()) families_.push_back(Family::kIpv6);
-  for (const Family family : families_)
-    settings.families.push_back(options_.config(family, pod_cidrs_));
-  for (Config& family : settings.families) family.repeat_lookups = lookups_may_miss();
+  settings.families = configs();
   auto proxy = Proxy::open(loop_, http_, metrics_, std::move(settings));
   if (!proxy.ok()) return proxy.error();
   proxy_ = std::move(*proxy);
@@ -364,6 +406,16 @@ int trace_main(const std::vector<std::string>& arguments) {
   return 0;
 }
 
+// 0: no difference; 1: some, or none could be looked for.
+int shadow_main(const Options& options) {
+  Loop loop;
+  const Result<std::optional<Comparison>> result = Program(loop, options).run_shadow();
+  if (!result.ok()) return complain(result.error());
+  if (!*result) return complain(Error(ErrorCode::kCancelled, "ended by a signal"));
+  std::fputs(to_text(**result).c_str(), stdout);
+  return (*result)->clean() ? 0 : 1;
+}
+
 int run_main(const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments[0] == "trace")
     return trace_main({arguments.begin() + 1, arguments.end()});
@@ -377,6 +429,7 @@ int run_main(const std::vector<std::string>& arguments) {
     return 0;
   }
   log::init("proxy", options->log_level);
+  if (options->shadow) return shadow_main(*options);
   for (const std::string& notice : options->notices) log::info("{}", notice);
   Result<void> result;
   if (!options->write_config_to.empty()) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/options.h"
 
+#include <linux/netfilter/nf_tables.h>
+
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -84,7 +86,13 @@ constexpr Flag kFlags[] = {
     {"profiling", "enableProfiling", "no effect: perf(1) profiles this program"},
     {"proxy-mode", "mode", "nftables; iptables and ipvs are taken for it"},
     {"service-cidr", nullptr, "addresses of Services, beside the API's ServiceCIDRs"},
+    {"shadow", nullptr,
+     "program nothing: compare with the rules of the kube-proxy that runs here, and end"},
+    {"shadow-rules", nullptr,
+     "files of iptables-save text to compare with, for kube-proxy's iptables mode"},
     {"show-hidden-metrics-for-version", "showHiddenMetricsForVersion", "no effect"},
+    {"take-over-from", nullptr,
+     "nftables tables of another proxy, removed in the moment ours act (kube-proxy)"},
     {"v", "logging.verbosity", "4 and more: debug", true},
     {"version", nullptr, "print the version and end"},
     {"vmodule", "logging.vmodule", "no effect", true},
@@ -105,13 +113,19 @@ struct Own {
       {"master", ""},
       {"metrics-port", "10249"},
       {"service-cidr", ""},
+      {"shadow-rules", ""},
+      {"take-over-from", ""},
       {"write-config-to", ""}};
-  std::map<std::string, bool> flag = {
-      {"cleanup", false}, {"help", false}, {"init-only", false}, {"version", false}};
+  std::map<std::string, bool> flag = {{"cleanup", false},
+                                      {"help", false},
+                                      {"init-only", false},
+                                      {"shadow", false},
+                                      {"version", false}};
 };
 
 constexpr const char* kLists[] = {"nodeport-addresses", "ipvs-exclude-cidrs", "service-cidr",
-                                  "local-dns-address", "feature-gates"};
+                                  "local-dns-address",  "feature-gates",      "shadow-rules",
+                                  "take-over-from"};
 
 Error wrong(const std::string& what) {
   return Error(ErrorCode::kInvalid, what);
@@ -220,6 +234,19 @@ Result<void> complete_address(std::string& address, const std::string& flag,
   return ok();
 }
 
+// What has to do with another proxy on this node.
+Result<void> interpret_switch(Options& options, const Own& own) {
+  options.shadow_rules = split_list(own.text.at("shadow-rules"), ',');
+  options.shadow = own.flag.at("shadow") || !options.shadow_rules.empty();
+  options.take_over_from = split_list(own.text.at("take-over-from"), ',');
+  if (options.shadow && !options.take_over_from.empty())
+    return wrong("--shadow changes nothing, --take-over-from removes tables: one or the other");
+  for (const std::string& table : options.take_over_from)
+    if (table == kTableName || table.size() >= NFT_TABLE_MAXNAMELEN)
+      return wrong("--take-over-from: \"" + table + "\" is no table of another proxy");
+  return ok();
+}
+
 Result<void> interpret(Options& options, const Own& own) {
   for (const std::string& text : split_list(own.text.at("service-cidr"), ',')) {
     const Result<Cidr> cidr = Cidr::parse_lenient(text);
@@ -240,7 +267,7 @@ Result<void> interpret(Options& options, const Own& own) {
   options.write_config_to = own.text.at("write-config-to");
   options.cleanup = own.flag.at("cleanup");
   options.init_only = own.flag.at("init-only");
-  return ok();
+  return interpret_switch(options, own);
 }
 
 std::string node_name(const std::string& override, const std::string& host_name) {
@@ -396,6 +423,7 @@ Config Options::config(Family family, const std::vector<Cidr>& pod_cidrs) const 
     if (address.family() == family) config.local_dns.push_back(address);
   config.masquerade_all = kube.masquerade_all();
   config.masquerade_mark = 1u << kube.masquerade_bit();
+  config.take_over_from = take_over_from;
   return config;
 }
 

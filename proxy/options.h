@@ -34,6 +34,9 @@ struct Options {
   log::Level log_level = log::Level::kInfo;
   bool cleanup = false;
   bool init_only = false;
+  bool shadow = false;                      // see shadow_command.h
+  std::vector<std::string> shadow_rules;    // files
+  std::vector<std::string> take_over_from;  // as Config has it
 
   // To be logged once: what is ignored, or done otherwise than asked for.
   std::vector<std::string> notices;

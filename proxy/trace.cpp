@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "proxy/fates.h"
 #include "proxy/trace_rule.h"
 
 namespace fairlead::proxy {
@@ -53,11 +54,12 @@ class Walk {
     const bool from_here = packet_.interface.empty();
     const States routed = hook(from_here ? NF_INET_LOCAL_OUT : NF_INET_PRE_ROUTING, {first});
     States leaving, staying;
-    for (const PacketState& state : routed) (stays(state) ? staying : leaving).insert(state);
+    for (const PacketState& state : routed)
+      (stays_here(packet_, state.destination) ? staying : leaving).insert(state);
     if (!from_here) leaving = hook(NF_INET_FORWARD, std::move(leaving));
-    finish(hook(NF_INET_POST_ROUTING, std::move(leaving)));
-    finish(hook(NF_INET_LOCAL_IN, std::move(staying)));
-    for (auto& [kind, fate] : fates_) result_.fates.push_back(std::move(fate));
+    fates_.finish(hook(NF_INET_POST_ROUTING, std::move(leaving)));
+    fates_.finish(hook(NF_INET_LOCAL_IN, std::move(staying)));
+    result_.fates = fates_.take();
     return std::move(result_);
   }
 
@@ -66,11 +68,6 @@ class Walk {
     States returned;  // fell off the end
     States accepted;
   };
-
-  bool stays(const PacketState& state) const {
-    return state.destination.is_loopback() || std::find(packet_.local.begin(), packet_.local.end(),
-                                                        state.destination) != packet_.local.end();
-  }
 
   States hook(uint32_t number, States states) {
     using Base = std::pair<const TableIndex*, const ChainRules*>;
@@ -101,7 +98,7 @@ class Walk {
       if (base.policy == nft::Policy::kAccept)
         result.merge(left.returned);
       else if (!left.returned.empty())
-        end(Fate::Kind::kDropped);
+        fates_.end(Fate::Kind::kDropped);
     }
     return result;
   }
@@ -128,7 +125,7 @@ class Walk {
   void follow(const TableIndex& table, const RuleOutcome& outcome, int depth, Left& left,
               States& next) {
     using Kind = nft::Verdict::Kind;
-    if (outcome.kind == RuleOutcome::Kind::kRefused) return end(Fate::Kind::kRefused);
+    if (outcome.kind == RuleOutcome::Kind::kRefused) return fates_.end(Fate::Kind::kRefused);
     if (outcome.kind == RuleOutcome::Kind::kNext) {
       next.insert(outcome.state);
       return;
@@ -138,7 +135,7 @@ class Walk {
         left.accepted.insert(outcome.state);
         return;
       case Kind::kDrop:
-        return end(Fate::Kind::kDropped);
+        return fates_.end(Fate::Kind::kDropped);
       case Kind::kContinue:
         next.insert(outcome.state);
         return;
@@ -157,22 +154,6 @@ class Walk {
     Left there = run_chain(table, target->second, outcome.state, depth + 1);
     left.accepted.merge(there.accepted);
     (outcome.verdict.kind == Kind::kJump ? next : left.returned).merge(there.returned);
-  }
-
-  void end(Fate::Kind kind) { fates_[kind].kind = kind; }
-
-  void finish(const States& states) {
-    for (const PacketState& state : states) {
-      const Fate::Kind kind = state.untracked    ? Fate::Kind::kUntracked
-                              : state.translated ? Fate::Kind::kBalanced
-                                                 : Fate::Kind::kPassed;
-      end(kind);
-      if (kind != Fate::Kind::kBalanced) continue;
-      std::vector<Fate::End>& ends = fates_[kind].ends;
-      const Fate::End end{{state.destination, state.port}, state.masqueraded};
-      const auto place = std::lower_bound(ends.begin(), ends.end(), end);
-      if (place == ends.end() || *place != end) ends.insert(place, end);
-    }
   }
 
   void note(const nft::Rule& rule, const std::set<RuleOutcome>& outcomes) {
@@ -208,7 +189,7 @@ class Walk {
   const Packet& packet_;
   const bool with_steps_;
   Tracer::Result result_;
-  std::map<Fate::Kind, Fate> fates_;
+  Fates fates_;
   std::set<std::string> seen_;
 };
 

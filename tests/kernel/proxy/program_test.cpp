@@ -2,6 +2,7 @@
 // The program itself against an API server of the test's own: started, killed, doubled, cleaned up.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -201,6 +202,58 @@ TEST_F(Program, SaysInOneSentenceWhatIsWrong) {
   });
   EXPECT_EQ(powerless.status, 1);
   EXPECT_NE(powerless.errors.find("CAP_NET_ADMIN"), std::string::npos) << powerless.errors;
+}
+
+// What iptables-save would print of kube-proxy for the Services of Api.
+std::string iptables_rules(int services) {
+  std::string declared, rules;
+  for (int i = 0; i < services; ++i) {
+    const std::string chain = "KUBE-SVC-" + std::to_string(i);
+    declared += ":" + chain + " - [0:0]\n";
+    rules += "-A KUBE-SERVICES -d 10.96." + std::to_string(1 + i / 200) + "." +
+             std::to_string(1 + i % 200) + "/32 -p tcp -m tcp --dport 80 -j " + chain + "\n";
+    for (int e = 1; e <= 10; ++e)
+      rules += "-A " + chain +
+               (e < 10 ? " -m statistic --mode random --probability 0.1" : std::string()) +
+               " -p tcp -j DNAT --to-destination 10.244.9." + std::to_string(e) + ":8080\n";
+  }
+  return "*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:KUBE-SERVICES - [0:0]\n" +
+         declared + "-A PREROUTING -j KUBE-SERVICES\n-A OUTPUT -j KUBE-SERVICES\n" + rules +
+         "COMMIT\n";
+}
+
+TEST_F(Program, ComparesItselfWithAnotherAndSaysSoByItsStatus) {
+  char path[] = "/tmp/fairlead-shadow-XXXXXX";
+  close(mkstemp(path));
+  const auto shadow = [&](const std::string& rules) {
+    std::ofstream(path) << rules;
+    std::optional<fairlead::test::CommandResult> result;
+    std::atomic<bool> done{false};
+    std::thread process([&] {  // the API server answers on this thread
+      result = run({"--master", api_->url(), "--hostname-override=n1",
+                    "--service-cidr=10.96.0.0/16", "--shadow", "--shadow-rules", path});
+      done = true;
+    });
+    EXPECT_TRUE(run_until([&] { return done.load(); }));
+    process.join();
+    return *result;
+  };
+  std::string rules = iptables_rules(300);
+  const auto same = shadow(rules);
+  EXPECT_EQ(same.status, 0) << same.output << same.errors;
+  EXPECT_NE(same.output.find("300 services, 0 differences\n"), std::string::npos) << same.output;
+  const auto other = shadow(rules.replace(rules.rfind("10.244.9.10:8080"), 16, "10.244.9.99:8080"));
+  EXPECT_EQ(other.status, 1);
+  EXPECT_NE(other.output.find("default/s299 10.96.2.100:80/tcp"), std::string::npos)
+      << other.output;
+  EXPECT_NE(other.output.find("only kube-proxy to 10.244.9.99:8080"), std::string::npos);
+  const auto wrong = shadow("*nat\nwhat is this\n");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_NE(wrong.errors.find(std::string(path) + ": line 2: expected -A"), std::string::npos)
+      << wrong.errors;
+  EXPECT_EQ(ns_.must("nft list ruleset"), "") << "nothing is programmed";
+  EXPECT_EQ(run({"--shadow", "--take-over-from=kube-proxy"}).status, 2);
+  std::filesystem::remove(path);
 }
 
 TEST_F(Program, WaitsForPortsAnotherProxyStillHolds) {

@@ -49,6 +49,25 @@ TEST(Options, SplitByFamily) {
   EXPECT_EQ(options.log_level, log::Level::kDebug);
 }
 
+TEST(Options, BesideAndInPlaceOfAnotherProxy) {
+  EXPECT_FALSE(parse({}).shadow);
+  EXPECT_TRUE(parse({"--shadow"}).shadow);
+  const Options files = parse({"--shadow-rules=a,b", "--shadow-rules", "c"});
+  EXPECT_TRUE(files.shadow) << "rules to compare with mean shadow mode";
+  EXPECT_THAT(files.shadow_rules, testing::ElementsAre("a", "b", "c"));
+  EXPECT_THAT(parse({"--take-over-from=kube-proxy"}).config(Family::kIpv6).take_over_from,
+              testing::ElementsAre("kube-proxy"));
+  EXPECT_THAT(parse({}).config(Family::kIpv4).take_over_from, testing::IsEmpty());
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"--shadow", "--take-over-from=kube-proxy"},
+        {"--take-over-from=fairlead"},
+        {"--take-over-from=" + std::string(300, 'x')}}) {
+    const auto options = parse_options(wrong, "node");
+    ASSERT_FALSE(options.ok()) << wrong.back();
+    EXPECT_THAT(options.error().message(), testing::HasSubstr("--take-over-from"));
+  }
+}
+
 TEST(Options, AsPflagReadsThem) {
   EXPECT_EQ(parse({"-v", "4"}).log_level, log::Level::kDebug);
   EXPECT_EQ(parse({"-v4"}).log_level, log::Level::kDebug);
