@@ -340,7 +340,9 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
   const Port& wanted = claim.service->spec.ports[claim.port];
   const size_t length = address_size(family);
   std::vector<Endpoint> result;
-  result.reserve(count_endpoints(claim, family));
+  size_t most = 0;
+  for (const Slice* slice : claim.service->slices) most += slice->endpoints.size() / (length + 1);
+  result.reserve(most);
   for (const Slice* slice : claim.service->slices) {
     if (slice->family != family) continue;
     for (const Port& port : slice->ports) {
@@ -521,17 +523,18 @@ Dirty ServiceMap::frontends(Family family) const {
   return result;
 }
 
-ServiceMap::Counts ServiceMap::count(Family family, bool node_ports) const {
-  Counts counts;
+ServiceMap::Totals ServiceMap::count(Family family) const {
+  Totals totals;
   for (const auto& [frontend, claim] : claims_) {
-    if (frontend.family() != family || frontend.node_port != node_ports) continue;
+    if (frontend.family() != family) continue;
+    Counts& counts = frontend.node_port ? totals.node_ports : totals.addresses;
     ++counts.frontends;
     const size_t endpoints = count_endpoints(claim, family);
     counts.endpoints += endpoints;
     if (claim.role != Role::kClusterIp && claim.service->spec.external_local)
       counts.inside_endpoints += endpoints;
   }
-  return counts;
+  return totals;
 }
 
 size_t ServiceMap::count_endpoints(const Claim& claim, Family family) const {
