@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
 
 namespace fairlead::proxy {
 
@@ -26,22 +25,22 @@ struct Match {
   Pointers fresh;
 };
 
-// One walk over both in order of place; `wanted` is sorted.
+// `wanted` is sorted. Slots are mostly in the same order, so that the next slot is most likely the
+// next wanted one.
 Match match(const std::vector<Backend>& slots, const std::vector<Backend>& wanted) {
-  Match result{Pointers(slots.size()), {}};
-  std::vector<uint32_t> order(slots.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto less = [&](uint32_t a, uint32_t b) { return place_less(slots[a], slots[b]); };
-  if (!std::is_sorted(order.begin(), order.end(), less))
-    std::sort(order.begin(), order.end(), less);
-  auto slot = order.begin();
-  for (const Backend& backend : wanted) {
-    while (slot != order.end() && place_less(slots[*slot], backend)) ++slot;
-    const auto first = slot;
-    for (; slot != order.end() && same_place(slots[*slot], backend); ++slot)
-      result.kept[*slot] = &backend;
-    if (slot == first) result.fresh.push_back(&backend);
+  Match result;
+  result.kept.reserve(slots.size());
+  std::vector<bool> taken(wanted.size());
+  auto next = wanted.begin();
+  for (const Backend& slot : slots) {
+    if (next == wanted.end() || !same_place(*next, slot))
+      next = std::lower_bound(wanted.begin(), wanted.end(), slot, place_less);
+    const bool found = next != wanted.end() && same_place(*next, slot);
+    result.kept.push_back(found ? &*next : nullptr);
+    if (found) taken[static_cast<size_t>(next++ - wanted.begin())] = true;
   }
+  for (size_t i = 0; i < wanted.size(); ++i)
+    if (!taken[i]) result.fresh.push_back(&wanted[i]);
   return result;
 }
 

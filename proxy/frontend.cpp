@@ -40,6 +40,12 @@ std::string Frontend::to_string() const {
   return SocketAddress{address, port}.to_string() + suffix;
 }
 
+namespace {
+
+constexpr size_t kFirst = 4;  // backends to make room for at first
+
+}  // namespace
+
 Backends::Backends(Family family, const std::vector<Backend>& list) : family_(family) {
   bytes_.reserve(list.size() * stride());
   for (const Backend& backend : list) push_back(backend);
@@ -64,6 +70,7 @@ void Backends::set(size_t index, const Backend& backend) {
 }
 
 void Backends::push_back(const Backend& backend) {
+  if (bytes_.empty()) bytes_.reserve(kFirst * stride());
   bytes_.resize(bytes_.size() + stride());
   set(size() - 1, backend);
 }

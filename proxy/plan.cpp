@@ -22,6 +22,9 @@ std::vector<std::string> texts(const std::vector<nft::Rule>& rules) {
   return result;
 }
 
+// About as many bytes as an element of IPv4 takes in a message.
+constexpr size_t kBytes = 96;
+
 using Pointers = std::vector<const Operation*>;
 
 // While no hook leads into the table the order is free, but for chains before the gotos to them:
@@ -46,14 +49,16 @@ void Programmer::size_sets() {
     const auto size = static_cast<uint32_t>((elements + elements / 2 + 1023) / 1024 * 1024);
     programmed_.state(id).size = std::max(programmed_.state(id).size, size);
   };
+  const ServiceMap::Totals totals = services_.count(config_.family);
   for (const bool node_port : {false, true}) {
-    const ServiceMap::Counts counts = services_.count(config_.family, node_port);
+    const ServiceMap::Counts& counts = node_port ? totals.node_ports : totals.addresses;
     at_least(services_set(node_port), counts.frontends);
     at_least(endpoints_set(node_port, false), counts.endpoints);
     at_least(endpoints_set(node_port, true), counts.inside_endpoints);
     if (!node_port) at_least(SetId::kClusterIps, counts.frontends);
   }
   at_least(SetId::kHairpin, services_.count_local_endpoints(config_.family));
+  programmed_.reserve(totals.addresses.frontends, totals.node_ports.frontends);
 }
 
 void Programmer::plan_table() {
@@ -78,10 +83,9 @@ void Programmer::plan_rebuild() {
   put_structure();
   std::vector<Operation> operations;
   for (const Frontend& frontend : services_.frontends(config_.family)) {
-    for (Operation& operation : diff(programmed_, frontend, services_.find(frontend))) {
-      programmed_.apply(operation);
-      operations.push_back(std::move(operation));
-    }
+    std::vector<Operation> some = diff(programmed_, frontend, services_.find(frontend));
+    programmed_.apply(some);
+    std::move(some.begin(), some.end(), std::back_inserter(operations));
   }
   for (const Operation* operation :
        grouped_by_set(operations.data(), operations.data() + operations.size()))
@@ -136,7 +140,7 @@ void Programmer::plan_frontends() {
         begin_growth(lacking->first, lacking->second);
         return plan_growth();
       }
-      for (const Operation& operation : operations) programmed_.apply(operation);
+      programmed_.apply(operations);
       std::move(operations.begin(), operations.end(), std::back_inserter(queue_));
       in_flight_frontends_.emplace_back(next->first, next->second);
       dirty_.erase(next);
@@ -153,6 +157,7 @@ void Programmer::plan_queue() {
   // A short rest goes along.
   const size_t left = queue_.size() - queue_at_;
   const size_t end = queue_at_ + (left <= kChunk * 5 / 4 ? left : kChunk);
+  transaction_.reserve((end - queue_at_) * kBytes);
   const Operation* first = queue_.data() + queue_at_;
   const Operation* last = queue_.data() + end;
   if (unhooked_)

@@ -113,7 +113,17 @@ bool Ruleset::has_local_dns(const Frontend& frontend) const {
   return local_dns_.contains(frontend);
 }
 
-void Ruleset::apply(const Operation& operation) {
+void Ruleset::apply(std::span<const Operation> operations) {
+  if (operations.empty()) return;
+  const auto place = services_.try_emplace(operations.front().frontend).first;
+  for (const Operation& operation : operations) {
+    assert(operation.frontend == place->first);
+    apply(operation, place->second);
+  }
+  if (place->second.unused()) services_.erase(place);
+}
+
+void Ruleset::apply(const Operation& operation, Service& service) {
   using Kind = Operation::Kind;
   switch (operation.kind) {
     case Kind::kAddChain:
@@ -138,12 +148,12 @@ void Ruleset::apply(const Operation& operation) {
   switch (operation.set) {
     case SetId::kServices:
     case SetId::kNodeServices:
-      return apply_service(operation);
+      return apply_service(operation, service);
     case SetId::kEndpoints:
     case SetId::kInsideEndpoints:
     case SetId::kNodeEndpoints:
     case SetId::kNodeInsideEndpoints:
-      return apply_endpoint(operation);
+      return apply_endpoint(operation, service);
     case SetId::kClusterIps: {
       const auto place = cluster_ips_.try_emplace(operation.frontend.address).first;
       place->second.programmed = present;
@@ -159,7 +169,7 @@ void Ruleset::apply(const Operation& operation) {
     }
     case SetId::kLearn:
     case SetId::kNodeLearn:
-      return apply_learning(operation);
+      return apply_learning(operation, service);
     case SetId::kLocalDns:
       if (present)
         local_dns_[operation.frontend] = true;
@@ -180,22 +190,17 @@ void Ruleset::apply_chain(const Operation& operation) {
   if (choice.names_map()) affinities_[choice.affinity] += static_cast<uint32_t>(delta);
 }
 
-void Ruleset::apply_learning(const Operation& operation) {
-  const auto place = services_.try_emplace(operation.frontend).first;
-  Service& service = place->second;
+void Ruleset::apply_learning(const Operation& operation, Service& service) {
   if (service.learn) count_choice(*service.learn, -1);
   service.learn.reset();
   if (operation.kind != Operation::Kind::kRemove) {
     service.learn = operation.choice;
     count_choice(operation.choice, 1);
   }
-  if (service.unused()) services_.erase(place);
 }
 
-void Ruleset::apply_service(const Operation& operation) {
+void Ruleset::apply_service(const Operation& operation, Service& service) {
   const Frontend& frontend = operation.frontend;
-  const auto place = services_.try_emplace(frontend).first;
-  Service& service = place->second;
   if (service.choice) count_choice(*service.choice, -1);
   if (service.cluster_ip) {
     const auto vip = cluster_ips_.find(frontend.address);
@@ -204,7 +209,6 @@ void Ruleset::apply_service(const Operation& operation) {
   if (operation.kind == Operation::Kind::kRemove) {
     service.choice.reset();
     service.cluster_ip = false;
-    if (service.unused()) services_.erase(place);
     return;
   }
   service.choice = operation.choice;
@@ -213,10 +217,8 @@ void Ruleset::apply_service(const Operation& operation) {
   if (service.cluster_ip) ++cluster_ips_[frontend.address].users;
 }
 
-void Ruleset::apply_endpoint(const Operation& operation) {
+void Ruleset::apply_endpoint(const Operation& operation, Service& service) {
   const Frontend& frontend = operation.frontend;
-  const auto place = services_.try_emplace(frontend).first;
-  Service& service = place->second;
   Backends& backends = is_inside(operation.set) ? service.inside : service.backends;
   if (backends.empty()) backends = Backends(frontend.family());
   const bool known = operation.index < backends.size();
@@ -224,7 +226,6 @@ void Ruleset::apply_endpoint(const Operation& operation) {
   if (operation.kind == Operation::Kind::kRemove) {
     assert(operation.index + 1 == backends.size());
     backends.pop_back();
-    if (service.unused()) services_.erase(place);
     return;
   }
   if (known) {

@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -148,6 +149,11 @@ class Ruleset {
 
   const Config& config() const { return config_; }
   const Parameters& parameters() const { return parameters_; }
+  // Makes room for that many services by address and by node port.
+  void reserve(size_t addresses, size_t node_ports) {
+    services_.reserve(addresses + node_ports);
+    cluster_ips_.reserve(addresses);
+  }
   void set_parameters(Parameters parameters) { parameters_ = std::move(parameters); }
   const std::unordered_map<Frontend, Service>& services() const { return services_; }
   const Service* find(const Frontend& frontend) const;
@@ -163,7 +169,9 @@ class Ruleset {
   bool has_local_dns(const Frontend& frontend) const;
 
   // The same change made to this value. Asserts what diff() promises (indexes without gaps).
-  void apply(const Operation& operation);
+  void apply(const Operation& operation) { apply(std::span(&operation, 1)); }
+  // The same for operations of one frontend, in order.
+  void apply(std::span<const Operation> operations);
 
   // The objects, in the order in which they can be added: sets, chains, rules, then base chains.
   nft::Table table() const;
@@ -189,10 +197,11 @@ class Ruleset {
     uint32_t users = 0;
     bool programmed = false;
   };
+  void apply(const Operation& operation, Service& service);
   void apply_chain(const Operation& operation);
-  void apply_service(const Operation& operation);
-  void apply_learning(const Operation& operation);
-  void apply_endpoint(const Operation& operation);
+  void apply_service(const Operation& operation, Service& service);
+  void apply_learning(const Operation& operation, Service& service);
+  void apply_endpoint(const Operation& operation, Service& service);
   void count_hairpin(const Frontend& frontend, const Backend& backend, int delta);
   void count_choice(const Choice& choice, int delta);
   static Frontend hairpin_key(const Frontend& frontend, const Backend& backend) {

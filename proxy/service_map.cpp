@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "proxy/merge_runs.h"
+
 namespace fairlead::proxy {
 
 namespace {
@@ -340,7 +342,9 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
   const Port& wanted = claim.service->spec.ports[claim.port];
   const size_t length = address_size(family);
   std::vector<Endpoint> result;
-  result.reserve(count_endpoints(claim, family));
+  size_t most = 0;
+  for (const Slice* slice : claim.service->slices) most += slice->endpoints.size() / (length + 1);
+  result.reserve(most);
   for (const Slice* slice : claim.service->slices) {
     if (slice->family != family) continue;
     for (const Port& port : slice->ports) {
@@ -368,8 +372,7 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
     };
     return rank(a.flags) < rank(b.flags);
   };
-  if (!std::is_sorted(result.begin(), result.end(), order))
-    std::sort(result.begin(), result.end(), order);
+  merge_runs(result, order);
   const auto same = [](const Endpoint& a, const Endpoint& b) {
     return a.backend.address == b.backend.address && a.backend.port == b.backend.port;
   };
@@ -432,6 +435,18 @@ uint8_t flags_of(const kube::Endpoint& endpoint, const std::string& node) {
       flag(!endpoint.hint_zones.empty(), kZoneHints));
 }
 
+// Sorted by address, so that what is merged from many slices is nearly sorted.
+std::vector<const kube::Endpoint*> usable_endpoints(const kube::EndpointSlice& slice) {
+  std::vector<const kube::Endpoint*> result;
+  result.reserve(slice.endpoints.size());
+  for (const kube::Endpoint& endpoint : slice.endpoints)
+    if (!endpoint.addresses.empty() && endpoint.addresses[0].family() == slice.family)
+      result.push_back(&endpoint);
+  std::stable_sort(result.begin(), result.end(),
+                   [](const auto* a, const auto* b) { return a->addresses[0] < b->addresses[0]; });
+  return result;
+}
+
 }  // namespace
 
 ServiceMap::Slice ServiceMap::pack(const kube::EndpointSlice& slice) const {
@@ -441,13 +456,12 @@ ServiceMap::Slice ServiceMap::pack(const kube::EndpointSlice& slice) const {
     if (port.port != 0) packed.ports.push_back({port.name, port.port, 0, port.protocol});
   packed.endpoints.reserve(slice.endpoints.size() * (address_size(slice.family) + 1));
   size_t index = 0;
-  for (const kube::Endpoint& endpoint : slice.endpoints) {
-    if (endpoint.addresses.empty() || endpoint.addresses[0].family() != slice.family) continue;
-    const auto bytes = endpoint.addresses[0].bytes();
+  for (const kube::Endpoint* endpoint : usable_endpoints(slice)) {
+    const auto bytes = endpoint->addresses[0].bytes();
     packed.endpoints.insert(packed.endpoints.end(), bytes.begin(), bytes.end());
-    packed.endpoints.push_back(flags_of(endpoint, node_.name));
-    if (!endpoint.hint_zones.empty()) packed.hint_zones.resize(index + 1);
-    if (!endpoint.hint_zones.empty()) packed.hint_zones.back() = endpoint.hint_zones;
+    packed.endpoints.push_back(flags_of(*endpoint, node_.name));
+    if (!endpoint->hint_zones.empty()) packed.hint_zones.resize(index + 1);
+    if (!endpoint->hint_zones.empty()) packed.hint_zones.back() = endpoint->hint_zones;
     ++index;
   }
   if (!packed.hint_zones.empty()) packed.hint_zones.resize(index);
@@ -521,17 +535,18 @@ Dirty ServiceMap::frontends(Family family) const {
   return result;
 }
 
-ServiceMap::Counts ServiceMap::count(Family family, bool node_ports) const {
-  Counts counts;
+ServiceMap::Totals ServiceMap::count(Family family) const {
+  Totals totals;
   for (const auto& [frontend, claim] : claims_) {
-    if (frontend.family() != family || frontend.node_port != node_ports) continue;
+    if (frontend.family() != family) continue;
+    Counts& counts = frontend.node_port ? totals.node_ports : totals.addresses;
     ++counts.frontends;
     const size_t endpoints = count_endpoints(claim, family);
     counts.endpoints += endpoints;
     if (claim.role != Role::kClusterIp && claim.service->spec.external_local)
       counts.inside_endpoints += endpoints;
   }
-  return counts;
+  return totals;
 }
 
 size_t ServiceMap::count_endpoints(const Claim& claim, Family family) const {

@@ -94,7 +94,11 @@ class ServiceMap {
     size_t endpoints = 0;
     size_t inside_endpoints = 0;
   };
-  Counts count(Family family, bool node_ports) const;
+  struct Totals {
+    Counts addresses;
+    Counts node_ports;
+  };
+  Totals count(Family family) const;
   size_t count_local_endpoints(Family family) const;
   // Whether a serving endpoint of this frontend has that address and port: flows to it are healthy
   // even when new ones go elsewhere.

@@ -32,6 +32,7 @@ using namespace bench;
 
 constexpr int kChanges = 500;
 constexpr int kWideChanges = 50;
+constexpr int kStride = 7919;          // a prime: addresses come in no order
 constexpr int kSliceEndpoints = 1000;  // at most, as the API has it
 
 struct NoHttp : HttpTransport {
@@ -115,6 +116,9 @@ void measure_wide(int endpoints) {
     const int first = part * kSliceEndpoints;
     kube::EndpointSlice made =
         make_slice(0, first, std::min(kSliceEndpoints, endpoints - first), part);
+    for (size_t i = 0; i < made.endpoints.size(); ++i)
+      made.endpoints[i].addresses = {endpoint_address(
+          0, static_cast<int>((first + static_cast<int64_t>(i)) * kStride % endpoints))};
     if (shift != 0) made.endpoints.front().addresses = {endpoint_address(0, endpoints + shift)};
     return made;
   };

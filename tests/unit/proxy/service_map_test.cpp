@@ -88,8 +88,8 @@ TEST(ServiceMap, BothFamiliesEachWithItsOwnEndpoints) {
             "[fd00::1]:8080");
   EXPECT_EQ(map.frontends(Family::kIpv4).size(), 2u);
   EXPECT_EQ(map.frontends(Family::kIpv6).size(), 2u);
-  EXPECT_EQ(map.count(Family::kIpv4, false).endpoints, 1u);
-  EXPECT_EQ(map.count(Family::kIpv6, true).endpoints, 1u);
+  EXPECT_EQ(map.count(Family::kIpv4).addresses.endpoints, 1u);
+  EXPECT_EQ(map.count(Family::kIpv6).node_ports.endpoints, 1u);
 }
 
 TEST(ServiceMap, NothingForHeadlessAndExternalName) {
