@@ -36,12 +36,13 @@ class DownTest(unittest.TestCase):
         return [int(pid) for pid in found.split()]
 
     def test_dead_containerd_then_start_again_and_everything_dead(self):
-        children = self.cluster.children()
+        children, before = self.cluster.children(), self.cluster.containers("app=hello")
         self.cluster.kill()
         kill(children["containerd"])
         self.down()
 
-        self.cluster.start()  # the objects are still there; pods come again
+        self.cluster.start()  # the objects are still there; pods come again, in new containers
+        wait_for("new containers", lambda: not self.cluster.containers("app=hello") & before)
         wait_for("three pods", lambda: len(self.cluster.ready_pods("app=hello")) == 3)
         shims = self.shims()
         self.assertGreaterEqual(len(shims), 3)
