@@ -62,8 +62,8 @@ void Feed::start_when_synced() {
     return;
   }
   started_ = true;
-  log::info("{} Services and {} EndpointSlices are known, programming starts",
-            sink_.services().services().size(), sink_.services().slices().size());
+  log::info("{} Services and {} EndpointSlices are known", sink_.services().services().size(),
+            sink_.services().slices().size());
   if (!node_.node())
     log::warn(
         "the Node of this machine is not known: its zone and its primary addresses are not "

@@ -65,15 +65,17 @@ class IptablesWalk {
                  const PacketState& state, int depth) {
     Left left;
     States here = {state};
+    std::vector<PacketState> hits;
     for (const IptablesRule& rule : rules) {
-      States next;
-      for (const PacketState& one : here) {
+      // Most rules of a long chain are about something else.
+      hits.clear();
+      for (auto one = here.begin(); one != here.end();) {
         if (++steps_ > kMaxSteps) return cannot("chains that multiply"), left;
-        const Answer answer = matches(rule, one);
-        if (answer != Answer::kYes) next.insert(one);
-        if (answer != Answer::kNo) follow(chains, rule, one, depth, left, next);
+        const Answer answer = matches(rule, *one);
+        if (answer != Answer::kNo) hits.push_back(*one);
+        one = answer == Answer::kYes ? here.erase(one) : std::next(one);
       }
-      here = std::move(next);
+      for (const PacketState& hit : hits) follow(chains, rule, hit, depth, left, here);
     }
     left.returned.merge(here);
     return left;

@@ -23,10 +23,13 @@ struct TableIndex {
       : content(table_content), sets(table_content) {
     for (const nft::Chain& chain : content.chains) chains[chain.name].chain = &chain;
     for (const nft::Rule& rule : content.rules) chains[rule.chain].rules.push_back(&rule);
+    for (const auto& [name, chain] : chains)
+      if (chain.chain != nullptr && chain.chain->base) bases.push_back(&chain);
   }
   const nft::TableContent& content;
   SetIndex sets;
   std::map<std::string, ChainRules> chains;
+  std::vector<const ChainRules*> bases;  // kube-proxy has chains by the ten thousand
 };
 
 using States = std::set<PacketState>;
@@ -73,9 +76,8 @@ class Walk {
     using Base = std::pair<const TableIndex*, const ChainRules*>;
     std::vector<Base> bases;
     for (const TableIndex& table : tables_)
-      for (const auto& [name, chain] : table.chains)
-        if (chain.chain != nullptr && chain.chain->base && chain.chain->base->hook == number)
-          bases.emplace_back(&table, &chain);
+      for (const ChainRules* chain : table.bases)
+        if (chain->chain->base->hook == number) bases.emplace_back(&table, chain);
     std::stable_sort(bases.begin(), bases.end(), [](const Base& a, const Base& b) {
       return a.second->chain->base->priority < b.second->chain->base->priority;
     });

@@ -202,6 +202,19 @@ TEST_F(Program, SaysInOneSentenceWhatIsWrong) {
   });
   EXPECT_EQ(powerless.status, 1);
   EXPECT_NE(powerless.errors.find("CAP_NET_ADMIN"), std::string::npos) << powerless.errors;
+  ns_.run([&] {
+    powerless = run_command({"setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin",
+                             kProgram, "--master", api_->url(), "--shadow"},
+                            {}, 20);
+  });
+  EXPECT_EQ(powerless.status, 1);
+  EXPECT_NE(powerless.errors.find("reading kube-proxy's rules needs CAP_NET_ADMIN"),
+            std::string::npos)
+      << powerless.errors;
+  const auto alone = run({"--master", api_->url(), "--shadow"});
+  EXPECT_EQ(alone.status, 1);
+  EXPECT_NE(alone.errors.find("there is neither a table ip kube-proxy"), std::string::npos)
+      << alone.errors;
 }
 
 // What iptables-save would print of kube-proxy for the Services of Api.
