@@ -8,6 +8,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <span>
 #include <string>
@@ -48,9 +49,23 @@ class IpAddress {
   // Dotted quad, or RFC 5952 text.
   std::string to_string() const;
 
-  auto operator<=>(const IpAddress&) const = default;
+  bool operator==(const IpAddress& other) const {
+    return family_ == other.family_ && word(0) == other.word(0) && word(8) == other.word(8);
+  }
+  // IPv4 first, then as the bytes in network order.
+  std::strong_ordering operator<=>(const IpAddress& other) const {
+    if (family_ != other.family_) return family_ <=> other.family_;
+    const std::strong_ordering high = word(0) <=> other.word(0);
+    return high != 0 ? high : word(8) <=> other.word(8);
+  }
 
  private:
+  uint64_t word(size_t at) const {
+    uint64_t value;
+    std::memcpy(&value, bytes_.data() + at, sizeof value);
+    return __builtin_bswap64(value);
+  }
+
   Family family_ = Family::kIpv4;
   std::array<uint8_t, 16> bytes_{};  // IPv4 in the first four; the rest zero
 };

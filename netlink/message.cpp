@@ -6,10 +6,8 @@
 namespace fairlead::netlink {
 
 void MessageWriter::put_string(uint16_t type, std::string_view text) {
-  head(type, text.size() + 1);
-  append(text.data(), text.size());
-  bytes_.push_back(0);
-  pad();
+  uint8_t* room = head(type, text.size() + 1, NLA_ALIGN(text.size() + 1));
+  if (!text.empty()) std::memcpy(room, text.data(), text.size());
 }
 
 bool next_message(Bytes& rest, MessageView& message) {

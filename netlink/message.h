@@ -34,9 +34,9 @@ class MessageWriter {
     nlmsghdr head{};
     head.nlmsg_type = type;
     head.nlmsg_flags = static_cast<uint16_t>(flags | NLM_F_REQUEST);
-    append(&head, sizeof head);
-    append(&header, sizeof header);
-    pad();
+    uint8_t* room = extend(sizeof head + NLMSG_ALIGN(sizeof header));
+    std::memcpy(room, &head, sizeof head);
+    std::memcpy(room + sizeof head, &header, sizeof header);
   }
   // Ends it: writes its length.
   void end() {
@@ -45,11 +45,18 @@ class MessageWriter {
   }
 
   void put(uint16_t type, Bytes value) {
-    head(type, value.size());
-    append(value.data(), value.size());
-    pad();
+    uint8_t* room = head(type, value.size(), NLA_ALIGN(value.size()));
+    if (!value.empty()) std::memcpy(room, value.data(), value.size());
   }
-  void put_flag(uint16_t type) { head(type, 0); }
+  // open(outer), put(type, value), close.
+  void put_nested(uint16_t outer, uint16_t type, Bytes value) {
+    const size_t size = NLA_HDRLEN + NLA_ALIGN(value.size());
+    uint8_t* room = head(static_cast<uint16_t>(outer | NLA_F_NESTED), size, size);
+    const nlattr inner{static_cast<uint16_t>(NLA_HDRLEN + value.size()), type};
+    std::memcpy(room, &inner, sizeof inner);
+    if (!value.empty()) std::memcpy(room + sizeof inner, value.data(), value.size());
+  }
+  void put_flag(uint16_t type) { head(type, 0, 0); }
   void put_u8(uint16_t type, uint8_t value) { put_integer(type, value); }
   void put_u16(uint16_t type, uint16_t value) { put_integer(type, value); }
   void put_u32(uint16_t type, uint32_t value) { put_integer(type, value); }
@@ -63,7 +70,7 @@ class MessageWriter {
   // that the nest fits the 16-bit length; nests that can grow long must watch nest_size().
   size_t open(uint16_t type) {
     const size_t mark = bytes_.size();
-    head(static_cast<uint16_t>(type | NLA_F_NESTED), 0);
+    head(static_cast<uint16_t>(type | NLA_F_NESTED), 0, 0);
     return mark;
   }
   void close(size_t mark) {
@@ -82,28 +89,25 @@ class MessageWriter {
   void reserve(size_t size) { bytes_.reserve(size); }
 
  private:
-  void append(const void* data, size_t size) {
-    const auto* first = static_cast<const uint8_t*>(data);
-    bytes_.insert(bytes_.end(), first, first + size);
+  // Zeros to write into; good until the next call.
+  uint8_t* extend(size_t size) {
+    const size_t at = bytes_.size();
+    bytes_.resize(at + size);
+    return bytes_.data() + at;
   }
-  void pad() {
-    static constexpr uint8_t kZeros[NLA_ALIGNTO] = {};
-    append(kZeros, (NLA_ALIGNTO - bytes_.size() % NLA_ALIGNTO) % NLA_ALIGNTO);
-  }
-  void head(uint16_t type, size_t size) {
+  // The header of an attribute with `size` bytes of value, and where the value goes: `room` bytes,
+  // the padding among them.
+  uint8_t* head(uint16_t type, size_t size, size_t room) {
     assert(size <= 0xffff - NLA_HDRLEN);
     const nlattr attribute{static_cast<uint16_t>(NLA_HDRLEN + size), type};
-    append(&attribute, sizeof attribute);
+    uint8_t* at = extend(sizeof attribute + room);
+    std::memcpy(at, &attribute, sizeof attribute);
+    return at + sizeof attribute;
   }
   template <typename Integer>
   void put_integer(uint16_t type, Integer value) {
-    struct {
-      nlattr attribute;
-      uint8_t padded[(sizeof(Integer) + 3) / 4 * 4];
-    } wire{};
-    wire.attribute = {static_cast<uint16_t>(NLA_HDRLEN + sizeof value), type};
-    std::memcpy(wire.padded, &value, sizeof value);
-    append(&wire, sizeof wire);
+    uint8_t* room = head(type, sizeof value, NLA_ALIGN(sizeof value));
+    std::memcpy(room, &value, sizeof value);
   }
 
   std::vector<uint8_t> bytes_;

@@ -2,6 +2,8 @@
 #include "proxy/diff.h"
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 
 namespace fairlead::proxy {
 
@@ -14,6 +16,43 @@ bool place_less(const Backend& a, const Backend& b) {
 }
 bool same_place(const Backend& a, const Backend& b) {
   return a.address == b.address && a.port == b.port;
+}
+
+using Pointers = std::vector<const Backend*>;
+
+// Which wanted backend each slot already has, null for none, and the wanted ones without a slot.
+struct Match {
+  Pointers kept;
+  Pointers fresh;
+};
+
+// One walk over both in order of place; `wanted` is sorted.
+Match match(const std::vector<Backend>& slots, const std::vector<Backend>& wanted) {
+  Match result{Pointers(slots.size()), {}};
+  std::vector<uint32_t> order(slots.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto less = [&](uint32_t a, uint32_t b) { return place_less(slots[a], slots[b]); };
+  if (!std::is_sorted(order.begin(), order.end(), less))
+    std::sort(order.begin(), order.end(), less);
+  auto slot = order.begin();
+  for (const Backend& backend : wanted) {
+    while (slot != order.end() && place_less(slots[*slot], backend)) ++slot;
+    const auto first = slot;
+    for (; slot != order.end() && same_place(slots[*slot], backend); ++slot)
+      result.kept[*slot] = &backend;
+    if (slot == first) result.fresh.push_back(&backend);
+  }
+  return result;
+}
+
+// The backends on this node in both lists, sorted by place.
+std::vector<Backend> local_ones(const std::vector<Backend>& a, const std::vector<Backend>& b) {
+  std::vector<Backend> result;
+  const auto local = [](const Backend& backend) { return backend.local; };
+  std::copy_if(a.begin(), a.end(), std::back_inserter(result), local);
+  std::copy_if(b.begin(), b.end(), std::back_inserter(result), local);
+  std::sort(result.begin(), result.end(), place_less);
+  return result;
 }
 
 // The plan for one frontend, collected by phase; operations() puts the phases in order.
@@ -31,85 +70,67 @@ class Planner {
   }
 
   std::vector<Operation> operations() {
-    static const std::vector<Backend> kNone;
-    plan_endpoints(old_, wanted_ ? wanted_->backends : kNone, false);
-    plan_endpoints(old_inside_, wanted_ ? wanted_->inside : kNone, true);
+    plan_endpoints(old_, wanted_backends(), false);
+    plan_endpoints(old_inside_, wanted_inside(), true);
     plan_hairpins();
     plan_service();
     plan_learning();
-    std::vector<Operation> result;
-    for (const auto* phase : {&chains_, &before_, &service_, &after_})
-      result.insert(result.end(), phase->begin(), phase->end());
+    std::vector<Operation> result = std::move(chains_);
+    for (std::vector<Operation>* phase : {&before_, &service_, &after_}) {
+      if (result.empty())
+        result = std::move(*phase);
+      else
+        std::move(phase->begin(), phase->end(), std::back_inserter(result));
+    }
     return result;
   }
 
  private:
+  const std::vector<Backend>& wanted_backends() const {
+    return wanted_ ? wanted_->backends : kNone;
+  }
+  const std::vector<Backend>& wanted_inside() const { return wanted_ ? wanted_->inside : kNone; }
+
   // Keeps every endpoint where it is, fills holes with new ones or with the last, appends the rest.
   void plan_endpoints(const std::vector<Backend>& old, const std::vector<Backend>& wanted,
                       bool inside) {
-    const auto find_wanted = [&](const Backend& backend) -> const Backend* {
-      const auto it = std::lower_bound(wanted.begin(), wanted.end(), backend, place_less);
-      return it != wanted.end() && same_place(*it, backend) ? &*it : nullptr;
-    };
     const auto endpoint = [&](std::vector<Operation>& phase, Kind kind, size_t index,
                               const Backend& backend) {
-      Operation operation = make(kind, endpoints_set(frontend_.node_port, inside));
+      Operation& operation =
+          phase.emplace_back(make(kind, endpoints_set(frontend_.node_port, inside)));
       operation.index = static_cast<uint32_t>(index);
       operation.backend = backend;
-      phase.push_back(std::move(operation));
     };
-    std::vector<Backend> slots = old;
-    std::vector<Backend> sorted = old;
-    std::sort(sorted.begin(), sorted.end(), place_less);
-    std::vector<Backend> fresh;
-    std::set_difference(wanted.begin(), wanted.end(), sorted.begin(), sorted.end(),
-                        std::back_inserter(fresh), place_less);
+    auto [slots, fresh] = match(old, wanted);
     auto next = fresh.begin();
     for (size_t i = 0; i < slots.size(); ++i) {
-      if (const Backend* same = find_wanted(slots[i])) {
-        if (!(*same == slots[i])) endpoint(before_, Kind::kReplace, i, *same);
+      if (slots[i] != nullptr) {
+        if (!(*slots[i] == old[i])) endpoint(before_, Kind::kReplace, i, *slots[i]);
         continue;
       }
       if (next != fresh.end()) {
-        endpoint(before_, Kind::kReplace, i, *next++);
+        endpoint(before_, Kind::kReplace, i, **next++);
         continue;
       }
-      while (slots.size() > i + 1 && find_wanted(slots.back()) == nullptr) slots.pop_back();
-      if (slots.size() > i + 1) endpoint(before_, Kind::kReplace, i, *find_wanted(slots.back()));
+      while (slots.size() > i + 1 && slots.back() == nullptr) slots.pop_back();
+      if (slots.size() > i + 1) endpoint(before_, Kind::kReplace, i, *slots.back());
       slots.pop_back();
     }
-    for (; next != fresh.end(); ++next) {
-      endpoint(before_, Kind::kAdd, slots.size(), *next);
-      slots.push_back(*next);
-    }
-    for (size_t i = old.size(); i-- > slots.size();) endpoint(after_, Kind::kRemove, i, old[i]);
+    size_t used = slots.size();
+    before_.reserve(before_.size() + static_cast<size_t>(fresh.end() - next) + 2);
+    for (; next != fresh.end(); ++next) endpoint(before_, Kind::kAdd, used++, **next);
+    for (size_t i = old.size(); i-- > used;) endpoint(after_, Kind::kRemove, i, old[i]);
   }
 
   // Local endpoints of both sets; one that is in both is counted twice by the ruleset.
   void plan_hairpins() {
-    const auto wanted_local = [&](const Backend& backend) {
-      if (!wanted_) return false;
-      for (const auto* list : {&wanted_->backends, &wanted_->inside}) {
-        const auto it = std::lower_bound(list->begin(), list->end(), backend, place_less);
-        if (it != list->end() && same_place(*it, backend) && it->local) return true;
-      }
-      return false;
-    };
+    const std::vector<Backend> all = local_ones(wanted_backends(), wanted_inside());
+    const std::vector<Backend> old = local_ones(old_, old_inside_);
     const auto hairpin = [&](Kind kind, const Backend& backend) {
       Operation operation = make(kind, SetId::kHairpin);
       operation.backend = backend;
       return operation;
     };
-    std::vector<Backend> all, old = old_;
-    old.insert(old.end(), old_inside_.begin(), old_inside_.end());
-    if (wanted_) {
-      all = wanted_->backends;
-      all.insert(all.end(), wanted_->inside.begin(), wanted_->inside.end());
-    }
-    for (auto* list : {&all, &old}) {
-      std::erase_if(*list, [](const Backend& backend) { return !backend.local; });
-      std::sort(list->begin(), list->end(), place_less);
-    }
     std::vector<Operation> adds;
     for (size_t i = 0; i < all.size(); ++i)
       if ((i == 0 || !same_place(all[i - 1], all[i])) &&
@@ -120,7 +141,9 @@ class Planner {
       const Backend& backend = old[i];
       uint32_t ours = 0;
       while (i < old.size() && same_place(old[i], backend)) ++i, ++ours;
-      if (programmed_.hairpin_users(frontend_, backend) > ours || wanted_local(backend)) continue;
+      if (programmed_.hairpin_users(frontend_, backend) > ours ||
+          std::binary_search(all.begin(), all.end(), backend, place_less))
+        continue;
       if (programmed_.has_hairpin(frontend_, backend))
         after_.push_back(hairpin(Kind::kRemove, backend));
     }
@@ -192,6 +215,8 @@ class Planner {
     operation.frontend = frontend_;
     return operation;
   }
+
+  inline static const std::vector<Backend> kNone;
 
   const Ruleset& programmed_;
   const Frontend frontend_;

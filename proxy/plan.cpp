@@ -3,6 +3,8 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 
 #include "base/log.h"
 #include "proxy/programmer.h"
@@ -20,15 +22,20 @@ std::vector<std::string> texts(const std::vector<nft::Rule>& rules) {
   return result;
 }
 
+using Pointers = std::vector<const Operation*>;
+
 // While no hook leads into the table the order is free, but for chains before the gotos to them:
 // elements of one set side by side share a message.
-void group_by_set(std::vector<Operation>& operations) {
-  const auto rank = [](const Operation& operation) {
-    const bool object = operation.kind == Kind::kAddChain || operation.kind == Kind::kAddAffinity;
-    return object ? -1 : static_cast<int>(operation.set);
-  };
-  std::stable_sort(operations.begin(), operations.end(),
-                   [&](const Operation& a, const Operation& b) { return rank(a) < rank(b); });
+Pointers grouped_by_set(const Operation* first, const Operation* last) {
+  Pointers objects;
+  std::array<Pointers, std::size(kAllSets)> of_sets;
+  for (const Operation* operation = first; operation != last; ++operation) {
+    const bool object = operation->kind == Kind::kAddChain || operation->kind == Kind::kAddAffinity;
+    (object ? objects : of_sets[static_cast<size_t>(operation->set)]).push_back(operation);
+  }
+  for (const Pointers& of_set : of_sets)
+    objects.insert(objects.end(), of_set.begin(), of_set.end());
+  return objects;
 }
 
 }  // namespace
@@ -71,13 +78,14 @@ void Programmer::plan_rebuild() {
   put_structure();
   std::vector<Operation> operations;
   for (const Frontend& frontend : services_.frontends(config_.family)) {
-    for (const Operation& operation : diff(programmed_, frontend, services_.find(frontend))) {
+    for (Operation& operation : diff(programmed_, frontend, services_.find(frontend))) {
       programmed_.apply(operation);
-      operations.push_back(operation);
+      operations.push_back(std::move(operation));
     }
   }
-  group_by_set(operations);
-  for (const Operation& operation : operations) put(operation);
+  for (const Operation* operation :
+       grouped_by_set(operations.data(), operations.data() + operations.size()))
+    put(*operation);
   put_hooks();
   take_over();
   plan_local_dns();
@@ -121,7 +129,7 @@ void Programmer::plan_frontends() {
     queue_at_ = 0;
     while (!dirty_.empty() && queue_.size() < kChunk) {
       const auto next = dirty_.begin();
-      const std::vector<Operation> operations =
+      std::vector<Operation> operations =
           diff(programmed_, next->first, services_.find(next->first));
       if (const auto lacking = lacks_room(operations)) {
         if (!queue_.empty()) break;
@@ -129,11 +137,10 @@ void Programmer::plan_frontends() {
         return plan_growth();
       }
       for (const Operation& operation : operations) programmed_.apply(operation);
-      queue_.insert(queue_.end(), operations.begin(), operations.end());
+      std::move(operations.begin(), operations.end(), std::back_inserter(queue_));
       in_flight_frontends_.emplace_back(next->first, next->second);
       dirty_.erase(next);
     }
-    if (unhooked_) group_by_set(queue_);
   }
   plan_queue();
   if (transaction_.empty() && !in_flight_frontends_.empty()) {
@@ -146,7 +153,13 @@ void Programmer::plan_queue() {
   // A short rest goes along.
   const size_t left = queue_.size() - queue_at_;
   const size_t end = queue_at_ + (left <= kChunk * 5 / 4 ? left : kChunk);
-  for (; queue_at_ < end; ++queue_at_) put(queue_[queue_at_]);
+  const Operation* first = queue_.data() + queue_at_;
+  const Operation* last = queue_.data() + end;
+  if (unhooked_)
+    for (const Operation* operation : grouped_by_set(first, last)) put(*operation);
+  else
+    std::for_each(first, last, [this](const Operation& operation) { put(operation); });
+  queue_at_ = end;
   if (queue_at_ == queue_.size() && queue_.capacity() > kChunk) {
     queue_ = {};
     queue_at_ = 0;
@@ -155,7 +168,10 @@ void Programmer::plan_queue() {
 
 std::optional<std::pair<SetId, uint32_t>> Programmer::lacks_room(
     const std::vector<Operation>& operations) const {
+  std::array<bool, std::size(kAllSets)> touched{};
+  for (const Operation& operation : operations) touched[static_cast<size_t>(operation.set)] = true;
   for (const SetId id : kAllSets) {
+    if (!touched[static_cast<size_t>(id)]) continue;
     const uint32_t peak = peak_use(programmed_, id, operations);
     if (peak > programmed_.state(id).used && too_full(programmed_, id, peak)) return {{id, peak}};
   }

@@ -232,6 +232,7 @@ namespace {
 template <typename Endpoints, typename Usable>
 std::vector<Backend> keep(const Endpoints& endpoints, Usable usable) {
   std::vector<Backend> backends;
+  backends.reserve(static_cast<size_t>(std::count_if(endpoints.begin(), endpoints.end(), usable)));
   for (const auto& endpoint : endpoints)
     if (usable(endpoint)) backends.push_back(endpoint.backend);
   return backends;
@@ -339,6 +340,7 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
   const Port& wanted = claim.service->spec.ports[claim.port];
   const size_t length = address_size(family);
   std::vector<Endpoint> result;
+  result.reserve(count_endpoints(claim, family));
   for (const Slice* slice : claim.service->slices) {
     if (slice->family != family) continue;
     for (const Port& port : slice->ports) {
@@ -358,13 +360,16 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
     }
   }
   const auto order = [](const Endpoint& a, const Endpoint& b) {
-    const auto rank = [](const Endpoint& e) {
-      return std::tuple(e.backend.address, e.backend.port, (e.flags & kTerminating) != 0,
-                        (e.flags & kReady) == 0);
+    const std::strong_ordering address = a.backend.address <=> b.backend.address;
+    if (address != 0) return address < 0;
+    if (a.backend.port != b.backend.port) return a.backend.port < b.backend.port;
+    const auto rank = [](uint8_t flags) {
+      return ((flags & kTerminating) != 0 ? 2 : 0) + ((flags & kReady) == 0 ? 1 : 0);
     };
-    return rank(a) < rank(b);
+    return rank(a.flags) < rank(b.flags);
   };
-  std::sort(result.begin(), result.end(), order);
+  if (!std::is_sorted(result.begin(), result.end(), order))
+    std::sort(result.begin(), result.end(), order);
   const auto same = [](const Endpoint& a, const Endpoint& b) {
     return a.backend.address == b.backend.address && a.backend.port == b.backend.port;
   };

@@ -250,13 +250,12 @@ void Transaction::remove_element(const Set& set, const Element& element) {
 }
 
 void Transaction::put(Verb verb, const Set& set, const Element& element) {
-  const bool removed = verb == Verb::kRemove;
-  if (!accept(set, element, !removed)) return;
-  if (!open_ || open_->verb != verb || open_->set != set.name || open_->table != set.table ||
-      open_->family != set.family || writer_.nest_size(open_->mark) > kMaxElementsNest)
+  if (error_) return;  // the set itself may have been refused
+  if (!open_ || !open_->holds(verb, set) || writer_.nest_size(open_->mark) > kMaxElementsNest)
     open_elements(verb, set);
+  if (!accept(*open_, set, element)) return;
   ++element_count_;
-  if (!removed) return nft::put_element(writer_, element);
+  if (verb != Verb::kRemove) return nft::put_element(writer_, element);
   Element key_only;
   key_only.key = element.key;
   key_only.key_end = element.key_end;
@@ -273,7 +272,12 @@ void Transaction::open_elements(Verb verb, const Set& set) {
   ++element_messages_;
   writer_.put_string(NFTA_SET_ELEM_LIST_TABLE, set.table);
   writer_.put_string(NFTA_SET_ELEM_LIST_SET, set.name);
-  open_ = OpenElements{verb, set.family, set.table, set.name,
+  open_ = OpenElements{verb,
+                       set.family,
+                       set.table,
+                       set.name,
+                       set.key_size(),
+                       set.data_size(),
                        writer_.open(NFTA_SET_ELEM_LIST_ELEMENTS)};
 }
 
@@ -321,16 +325,15 @@ bool Transaction::accept(const Set& set) {
   return true;
 }
 
-bool Transaction::accept(const Set& set, const Element& element, bool with_data) {
-  if (error_) return false;  // the set itself may have been refused
+bool Transaction::accept(const OpenElements& open, const Set& set, const Element& element) {
   const std::string_view name = set.name;
-  if (element.key.size() != set.key_size() ||
-      (!element.key_end.empty() && element.key_end.size() != set.key_size()))
+  if (element.key.size() != open.key_size ||
+      (!element.key_end.empty() && element.key_end.size() != open.key_size))
     return fail("an element of set " + std::string(name) + " has a key of the wrong size"), false;
-  if (!with_data || element.interval_end) return true;
+  if (open.verb == Verb::kRemove || element.interval_end) return true;
   const auto* value = std::get_if<Value>(&element.data);
   const bool fits = set.is_vmap()  ? std::holds_alternative<Verdict>(element.data)
-                    : set.is_map() ? value != nullptr && value->size() == set.data_size()
+                    : set.is_map() ? value != nullptr && value->size() == open.data_size
                                    : std::holds_alternative<std::monostate>(element.data);
   if (!fits)
     return fail("an element of set " + std::string(name) + " has data that does not fit"), false;

@@ -95,7 +95,12 @@ class Transaction {
     TableFamily family;
     std::string table;
     std::string set;
+    size_t key_size;
+    size_t data_size;
     size_t mark;
+    bool holds(Verb other, const Set& into) const {
+      return verb == other && set == into.name && table == into.table && family == into.family;
+    }
   };
 
   void begin(Verb verb, Noun noun, uint16_t message, uint16_t flags, TableFamily family,
@@ -109,7 +114,7 @@ class Transaction {
   void close_elements();
   bool accept_name(std::string_view noun, std::string_view name);
   bool accept(const Set& set);
-  bool accept(const Set& set, const Element& element, bool with_data);
+  bool accept(const OpenElements& open, const Set& set, const Element& element);
   void fail(std::string message);
   std::string element_at(const Entry& entry, uint32_t offset) const;
 

@@ -49,9 +49,7 @@ std::optional<Verdict::Kind> kind_of(int32_t code) {
 }  // namespace
 
 void put_value(MessageWriter& writer, uint16_t type, const Value& value) {
-  const size_t nest = writer.open(type);
-  writer.put(NFTA_DATA_VALUE, value.bytes());
-  writer.close(nest);
+  writer.put_nested(type, NFTA_DATA_VALUE, value.bytes());
 }
 
 void put_verdict(MessageWriter& writer, uint16_t type, const Verdict& verdict) {

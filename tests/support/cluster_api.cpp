@@ -55,6 +55,13 @@ void ClusterApi::set_down(bool down) {
   watches_.clear();
 }
 
+void ClusterApi::compact() {
+  floor_ = ++version_;
+  events_.clear();
+  for (const Watch& watch : watches_) watch.responder->finish();
+  watches_.clear();
+}
+
 void ClusterApi::publish(const char* type, const std::string& collection,
                          const std::string& object) {
   std::string line = std::string(R"({"type":")") + type + R"(","object":)" + object + "}\n";
@@ -83,11 +90,14 @@ void ClusterApi::list(const std::string& collection, HttpResponder& responder) {
     first = false;
     body += object;
   }
+  ++lists_served_;
   responder.respond(200, kJson, body + "]}");
 }
 
 void ClusterApi::watch(const std::string& collection, uint64_t since,
                        std::shared_ptr<HttpResponder> responder) {
+  if (since < floor_)
+    return responder->respond(410, kJson, status(410, "too old resource version"));
   responder->start(200, kJson);
   for (const Event& event : events_)
     if (event.version > since && event.collection == collection) responder->write(event.line);

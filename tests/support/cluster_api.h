@@ -28,6 +28,9 @@ class ClusterApi {
   void remove(const std::string& collection, const std::string& key);
   // From now on requests are not answered, and open watches end.
   void set_down(bool down);
+  // Forgets its history: watches end, and from an older version they are refused with 410 Gone.
+  void compact();
+  size_t lists_served() const { return lists_served_; }
 
   // A kubeconfig for it.
   static std::string kubeconfig(const SocketAddress& address);
@@ -53,6 +56,8 @@ class ClusterApi {
   std::vector<Event> events_;
   std::vector<Watch> watches_;
   uint64_t version_ = 1;
+  uint64_t floor_ = 0;  // watches can start here
+  size_t lists_served_ = 0;
   bool down_ = false;
   HttpServer server_;
 };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// One measurement of the service proxy in a fresh network namespace of its own:
+// One measurement of the service proxy, by default in a fresh network namespace of its own:
 //
 //   bench_proxy proxy SERVICES ENDPOINTS   the whole proxy, objects put straight into it
 //   bench_proxy floor SERVICES ENDPOINTS   the kernel alone: the same elements in the same chunks,
-//   from
-//                                          transactions built beforehand
+//                                          from transactions built beforehand
+//   bench_proxy wide ENDPOINTS             one service with that many endpoints
+//   bench_proxy load SERVICES ENDPOINTS    programs the namespace it is started in, and leaves it
 //
 // Prints one line for each result: METRIC UNIT VALUE.
 #include <sched.h>
@@ -13,7 +14,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,127 +23,108 @@
 #include "proxy/diff.h"
 #include "proxy/proxy.h"
 #include "proxy/rules.h"
+#include "tests/bench/proxy/cluster.h"
 
 namespace fairlead::proxy {
 namespace {
 
+using namespace bench;
+
 constexpr int kChanges = 500;
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double kilobytes(const char* file, const std::string& field) {
-  std::ifstream in(file);
-  std::string name;
-  double value = 0;
-  for (std::string line; std::getline(in, line);)
-    if (line.rfind(field, 0) == 0) value = std::atof(line.c_str() + field.size());
-  return value;
-}
-
-void report(const std::string& metric, const char* unit, double value) {
-  std::printf("%s %s %.6g\n", metric.c_str(), unit, value);
-}
-
-void report_latencies(const std::string& change, std::vector<double> seconds) {
-  std::sort(seconds.begin(), seconds.end());
-  report(change + "_p50", "ms", seconds[seconds.size() / 2] * 1e3);
-  report(change + "_p99", "ms", seconds[seconds.size() * 99 / 100] * 1e3);
-}
-
-kube::Service make_service(int number) {
-  kube::Service service;
-  service.meta.ns = "bench";
-  service.meta.name = "s" + std::to_string(number);
-  service.cluster_ips = {
-      IpAddress::v4(10, 96, static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number))};
-  service.ip_families = {Family::kIpv4};
-  service.ports = {{"http", Protocol::kTcp, 80, 0}};
-  return service;
-}
-
-kube::EndpointSlice make_slice(int number, int first, int endpoints) {
-  kube::EndpointSlice slice;
-  slice.meta.ns = "bench";
-  slice.meta.name = "s" + std::to_string(number) + "-x";
-  slice.service_name = "s" + std::to_string(number);
-  slice.ports = {{"http", Protocol::kTcp, 8080}};
-  for (int i = first; i < first + endpoints; ++i) {
-    kube::Endpoint endpoint;
-    const int at = number * 16 + i;
-    endpoint.addresses = {IpAddress::v4(10, static_cast<uint8_t>(128 + (at >> 16)),
-                                        static_cast<uint8_t>(at >> 8), static_cast<uint8_t>(at))};
-    endpoint.node_name = "other";
-    slice.endpoints.push_back(std::move(endpoint));
-  }
-  return slice;
-}
-
-Config make_config() {
-  Config config;
-  config.cluster_cidrs = {Cidr::parse("10.128.0.0/9").value()};
-  config.service_cidrs = {Cidr::parse("10.96.0.0/12").value()};
-  return config;
-}
-
-void die(const Error& error) {
-  std::fprintf(stderr, "bench_proxy: %s\n", error.message().c_str());
-  std::exit(1);
-}
+constexpr int kWideChanges = 50;
+constexpr int kSliceEndpoints = 1000;  // at most, as the API has it
 
 struct NoHttp : HttpTransport {
   HttpCall send(HttpRequest, HttpHandlers) override { return {}; }
 };
 
-void settle(Loop& loop, const Proxy& proxy) {
-  if (!loop.run_until([&] { return proxy.idle(); }, std::chrono::minutes(5)))
-    die(Error(ErrorCode::kTimeout, "the proxy does not come to rest"));
-}
-
-void measure_proxy(int services, int endpoints) {
+// A proxy without an API server.
+struct Subject {
   Loop loop;
   NoHttp http;
   Metrics metrics;
-  Settings settings;
-  settings.node_name = "here";
-  settings.families = {make_config()};
-  auto proxy = Proxy::open(loop, http, metrics, settings);
-  if (!proxy.ok()) die(proxy.error());
-  const double slab_before = kilobytes("/proc/meminfo", "Slab:");
-  for (int i = 0; i < services; ++i) {
-    (*proxy)->put(make_service(i));
-    (*proxy)->put(make_slice(i, 0, endpoints));
+  std::unique_ptr<Proxy> proxy;
+
+  Subject() {
+    Settings settings;
+    settings.node_name = "here";
+    settings.families = {make_config()};
+    auto opened = Proxy::open(loop, http, metrics, settings);
+    if (!opened.ok()) die(opened.error());
+    proxy = std::move(*opened);
   }
-  auto start = std::chrono::steady_clock::now();
-  (*proxy)->start();
-  settle(loop, **proxy);
-  report("cold", "ms", seconds_since(start) * 1e3);
-  report("slab", "MB", (kilobytes("/proc/meminfo", "Slab:") - slab_before) / 1024);
+  void settle() {
+    if (!loop.run_until([&] { return proxy->idle(); }, std::chrono::minutes(5)))
+      die(Error(ErrorCode::kTimeout, "the proxy does not come to rest"));
+  }
+  // Until everything put is in the kernel.
+  void load() {
+    const Stopwatch watch;
+    proxy->start();
+    settle();
+    watch.report("cold");
+  }
+  double change(const kube::EndpointSlice& slice) {
+    const Stopwatch watch;
+    proxy->put(slice);
+    settle();
+    return watch.seconds();
+  }
+};
+
+void measure_load(int services, int endpoints) {
+  Subject subject;
+  for (int i = 0; i < services; ++i) {
+    subject.proxy->put(make_service(i, is_probe(i, services)));
+    subject.proxy->put(make_slice(i, 0, endpoints));
+  }
+  subject.load();
+}
+
+void measure_proxy(int services, int endpoints) {
+  Subject subject;
+  for (int i = 0; i < services; ++i) {
+    subject.proxy->put(make_service(i));
+    subject.proxy->put(make_slice(i, 0, endpoints));
+  }
+  subject.load();
   report("memory_pss", "MB", kilobytes("/proc/self/smaps_rollup", "Pss:") / 1024);
 
   struct Change {
     const char* name;
-    int first, count;    // of the slice after the change
-    int before, amount;  // and before it
+    int first, count;  // of the slice after the change
   };
-  const Change changes[] = {{"replace", 1, endpoints, 0, endpoints},
-                            {"add", 0, endpoints + 1, 0, endpoints},
-                            {"remove", 0, endpoints - 1, 0, endpoints}};
+  const Change changes[] = {
+      {"replace", 1, endpoints}, {"add", 0, endpoints + 1}, {"remove", 0, endpoints - 1}};
   for (const Change& change : changes) {
     std::vector<double> latencies;
     for (int i = 0; i < kChanges; ++i) {
       const int number = i * 37 % services;
-      const kube::EndpointSlice after = make_slice(number, change.first, change.count);
-      start = std::chrono::steady_clock::now();
-      (*proxy)->put(after);
-      settle(loop, **proxy);
-      latencies.push_back(seconds_since(start));
-      (*proxy)->put(make_slice(number, change.before, change.amount));
-      settle(loop, **proxy);
+      latencies.push_back(subject.change(make_slice(number, change.first, change.count)));
+      subject.change(make_slice(number, 0, endpoints));
     }
     report_latencies(change.name, std::move(latencies));
   }
+}
+
+void measure_wide(int endpoints) {
+  Subject subject;
+  subject.proxy->put(make_service(0));
+  const int parts = (endpoints + kSliceEndpoints - 1) / kSliceEndpoints;
+  const auto slice = [&](int part, int shift) {
+    const int first = part * kSliceEndpoints;
+    kube::EndpointSlice made =
+        make_slice(0, first, std::min(kSliceEndpoints, endpoints - first), part);
+    if (shift != 0) made.endpoints.front().addresses = {endpoint_address(0, endpoints + shift)};
+    return made;
+  };
+  for (int part = 0; part < parts; ++part) subject.proxy->put(slice(part, 0));
+  subject.load();
+  report("memory_pss", "MB", kilobytes("/proc/self/smaps_rollup", "Pss:") / 1024);
+  std::vector<double> latencies;
+  for (int i = 1; i <= kWideChanges; ++i)
+    latencies.push_back(subject.change(slice(i * 37 % parts, i)));
+  report_latencies("replace", std::move(latencies));
 }
 
 void commit(netlink::Connection& connection, nft::Transaction transaction) {
@@ -189,9 +171,9 @@ void measure_floor(int services, int endpoints) {
     for (const nft::Rule& rule : ruleset.rules(hook)) load.back().add(rule);
   }
   for (nft::Transaction& transaction : load) transaction.finish();
-  auto start = std::chrono::steady_clock::now();
+  const Stopwatch cold;
   for (nft::Transaction& transaction : load) commit(connection, std::move(transaction));
-  report("cold", "ms", seconds_since(start) * 1e3);
+  cold.report("cold");
 
   std::vector<double> latencies;
   const nft::Set set = ruleset.set(SetId::kEndpoints);
@@ -206,31 +188,40 @@ void measure_floor(int services, int endpoints) {
     transaction.remove_element(set, ruleset.element(operation));
     transaction.add_element(set, ruleset.element(operation));
     transaction.finish();
-    start = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     commit(connection, std::move(transaction));
-    latencies.push_back(seconds_since(start));
+    latencies.push_back(watch.seconds());
   }
   report_latencies("replace", std::move(latencies));
+}
+
+int run(const std::string& mode, int services, int endpoints) {
+  if (mode != "load" && unshare(CLONE_NEWNET) != 0) {
+    std::perror("bench_proxy: a network namespace of its own");
+    return 1;
+  }
+  log::init("bench", log::Level::kWarn);
+  if (mode == "proxy")
+    measure_proxy(services, endpoints);
+  else if (mode == "floor")
+    measure_floor(services, endpoints);
+  else if (mode == "load")
+    measure_load(services, endpoints);
+  else
+    measure_wide(endpoints);
+  return 0;
 }
 
 }  // namespace
 }  // namespace fairlead::proxy
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: bench_proxy proxy|floor SERVICES ENDPOINTS\n");
-    return 2;
-  }
-  if (unshare(CLONE_NEWNET) != 0) {
-    std::perror("bench_proxy: a network namespace of its own");
-    return 1;
-  }
-  fairlead::log::init("bench", fairlead::log::Level::kWarn);
-  const int services = std::atoi(argv[2]);
-  const int endpoints = std::atoi(argv[3]);
-  if (std::string(argv[1]) == "proxy")
-    fairlead::proxy::measure_proxy(services, endpoints);
-  else
-    fairlead::proxy::measure_floor(services, endpoints);
-  return 0;
+  const std::string mode = argc > 1 ? argv[1] : "";
+  if (argc == 4 && (mode == "proxy" || mode == "floor" || mode == "load"))
+    return fairlead::proxy::run(mode, std::atoi(argv[2]), std::atoi(argv[3]));
+  if (argc == 3 && mode == "wide") return fairlead::proxy::run(mode, 1, std::atoi(argv[2]));
+  std::fprintf(stderr,
+               "usage: bench_proxy proxy|floor|load SERVICES ENDPOINTS\n"
+               "       bench_proxy wide ENDPOINTS\n");
+  return 2;
 }

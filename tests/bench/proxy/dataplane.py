@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packets through the service proxy: client -- router -- server, in network namespaces.
+
+A set of three for each subject; the rules are in the router's:
+
+  direct             neither rules nor connection tracking: packets go straight to an endpoint
+  direct+conntrack   the same with connection tracking, but no rule
+  fairlead-proxy     to cluster IPs, through what the proxy programmed (bench_proxy load)
+  kube-proxy form    to cluster IPs, through what kube-proxy would write (kube_proxy_form.py)
+
+Subjects take turns (A B C D, A B C D, ...), so that what disturbs the machine disturbs all.  Packets
+go to 64 services, evenly spread among all.  A namespace lives as long as a process in it, which dies
+with this one: nothing stays behind, however this ends.
+"""
+import contextlib
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import kube_proxy_form as form
+
+ROUNDS = int(os.environ.get("FAIRLEAD_ROUNDS", "7"))
+SECONDS = os.environ.get("FAIRLEAD_SECONDS", "1")
+SIZES = [int(size) for size in os.environ.get("FAIRLEAD_SIZES", "10,1000,30000").split(",")]
+LOAD_LIMIT = float(os.environ.get("FAIRLEAD_LOAD_LIMIT", "300"))  # seconds for the peer's rules
+PIECE = 1000  # of the peer's services in a transaction
+ENDPOINTS = 10
+METRICS = ("connect", "rr", "stream", "udp", "cost")
+MEMORY_GROUPS = pathlib.Path("/sys/fs/cgroup/memory")  # version 1, else version 2
+UNIFIED = pathlib.Path("/sys/fs/cgroup")
+
+CLIENT = """
+ip link set lo up
+ip link set client up
+for i in $(seq 2 17); do ip address add 10.255.0.$i/24 dev client; done
+ip route add default via 10.255.0.1
+"""
+ROUTER = """
+ip link set lo up
+ip address add 10.255.0.1/24 dev clients
+ip address add 10.254.0.1/24 dev servers
+ip link set clients up
+ip link set servers up
+ip route add 10.128.0.0/12 via 10.254.0.2
+sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0
+sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close=1
+"""
+SERVER = """
+ip link set lo up
+ip address add 10.254.0.2/24 dev server
+ip link set server up
+ip route add default via 10.254.0.1
+ip route add local 10.128.0.0/12 dev lo
+"""
+# A rule in a chain that no hook leads to switches connection tracking on and costs no packet a rule.
+CONNTRACK = "table ip conntrack { chain unused { ct state new accept; }; }"
+
+
+def say(text):
+    print(f"   {text}", file=sys.stderr, flush=True)
+
+
+def command(argv, **more):
+    """Runs a command that ends when this process does."""
+    done = subprocess.run(["setpriv", "--pdeathsig", "KILL", *argv], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv)} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Namespace:
+    """A network namespace, held by a sleeping process."""
+
+    def __init__(self, stack):
+        self.holder = stack.enter_context(subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"]))
+        stack.callback(self.holder.kill)
+        self.pid = self.holder.pid
+        self.path = f"/proc/{self.pid}/ns/net"
+        mine = os.readlink("/proc/self/ns/net")
+        deadline = time.monotonic() + 10
+        while os.readlink(self.path) == mine:
+            if time.monotonic() > deadline or self.holder.poll() is not None:
+                raise RuntimeError("no new network namespace; is this root?")
+            time.sleep(0.005)
+
+    def run(self, *argv, **more):
+        return command(["nsenter", f"--net={self.path}", *argv], **more)
+
+    def shell(self, script):
+        self.run("sh", "-ec", script)
+
+
+class MemoryGroup:
+    """A control group that says how much kernel memory its processes asked for, ended ones too."""
+
+    def __init__(self, stack, name):
+        version_1 = MEMORY_GROUPS.is_dir()
+        self.folder = (MEMORY_GROUPS if version_1 else UNIFIED) / f"fairlead-bench-{os.getpid()}-{name}"
+        self.file = self.folder / ("memory.kmem.usage_in_bytes" if version_1 else "memory.stat")
+        self.folder.mkdir()
+        stack.callback(self.folder.rmdir)
+        if not self.file.exists():
+            say(f"no {self.file}: kernel memory is not measured")
+
+    def enter(self):
+        (self.folder / "cgroup.procs").write_text(f"{os.getpid()}", encoding="ascii")
+
+    def megabytes(self):
+        if not self.file.exists():
+            return None
+        text = self.file.read_text(encoding="ascii")
+        fields = dict(line.split() for line in text.splitlines() if " " in line)
+        return int(fields["kernel"] if fields else text) / 2**20
+
+
+class Subject:
+    """Three namespaces in a row and where their packets go."""
+
+    def __init__(self, stack, name, services):
+        self.name = name
+        self.client, self.router, self.server = (Namespace(stack) for _ in range(3))
+        for end, link, far in ((self.client, "client", "clients"), (self.server, "server", "servers")):
+            end.run("ip", "link", "add", link, "type", "veth", "peer", "name", far, "netns",
+                    str(self.router.pid))
+        self.client.shell(CLIENT)
+        self.router.shell(ROUTER)
+        self.server.shell(SERVER)
+        self.set_destinations(services, services, through_services=False)
+
+    def set_destinations(self, services, loaded, through_services):
+        """Every how manieth of `services` takes packets, if only the first `loaded` are there."""
+        step = form.probe_step(services)
+        count = min(-(-loaded // step), form.PROBES)
+        if through_services:
+            self.to = [form.service_address(0), step, count, 1, 80]
+        else:
+            self.to = [form.endpoint_address(0, 0), 16 * step, count, ENDPOINTS, 8080]
+
+    def measure(self, program, metric):
+        out = command([str(program), self.client.path, self.server.path, metric, SECONDS,
+                       *map(str, self.to)], timeout=60)
+        for line in out.splitlines():
+            name, unit, value = line.split()
+            yield name, unit, float(value)
+
+
+def load_peer(subject, group, services):
+    """As many of kube-proxy's services as load in the time there is."""
+    start = time.monotonic()
+    loaded = 0
+    for last, text in form.pieces(services, ENDPOINTS, PIECE):
+        left = LOAD_LIMIT - (time.monotonic() - start)
+        try:
+            if left <= 0:
+                raise subprocess.TimeoutExpired("nft", LOAD_LIMIT)
+            with tempfile.NamedTemporaryFile("w", suffix=".nft") as file:
+                file.write(text)
+                file.flush()
+                subject.router.run("nft", "-f", file.name, preexec_fn=group.enter, timeout=left)
+        except subprocess.TimeoutExpired:
+            say(f"kube-proxy's rules: only {loaded} services loaded within {LOAD_LIMIT:.0f} s")
+            break
+        loaded = last
+    if loaded == 0:
+        raise RuntimeError(f"not one of kube-proxy's services loaded within {LOAD_LIMIT:.0f} s")
+    return loaded, time.monotonic() - start
+
+
+class Rows:
+    def __init__(self):
+        self.found = {}
+
+    def add(self, case, subject, metric, unit, value):
+        self.found.setdefault((case, subject, metric, unit), []).append(value)
+
+    def rows(self):
+        return [{"case": case, "subject": subject, "metric": metric, "unit": unit,
+                 "value": statistics.median(values), "min": min(values), "max": max(values),
+                 "runs": len(values)}
+                for (case, subject, metric, unit), values in self.found.items()]
+
+
+def set_up(stack, build, services, rows):
+    """The subjects of one size, ready for packets."""
+    case = f"{services} services x {ENDPOINTS} endpoints"
+    direct, tracked = (Subject(stack, name, services) for name in ("direct", "direct+conntrack"))
+    tracked.router.run("nft", "-f", "-", input=CONNTRACK)
+
+    ours = Subject(stack, "fairlead-proxy", services)
+    group = MemoryGroup(stack, f"{services}-ours")
+    ours.router.run(str(build / "bench_proxy"), "load", str(services), str(ENDPOINTS),
+                    preexec_fn=group.enter, timeout=300)
+    ours.set_destinations(services, services, through_services=True)
+    if group.megabytes() is not None:
+        rows.add(case, ours.name, "rules_memory", "MB", group.megabytes())
+
+    peer = Subject(stack, "kube-proxy form", services)
+    group = MemoryGroup(stack, f"{services}-peer")
+    loaded, seconds = load_peer(peer, group, services)
+    if loaded < services:
+        peer.name = f"kube-proxy form, {loaded} services"
+    peer.set_destinations(services, loaded, through_services=True)
+    if group.megabytes() is not None:
+        rows.add(case, peer.name, "rules_memory", "MB", group.megabytes())
+    rows.add(case, peer.name, "rules_load", "s", seconds)
+    return case, [direct, tracked, ours, peer]
+
+
+def measure(build):
+    """Rows of all sizes; `build` is the folder of the programs."""
+    rows = Rows()
+    for services in SIZES:
+        with contextlib.ExitStack() as stack:
+            say(f"packets, {services} services: setting up")
+            case, subjects = set_up(stack, build, services, rows)
+            for metric in METRICS:
+                say(f"packets, {services} services: {metric}, {ROUNDS} rounds")
+                for _ in range(ROUNDS):
+                    for subject in subjects:
+                        for name, unit, value in subject.measure(build / "bench_proxy_load", metric):
+                            rows.add(case, subject.name, name, unit, value)
+    return rows.rows()
