@@ -40,8 +40,11 @@ void AffinityCleaner::endpoints(const Ruleset& programmed, uint64_t number,
   later_.insert_or_assign(number, map);
 }
 
+// A second after the first who asks: changes in quick succession do not put it off.
 void AffinityCleaner::look_again() {
+  if (std::exchange(looking_again_, true)) return;
   second_look_ = clock_.after(kSecondLook, [this] {
+    looking_again_ = false;
     waiting_.merge(later_);
     later_.clear();
     next();

@@ -50,6 +50,7 @@ class AffinityCleaner {
   std::map<uint64_t, nft::Set> waiting_;  // maps to look at
   std::map<uint64_t, nft::Set> later_;    // and once more
   bool busy_ = false;
+  bool looking_again_ = false;  // second_look_ is set
   Alarm second_look_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

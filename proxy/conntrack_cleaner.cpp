@@ -45,10 +45,7 @@ void ConntrackCleaner::changed(const Dirty& frontends) {
     any = true;
   }
   if (!any) return;
-  second_look_ = clock_.after(kSecondLook, [this] {
-    waiting_.merge(std::exchange(later_, {}));
-    next();
-  });
+  look_again({});
   next();
 }
 
@@ -136,9 +133,12 @@ void ConntrackCleaner::finished(const std::optional<Error>& error) {
   look_again(std::exchange(waiting_, {}));
 }
 
+// A second after the first who asks: changes in quick succession do not put it off.
 void ConntrackCleaner::look_again(std::set<Frontend> frontends) {
   later_.merge(frontends);
+  if (std::exchange(looking_again_, true)) return;
   second_look_ = clock_.after(kSecondLook, [this] {
+    looking_again_ = false;
     waiting_.merge(std::exchange(later_, {}));
     next();
   });

@@ -64,6 +64,7 @@ class ConntrackCleaner {
   std::set<Frontend> waiting_;
   std::set<Frontend> later_;
   bool busy_ = false;
+  bool looking_again_ = false;  // second_look_ is set
   uint64_t deleted_ = 0;
   Alarm second_look_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -52,8 +52,10 @@ pid_t holder_of(const std::string& path) {
   return free ? 0 : read_holder(path).pid;
 }
 
+// Nobody accepts: each who asks takes a place in the backlog, and when it is full the listener
+// stays unnamed (0). Waiting for a place would be for ever.
 pid_t listener_of(const sockaddr_un& address, socklen_t length) {
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return 0;
   ucred peer{};
   socklen_t size = sizeof peer;

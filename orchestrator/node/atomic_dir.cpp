@@ -132,8 +132,11 @@ Result<bool> write_atomic_dir(const std::string& dir, std::vector<VolumeFile> fi
     return Error::from_errno(errno, "make a folder in " + dir);
   Result<void> done = write_version(version, files, group);
   if (done.ok()) done = put_in_force(dir, version.substr(dir.size() + 1), files);
-  if (!done.ok()) return done.error();
-  return true;
+  if (done.ok()) return true;
+  // What is in force stays; of what could not be written nothing does.
+  const std::string in_force = link_target(dir + "/" + kCurrent);
+  if (in_force != version.substr(dir.size() + 1)) (void)files::remove_tree(version);
+  return done.error();
 }
 
 }  // namespace fairlead::orchestrator

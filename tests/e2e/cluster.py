@@ -287,7 +287,7 @@ class Cluster:
                         for c in pod.get("status", {}).get("conditions", []))]
 
     def children(self):
-        """Process ids of containerd, proxy and DNS server, by program name, as the state file has them."""
+        """Process ids of containerd, proxy and DNS server, by program name."""
         found = {}
         for name in ("containerd", "fairlead-proxy", "fairlead-dns"):
             for path in glob.glob("/proc/[0-9]*/cmdline"):
@@ -295,7 +295,9 @@ class Cluster:
                     words = pathlib.Path(path).read_bytes().split(b"\0")
                 except OSError:
                     continue
-                if os.path.basename(words[0].decode(errors="replace")) == name:
+                # Others run a containerd, too: ours has our folders in its arguments.
+                ours = any(b"fairlead" in word for word in words[1:])
+                if ours and os.path.basename(words[0].decode(errors="replace")) == name:
                     found[name] = int(path.split("/")[2])
         return found
 
