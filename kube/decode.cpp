@@ -255,6 +255,11 @@ void read(const Field& root, Node& node) {
 
 void read(const Field&, Namespace&) {}
 
+void read(const Field& root, ServiceCidr& range) {
+  const Field spec = root.at("spec");
+  range.cidrs = read_cidrs(spec.at("cidrs"));
+}
+
 void read(const Field& root, Pod& pod) {
   const Field spec = root.at("spec");
   pod.node_name = spec.at("nodeName").text();
@@ -314,6 +319,10 @@ Result<Namespace> decode<Namespace>(std::string_view json) {
 template <>
 Result<Pod> decode<Pod>(std::string_view json) {
   return decode_object<Pod>(json);
+}
+template <>
+Result<ServiceCidr> decode<ServiceCidr>(std::string_view json) {
+  return decode_object<ServiceCidr>(json);
 }
 
 Result<ObjectVersion> decode_version(std::string_view json) {

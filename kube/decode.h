@@ -33,6 +33,8 @@ template <>
 Result<Namespace> decode<Namespace>(std::string_view json);
 template <>
 Result<Pod> decode<Pod>(std::string_view json);
+template <>
+Result<ServiceCidr> decode<ServiceCidr>(std::string_view json);
 
 // What every object has, also one that decode<T> refuses.
 struct ObjectVersion {
@@ -101,6 +103,15 @@ struct Kind<Pod> {
   static constexpr const char* kName = "Pod";
   static constexpr const char* kApi = "/api/v1";
   static constexpr const char* kResource = "pods";
+};
+
+template <>
+struct Kind<ServiceCidr> {
+  static constexpr const char* kName = "ServiceCIDR";
+  // v1 from Kubernetes 1.33 on, v1beta1 alike in 1.31 and 1.32, nothing before.
+  static constexpr const char* kApi = "/apis/networking.k8s.io/v1";
+  static constexpr const char* kOldApi = "/apis/networking.k8s.io/v1beta1";
+  static constexpr const char* kResource = "servicecidrs";
 };
 
 }  // namespace fairlead::kube

@@ -110,7 +110,7 @@ struct EndpointSlice {
 };
 
 struct Node {
-  ObjectMeta meta;
+  ObjectMeta meta;  // the zone is label topology.kubernetes.io/zone
   std::vector<Cidr> pod_cidrs;
   std::vector<IpAddress> internal_ips;
   std::vector<IpAddress> external_ips;
@@ -121,6 +121,13 @@ struct Node {
 struct Namespace {
   ObjectMeta meta;
   bool operator==(const Namespace&) const = default;
+};
+
+// A range cluster IPs are given from (KEP-1880).
+struct ServiceCidr {
+  ObjectMeta meta;
+  std::vector<Cidr> cidrs;
+  bool operator==(const ServiceCidr&) const = default;
 };
 
 struct Pod {

@@ -9,6 +9,8 @@ namespace fairlead::proxy {
 
 namespace {
 
+constexpr Duration kLook = std::chrono::milliseconds(20);
+
 template <typename T>
 kube::ReflectorOptions options(const char* label_selector) {
   kube::ReflectorOptions result;
@@ -20,48 +22,74 @@ kube::ReflectorOptions options(const char* label_selector) {
 
 }  // namespace
 
-Feed::Feed(Clock& clock, kube::ApiClient& client, Proxy& proxy)
-    : proxy_(proxy),
+Feed::Feed(Clock& clock, kube::ApiClient& client, ObjectSink& sink, NodeWatch& node)
+    : clock_(clock),
+      sink_(sink),
+      node_(node),
       services_(*this),
       slices_(*this),
       service_reflector_(clock, client, services_,
                          options<kube::Service>("!service.kubernetes.io/service-proxy-name")),
       slice_reflector_(clock, client, slices_,
                        options<kube::EndpointSlice>("!service.kubernetes.io/headless,"
-                                                    "!service.kubernetes.io/service-proxy-name")) {}
+                                                    "!service.kubernetes.io/service-proxy-name")),
+      ranges_(clock, client,
+              [this](const std::vector<Cidr>& ranges) { sink_.set_service_cidrs(ranges); }) {
+  node_.subscribe([this] { apply_node(); });
+  ranges_.subscribe([this] { start_when_synced(); });
+}
 
 void Feed::start() {
+  if (node_.node()) sink_.set_node(*node_.node());
+  ranges_.start();
   service_reflector_.start();
   slice_reflector_.start();
 }
 
+void Feed::apply_node() {
+  // A Node that was deleted is not forgotten: what it was is still the best guess.
+  if (node_.node()) sink_.set_node(*node_.node());
+  start_when_synced();
+}
+
 void Feed::start_when_synced() {
   if (started_ || !services_.synced() || !slices_.synced()) return;
+  if (!waiting_since_) waiting_since_ = clock_.now();
+  const bool late = clock_.now() - *waiting_since_ >= kGrace;
+  if (!late && (!node_.known() || !ranges_.known())) {
+    // Not every refusal calls back.
+    look_again_ = clock_.after(kLook, [this] { start_when_synced(); });
+    return;
+  }
   started_ = true;
   log::info("{} Services and {} EndpointSlices are known, programming starts",
-            proxy_.services().services().size(), proxy_.services().slices().size());
-  proxy_.start();
+            sink_.services().services().size(), sink_.services().slices().size());
+  if (!node_.node())
+    log::warn(
+        "the Node of this machine is not known: its zone and its primary addresses are not "
+        "either, until it is");
+  sink_.start();
 }
 
 template <typename T>
 Result<kube::ObjectVersion> Feed::Target<T>::put(std::string_view json) {
   const Result<T> object = kube::decode<T>(json);
   if (!object.ok()) return object.error();
-  feed_.proxy_.put(*object);
+  feed_.sink_.put(*object);
   return kube::ObjectVersion{object->meta.key(), object->meta.resource_version, false};
 }
 
 template <typename T>
 void Feed::Target<T>::remove(const kube::ObjectKey& key) {
   if constexpr (std::is_same_v<T, kube::Service>)
-    feed_.proxy_.remove_service(key);
+    feed_.sink_.remove_service(key);
   else
-    feed_.proxy_.remove_slice(key);
+    feed_.sink_.remove_slice(key);
 }
 
 template <typename T>
 void Feed::Target<T>::retain(const std::set<kube::ObjectKey>& keys) {
-  const ServiceMap& map = feed_.proxy_.services();
+  const ServiceMap& map = feed_.sink_.services();
   for (const kube::ObjectKey& key :
        std::is_same_v<T, kube::Service> ? map.services() : map.slices())
     if (!keys.contains(key)) remove(key);

@@ -1,25 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// Feeds a Proxy from an API server: Services and EndpointSlices straight into its ServiceMap,
-// without a copy of the objects in between. The proxy starts once both are known completely.
+// Feeds a sink from an API server: Services and EndpointSlices straight into its ServiceMap,
+// without a copy of the objects in between; its Node and the ranges of cluster IPs. The sink
+// is started once Services and EndpointSlices are known completely, and the rest too or it is long
+// in coming.
 //
 // What is asked for is what kube-proxy asks for (cmd/kube-proxy/app/server.go): Services that no
 // other proxy serves, slices that are not of headless Services.
 //
-// Threads: the loop's. Inert until start(). The client and the proxy must outlive it.
+// Threads: the loop's. Inert until start(). All it is given must outlive it.
 #pragma once
 
 #include <functional>
 
 #include "kube/reflector.h"
-#include "proxy/proxy.h"
+#include "proxy/node_watch.h"
+#include "proxy/object_sink.h"
 
 namespace fairlead::proxy {
 
 class Feed {
  public:
-  Feed(Clock& clock, kube::ApiClient& client, Proxy& proxy);
+  // How long Services wait for the Node and the ranges of cluster IPs.
+  static constexpr Duration kGrace = std::chrono::seconds(5);
+
+  // `node` is started by its owner.
+  Feed(Clock& clock, kube::ApiClient& client, ObjectSink& sink, NodeWatch& node);
 
   void start();
+  // Programming has begun.
+  bool started() const { return started_; }
 
  private:
   template <typename T>
@@ -40,12 +49,18 @@ class Feed {
     bool synced_ = false;
   };
   void start_when_synced();
+  void apply_node();
 
-  Proxy& proxy_;
+  Clock& clock_;
+  ObjectSink& sink_;
+  NodeWatch& node_;
   Target<kube::Service> services_;
   Target<kube::EndpointSlice> slices_;
   kube::Reflector service_reflector_;
   kube::Reflector slice_reflector_;
+  ServiceCidrWatch ranges_;
+  std::optional<MonoTime> waiting_since_;
+  Alarm look_again_;
   bool started_ = false;
 };
 

@@ -6,31 +6,47 @@
 
 #include <csignal>
 #include <cstdio>
-#include <ctime>
+#include <fstream>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "base/http/ops_server.h"
 #include "base/log.h"
 #include "kube/cluster.h"
+#include "proxy/events.h"
 #include "proxy/feed.h"
+#include "proxy/health.h"
 #include "proxy/instance_lock.h"
+#include "proxy/node_watch.h"
+#include "proxy/operations.h"
 #include "proxy/options.h"
 #include "proxy/proxy.h"
+#include "proxy/service_health.h"
+#include "proxy/shadow_command.h"
+#include "proxy/sysctls.h"
+#include "proxy/trace_command.h"
 
 namespace fairlead::proxy {
 namespace {
 
 constexpr const char* kUserAgent = "fairlead-proxy/0.1";
+constexpr Duration kPodCidrLimit = std::chrono::minutes(5);  // as kube-proxy waits
+constexpr Duration kShadowLimit = std::chrono::minutes(5);
+constexpr Duration kCoalesce = std::chrono::milliseconds(50);
+constexpr Duration kLookAround = std::chrono::seconds(10);
 
 std::string host_name() {
   char name[256] = {};
   return gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
-// As kube-proxy decides (app/server_linux.go).
+// As kube-proxy decides (app/server_linux.go): the kernel has it, and nobody switched it off.
 bool ipv6_available() {
-  return access("/proc/net/if_inet6", R_OK) == 0;
+  if (access("/proc/net/if_inet6", R_OK) != 0) return false;
+  const Result<std::string> off = read_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", 16);
+  return !off.ok() || off->empty() || off->front() != '1';
 }
 
 // Config::repeat_lookups; a release that cannot be read counts as old.
@@ -43,8 +59,9 @@ bool lookups_may_miss() {
 
 Result<kube::ClientConfig> client_config(const Options& options) {
   kube::ClientConfig config;
-  if (!options.kubeconfig.empty() || options.master.empty()) {
-    Result<kube::ClientConfig> found = kube::find_config(options.kubeconfig);
+  const std::string& kubeconfig = options.kube.client.kubeconfig;
+  if (!kubeconfig.empty() || options.master.empty()) {
+    Result<kube::ClientConfig> found = kube::find_config(kubeconfig);
     if (!found.ok()) return found.error();
     config = std::move(*found);
   }
@@ -52,76 +69,305 @@ Result<kube::ClientConfig> client_config(const Options& options) {
   return config;
 }
 
-HealthAnswer health(Proxy& proxy, Metrics& metrics) {
-  const Result<void> checked = proxy.check();
-  char now[32];
-  const std::time_t seconds = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  std::string reason;
-  if (!checked.ok())
-    for (const char c : checked.error().message())
-      reason += c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20 ? '\'' : c;
-  metrics
-      .counter("kubeproxy_proxy_healthz_total", "Answers of /healthz",
-               {{"code", checked.ok() ? "200" : "503"}})
-      .add();
-  return {checked.ok(),
-          std::string("{\"currentTime\": \"") + now + "\", \"nodeEligible\": true, \"healthy\": " +
-              (checked.ok() ? "true" : "false") + ", \"reason\": \"" + reason + "\"}\n",
-          "application/json"};
+// Lowering it needs CAP_SYS_RESOURCE: without, the kernel decides as it would.
+void set_oom_score(int32_t score) {
+  std::ofstream file("/proc/self/oom_score_adj");
+  if (!(file << score << std::flush)) log::debug("oom_score_adj stays as it is");
 }
 
-// The two servers of kube-proxy: health for load balancers, metrics for this node.
-Result<void> listen(OpsServer& server, const char* flag, const std::string& address) {
-  if (address.empty()) return ok();
-  const Result<SocketAddress> wanted = SocketAddress::parse(address);
-  if (!wanted.ok()) return wanted.error();
-  const Result<SocketAddress> bound = server.listen(*wanted);
-  if (!bound.ok()) return bound.error().with_context(flag);
-  return ok();
-}
+// The process from its options to its end, every part of it on one loop.
+class Program {
+ public:
+  Program(Loop& loop, const Options& options)
+      : loop_(loop), options_(options), http_(loop), around_(loop) {}
 
-Result<void> run(Loop& loop, const Options& options) {
-  Metrics metrics;
-  HttpClient http(loop);
-  Settings settings;
-  settings.node_name = options.node_name;
-  settings.local_dns_ready_url = options.local_dns_ready_url;
-  settings.families.push_back(options.config(Family::kIpv4));
-  if (ipv6_available()) settings.families.push_back(options.config(Family::kIpv6));
-  for (Config& family : settings.families) family.repeat_lookups = lookups_may_miss();
-  auto proxy = Proxy::open(loop, http, metrics, std::move(settings));
-  if (!proxy.ok()) return proxy.error();
+  Result<void> run();
+  // In shadow mode: the comparison, or nothing when a signal ended it.
+  Result<std::optional<Comparison>> run_shadow();
 
-  OpsEndpoints endpoints;
-  const auto check = [&] { return health(**proxy, metrics); };
-  endpoints.checks = {{"/healthz", check}, {"/livez", check}};
-  OpsServer healthz(loop, endpoints);
-  if (auto bound = listen(healthz, "--healthz-bind-address", options.healthz_address); !bound.ok())
-    return bound;
-  endpoints.metrics = &metrics;
-  endpoints.checks["/proxyMode"] = [] { return HealthAnswer{true, "nftables", "text/plain"}; };
-  OpsServer operations(loop, endpoints);
-  if (auto bound = listen(operations, "--metrics-bind-address", options.metrics_address);
-      !bound.ok())
-    return bound;
+ private:
+  Result<void> connect();
+  Result<void> wait_for_pod_cidrs();
+  std::vector<Config> configs();
+  Result<void> open_proxy();
+  Result<void> serve();
+  void watch_config_file();
+  void set_sysctls(bool last_try);
+  void look_around();
+  void place_service_health();
+  void update_service_health();
+  std::vector<FamilyHealth> families() const;
+  void end(Error reason) {
+    if (!failure_) failure_ = std::move(reason);
+    loop_.stop();
+  }
 
-  const Result<kube::ClientConfig> config = client_config(options);
-  if (!config.ok()) return config.error();
-  auto cluster = kube::Cluster::connect(loop, *config, kUserAgent);
-  if (!cluster.ok()) return cluster.error();
-  (*cluster)->api().set_metrics(metrics);
-  Feed feed(loop.clock(), (*cluster)->api(), **proxy);
-  feed.start();
+  Loop& loop_;
+  const Options& options_;
+  Metrics metrics_;
+  HttpClient http_;
+  std::vector<Family> families_;
+  std::vector<Cidr> pod_cidrs_;
+  std::optional<Error> failure_;
+  bool stopping_ = false;
+  bool sysctls_again_ = false;
 
-  const SignalWatch terminate(loop, SIGTERM, [&] { loop.stop(); });
-  const SignalWatch interrupt(loop, SIGINT, [&] { loop.stop(); });
-  log::info("node {}, API server {}", options.node_name, config->server);
-  loop.run();
+  std::unique_ptr<kube::Cluster> cluster_;
+  std::unique_ptr<EventRecorder> events_;
+  std::unique_ptr<NodeWatch> node_;
+  std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<Feed> feed_;
+  std::unique_ptr<ProxyHealth> health_;
+  std::unique_ptr<HttpServer> health_server_;
+  std::unique_ptr<Operations> operations_;
+  std::unique_ptr<PatientListener> health_listener_, operations_listener_;
+  std::unique_ptr<ServiceHealth> service_health_;
+  std::unique_ptr<FileWatch> config_watch_;
+  Alarm service_health_soon_;
+  bool service_health_asked_ = false;
+  Timer around_;
+};
+
+Result<void> Program::run() {
+  const SignalWatch terminate(loop_, SIGTERM, [this] { stopping_ = true, loop_.stop(); });
+  const SignalWatch interrupt(loop_, SIGINT, [this] { stopping_ = true, loop_.stop(); });
+  set_oom_score(options_.kube.oom_score_adj);
+  watch_config_file();
+  for (const auto step :
+       {&Program::connect, &Program::wait_for_pod_cidrs, &Program::open_proxy, &Program::serve}) {
+    if (Result<void> done = (this->*step)(); !done.ok()) return done;
+    if (failure_) return *failure_;
+    if (stopping_) return ok();
+  }
+  around_.start_every(kLookAround, [this] { look_around(); });
+  feed_->start();
+  events_->about_node(false, "Starting", "StartKubeProxy", kVersion);
+  log::info("node {}, API server {}", options_.node_name, cluster_->config().server);
+  loop_.run();
+  if (failure_) return *failure_;
   log::info("ending; the rules stay");
   return ok();
+}
+
+Result<void> Program::connect() {
+  const Result<kube::ClientConfig> config = client_config(options_);
+  if (!config.ok()) return config.error();
+  auto cluster = kube::Cluster::connect(loop_, *config, kUserAgent);
+  if (!cluster.ok()) return cluster.error();
+  cluster_ = std::move(*cluster);
+  cluster_->api().set_metrics(metrics_);
+  Clock& clock = loop_.clock();
+  events_ = std::make_unique<EventRecorder>(clock, cluster_->api(), options_.node_name);
+  node_ = std::make_unique<NodeWatch>(clock, cluster_->api(), options_.node_name,
+                                      *IpAddress::parse_lenient(options_.kube.bind_address));
+  node_->start();
+  return ok();
+}
+
+// In mode NodeCIDR the pods of this node are known by ranges that its Node gets some time after it
+// was made. They never change in a healthy cluster; if they do, the process starts anew.
+Result<void> Program::wait_for_pod_cidrs() {
+  if (options_.kube.local_mode() != "NodeCIDR") return ok();
+  log::info("waiting for the podCIDRs of Node {}", options_.node_name);
+  const auto assigned = [this] {
+    return node_->node() && !node_->node()->meta.deleting && !node_->node()->pod_cidrs.empty();
+  };
+  const bool done =
+      loop_.run_until([&] { return assigned() || stopping_ || failure_; }, kPodCidrLimit);
+  if (stopping_ || failure_) return ok();
+  if (!done)
+    return Error(ErrorCode::kTimeout,
+                 "Node " + options_.node_name +
+                     " has no podCIDRs after 5 minutes; detectLocalMode NodeCIDR needs them");
+  pod_cidrs_ = node_->node()->pod_cidrs;
+  node_->subscribe([this] {
+    if (node_->node() && node_->node()->pod_cidrs != pod_cidrs_)
+      end(Error(ErrorCode::kConflict, "the podCIDRs of Node " + options_.node_name +
+                                          " have changed; ending, to be started with the new"));
+  });
+  return ok();
+}
+
+std::vector<Config> Program::configs() {
+  std::vector<Config> result;
+  families_ = {Family::kIpv4};
+  if (ipv6_available()) families_.push_back(Family::kIpv6);
+  for (const Family family : families_) {
+    result.push_back(options_.config(family, pod_cidrs_));
+    result.back().repeat_lookups = lookups_may_miss();
+  }
+  return result;
+}
+
+Result<std::optional<Comparison>> Program::run_shadow() {
+  using Answer = std::optional<Comparison>;
+  const SignalWatch terminate(loop_, SIGTERM, [this] { stopping_ = true, loop_.stop(); });
+  const SignalWatch interrupt(loop_, SIGINT, [this] { stopping_ = true, loop_.stop(); });
+  for (const auto step : {&Program::connect, &Program::wait_for_pod_cidrs}) {
+    if (Result<void> done = (this->*step)(); !done.ok()) return done.error();
+    if (failure_) return *failure_;
+    if (stopping_) return Answer();
+  }
+  ShadowSettings settings;
+  settings.node_name = options_.node_name;
+  settings.families = configs();
+  settings.rules_files = options_.shadow_rules;
+  auto shadow = Shadow::open(loop_, std::move(settings));
+  if (!shadow.ok()) return shadow.error();
+  feed_ = std::make_unique<Feed>(loop_.clock(), cluster_->api(), **shadow, *node_);
+  feed_->start();
+  const auto ended = [this] { return stopping_ || failure_; };
+  loop_.run_until([&] { return (*shadow)->ready() || ended(); }, kShadowLimit);
+  Result<Comparison> result =
+      (*shadow)->ready() || ended()
+          ? Result<Comparison>(Comparison{})
+          : Error(ErrorCode::kTimeout, "Services and EndpointSlices are not known after 5 minutes");
+  if (result.ok() && !ended()) result = (*shadow)->compare(ended);
+  feed_.reset();
+  if (failure_) return *failure_;
+  if (!result.ok()) return result.error();
+  return stopping_ ? Answer() : Answer(std::move(*result));
+}
+
+Result<void> Program::open_proxy() {
+  Settings settings;
+  settings.node_name = options_.node_name;
+  settings.local_dns_ready_url = options_.local_dns_ready_url;
+  settings.families = configs();
+  auto proxy = Proxy::open(loop_, http_, metrics_, std::move(settings));
+  if (!proxy.ok()) return proxy.error();
+  proxy_ = std::move(*proxy);
+  feed_ = std::make_unique<Feed>(loop_.clock(), cluster_->api(), *proxy_, *node_);
+  set_sysctls(false);
+  return ok();
+}
+
+// The two servers of kube-proxy, health for load balancers and operations for this node, and those
+// of Services.
+Result<void> Program::serve() {
+  health_ = std::make_unique<ProxyHealth>(
+      loop_.clock(), metrics_,
+      ProxyHealth::Sources{[this] { return feed_->started(); }, [this] { return proxy_->check(); },
+                           [this] { return families(); },
+                           [this] { return why_not_eligible(node_->missing(), node_->node()); }});
+  OpsEndpoints endpoints;
+  endpoints.checks = {{"/healthz", [this] { return health_->healthz(); }},
+                      {"/livez", [this] { return health_->livez(); }}};
+  health_server_ = std::make_unique<HttpServer>(
+      loop_, HttpServerOptions{},
+      [endpoints](const HttpServerRequest& request, const std::shared_ptr<HttpResponder>& to) {
+        if (!serve_ops(endpoints, request, *to))
+          to->respond(404, {{"Content-Type", "text/plain; charset=utf-8"}}, "not found\n");
+      });
+  operations_ = std::make_unique<Operations>(
+      loop_, metrics_,
+      OperationsFacts{"{\"kubeproxy.config.k8s.io\":" + to_json(options_.kube) + "}\n",
+                      options_.flags, kVersion, loop_.clock().wall_now()},
+      [this] { return health_->healthy(); });
+  service_health_ = std::make_unique<ServiceHealth>(
+      loop_, [this] { return health_->healthy(); },
+      [this](const kube::ObjectKey& service, uint16_t port, const Error& error) {
+        const std::string note = "node " + options_.node_name + " failed to start healthcheck \"" +
+                                 service.to_string() + "\" on port " + std::to_string(port) + ": " +
+                                 error.message();
+        log::error("{}", note);
+        events_->record(
+            {"Service", service, true, "FailedToStartServiceHealthcheck", "Listen", note});
+      });
+  node_->subscribe([this] { place_service_health(); });
+  place_service_health();
+  proxy_->set_on_services_changed([this] {
+    if (std::exchange(service_health_asked_, true)) return;
+    service_health_soon_ = loop_.clock().after(kCoalesce, [this] { update_service_health(); });
+  });
+
+  const bool strict = options_.kube.bind_address_hard_fail;
+  health_listener_ = std::make_unique<PatientListener>(loop_, *health_server_);
+  operations_listener_ = std::make_unique<PatientListener>(loop_, operations_->server());
+  const Result<void> health_bound = health_listener_->listen(
+      "--healthz-bind-address", options_.kube.healthz_bind_address, strict);
+  const Result<void> operations_bound = operations_listener_->listen(
+      "--metrics-bind-address", options_.kube.metrics_bind_address, strict);
+  for (const Result<void>& bound : {health_bound, operations_bound}) {
+    if (bound.ok()) continue;
+    if (strict) return bound;
+    log::error("{}; trying again", bound.error().message());
+  }
+  if (!health_bound.ok())
+    events_->about_node(true, "FailedToStartProxierHealthcheck", "StartKubeProxy",
+                        health_bound.error().message());
+  return ok();
+}
+
+void Program::watch_config_file() {
+  if (options_.config_file.empty()) return;
+  config_watch_ = std::make_unique<FileWatch>(loop_, options_.config_file, [this] {
+    end(Error(ErrorCode::kConflict,
+              options_.config_file + " has changed; ending, to be started with what it says"));
+  });
+}
+
+// kube-proxy ends when one of them cannot be written. What the host keeps to itself (a container
+// without the right, a namespace of ours) is no reason to leave its Services without a proxy.
+void Program::set_sysctls(bool last_try) {
+  sysctls_again_ = false;
+  std::string forbidden;
+  for (const SysctlFailure& failure :
+       write_sysctls(conntrack_sysctls(options_.kube.conntrack, cpu_count()))) {
+    if (failure.kind == SysctlFailure::Kind::kFailed) return end(failure.error);
+    if (failure.kind == SysctlFailure::Kind::kMissing && !last_try)
+      sysctls_again_ = true;
+    else
+      forbidden += (forbidden.empty() ? "" : "; ") + failure.error.message();
+  }
+  if (forbidden.empty()) return;
+  log::warn("connection tracking stays as the host has it: {}", forbidden);
+  events_->about_node(true, "readOnlySysFS", "StartKubeProxy", forbidden);
+}
+
+// What nobody tells us about.
+void Program::look_around() {
+  place_service_health();
+  update_service_health();
+  if (sysctls_again_ && feed_->started()) set_sysctls(true);
+}
+
+void Program::place_service_health() {
+  std::vector<IpAddress> addresses;
+  for (const Family family : families_) {
+    const auto cidrs = options_.node_port_cidrs(family);
+    if (cidrs && cidrs->front().prefix_length() == 0)
+      return service_health_->set_addresses({IpAddress::any(Family::kIpv4)});
+    if (cidrs) {
+      const std::vector<IpAddress> local = local_addresses(*cidrs);
+      addresses.insert(addresses.end(), local.begin(), local.end());
+    } else if (node_->node()) {
+      for (const IpAddress& address : primary_addresses(*node_->node()))
+        if (address.family() == family) addresses.push_back(address);
+    }
+  }
+  service_health_->set_addresses(std::move(addresses));
+}
+
+void Program::update_service_health() {
+  service_health_asked_ = false;
+  std::vector<ServiceHealth::Entry> entries;
+  for (const ServiceMap::HealthPort& service : proxy_->services().health_ports())
+    entries.push_back({service.service, service.port, service.local_ready});
+  service_health_->update(entries);
+}
+
+std::vector<FamilyHealth> Program::families() const {
+  std::vector<FamilyHealth> result;
+  const MonoTime now = loop_.clock().now();
+  for (const Family family : families_) {
+    const Programmer::Status status = proxy_->programmer(family).status();
+    const bool late = status.busy_since && now - *status.busy_since > std::chrono::minutes(1);
+    const WallTime last =
+        status.commits == 0 ? WallTime{} : loop_.clock().wall_now() - (now - status.last_commit);
+    result.push_back({family, status.ready && !late, last});
+  }
+  return result;
 }
 
 int complain(const Error& error) {
@@ -129,8 +375,51 @@ int complain(const Error& error) {
   return 1;
 }
 
+// For an init container that has all of root, before one that has CAP_NET_ADMIN alone.
+Result<void> init_only(const Options& options) {
+  for (const SysctlFailure& failure :
+       write_sysctls(conntrack_sysctls(options.kube.conntrack, cpu_count())))
+    return failure.kind == SysctlFailure::Kind::kMissing
+               ? failure.error.with_context(
+                     "connection tracking (module nf_conntrack) is not loaded")
+               : failure.error;
+  return ok();
+}
+
+Result<void> write_config(const Options& options) {
+  std::ofstream file(options.write_config_to, std::ios::trunc);
+  if (file << to_yaml(options.kube) << std::flush) return ok();
+  return Error::from_errno(errno, "writing " + options.write_config_to);
+}
+
+int trace_main(const std::vector<std::string>& arguments) {
+  Result<TraceOptions> options = parse_trace_options(arguments);
+  if (!options.ok()) {
+    complain(options.error());
+    return 2;
+  }
+  Loop loop;
+  const Result<std::string> text = options->print.empty() ? run_trace(loop, std::move(*options))
+                                                          : Result<std::string>(options->print);
+  if (!text.ok()) return complain(text.error());
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
+// 0: no difference; 1: some, or none could be looked for.
+int shadow_main(const Options& options) {
+  Loop loop;
+  const Result<std::optional<Comparison>> result = Program(loop, options).run_shadow();
+  if (!result.ok()) return complain(result.error());
+  if (!*result) return complain(Error(ErrorCode::kCancelled, "ended by a signal"));
+  std::fputs(to_text(**result).c_str(), stdout);
+  return (*result)->clean() ? 0 : 1;
+}
+
 int run_main(const std::vector<std::string>& arguments) {
-  const Result<Options> options = parse_options(arguments, host_name());
+  if (!arguments.empty() && arguments[0] == "trace")
+    return trace_main({arguments.begin() + 1, arguments.end()});
+  const Result<Options> options = parse_options(arguments, host_name(), kube::read_file);
   if (!options.ok()) {
     complain(options.error());
     return 2;
@@ -140,10 +429,19 @@ int run_main(const std::vector<std::string>& arguments) {
     return 0;
   }
   log::init("proxy", options->log_level);
-  const Result<InstanceLock> lock = InstanceLock::acquire();
-  if (!lock.ok()) return complain(lock.error());
-  Loop loop;
-  const Result<void> result = options->cleanup ? clean_up(loop) : run(loop, *options);
+  if (options->shadow) return shadow_main(*options);
+  for (const std::string& notice : options->notices) log::info("{}", notice);
+  Result<void> result;
+  if (!options->write_config_to.empty()) {
+    result = write_config(*options);
+  } else if (options->init_only) {
+    result = init_only(*options);
+  } else {
+    const Result<InstanceLock> lock = InstanceLock::acquire();
+    if (!lock.ok()) return complain(lock.error());
+    Loop loop;
+    result = options->cleanup ? clean_up(loop) : Program(loop, *options).run();
+  }
   return result.ok() ? 0 : complain(result.error());
 }
 

@@ -90,4 +90,22 @@ std::vector<IpAddress> addresses_inside(const std::vector<IpAddress>& addresses,
   return result;
 }
 
+Parameters wanted_parameters(const Config& config, const std::vector<Cidr>& api_service_cidrs,
+                             const std::vector<IpAddress>& addresses,
+                             const std::vector<IpAddress>& primary) {
+  Parameters result;
+  const auto of_family = [&](const auto& one) { return one.family() == config.family; };
+  std::vector<Cidr>& cidrs = result.service_cidrs;
+  cidrs = config.service_cidrs;
+  std::copy_if(api_service_cidrs.begin(), api_service_cidrs.end(), std::back_inserter(cidrs),
+               of_family);
+  const std::vector<IpAddress> candidates =
+      config.node_port_cidrs ? addresses_inside(addresses, *config.node_port_cidrs) : primary;
+  std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(result.node_addresses),
+               of_family);
+  std::sort(cidrs.begin(), cidrs.end());
+  cidrs.erase(std::unique(cidrs.begin(), cidrs.end()), cidrs.end());
+  return result;
+}
+
 }  // namespace fairlead::proxy

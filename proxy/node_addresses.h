@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "netlink/connection.h"
+#include "proxy/ruleset.h"
 
 namespace fairlead::proxy {
 
@@ -46,6 +47,13 @@ class NodeAddresses {
   Alarm retry_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
+
+// What a ruleset has to know besides Services: ranges of cluster IPs, by flag and
+// `api_service_cidrs`, and which addresses have node ports, of the kernel's `addresses` or the
+// Node's `primary` ones.
+Parameters wanted_parameters(const Config& config, const std::vector<Cidr>& api_service_cidrs,
+                             const std::vector<IpAddress>& addresses,
+                             const std::vector<IpAddress>& primary);
 
 // Those of `addresses` inside one of `cidrs`.
 std::vector<IpAddress> addresses_inside(const std::vector<IpAddress>& addresses,

@@ -91,6 +91,7 @@ void Programmer::plan_rebuild() {
        grouped_by_set(operations.data(), operations.data() + operations.size()))
     put(*operation);
   put_hooks();
+  take_over();
   plan_local_dns();
   for (const auto& [frontend, since] : std::exchange(dirty_, {}))
     in_flight_frontends_.emplace_back(frontend, since);
@@ -249,8 +250,20 @@ void Programmer::rewrite_chains(const std::function<void()>& change) {
 
 void Programmer::plan_hooks() {
   put_hooks();
+  take_over();
   hooks_missing_ = false;
   unhooked_ = false;
+}
+
+// The other proxy's hooks end in the moment ours begin.
+void Programmer::take_over() {
+  take_over_due_ = false;
+  for (const std::string& name : config_.take_over_from) {
+    nft::Table table = programmed_.table();
+    table.name = name;
+    table.comment.clear();
+    transaction_.destroy(table);
+  }
 }
 
 void Programmer::plan_local_dns() {

@@ -35,6 +35,7 @@ Programmer::~Programmer() {
 
 void Programmer::start() {
   started_ = true;
+  take_over_due_ = !config_.take_over_from.empty();
   step();
 }
 
@@ -83,7 +84,7 @@ Programmer::Status Programmer::status() const {
 
 bool Programmer::has_work() const {
   return !table_exists_ || rebuild_ || repairs_ || foreign_ || growth_ || !dirty_.empty() ||
-         queue_at_ < queue_.size() || hooks_missing_ || suspected_ ||
+         queue_at_ < queue_.size() || hooks_missing_ || take_over_due_ || suspected_ ||
          programmed_.parameters() != wanted_parameters() ||
          (exempt_dns_ && !diff_local_dns(programmed_, *exempt_dns_).empty());
 }
@@ -157,6 +158,7 @@ bool Programmer::plan() {
     if (transaction_.empty() && !growth_) plan_parameters();
     if (transaction_.empty() && !growth_) plan_frontends();
     if (transaction_.empty() && hooks_missing_) plan_hooks();
+    if (transaction_.empty() && take_over_due_) take_over();
     if (transaction_.empty()) plan_local_dns();
     if (transaction_.empty() && cleanup_due_) plan_cleanup();
   }
@@ -193,6 +195,7 @@ void Programmer::failed(Error error) {
   ++status_.failures;
   status_.last_error = std::move(error);
   known_ = false;
+  take_over_due_ = !config_.take_over_from.empty();
   if (repairing_) rebuild_ = true;
   for (const auto& [frontend, since] : std::exchange(in_flight_frontends_, {}))
     dirty_.try_emplace(frontend, since);

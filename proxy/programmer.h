@@ -107,6 +107,7 @@ class Programmer {
   void plan_queue();
   void plan_parameters();
   void plan_hooks();
+  void take_over();
   void plan_local_dns();
   void plan_cleanup();
 
@@ -142,9 +143,10 @@ class Programmer {
   bool suspected_ = false;          // read again when the commit in flight is done
   std::optional<bool> exempt_dns_;  // nullopt: not known yet, leave what is there
   bool cleanup_due_ = false;
-  bool rebuild_ = false;    // replace the table as a whole
-  bool repairing_ = false;  // the commit in flight is one of repairs
-  int interruptions_ = 0;   // of readings, in a row
+  bool take_over_due_ = false;  // tables of another proxy may still be there
+  bool rebuild_ = false;        // replace the table as a whole
+  bool repairing_ = false;      // the commit in flight is one of repairs
+  int interruptions_ = 0;       // of readings, in a row
   Ruleset programmed_;
   std::optional<Repairs> repairs_;
   std::optional<Repairs> foreign_;  // what is left of the repairs: objects to remove

@@ -167,21 +167,8 @@ void Proxy::start_programmers() {
 }
 
 Parameters Proxy::parameters(const Config& config) const {
-  Parameters result;
-  const auto of_family = [&](const auto& one) { return one.family() == config.family; };
-  result.service_cidrs = config.service_cidrs;
-  std::copy_if(api_service_cidrs_.begin(), api_service_cidrs_.end(),
-               std::back_inserter(result.service_cidrs), of_family);
-  const std::vector<IpAddress> candidates =
-      config.node_port_cidrs
-          ? addresses_inside(node_addresses_->addresses(), *config.node_port_cidrs)
-          : primary_addresses_;
-  std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(result.node_addresses),
-               of_family);
-  std::vector<Cidr>& cidrs = result.service_cidrs;
-  std::sort(cidrs.begin(), cidrs.end());
-  cidrs.erase(std::unique(cidrs.begin(), cidrs.end()), cidrs.end());
-  return result;
+  return wanted_parameters(config, api_service_cidrs_, node_addresses_->addresses(),
+                           primary_addresses_);
 }
 
 void Proxy::update_parameters() {

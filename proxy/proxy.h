@@ -24,6 +24,7 @@
 #include "proxy/conntrack_cleaner.h"
 #include "proxy/local_dns.h"
 #include "proxy/node_addresses.h"
+#include "proxy/object_sink.h"
 #include "proxy/programmer.h"
 #include "proxy/service_map.h"
 
@@ -35,23 +36,23 @@ struct Settings {
   std::string local_dns_ready_url;
 };
 
-class Proxy {
+class Proxy : public ObjectSink {
  public:
   // kPermission without CAP_NET_ADMIN, kUnsupported without nf_tables: the message says what to do.
   static Result<std::unique_ptr<Proxy>> open(Loop& loop, HttpTransport& http, Metrics& metrics,
                                              Settings settings);
-  ~Proxy();
+  ~Proxy() override;
 
-  void put(const kube::Service& service);
-  void put(const kube::EndpointSlice& slice);
-  void remove_service(const kube::ObjectKey& key);
-  void remove_slice(const kube::ObjectKey& key);
+  void put(const kube::Service& service) override;
+  void put(const kube::EndpointSlice& slice) override;
+  void remove_service(const kube::ObjectKey& key) override;
+  void remove_slice(const kube::ObjectKey& key) override;
   // This node, at start and whenever it changes: its addresses have node ports, its zone decides
   // by topology hints.
-  void set_node(const kube::Node& node);
+  void set_node(const kube::Node& node) override;
   // All ranges of all ServiceCIDR objects, at start and whenever they change.
-  void set_service_cidrs(std::vector<Cidr> cidrs);
-  const ServiceMap& services() const { return services_; }
+  void set_service_cidrs(std::vector<Cidr> cidrs) override;
+  const ServiceMap& services() const override { return services_; }
   // Runs after each change of services or endpoints.
   void set_on_services_changed(std::function<void()> callback) {
     on_services_changed_ = std::move(callback);
@@ -59,7 +60,7 @@ class Proxy {
 
   // Everything has been put once: from here on the kernel is programmed. Before, programming would
   // take away what a previous process knew.
-  void start();
+  void start() override;
 
   // Everything known is in the kernel and stale UDP flows are gone.
   bool idle() const;

@@ -2,108 +2,213 @@
 #include "proxy/trace.h"
 
 #include <algorithm>
+#include <set>
+
+#include "proxy/fates.h"
+#include "proxy/trace_rule.h"
 
 namespace fairlead::proxy {
 
 namespace {
 
-bool inside(const std::vector<Cidr>& cidrs, const IpAddress& address) {
-  return std::any_of(cidrs.begin(), cidrs.end(),
-                     [&](const Cidr& cidr) { return cidr.contains(address); });
-}
+constexpr int kMaxDepth = 16;  // of jumps: NFT_JUMP_STACK_SIZE
 
-bool from_pod(const Config& config, const Packet& packet) {
-  return inside(config.cluster_cidrs, packet.source) ||
-         (!config.bridge_interface.empty() && packet.interface == config.bridge_interface) ||
-         (!config.interface_prefix.empty() &&
-          packet.interface.starts_with(config.interface_prefix));
-}
+struct ChainRules {
+  const nft::Chain* chain = nullptr;
+  std::vector<const nft::Rule*> rules;
+};
 
-Fate only(Fate::Kind kind) {
-  Fate fate;
-  fate.kind = kind;
-  return fate;
-}
-
-// Any index below `choices` that has an endpoint, else endpoint 0, else drop.
-Fate choose(const Ruleset& ruleset, const Packet& packet, const Frontend& frontend,
-            const Backends& backends, uint32_t choices, bool marked) {
-  Fate fate;
-  for (size_t i = 0; i < std::min<size_t>(choices, backends.size()); ++i) {
-    const Backend backend = backends.at(i);
-    const bool hairpin = packet.source == backend.address && ruleset.has_hairpin(frontend, backend);
-    fate.ends.push_back({backend, marked || hairpin});
+struct TableIndex {
+  explicit TableIndex(const nft::TableContent& table_content)
+      : content(table_content), sets(table_content) {
+    for (const nft::Chain& chain : content.chains) chains[chain.name].chain = &chain;
+    for (const nft::Rule& rule : content.rules) chains[rule.chain].rules.push_back(&rule);
   }
-  std::sort(fate.ends.begin(), fate.ends.end());
-  fate.kind = fate.ends.empty() ? Fate::Kind::kDropped : Fate::Kind::kBalanced;
-  return fate;
-}
+  const nft::TableContent& content;
+  SetIndex sets;
+  std::map<std::string, ChainRules> chains;
+};
 
-bool let_in(const Ruleset& ruleset, const Choice& choice, const Packet& packet) {
-  if (choice.guard == 0) return true;
-  const auto chain = ruleset.choice_chains().find(choice);
-  return chain != ruleset.choice_chains().end() && chain->second.ranges &&
-         inside(*chain->second.ranges, packet.source);
-}
-
-// From the element of the frontend on.
-Fate follow(const Ruleset& ruleset, const Packet& packet, const Frontend& frontend) {
-  const Ruleset::Service& service = *ruleset.find(frontend);
-  const Choice& choice = *service.choice;
-  const Config& config = ruleset.config();
-  if (!let_in(ruleset, choice, packet)) return only(Fate::Kind::kDropped);
-  const auto balance = [&](const Backends& backends, uint32_t choices, bool marked) {
-    return choose(ruleset, packet, frontend, backends, choices, marked);
-  };
-  switch (choice.treatment) {
-    case Treatment::kRefuse:
-      return only(Fate::Kind::kRefused);
-    case Treatment::kDrop:
-      break;
-    case Treatment::kCluster: {
-      const bool foreign = config.knows_pods() && !from_pod(config, packet);
-      return balance(service.backends, choice.choices, config.masquerade_all || foreign);
-    }
-    case Treatment::kExternal:
-      return balance(service.backends, choice.choices, true);
-    case Treatment::kLocal:
-      if (from_pod(config, packet)) return balance(service.inside, choice.inside, false);
-      if (packet.source_is_local) return balance(service.inside, choice.inside, true);
-      return balance(service.backends, choice.choices, false);
-    case Treatment::kInside:
-    case Treatment::kLearn:
-    case Treatment::kSplit:
-      break;
-  }
-  return only(Fate::Kind::kDropped);
-}
-
-bool programmed(const Ruleset& ruleset, const Frontend& frontend) {
-  const Ruleset::Service* service = ruleset.find(frontend);
-  return service != nullptr && service->choice;
-}
-
-bool among(const std::vector<IpAddress>& addresses, const IpAddress& address) {
-  return std::find(addresses.begin(), addresses.end(), address) != addresses.end();
-}
+using States = std::set<PacketState>;
 
 }  // namespace
 
+struct Tracer::Tables {
+  std::vector<nft::TableContent> contents;
+  std::vector<TableIndex> indexes;
+};
+
+namespace {
+
+class Walk {
+ public:
+  Walk(const std::vector<TableIndex>& tables, const Packet& packet, bool with_steps)
+      : tables_(tables), packet_(packet), with_steps_(with_steps) {}
+
+  Tracer::Result run() {
+    PacketState first;
+    first.mark = packet_.mark;
+    first.source = packet_.source;
+    first.destination = packet_.destination;
+    first.port = packet_.port;
+    const bool from_here = packet_.interface.empty();
+    const States routed = hook(from_here ? NF_INET_LOCAL_OUT : NF_INET_PRE_ROUTING, {first});
+    States leaving, staying;
+    for (const PacketState& state : routed)
+      (stays_here(packet_, state.destination) ? staying : leaving).insert(state);
+    if (!from_here) leaving = hook(NF_INET_FORWARD, std::move(leaving));
+    fates_.finish(hook(NF_INET_POST_ROUTING, std::move(leaving)));
+    fates_.finish(hook(NF_INET_LOCAL_IN, std::move(staying)));
+    result_.fates = fates_.take();
+    return std::move(result_);
+  }
+
+ private:
+  struct Left {
+    States returned;  // fell off the end
+    States accepted;
+  };
+
+  States hook(uint32_t number, States states) {
+    using Base = std::pair<const TableIndex*, const ChainRules*>;
+    std::vector<Base> bases;
+    for (const TableIndex& table : tables_)
+      for (const auto& [name, chain] : table.chains)
+        if (chain.chain != nullptr && chain.chain->base && chain.chain->base->hook == number)
+          bases.emplace_back(&table, &chain);
+    std::stable_sort(bases.begin(), bases.end(), [](const Base& a, const Base& b) {
+      return a.second->chain->base->priority < b.second->chain->base->priority;
+    });
+    for (const auto& [table, chain] : bases) states = base_chain(*table, *chain, states);
+    return states;
+  }
+
+  States base_chain(const TableIndex& table, const ChainRules& chain, const States& states) {
+    const nft::BaseChain& base = *chain.chain->base;
+    const bool first_half = base.hook == NF_INET_PRE_ROUTING || base.hook == NF_INET_LOCAL_OUT;
+    States result;
+    for (const PacketState& state : states) {
+      const bool done = first_half ? state.translated : state.masqueraded;
+      if (base.type == nft::ChainType::kNat && (done || state.untracked)) {
+        result.insert(state);
+        continue;
+      }
+      Left left = run_chain(table, chain, state, 0);
+      result.merge(left.accepted);
+      if (base.policy == nft::Policy::kAccept)
+        result.merge(left.returned);
+      else if (!left.returned.empty())
+        fates_.end(Fate::Kind::kDropped);
+    }
+    return result;
+  }
+
+  // Breadth first: ways that meet again with the same packet are one.
+  Left run_chain(const TableIndex& table, const ChainRules& chain, const PacketState& state,
+                 int depth) {
+    Left left;
+    States here = {state};
+    for (const nft::Rule* rule : chain.rules) {
+      States next;
+      for (const PacketState& one : here) {
+        const std::set<RuleOutcome> outcomes =
+            run_rule(*rule, table.sets, packet_, one, result_.unknown);
+        if (with_steps_) note(*rule, outcomes);
+        for (const RuleOutcome& outcome : outcomes) follow(table, outcome, depth, left, next);
+      }
+      here = std::move(next);
+    }
+    left.returned.merge(here);
+    return left;
+  }
+
+  void follow(const TableIndex& table, const RuleOutcome& outcome, int depth, Left& left,
+              States& next) {
+    using Kind = nft::Verdict::Kind;
+    if (outcome.kind == RuleOutcome::Kind::kRefused) return fates_.end(Fate::Kind::kRefused);
+    if (outcome.kind == RuleOutcome::Kind::kNext) {
+      next.insert(outcome.state);
+      return;
+    }
+    switch (outcome.verdict.kind) {
+      case Kind::kAccept:
+        left.accepted.insert(outcome.state);
+        return;
+      case Kind::kDrop:
+        return fates_.end(Fate::Kind::kDropped);
+      case Kind::kContinue:
+        next.insert(outcome.state);
+        return;
+      case Kind::kReturn:
+        left.returned.insert(outcome.state);
+        return;
+      case Kind::kJump:
+      case Kind::kGoto:
+        break;
+    }
+    const auto target = table.chains.find(outcome.verdict.chain);
+    if (target == table.chains.end() || depth == kMaxDepth) {
+      result_.unknown = "chain " + outcome.verdict.chain;
+      return;
+    }
+    Left there = run_chain(table, target->second, outcome.state, depth + 1);
+    left.accepted.merge(there.accepted);
+    (outcome.verdict.kind == Kind::kJump ? next : left.returned).merge(there.returned);
+  }
+
+  void note(const nft::Rule& rule, const std::set<RuleOutcome>& outcomes) {
+    std::string effect;
+    const auto add = [&](const std::string& text) {
+      if (effect.find(text) == std::string::npos) effect += (effect.empty() ? "" : ", ") + text;
+    };
+    for (const RuleOutcome& outcome : outcomes) {
+      const PacketState& state = outcome.state;
+      if (outcome.missed) add("no element");
+      if (!outcome.matched) continue;
+      if (outcome.kind == RuleOutcome::Kind::kRefused)
+        add("refused");
+      else if (outcome.kind == RuleOutcome::Kind::kNext)
+        add("mark " + std::to_string(state.mark));
+      else if (outcome.verdict.kind != nft::Verdict::Kind::kAccept)
+        add(outcome.verdict.to_nft());
+      else if (state.masqueraded)
+        add("masqueraded");
+      else if (state.translated)
+        add("to " + SocketAddress{state.destination, state.port}.to_string());
+      else
+        add("accept");
+    }
+    if (effect.empty()) return;
+    const Step step{std::string(nft::name_of(rule.family)) + " " + rule.table + " " + rule.chain,
+                    nft::to_nft(rule), effect};
+    if (seen_.insert(step.chain + "\n" + step.rule + "\n" + step.effect).second)
+      result_.steps.push_back(step);
+  }
+
+  const std::vector<TableIndex>& tables_;
+  const Packet& packet_;
+  const bool with_steps_;
+  Tracer::Result result_;
+  Fates fates_;
+  std::set<std::string> seen_;
+};
+
+}  // namespace
+
+Tracer::Tracer(std::vector<nft::TableContent> tables) : tables_(std::make_unique<Tables>()) {
+  tables_->contents = std::move(tables);
+  for (const nft::TableContent& content : tables_->contents) tables_->indexes.emplace_back(content);
+}
+
+Tracer::~Tracer() = default;
+Tracer::Tracer(Tracer&&) noexcept = default;
+
+Tracer::Result Tracer::trace(const Packet& packet, bool with_steps) const {
+  return Walk(tables_->indexes, packet, with_steps).run();
+}
+
 Fate trace(const Ruleset& ruleset, const Packet& packet) {
-  const Config& config = ruleset.config();
-  const Parameters& parameters = ruleset.parameters();
-  const Frontend frontend = Frontend::vip(packet.destination, packet.protocol, packet.port);
-  if (ruleset.has_local_dns(frontend)) return only(Fate::Kind::kUntracked);
-  if (programmed(ruleset, frontend)) return follow(ruleset, packet, frontend);
-  const bool known = ruleset.has_cluster_ip(packet.destination);
-  if (parameters.service_cidrs.empty() ? known
-                                       : inside(parameters.service_cidrs, packet.destination))
-    return only(known ? Fate::Kind::kRefused : Fate::Kind::kDropped);
-  const Frontend node_port = Frontend::node(config.family, packet.protocol, packet.port);
-  if (!among(config.local_dns, packet.destination) &&
-      among(parameters.node_addresses, packet.destination) && programmed(ruleset, node_port))
-    return follow(ruleset, packet, node_port);
-  return {};
+  return Tracer({ruleset.content()}).trace(packet).fate();
 }
 
 std::string Fate::to_string() const {
@@ -121,7 +226,7 @@ std::string Fate::to_string() const {
   }
   std::string text = "balanced to";
   for (const End& end : ends)
-    text += (&end == &ends.front() ? " " : ", ") + end.backend.to_string() +
+    text += (&end == &ends.front() ? " " : ", ") + end.to.to_string() +
             (end.masqueraded ? " (masqueraded)" : "");
   return text;
 }

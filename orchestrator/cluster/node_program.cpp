@@ -140,7 +140,10 @@ Result<void> NodeProgram::start_children(const NodeAccess& access) {
     ChildSpec proxy{"fairlead-proxy",
                     {options_.bin_dir + "/fairlead-proxy", "--kubeconfig", access.proxy_kubeconfig,
                      "--cluster-cidr", options_.cluster_cidr.to_string(), "--service-cidr",
-                     options_.service_cidr.to_string(), "--hostname-override", info_.name},
+                     options_.service_cidr.to_string(), "--hostname-override", info_.name,
+                     // What belongs to the host stays as it is: `fairlead down` could not tell.
+                     "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s",
+                     "--conntrack-tcp-timeout-close-wait=0s"},
                     nullptr};
     if (options_.dns) {
       proxy.command.push_back("--local-dns-address");

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <map>
 
@@ -322,7 +323,7 @@ void Planner::scale_in_proportion() {
     std::from_chars(max_text.data(), max_text.data() + max_text.size(), before);
     const double share =
         before > 0 ? static_cast<double>(set->replicas) * allowed / before : set->replicas;
-    int delta = static_cast<int>(share + 0.5) - set->replicas;
+    int delta = static_cast<int>(std::lround(share)) - set->replicas;
     delta = left > 0 ? std::clamp(delta, 0, left) : std::clamp(delta, left, 0);
     sizes[set] = std::max(set->replicas + delta, 0);
     left -= delta;

@@ -223,13 +223,9 @@ class GrpcChannel::Impl : public std::enable_shared_from_this<GrpcChannel::Impl>
     thread_.join();
   }
 
-  Operation* add(std::unique_ptr<Operation> operation) {
-    Operation* raw = operation.get();
-    operations_.emplace(raw, std::move(operation));
-    return raw;
-  }
-  void abandon(Operation* operation) {
-    if (operations_.contains(operation)) operation->abandon();
+  std::weak_ptr<Operation> add(std::shared_ptr<Operation> operation) {
+    operations_.emplace(operation.get(), operation);
+    return operation;
   }
 
   grpc::GenericStub& stub() { return stub_; }
@@ -244,7 +240,7 @@ class GrpcChannel::Impl : public std::enable_shared_from_this<GrpcChannel::Impl>
   Loop& loop_;
   grpc::CompletionQueue queue_;
   grpc::GenericStub stub_;
-  std::unordered_map<Operation*, std::unique_ptr<Operation>> operations_;
+  std::unordered_map<Operation*, std::shared_ptr<Operation>> operations_;
   bool shut_down_ = false;
   std::thread thread_;
 };
@@ -259,23 +255,22 @@ GrpcChannel::~GrpcChannel() {
 
 void GrpcChannel::call(const std::string& method, const std::string& request, Duration deadline,
                        std::function<void(Result<std::string>)> on_reply) {
-  impl_->add(std::make_unique<UnaryCall>(impl_->stub(), impl_->queue(), method, request, deadline,
+  impl_->add(std::make_shared<UnaryCall>(impl_->stub(), impl_->queue(), method, request, deadline,
                                          std::move(on_reply)));
 }
 
 GrpcStream GrpcChannel::subscribe(const std::string& method, const std::string& request,
                                   std::function<void(std::string)> on_message,
                                   std::function<void(Error)> on_end) {
+  // Not by its address, which may be the next operation's when this one has ended.
   struct Subscription : GrpcStream::Pending {
-    std::weak_ptr<Impl> impl;
-    Operation* operation = nullptr;
+    std::weak_ptr<Operation> operation;
     ~Subscription() override {
-      if (const auto alive = impl.lock()) alive->abandon(operation);
+      if (const auto alive = operation.lock()) alive->abandon();
     }
   };
   auto subscription = std::make_unique<Subscription>();
-  subscription->impl = impl_;
-  subscription->operation = impl_->add(std::make_unique<ServerStream>(
+  subscription->operation = impl_->add(std::make_shared<ServerStream>(
       impl_->stub(), impl_->queue(), method, request, std::move(on_message), std::move(on_end)));
   return GrpcStream(std::move(subscription));
 }

@@ -66,11 +66,14 @@ def snapshot_of_the_machine():
             words = pathlib.Path(path).read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if os.path.basename(words[0]).startswith(("fairlead", "containerd", "runc", "pause", "demo")):
-            processes.add(" ".join(words).strip())
+        # Other programs of these names may run beside; what runs in pods holds a cgroup.
+        command = " ".join(words).strip()
+        if os.path.basename(words[0]).startswith(("fairlead", "containerd")) and any(
+                ours in command for ours in (str(BIN), "/run/fairlead", "fairlead-e2e-", "fairlead-quickstart-")):
+            processes.add(command)
     mounts = {line.split()[1] for line in pathlib.Path("/proc/self/mounts").read_text().split("\n") if line}
     cgroups = {path for path in glob.glob("/sys/fs/cgroup/**/", recursive=True)
-               if "kubepods" in path or "fairlead" in path}
+               if "kubepods" in path}
     links = {line.split(": ")[1].split("@")[0] for line in lines("ip", "-o", "link")}
     return {"processes": processes, "mounts": mounts, "cgroups": cgroups, "links": links,
             "namespaces": lines("ip", "netns", "list") | set(os.listdir("/run/netns"))
@@ -298,7 +301,7 @@ class Cluster:
 
     def containers(self, selector):
         """Pods, container ids and restart counts: what must not change when only `fairlead` dies."""
-        return {(pod["metadata"]["uid"], status["containerID"], status["restartCount"])
+        return {(pod["metadata"]["uid"], status.get("containerID"), status["restartCount"])
                 for pod in self.get("pods", "-l", selector)["items"]
                 for status in pod["status"]["containerStatuses"]}
 

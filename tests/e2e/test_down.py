@@ -36,12 +36,13 @@ class DownTest(unittest.TestCase):
         return [int(pid) for pid in found.split()]
 
     def test_dead_containerd_then_start_again_and_everything_dead(self):
-        children = self.cluster.children()
+        children, before = self.cluster.children(), self.cluster.containers("app=hello")
         self.cluster.kill()
         kill(children["containerd"])
         self.down()
 
-        self.cluster.start()  # the objects are still there; pods come again
+        self.cluster.start()  # the objects are still there; pods come again, in new containers
+        wait_for("new containers", lambda: not self.cluster.containers("app=hello") & before)
         wait_for("three pods", lambda: len(self.cluster.ready_pods("app=hello")) == 3)
         shims = self.shims()
         self.assertGreaterEqual(len(shims), 3)
@@ -55,6 +56,16 @@ class DownTest(unittest.TestCase):
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         return done.stderr
 
+    def server_beside(self, folder):
+        """A server alone shares the machine, and ends alone."""
+        kubeconfig = self.cluster.folder / "beside"
+        server = self.cluster.spawn("server", "--data-dir", folder, "--secure-port", "7443",
+                                    "--write-kubeconfig", kubeconfig)
+        wait_for("it answers", lambda: kubeconfig.exists() and cluster.run(
+            self.cluster.kubectl, "--kubeconfig", kubeconfig, "get", "--raw", "/readyz", check=False).stdout)
+        cluster.run(BIN / "fairlead", "down", "--data-dir", folder)
+        self.assertEqual(server.wait(timeout=30), 0)
+
     def test_two_clusters(self):
         mine, other = self.cluster.data, self.cluster.folder / "other"
         pid, before = self.cluster.process.pid, self.cluster.containers("app=hello")
@@ -67,6 +78,8 @@ class DownTest(unittest.TestCase):
         self.assertIn(f"another fairlead (process {pid}) is the node of this machine", self.refused("up", *elsewhere))
         self.assertIn(f"/run/fairlead holds the pods of the node in {mine}", self.refused("down", "--data-dir", other))
         self.assertEqual(self.cluster.process.poll(), None)
+        self.server_beside(other)
+        self.assertEqual(self.cluster.containers("app=hello"), before)
 
         self.cluster.kill()  # nobody runs it now, but its pods do
         self.assertIn(f"/run/fairlead holds the pods of the node in {mine}", self.refused("up", "--data-dir", other))

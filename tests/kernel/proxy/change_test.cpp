@@ -3,123 +3,13 @@
 // fresh start would have written, and connections that need no change do not notice.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <iostream>
-#include <random>
-
-#include "tests/kernel/proxy/cluster.h"
+#include "tests/kernel/proxy/changes.h"
+#include "tests/support/seed.h"
 
 namespace fairlead::proxy {
 namespace {
 
 using namespace test;
-
-void expect_settled(Cluster& cluster, const std::string& when) {
-  for (const Family family : {Family::kIpv4, Family::kIpv6})
-    EXPECT_EQ(cluster.kernel_state(family), cluster.wanted_state(family)) << when;
-}
-
-void put_web(Cluster& cluster) {
-  cluster.proxy().put(service("web", {"10.96.0.1", "fd00:96::1"}, {"p 80/TCP 30080"}));
-  cluster.proxy().put(
-      slice("web", {"10.244.2.2 @node", "10.244.3.2 @node", "10.245.4.2"}, {"p 8080"}));
-  cluster.proxy().put(slice("web", {"fd00:244:2::2 @node"}, {"p 8080"}));
-}
-
-// Connects to `to` without pause until stopped; counts what failed.
-class Traffic {
- public:
-  Traffic(Cluster& cluster, const std::string& from, const std::string& to)
-      : thread_([this, &ns = cluster.at(from), to] {
-          const auto inside = ns.enter();
-          while (!stop_) {
-            const Outcome outcome = ask(SOCK_STREAM, to, 5000);
-            ++connections_;
-            if (outcome.reached.empty()) ++failures_;
-          }
-        }) {}
-  ~Traffic() { stop(); }
-  void stop() {
-    stop_ = true;
-    if (thread_.joinable()) thread_.join();
-  }
-  int connections() const { return connections_; }
-  int failures() const { return failures_; }
-
- private:
-  std::atomic<bool> stop_{false};
-  std::atomic<int> connections_{0};
-  std::atomic<int> failures_{0};
-  std::thread thread_;
-};
-
-class RandomChanges {
- public:
-  RandomChanges(Proxy& proxy, uint64_t seed) : proxy_(proxy), random_(seed) {}
-
-  void change() {
-    const int n = below(6);
-    const std::string name = "s" + std::to_string(n);
-    const std::string last = std::to_string(10 + n);
-    switch (below(8)) {
-      case 0:
-        return proxy_.remove_service({"default", name});
-      case 1:
-        return proxy_.remove_slice({"default", name + (below(2) ? "-v4-a" : "-v6")});
-      case 2:
-      case 3: {
-        std::vector<std::string> ports = {std::string("p 80/") + (below(2) ? "TCP" : "UDP") +
-                                          (below(2) ? " 3000" + std::to_string(n) : "")};
-        if (below(2)) ports.push_back("q 81/SCTP");
-        return proxy_.put(
-            any_policy(service(name, {"10.96.1." + last, "fd00:96::1:" + last}, ports)));
-      }
-      case 4:
-        return proxy_.put(slice(name, endpoints("fd00:244:2::"), ports()));
-      default:
-        return proxy_.put(slice(name, endpoints("10.244.9."), ports(), below(3) ? "-a" : "-b"));
-    }
-  }
-
- private:
-  int below(int n) { return static_cast<int>(random_() % static_cast<uint64_t>(n)); }
-  std::vector<std::string> endpoints(const std::string& prefix) {
-    static constexpr const char* kConditions[] = {"", " @node", " notready",
-                                                  " terminating serving"};
-    std::vector<std::string> list;
-    for (int i = below(7); i > 0; --i)
-      list.push_back(prefix + std::to_string(10 + below(20)) + kConditions[below(4)]);
-    if (list.empty() && prefix[0] == 'f') list.push_back("fd00:244:2::99 notready");
-    return list;
-  }
-  kube::Service any_policy(kube::Service object) {
-    if (below(3) == 0) object.internal_traffic_policy = kube::TrafficPolicy::kLocal;
-    if (below(2) == 0) object.external_traffic_policy = kube::TrafficPolicy::kLocal;
-    if (below(2) == 0) object.external_ips = {ip("203.0.113." + std::to_string(1 + below(3)))};
-    if (below(3) == 0) object.affinity_timeout_seconds = 60 + below(2);
-    if (below(2) == 0) return object;
-    object.type = kube::ServiceType::kLoadBalancer;
-    object.load_balancer_ingress = {{ip("198.51.100." + std::to_string(1 + below(3))), true},
-                                    {ip("2001:db8:ff::1"), below(2) == 0}};
-    if (below(2) == 0) object.load_balancer_source_ranges = {cidr("192.0.2.0/24"), cidr("::/0")};
-    if (below(3) == 0) object.load_balancer_source_ranges = {cidr("10.0.0.0/8")};
-    return object;
-  }
-  std::vector<std::string> ports() {
-    return {std::string("p 8080/") + (below(2) ? "TCP" : "UDP"), "q 8081/SCTP"};
-  }
-
-  Proxy& proxy_;
-  std::mt19937_64 random_;
-};
-
-uint64_t seed() {
-  const char* given = std::getenv("FAIRLEAD_SEED");
-  const uint64_t value =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-  std::cout << "seed " << value << "\n";
-  return value;
-}
 
 TEST(Changes, EveryRandomStepLeavesWhatAFreshStartWouldWriteAndDisturbsNobody) {
   Cluster cluster;
@@ -127,7 +17,7 @@ TEST(Changes, EveryRandomStepLeavesWhatAFreshStartWouldWriteAndDisturbsNobody) {
   put_web(cluster);
   cluster.proxy().start();
   cluster.settle();
-  RandomChanges changes(cluster.proxy(), seed());
+  RandomChanges changes(cluster.proxy(), fairlead::test::random_seed());
   Traffic v4(cluster, "client", "10.96.0.1:80");
   Traffic v6(cluster, "client", "[fd00:96::1]:80");
   for (int step = 0; step < 250 && !testing::Test::HasFailure(); ++step) {

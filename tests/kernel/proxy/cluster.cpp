@@ -133,6 +133,8 @@ Cluster::Cluster() : http_(std::make_unique<FakeHttp>(loop_.clock())) {
   at("node").must("ip route add default via 192.0.2.2");
   at("node").must("ip -6 route add default via 2001:db8::2");
   at("node").set_sysctl("net.ipv4.ip_forward", "1");
+  // Closed connections are many here; two minutes of them fill the table.
+  at("node").set_sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait", "5");
   at("node").set_sysctl("net.ipv6.conf.all.forwarding", "1");
   for (const auto& [name, ns] : namespaces_) {
     const auto inside = ns->enter();

@@ -47,7 +47,7 @@ void trace_one(Cluster& cluster, const PacketCase& c, const std::string& text) {
   } else {
     std::set<std::string> ends;
     for (const Fate::End& end : fate.ends) {
-      ends.insert(kNames.at(end.backend.address.to_string()));
+      ends.insert(kNames.at(end.to.address.to_string()));
       EXPECT_EQ(end.masqueraded, c.source == Source::kMasqueraded);
     }
     EXPECT_EQ(ends, c.ends_at);

@@ -2,7 +2,11 @@
 // The program itself against an API server of the test's own: started, killed, doubled, cleaned up.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <random>
 
@@ -18,7 +22,7 @@ using fairlead::test::run_command;
 
 const std::string kProgram = std::string(FAIRLEAD_BINARY_DIR) + "/bin/fairlead-proxy";
 
-// LIST and WATCH of Services and EndpointSlices, from strings; no WatchList.
+// LIST and WATCH of Services, EndpointSlices and one Node, from strings; no WatchList.
 class Api {
  public:
   Api(Loop& loop, int services)
@@ -46,6 +50,13 @@ class Api {
     url_ = "http://" + bound->to_string();
   }
   const std::string& url() const { return url_; }
+  const std::vector<std::string>& events() const { return events_; }
+  bool node_watched() const { return node_watch_ != nullptr; }
+  void change_pod_cidrs(const std::string& cidr) {
+    node_watch_->write(R"({"type":"MODIFIED","object":{"metadata":{"name":"n1",)"
+                       R"("resourceVersion":"8"},"spec":{"podCIDRs":[")" +
+                       cidr + "\"]}}}\n");
+  }
 
  private:
   void answer(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder) {
@@ -54,8 +65,20 @@ class Api {
       return responder->respond(422, json, R"({"kind":"Status","status":"Failure","code":422})");
     if (request.query_value("watch")) {
       responder->start(200, json);
+      if (request.path == "/api/v1/nodes") node_watch_ = responder;
       watches_.push_back(std::move(responder));
       return;
+    }
+    if (request.path == "/api/v1/nodes")
+      return responder->respond(
+          200, json,
+          R"({"kind":"NodeList","metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"n1",)"
+          R"("resourceVersion":"7"},"spec":{"podCIDRs":["10.244.9.0/24"]}}]})");
+    if (request.path.find("networking.k8s.io") != std::string::npos)
+      return responder->respond(404, json, R"({"kind":"Status","status":"Failure","code":404})");
+    if (request.method == "POST") {
+      events_.push_back(request.body);
+      return responder->respond(201, json, "{}");
     }
     const bool slices = request.path.find("endpointslices") != std::string::npos;
     responder->respond(200, json,
@@ -67,6 +90,8 @@ class Api {
   HttpServer server_;
   std::string services_, slices_, url_;
   std::vector<std::shared_ptr<HttpResponder>> watches_;
+  std::shared_ptr<HttpResponder> node_watch_;
+  std::vector<std::string> events_;
 };
 
 class Program : public testing::Test {
@@ -75,8 +100,11 @@ class Program : public testing::Test {
     ns_.run([&] { api_ = std::make_unique<Api>(loop_, services); });
   }
   std::unique_ptr<BackgroundProcess> start(std::vector<std::string> more = {}) {
-    std::vector<std::string> argv = {kProgram, "--master", api_->url(),
+    std::vector<std::string> argv = {kProgram,
+                                     "--master",
+                                     api_->url(),
                                      "--service-cidr=10.96.0.0/16",
+                                     "--hostname-override=n1",
                                      "--healthz-bind-address=127.0.0.1:10256"};
     argv.insert(argv.end(), more.begin(), more.end());
     const auto inside = ns_.enter();
@@ -113,10 +141,16 @@ TEST_F(Program, ServesAndLeavesItsRulesBehind) {
   ASSERT_TRUE(run_until([&] { return elements() == 3000; }));
   std::string health;
   ns_.run([&] { health = run_command({"curl", "-s", "http://127.0.0.1:10256/healthz"}).output; });
-  EXPECT_NE(health.find("\"healthy\": true"), std::string::npos) << health;
+  EXPECT_NE(health.find(R"("nodeEligible":true,"healthy":true)"), std::string::npos) << health;
   std::string metrics;
   ns_.run([&] { metrics = run_command({"curl", "-s", "http://127.0.0.1:10249/metrics"}).output; });
   EXPECT_NE(metrics.find("kubeproxy_sync_proxy_rules_last_timestamp_seconds"), std::string::npos);
+
+  EXPECT_TRUE(run_until([&] {
+    return std::any_of(api_->events().begin(), api_->events().end(), [](const std::string& event) {
+      return event.find(R"("reason":"Starting")") != std::string::npos;
+    });
+  }));
 
   const auto second = run({"--master", api_->url()});
   EXPECT_EQ(second.status, 1);
@@ -146,16 +180,17 @@ TEST_F(Program, KilledAtAnyMomentIsMadeUpForByTheNext) {
 }
 
 TEST_F(Program, SaysInOneSentenceWhatIsWrong) {
-  const auto bad_flag = run({"--proxy-mode=ipvs"});
+  const auto bad_flag = run({"--proxy-mode=userspace"});
   EXPECT_EQ(bad_flag.status, 2);
-  EXPECT_NE(bad_flag.errors.find("--proxy-mode=ipvs is not supported"), std::string::npos);
+  EXPECT_NE(bad_flag.errors.find("--proxy-mode: \"userspace\" is not supported"),
+            std::string::npos);
 
   std::unique_ptr<HttpServer> squatter;
   ns_.run([&] {
     squatter = std::make_unique<HttpServer>(loop_, HttpServerOptions(), nullptr);
     EXPECT_TRUE(squatter->listen({IpAddress::v4(127, 0, 0, 1), 10249}).ok());
   });
-  const auto busy = run({"--master", api_->url()});
+  const auto busy = run({"--master", api_->url(), "--bind-address-hard-fail"});
   EXPECT_EQ(busy.status, 1);
   EXPECT_NE(busy.errors.find("--metrics-bind-address"), std::string::npos) << busy.errors;
 
@@ -167,6 +202,114 @@ TEST_F(Program, SaysInOneSentenceWhatIsWrong) {
   });
   EXPECT_EQ(powerless.status, 1);
   EXPECT_NE(powerless.errors.find("CAP_NET_ADMIN"), std::string::npos) << powerless.errors;
+}
+
+// What iptables-save would print of kube-proxy for the Services of Api.
+std::string iptables_rules(int services) {
+  std::string declared, rules;
+  for (int i = 0; i < services; ++i) {
+    const std::string chain = "KUBE-SVC-" + std::to_string(i);
+    declared += ":" + chain + " - [0:0]\n";
+    rules += "-A KUBE-SERVICES -d 10.96." + std::to_string(1 + i / 200) + "." +
+             std::to_string(1 + i % 200) + "/32 -p tcp -m tcp --dport 80 -j " + chain + "\n";
+    for (int e = 1; e <= 10; ++e)
+      rules += "-A " + chain +
+               (e < 10 ? " -m statistic --mode random --probability 0.1" : std::string()) +
+               " -p tcp -j DNAT --to-destination 10.244.9." + std::to_string(e) + ":8080\n";
+  }
+  return "*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:KUBE-SERVICES - [0:0]\n" +
+         declared + "-A PREROUTING -j KUBE-SERVICES\n-A OUTPUT -j KUBE-SERVICES\n" + rules +
+         "COMMIT\n";
+}
+
+TEST_F(Program, ComparesItselfWithAnotherAndSaysSoByItsStatus) {
+  char path[] = "/tmp/fairlead-shadow-XXXXXX";
+  close(mkstemp(path));
+  const auto shadow = [&](const std::string& rules) {
+    std::ofstream(path) << rules;
+    std::optional<fairlead::test::CommandResult> result;
+    std::atomic<bool> done{false};
+    std::thread process([&] {  // the API server answers on this thread
+      result = run({"--master", api_->url(), "--hostname-override=n1",
+                    "--service-cidr=10.96.0.0/16", "--shadow", "--shadow-rules", path});
+      done = true;
+    });
+    EXPECT_TRUE(run_until([&] { return done.load(); }));
+    process.join();
+    return *result;
+  };
+  std::string rules = iptables_rules(300);
+  const auto same = shadow(rules);
+  EXPECT_EQ(same.status, 0) << same.output << same.errors;
+  EXPECT_NE(same.output.find("300 services, 0 differences\n"), std::string::npos) << same.output;
+  const auto other = shadow(rules.replace(rules.rfind("10.244.9.10:8080"), 16, "10.244.9.99:8080"));
+  EXPECT_EQ(other.status, 1);
+  EXPECT_NE(other.output.find("default/s299 10.96.2.100:80/tcp"), std::string::npos)
+      << other.output;
+  EXPECT_NE(other.output.find("only kube-proxy to 10.244.9.99:8080"), std::string::npos);
+  const auto wrong = shadow("*nat\nwhat is this\n");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_NE(wrong.errors.find(std::string(path) + ": line 2: expected -A"), std::string::npos)
+      << wrong.errors;
+  EXPECT_EQ(ns_.must("nft list ruleset"), "") << "nothing is programmed";
+  EXPECT_EQ(run({"--shadow", "--take-over-from=kube-proxy"}).status, 2);
+  std::filesystem::remove(path);
+}
+
+TEST_F(Program, WaitsForPortsAnotherProxyStillHolds) {
+  auto squatter = std::make_unique<HttpServer>(loop_, HttpServerOptions(), nullptr);
+  ns_.run([&] { EXPECT_TRUE(squatter->listen({IpAddress::v4(127, 0, 0, 1), 10256}).ok()); });
+  auto process = start();
+  ASSERT_TRUE(run_until([&] { return elements() == 3000; }));  // programmed all the same
+  squatter.reset();
+  EXPECT_TRUE(run_until([&] {
+    std::string health;
+    ns_.run([&] {
+      health = run_command({"curl", "-s", "-m", "2", "http://127.0.0.1:10256/livez"}).output;
+    });
+    return health.find(R"("healthy":true)") != std::string::npos;
+  }));
+}
+
+TEST_F(Program, RunsByAFileAndEndsWhenItChanges) {
+  char directory[] = "/tmp/fairlead-proxy-config-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const std::string path = std::string(directory) + "/config.conf";
+  const auto write = [&](const std::string& more) {
+    std::ofstream(path) << "apiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
+                           "kind: KubeProxyConfiguration\nmode: iptables\n"
+                           "detectLocalMode: NodeCIDR\nhealthzBindAddress: 127.0.0.1:10256\n"
+                        << more;
+  };
+  write("");
+  auto process = start({"--config", path});
+  ASSERT_TRUE(run_until([&] { return elements() == 3000; }));
+  // The Node's podCIDRs are the pods.
+  EXPECT_NE(ns_.must("nft list ruleset").find("10.244.9.0/24"), std::string::npos);
+  std::string configz;
+  ns_.run([&] { configz = run_command({"curl", "-s", "http://127.0.0.1:10249/configz"}).output; });
+  EXPECT_NE(configz.find(R"("detectLocalMode":"NodeCIDR")"), std::string::npos) << configz;
+  write("nftables: {masqueradeAll: true}\n");
+  EXPECT_TRUE(run_until([&] { return !process->running(); }));
+  EXPECT_EQ(elements(), 3000u);
+  std::filesystem::remove_all(directory);
+}
+
+TEST_F(Program, EndsWhenThePodCidrsOfItsNodeChange) {
+  auto process = start({"--detect-local-mode=NodeCIDR"});
+  ASSERT_TRUE(run_until([&] { return elements() == 3000 && api_->node_watched(); }));
+  api_->change_pod_cidrs("10.244.9.0/24");
+  loop_.run_until([] { return false; }, std::chrono::milliseconds(300));
+  EXPECT_TRUE(process->running());
+  api_->change_pod_cidrs("10.244.8.0/24");
+  EXPECT_TRUE(run_until([&] { return !process->running(); }));
+}
+
+TEST_F(Program, WritesItsConfiguration) {
+  const auto written = run({"--write-config-to=/dev/stdout", "--cluster-cidr=10.244.0.0/16"});
+  EXPECT_EQ(written.status, 0) << written.errors;
+  EXPECT_NE(written.output.find("clusterCIDR: \"10.244.0.0/16\"\n"), std::string::npos)
+      << written.output;
 }
 
 }  // namespace

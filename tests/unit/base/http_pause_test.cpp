@@ -2,8 +2,11 @@
 // A client that pauses makes the server wait: the bytes of a large answer pile up nowhere.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "base/http/client.h"
 #include "base/http/server.h"
+#include "tests/support/pattern.h"
 
 namespace fairlead {
 namespace {
@@ -13,10 +16,7 @@ using std::chrono::seconds;
 
 constexpr size_t kChunk = 64 * 1024;
 constexpr size_t kTotal = 80 << 20;
-
-char byte_at(size_t position) {
-  return static_cast<char>('a' + position / 4096 % 26);
-}
+constexpr size_t kNever = std::numeric_limits<size_t>::max();
 
 class PauseTest : public testing::Test {
  protected:
@@ -31,9 +31,8 @@ class PauseTest : public testing::Test {
   }
   void pump() {
     while (sent_ < kTotal) {
-      std::string chunk(kChunk, '\0');
-      for (char& c : chunk) c = byte_at(sent_++);
-      if (!responder_->write(chunk)) return;
+      sent_ += kChunk;
+      if (!responder_->write(test::pattern(sent_ - kChunk, kChunk))) return;
     }
     responder_->finish();
   }
@@ -49,18 +48,19 @@ class PauseTest : public testing::Test {
                                              }});
   }
   void take(std::string_view chunk) {
-    for (const char c : chunk) wrong_ += c != byte_at(received_++) ? 1 : 0;
-    if (pause_at_ != 0 && received_ >= pause_at_) {
-      pause_at_ = 0;
-      call_.pause();
-      paused_at_ = received_;
-    }
+    if (chunk != test::pattern(received_, chunk.size())) ++wrong_;
+    received_ += chunk.size();
+    if (received_ < pause_at_) return;
+    paused_at_ = received_;
+    pause_at_ = kNever;
+    call_.pause();
+    if (on_pause_) on_pause_();
   }
-  // Until nothing moves any more.
-  void settle() {
+  // Until nothing has moved for `quiet`.
+  void settle(Duration quiet) {
     for (size_t before = sent_ + 1; before != sent_;) {
       before = sent_;
-      loop_.run_until([] { return false; }, milliseconds(200));
+      loop_.run_until([] { return false; }, quiet);
     }
   }
 
@@ -70,15 +70,17 @@ class PauseTest : public testing::Test {
   SocketAddress address_;
   std::shared_ptr<HttpResponder> responder_;
   HttpCall call_;
-  size_t sent_ = 0, received_ = 0, wrong_ = 0, pause_at_ = 0, paused_at_ = 0;
+  size_t sent_ = 0, received_ = 0, wrong_ = 0, pause_at_ = kNever, paused_at_ = 0;
+  std::function<void()> on_pause_;
   bool done_ = false, failed_ = false;
 };
 
 TEST_F(PauseTest, TheServerWaitsAndNothingIsLost) {
+  constexpr Duration kIdle = seconds(3);
   pause_at_ = 1 << 20;
-  call_ = get(milliseconds(100));
+  call_ = get(kIdle);
   ASSERT_TRUE(loop_.run_until([&] { return paused_at_ > 0; }, seconds(30)));
-  settle();
+  settle(kIdle + seconds(1));
   EXPECT_EQ(received_, paused_at_) << "no chunk after pause()";
   EXPECT_LT(sent_, kTotal / 2) << "what waits is in two sockets' buffers and the server's own";
   EXPECT_FALSE(done_) << "waiting is not idleness";
@@ -91,17 +93,18 @@ TEST_F(PauseTest, TheServerWaitsAndNothingIsLost) {
 }
 
 TEST_F(PauseTest, ManyTimes) {
+  int pauses = 0;
+  Timer later(loop_);
+  on_pause_ = [&] {
+    pause_at_ = received_ + (256 << 10);
+    const bool at_once = ++pauses % 2 == 0;
+    if (at_once) return call_.resume();
+    later.start_once(milliseconds(1), [this] { call_.resume(); });
+  };
+  pause_at_ = 1;
   call_ = get();
-  Timer timer(loop_);
-  bool paused = false;
-  timer.start_every(milliseconds(1), [&] {
-    paused = !paused;
-    if (paused)
-      call_.pause();
-    else
-      call_.resume();
-  });
-  ASSERT_TRUE(loop_.run_until([&] { return done_; }, seconds(60)));
+  ASSERT_TRUE(loop_.run_until([&] { return done_; }, seconds(120)));
+  EXPECT_GT(pauses, 100);
   EXPECT_EQ(received_, kTotal);
   EXPECT_EQ(wrong_, 0u);
 }

@@ -375,6 +375,16 @@ TEST(DecodeSlice, WrongTypesAreNamedByPath) {
   }
 }
 
+TEST(DecodeServiceCidr, Ranges) {
+  const Result<ServiceCidr> range = decode<ServiceCidr>(R"({"metadata":{"name":"kubernetes"},
+      "spec":{"cidrs":["10.96.0.0/12","fd00:10:96::/112","no"]},"status":{}})");
+  ASSERT_TRUE(range.ok());
+  EXPECT_EQ(range->meta.name, "kubernetes");
+  EXPECT_THAT(range->cidrs, ElementsAre(cidr("10.96.0.0/12"), cidr("fd00:10:96::/112")));
+  EXPECT_THAT(decode<ServiceCidr>(R"({"metadata":{"name":"x"}})")->cidrs, IsEmpty());
+  EXPECT_FALSE(decode<ServiceCidr>(R"({"metadata":{"name":"x"},"spec":{"cidrs":{}}})").ok());
+}
+
 TEST(DecodeNode, AddressesPrefixesAndTaints) {
   const Result<Node> node = decode<Node>(R"({"metadata":{"name":"n1"},
     "spec":{"podCIDR":"10.1.0.0/24","podCIDRs":["10.1.0.0/24","bad","fd00:1::/64"],

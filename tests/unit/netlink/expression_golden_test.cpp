@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exact bytes of every expression, laid out by hand after linux/netfilter/nf_tables.h, and what
+// The exact bytes of every expression as linux/netfilter/nf_tables.h lays them out, and what
 // the parser makes of them.
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exact bytes of every verb on every object, laid out by hand after linux/netlink.h and
+// The exact bytes of every verb on every object, as the kernel lays them out in linux/netlink.h and
 // linux/netfilter/nf_tables.h; user data after libnftnl's udata.h and nft's expression numbers.
 // What the parsers make of them where there is one.
 #include <gtest/gtest.h>

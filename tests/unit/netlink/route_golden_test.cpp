@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exact bytes of every builder for rtnetlink and conntrack, laid out by hand after
+// The exact bytes of every builder for rtnetlink and conntrack, as the kernel lays them out in
 // linux/rtnetlink.h, fib_rules.h, if_addr.h, if_link.h, neighbour.h and
 // netfilter/nfnetlink_conntrack.h; and what the parsers make of them.
 #include <gtest/gtest.h>

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel's connection tracking, sized and timed as kube-proxy does
+// (pkg/proxy/conntrack/sysctls.go). What to write is pure; writing blocks for a moment.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "proxy/config.h"
+
+namespace fairlead::proxy {
+
+struct Sysctl {
+  std::string name;  // below net/netfilter: "nf_conntrack_max"
+  int64_t value = 0;
+  bool operator==(const Sysctl&) const = default;
+};
+
+// maxPerCore times `cpus`, at least min and at most 1,048,576; 0: as it is. Then the time-outs that
+// are set, in whole seconds.
+std::vector<Sysctl> conntrack_sysctls(const KubeProxyConfig::Conntrack& config, int cpus);
+
+// One that could not be written.
+struct SysctlFailure {
+  enum class Kind : uint8_t {
+    kMissing,    // connection tracking is not loaded yet: worth another try once rules are there
+    kForbidden,  // read-only file system, no capability, or another network namespace's to decide
+    kFailed,     // the value itself was refused, or worse
+  };
+  Kind kind;
+  Error error;
+};
+
+// Writes those that differ; nf_conntrack_max also enlarges the hash table to a quarter of it. Goes
+// on after a failure. `root` stands before /proc and /sys.
+std::vector<SysctlFailure> write_sysctls(const std::vector<Sysctl>& sysctls,
+                                         const std::string& root = "");
+
+// CPUs online.
+int cpu_count();
+
+}  // namespace fairlead::proxy

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/kernel/proxy/changes.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <set>
+
+namespace fairlead::proxy::test {
+
+namespace {
+
+constexpr useconds_t kPauseUs = 2000;  // more would fill the connection tracking table
+
+}  // namespace
+
+void put_web(Cluster& cluster) {
+  cluster.proxy().put(
+      service("web", {"10.96.0.1", "fd00:96::1"}, {"p 80/TCP 30080", "u 80/UDP 30080"}));
+  cluster.proxy().put(slice("web", {"10.244.2.2 @node", "10.244.3.2 @node", "10.245.4.2"},
+                            {"p 8080", "u 8080/UDP"}));
+  cluster.proxy().put(slice("web", {"fd00:244:2::2 @node"}, {"p 8080", "u 8080/UDP"}));
+}
+
+Traffic::Traffic(Cluster& cluster, const std::string& from, const std::string& to)
+    : thread_([this, &ns = cluster.at(from), to] {
+        const auto inside = ns.enter();
+        while (!stop_) {
+          const Outcome outcome = ask(SOCK_STREAM, to, 5000);
+          ++connections_;
+          if (outcome.reached.empty()) ++failures_;
+          usleep(kPauseUs);
+        }
+      }) {}
+
+void Traffic::stop() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+UdpFlow::UdpFlow(Cluster& cluster, const std::string& from, const std::string& to)
+    : thread_([this, &ns = cluster.at(from), to] {
+        const auto inside = ns.enter();
+        sockaddr_storage storage{};
+        const socklen_t length = SocketAddress::parse(to).value().to_sockaddr(storage);
+        const int fd = socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        std::set<std::string> ends;
+        if (connect(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) ++stalls_;
+        int unanswered = 0;
+        while (!stop_) {
+          (void)!send(fd, "?", 1, 0);
+          pollfd one{fd, POLLIN, 0};
+          char answer[128];
+          const ssize_t got =
+              poll(&one, 1, 1000) > 0 ? recv(fd, answer, sizeof answer, MSG_DONTWAIT) : -1;
+          if (got <= 0) {
+            // A datagram may be lost; a flow sent to nowhere stays without answer.
+            if (++unanswered == 5) ++stalls_;
+            continue;
+          }
+          unanswered = 0;
+          usleep(kPauseUs);
+          ++answers_;
+          const std::string text(answer, static_cast<size_t>(got));
+          ends.insert(text.substr(0, text.find(' ')));
+          ends_ = static_cast<int>(ends.size());
+        }
+        close(fd);
+      }) {}
+
+void UdpFlow::stop() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+void RandomChanges::change() {
+  const int n = below(6);
+  const std::string name = "s" + std::to_string(n);
+  const std::string last = std::to_string(10 + n);
+  switch (below(8)) {
+    case 0:
+      return proxy_.remove_service({"default", name});
+    case 1:
+      return proxy_.remove_slice({"default", name + (below(2) ? "-v4-a" : "-v6")});
+    case 2:
+    case 3: {
+      std::vector<std::string> ports = {std::string("p 80/") + (below(2) ? "TCP" : "UDP") +
+                                        (below(2) ? " 3000" + std::to_string(n) : "")};
+      if (below(2)) ports.push_back("q 81/SCTP");
+      return proxy_.put(
+          any_policy(service(name, {"10.96.1." + last, "fd00:96::1:" + last}, ports)));
+    }
+    case 4:
+      return proxy_.put(slice(name, endpoints("fd00:244:2::"), ports()));
+    default:
+      return proxy_.put(slice(name, endpoints("10.244.9."), ports(), below(3) ? "-a" : "-b"));
+  }
+}
+
+void RandomChanges::remove_all() {
+  for (int n = 0; n < 6; ++n) {
+    const std::string name = "s" + std::to_string(n);
+    proxy_.remove_service({"default", name});
+    for (const char* suffix : {"-v4-a", "-v4-b", "-v6"})
+      proxy_.remove_slice({"default", name + suffix});
+  }
+}
+
+std::vector<std::string> RandomChanges::endpoints(const std::string& prefix) {
+  static constexpr const char* kConditions[] = {"", " @node", " notready", " terminating serving"};
+  std::vector<std::string> list;
+  for (int i = below(7); i > 0; --i)
+    list.push_back(prefix + std::to_string(10 + below(20)) + kConditions[below(4)]);
+  if (list.empty() && prefix[0] == 'f') list.push_back("fd00:244:2::99 notready");
+  return list;
+}
+
+kube::Service RandomChanges::any_policy(kube::Service object) {
+  if (below(3) == 0) object.internal_traffic_policy = kube::TrafficPolicy::kLocal;
+  if (below(2) == 0) object.external_traffic_policy = kube::TrafficPolicy::kLocal;
+  if (below(2) == 0) object.external_ips = {ip("203.0.113." + std::to_string(1 + below(3)))};
+  if (below(3) == 0) object.affinity_timeout_seconds = 60 + below(2);
+  if (below(2) == 0) return object;
+  object.type = kube::ServiceType::kLoadBalancer;
+  object.load_balancer_ingress = {{ip("198.51.100." + std::to_string(1 + below(3))), true},
+                                  {ip("2001:db8:ff::1"), below(2) == 0}};
+  if (below(2) == 0) object.load_balancer_source_ranges = {cidr("192.0.2.0/24"), cidr("::/0")};
+  if (below(3) == 0) object.load_balancer_source_ranges = {cidr("10.0.0.0/8")};
+  return object;
+}
+
+std::vector<std::string> RandomChanges::ports() {
+  return {std::string("p 8080/") + (below(2) ? "TCP" : "UDP"), "q 8081/SCTP"};
+}
+
+void expect_settled(Cluster& cluster, const std::string& when) {
+  for (const Family family : {Family::kIpv4, Family::kIpv6})
+    EXPECT_EQ(cluster.kernel_state(family), cluster.wanted_state(family)) << when;
+}
+
+}  // namespace fairlead::proxy::test
