@@ -355,9 +355,6 @@ std::vector<nft::Rule> Ruleset::rules(const nft::Chain& chain) const {
 nft::Element Ruleset::element(const Operation& operation) const {
   const Frontend& frontend = operation.frontend;
   const uint8_t protocol = protocol_number(frontend.protocol);
-  const auto address_and_port = [](const Backend& backend) {
-    return nft::Value().concat(backend.address).concat_be16(backend.port);
-  };
   nft::Element element;
   nft::Value& key = element.key;
   switch (operation.set) {
@@ -377,7 +374,9 @@ nft::Element Ruleset::element(const Operation& operation) const {
     case SetId::kNodeInsideEndpoints:
       if (!frontend.node_port) key.concat(frontend.address);
       key.concat_u8(protocol).concat_be16(frontend.port).concat_host32(operation.index);
-      element.data = address_and_port(operation.backend);
+      element.data.emplace<nft::Value>()
+          .concat(operation.backend.address)
+          .concat_be16(operation.backend.port);
       break;
     case SetId::kClusterIps:
       key = nft::Value::of(frontend.address);

@@ -101,7 +101,11 @@ class MemoryGroup:
 
     def __init__(self, stack, name):
         version_1 = MEMORY_GROUPS.is_dir()
-        self.folder = (MEMORY_GROUPS if version_1 else UNIFIED) / f"fairlead-bench-{os.getpid()}-{name}"
+        parent = MEMORY_GROUPS if version_1 else UNIFIED
+        for left in parent.glob("fairlead-bench-*"):  # by one that was killed
+            if not pathlib.Path("/proc", left.name.split("-")[2]).exists():
+                left.rmdir()
+        self.folder = parent / f"fairlead-bench-{os.getpid()}-{name}"
         self.file = self.folder / ("memory.kmem.usage_in_bytes" if version_1 else "memory.stat")
         self.folder.mkdir()
         stack.callback(self.folder.rmdir)
