@@ -117,9 +117,10 @@ Prober::Prober(const ShadowView& view) : view_(view) {
   }
   const std::vector<Cidr>& services = view.ruleset->parameters().service_cidrs;
   // Documentation ranges (RFC 5737, RFC 3849), and if all are in use here the last one.
-  for (const char* text :
-       v4 ? std::initializer_list<const char*>{"198.51.100.77", "203.0.113.77", "192.0.2.77"}
-          : std::initializer_list<const char*>{"2001:db8:ffff::77", "3fff::77"}) {
+  const std::vector<const char*> candidates =
+      v4 ? std::vector<const char*>{"198.51.100.77", "203.0.113.77", "192.0.2.77"}
+         : std::vector<const char*>{"2001:db8:ffff::77", "3fff::77"};
+  for (const char* text : candidates) {
     outside_ = IpAddress::parse(text).value();
     if (!inside_any(config.cluster_cidrs, outside_) && !inside_any(services, outside_) &&
         !taken.contains(outside_))
