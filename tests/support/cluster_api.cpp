@@ -90,7 +90,7 @@ void ClusterApi::list(const std::string& collection, HttpResponder& responder) {
     first = false;
     body += object;
   }
-  ++lists_served_;
+  ++lists_served_[collection];
   responder.respond(200, kJson, body + "]}");
 }
 

@@ -30,7 +30,7 @@ class ClusterApi {
   void set_down(bool down);
   // Forgets its history: watches end, and from an older version they are refused with 410 Gone.
   void compact();
-  size_t lists_served() const { return lists_served_; }
+  size_t lists_served(const std::string& collection) { return lists_served_[collection]; }
 
   // A kubeconfig for it.
   static std::string kubeconfig(const SocketAddress& address);
@@ -57,7 +57,7 @@ class ClusterApi {
   std::vector<Watch> watches_;
   uint64_t version_ = 1;
   uint64_t floor_ = 0;  // watches can start here
-  size_t lists_served_ = 0;
+  std::map<std::string, size_t> lists_served_;
   bool down_ = false;
   HttpServer server_;
 };
