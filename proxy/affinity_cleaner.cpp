@@ -11,6 +11,7 @@
 namespace fairlead::proxy {
 
 void AffinityCleaner::changed(const Ruleset& programmed, const std::vector<Frontend>& frontends) {
+  if (programmed.affinities().empty() && known_.empty()) return;
   std::erase_if(known_,
                 [&](const auto& entry) { return !programmed.affinities().contains(entry.first); });
   for (const Frontend& frontend : frontends) {

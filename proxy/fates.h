@@ -13,6 +13,16 @@
 
 namespace fairlead::proxy {
 
+// The packet as it comes in.
+inline PacketState first_state(const Packet& packet) {
+  PacketState state;
+  state.mark = packet.mark;
+  state.source = packet.source;
+  state.destination = packet.destination;
+  state.port = packet.port;
+  return state;
+}
+
 class Fates {
  public:
   void end(Fate::Kind kind) { fates_[kind].kind = kind; }

@@ -25,13 +25,8 @@ class IptablesWalk {
   IptablesWalk(const IptablesRules& rules, const Packet& packet) : rules_(rules), packet_(packet) {}
 
   Tracer::Result run() {
-    PacketState first;
-    first.mark = packet_.mark;
-    first.source = packet_.source;
-    first.destination = packet_.destination;
-    first.port = packet_.port;
     const bool from_here = packet_.interface.empty();
-    States routed = hook(rules_.nat, from_here ? "OUTPUT" : "PREROUTING", {first});
+    States routed = hook(rules_.nat, from_here ? "OUTPUT" : "PREROUTING", {first_state(packet_)});
     if (from_here) routed = hook(rules_.filter, "OUTPUT", routed);
     States leaving, staying;
     for (const PacketState& state : routed)

@@ -62,7 +62,7 @@ void Programmer::size_sets() {
 }
 
 void Programmer::plan_table() {
-  programmed_ = Ruleset(config_, wanted_parameters());
+  programmed_ = Ruleset(config_, parameters_);
   size_sets();
   put_structure();
   table_exists_ = true;
@@ -77,7 +77,7 @@ void Programmer::plan_rebuild() {
             config_.family == Family::kIpv4 ? "ip" : "ip6");
   rebuild_ = false;
   repairs_.reset();
-  programmed_ = Ruleset(config_, wanted_parameters());
+  programmed_ = Ruleset(config_, parameters_);
   size_sets();
   transaction_.destroy(programmed_.table());
   put_structure();
@@ -230,8 +230,8 @@ void Programmer::finish_growth() {
 }
 
 void Programmer::plan_parameters() {
-  if (programmed_.parameters() == wanted_parameters()) return;
-  rewrite_chains([this] { programmed_.set_parameters(wanted_parameters()); });
+  if (programmed_.parameters() == parameters_) return;
+  rewrite_chains([this] { programmed_.set_parameters(parameters_); });
 }
 
 void Programmer::rewrite_chains(const std::function<void()>& change) {

@@ -67,12 +67,6 @@ void Programmer::exempt_local_dns(bool exempt) {
   step();
 }
 
-Parameters Programmer::wanted_parameters() const {
-  Parameters wanted = parameters_;
-  wanted.affinity = services_.has_affinity();
-  return wanted;
-}
-
 void Programmer::set_parameters(Parameters parameters) {
   parameters_ = std::move(parameters);
   step();
@@ -85,11 +79,12 @@ Programmer::Status Programmer::status() const {
 bool Programmer::has_work() const {
   return !table_exists_ || rebuild_ || repairs_ || foreign_ || growth_ || !dirty_.empty() ||
          queue_at_ < queue_.size() || hooks_missing_ || take_over_due_ || suspected_ ||
-         programmed_.parameters() != wanted_parameters() ||
+         programmed_.parameters() != parameters_ ||
          (exempt_dns_ && !diff_local_dns(programmed_, *exempt_dns_).empty());
 }
 
 void Programmer::step() {
+  parameters_.affinity = services_.has_affinity();
   if (!started_ || in_flight_ || waiting_) return;
   if (suspected_) known_ = false;
   if (!known_) return read();
@@ -106,7 +101,7 @@ void Programmer::read() {
   suspected_ = false;
   in_flight_ = true;
   ++status_.readings;
-  reader_.read(wanted_parameters(), [this](Result<TableReader::Content> content) {
+  reader_.read(parameters_, [this](Result<TableReader::Content> content) {
     in_flight_ = false;
     adopt(std::move(content));
   });

@@ -60,6 +60,7 @@ class Programmer {
   // Someone else touched our table.
   void suspect(const std::string& reason);
   void exempt_local_dns(bool exempt);
+  // What the rules are to say from now on; `affinity` is this class's own to decide.
   void set_parameters(Parameters parameters);
   void set_on_acknowledged(std::function<void(const Acknowledged&)> callback) {
     on_acknowledged_ = std::move(callback);
@@ -92,7 +93,6 @@ class Programmer {
   void retry_after(Duration delay);
   void clean_up_later();
 
-  Parameters wanted_parameters() const;
   bool has_work() const;
   void mark_everything();
   void size_sets();
@@ -128,7 +128,7 @@ class Programmer {
   netlink::Connection& connection_;
   const ServiceMap& services_;
   const Config config_;
-  Parameters parameters_;  // as wanted
+  Parameters parameters_;  // as wanted; `affinity` as the services have it
   TableReader reader_;
   std::function<void(const Acknowledged&)> on_acknowledged_;
   std::function<void()> on_ready_;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The proxy of one node, wired together: objects in, packets out.
 //
-//   put/remove -> ServiceMap -> Programmer (IPv4, IPv6) -> kernel -> ack -> ConntrackCleaner,
-//   metrics someone else's change of our table -> notification -> Programmer reads and repairs DNS
-//   server of the node -> LocalDns -> route and exemption
+//   put, remove -> ServiceMap -> Programmer (IPv4, IPv6) -> kernel
+//                             -> acknowledged -> ConntrackCleaner, AffinityCleaner, metrics
+//   this node's addresses, ServiceCIDRs -> Parameters -> Programmer
+//   someone else's change of our table -> notification -> Programmer reads and repairs
+//   DNS server of the node -> LocalDns -> route and exemption
 //
 // Threads: the loop's. Works in the network namespace of the thread that opens it.
 #pragma once

@@ -49,13 +49,9 @@ class Walk {
       : tables_(tables), packet_(packet), with_steps_(with_steps) {}
 
   Tracer::Result run() {
-    PacketState first;
-    first.mark = packet_.mark;
-    first.source = packet_.source;
-    first.destination = packet_.destination;
-    first.port = packet_.port;
     const bool from_here = packet_.interface.empty();
-    const States routed = hook(from_here ? NF_INET_LOCAL_OUT : NF_INET_PRE_ROUTING, {first});
+    const States routed =
+        hook(from_here ? NF_INET_LOCAL_OUT : NF_INET_PRE_ROUTING, {first_state(packet_)});
     States leaving, staying;
     for (const PacketState& state : routed)
       (stays_here(packet_, state.destination) ? staying : leaving).insert(state);
