@@ -80,8 +80,6 @@ function(fairlead_tests KIND ROOM)
   set(NAME ${KIND}_${ROOM})
   add_executable(${NAME} ${SOURCES})
   target_link_libraries(${NAME} PRIVATE ${ARG_DEPS} test_support GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${NAME} PRIVATE FAIRLEAD_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
-                                             FAIRLEAD_BINARY_DIR="${CMAKE_BINARY_DIR}")
   add_test(NAME ${NAME} COMMAND ${NAME})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 900)

@@ -17,6 +17,7 @@
 #include "dns/server/socket.h"
 #include "tests/support/cluster_api.h"
 #include "tests/support/namespace.h"
+#include "tests/support/paths.h"
 
 namespace fairlead::dns {
 namespace {
@@ -100,7 +101,7 @@ class ProgramTest : public ::testing::Test {
 
   void start(std::vector<std::string> arguments = {"--listen", "127.0.0.1:53"}) {
     arguments.insert(arguments.begin(),
-                     {std::string(FAIRLEAD_BINARY_DIR) + "/bin/fairlead-dns", "--kubeconfig",
+                     {fairlead::test::program_path("fairlead-dns"), "--kubeconfig",
                       directory + "/kubeconfig", "--resolv-conf", directory + "/resolv.conf"});
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -283,7 +284,7 @@ TEST_F(ProgramTest, IsReadyOnlyWhenItKnowsEverything) {
 
 // One sentence with the address and what to do, and exit code 1.
 TEST_F(ProgramTest, SaysWhichPortItCannotHave) {
-  const std::string program = std::string(FAIRLEAD_BINARY_DIR) + "/bin/fairlead-dns";
+  const std::string program = fairlead::test::program_path("fairlead-dns");
   const std::string arguments = " --kubeconfig " + directory + "/kubeconfig --resolv-conf " +
                                 directory +
                                 "/resolv.conf --health-listen off --ready-listen off "
@@ -320,8 +321,8 @@ TEST_F(ProgramTest, SaysWhyItCannotStart) {
       << log();
   pid = first;
   const std::string missing =
-      shell(std::string("{ ") + FAIRLEAD_BINARY_DIR +
-            "/bin/fairlead-dns --kubeconfig /nowhere --listen 127.0.0.4:53 "
+      shell("{ " + fairlead::test::program_path("fairlead-dns") +
+            " --kubeconfig /nowhere --listen 127.0.0.4:53 "
             "--health-listen off --ready-listen off --metrics-listen off; echo rc=$?; }");
   EXPECT_NE(missing.find("/nowhere"), std::string::npos) << missing;
   EXPECT_NE(missing.find("rc=1"), std::string::npos) << missing;

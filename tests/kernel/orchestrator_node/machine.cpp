@@ -19,6 +19,7 @@
 
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/files.h"
+#include "tests/support/paths.h"
 
 extern char** environ;
 
@@ -78,7 +79,7 @@ Machine::Machine() {
   if (const auto ready = prepare_containerd(paths_); !ready.ok()) die(ready.error().message());
   if (const auto ready = write_cni_config(paths_, *Cidr::parse("10.99.0.0/24")); !ready.ok())
     die(ready.error().message());
-  if (run({std::string(FAIRLEAD_SOURCE_DIR) + "/scripts/images", paths_.images()}) != 0)
+  if (run({fairlead::test::source_path("scripts/images"), paths_.images()}) != 0)
     die("scripts/images failed");
   start_containerd();
   for (const ImageArchive& archive : new_images(paths_)) {

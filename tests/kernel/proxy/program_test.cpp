@@ -12,6 +12,7 @@
 
 #include "base/http/server.h"
 #include "tests/kernel/proxy/cluster.h"
+#include "tests/support/paths.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -20,7 +21,7 @@ using namespace test;
 using fairlead::test::BackgroundProcess;
 using fairlead::test::run_command;
 
-const std::string kProgram = std::string(FAIRLEAD_BINARY_DIR) + "/bin/fairlead-proxy";
+const std::string kProgram = fairlead::test::program_path("fairlead-proxy");
 
 // LIST and WATCH of Services, EndpointSlices and one Node, from strings; no WatchList.
 class Api {
