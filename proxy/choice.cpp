@@ -16,6 +16,7 @@ struct Word {
   Treatment treatment;
   std::string_view text;
 };
+constexpr std::string_view kRefuseName = "refuse";
 constexpr Word kWords[] = {{Treatment::kCluster, "sel_"}, {Treatment::kExternal, "ext_"},
                            {Treatment::kLocal, "local_"}, {Treatment::kInside, "inside_"},
                            {Treatment::kLearn, "learn_"}, {Treatment::kSplit, "split_"}};
@@ -63,12 +64,11 @@ bool possible(const Choice& choice) {
 }  // namespace
 
 std::string Choice::name() const {
-  if (treatment == Treatment::kRefuse) return "refuse";
   if (treatment == Treatment::kDrop) return "";
   std::string result(node_port ? kNode : "");
   for (const Word& word : kWords)
     if (word.treatment == treatment) result += word.text;
-  result += std::to_string(choices);
+  result += treatment == Treatment::kRefuse ? kRefuseName : std::to_string(choices);
   if (treatment == Treatment::kLocal) result += "_" + std::to_string(inside);
   if (affinity != 0) result += "_a" + hexadecimal(affinity);
   if (guard != 0) result += "_g" + hexadecimal(guard);
@@ -107,6 +107,11 @@ std::optional<uint64_t> parse_affinity_map(std::string_view name) {
 
 std::optional<Choice> parse_choice(std::string_view text) {
   Choice choice;
+  if (take(text, kRefuseName)) {
+    if (!take_number(text, "_g", choice.guard) || choice.guard == 0 || !text.empty())
+      return std::nullopt;
+    return choice;
+  }
   choice.node_port = take(text, kNode);
   for (const Word& word : kWords) {
     if (!take(text, word.text)) continue;

@@ -10,6 +10,7 @@
 //   inside_16          where the latter go
 //   node_ext_8 ...     the same for node ports
 //   ext_8_g0123...     only sources in some ranges go on to ext_8; the number names the ranges
+//   refuse_g0123...    the same before a service without endpoints: others are dropped, not refused
 //   sel_8_a0123...     an address seen before goes where it went before; the number names the map
 //   learn_60_a0123...  after translation: remember for 60 s where the source has gone
 //   split_60_a0123...  the same for a local_N_M: what came from a pod or this node goes to the
@@ -28,7 +29,7 @@ namespace fairlead::proxy {
 
 // What happens to a packet on its way to an endpoint.
 enum class Treatment : uint8_t {
-  kRefuse,    // ICMP port unreachable; no chain but the fixed one
+  kRefuse,    // ICMP port unreachable; no chain but the fixed one and guards before it
   kDrop,      // no chain at all
   kCluster,   // sel_N
   kExternal,  // ext_N
@@ -50,8 +51,8 @@ struct Choice {
 
   // The chain after translation that goes with this one, for `seconds` of affinity.
   Choice learn(uint32_t seconds) const;
-  // Whether there is a chain for it (kRefuse and kDrop have none of their own).
-  bool has_chain() const { return treatment > Treatment::kDrop; }
+  // Whether there is a chain for it (kRefuse and kDrop have none of their own, unless guarded).
+  bool has_chain() const { return treatment > Treatment::kDrop || guard != 0; }
   std::string name() const;  // of the chain; "refuse" for kRefuse, "" for kDrop
   // Whether its chain's rules name the map of `affinity` themselves.
   bool names_map() const { return affinity != 0 && guard == 0 && treatment != Treatment::kSplit; }

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "proxy/feed.h"
 #include "proxy/health.h"
 #include "proxy/instance_lock.h"
+#include "proxy/kernel_version.h"
 #include "proxy/node_watch.h"
 #include "proxy/operations.h"
 #include "proxy/options.h"
@@ -49,12 +51,9 @@ bool ipv6_available() {
   return !off.ok() || off->empty() || off->front() != '1';
 }
 
-// Config::repeat_lookups; a release that cannot be read counts as old.
-bool lookups_may_miss() {
+std::string kernel_release() {
   utsname kernel{};
-  int major = 0, minor = 0;
-  if (uname(&kernel) != 0 || std::sscanf(kernel.release, "%d.%d", &major, &minor) != 2) return true;
-  return std::pair(major, minor) < std::pair(6, 17);
+  return uname(&kernel) == 0 ? kernel.release : "";
 }
 
 Result<kube::ClientConfig> client_config(const Options& options) {
@@ -194,7 +193,7 @@ std::vector<Config> Program::configs() {
   if (ipv6_available()) families_.push_back(Family::kIpv6);
   for (const Family family : families_) {
     result.push_back(options_.config(family, pod_cidrs_));
-    result.back().repeat_lookups = lookups_may_miss();
+    result.back().repeat_lookups = lookups_may_miss(kernel_release());
   }
   return result;
 }
@@ -439,6 +438,8 @@ int run_main(const std::vector<std::string>& arguments) {
   } else {
     const Result<InstanceLock> lock = InstanceLock::acquire();
     if (!lock.ok()) return complain(lock.error());
+    if (!options->cleanup) result = check_kernel(kernel_release(), std::getenv(kSkipKernelCheck));
+    if (!result.ok()) return complain(result.error());
     Loop loop;
     result = options->cleanup ? clean_up(loop) : Program(loop, *options).run();
   }

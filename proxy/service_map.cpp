@@ -51,13 +51,13 @@ Choice Target::choice(bool node_port) const {
   Choice choice;
   choice.node_port = node_port;
   choice.treatment = treatment;
-  if (!choice.has_chain()) {
+  choice.guard = treatment == Treatment::kDrop ? 0 : guard;
+  if (treatment <= Treatment::kDrop) {
     choice.node_port = false;
     return choice;
   }
   choice.choices = choices_for(backends.size());
   choice.inside = choices_for(inside.size());
-  choice.guard = guard;
   choice.affinity = affinity;
   return choice;
 }

@@ -149,6 +149,9 @@ const Row kRows[] = {
        put(c, "open", 3, {kOn1}, [](kube::Service& s) {
          s.load_balancer_source_ranges = {cidr("10.9.0.0/16"), cidr("0.0.0.0/0"), cidr("::/0")};
        });
+       put(c, "none", 4, {}, [](kube::Service& s) {
+         s.load_balancer_source_ranges = {cidr("192.0.2.2/32"), cidr("2001:db8::2/128")};
+       });
      },
      {{"a source inside", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", kHere,
        Source::kMasqueraded},
@@ -158,7 +161,10 @@ const Row kRows[] = {
       {"nor has the external IP", "outside", "203.0.113.2:80", "[2001:db8:ee::2]:80", kHere},
       {"nor the node port", "outside", "192.0.2.1:30102", "[2001:db8::1]:30102", kHere},
       {"a range of everything is none", "outside", "198.51.100.3:80", "[2001:db8:ff::3]:80", kHere,
-       Source::kMasqueraded}},
+       Source::kMasqueraded},
+      {"no endpoints, a source inside", "outside", "198.51.100.4:80", "[2001:db8:ff::4]:80",
+       kRefused},
+      {"no endpoints, a pod is not inside", "client", "198.51.100.4:80", "", kDropped}},
      true},
     {"Row17_IpModeProxyHasNoRules",
      [](Cluster& c) {

@@ -140,6 +140,17 @@ TEST(Diff, SourceRangesAreAChainBeforeTheShared) {
             Lines{"replace svc ext_1"});
 }
 
+TEST(Diff, SourceRangesHoldBeforeAServiceWithoutEndpoints) {
+  Ruleset ruleset{Config()};
+  Target guarded = target({}, false);
+  guarded.guard = 0xab;
+  guarded.ranges = std::make_shared<const std::vector<Cidr>>(std::vector{cidr("192.0.2.0/24")});
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, guarded)),
+            (Lines{"add chain refuse_g00000000000000ab", "add svc refuse_g00000000000000ab"}));
+  settle(ruleset, kWeb, guarded);
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, target({}, false))), Lines{"replace svc refuse"});
+}
+
 TEST(Diff, AffinityIsLearntInAMapOfItsOwn) {
   Ruleset ruleset{Config()};
   Target sticky = target({"10.0.0.1:80"});

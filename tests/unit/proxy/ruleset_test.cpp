@@ -217,6 +217,13 @@ TEST(Ruleset, SourceRanges) {
             "ip saddr 192.0.2.0/24 goto ext_1\n"
             "ip saddr 198.51.100.1 goto ext_1\n"
             "drop\n");
+  guarded.backends.clear();
+  guarded.treatment = Treatment::kRefuse;
+  settle(ruleset, tcp("198.51.100.1", 80), guarded);
+  EXPECT_EQ(chain_text(ruleset, ruleset.chain("refuse_g00000000000000ab")),
+            "ip saddr 192.0.2.0/24 goto refuse\n"
+            "ip saddr 198.51.100.1 goto refuse\n"
+            "drop\n");
 }
 
 struct NameCase {
@@ -233,6 +240,10 @@ const NameCase kNames[] = {
      Choice{false, Treatment::kLocal, 1, 2, 1, 0xff}},
     {"learn_60_a00000000000000ff", Choice{false, Treatment::kLearn, 60, 0, 0, 0xff}},
     {"split_60_a00000000000000ff", Choice{false, Treatment::kSplit, 60, 0, 0, 0xff}},
+    {"refuse_g00000000000000ab", Choice{false, Treatment::kRefuse, 0, 0, 0xab, 0}},
+    {"node_refuse_g00000000000000ab", std::nullopt},
+    {"refuse_a00000000000000ab", std::nullopt},
+    {"refuse_8", std::nullopt},
     {"learn_60", std::nullopt},
     {"learn_0_a00000000000000ff", std::nullopt},
     {"node_learn_60_a00000000000000ff", std::nullopt},
