@@ -116,7 +116,10 @@ void Loop::run() {
 bool Loop::run_until(const std::function<bool()>& done, Duration limit) {
   bool expired = false;
   Timer deadline(*this);
-  deadline.start_once(limit, [&expired] { expired = true; });
+  deadline.start_once(limit, [this, &expired] {
+    expired = true;
+    uv_stop(&loop_);  // due before uv_run() waits, it would be noticed after the next event only
+  });
   while (!done() && !expired) uv_run(&loop_, UV_RUN_ONCE);
   return done();
 }

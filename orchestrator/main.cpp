@@ -12,6 +12,7 @@
 #include "orchestrator/cluster/locks.h"
 #include "orchestrator/cluster/node_program.h"
 #include "orchestrator/cluster/preflight.h"
+#include "orchestrator/cluster/watcher.h"
 
 namespace fairlead::orchestrator {
 namespace {
@@ -23,24 +24,31 @@ int fail(const Error& error) {
   return 1;
 }
 
-// What one run of `up`, `server` or `node` holds, in order of making.
+// What one worker of `up`, `server` or `node` holds, in order of making.
 class Program {
  public:
-  Program(Role role, ClusterOptions options)
-      : role_(role), options_(std::move(options)), began_(std::chrono::steady_clock::now()) {}
+  Program(Role role, ClusterOptions options, const WatcherLink& watcher)
+      : role_(role),
+        options_(std::move(options)),
+        watcher_(watcher),
+        began_(std::chrono::steady_clock::now()) {}
 
   int run() {
     if (const Result<void> ready = prepare(); !ready.ok()) return fail(ready.error());
-    SignalWatch term(loop_, SIGTERM, [this] { loop_.stop(); });
-    SignalWatch interrupt(loop_, SIGINT, [this] { loop_.stop(); });
-    SignalWatch pipe(loop_, SIGPIPE, [] {});
+    const auto stop = [this] { loop_.stop(); };
+    SignalWatch term(loop_, SIGTERM, stop), interrupt(loop_, SIGINT, stop);
+    SignalWatch hangup(loop_, SIGHUP, stop), pipe(loop_, SIGPIPE, [] {});
+    Poll watcher(loop_, watcher_.fd());
+    bool alone = false;
+    watcher.start(UV_READABLE, [&](int) { alone = true, loop_.stop(); });
     if (const Result<void> started = start(); !started.ok()) return fail(started.error());
+    watcher_.tell_started();
     loop_.run();
     log::info("stopping; pods and children go on{}",
               role_ == Role::kServer ? "" : ", `fairlead down` ends them");
     node_.reset();
     control_plane_.reset();
-    return 0;
+    return alone ? kWatcherGone : 0;
   }
 
  private:
@@ -48,10 +56,6 @@ class Program {
     if (options_.bin_dir.empty()) options_.bin_dir = own_bin_dir();
     if (role_ != Role::kServer)
       if (const Result<void> right = check_node(options_); !right.ok()) return right;
-    if (const Result<void> alone =
-            locks_.take(options_, role_ != Role::kNode, role_ != Role::kServer);
-        !alone.ok())
-      return alone;
     const Result<void> ports = check_ports(options_, role_ != Role::kNode, role_ != Role::kServer);
     if (!ports.ok()) return ports;
     info_ = NodeInfo::read(options_.data_dir);
@@ -103,13 +107,25 @@ class Program {
 
   const Role role_;
   ClusterOptions options_;
+  const WatcherLink watcher_;
   const std::chrono::steady_clock::time_point began_;
   NodeInfo info_;
-  Locks locks_;
   Loop loop_;
   std::unique_ptr<ControlPlane> control_plane_;
   std::unique_ptr<NodeProgram> node_;
 };
+
+// Watcher and workers hold the same locks: another fairlead is refused as long as one of them
+// lives.
+int run_watched(Role role, const ClusterOptions& options, char** argv) {
+  if (role != Role::kServer)
+    if (const Result<void> right = check_privileges(); !right.ok()) return fail(right.error());
+  Locks locks;
+  const Result<void> alone = locks.take(options, role != Role::kNode, role != Role::kServer);
+  if (!alone.ok()) return fail(alone.error());
+  return keep_running(
+      argv, [&](const WatcherLink& watcher) { return Program(role, options, watcher).run(); });
+}
 
 // The command line's texts, parsed into ClusterOptions.
 struct Texts {
@@ -254,11 +270,8 @@ int run(int argc, char** argv) {
     const Result<void> done = tear_down(options, purge);
     return done.ok() ? 0 : fail(done.error());
   }
-  return Program(up->parsed()       ? Role::kUp
-                 : server->parsed() ? Role::kServer
-                                    : Role::kNode,
-                 std::move(options))
-      .run();
+  const Role role = up->parsed() ? Role::kUp : server->parsed() ? Role::kServer : Role::kNode;
+  return run_watched(role, options, argv);
 }
 
 }  // namespace

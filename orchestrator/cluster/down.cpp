@@ -4,7 +4,9 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <memory>
 #include <optional>
+#include <thread>
 
 #include "base/log.h"
 #include "base/loop.h"
@@ -69,14 +71,26 @@ Result<void> remove_pods(const std::string& socket, const std::string& log_root)
   return failed ? Result<void>(*failed) : ok();
 }
 
-Result<void> stop_fairlead(const ClusterOptions& options) {
-  for (const pid_t pid : holders(options)) {
-    const auto start = start_time_of(pid);
-    if (!start) continue;
-    log::info("stopping fairlead, process {}", pid);
-    if (auto done = terminate({pid, *start}, seconds(15)); !done.ok()) return done;
+// Ends the fairlead that runs from this data folder. The locks keep another from starting while the
+// rest is taken apart. A holder may be dead: its worker has the lock then and is about to become
+// the next one (watcher.h).
+Result<std::unique_ptr<Locks>> stop_fairlead(const ClusterOptions& options) {
+  const auto limit = std::chrono::steady_clock::now() + seconds(40);
+  for (;;) {
+    auto locks = std::make_unique<Locks>();
+    const Result<void> alone = locks->take_data_dir(options);
+    if (alone.ok()) return locks;
+    if (!alone.error().is_already_exists() || std::chrono::steady_clock::now() > limit)
+      return alone.error();
+    locks.reset();
+    for (const pid_t pid : holders(options)) {
+      const auto start = start_time_of(pid);
+      if (!start) continue;
+      log::info("stopping fairlead, process {}", pid);
+      if (auto done = terminate({pid, *start}, seconds(15)); !done.ok()) return done.error();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  return ok();
 }
 
 Result<void> wait_for_runtime(const std::string& socket) {
@@ -106,27 +120,13 @@ Result<void> remove_all_pods(const ClusterOptions& options, const ContainerdPath
         spawn_detached(command, options.log_dir() + "/containerd.log");
     if (!process.ok()) return process.error();
     const auto noted = files::write_atomic(options.run_dir + "/children/containerd",
-                                           format_record({*process, command}));
+                                           format_record({*process, command, 0}));
     if (!noted.ok()) return noted;
     if (const Result<void> answers = wait_for_runtime(paths.socket()); !answers.ok())
       return answers;
   }
   if (!files::exists(paths.socket())) return ok();
   return remove_pods(paths.socket(), options.pod_log_dir);
-}
-
-Result<void> stop_children(const ClusterOptions& options) {
-  Result<void> result = ok();
-  auto records = Supervisor::records(options.run_dir);
-  for (auto it = records.rbegin(); it != records.rend(); ++it) {
-    const auto& [name, record] = *it;
-    if (is_alive(record.process)) log::info("stopping {}, process {}", name, record.process.pid);
-    if (const Result<void> done = terminate(record.process, seconds(10)); done.ok())
-      Supervisor::forget(options.run_dir, name);
-    else
-      result = done;
-  }
-  return result;
 }
 
 Result<void> clean_proxy(const ClusterOptions& options) {
@@ -175,7 +175,8 @@ Result<void> stop_server(const ClusterOptions& options, const std::string& owner
   if (holders(options).empty() && !purge)
     return Error(ErrorCode::kInvalid, options.run_dir + " holds the pods of the node in " + owner +
                                           ": end them with --data-dir " + owner);
-  if (auto done = stop_fairlead(options); !done.ok()) return done;
+  const auto locks = stop_fairlead(options);
+  if (!locks.ok()) return locks.error();
   return purge ? files::remove_tree(options.data_dir) : ok();
 }
 
@@ -194,9 +195,10 @@ Result<void> tear_down(const ClusterOptions& options, bool purge) {
   if (!owner.empty() && owner != options.data_dir) return stop_server(options, owner, purge);
   (void)files::make_dirs(options.run_dir + "/children", 0750);
   (void)files::make_dirs(options.log_dir(), 0750);
-  step("stopping fairlead", stop_fairlead(options));
+  const auto locks = stop_fairlead(options);
+  step("stopping fairlead", locks.ok() ? ok() : Result<void>(locks.error()));
   step("removing pods", remove_all_pods(options, paths));
-  step("stopping children", stop_children(options));
+  step("stopping children", Supervisor::stop_all(options.run_dir, seconds(10)));
   step("removing the proxy's rules", clean_proxy(options));
   step("removing files", remove_files(options, purge));
   return first ? Result<void>(*first) : ok();

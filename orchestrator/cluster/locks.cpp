@@ -85,6 +85,11 @@ Result<void> Locks::take(const ClusterOptions& options, bool server, bool node) 
   return lock_file(options.run_dir, kNodeLock, options.data_dir);
 }
 
+Result<void> Locks::take_data_dir(const ClusterOptions& options) {
+  const Result<void> server = lock_file(options.data_dir, kServerLock, "");
+  return server.ok() ? lock_file(options.data_dir, kNodeLock, "") : server;
+}
+
 Result<void> Locks::lock_file(const std::string& folder, const char* name,
                               const std::string& note) {
   if (const Result<void> made = files::make_dirs(folder, 0711); !made.ok()) return made;

@@ -2,10 +2,10 @@
 // Who may run beside whom: one server and one node per data folder, one node per run folder (its
 // containerd, its children) and per network namespace (its rules, routes and addresses).
 //
-// A lock goes with its process, however that ends: flock(2) on DATA_DIR/server.lock,
-// DATA_DIR/node.lock and RUN_DIR/node.lock, and the abstract unix socket name "fairlead-node"
-// (unix(7)). The file names the process, RUN_DIR's also the data folder of the node whose children
-// and pods are there, running or not.
+// A lock goes with its processes, however they end (a watcher and its worker share it): flock(2) on
+// DATA_DIR/server.lock, DATA_DIR/node.lock and RUN_DIR/node.lock, and the abstract unix socket name
+// "fairlead-node" (unix(7)). The file names the process that took it, RUN_DIR's also the data
+// folder of the node whose children and pods are there, running or not.
 #pragma once
 
 #include <sys/types.h>
@@ -27,6 +27,8 @@ class Locks {
 
   // kAlreadyExists says who has it and what to do. Makes the folders.
   Result<void> take(const ClusterOptions& options, bool server, bool node);
+  // The data folder alone, both roles: nobody runs from it, nor begins to.
+  Result<void> take_data_dir(const ClusterOptions& options);
 
  private:
   Result<void> lock_file(const std::string& folder, const char* name, const std::string& note);

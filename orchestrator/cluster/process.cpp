@@ -156,8 +156,9 @@ Result<void> terminate(const ProcessId& process, Duration limit) {
 }
 
 std::string format_record(const ProcessRecord& record) {
-  std::string text =
-      std::to_string(record.process.pid) + " " + std::to_string(record.process.start_time) + "\n";
+  std::string text = std::to_string(record.process.pid) + " " +
+                     std::to_string(record.process.start_time) + " " +
+                     std::to_string(record.position) + "\n";
   for (const std::string& word : record.command) text += word + "\n";
   return text;
 }
@@ -169,6 +170,7 @@ std::optional<ProcessRecord> parse_record(const std::string& text) {
     return std::nullopt;
   std::string word;
   std::getline(stream, word);
+  record.position = std::strtoul(word.c_str(), nullptr, 10);
   while (std::getline(stream, word)) record.command.push_back(word);
   if (record.command.empty()) return std::nullopt;
   return record;

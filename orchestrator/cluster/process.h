@@ -57,10 +57,11 @@ class ProcessWatch {
 // SIGTERM, then SIGKILL after `limit`; blocks until it is gone. For `fairlead down`.
 Result<void> terminate(const ProcessId& process, Duration limit);
 
-// A child's record on disk: process and command.
+// A child's record on disk: process, command, and which one of the children it is, from 0.
 struct ProcessRecord {
   ProcessId process;
   std::vector<std::string> command;
+  size_t position = 0;
 };
 std::string format_record(const ProcessRecord& record);
 std::optional<ProcessRecord> parse_record(const std::string& text);

@@ -17,6 +17,7 @@ namespace fairlead::orchestrator {
 
 struct Supervisor::Child {
   ChildSpec spec;
+  size_t position = 0;  // in the order of keep()
   std::unique_ptr<ProcessWatch> watch;
   MonoTime started_at;
   Duration delay = kMinDelay;
@@ -36,7 +37,9 @@ Result<void> Supervisor::keep(ChildSpec spec) {
   for (const std::string& dir : {run_dir_ + "/children", log_dir_})
     if (const Result<void> made = files::make_dirs(dir, 0750); !made.ok()) return made;
   auto& slot = children_[spec.name];
+  const size_t position = slot ? slot->position : children_.size() - 1;
   slot = std::make_unique<Child>();
+  slot->position = position;
   slot->spec = std::move(spec);
   if (!adopt(*slot)) start(*slot);
   trim_logs();
@@ -57,6 +60,7 @@ bool Supervisor::adopt(Child& child) {
       log::error("{}: {}", child.spec.name, done.error().message());
     return false;
   }
+  if (record->position != child.position) write_record(child, record->process);
   watch(child, record->process, true);
   return child.watch != nullptr;
 }
@@ -70,11 +74,15 @@ void Supervisor::start(Child& child) {
     return ended(child, std::nullopt);
   }
   // Killed between these two lines we would start a second one: it finds its socket taken and ends.
-  const Result<void> recorded = files::write_atomic(record_path(child.spec.name),
-                                                    format_record({*process, child.spec.command}));
+  write_record(child, *process);
+  watch(child, *process, false);
+}
+
+void Supervisor::write_record(const Child& child, const ProcessId& process) {
+  const Result<void> recorded = files::write_atomic(
+      record_path(child.spec.name), format_record({process, child.spec.command, child.position}));
   if (!recorded.ok())
     log::error("{} cannot be recorded: {}", child.spec.name, recorded.error().message());
-  watch(child, *process, false);
 }
 
 void Supervisor::watch(Child& child, const ProcessId& process, bool adopted) {
@@ -135,15 +143,23 @@ std::vector<std::pair<std::string, ProcessRecord>> Supervisor::records(const std
     if (!text.ok()) continue;
     if (auto record = parse_record(*text)) list.emplace_back(name, *std::move(record));
   }
-  // A process is older than those started after it.
-  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
-    return a.second.process.start_time < b.second.process.start_time;
-  });
+  std::sort(list.begin(), list.end(),
+            [](const auto& a, const auto& b) { return a.second.position < b.second.position; });
   return list;
 }
 
-void Supervisor::forget(const std::string& run_dir, const std::string& name) {
-  unlink((run_dir + "/children/" + name).c_str());
+Result<void> Supervisor::stop_all(const std::string& run_dir, Duration limit) {
+  Result<void> result = ok();
+  auto list = records(run_dir);
+  for (auto it = list.rbegin(); it != list.rend(); ++it) {
+    const auto& [name, record] = *it;
+    if (is_alive(record.process)) log::info("stopping {}, process {}", name, record.process.pid);
+    if (const Result<void> done = terminate(record.process, limit); done.ok())
+      unlink((run_dir + "/children/" + name).c_str());
+    else
+      result = done.error().with_context(name);
+  }
+  return result;
 }
 
 std::string describe_end(std::optional<int> status) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the children running: containerd, the proxy, the DNS server.
+// Keeps the children running: containerd, the proxy, the DNS server; started in that order, stopped
+// in reverse.
 //
 // They outlive us. Each is recorded in RUN_DIR/children/NAME; a supervisor that finds a live
 // process of the same command there adopts it instead of starting another; one of another command,
@@ -48,13 +49,16 @@ class Supervisor {
   // 0: not running now.
   pid_t pid(const std::string& name) const;
 
-  // The records that are there, for `fairlead down`; in the order they were kept first.
+  // The records that are there, in the order of keep().
   static std::vector<std::pair<std::string, ProcessRecord>> records(const std::string& run_dir);
-  static void forget(const std::string& run_dir, const std::string& name);
+  // Ends the recorded children, the last one kept first, each when the one before it is gone; for
+  // `fairlead down`. SIGKILL after `limit`. The Error: one that does not end, the last of them.
+  static Result<void> stop_all(const std::string& run_dir, Duration limit);
 
  private:
   struct Child;
   bool adopt(Child& child);
+  void write_record(const Child& child, const ProcessId& process);
   void start(Child& child);
   void watch(Child& child, const ProcessId& process, bool adopted);
   void ended(Child& child, std::optional<int> status);

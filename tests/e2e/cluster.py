@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import pathlib
+import select
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,22 @@ def wait_for(what, condition, limit=60.0):
         if time.monotonic() > end:
             raise AssertionError(f"{what}: not within {limit:.0f} s")
         time.sleep(0.05)
+
+
+def worker_of(watcher):
+    """The process that does the work of a `fairlead up`, `server` or `node`: its watcher's child; None between two."""
+    found = run("pgrep", "-x", "-P", watcher, "fairlead", check=False).stdout.split()
+    return int(found[0]) if found else None
+
+
+def kill_both(process):
+    """kill -9 of a watcher and its worker, so that neither brings the other back; what they started goes on."""
+    process.send_signal(signal.SIGSTOP)
+    worker = worker_of(process.pid)
+    if worker:
+        os.kill(worker, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def kubectls():
@@ -185,6 +202,34 @@ def each_kubectl(tools):
     return decorate
 
 
+class Adopted:
+    """A process that is not our child, with what subprocess.Popen offers of it."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.fd = os.pidfd_open(pid)
+        self.returncode = None
+
+    def poll(self):
+        if select.select([self.fd], [], [], 0)[0]:
+            self.returncode = "an unknown status"
+        return self.returncode
+
+    def wait(self, timeout=None):
+        if not select.select([self.fd], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+        return self.poll()
+
+    def send_signal(self, number):
+        signal.pidfd_send_signal(self.fd, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+
 class Cluster:
     """`fairlead up` in a folder of its own."""
 
@@ -214,9 +259,22 @@ class Cluster:
         wait_for("the node is Ready", self.node_ready)
 
     def kill(self):
-        """kill -9 of `fairlead` itself; its children and pods go on."""
-        self.process.send_signal(signal.SIGKILL)
+        """kill -9 of `fairlead`, both its processes; its children and pods go on."""
+        kill_both(self.process)
+
+    def kill_worker(self):
+        """kill -9 of what does the work; the watcher starts it again. Returns when there is another."""
+        before = wait_for("fairlead works", lambda: worker_of(self.process.pid))
+        os.kill(before, signal.SIGKILL)
+        wait_for("another worker", lambda: worker_of(self.process.pid) not in (None, before))
+
+    def kill_watcher(self):
+        """kill -9 of the watcher: its worker becomes the next one."""
+        worker = wait_for("fairlead works", lambda: worker_of(self.process.pid))
+        self.process.kill()
         self.process.wait()
+        self.process = Adopted(worker)
+        wait_for("a new watcher", lambda: worker_of(worker))
 
     def stop(self):
         """`fairlead down`, and nothing left behind but the log, which is shown on failure."""
@@ -319,7 +377,7 @@ class Cluster:
 @contextlib.contextmanager
 def count_syncs(one):
     """A function that gives the calls so far, as lines, by which a cluster's programs asked for the disk."""
-    pids = [one.process.pid, *(pid for name, pid in one.children().items() if name != "containerd")]
+    pids = [one.process.pid, worker_of(one.process.pid), *(pid for name, pid in one.children().items() if name != "containerd")]
     trace = one.folder / "syncs"
     calls = "fsync,fdatasync,sync,syncfs,msync,sync_file_range"
     with subprocess.Popen(["strace", "-f", "-q", "-e", f"trace={calls}", "-o", trace, "-p", ",".join(map(str, pids))],
@@ -362,8 +420,7 @@ class SplitCluster(Cluster):
         wait_for("the node is Ready", self.node_ready)
 
     def kill_server(self):
-        self.server.send_signal(signal.SIGKILL)
-        self.server.wait()
+        kill_both(self.server)
         self.server = None
 
     def kill(self):

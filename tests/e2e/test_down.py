@@ -50,6 +50,15 @@ class DownTest(unittest.TestCase):
         kill(*self.cluster.children().values(), *shims)
         self.down()
 
+    def test_a_killed_half_comes_back_to_nothing(self):
+        """What would start again, or take the other's place, is stopped too."""
+        self.cluster.process.kill()
+        self.down()
+        self.cluster.start()
+        os.kill(cluster.worker_of(self.cluster.process.pid), signal.SIGKILL)
+        self.down()
+        self.assertEqual(self.cluster.process.returncode, 0)
+
     def refused(self, *words):
         done = subprocess.run([BIN / "fairlead", *words], text=True, capture_output=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 1, done.stderr)

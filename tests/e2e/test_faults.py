@@ -60,23 +60,62 @@ class FaultTest(unittest.TestCase):
             "dig", "+short", "+time=1", "+tries=1", f"@{address}", "hello.default.svc.cluster.local",
             check=False).stdout.startswith("10."))
 
-    def test_fairlead(self):
+    def check_fairlead(self, kill):
+        """Under load and after writes: children go on and are adopted, nothing acknowledged is lost, the API answers."""
         children = self.cluster.children()
-        acknowledged = []
+        prefix = f"acknowledged-{self.id().rsplit('.', maxsplit=1)[-1].replace('_', '-')}"
+        acknowledged = {f"{prefix}-{number}" for number in range(20)}
 
-        def kill():
-            for number in range(20):
-                name = f"acknowledged-{os.getpid()}-{number}"
+        def write_and_kill():
+            for name in acknowledged:
                 self.cluster.k("create", "configmap", name, "--from-literal=a=b")
-                acknowledged.append(name)
-            self.cluster.kill()
+            kill()
             self.assertEqual(self.cluster.children(), children, "killing fairlead killed a child")
-            self.cluster.start()
+            wait_for("the API answers", lambda: self.cluster.k("get", "--raw", "/readyz", check=False))
 
-        self.check_survives(kill)
+        self.check_survives(write_and_kill)
         self.assertEqual(self.cluster.children(), children, "a restart did not adopt its children")
         names = {item["metadata"]["name"] for item in self.cluster.get("configmaps")["items"]}
-        self.assertLessEqual(set(acknowledged), names, "an acknowledged write is gone")
+        self.assertLessEqual(acknowledged, names, "an acknowledged write is gone")
+
+    def test_worker(self):
+        watcher = self.cluster.process.pid
+        self.check_fairlead(self.cluster.kill_worker)
+        self.assertRegex(self.cluster.log.read_text(),
+                         r"warn\S* fairlead: process \d+ ended by signal 9; started again in \d+ ms")
+        self.assertEqual(self.cluster.process.pid, watcher)
+        self.assertIsNone(self.cluster.process.poll())
+
+    def test_worker_by_its_name(self):
+        """What an operator's `pkill -9 -x fairlead` hits, as often as he likes."""
+        pid, worker = self.cluster.process.pid, cluster.worker_of(self.cluster.process.pid)
+        names = [pathlib.Path(f"/proc/{process}/comm").read_text() for process in (pid, worker)]
+        self.assertEqual(names, ["fairlead-watch\n", "fairlead\n"])
+
+        def thrice():
+            for _ in range(3):
+                self.cluster.kill_worker()
+
+        self.check_fairlead(thrice)
+
+    def test_watcher(self):
+        """The worker becomes the watcher; it and its worker can be killed again."""
+        def both_in_turn():
+            self.cluster.kill_watcher()
+            self.cluster.kill_worker()
+
+        self.check_fairlead(both_in_turn)
+        self.assertIn("the watching process is gone: starting anew in its place", self.cluster.log.read_text())
+        names = {pathlib.Path(f"/proc/{pid}/comm").read_text()
+                 for pid in (self.cluster.process.pid, cluster.worker_of(self.cluster.process.pid))}
+        self.assertEqual(names, {"fairlead-watch\n", "fairlead\n"})
+
+    def test_watcher_and_worker(self):
+        def kill():
+            self.cluster.kill()
+            self.cluster.start()
+
+        self.check_fairlead(kill)
 
     def test_container(self):
         """A container that dies is restarted by itself, at once the first time."""

@@ -9,6 +9,7 @@ import threading
 import time
 import unittest
 
+import cluster
 from api import Api, ApiError
 from cluster import Cluster, Load, wait_for
 
@@ -91,11 +92,17 @@ class StormTest(unittest.TestCase):
         cls.url = cls.cluster.apply_hello()
 
     def kill_one(self, name):
-        if name == "fairlead":
+        if name == "fairlead-watch":
+            self.cluster.kill_watcher()
+            return
+        if name == "fairlead and its watcher":  # then somebody must start it
             self.cluster.kill()
             self.cluster.start()
             return
-        pid = self.cluster.children().get(name)
+        if name == "fairlead":
+            pid = cluster.worker_of(self.cluster.process.pid)
+        else:
+            pid = self.cluster.children().get(name)
         if pid is None:  # it was killed a moment ago and is not back yet
             return
         os.kill(pid, signal.SIGKILL)
@@ -104,7 +111,8 @@ class StormTest(unittest.TestCase):
         seed = int(os.environ.get("FAIRLEAD_SEED") or time.time_ns() % 1_000_000)
         print(f"\n  FAIRLEAD_SEED={seed}", flush=True)
         dice = random.Random(seed)
-        names = ["fairlead"] * 4 + ["containerd", "fairlead-proxy", "fairlead-dns"] * 3
+        names = (["fairlead"] * 4 + ["fairlead-watch", "fairlead and its watcher"] * 2
+                 + ["containerd", "fairlead-proxy", "fairlead-dns"] * 3)
         victims = dice.sample(names, KILLS)
         before = self.cluster.containers("app=hello")
         revisions = Revisions()

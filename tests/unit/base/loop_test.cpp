@@ -43,6 +43,19 @@ TEST(Loop, WritingToAPeerThatHasGoneIsAnErrorOnly) {
   close(fds[1]);
 }
 
+TEST(Loop, ALimitThatPassedBeforeItWaitsEndsItAtOnce) {
+  Loop loop;
+  bool next_event = false;
+  Timer timer(loop);
+  timer.start_once(seconds(2), [&] { next_event = true; });
+  const auto slow = [] {
+    std::this_thread::sleep_for(milliseconds(20));
+    return false;
+  };
+  EXPECT_FALSE(loop.run_until(slow, milliseconds(10)));
+  EXPECT_FALSE(next_event) << "it waited for something else";
+}
+
 TEST(Timer, MayDestroyItselfInItsCallback) {
   Loop loop;
   auto timer = std::make_unique<Timer>(loop);

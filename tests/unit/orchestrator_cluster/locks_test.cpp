@@ -47,6 +47,20 @@ TEST_F(LocksTest, OneServerPerDataFolder) {
   EXPECT_TRUE(again.take(options_, true, false).ok());
 }
 
+TEST_F(LocksTest, TheDataFolderAlone) {
+  {
+    Locks server, both;
+    ASSERT_TRUE(server.take(options_, true, false).ok());
+    const Result<void> taken = both.take_data_dir(options_);
+    ASSERT_FALSE(taken.ok());
+    EXPECT_TRUE(taken.error().is_already_exists());
+  }
+  Locks both, server;
+  ASSERT_TRUE(both.take_data_dir(options_).ok());
+  EXPECT_FALSE(server.take(options_, true, false).ok());
+  EXPECT_EQ(owner_of_run_dir(options_), "") << "the run folder is left alone";
+}
+
 TEST_F(LocksTest, ARunFolderRemembersWhoseItIs) {
   EXPECT_EQ(owner_of_run_dir(options_), "");
   ASSERT_TRUE(files::make_dirs(options_.run_dir).ok());

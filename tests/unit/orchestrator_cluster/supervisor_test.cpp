@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "orchestrator/node/files.h"
@@ -142,7 +143,7 @@ TEST_F(SupervisorTest, ANewBuildReplacesTheChild) {
 
 TEST_F(SupervisorTest, ARecycledPidIsNotAdopted) {
   // Our own process, with a start time that is not ours: another process of that number.
-  const ProcessRecord stale{{getpid(), *start_time_of(getpid()) + 1}, {"/bin/sleep", "1000"}};
+  const ProcessRecord stale{{getpid(), *start_time_of(getpid()) + 1}, {"/bin/sleep", "1000"}, 0};
   ASSERT_TRUE(files::make_dirs(root_ + "/children").ok());
   ASSERT_TRUE(files::write_atomic(root_ + "/children/sleeper", format_record(stale)).ok());
   Supervisor supervisor(loop_, root_, root_ + "/log");
@@ -160,6 +161,40 @@ TEST_F(SupervisorTest, RestartIsAtOnce) {
   EXPECT_NE(supervisor.pid("sleeper"), first);
 }
 
+TEST_F(SupervisorTest, StartedInOrderAndStoppedInReverse) {
+  const std::string order = root_ + "/order";
+  const std::vector<std::string> names = {"zeta", "alpha", "middle"};  // not the alphabet's order
+  std::vector<std::string> begun;
+  const auto lines_come_to = [&](int count) {
+    for (int attempt = 0; attempt < 1000; ++attempt) {
+      const Result<std::string> text = files::read(order);
+      if (text.ok() && std::count(text->begin(), text->end(), '\n') == count) return true;
+      loop_.run_until([] { return false; }, milliseconds(20));
+    }
+    return false;
+  };
+  Supervisor supervisor(loop_, root_, root_ + "/log");
+  for (const std::string& name : names) {
+    const auto say = [&](const char* what) { return "echo " + (what + name) + ">>" + order + ";"; };
+    const std::string script = "trap '" + say("told ") + "sleep 0.1;" + say("ended ") +
+                               "exit' TERM;" + say("up ") + "while :; do sleep 0.02; done";
+    const auto on_change = [&, name](bool running) {
+      if (running) begun.push_back(name);
+    };
+    ASSERT_TRUE(supervisor.keep({name, {"/bin/sh", "-c", script}, on_change}).ok());
+  }
+  EXPECT_EQ(begun, names);
+  ASSERT_TRUE(lines_come_to(3));
+  // The first one comes back from a kill: it is the youngest process now, and still the first.
+  ASSERT_EQ(kill(supervisor.pid("zeta"), SIGKILL), 0);
+  ASSERT_TRUE(lines_come_to(4));
+  ASSERT_TRUE(files::write_atomic(order, "").ok());
+  ASSERT_TRUE(Supervisor::stop_all(root_, seconds(10)).ok());
+  EXPECT_EQ(*files::read(order),
+            "told middle\nended middle\ntold alpha\nended alpha\ntold zeta\nended zeta\n");
+  EXPECT_TRUE(Supervisor::records(root_).empty());
+}
+
 TEST_F(SupervisorTest, LogsAreBounded) {
   const std::string path = root_ + "/x.log";
   ASSERT_TRUE(files::write_atomic(path, std::string(3000, 'a') + std::string(1000, 'b')).ok());
@@ -171,11 +206,12 @@ TEST_F(SupervisorTest, LogsAreBounded) {
 }
 
 TEST(ProcessRecord, RoundTripsAndRefusesDamage) {
-  const ProcessRecord record{{42, 77}, {"/bin/x", "--a", "b c"}};
+  const ProcessRecord record{{42, 77}, {"/bin/x", "--a", "b c"}, 3};
   const auto again = parse_record(format_record(record));
   ASSERT_TRUE(again);
   EXPECT_EQ(again->process, record.process);
   EXPECT_EQ(again->command, record.command);
+  EXPECT_EQ(again->position, record.position);
   for (const char* text : {"", "x", "42", "42 77\n", "1 77\n/bin/x\n", "-5 1\n/bin/x\n"})
     EXPECT_FALSE(parse_record(text)) << text;
 }
