@@ -118,7 +118,7 @@ Connection::Connection(Loop& loop, int fd, uint32_t port_id, Options options)
       port_id_(port_id),
       options_(options),
       poll_(loop, fd),
-      receive_buffer_(kReceiveSize),
+      receive_buffer_(std::make_unique_for_overwrite<uint8_t[]>(kReceiveSize)),
       alive_(std::make_shared<bool>(true)) {
   poll_.start(UV_READABLE, [this](int) { on_readable(); });
 }
@@ -201,7 +201,7 @@ void Connection::send_queued() {
 
 void Connection::send(const PendingPtr& pending) {
   stamp(*pending);
-  const std::vector<uint8_t>& bytes = pending->messages->bytes();
+  const std::span<const uint8_t> bytes = pending->messages->bytes();
   // netlink_sendmsg refuses what does not fit the send buffer, overhead included; the kernel
   // doubles the size asked for.
   if (bytes.size() > send_buffer_) {
@@ -232,7 +232,7 @@ void Connection::send(const PendingPtr& pending) {
 void Connection::stamp(Pending& pending) {
   if (next_sequence_ > UINT32_MAX - pending.count) next_sequence_ = 1;
   pending.first_sequence = next_sequence_;
-  std::vector<uint8_t>& bytes = pending.messages->bytes();
+  const std::span<uint8_t> bytes = pending.messages->bytes();
   size_t start = 0;
   for (uint32_t index = 0; index < pending.count; ++index) {
     nlmsghdr header;
@@ -264,7 +264,7 @@ void Connection::on_readable() {
 
 Connection::Received Connection::receive_datagram() {
   sockaddr_nl from{};
-  iovec vector{receive_buffer_.data(), receive_buffer_.size()};
+  iovec vector{receive_buffer_.get(), kReceiveSize};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(nl_pktinfo))];
   msghdr head{};
   head.msg_name = &from;
@@ -289,7 +289,7 @@ Connection::Received Connection::receive_datagram() {
       std::memcpy(&info, CMSG_DATA(c), sizeof info);
       multicast = info.group != 0;
     }
-  return dispatch({receive_buffer_.data(), static_cast<size_t>(size)}, multicast)
+  return dispatch({receive_buffer_.get(), static_cast<size_t>(size)}, multicast)
              ? Received::kDatagram
              : Received::kGone;
 }

@@ -148,7 +148,7 @@ class Connection {
   Alarm read_on_;
   OnMessage on_notification_;
   std::function<void()> on_resync_;
-  std::vector<uint8_t> receive_buffer_;
+  std::unique_ptr<uint8_t[]> receive_buffer_;  // not cleared: no memory until it is used
   std::shared_ptr<bool> alive_;  // false once destroyed; callbacks may destroy the Connection
 };
 

@@ -6,6 +6,7 @@
 
 #include <linux/netlink.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstdint>
 #include <cstring>
@@ -29,7 +30,7 @@ class MessageWriter {
   template <typename Header>
   void begin(uint16_t type, uint16_t flags, const Header& header) {
     static_assert(sizeof(Header) % NLMSG_ALIGNTO == 0 || sizeof(Header) < NLMSG_ALIGNTO);
-    start_ = bytes_.size();
+    start_ = size_;
     ++count_;
     nlmsghdr head{};
     head.nlmsg_type = type;
@@ -40,8 +41,8 @@ class MessageWriter {
   }
   // Ends it: writes its length.
   void end() {
-    const auto length = static_cast<uint32_t>(bytes_.size() - start_);
-    std::memcpy(bytes_.data() + start_, &length, sizeof length);
+    const auto length = static_cast<uint32_t>(size_ - start_);
+    std::memcpy(room_.data() + start_, &length, sizeof length);
   }
 
   void put(uint16_t type, Bytes value) {
@@ -69,31 +70,35 @@ class MessageWriter {
   // Attributes put between open() and close() become the value of attribute `type`. close() asserts
   // that the nest fits the 16-bit length; nests that can grow long must watch nest_size().
   size_t open(uint16_t type) {
-    const size_t mark = bytes_.size();
+    const size_t mark = size_;
     head(static_cast<uint16_t>(type | NLA_F_NESTED), 0, 0);
     return mark;
   }
   void close(size_t mark) {
-    const size_t length = bytes_.size() - mark;
+    const size_t length = size_ - mark;
     assert(length <= 0xffff && "nested attribute over 64 KiB");
     const auto value = static_cast<uint16_t>(length);
-    std::memcpy(bytes_.data() + mark, &value, sizeof value);
+    std::memcpy(room_.data() + mark, &value, sizeof value);
   }
-  size_t nest_size(size_t mark) const { return bytes_.size() - mark; }
+  size_t nest_size(size_t mark) const { return size_ - mark; }
 
-  const std::vector<uint8_t>& bytes() const { return bytes_; }
-  std::vector<uint8_t>& bytes() { return bytes_; }
-  size_t size() const { return bytes_.size(); }
+  // Good until the next change.
+  Bytes bytes() const { return {room_.data(), size_}; }
+  std::span<uint8_t> bytes() { return {room_.data(), size_}; }
+  size_t size() const { return size_; }
   size_t message_count() const { return count_; }
   size_t message_start() const { return start_; }
-  void reserve(size_t size) { bytes_.reserve(size); }
+  void reserve(size_t size) {
+    if (size > room_.size()) room_.resize(size);
+  }
 
  private:
   // Zeros to write into; good until the next call.
   uint8_t* extend(size_t size) {
-    const size_t at = bytes_.size();
-    bytes_.resize(at + size);
-    return bytes_.data() + at;
+    const size_t at = size_;
+    size_ += size;
+    if (size_ > room_.size()) room_.resize(std::max(2 * size_, kSmallest));
+    return room_.data() + at;
   }
   // The header of an attribute with `size` bytes of value, and where the value goes: `room` bytes,
   // the padding among them.
@@ -110,7 +115,10 @@ class MessageWriter {
     std::memcpy(room, &value, sizeof value);
   }
 
-  std::vector<uint8_t> bytes_;
+  static constexpr size_t kSmallest = 256;
+
+  std::vector<uint8_t> room_;  // zeros from size_ on: cleared once, however small what is put
+  size_t size_ = 0;
   size_t start_ = 0;
   size_t count_ = 0;
 };

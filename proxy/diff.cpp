@@ -54,11 +54,16 @@ std::vector<Backend> local_ones(const std::vector<Backend>& a, const std::vector
   return result;
 }
 
-// The plan for one frontend, collected by phase; operations() puts the phases in order.
+// Plans one frontend, phase by phase, and appends what is to be done.
 class Planner {
  public:
-  Planner(const Ruleset& programmed, const Frontend& frontend, const std::optional<Target>& wanted)
-      : programmed_(programmed), frontend_(frontend), wanted_(wanted) {
+  Planner(const Ruleset& programmed, const Frontend& frontend, const std::optional<Target>& wanted,
+          std::vector<Operation>& plan)
+      : programmed_(programmed),
+        frontend_(frontend),
+        wanted_(wanted),
+        plan_(plan),
+        first_(plan.size()) {
     if (const Ruleset::Service* service = programmed.find(frontend)) {
       old_ = service->backends.list();
       old_inside_ = service->inside.list();
@@ -66,22 +71,24 @@ class Planner {
       old_learn_ = service->learn;
       old_cluster_ip_ = service->cluster_ip;
     }
+    if (!wanted) return;
+    choice_ = wanted->choice(frontend.node_port);
+    if (wanted->affinity != 0) learn_ = choice_->learn(wanted->affinity_seconds);
   }
 
-  std::vector<Operation> operations() {
+  void plan() {
+    if (choice_) plan_chains(*choice_);
+    if (learn_) plan_chains(*learn_);
+    // Fills what will be drawn.
+    const std::vector<Backend> locals = local_ones(wanted_backends(), wanted_inside());
+    add_hairpins(locals);
     plan_endpoints(old_, wanted_backends(), false);
     plan_endpoints(old_inside_, wanted_inside(), true);
-    plan_hairpins();
+    remove_hairpins(locals);
+    // Changes what is drawn.
     plan_service();
     plan_learning();
-    std::vector<Operation> result = std::move(chains_);
-    for (std::vector<Operation>* phase : {&before_, &service_, &after_}) {
-      if (result.empty())
-        result = std::move(*phase);
-      else
-        std::move(phase->begin(), phase->end(), std::back_inserter(result));
-    }
-    return result;
+    std::move(after_.begin(), after_.end(), std::back_inserter(plan_));
   }
 
  private:
@@ -90,61 +97,60 @@ class Planner {
   }
   const std::vector<Backend>& wanted_inside() const { return wanted_ ? wanted_->inside : kNone; }
 
+  void put_endpoint(std::vector<Operation>& phase, Kind kind, bool inside, size_t index,
+                    const Backend& backend) {
+    Operation& operation = put(phase, kind, endpoints_set(frontend_.node_port, inside));
+    operation.index = static_cast<uint32_t>(index);
+    operation.backend = backend;
+  }
+
   // Keeps every endpoint where it is, fills holes with new ones or with the last, appends the rest.
   void plan_endpoints(const std::vector<Backend>& old, const std::vector<Backend>& wanted,
                       bool inside) {
-    const auto endpoint = [&](std::vector<Operation>& phase, Kind kind, size_t index,
-                              const Backend& backend) {
-      Operation& operation =
-          phase.emplace_back(make(kind, endpoints_set(frontend_.node_port, inside)));
-      operation.index = static_cast<uint32_t>(index);
-      operation.backend = backend;
-    };
+    if (old.empty()) {  // nothing to match, as in every cold load
+      for (size_t i = 0; i < wanted.size(); ++i)
+        put_endpoint(plan_, Kind::kAdd, inside, i, wanted[i]);
+      return;
+    }
     auto [slots, fresh] = match(old, wanted);
     auto next = fresh.begin();
     for (size_t i = 0; i < slots.size(); ++i) {
       if (slots[i] != nullptr) {
-        if (!(*slots[i] == old[i])) endpoint(before_, Kind::kReplace, i, *slots[i]);
+        if (!(*slots[i] == old[i])) put_endpoint(plan_, Kind::kReplace, inside, i, *slots[i]);
         continue;
       }
       if (next != fresh.end()) {
-        endpoint(before_, Kind::kReplace, i, **next++);
+        put_endpoint(plan_, Kind::kReplace, inside, i, **next++);
         continue;
       }
       while (slots.size() > i + 1 && slots.back() == nullptr) slots.pop_back();
-      if (slots.size() > i + 1) endpoint(before_, Kind::kReplace, i, *slots.back());
+      if (slots.size() > i + 1) put_endpoint(plan_, Kind::kReplace, inside, i, *slots.back());
       slots.pop_back();
     }
     size_t used = slots.size();
-    before_.reserve(before_.size() + static_cast<size_t>(fresh.end() - next) + 2);
-    for (; next != fresh.end(); ++next) endpoint(before_, Kind::kAdd, used++, **next);
-    for (size_t i = old.size(); i-- > used;) endpoint(after_, Kind::kRemove, i, old[i]);
+    for (; next != fresh.end(); ++next) put_endpoint(plan_, Kind::kAdd, inside, used++, **next);
+    for (size_t i = old.size(); i-- > used;) put_endpoint(after_, Kind::kRemove, inside, i, old[i]);
   }
 
   // Local endpoints of both sets; one that is in both is counted twice by the ruleset.
-  void plan_hairpins() {
-    const std::vector<Backend> all = local_ones(wanted_backends(), wanted_inside());
+  void add_hairpins(const std::vector<Backend>& locals) {
+    for (size_t i = 0; i < locals.size(); ++i)
+      if ((i == 0 || !same_place(locals[i - 1], locals[i])) &&
+          !programmed_.has_hairpin(frontend_, locals[i]))
+        put(plan_, Kind::kAdd, SetId::kHairpin).backend = locals[i];
+  }
+
+  void remove_hairpins(const std::vector<Backend>& locals) {
     const std::vector<Backend> old = local_ones(old_, old_inside_);
-    const auto hairpin = [&](Kind kind, const Backend& backend) {
-      Operation operation = make(kind, SetId::kHairpin);
-      operation.backend = backend;
-      return operation;
-    };
-    std::vector<Operation> adds;
-    for (size_t i = 0; i < all.size(); ++i)
-      if ((i == 0 || !same_place(all[i - 1], all[i])) &&
-          !programmed_.has_hairpin(frontend_, all[i]))
-        adds.push_back(hairpin(Kind::kAdd, all[i]));
-    before_.insert(before_.begin(), adds.begin(), adds.end());
     for (size_t i = 0; i < old.size();) {
       const Backend& backend = old[i];
       uint32_t ours = 0;
       while (i < old.size() && same_place(old[i], backend)) ++i, ++ours;
       if (programmed_.hairpin_users(frontend_, backend) > ours ||
-          std::binary_search(all.begin(), all.end(), backend, place_less))
+          std::binary_search(locals.begin(), locals.end(), backend, place_less))
         continue;
       if (programmed_.has_hairpin(frontend_, backend))
-        after_.push_back(hairpin(Kind::kRemove, backend));
+        put(after_, Kind::kRemove, SetId::kHairpin).backend = backend;
     }
   }
 
@@ -152,63 +158,55 @@ class Planner {
     const SetId set = services_set(frontend_.node_port);
     if (!wanted_) {
       if (!old_choice_) return;
-      Operation remove = make(Kind::kRemove, set);
+      Operation& remove = put(plan_, Kind::kRemove, set);
       remove.choice = *old_choice_;
       remove.cluster_ip = old_cluster_ip_;
-      service_.push_back(std::move(remove));
       if (old_cluster_ip_ && programmed_.cluster_ip_users(frontend_.address) == 1 &&
           programmed_.has_cluster_ip(frontend_.address))
-        service_.push_back(make(Kind::kRemove, SetId::kClusterIps));
+        put(plan_, Kind::kRemove, SetId::kClusterIps);
       return;
     }
-    const Choice choice = wanted_->choice(frontend_.node_port);
-    if (!old_choice_ || *old_choice_ != choice || old_cluster_ip_ != wanted_->cluster_ip) {
-      Operation put = make(old_choice_ ? Kind::kReplace : Kind::kAdd, set);
-      put.choice = choice;
-      put.cluster_ip = wanted_->cluster_ip;
-      service_.push_back(std::move(put));
+    if (old_choice_ != choice_ || old_cluster_ip_ != wanted_->cluster_ip) {
+      Operation& change = put(plan_, old_choice_ ? Kind::kReplace : Kind::kAdd, set);
+      change.choice = *choice_;
+      change.cluster_ip = wanted_->cluster_ip;
     }
     if (wanted_->cluster_ip && !programmed_.has_cluster_ip(frontend_.address))
-      service_.push_back(make(Kind::kAdd, SetId::kClusterIps));
-    plan_chains(choice);
+      put(plan_, Kind::kAdd, SetId::kClusterIps);
   }
 
   // Learnt before anything asks, forgotten after nothing asks any more.
   void plan_learning() {
-    std::optional<Choice> learn;
-    if (wanted_ && wanted_->affinity != 0)
-      learn = wanted_->choice(frontend_.node_port).learn(wanted_->affinity_seconds);
-    if (learn == old_learn_) return;
-    const Kind kind = !learn ? Kind::kRemove : old_learn_ ? Kind::kReplace : Kind::kAdd;
-    Operation put = make(kind, learn_set(frontend_.node_port));
-    put.choice = learn ? *learn : *old_learn_;
-    (learn ? service_ : after_).push_back(std::move(put));
-    if (learn) plan_chains(*learn);
+    if (learn_ == old_learn_) return;
+    const Kind kind = !learn_ ? Kind::kRemove : old_learn_ ? Kind::kReplace : Kind::kAdd;
+    put(learn_ ? plan_ : after_, kind, learn_set(frontend_.node_port)).choice =
+        learn_ ? *learn_ : *old_learn_;
   }
 
   // What is gone to comes first.
   void plan_chains(const Choice& choice) {
     if (!choice.has_chain() || programmed_.choice_chains().contains(choice)) return;
     const auto planned = [&](Kind kind, const auto& same) {
-      return std::any_of(chains_.begin(), chains_.end(), [&](const Operation& operation) {
-        return operation.kind == kind && same(operation.choice);
-      });
+      return std::any_of(plan_.begin() + static_cast<std::ptrdiff_t>(first_), plan_.end(),
+                         [&](const Operation& operation) {
+                           return operation.kind == kind && same(operation.choice);
+                         });
     };
     if (planned(Kind::kAddChain, [&](const Choice& other) { return other == choice; })) return;
     for (const Choice& needed : choice.needs()) plan_chains(needed);
-    Operation add = make(Kind::kAddAffinity, services_set(choice.node_port));
-    add.choice = choice;
+    const SetId set = services_set(choice.node_port);
     const auto same_map = [&](const Choice& other) { return other.affinity == choice.affinity; };
     if (choice.names_map() && !programmed_.affinities().contains(choice.affinity) &&
         !planned(Kind::kAddAffinity, same_map))
-      chains_.push_back(add);
-    add.kind = Kind::kAddChain;
+      put(plan_, Kind::kAddAffinity, set).choice = choice;
+    Operation& add = put(plan_, Kind::kAddChain, set);
+    add.choice = choice;
     if (choice.guard != 0) add.ranges = wanted_->ranges;
-    chains_.push_back(std::move(add));
   }
 
-  Operation make(Kind kind, SetId set) const {
-    Operation operation;
+  // Good until the next call.
+  Operation& put(std::vector<Operation>& phase, Kind kind, SetId set) const {
+    Operation& operation = phase.emplace_back();
     operation.kind = kind;
     operation.set = set;
     operation.frontend = frontend_;
@@ -218,24 +216,32 @@ class Planner {
   inline static const std::vector<Backend> kNone;
 
   const Ruleset& programmed_;
-  const Frontend frontend_;
+  const Frontend& frontend_;
   const std::optional<Target>& wanted_;
+  std::vector<Operation>& plan_;
+  const size_t first_;  // of this frontend's in plan_
+  std::optional<Choice> choice_;
+  std::optional<Choice> learn_;
   std::vector<Backend> old_;
   std::vector<Backend> old_inside_;
   std::optional<Choice> old_choice_;
   std::optional<Choice> old_learn_;
   bool old_cluster_ip_ = false;
-  std::vector<Operation> chains_;   // and affinity maps that are missing
-  std::vector<Operation> before_;   // fills what will be drawn
-  std::vector<Operation> service_;  // changes what is drawn
-  std::vector<Operation> after_;    // empties what is drawn no more
+  std::vector<Operation> after_;  // empties what is drawn no more
 };
 
 }  // namespace
 
 std::vector<Operation> diff(const Ruleset& programmed, const Frontend& frontend,
                             const std::optional<Target>& wanted) {
-  return Planner(programmed, frontend, wanted).operations();
+  std::vector<Operation> plan;
+  diff(programmed, frontend, wanted, plan);
+  return plan;
+}
+
+void diff(const Ruleset& programmed, const Frontend& frontend, const std::optional<Target>& wanted,
+          std::vector<Operation>& plan) {
+  Planner(programmed, frontend, wanted, plan).plan();
 }
 
 std::vector<Operation> unused_chains(const Ruleset& programmed) {
@@ -271,7 +277,7 @@ std::vector<Operation> diff_local_dns(const Ruleset& programmed, bool exempt) {
   return result;
 }
 
-uint32_t peak_use(const Ruleset& programmed, SetId set, const std::vector<Operation>& operations) {
+uint32_t peak_use(const Ruleset& programmed, SetId set, std::span<const Operation> operations) {
   uint32_t use = programmed.state(set).used;
   uint32_t peak = use;
   for (const Operation& operation : operations) {

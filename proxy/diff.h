@@ -10,6 +10,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "proxy/ruleset.h"
@@ -21,6 +22,9 @@ namespace fairlead::proxy {
 // Each is to be applied to `programmed` in order (Ruleset::apply).
 std::vector<Operation> diff(const Ruleset& programmed, const Frontend& frontend,
                             const std::optional<Target>& wanted);
+// The same, appended to `plan`.
+void diff(const Ruleset& programmed, const Frontend& frontend, const std::optional<Target>& wanted,
+          std::vector<Operation>& plan);
 
 // Choice chains nobody goes to any more. Remove them in a transaction after the one that removed
 // the last goto: kernels before 6.2 refuse both in one.
@@ -30,7 +34,7 @@ std::vector<Operation> unused_chains(const Ruleset& programmed);
 std::vector<Operation> diff_local_dns(const Ruleset& programmed, bool exempt);
 
 // How many elements a set would have to hold after these operations, at the worst moment.
-uint32_t peak_use(const Ruleset& programmed, SetId set, const std::vector<Operation>& operations);
+uint32_t peak_use(const Ruleset& programmed, SetId set, std::span<const Operation> operations);
 // A size for that many elements with room to grow; at least the set's present size.
 uint32_t size_for(const Ruleset& programmed, SetId set, size_t elements);
 // Whether a set with that use should grow before it is filled further: more than 3/4 full.

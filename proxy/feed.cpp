@@ -62,8 +62,7 @@ void Feed::start_when_synced() {
     return;
   }
   started_ = true;
-  log::info("{} Services and {} EndpointSlices are known", sink_.services().services().size(),
-            sink_.services().slices().size());
+  log::info("all Services and EndpointSlices are known");
   if (!node_.node())
     log::warn(
         "the Node of this machine is not known: its zone and its primary addresses are not "
@@ -91,8 +90,8 @@ template <typename T>
 void Feed::Target<T>::retain(const std::set<kube::ObjectKey>& keys) {
   const ServiceMap& map = feed_.sink_.services();
   for (const kube::ObjectKey& key :
-       std::is_same_v<T, kube::Service> ? map.services() : map.slices())
-    if (!keys.contains(key)) remove(key);
+       std::is_same_v<T, kube::Service> ? map.services_besides(keys) : map.slices_besides(keys))
+    remove(key);
 }
 
 }  // namespace fairlead::proxy

@@ -44,6 +44,13 @@ namespace {
 
 constexpr size_t kFirst = 4;  // backends to make room for at first
 
+void write(uint8_t* entry, const Backend& backend) {
+  const size_t size = backend.address.is_v4() ? 4 : 16;
+  std::memcpy(entry, backend.address.bytes().data(), size);
+  std::memcpy(entry + size, &backend.port, 2);
+  entry[size + 2] = backend.local ? 1 : 0;
+}
+
 }  // namespace
 
 Backends::Backends(Family family, const std::vector<Backend>& list) : family_(family) {
@@ -63,16 +70,15 @@ Backend Backends::at(size_t index) const {
 
 void Backends::set(size_t index, const Backend& backend) {
   assert(index < size() && backend.address.family() == family_);
-  uint8_t* entry = bytes_.data() + index * stride();
-  std::memcpy(entry, backend.address.bytes().data(), address_size());
-  std::memcpy(entry + address_size(), &backend.port, 2);
-  entry[address_size() + 2] = backend.local ? 1 : 0;
+  write(bytes_.data() + index * stride(), backend);
 }
 
 void Backends::push_back(const Backend& backend) {
+  assert(backend.address.family() == family_);
   if (bytes_.empty()) bytes_.reserve(kFirst * stride());
-  bytes_.resize(bytes_.size() + stride());
-  set(size() - 1, backend);
+  const size_t end = bytes_.size();
+  bytes_.resize(end + stride());
+  write(bytes_.data() + end, backend);
 }
 
 std::vector<Backend> Backends::list() const {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
+#include <span>
 
 #include "base/log.h"
 #include "proxy/programmer.h"
@@ -23,22 +23,12 @@ std::vector<std::string> texts(const std::vector<nft::Rule>& rules) {
 }
 
 // About as many bytes as an element of IPv4 takes in a message.
-constexpr size_t kBytes = 96;
+constexpr size_t kBytes = 48;
+// Operations planned before they are written.
+constexpr size_t kPiece = 1024;
 
-using Pointers = std::vector<const Operation*>;
-
-// While no hook leads into the table the order is free, but for chains before the gotos to them:
-// elements of one set side by side share a message.
-Pointers grouped_by_set(const Operation* first, const Operation* last) {
-  Pointers objects;
-  std::array<Pointers, std::size(kAllSets)> of_sets;
-  for (const Operation* operation = first; operation != last; ++operation) {
-    const bool object = operation->kind == Kind::kAddChain || operation->kind == Kind::kAddAffinity;
-    (object ? objects : of_sets[static_cast<size_t>(operation->set)]).push_back(operation);
-  }
-  for (const Pointers& of_set : of_sets)
-    objects.insert(objects.end(), of_set.begin(), of_set.end());
-  return objects;
+bool adds_object(const Operation& operation) {
+  return operation.kind == Kind::kAddChain || operation.kind == Kind::kAddAffinity;
 }
 
 }  // namespace
@@ -83,13 +73,11 @@ void Programmer::plan_rebuild() {
   put_structure();
   std::vector<Operation> operations;
   for (const Frontend& frontend : services_.frontends(config_.family)) {
-    std::vector<Operation> some = diff(programmed_, frontend, services_.find(frontend));
-    programmed_.apply(some);
-    std::move(some.begin(), some.end(), std::back_inserter(operations));
+    const size_t first = operations.size();
+    diff(programmed_, frontend, services_.find(frontend), operations);
+    programmed_.apply(std::span(operations).subspan(first));
   }
-  for (const Operation* operation :
-       grouped_by_set(operations.data(), operations.data() + operations.size()))
-    put(*operation);
+  put_by_set(operations);
   put_hooks();
   take_over();
   plan_local_dns();
@@ -127,58 +115,67 @@ void Programmer::plan_foreign_objects() {
   plan();
 }
 
+// Piece by piece, so that what is planned is still in the processor's cache when it is written.
 void Programmer::plan_frontends() {
-  if (queue_at_ == queue_.size()) {
-    queue_.clear();
-    queue_at_ = 0;
-    while (!dirty_.empty() && queue_.size() < kChunk) {
-      const auto next = dirty_.begin();
-      std::vector<Operation> operations =
-          diff(programmed_, next->first, services_.find(next->first));
-      if (const auto lacking = lacks_room(operations)) {
-        if (!queue_.empty()) break;
-        begin_growth(lacking->first, lacking->second);
-        return plan_growth();
-      }
-      programmed_.apply(operations);
-      std::move(operations.begin(), operations.end(), std::back_inserter(queue_));
-      in_flight_frontends_.emplace_back(next->first, next->second);
-      dirty_.erase(next);
-    }
-  }
-  plan_queue();
+  if (dirty_.size() > kPiece) transaction_.reserve(kChunk * kBytes);
+  do {
+    if (queue_at_ == queue_.size()) fill_queue();
+    if (growth_ || queue_.empty()) break;
+    plan_queue();
+  } while (queue_at_ == queue_.size() && !dirty_.empty() &&
+           transaction_.operation_count() < kChunk);
   if (transaction_.empty() && !in_flight_frontends_.empty()) {
     const Acknowledged done = std::exchange(in_flight_frontends_, {});
     if (on_acknowledged_) on_acknowledged_(done);
   }
 }
 
-void Programmer::plan_queue() {
-  // A short rest goes along.
-  const size_t left = queue_.size() - queue_at_;
-  const size_t end = queue_at_ + (left <= kChunk * 5 / 4 ? left : kChunk);
-  transaction_.reserve((end - queue_at_) * kBytes);
-  const Operation* first = queue_.data() + queue_at_;
-  const Operation* last = queue_.data() + end;
-  if (unhooked_)
-    for (const Operation* operation : grouped_by_set(first, last)) put(*operation);
-  else
-    std::for_each(first, last, [this](const Operation& operation) { put(operation); });
-  queue_at_ = end;
-  if (queue_at_ == queue_.size() && queue_.capacity() > kChunk) {
-    queue_ = {};
-    queue_at_ = 0;
+// Empty afterwards: nothing to do, or no room in a set. Then the set grows, once what is planned
+// already is done.
+void Programmer::fill_queue() {
+  queue_.clear();
+  queue_at_ = 0;
+  while (!dirty_.empty() && queue_.size() < kPiece) {
+    const auto next = dirty_.begin();
+    const size_t first = queue_.size();
+    diff(programmed_, next->first, services_.find(next->first), queue_);
+    const auto operations = std::span<const Operation>(queue_).subspan(first);
+    if (const auto lacking = lacks_room(operations)) {
+      queue_.resize(first);
+      if (!queue_.empty() || !transaction_.empty()) return;
+      begin_growth(lacking->first, lacking->second);
+      return plan_growth();
+    }
+    programmed_.apply(operations);
+    in_flight_frontends_.emplace_back(next->first, next->second);
+    dirty_.erase(next);
   }
 }
 
+void Programmer::plan_queue() {
+  // A short rest goes along.
+  const size_t left = queue_.size() - queue_at_;
+  const size_t room = kChunk - transaction_.operation_count();
+  const size_t end = queue_at_ + (left <= room + kChunk / 4 ? left : room);
+  const auto piece = std::span<const Operation>(queue_).subspan(queue_at_, end - queue_at_);
+  if (unhooked_)
+    put_by_set(piece);
+  else
+    for (const Operation& operation : piece) put(operation);
+  queue_at_ = end;
+}
+
 std::optional<std::pair<SetId, uint32_t>> Programmer::lacks_room(
-    const std::vector<Operation>& operations) const {
-  std::array<bool, std::size(kAllSets)> touched{};
-  for (const Operation& operation : operations) touched[static_cast<size_t>(operation.set)] = true;
+    std::span<const Operation> operations) const {
+  std::array<uint32_t, std::size(kAllSets)> adds{};
+  for (const Operation& operation : operations)
+    if (operation.kind == Kind::kAdd) ++adds[static_cast<size_t>(operation.set)];
   for (const SetId id : kAllSets) {
-    if (!touched[static_cast<size_t>(id)]) continue;
+    const uint32_t used = programmed_.state(id).used;
+    const uint32_t most = used + adds[static_cast<size_t>(id)];
+    if (most == used || !too_full(programmed_, id, most)) continue;
     const uint32_t peak = peak_use(programmed_, id, operations);
-    if (peak > programmed_.state(id).used && too_full(programmed_, id, peak)) return {{id, peak}};
+    if (peak > used && too_full(programmed_, id, peak)) return {{id, peak}};
   }
   return std::nullopt;
 }
@@ -225,7 +222,7 @@ void Programmer::finish_growth() {
   const nft::Set smaller = programmed_.set(growth_->id);
   rewrite_chains([this] { programmed_.state(growth_->id) = growth_->state; });
   transaction_.remove(smaller);
-  sets_.clear();
+  sets_ = {};
   growth_.reset();
 }
 
@@ -302,6 +299,21 @@ void Programmer::apply_and_put(const std::vector<Operation>& operations) {
   }
 }
 
+// While no hook leads into the table the order is free, but for chains before the gotos to them:
+// elements of one set side by side share a message.
+void Programmer::put_by_set(std::span<const Operation> operations) {
+  std::array<bool, std::size(kAllSets)> touched{};
+  for (const Operation& operation : operations) {
+    touched[static_cast<size_t>(operation.set)] = true;
+    if (adds_object(operation)) put(operation);
+  }
+  for (const SetId id : kAllSets) {
+    if (!touched[static_cast<size_t>(id)]) continue;
+    for (const Operation& operation : operations)
+      if (operation.set == id && !adds_object(operation)) put(operation);
+  }
+}
+
 void Programmer::put(const Operation& operation) {
   switch (operation.kind) {
     case Kind::kAddChain: {
@@ -331,9 +343,9 @@ void Programmer::put(const Operation& operation) {
 }
 
 const nft::Set& Programmer::set(SetId id) {
-  const auto found = sets_.find(id);
-  return found != sets_.end() ? found->second
-                              : sets_.emplace(id, programmed_.set(id)).first->second;
+  std::optional<nft::Set>& known = sets_[static_cast<size_t>(id)];
+  if (!known) known = programmed_.set(id);
+  return *known;
 }
 
 Result<void> remove_tables(netlink::Connection& connection, Duration limit) {

@@ -89,8 +89,10 @@ void Programmer::step() {
   if (suspected_) known_ = false;
   if (!known_) return read();
   transaction_ = nft::Transaction();
-  sets_.clear();
+  sets_ = {};
   if (plan()) return commit();
+  queue_ = {};  // long after a cold load
+  queue_at_ = 0;
   status_.busy_since.reset();
   if (!std::exchange(status_.ready, true) && on_ready_) on_ready_();
   clean_up_later();
@@ -134,7 +136,9 @@ void Programmer::adopt(Result<TableReader::Content> content) {
 
 // What should be there and what is there.
 void Programmer::mark_everything() {
-  for (const Frontend& frontend : services_.frontends(config_.family)) dirty_.try_emplace(frontend);
+  const Dirty wanted = services_.frontends(config_.family);
+  dirty_.reserve(wanted.size());
+  for (const Frontend& frontend : wanted) dirty_.try_emplace(frontend);
   for (const auto& [frontend, service] : programmed_.services()) dirty_.try_emplace(frontend);
 }
 

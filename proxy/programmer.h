@@ -12,10 +12,11 @@
 // Threads: the loop's. Inert until start(). The connection and the map must outlive it.
 #pragma once
 
+#include <array>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -104,6 +105,7 @@ class Programmer {
   void plan_foreign_objects();
   void plan_growth();
   void plan_frontends();
+  void fill_queue();
   void plan_queue();
   void plan_parameters();
   void plan_hooks();
@@ -119,10 +121,10 @@ class Programmer {
   void put_rules(const nft::Chain& chain);
   void put_hooks();
   void apply_and_put(const std::vector<Operation>& operations);
+  void put_by_set(std::span<const Operation> operations);
   void put(const Operation& operation);
   const nft::Set& set(SetId id);
-  std::optional<std::pair<SetId, uint32_t>> lacks_room(
-      const std::vector<Operation>& operations) const;
+  std::optional<std::pair<SetId, uint32_t>> lacks_room(std::span<const Operation> operations) const;
 
   Clock& clock_;
   netlink::Connection& connection_;
@@ -155,8 +157,9 @@ class Programmer {
   std::vector<Operation> queue_;  // in programmed_ already, not yet in the kernel
   size_t queue_at_ = 0;
   Acknowledged in_flight_frontends_;
-  nft::Transaction transaction_;    // being planned
-  std::map<SetId, nft::Set> sets_;  // programmed_'s, as long as it is being planned
+  nft::Transaction transaction_;  // being planned
+  // programmed_'s, as far as they were needed while transaction_ is being planned.
+  std::array<std::optional<nft::Set>, std::size(kAllSets)> sets_;
   Duration backoff_{};
   Status status_;
   Alarm retry_;

@@ -113,9 +113,26 @@ bool Ruleset::has_local_dns(const Frontend& frontend) const {
   return local_dns_.contains(frontend);
 }
 
+namespace {
+
+size_t count_adds(std::span<const Operation> operations, SetId set) {
+  return static_cast<size_t>(
+      std::count_if(operations.begin(), operations.end(), [&](const Operation& operation) {
+        return operation.kind == Operation::Kind::kAdd && operation.set == set;
+      }));
+}
+
+}  // namespace
+
 void Ruleset::apply(std::span<const Operation> operations) {
   if (operations.empty()) return;
-  const auto place = services_.try_emplace(operations.front().frontend).first;
+  const Frontend& frontend = operations.front().frontend;
+  const auto [place, added] = services_.try_emplace(frontend);
+  if (added) {
+    Service& service = place->second;
+    service.backends = service.inside = Backends(frontend.family());
+    service.backends.reserve(count_adds(operations, endpoints_set(frontend.node_port, false)));
+  }
   for (const Operation& operation : operations) {
     assert(operation.frontend == place->first);
     apply(operation, place->second);
@@ -220,7 +237,6 @@ void Ruleset::apply_service(const Operation& operation, Service& service) {
 void Ruleset::apply_endpoint(const Operation& operation, Service& service) {
   const Frontend& frontend = operation.frontend;
   Backends& backends = is_inside(operation.set) ? service.inside : service.backends;
-  if (backends.empty()) backends = Backends(frontend.family());
   const bool known = operation.index < backends.size();
   if (known) count_hairpin(frontend, backends.at(operation.index), -1);
   if (operation.kind == Operation::Kind::kRemove) {

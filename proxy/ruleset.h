@@ -9,7 +9,7 @@
 // looks it up in `ep`; an index without endpoint falls through to the next of kDraws equal rules,
 // so every endpoint is equally likely up to 2^-kDraws. A service that gains or loses an endpoint
 // therefore rarely changes its `svc` element, whose goto makes the kernel walk the whole map again
-// (nft_chain_validate), 3 ms with ten thousand services: only crossing a power of two does.
+// (nft_chain_validate), milliseconds with many services: only crossing a power of two does.
 //
 // Every decision is made in nat hooks, which the kernel asks for the first packet of a flow only.
 #pragma once
@@ -214,7 +214,7 @@ class Ruleset {
   std::unordered_map<Frontend, Service> services_;
   std::map<Choice, ChainState> choice_chains_;
   std::map<uint64_t, uint32_t> affinities_;
-  std::unordered_map<IpAddress, Counted> cluster_ips_;
+  std::unordered_map<IpAddress, Counted, AddressHash> cluster_ips_;
   std::unordered_map<Frontend, Counted> hairpins_;
   std::map<Frontend, bool> local_dns_;
 };

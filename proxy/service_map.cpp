@@ -187,7 +187,10 @@ std::optional<Target> ServiceMap::find(const Frontend& frontend) const {
   std::vector<Backend> anywhere = cluster_set(endpoints);
 
   Target target;
-  target.service = service.key.to_string() + (port.name.empty() ? "" : ":" + port.name);
+  target.service.reserve(service.key->ns.size() + service.key->name.size() + port.name.size() + 2);
+  if (!service.key->ns.empty()) target.service.append(service.key->ns).append("/");
+  target.service.append(service.key->name);
+  if (!port.name.empty()) target.service.append(":").append(port.name);
   target.cluster_ip = claim.role == Role::kClusterIp;
   if (claim.role == Role::kLoadBalancer) {
     const std::vector<Cidr> ranges = ranges_for(service, frontend.address);
@@ -234,7 +237,7 @@ namespace {
 template <typename Endpoints, typename Usable>
 std::vector<Backend> keep(const Endpoints& endpoints, Usable usable) {
   std::vector<Backend> backends;
-  backends.reserve(static_cast<size_t>(std::count_if(endpoints.begin(), endpoints.end(), usable)));
+  backends.reserve(endpoints.size());
   for (const auto& endpoint : endpoints)
     if (usable(endpoint)) backends.push_back(endpoint.backend);
   return backends;
@@ -350,7 +353,7 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
     for (const Port& port : slice->ports) {
       if (port.name != wanted.name || port.protocol != wanted.protocol) continue;
       for (size_t at = 0; at < slice->endpoints.size(); at += length + 1) {
-        Endpoint endpoint;
+        Endpoint& endpoint = result.emplace_back();
         if (!slice->hint_zones.empty()) {
           const std::vector<std::string>& zones = slice->hint_zones[at / (length + 1)];
           endpoint.zone_hit = std::find(zones.begin(), zones.end(), node_.zone) != zones.end();
@@ -359,7 +362,6 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
         endpoint.backend.address = IpAddress::from_bytes({slice->endpoints.data() + at, length});
         endpoint.backend.port = port.port;
         endpoint.backend.local = (endpoint.flags & kLocal) != 0;
-        result.push_back(endpoint);
       }
     }
   }
@@ -470,13 +472,13 @@ ServiceMap::Slice ServiceMap::pack(const kube::EndpointSlice& slice) const {
 
 ServiceMap::Service& ServiceMap::service_entry(const kube::ObjectKey& key) {
   const auto [place, added] = services_.try_emplace(key);
-  if (added) place->second.key = key;
+  if (added) place->second.key = &place->first;
   return place->second;
 }
 
 void ServiceMap::forget_if_unused(Service& service) {
   if (service.present || !service.slices.empty()) return;
-  services_.erase(kube::ObjectKey(service.key));
+  services_.erase(services_.find(*service.key));
 }
 
 void ServiceMap::detach(Slice& slice) {
@@ -490,7 +492,7 @@ void ServiceMap::claim(const Frontend& frontend, Claim claim) {
   const auto [place, added] = claims_.try_emplace(frontend, claim);
   if (added) return;
   Claim loser = claim;
-  if (claim.service->key < place->second.service->key) std::swap(loser, place->second);
+  if (*claim.service->key < *place->second.service->key) std::swap(loser, place->second);
   losing_claims_.emplace(frontend, loser);
 }
 
@@ -509,27 +511,31 @@ void ServiceMap::release(const Frontend& frontend, const Service& service) {
     return;
   }
   const auto next = std::min_element(first, last, [](const auto& a, const auto& b) {
-    return a.second.service->key < b.second.service->key;
+    return *a.second.service->key < *b.second.service->key;
   });
   winner->second = next->second;
   losing_claims_.erase(next);
 }
 
-std::vector<kube::ObjectKey> ServiceMap::services() const {
-  std::vector<kube::ObjectKey> keys;
+std::vector<kube::ObjectKey> ServiceMap::services_besides(
+    const std::set<kube::ObjectKey>& keys) const {
+  std::vector<kube::ObjectKey> result;
   for (const auto& [key, service] : services_)
-    if (service.present) keys.push_back(key);
-  return keys;
+    if (service.present && !keys.contains(key)) result.push_back(key);
+  return result;
 }
 
-std::vector<kube::ObjectKey> ServiceMap::slices() const {
-  std::vector<kube::ObjectKey> keys;
-  for (const auto& [key, slice] : slices_) keys.push_back(key);
-  return keys;
+std::vector<kube::ObjectKey> ServiceMap::slices_besides(
+    const std::set<kube::ObjectKey>& keys) const {
+  std::vector<kube::ObjectKey> result;
+  for (const auto& [key, slice] : slices_)
+    if (!keys.contains(key)) result.push_back(key);
+  return result;
 }
 
 Dirty ServiceMap::frontends(Family family) const {
   Dirty result;
+  result.reserve(claims_.size());
   for (const auto& [frontend, claim] : claims_)
     if (frontend.family() == family) result.push_back(frontend);
   return result;

@@ -25,6 +25,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -79,8 +80,9 @@ class ServiceMap {
   // Zone and addresses; the name and the gate stay what they were.
   Dirty set_node(std::string zone, std::vector<IpAddress> addresses);
 
-  std::vector<kube::ObjectKey> services() const;
-  std::vector<kube::ObjectKey> slices() const;
+  // Those that are not among `keys`.
+  std::vector<kube::ObjectKey> services_besides(const std::set<kube::ObjectKey>& keys) const;
+  std::vector<kube::ObjectKey> slices_besides(const std::set<kube::ObjectKey>& keys) const;
 
   // nullopt: no service has this frontend.
   std::optional<Target> find(const Frontend& frontend) const;
@@ -140,8 +142,8 @@ class ServiceMap {
   };
   struct Slice;
   struct Service {
-    kube::ObjectKey key;
-    bool present = false;  // false: only slices are known
+    const kube::ObjectKey* key = nullptr;  // in services_
+    bool present = false;                  // false: only slices are known
     Spec spec;
     std::vector<const Slice*> slices;
   };

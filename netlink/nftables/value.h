@@ -4,6 +4,7 @@
 
 #include <linux/netfilter/nf_tables.h>
 
+#include <bit>
 #include <cassert>
 #include <compare>
 #include <cstdint>
@@ -72,9 +73,9 @@ class Value {
   // padded.
   Value& concat(Bytes bytes) { return pad().append(bytes).pad(); }
   Value& concat(const IpAddress& address) { return concat(address.bytes()); }
-  Value& concat_u8(uint8_t value) { return concat(Bytes(&value, 1)); }
-  Value& concat_be16(uint16_t value) { return concat(be16(value).bytes()); }
-  Value& concat_host32(uint32_t value) { return concat(host32(value).bytes()); }
+  Value& concat_u8(uint8_t value) { return concat_word(value); }
+  Value& concat_be16(uint16_t value) { return concat_word(__builtin_bswap16(value)); }
+  Value& concat_host32(uint32_t value) { return concat_word(value); }
 
   Bytes bytes() const { return {data_, size_}; }
   size_t size() const { return size_; }
@@ -90,6 +91,11 @@ class Value {
   template <typename Integer>
   static Value of_integer(Integer value) {
     return of(Bytes(reinterpret_cast<const uint8_t*>(&value), sizeof value));
+  }
+  // A component of at most four bytes: what is before the padding comes first in memory.
+  Value& concat_word(uint32_t word) {
+    static_assert(std::endian::native == std::endian::little);
+    return pad().append(Bytes(reinterpret_cast<const uint8_t*>(&word), sizeof word));
   }
   Value& append(Bytes bytes) {
     assert(size_ + bytes.size() <= kMax);

@@ -48,10 +48,6 @@ std::optional<Verdict::Kind> kind_of(int32_t code) {
 
 }  // namespace
 
-void put_value(MessageWriter& writer, uint16_t type, const Value& value) {
-  writer.put_nested(type, NFTA_DATA_VALUE, value.bytes());
-}
-
 void put_verdict(MessageWriter& writer, uint16_t type, const Verdict& verdict) {
   const size_t outer = writer.open(type);
   const size_t nest = writer.open(NFTA_DATA_VERDICT);

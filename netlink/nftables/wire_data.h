@@ -10,7 +10,9 @@
 
 namespace fairlead::netlink::nft {
 
-void put_value(MessageWriter& writer, uint16_t type, const Value& value);
+inline void put_value(MessageWriter& writer, uint16_t type, const Value& value) {
+  writer.put_nested(type, NFTA_DATA_VALUE, value.bytes());
+}
 void put_verdict(MessageWriter& writer, uint16_t type, const Verdict& verdict);
 
 // The value inside `attribute`; empty when there is none or it is too long to be one.

@@ -46,8 +46,15 @@ class Api:
         self.connection.close()
 
     def request(self, method, path, body=None, content_type="application/json"):
+        self.send(method, path, body, content_type)
+        return self.receive()
+
+    def send(self, method, path, body=None, content_type="application/json"):
+        """A request whose answer is to be received."""
         data = None if body is None else json.dumps(body)
         self.connection.request(method, path, data, {"Content-Type": content_type})
+
+    def receive(self):
         answer = self.connection.getresponse()
         text = answer.read().decode()
         if answer.status >= 300:

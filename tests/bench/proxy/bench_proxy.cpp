@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One measurement of the service proxy, by default in a fresh network namespace of its own:
 //
-//   bench_proxy proxy SERVICES ENDPOINTS   the whole proxy, objects put straight into it
+//   bench_proxy proxy SERVICES ENDPOINTS   the whole proxy, objects put straight into it; of a
+//                                          change the watch's line as it is read
 //   bench_proxy floor SERVICES ENDPOINTS   the kernel alone: the same elements in the same chunks,
 //                                          from transactions built beforehand
 //   bench_proxy wide ENDPOINTS             one service with that many endpoints
@@ -11,6 +12,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +21,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "kube/decode.h"
 #include "netlink/nftables/transaction.h"
 #include "proxy/diff.h"
 #include "proxy/proxy.h"
@@ -30,7 +33,7 @@ namespace {
 
 using namespace bench;
 
-constexpr int kChanges = 500;
+constexpr int kChanges = 500;  // of each kind
 constexpr int kWideChanges = 50;
 constexpr int kStride = 7919;          // a prime: addresses come in no order
 constexpr int kSliceEndpoints = 1000;  // at most, as the API has it
@@ -65,13 +68,34 @@ struct Subject {
     settle();
     watch.report("cold");
   }
-  double change(const kube::EndpointSlice& slice) {
+  // From a watch's line to the kernel's acknowledgement.
+  double change(const std::string& line) {
     const Stopwatch watch;
-    proxy->put(slice);
+    const auto event = kube::decode_event(line);
+    if (!event.ok()) die(event.error());
+    const auto slice = kube::decode<kube::EndpointSlice>(event->object);
+    if (!slice.ok()) die(slice.error());
+    proxy->put(*slice);
     settle();
     return watch.seconds();
   }
 };
+
+// Kinds of changes: what a service's slice holds before and after.
+struct Change {
+  const char* name;
+  int before;        // endpoints
+  int first, after;  // number of the first endpoint, and how many
+};
+// "cross": the number of endpoints passes a power of two, so that the service's own element is
+// replaced, whose goto makes the kernel look for loops.
+std::vector<Change> changes(int endpoints) {
+  const int power = static_cast<int>(std::bit_ceil(static_cast<unsigned>(endpoints)));
+  return {{"replace", endpoints, 1, endpoints},
+          {"add", endpoints, 0, endpoints + 1},
+          {"remove", endpoints, 0, endpoints - 1},
+          {"cross", power, 0, power + 1}};
+}
 
 void measure_load(int services, int endpoints) {
   Subject subject;
@@ -89,20 +113,15 @@ void measure_proxy(int services, int endpoints) {
     subject.proxy->put(make_slice(i, 0, endpoints));
   }
   subject.load();
-  report("memory_pss", "MB", kilobytes("/proc/self/smaps_rollup", "Pss:") / 1024);
+  report("memory_pss", "MiB", kilobytes("/proc/self/smaps_rollup", "Pss:") / 1024);
 
-  struct Change {
-    const char* name;
-    int first, count;  // of the slice after the change
-  };
-  const Change changes[] = {
-      {"replace", 1, endpoints}, {"add", 0, endpoints + 1}, {"remove", 0, endpoints - 1}};
-  for (const Change& change : changes) {
+  for (const Change& change : changes(endpoints)) {
     std::vector<double> latencies;
     for (int i = 0; i < kChanges; ++i) {
       const int number = i * 37 % services;
-      latencies.push_back(subject.change(make_slice(number, change.first, change.count)));
-      subject.change(make_slice(number, 0, endpoints));
+      subject.change(event_of(make_slice(number, 0, change.before)));
+      latencies.push_back(subject.change(event_of(make_slice(number, change.first, change.after))));
+      subject.change(event_of(make_slice(number, 0, endpoints)));
     }
     report_latencies(change.name, std::move(latencies));
   }
@@ -124,10 +143,10 @@ void measure_wide(int endpoints) {
   };
   for (int part = 0; part < parts; ++part) subject.proxy->put(slice(part, 0));
   subject.load();
-  report("memory_pss", "MB", kilobytes("/proc/self/smaps_rollup", "Pss:") / 1024);
+  report("memory_pss", "MiB", kilobytes("/proc/self/smaps_rollup", "Pss:") / 1024);
   std::vector<double> latencies;
   for (int i = 1; i <= kWideChanges; ++i)
-    latencies.push_back(subject.change(slice(i * 37 % parts, i)));
+    latencies.push_back(subject.change(event_of(slice(i * 37 % parts, i))));
   report_latencies("replace", std::move(latencies));
 }
 
@@ -135,6 +154,34 @@ void commit(netlink::Connection& connection, nft::Transaction transaction) {
   const Result<void> done =
       nft::commit_sync(connection, std::move(transaction), std::chrono::minutes(1));
   if (!done.ok()) die(done.error());
+}
+
+void put(nft::Transaction& transaction, const Ruleset& ruleset, const Operation& operation) {
+  if (operation.kind == Operation::Kind::kAddChain) {
+    const nft::Chain chain = ruleset.chain(operation.choice.name());
+    transaction.add(chain);
+    for (const nft::Rule& rule : ruleset.rules(chain)) transaction.add(rule);
+    return;
+  }
+  const nft::Set set = ruleset.set(operation.set);
+  const nft::Element element = ruleset.element(operation);
+  if (operation.kind != Operation::Kind::kAdd) transaction.remove_element(set, element);
+  if (operation.kind != Operation::Kind::kRemove) transaction.add_element(set, element);
+}
+
+// One service's slice as it will be: the transaction built beforehand, and what its commit takes.
+double commit_change(netlink::Connection& connection, ServiceMap& map, Ruleset& ruleset,
+                     const kube::EndpointSlice& slice) {
+  nft::Transaction transaction;
+  for (const Frontend& frontend : map.put(slice))
+    for (const Operation& operation : diff(ruleset, frontend, map.find(frontend))) {
+      ruleset.apply(operation);
+      put(transaction, ruleset, operation);
+    }
+  transaction.finish();
+  const Stopwatch watch;
+  commit(connection, std::move(transaction));
+  return watch.seconds();
 }
 
 // What the proxy would have to write at the very least.
@@ -179,24 +226,19 @@ void measure_floor(int services, int endpoints) {
   for (nft::Transaction& transaction : load) commit(connection, std::move(transaction));
   cold.report("cold");
 
-  std::vector<double> latencies;
-  const nft::Set set = ruleset.set(SetId::kEndpoints);
-  for (int i = 0; i < kChanges; ++i) {
-    Operation operation;
-    operation.set = SetId::kEndpoints;
-    operation.frontend =
-        Frontend::vip(make_service(i * 37 % services).cluster_ips[0], Protocol::kTcp, 80);
-    operation.index = 1;
-    operation.backend = {IpAddress::v4(10, 128, 0, 1), static_cast<uint16_t>(i), false};
-    nft::Transaction transaction;
-    transaction.remove_element(set, ruleset.element(operation));
-    transaction.add_element(set, ruleset.element(operation));
-    transaction.finish();
-    const Stopwatch watch;
-    commit(connection, std::move(transaction));
-    latencies.push_back(watch.seconds());
+  for (const Change& change : changes(endpoints)) {
+    std::vector<double> latencies;
+    const auto to = [&](int number, int first, int count) {
+      return commit_change(connection, map, ruleset, make_slice(number, first, count));
+    };
+    for (int i = 0; i < kChanges; ++i) {
+      const int number = i * 37 % services;
+      to(number, 0, change.before);
+      latencies.push_back(to(number, change.first, change.after));
+      to(number, 0, endpoints);
+    }
+    report_latencies(change.name, std::move(latencies));
   }
-  report_latencies("replace", std::move(latencies));
 }
 
 int run(const std::string& mode, int services, int endpoints) {

@@ -32,6 +32,31 @@ void Stopwatch::report(const std::string& metric) const {
   bench::report(metric + "_cpu", "ms", cpu * 1e3);
 }
 
+std::string event_of(const kube::EndpointSlice& slice) {
+  std::string endpoints, ports;
+  for (const kube::Endpoint& endpoint : slice.endpoints) {
+    const std::string address = endpoint.addresses.front().to_string();
+    endpoints += std::string(endpoints.empty() ? "" : ",") + R"({"addresses":[")" + address +
+                 R"("],"conditions":{"ready":true,"serving":true,"terminating":false},)"
+                 R"("targetRef":{"kind":"Pod","namespace":"bench","name":"pod-)" +
+                 address + R"(","uid":"11111111-2222-3333-4444-555555555555"},"nodeName":")" +
+                 endpoint.node_name + R"(","zone":"zone-a"})";
+  }
+  for (const kube::EndpointPort& port : slice.ports)
+    ports += std::string(ports.empty() ? "" : ",") + R"({"name":")" + port.name +
+             R"(","protocol":")" + kube::to_string(port.protocol) + R"(","port":)" +
+             std::to_string(port.port) + "}";
+  return R"({"type":"MODIFIED","object":{"kind":"EndpointSlice",)"
+         R"("apiVersion":"discovery.k8s.io/v1","metadata":{"name":")" +
+         slice.meta.name +
+         R"(","namespace":"bench","uid":"66666666-7777-8888-9999-000000000000",)"
+         R"("resourceVersion":"123456","generation":7,"labels":{"kubernetes.io/service-name":")" +
+         slice.service_name +
+         R"(","endpointslice.kubernetes.io/managed-by":"endpointslice-controller.k8s.io"}},)"
+         R"("addressType":"IPv4","endpoints":[)" +
+         endpoints + R"(],"ports":[)" + ports + "]}}";
+}
+
 double kilobytes(const std::string& file, const std::string& field) {
   std::ifstream in(file);
   double value = 0;

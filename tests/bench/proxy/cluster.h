@@ -64,6 +64,9 @@ inline kube::EndpointSlice make_slice(int number, int first, int endpoints, int 
   return slice;
 }
 
+// The line of a watch that says it is so now, with all that an API server says of a slice.
+std::string event_of(const kube::EndpointSlice& slice);
+
 inline Config make_config() {
   Config config;
   config.cluster_cidrs = {Cidr::parse("10.128.0.0/9").value()};

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packets through the service proxy: client -- router -- server, in network namespaces.
+"""Packets through the service proxy: client -- router -- server, in network namespaces.  And what
+the rules of both proxies take of the kernel's memory.
 
 A set of three for each subject; the rules are in the router's:
 
@@ -23,13 +24,30 @@ import time
 
 import kube_proxy_form as form
 
-ROUNDS = int(os.environ.get("FAIRLEAD_ROUNDS", "7"))
-SECONDS = os.environ.get("FAIRLEAD_SECONDS", "1")
-SIZES = [int(size) for size in os.environ.get("FAIRLEAD_SIZES", "10,1000,30000").split(",")]
+QUICK = os.environ.get("FAIRLEAD_QUICK", "") not in ("", "0")
+ROUNDS = int(os.environ.get("FAIRLEAD_ROUNDS", "1" if QUICK else "7"))
+SECONDS = os.environ.get("FAIRLEAD_SECONDS", "0.2" if QUICK else "1")
+SIZES = [int(size) for size in
+         os.environ.get("FAIRLEAD_SIZES", "10,100" if QUICK else "10,1000,30000").split(",")]
 LOAD_LIMIT = float(os.environ.get("FAIRLEAD_LOAD_LIMIT", "300"))  # seconds for the peer's rules
 PIECE = 1000  # of the peer's services in a transaction
 ENDPOINTS = 10
-METRICS = ("connect", "rr", "stream", "udp", "cost")
+PARTS = ("connect", "rr", "stream", "udp", "cost")
+TRACKED = "direct+conntrack"
+PEER = "kube-proxy form"
+# What bench_proxy_load calls its results, and what they are.
+METRICS = {"connections": "new TCP connections",
+           "first_packet_p50": "first packet, connect to SYN/ACK, p50",
+           "first_packet_p99": "first packet, connect to SYN/ACK, p99",
+           "tcp_rr": "TCP_RR, one byte there and back",
+           "throughput": "TCP throughput, one connection",
+           "udp": "UDP, 64 bytes, received",
+           "connection_cpu": "TCP connection, CPU",
+           "tcp_rr_cpu": "TCP_RR, CPU",
+           "throughput_cpu": "TCP throughput, CPU",
+           "udp_cpu": "UDP packet, CPU"}
+KERNEL_MEMORY = "kernel memory of the rules (slab and pages)"
+LOAD_TIME = "loading the rules with nft"
 MEMORY_GROUPS = pathlib.Path("/sys/fs/cgroup/memory")  # version 1, else version 2
 UNIFIED = pathlib.Path("/sys/fs/cgroup")
 
@@ -151,11 +169,28 @@ class Subject:
                        *map(str, self.to)], timeout=60)
         for line in out.splitlines():
             name, unit, value = line.split()
-            yield name, unit, float(value)
+            yield METRICS[name], unit, float(value)
 
 
-def load_peer(subject, group, services):
-    """As many of kube-proxy's services as load in the time there is."""
+def case_of(services):
+    return f"{services} services x {ENDPOINTS} endpoints"
+
+
+def peer_name(loaded, services):
+    return PEER if loaded == services else f"{PEER}, {loaded} services"
+
+
+def load_ours(stack, build, namespace, services, rows):
+    group = MemoryGroup(stack, f"{services}-ours")
+    namespace.run(str(build / "bench_proxy"), "load", str(services), str(ENDPOINTS),
+                  preexec_fn=group.enter, timeout=300)
+    if group.megabytes() is not None:
+        rows.add(case_of(services), "fairlead-proxy", KERNEL_MEMORY, "MiB", group.megabytes())
+
+
+def load_peer(stack, namespace, services, rows):
+    """As many of kube-proxy's services as load in the time there is; how many those are."""
+    group = MemoryGroup(stack, f"{services}-peer")
     start = time.monotonic()
     loaded = 0
     for last, text in form.pieces(services, ENDPOINTS, PIECE):
@@ -166,14 +201,18 @@ def load_peer(subject, group, services):
             with tempfile.NamedTemporaryFile("w", suffix=".nft") as file:
                 file.write(text)
                 file.flush()
-                subject.router.run("nft", "-f", file.name, preexec_fn=group.enter, timeout=left)
+                namespace.run("nft", "-f", file.name, preexec_fn=group.enter, timeout=left)
         except subprocess.TimeoutExpired:
             say(f"kube-proxy's rules: only {loaded} services loaded within {LOAD_LIMIT:.0f} s")
             break
         loaded = last
     if loaded == 0:
         raise RuntimeError(f"not one of kube-proxy's services loaded within {LOAD_LIMIT:.0f} s")
-    return loaded, time.monotonic() - start
+    name = peer_name(loaded, services)
+    if group.megabytes() is not None:
+        rows.add(case_of(services), name, KERNEL_MEMORY, "MiB", group.megabytes())
+    rows.add(case_of(services), name, LOAD_TIME, "s", time.monotonic() - start)
+    return loaded
 
 
 class Rows:
@@ -182,6 +221,16 @@ class Rows:
 
     def add(self, case, subject, metric, unit, value):
         self.found.setdefault((case, subject, metric, unit), []).append(value)
+
+    def compare(self, subject, base):
+        """Rows that say how many times `base` each result of `subject` is, run by run; not of the
+        p99, which one disturbance decides."""
+        for (case, whose, metric, unit), values in list(self.found.items()):
+            bases = self.found.get((case, base, metric, unit))
+            if whose != subject or metric.endswith("p99") or not bases or not all(bases):
+                continue
+            for value, one in zip(values, bases):
+                self.add(case, f"{subject} / {base}", f"{metric}, times {base}", "times", value / one)
 
     def rows(self):
         return [{"case": case, "subject": subject, "metric": metric, "unit": unit,
@@ -192,41 +241,36 @@ class Rows:
 
 def set_up(stack, build, services, rows):
     """The subjects of one size, ready for packets."""
-    case = f"{services} services x {ENDPOINTS} endpoints"
-    direct, tracked = (Subject(stack, name, services) for name in ("direct", "direct+conntrack"))
+    case = case_of(services)
+    direct, tracked = (Subject(stack, name, services) for name in ("direct", TRACKED))
     tracked.router.run("nft", "-f", "-", input=CONNTRACK)
-
     ours = Subject(stack, "fairlead-proxy", services)
-    group = MemoryGroup(stack, f"{services}-ours")
-    ours.router.run(str(build / "bench_proxy"), "load", str(services), str(ENDPOINTS),
-                    preexec_fn=group.enter, timeout=300)
+    load_ours(stack, build, ours.router, services, rows)
     ours.set_destinations(services, services, through_services=True)
-    if group.megabytes() is not None:
-        rows.add(case, ours.name, "rules_memory", "MB", group.megabytes())
-
-    peer = Subject(stack, "kube-proxy form", services)
-    group = MemoryGroup(stack, f"{services}-peer")
-    loaded, seconds = load_peer(peer, group, services)
-    if loaded < services:
-        peer.name = f"kube-proxy form, {loaded} services"
+    peer = Subject(stack, PEER, services)
+    loaded = load_peer(stack, peer.router, services, rows)
+    peer.name = peer_name(loaded, services)
     peer.set_destinations(services, loaded, through_services=True)
-    if group.megabytes() is not None:
-        rows.add(case, peer.name, "rules_memory", "MB", group.megabytes())
-    rows.add(case, peer.name, "rules_load", "s", seconds)
     return case, [direct, tracked, ours, peer]
 
 
-def measure(build):
-    """Rows of all sizes; `build` is the folder of the programs."""
-    rows = Rows()
+def measure_memory(build, services, rows):
+    """What the rules alone take of the kernel's memory."""
+    with contextlib.ExitStack() as stack:
+        say(f"kernel memory, {services} services")
+        load_ours(stack, build, Namespace(stack), services, rows)
+        load_peer(stack, Namespace(stack), services, rows)
+
+
+def measure(build, rows):
+    """Adds the rows of all sizes; `build` is the folder of the programs."""
     for services in SIZES:
         with contextlib.ExitStack() as stack:
             say(f"packets, {services} services: setting up")
             case, subjects = set_up(stack, build, services, rows)
-            for metric in METRICS:
-                say(f"packets, {services} services: {metric}, {ROUNDS} rounds")
+            for part in PARTS:
+                say(f"packets, {services} services: {part}, {ROUNDS} rounds")
                 for _ in range(ROUNDS):
                     for subject in subjects:
-                        for name, unit, value in subject.measure(build / "bench_proxy_load", metric):
+                        for name, unit, value in subject.measure(build / "bench_proxy_load", part):
                             rows.add(case, subject.name, name, unit, value)
-    return rows.rows()

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// One measurement of the program fairlead-proxy against an API server of our own, both in a fresh
-// network namespace:
+// One measurement of the program fairlead-proxy against a plain API server (tests/support), both in
+// a fresh network namespace:
 //
 //   bench_proxy_program PROGRAM SERVICES ENDPOINTS
 //
 // start        start of the process to hooks in the kernel, which come last
-// api_change   first byte of an endpoint's change at the API server to the kernel's notification
+// api_change   first byte of a change's watch event to the kernel's notification
 // churn        a thousand endpoint changes a second for ten seconds
 // memory       at rest, and the peak while everything is listed again
 //
@@ -200,7 +200,7 @@ class Bench {
     const double seconds = seconds_since(start);
     wait_for(last);
     report("churn_lag", "ms", seconds_since(end) * 1e3);
-    report("churn_cpu", "%", (cpu_seconds(pid) - cpu_before) / seconds * 100);
+    report("churn_cpu", "%_of_a_core", (cpu_seconds(pid) - cpu_before) / seconds * 100);
   }
 
   // Until the program has used next to no CPU for a while.
@@ -217,8 +217,8 @@ class Bench {
     wait_until_quiet();
     const std::string proc = "/proc/" + std::to_string(program_->pid());
     const double rest_kb = kilobytes(proc + "/status", "VmRSS:");
-    report("memory_pss", "MB", kilobytes(proc + "/smaps_rollup", "Pss:") / 1024);
-    report("memory_rss", "MB", rest_kb / 1024);
+    report("memory_pss", "MiB", kilobytes(proc + "/smaps_rollup", "Pss:") / 1024);
+    report("memory_rss", "MiB", rest_kb / 1024);
     std::ofstream(proc + "/clear_refs") << "5";  // the peak starts anew (proc(5))
     const size_t services = api_.lists_served(kServices);
     const size_t slices = api_.lists_served(kSlices);

@@ -27,7 +27,7 @@ void check(const T& value, uint8_t family, void (*put)(MessageWriter&, const T&)
   second.begin(0, 0, nft::message_header(static_cast<nft::TableFamily>(family)));
   put(second, *again);
   second.end();
-  if (second.bytes() != writer.bytes()) std::abort();
+  if (!std::ranges::equal(second.bytes(), writer.bytes())) std::abort();
 }
 
 void put_set_without_id(MessageWriter& writer, const nft::Set& set) {

@@ -30,7 +30,8 @@ TEST(Message, WrittenBytesAreExact) {
       8,    0, 3, 0,    'a',  'b', 'c',  0,  // string with its zero
       5,    0, 4, 0,    7,    0,   0,    0,  // u8, padded
   };
-  EXPECT_EQ(writer.bytes(), expected);
+  const Bytes written = writer.bytes();
+  EXPECT_EQ(std::vector<uint8_t>(written.begin(), written.end()), expected);
 }
 
 TEST(Message, ReadsBackWhatItWrote) {

@@ -261,8 +261,8 @@ TEST(Diff, SetsGrowWhenThreeQuartersFull) {
   add.set = SetId::kEndpoints;
   Operation remove = add;
   remove.kind = Operation::Kind::kRemove;
-  EXPECT_EQ(peak_use(ruleset, SetId::kEndpoints, {add, add, remove}), 752u);
-  EXPECT_EQ(peak_use(ruleset, SetId::kServices, {add, add, remove}), 0u);
+  EXPECT_EQ(peak_use(ruleset, SetId::kEndpoints, std::vector{add, add, remove}), 752u);
+  EXPECT_EQ(peak_use(ruleset, SetId::kServices, std::vector{add, add, remove}), 0u);
 }
 
 // The promise of diff.h, on random changes: after every prefix of the operations a packet of a
