@@ -51,7 +51,7 @@ void ConntrackCleaner::changed(const Dirty& frontends) {
 
 // One family at a time.
 void ConntrackCleaner::next() {
-  if (busy_ || waiting_.empty()) return;
+  if (busy_ || resting_ || waiting_.empty()) return;
   const Family family = waiting_.begin()->family();
   std::set<Frontend> frontends;
   bool node_ports = false;
@@ -86,6 +86,7 @@ void ConntrackCleaner::list_addresses(Family family, std::set<Frontend> frontend
 
 void ConntrackCleaner::list_flows(Family family, const std::set<Frontend>& frontends,
                                   std::set<IpAddress> local) {
+  began_ = clock_.now();
   conntrack::Filter filter;
   filter.family = family;
   filter.protocol = IPPROTO_UDP;
@@ -128,9 +129,19 @@ void ConntrackCleaner::remove(const conntrack::Entry& entry) {
 // What could not be listed is looked at again with the second look.
 void ConntrackCleaner::finished(const std::optional<Error>& error) {
   busy_ = false;
-  if (!error) return next();
-  log::warn("listing UDP flows failed: {}; trying again", error->message());
-  look_again(std::exchange(waiting_, {}));
+  if (error) {
+    log::warn("listing UDP flows failed: {}; trying again", error->message());
+    look_again(std::exchange(waiting_, {}));
+  }
+  rest();
+}
+
+void ConntrackCleaner::rest() {
+  resting_ = true;
+  rest_ = clock_.after(std::min(kRest * (clock_.now() - began_), kMaxRest), [this] {
+    resting_ = false;
+    next();
+  });
 }
 
 // A second after the first who asks: changes in quick succession do not put it off.

@@ -8,6 +8,11 @@
 // were being made at that very moment. One listing for all frontends waiting, filtered by the
 // kernel. TCP flows are left alone: deleting one would pick an endpoint in mid-stream.
 //
+// The kernel walks the connections of the whole host for a listing, whatever it is asked for: 5 to
+// 10 ms with 262,144 buckets. So a listing is followed by kRest times as long without one, kMaxRest
+// at most: the first change is acted on at once, and under churn no more than a tenth of a CPU goes
+// into listings.
+//
 // Node ports: only flows to addresses of this node; the same port number elsewhere is not ours.
 //
 // Threads: the loop's. Connections and map must outlive it.
@@ -36,6 +41,8 @@ class ConntrackCleaner {
   // Flows deleted in one look; the connection's queue has room for them. What is left is looked at
   // again a second later.
   static constexpr size_t kMaxDeletes = 2048;
+  static constexpr int kRest = 9;
+  static constexpr Duration kMaxRest = std::chrono::seconds(1);
 
   // `netfilter` and `route` are connections of those protocols.
   ConntrackCleaner(Clock& clock, netlink::Connection& netfilter, netlink::Connection& route,
@@ -55,6 +62,7 @@ class ConntrackCleaner {
   void list_flows(Family family, const std::set<Frontend>& frontends, std::set<IpAddress> local);
   void remove(const netlink::conntrack::Entry& entry);
   void finished(const std::optional<Error>& error);
+  void rest();
   void look_again(std::set<Frontend> frontends);
 
   Clock& clock_;
@@ -64,8 +72,11 @@ class ConntrackCleaner {
   std::set<Frontend> waiting_;
   std::set<Frontend> later_;
   bool busy_ = false;
+  bool resting_ = false;
   bool looking_again_ = false;  // second_look_ is set
+  MonoTime began_;              // the listing
   uint64_t deleted_ = 0;
+  Alarm rest_;
   Alarm second_look_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

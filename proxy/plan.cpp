@@ -79,7 +79,7 @@ void Programmer::plan_rebuild() {
   }
   put_by_set(operations);
   put_hooks();
-  take_over();
+  take_over_.put_unhook(transaction_);
   plan_local_dns();
   for (const auto& [frontend, since] : std::exchange(dirty_, {}))
     in_flight_frontends_.emplace_back(frontend, since);
@@ -245,22 +245,12 @@ void Programmer::rewrite_chains(const std::function<void()>& change) {
   }
 }
 
+// The other proxy's hooks end in the moment ours begin.
 void Programmer::plan_hooks() {
   put_hooks();
-  take_over();
+  take_over_.put_unhook(transaction_);
   hooks_missing_ = false;
   unhooked_ = false;
-}
-
-// The other proxy's hooks end in the moment ours begin.
-void Programmer::take_over() {
-  take_over_due_ = false;
-  for (const std::string& name : config_.take_over_from) {
-    nft::Table table = programmed_.table();
-    table.name = name;
-    table.comment.clear();
-    transaction_.destroy(table);
-  }
 }
 
 void Programmer::plan_local_dns() {

@@ -27,6 +27,7 @@ Programmer::Programmer(Clock& clock, netlink::Connection& connection, const Serv
       config_(config),
       parameters_(std::move(parameters)),
       reader_(connection, config, services),
+      take_over_(connection, config),
       programmed_(std::move(config), parameters_) {}
 
 Programmer::~Programmer() {
@@ -35,7 +36,7 @@ Programmer::~Programmer() {
 
 void Programmer::start() {
   started_ = true;
-  take_over_due_ = !config_.take_over_from.empty();
+  take_over_.begin();
   step();
 }
 
@@ -78,7 +79,7 @@ Programmer::Status Programmer::status() const {
 
 bool Programmer::has_work() const {
   return !table_exists_ || rebuild_ || repairs_ || foreign_ || growth_ || !dirty_.empty() ||
-         queue_at_ < queue_.size() || hooks_missing_ || take_over_due_ || suspected_ ||
+         queue_at_ < queue_.size() || hooks_missing_ || !take_over_.done() || suspected_ ||
          programmed_.parameters() != parameters_ ||
          (exempt_dns_ && !diff_local_dns(programmed_, *exempt_dns_).empty());
 }
@@ -103,9 +104,13 @@ void Programmer::read() {
   suspected_ = false;
   in_flight_ = true;
   ++status_.readings;
-  reader_.read(parameters_, [this](Result<TableReader::Content> content) {
+  const auto read = [this](Result<TableReader::Content> content) {
     in_flight_ = false;
     adopt(std::move(content));
+  };
+  take_over_.look([this, read](Result<void> looked) {
+    if (!looked.ok()) return read(looked.error());
+    reader_.read(parameters_, read);
   });
 }
 
@@ -157,9 +162,10 @@ bool Programmer::plan() {
     if (transaction_.empty() && !growth_) plan_parameters();
     if (transaction_.empty() && !growth_) plan_frontends();
     if (transaction_.empty() && hooks_missing_) plan_hooks();
-    if (transaction_.empty() && take_over_due_) take_over();
+    if (transaction_.empty()) take_over_.put_unhook(transaction_);
     if (transaction_.empty()) plan_local_dns();
     if (transaction_.empty() && cleanup_due_) plan_cleanup();
+    if (transaction_.empty()) take_over_.put_piece(transaction_);
   }
   return !transaction_.empty();
 }
@@ -191,11 +197,14 @@ void Programmer::on_commit(Result<void> result) {
 void Programmer::failed(Error error) {
   log::error("programming table {} fairlead failed: {}; trying again", family_name(config_),
              error.message());
+  // Any other refusal of a repair means that we do not understand what is there.
+  const bool passing = error.is(ErrorCode::kResourceExhausted) || error.is(ErrorCode::kTimeout) ||
+                       error.is_interrupted();
   ++status_.failures;
   status_.last_error = std::move(error);
   known_ = false;
-  take_over_due_ = !config_.take_over_from.empty();
-  if (repairing_) rebuild_ = true;
+  take_over_.begin();
+  if (repairing_ && !passing) rebuild_ = true;
   for (const auto& [frontend, since] : std::exchange(in_flight_frontends_, {}))
     dirty_.try_emplace(frontend, since);
   const Duration delay = backoff_;

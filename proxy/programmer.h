@@ -26,6 +26,7 @@
 #include "netlink/nftables/transaction.h"
 #include "proxy/diff.h"
 #include "proxy/table_reader.h"
+#include "proxy/take_over.h"
 
 namespace fairlead::proxy {
 
@@ -109,7 +110,6 @@ class Programmer {
   void plan_queue();
   void plan_parameters();
   void plan_hooks();
-  void take_over();
   void plan_local_dns();
   void plan_cleanup();
 
@@ -132,6 +132,7 @@ class Programmer {
   const Config config_;
   Parameters parameters_;  // as wanted; `affinity` as the services have it
   TableReader reader_;
+  TakeOver take_over_;
   std::function<void(const Acknowledged&)> on_acknowledged_;
   std::function<void()> on_ready_;
 
@@ -145,10 +146,9 @@ class Programmer {
   bool suspected_ = false;          // read again when the commit in flight is done
   std::optional<bool> exempt_dns_;  // nullopt: not known yet, leave what is there
   bool cleanup_due_ = false;
-  bool take_over_due_ = false;  // tables of another proxy may still be there
-  bool rebuild_ = false;        // replace the table as a whole
-  bool repairing_ = false;      // the commit in flight is one of repairs
-  int interruptions_ = 0;       // of readings, in a row
+  bool rebuild_ = false;    // replace the table as a whole
+  bool repairing_ = false;  // the commit in flight is one of repairs
+  int interruptions_ = 0;   // of readings, in a row
   Ruleset programmed_;
   std::optional<Repairs> repairs_;
   std::optional<Repairs> foreign_;  // what is left of the repairs: objects to remove

@@ -53,8 +53,9 @@ struct Config {
   // Kernels before 6.17: a lookup at the moment of a commit may miss an element that is being
   // replaced (net/netfilter/nft_set_hash.c), so it is made twice.
   bool repeat_lookups = false;
-  // Tables of another proxy, of this family, removed in the transaction that hooks ours in: no
-  // packet finds both or neither. Flows keep what connection tracking has translated.
+  // Tables of another proxy, of this family, unhooked in the transaction that hooks ours in, and
+  // then removed: no packet finds both or neither. Flows keep what connection tracking has
+  // translated.
   std::vector<std::string> take_over_from;
 
   bool knows_pods() const {

@@ -3,11 +3,20 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 namespace fairlead::test {
 namespace {
 
 constexpr const char* kVersionMark = "\"@RV@\"";
+
+constexpr std::pair<std::string_view, const char*> kKinds[] = {
+    {"/api/v1/services", "Service"},
+    {"/api/v1/nodes", "Node"},
+    {"/api/v1/namespaces", "Namespace"},
+    {"/apis/discovery.k8s.io/v1/endpointslices", "EndpointSlice"},
+    {"/apis/networking.k8s.io/v1/servicecidrs", "ServiceCIDR"},
+};
 
 const HttpHeaders kJson = {{"Content-Type", "application/json"}};
 
@@ -19,7 +28,8 @@ std::string status(int code, const std::string& message) {
 }  // namespace
 
 ClusterApi::ClusterApi(Loop& loop)
-    : server_(loop, {},
+    : tick_(loop),
+      server_(loop, {},
               [this](HttpServerRequest request, std::shared_ptr<HttpResponder> responder) {
                 handle(request, std::move(responder));
               }) {}
@@ -62,26 +72,114 @@ void ClusterApi::compact() {
   watches_.clear();
 }
 
+void ClusterApi::set_trouble(Trouble trouble) {
+  trouble_ = trouble;
+  silent_.clear();
+  if (trouble == Trouble::kNone) return;
+  for (const Watch& watch : watches_) watch.responder->finish();
+  watches_.clear();
+}
+
+void ClusterApi::send_bookmarks() {
+  for (const Watch& watch : watches_)
+    send(watch.responder, bookmark(watch.collection, false), false);
+}
+
+// As the watch cache writes it: an object of the kind with nothing but its version.
+std::string ClusterApi::bookmark(const std::string& collection, bool initial_events_end) const {
+  std::string kind = "Unknown", version = "v1";
+  for (const auto& [path, name] : kKinds)
+    if (path == collection) kind = name;
+  if (collection.starts_with("/apis/")) version = collection.substr(6, collection.rfind('/') - 6);
+  return R"({"type":"BOOKMARK","object":{"kind":")" + kind + R"(","apiVersion":")" + version +
+         R"(","metadata":{"resourceVersion":")" + std::to_string(version_) +
+         R"(","creationTimestamp":null)" +
+         (initial_events_end ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : "") +
+         "}}}\n";
+}
+
+void ClusterApi::send(const std::shared_ptr<HttpResponder>& responder, std::string text,
+                      bool finish) {
+  const bool behind = std::any_of(trickles_.begin(), trickles_.end(),
+                                  [&](const Trickle& t) { return t.responder == responder; });
+  if (speed_ == 0 && !behind) {
+    responder->write(text);
+    if (finish) responder->finish();
+    return;
+  }
+  trickles_.push_back({responder, std::move(text), finish});
+  tick_.start_every(std::chrono::milliseconds(1), [this] { trickle(); });
+}
+
+void ClusterApi::trickle() {
+  std::vector<const HttpResponder*> served;
+  for (Trickle& one : trickles_) {
+    // What is for one client goes in order.
+    if (std::find(served.begin(), served.end(), one.responder.get()) != served.end()) continue;
+    served.push_back(one.responder.get());
+    const size_t size = speed_ == 0 ? one.text.size() : std::min(speed_, one.text.size());
+    one.responder->write(one.text.substr(0, size));
+    one.text.erase(0, size);
+    if (one.text.empty() && one.finish) one.responder->finish();
+  }
+  std::erase_if(trickles_, [](const Trickle& one) { return one.text.empty(); });
+  if (trickles_.empty()) tick_.stop();
+}
+
 void ClusterApi::publish(const char* type, const std::string& collection,
                          const std::string& object) {
   std::string line = std::string(R"({"type":")") + type + R"(","object":)" + object + "}\n";
   std::erase_if(watches_, [](const Watch& watch) { return watch.responder->closed(); });
   for (const Watch& watch : watches_)
-    if (watch.collection == collection) watch.responder->write(line);
+    if (watch.collection == collection) send(watch.responder, line, false);
   events_.push_back({version_, collection, std::move(line)});
 }
 
 void ClusterApi::handle(const HttpServerRequest& request,
                         std::shared_ptr<HttpResponder> responder) {
   if (down_) return;  // dropped: the connection is closed
-  if (request.query_value("sendInitialEvents"))
-    return responder->respond(400, kJson, status(400, "no WatchList here"));
-  if (!request.query_value("watch")) return list(request.path, *responder);
+  requests_.push_back({request.method, request.target});
+  if (request.method != "GET") return responder->respond(201, kJson, request.body);
+  if (troubled(request, responder)) return;
+  if (request.query_value("sendInitialEvents")) return watch_list(request, std::move(responder));
+  if (!request.query_value("watch")) return list(request.path, std::move(responder));
   const std::string since(request.query_value("resourceVersion").value_or("0"));
   watch(request.path, std::strtoull(since.c_str(), nullptr, 10), std::move(responder));
 }
 
-void ClusterApi::list(const std::string& collection, HttpResponder& responder) {
+bool ClusterApi::troubled(const HttpServerRequest& request,
+                          const std::shared_ptr<HttpResponder>& responder) {
+  switch (trouble_) {
+    case Trouble::kNone:
+      return false;
+    case Trouble::kTooMany:
+      responder->respond(429, {{"Content-Type", "application/json"}, {"Retry-After", "1"}},
+                         status(429, "too many requests, please try again later"));
+      return true;
+    case Trouble::kExpired:
+      if (!request.query_value("watch")) return false;
+      responder->start(200, kJson);
+      responder->write(R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1",)"
+                       R"("status":"Failure","message":"too old resource version",)"
+                       R"("reason":"Expired","code":410}})"
+                       "\n");
+      responder->finish();
+      return true;
+    case Trouble::kCutOff:
+      responder->start(200, kJson);
+      responder->write(
+          request.query_value("watch")
+              ? R"({"type":"ADDED","object":{"metadata":{"na)"
+              : R"({"kind":"List","metadata":{"resourceVersion":"9"},"items":[{"meta)");
+      return true;  // dropped
+    case Trouble::kSilent:
+      silent_.push_back(responder);
+      return true;
+  }
+  return false;
+}
+
+void ClusterApi::list(const std::string& collection, std::shared_ptr<HttpResponder> responder) {
   std::string body = R"({"kind":"List","apiVersion":"v1","metadata":{"resourceVersion":")" +
                      std::to_string(version_) + R"("},"items":[)";
   bool first = true;
@@ -91,7 +189,25 @@ void ClusterApi::list(const std::string& collection, HttpResponder& responder) {
     body += object;
   }
   ++lists_served_[collection];
-  responder.respond(200, kJson, body + "]}");
+  if (speed_ == 0) return responder->respond(200, kJson, body + "]}");
+  responder->start(200, kJson);
+  send(responder, body + "]}", true);
+}
+
+// KEP-3157: every object as ADDED, then a bookmark that says so.
+void ClusterApi::watch_list(const HttpServerRequest& request,
+                            std::shared_ptr<HttpResponder> responder) {
+  if (!watch_list_) return responder->respond(400, kJson, status(400, "no WatchList here"));
+  const std::string match(request.query_value("resourceVersionMatch").value_or(""));
+  const std::string bookmarks(request.query_value("allowWatchBookmarks").value_or(""));
+  if (match != "NotOlderThan" || (bookmarks != "true" && bookmarks != "1"))
+    return responder->respond(422, kJson, status(422, "sendInitialEvents: Forbidden"));
+  responder->start(200, kJson);
+  std::string text;
+  for (const auto& [key, object] : objects_[request.path])
+    text += R"({"type":"ADDED","object":)" + object + "}\n";
+  send(responder, text + bookmark(request.path, true), false);
+  watches_.push_back({request.path, std::move(responder)});
 }
 
 void ClusterApi::watch(const std::string& collection, uint64_t since,
@@ -100,7 +216,7 @@ void ClusterApi::watch(const std::string& collection, uint64_t since,
     return responder->respond(410, kJson, status(410, "too old resource version"));
   responder->start(200, kJson);
   for (const Event& event : events_)
-    if (event.version > since && event.collection == collection) responder->write(event.line);
+    if (event.version > since && event.collection == collection) send(responder, event.line, false);
   watches_.push_back({collection, std::move(responder)});
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small Kubernetes API server over HTTP for programs under test: lists and watches of whatever
-// objects the test puts in, as JSON text. No WatchList, no pages, no writes, no TLS.
+// objects the test puts in, as JSON text. It records what it is asked. No pages, no writes (they
+// are taken and forgotten), no TLS. Asked to, it has WatchList as kube-apiserver 1.36 has it, and
+// troubles as it has them.
 //
 // Threads: the loop's.
 #pragma once
@@ -18,6 +20,18 @@ namespace fairlead::test {
 
 class ClusterApi {
  public:
+  enum class Trouble {
+    kNone,
+    kTooMany,  // 429 with Retry-After
+    kExpired,  // a watch gets 410 as its first event
+    kCutOff,   // answers end in the middle of an object
+    kSilent,   // requests are taken and never answered
+  };
+  struct Request {
+    std::string method;
+    std::string target;  // path and query, as sent
+  };
+
   explicit ClusterApi(Loop& loop);
 
   // Binds; port 0 takes a free one.
@@ -28,6 +42,15 @@ class ClusterApi {
   void remove(const std::string& collection, const std::string& key);
   // From now on requests are not answered, and open watches end.
   void set_down(bool down);
+  // Lists and watches begun from now on have it; open watches end, unless there is none.
+  void set_trouble(Trouble trouble);
+  // Answers come this many bytes a millisecond; 0: at once.
+  void set_speed(size_t bytes) { speed_ = bytes; }
+  // Serves WatchList; without, it is refused as by a server older than 1.27.
+  void serve_watch_list() { watch_list_ = true; }
+  // Tells every watch how far it is.
+  void send_bookmarks();
+  const std::vector<Request>& requests() const { return requests_; }
   // Forgets its history: watches end, and from an older version they are refused with 410 Gone.
   void compact();
   size_t lists_served(const std::string& collection) { return lists_served_[collection]; }
@@ -45,8 +68,20 @@ class ClusterApi {
     std::string collection;
     std::string line;
   };
+  // What is still to be sent, slowly.
+  struct Trickle {
+    std::shared_ptr<HttpResponder> responder;
+    std::string text;
+    bool finish;
+  };
   void handle(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder);
-  void list(const std::string& collection, HttpResponder& responder);
+  void list(const std::string& collection, std::shared_ptr<HttpResponder> responder);
+  void watch_list(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder);
+  bool troubled(const HttpServerRequest& request, const std::shared_ptr<HttpResponder>& responder);
+  std::string bookmark(const std::string& collection, bool initial_events_end) const;
+  // A body, or a part of one.
+  void send(const std::shared_ptr<HttpResponder>& responder, std::string text, bool finish);
+  void trickle();
   void watch(const std::string& collection, uint64_t since,
              std::shared_ptr<HttpResponder> responder);
   void publish(const char* type, const std::string& collection, const std::string& object);
@@ -59,6 +94,13 @@ class ClusterApi {
   uint64_t floor_ = 0;  // watches can start here
   std::map<std::string, size_t> lists_served_;
   bool down_ = false;
+  Trouble trouble_ = Trouble::kNone;
+  size_t speed_ = 0;
+  bool watch_list_ = false;
+  std::vector<Request> requests_;
+  std::vector<std::shared_ptr<HttpResponder>> silent_;
+  std::vector<Trickle> trickles_;
+  Timer tick_;
   HttpServer server_;
 };
 

@@ -3,6 +3,9 @@
 // fresh start would have written, and connections that need no change do not notice.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "netlink/nftables/transaction.h"
 #include "tests/kernel/proxy/changes.h"
 #include "tests/support/seed.h"
 
@@ -95,10 +98,11 @@ TEST(Restart, WithOtherFlagsRewritesRulesInPlace) {
   cluster.proxy().start();
   cluster.settle();
   Traffic traffic(cluster, "client", "10.96.0.1:80");
-  for (int way = 0; way < 4; ++way) {
+  for (int way = 0; way < 5; ++way) {
     cluster.stop_proxy();
     cluster.start_proxy([&](Config& config) {
       config.masquerade_all = way == 0;
+      config.repeat_lookups = way == 3;  // as kernels before 6.17 need it
       if (way == 1) config.service_cidrs.clear();
       if (way == 2 && config.family == Family::kIpv4) config.local_dns = {ip("10.96.0.10")};
     });
@@ -107,6 +111,8 @@ TEST(Restart, WithOtherFlagsRewritesRulesInPlace) {
     cluster.settle();
     expect_settled(cluster, "way " + std::to_string(way));
     EXPECT_GT(cluster.proxy().programmer(Family::kIpv4).status().commits, 0u);
+    EXPECT_FALSE(cluster.tcp("outside", "192.0.2.1:30080").reached.empty());
+    EXPECT_TRUE(cluster.tcp("outside", "192.0.2.1:30081").refused) << "nobody's node port";
   }
   const std::string text = cluster.list_ruleset();
   EXPECT_EQ(text.find("raw_output"), std::string::npos) << text;
@@ -143,6 +149,7 @@ TEST(Repair, PutsRightWhatOthersChange) {
   put_web(cluster);
   cluster.proxy().start();
   cluster.settle();
+  Duration longest{};
   for (const char* damage : kDamage) {
     SCOPED_TRACE(damage);
     const uint64_t seen = cluster.proxy().programmer(Family::kIpv4).status().foreign_changes;
@@ -150,15 +157,69 @@ TEST(Repair, PutsRightWhatOthersChange) {
       const auto done = fairlead::test::run_command({"nft", damage});
       EXPECT_EQ(done.status, 0) << done.errors;
     });
-    EXPECT_TRUE(cluster.run_until([&] {
-      return cluster.proxy().programmer(Family::kIpv4).status().foreign_changes > seen &&
-             cluster.proxy().idle();
-    }));
+    const MonoTime done = cluster.loop().clock().now();
+    const Programmer& programmer = cluster.proxy().programmer(Family::kIpv4);
+    EXPECT_TRUE(cluster.run_until(
+        [&] { return programmer.status().foreign_changes > seen && programmer.idle(); }));
+    longest = std::max(longest, cluster.loop().clock().now() - done);
+    cluster.settle();
     expect_settled(cluster, damage);
     EXPECT_EQ(cluster.list_ruleset().find("theirs"), std::string::npos);
     EXPECT_FALSE(cluster.tcp("client", "10.96.0.1:80").reached.empty());
     EXPECT_TRUE(cluster.proxy().check().ok());
   }
+  // Reported, not asserted: 100 ms is what an idle machine stays well below.
+  RecordProperty("longest_repair_us", static_cast<int>(longest / std::chrono::microseconds(1)));
+}
+
+// ENOBUFS: others change so much that the kernel drops what it has for us, that our table goes.
+TEST(Repair, NoticesWhatItCouldNotBeTold) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  netlink::nft::Set set;
+  set.table = "theirs";
+  set.name = "many";
+  set.key = {netlink::nft::DataType::kIpv4Addr};
+  const netlink::nft::Table table{netlink::nft::TableFamily::kIp, "theirs", false, "", 0};
+  const auto inside = cluster.at("node").enter();
+  // A loop of its own: the proxy does not read meanwhile.
+  Loop loop;
+  auto connection = netlink::Connection::open(loop, netlink::Protocol::kNetfilter);
+  ASSERT_TRUE(connection.ok());
+  const auto commit = [&](netlink::nft::Transaction transaction) {
+    const auto done = commit_sync(**connection, std::move(transaction), std::chrono::seconds(20));
+    ASSERT_TRUE(done.ok()) << done.error().message();
+  };
+  for (int round = 0; round < 12; ++round) {
+    netlink::nft::Transaction fill, remove;
+    fill.add(table);
+    fill.add(set);
+    for (uint32_t i = 0; i < 30000; ++i) {
+      netlink::nft::Element element;
+      element.key = netlink::nft::Value().concat(
+          IpAddress::v4(10, 0, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)));
+      fill.add_element(set, element);
+    }
+    remove.remove(table);
+    commit(std::move(fill));
+    commit(std::move(remove));
+  }
+  netlink::nft::Transaction ours;
+  ours.remove(cluster.proxy().programmer(Family::kIpv4).programmed().table());
+  commit(std::move(ours));
+  EXPECT_NE(cluster.at("node").must("awk '$2 == 12 { lost += $9 } END { print lost }' "
+                                    "/proc/thread-self/net/netlink"),
+            "0\n")
+      << "nothing was dropped: this tests nothing";
+  EXPECT_TRUE(cluster.run_until([&] {
+    return cluster.proxy().programmer(Family::kIpv4).status().foreign_changes > 0 &&
+           cluster.proxy().idle();
+  }));
+  expect_settled(cluster, "after ENOBUFS");
+  EXPECT_FALSE(cluster.tcp("client", "10.96.0.1:80").reached.empty());
 }
 
 TEST(Repair, HealthTellsWhenTheTableIsGone) {

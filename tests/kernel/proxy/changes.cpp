@@ -16,12 +16,11 @@ constexpr useconds_t kPauseUs = 2000;  // more would fill the connection trackin
 
 }  // namespace
 
-void put_web(Cluster& cluster) {
-  cluster.proxy().put(
-      service("web", {"10.96.0.1", "fd00:96::1"}, {"p 80/TCP 30080", "u 80/UDP 30080"}));
-  cluster.proxy().put(slice("web", {"10.244.2.2 @node", "10.244.3.2 @node", "10.245.4.2"},
-                            {"p 8080", "u 8080/UDP"}));
-  cluster.proxy().put(slice("web", {"fd00:244:2::2 @node"}, {"p 8080", "u 8080/UDP"}));
+void put_web(ObjectSink& sink) {
+  sink.put(service("web", {"10.96.0.1", "fd00:96::1"}, {"p 80/TCP 30080", "u 80/UDP 30080"}));
+  sink.put(slice("web", {"10.244.2.2 @node", "10.244.3.2 @node", "10.245.4.2"},
+                 {"p 8080", "u 8080/UDP"}));
+  sink.put(slice("web", {"fd00:244:2::2 @node"}, {"p 8080", "u 8080/UDP"}));
 }
 
 Traffic::Traffic(Cluster& cluster, const std::string& from, const std::string& to)
@@ -81,30 +80,29 @@ void RandomChanges::change() {
   const std::string last = std::to_string(10 + n);
   switch (below(8)) {
     case 0:
-      return proxy_.remove_service({"default", name});
+      return sink_.remove_service({"default", name});
     case 1:
-      return proxy_.remove_slice({"default", name + (below(2) ? "-v4-a" : "-v6")});
+      return sink_.remove_slice({"default", name + (below(2) ? "-v4-a" : "-v6")});
     case 2:
     case 3: {
       std::vector<std::string> ports = {std::string("p 80/") + (below(2) ? "TCP" : "UDP") +
                                         (below(2) ? " 3000" + std::to_string(n) : "")};
       if (below(2)) ports.push_back("q 81/SCTP");
-      return proxy_.put(
-          any_policy(service(name, {"10.96.1." + last, "fd00:96::1:" + last}, ports)));
+      return sink_.put(any_policy(service(name, {"10.96.1." + last, "fd00:96::1:" + last}, ports)));
     }
     case 4:
-      return proxy_.put(slice(name, endpoints("fd00:244:2::"), ports()));
+      return sink_.put(slice(name, endpoints("fd00:244:2::"), ports()));
     default:
-      return proxy_.put(slice(name, endpoints("10.244.9."), ports(), below(3) ? "-a" : "-b"));
+      return sink_.put(slice(name, endpoints("10.244.9."), ports(), below(3) ? "-a" : "-b"));
   }
 }
 
 void RandomChanges::remove_all() {
   for (int n = 0; n < 6; ++n) {
     const std::string name = "s" + std::to_string(n);
-    proxy_.remove_service({"default", name});
+    sink_.remove_service({"default", name});
     for (const char* suffix : {"-v4-a", "-v4-b", "-v6"})
-      proxy_.remove_slice({"default", name + suffix});
+      sink_.remove_slice({"default", name + suffix});
   }
 }
 

@@ -14,7 +14,10 @@ namespace fairlead::proxy::test {
 
 // Service web, which the changes leave alone: port 80, TCP and UDP, node port 30080; endpoints
 // web-1, web-2 and web-3.
-void put_web(Cluster& cluster);
+void put_web(ObjectSink& sink);
+inline void put_web(Cluster& cluster) {
+  put_web(cluster.proxy());
+}
 
 // Connects to `to` again and again, a few hundred times a second, until stopped.
 class Traffic {
@@ -52,7 +55,7 @@ class UdpFlow {
 
 class RandomChanges {
  public:
-  RandomChanges(Proxy& proxy, uint64_t seed) : proxy_(proxy), random_(seed) {}
+  RandomChanges(ObjectSink& sink, uint64_t seed) : sink_(sink), random_(seed) {}
   // One change of one of six Services or its endpoints.
   void change();
   // Everything change() can have made goes.
@@ -64,7 +67,7 @@ class RandomChanges {
   kube::Service any_policy(kube::Service object);
   std::vector<std::string> ports();
 
-  Proxy& proxy_;
+  ObjectSink& sink_;
   std::mt19937_64 random_;
 };
 

@@ -222,12 +222,25 @@ Outcome Cluster::udp(const std::string& from, const std::string& to) {
 }
 
 std::string Cluster::kernel_state(const Config& config) {
-  const auto inside = at("node").enter();
-  auto connection = netlink::Connection::open(loop_, netlink::Protocol::kNetfilter);
+  return test::kernel_state(loop_, at("node"), config,
+                            proxy_->programmer(config.family).programmed().parameters(),
+                            proxy_->services());
+}
+
+std::string Cluster::wanted_state(Family family) const {
+  return test::wanted_state(configs_.at(family),
+                            proxy_->programmer(family).programmed().parameters(),
+                            proxy_->services());
+}
+
+std::string kernel_state(Loop& loop, const NetNamespace& ns, const Config& config,
+                         const Parameters& parameters, const ServiceMap& services) {
+  const auto inside = ns.enter();
+  auto connection = netlink::Connection::open(loop, netlink::Protocol::kNetfilter);
   if (!connection.ok()) return connection.error().message();
-  TableReader reader(**connection, config, proxy_->services());
+  TableReader reader(**connection, config, services);
   std::optional<Result<TableReader::Content>> content;
-  reader.read(proxy_->programmer(config.family).programmed().parameters(),
+  reader.read(parameters,
               [&](Result<TableReader::Content> result) { content = std::move(result); });
   if (!(*connection)->wait([&] { return content.has_value(); }, std::chrono::seconds(20)))
     return "no answer";
@@ -235,6 +248,13 @@ std::string Cluster::kernel_state(const Config& config) {
   if (!(**content).has_value()) return "no table";
   const auto& [ruleset, repairs] = ***content;
   return (repairs.empty() ? "" : "needs repairs\n") + state_text(ruleset);
+}
+
+std::string wanted_state(const Config& config, const Parameters& parameters,
+                         const ServiceMap& services) {
+  Ruleset fresh(config, parameters);
+  settle(fresh, services);
+  return state_text(fresh);
 }
 
 std::string state_text(const Ruleset& ruleset) {
@@ -264,12 +284,6 @@ std::string state_text(const Ruleset& ruleset) {
   for (const Operation& dns : ruleset.elements(SetId::kLocalDns))
     text += dns.frontend.to_string() + "\n";
   return text;
-}
-
-std::string Cluster::wanted_state(Family family) const {
-  Ruleset fresh(configs_.at(family), proxy_->programmer(family).programmed().parameters());
-  test::settle(fresh, proxy_->services());
-  return state_text(fresh);
 }
 
 }  // namespace fairlead::proxy::test

@@ -106,6 +106,11 @@ class Cluster {
 // Services with their endpoints, addresses, hairpins and local DNS in one order, whatever the
 // history.
 std::string state_text(const Ruleset& ruleset);
+// The same of what the kernel has there, read back, and of what a fresh start would write.
+std::string kernel_state(Loop& loop, const NetNamespace& ns, const Config& config,
+                         const Parameters& parameters, const ServiceMap& services);
+std::string wanted_state(const Config& config, const Parameters& parameters,
+                         const ServiceMap& services);
 
 // One round trip without a Cluster at hand (from another thread): the calling thread must be
 // inside.

@@ -122,6 +122,91 @@ TEST(UdpFlows, OnlyOurs) {
   }
 }
 
+// A cleaner by itself, with a clock that stands still, beside a proxy that has no part in it.
+class CleanerTest : public testing::Test {
+ protected:
+  CleanerTest() {
+    cluster_.start_proxy();
+    cluster_.proxy().put(service("dns", {"10.96.0.10"}, {"dns 53/UDP"}));
+    cluster_.proxy().put(slice("dns", {"10.244.2.2"}, {"dns 8080/UDP"}));
+    cluster_.proxy().start();
+    cluster_.settle();
+    // The cleaner knows of another endpoint: every flow is stale.
+    services_.put(service("dns", {"10.96.0.10"}, {"dns 53/UDP"}));
+    services_.put(slice("dns", {"10.244.3.2"}, {"dns 8080/UDP"}));
+    const auto inside = cluster_.at("node").enter();
+    const auto open = [&](netlink::Protocol protocol) {
+      return netlink::Connection::open(cluster_.loop(), protocol).value();
+    };
+    netfilter_ = open(netlink::Protocol::kNetfilter);
+    route_ = open(netlink::Protocol::kRoute);
+    cleaner_ = std::make_unique<ConntrackCleaner>(clock_, *netfilter_, *route_, services_);
+  }
+  void make_flows(uint16_t count) {
+    const auto inside = cluster_.at("client").enter();
+    sockaddr_storage to{}, from{};
+    const socklen_t length = SocketAddress{ip("10.96.0.10"), 53}.to_sockaddr(to);
+    for (uint16_t i = 0; i < count; ++i) {
+      const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+      SocketAddress{ip("10.244.1.2"), static_cast<uint16_t>(20000 + i)}.to_sockaddr(from);
+      ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&from), length), 0);
+      ASSERT_EQ(sendto(fd, "?", 1, 0, reinterpret_cast<sockaddr*>(&to), length), 1);
+      close(fd);
+    }
+  }
+  bool at_rest() {
+    return cluster_.run_until([&] {
+      clock_.advance({});
+      return cleaner_->idle() && netfilter_->in_flight() == 0 && netfilter_->queued() == 0;
+    });
+  }
+
+  Cluster cluster_;
+  ManualClock clock_;
+  ServiceMap services_{std::string("node")};
+  std::unique_ptr<netlink::Connection> netfilter_, route_;
+  std::unique_ptr<ConntrackCleaner> cleaner_;
+};
+
+TEST_F(CleanerTest, DeletesOnlySoManyFlowsInOneLook) {
+  make_flows(ConntrackCleaner::kMaxDeletes + 300);
+  cleaner_->changed({udp("10.96.0.10", 53)});
+  ASSERT_TRUE(at_rest());
+  EXPECT_EQ(cleaner_->deleted(), ConntrackCleaner::kMaxDeletes);
+  clock_.advance(ConntrackCleaner::kSecondLook);
+  ASSERT_TRUE(at_rest());
+  EXPECT_EQ(cleaner_->deleted(), ConntrackCleaner::kMaxDeletes + 300);
+}
+
+TEST_F(CleanerTest, RestsBetweenListings) {
+  using namespace std::chrono_literals;
+  const Dirty changed = {udp("10.96.0.10", 53)};
+  make_flows(1);
+  cleaner_->changed(changed);
+  EXPECT_EQ(netfilter_->in_flight(), 1u) << "the first change is acted on at once";
+  clock_.advance(20ms);
+  ASSERT_TRUE(at_rest());
+  EXPECT_EQ(cleaner_->deleted(), 1u);
+
+  make_flows(1);
+  cleaner_->changed(changed);
+  clock_.advance(20ms * ConntrackCleaner::kRest - 1ms);
+  EXPECT_EQ(netfilter_->in_flight(), 0u);
+  EXPECT_FALSE(cleaner_->idle()) << "but it is not forgotten";
+  clock_.advance(1ms);
+  EXPECT_EQ(netfilter_->in_flight(), 1u);
+  clock_.advance(1h);
+  ASSERT_TRUE(cluster_.run_until([&] { return cleaner_->deleted() == 2; }));
+
+  make_flows(1);
+  cleaner_->changed(changed);
+  clock_.advance(ConntrackCleaner::kMaxRest - 1ms);
+  EXPECT_FALSE(cleaner_->idle());
+  clock_.advance(1ms);
+  ASSERT_TRUE(at_rest());
+  EXPECT_EQ(cleaner_->deleted(), 3u) << "however long the listing took";
+}
+
 // Listens on an address no interface has, as the DNS server of a node does.
 class NodeDns {
  public:

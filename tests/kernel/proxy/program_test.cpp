@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program itself against an API server of the test's own: started, killed, doubled, cleaned up.
 #include <gtest/gtest.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -11,8 +13,10 @@
 #include <random>
 
 #include "base/http/server.h"
+#include "netlink/connection.h"
 #include "tests/kernel/proxy/cluster.h"
 #include "tests/support/paths.h"
+#include "tests/support/seed.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -169,7 +173,7 @@ TEST_F(Program, ServesAndLeavesItsRulesBehind) {
 }
 
 TEST_F(Program, KilledAtAnyMomentIsMadeUpForByTheNext) {
-  std::mt19937_64 random(std::random_device{}());
+  std::mt19937_64 random(fairlead::test::random_seed());
   for (int i = 0; i < 12; ++i) {
     auto process = start();
     const auto delay = std::chrono::milliseconds(5 + random() % 120);
@@ -178,6 +182,43 @@ TEST_F(Program, KilledAtAnyMomentIsMadeUpForByTheNext) {
   }
   auto process = start();
   ASSERT_TRUE(run_until([&] { return elements() == 3000; }));
+}
+
+class LargeProgram : public Program {
+ protected:
+  LargeProgram() : Program(1000) {}  // more than fits into one transaction
+};
+
+// kill -9 as soon as the kernel tells of a commit: while the process is at the next one.
+TEST_F(LargeProgram, KilledAfterAnyCommitIsMadeUpForByTheNext) {
+  std::unique_ptr<netlink::Connection> watch;
+  ns_.run([&] {
+    watch = netlink::Connection::open(loop_, netlink::Protocol::kNetfilter).value();
+    ASSERT_TRUE(watch->subscribe(NFNLGRP_NFTABLES).ok());
+  });
+  int commits = 0;
+  watch->set_on_notification([&](const netlink::MessageView& message) {
+    if (message.type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN)) ++commits;
+  });
+  const auto whole = [&] { return run_until([&] { return elements() == 10000; }); };
+  auto process = start();
+  ASSERT_TRUE(whole());
+  loop_.run_until([] { return false; }, std::chrono::milliseconds(100));
+  const int total = commits;
+  EXPECT_GE(total, 4) << "a table, two pieces, hooks";
+  for (int last = 1; last < total; ++last) {
+    SCOPED_TRACE(last);
+    kill(process->pid(), SIGKILL);
+    process.reset();
+    ns_.must("nft flush ruleset");
+    loop_.run_until([] { return false; }, std::chrono::milliseconds(20));
+    commits = 0;
+    process = start();
+    ASSERT_TRUE(run_until([&] { return commits >= last; }));
+    kill(process->pid(), SIGKILL);
+    process = start();
+    ASSERT_TRUE(whole());
+  }
 }
 
 TEST_F(Program, SaysInOneSentenceWhatIsWrong) {

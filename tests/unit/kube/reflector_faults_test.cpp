@@ -183,6 +183,41 @@ TEST_F(ReflectorTest, AnyByteKeepsAWatchAlive) {
   EXPECT_EQ(reflector_->lag(), Duration{});
 }
 
+TEST_F(ReflectorTest, AWallClockThatJumpsIsNotNoticed) {
+  const auto watch = listed_and_watching();
+  watch->body(bookmark("11"));
+  const size_t asked = transport_.count();
+  for (const auto jump : {std::chrono::hours(24 * 3650), -std::chrono::hours(2 * 24 * 3650)}) {
+    clock_.set_wall(clock_.wall_now() + jump);
+    clock_.advance(seconds(1));
+    EXPECT_TRUE(watch->open());
+    EXPECT_EQ(transport_.count(), asked);
+    EXPECT_EQ(reflector_->lag(), Duration{});
+  }
+  watch->body("}{");
+  clock_.set_wall(clock_.wall_now() + std::chrono::hours(1));
+  expect_retry(std::chrono::milliseconds(800), std::chrono::milliseconds(1600));
+}
+
+TEST_F(ReflectorTest, AServerThatIsAwayForMinutesIsAskedAgainUntilItIsBack) {
+  listed_and_watching()->fail(Error(ErrorCode::kUnavailable, "connection reset"));
+  const MonoTime until = clock_.now() + std::chrono::minutes(20);
+  int attempts = 0;
+  while (clock_.now() < until) {
+    clock_.advance(clock_.until_next());
+    if (!last()->open()) continue;
+    ++attempts;
+    last()->fail(Error(ErrorCode::kUnavailable, "connection refused"));
+  }
+  EXPECT_GT(attempts, 20 * 60 / 30) << "every 15 to 30 s";
+  EXPECT_LT(attempts, 20 * 60 / 15 + 10);
+  EXPECT_EQ(stored(), std::vector<std::string>{"a=1"}) << "what is known stays";
+  clock_.advance(clock_.until_next());
+  EXPECT_EQ(last()->query("resourceVersion"), "10");
+  last()->head(200);
+  EXPECT_TRUE(state().watching);
+}
+
 TEST_F(ReflectorTest, HungListsAreGivenUp) {
   make_without_watch_list();
   reflector_->start();
