@@ -28,6 +28,31 @@ Result<void> check_user(const ContainerInputs& in) {
                                         in.image.user_name + "), cannot verify user is non-root");
 }
 
+constexpr size_t kMaxHostName = 64;  // the kernel's __NEW_UTS_LEN
+
+// With the host's network the host's name is kept: the runtime takes an empty one as that. It gives
+// containers the name as HOSTNAME, too.
+Result<std::string> sandbox_hostname(const PodSpec& pod, const std::string& cluster_domain) {
+  if (pod.namespaces.host_network) return std::string();
+  const std::string full = pod.set_hostname_as_fqdn ? pod.full_name(cluster_domain) : "";
+  if (full.size() > kMaxHostName)
+    return Error(ErrorCode::kInvalid,
+                 "setHostnameAsFQDN: \"" + full + "\" has " + std::to_string(full.size()) +
+                     " bytes, a host name at most " + std::to_string(kMaxHostName));
+  return full.empty() ? pod.host_name() : full;
+}
+
+// The container's own user, else the image's: a group counts only beside a user (CRI run_as_group).
+void set_user(const ContainerInputs& in, ContainerConfig& config) {
+  config.run_as_user = in.container.run_as_user;
+  config.run_as_group = in.container.run_as_group;
+  if (config.run_as_user || !config.run_as_group) return;
+  if (in.image.user_id || in.image.user_name.empty())
+    config.run_as_user = in.image.user_id.value_or(0);
+  else
+    config.run_as_user_name = in.image.user_name;
+}
+
 }  // namespace
 
 std::string pod_log_dir(const std::string& log_root, const PodSpec& pod) {
@@ -38,20 +63,21 @@ std::string container_log_name(const std::string& container, uint32_t attempt) {
   return container + "/" + std::to_string(attempt) + ".log";
 }
 
-SandboxConfig sandbox_config(const PodSpec& pod, uint32_t attempt, const std::string& log_root,
-                             const std::string& cgroup_parent, const DnsConfig& dns) {
+Result<SandboxConfig> sandbox_config(const SandboxInputs& in) {
+  const PodSpec& pod = in.pod;
+  Result<std::string> hostname = sandbox_hostname(pod, in.cluster_domain);
+  if (!hostname.ok()) return hostname.error();
   SandboxConfig config;
   config.name = pod.key.name;
   config.ns = pod.key.ns;
   config.uid = pod.uid;
-  config.attempt = attempt;
-  // With the host's network the host's name is kept: the runtime takes an empty one as that.
-  config.hostname = pod.namespaces.host_network ? "" : pod.host_name();
-  config.log_directory = pod_log_dir(log_root, pod);
-  config.dns = dns;
+  config.attempt = in.attempt;
+  config.hostname = *std::move(hostname);
+  config.log_directory = pod_log_dir(in.log_root, pod);
+  config.dns = in.dns;
   config.labels = pod.labels;
   for (const auto& [key, value] : identity(pod)) config.labels[key] = value;
-  config.cgroup_parent = cgroup_parent;
+  config.cgroup_parent = in.cgroup_parent;
   config.namespaces = pod.namespaces;
   config.sysctls = pod.sysctls;
   config.run_as_user = pod.run_as_user;
@@ -75,7 +101,6 @@ Result<ContainerConfig> container_config(const ContainerInputs& in) {
   for (const std::string& word : spec.args) config.args.push_back(expand(word, values));
   config.working_dir = spec.working_dir;
   config.envs = in.env;
-  config.envs.emplace(config.envs.begin(), "HOSTNAME", in.pod.host_name());
   config.mounts = in.mounts;
   config.labels = identity(in.pod);
   config.labels[kLabelContainerName] = spec.name;
@@ -94,9 +119,7 @@ Result<ContainerConfig> container_config(const ContainerInputs& in) {
   config.seccomp_unconfined = spec.seccomp_unconfined;
   config.add_capabilities = spec.add_capabilities;
   config.drop_capabilities = spec.drop_capabilities;
-  config.run_as_user = spec.run_as_user;
-  // Without a user the runtime takes the image's, and refuses a group alone (CRI run_as_group).
-  if (spec.run_as_user) config.run_as_group = spec.run_as_group;
+  set_user(in, config);
   config.supplemental_groups = in.pod.supplemental_groups;
   if (in.pod.fs_group) config.supplemental_groups.push_back(*in.pod.fs_group);
   config.namespaces = in.pod.namespaces;

@@ -15,8 +15,16 @@ namespace fairlead::orchestrator {
 std::string pod_log_dir(const std::string& log_root, const PodSpec& pod);
 std::string container_log_name(const std::string& container, uint32_t attempt);
 
-SandboxConfig sandbox_config(const PodSpec& pod, uint32_t attempt, const std::string& log_root,
-                             const std::string& cgroup_parent, const DnsConfig& dns);
+struct SandboxInputs {
+  const PodSpec& pod;
+  uint32_t attempt;
+  const std::string& log_root;
+  const std::string& cluster_domain;
+  std::string cgroup_parent;
+  DnsConfig dns;
+};
+// kInvalid: setHostnameAsFQDN makes a name that is longer than the kernel's 64 bytes.
+Result<SandboxConfig> sandbox_config(const SandboxInputs& in);
 
 struct ContainerInputs {
   const PodSpec& pod;

@@ -4,6 +4,7 @@
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/files.h"
 #include "orchestrator/node/pod_worker.h"
+#include "orchestrator/node/registry_login.h"
 
 namespace fairlead::orchestrator {
 
@@ -14,6 +15,8 @@ struct PodWorker::Start {
   uint32_t sandbox_attempt = 0;
   ImageInfo image;
   MonoTime began;
+  std::vector<RegistryLogin> logins;  // still to be tried
+  std::string pull_errors;            // of those that were
 };
 
 void PodWorker::start_container(const Action& action) {
@@ -24,7 +27,7 @@ void PodWorker::start_container(const Action& action) {
     memory_.containers[action.container].restarts.advance(action.failed_at,
                                                           context_.clock.wall_now());
   auto start = std::make_shared<Start>(
-      Start{action, *spec, sandbox->id, sandbox->attempt, {}, context_.clock.now()});
+      Start{action, *spec, sandbox->id, sandbox->attempt, {}, context_.clock.now(), {}, {}});
   if (spec->pull_policy == PullPolicy::kAlways) return pull(start);
   context_.cri.image_status(
       spec->image, [this, guard = guard(), start](Result<std::optional<ImageInfo>> image) {
@@ -47,24 +50,47 @@ void PodWorker::start_container(const Action& action) {
       });
 }
 
+// With each login of the pod's secrets that is for this image, until one is let in; with none of
+// them, as anybody.
 void PodWorker::pull(std::shared_ptr<Start> start) {
-  event("Normal", "Pulling", "Pulling image \"" + start->spec.image + "\"", start->spec.name);
-  context_.cri.pull_image(start->spec.image, [this, guard = guard(),
-                                              start](Result<std::string> reference) {
-    if (guard.expired()) return;
-    if (!reference.ok())
-      return start_failed(
-          start, "ErrImagePull",
-          "failed to pull image \"" + start->spec.image + "\": " + reference.error().message(),
-          true);
-    const auto took =
-        std::chrono::duration_cast<std::chrono::milliseconds>(context_.clock.now() - start->began);
-    event("Normal", "Pulled",
-          "Successfully pulled image \"" + start->spec.image + "\" in " +
-              std::to_string(took.count()) + "ms",
-          start->spec.name);
-    start_with_image(start);
+  std::set<ObjectRef> secrets;
+  for (const std::string& name : spec_.pull_secrets) secrets.insert({true, name});
+  fetch_objects(secrets, [this, start, secrets](Result<Objects> objects) {
+    if (!objects.ok()) return start_failed(start, "ErrImagePull", objects.error().message(), true);
+    for (const ObjectRef& secret : secrets)
+      if (!objects->contains(secret))
+        event("Warning", "FailedToRetrieveImagePullSecret",
+              "imagePullSecrets: " + secret.to_string() +
+                  " not found; pulling may not succeed without it");
+    start->logins = registry_logins(start->spec.image, *objects);
+    if (start->logins.empty()) start->logins.emplace_back();
+    event("Normal", "Pulling", "Pulling image \"" + start->spec.image + "\"", start->spec.name);
+    pull_with_next_login(start);
   });
+}
+
+void PodWorker::pull_with_next_login(std::shared_ptr<Start> start) {
+  const RegistryLogin login = start->logins.front();
+  start->logins.erase(start->logins.begin());
+  context_.cri.pull_image(
+      start->spec.image, login, [this, guard = guard(), start](Result<std::string> reference) {
+        if (guard.expired()) return;
+        if (!reference.ok()) {
+          start->pull_errors +=
+              (start->pull_errors.empty() ? "" : "; ") + reference.error().message();
+          if (!start->logins.empty()) return pull_with_next_login(start);
+          return start_failed(
+              start, "ErrImagePull",
+              "failed to pull image \"" + start->spec.image + "\": " + start->pull_errors, true);
+        }
+        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+            context_.clock.now() - start->began);
+        event("Normal", "Pulled",
+              "Successfully pulled image \"" + start->spec.image + "\" in " +
+                  std::to_string(took.count()) + "ms",
+              start->spec.name);
+        start_with_image(start);
+      });
 }
 
 // After a pull: what the image says of itself.
@@ -108,10 +134,12 @@ void PodWorker::create(std::shared_ptr<Start> start, const Objects& objects) {
                                         *mounts, context_.node.memory_bytes});
   if (!config.ok())
     return start_failed(start, "CreateContainerConfigError", config.error().message(), false);
-  const SandboxConfig sandbox =
-      sandbox_config(spec_, start->sandbox_attempt, context_.log_root, "", {});
+  const Result<SandboxConfig> sandbox = sandbox_config(
+      {spec_, start->sandbox_attempt, context_.log_root, context_.cluster_dns.domain, "", {}});
+  if (!sandbox.ok())
+    return start_failed(start, "CreateContainerConfigError", sandbox.error().message(), false);
   context_.cri.create_container(
-      start->sandbox_id, *config, sandbox, [this, guard = guard(), start](Result<std::string> id) {
+      start->sandbox_id, *config, *sandbox, [this, guard = guard(), start](Result<std::string> id) {
         if (guard.expired()) return;
         if (!id.ok())
           return start_failed(start, "CreateContainerError", id.error().message(), false);

@@ -228,9 +228,15 @@ void CriClient::image_status(const std::string& image, CriDone<std::optional<Ima
       });
 }
 
-void CriClient::pull_image(const std::string& image, CriDone<std::string> done) {
+void CriClient::pull_image(const std::string& image, const RegistryLogin& login,
+                           CriDone<std::string> done) {
   cri::PullImageRequest request;
   request.mutable_image()->set_image(image);
+  if (!(login == RegistryLogin())) {
+    request.mutable_auth()->set_username(login.user);
+    request.mutable_auth()->set_password(login.password);
+    request.mutable_auth()->set_identity_token(login.identity_token);
+  }
   impl_->call<cri::PullImageResponse>(
       "ImageService/PullImage", request, kPullLimit,
       [done = std::move(done)](Result<cri::PullImageResponse> reply) {

@@ -113,6 +113,7 @@ struct ContainerConfig {
   std::vector<std::string> add_capabilities;
   std::vector<std::string> drop_capabilities;
   std::optional<int64_t> run_as_user;
+  std::string run_as_user_name;  // where there is no number
   std::optional<int64_t> run_as_group;
   std::vector<int64_t> supplemental_groups;
   PodNamespaces namespaces;
@@ -158,6 +159,14 @@ struct ImageInfo {
   std::vector<std::string> repo_digests;
   std::optional<int64_t> user_id;  // what the image runs as, where it says so
   std::string user_name;
+};
+
+// Who pulls from a registry; empty: anybody.
+struct RegistryLogin {
+  std::string user;
+  std::string password;
+  std::string identity_token;
+  bool operator==(const RegistryLogin&) const = default;
 };
 
 struct RuntimeStatus {
@@ -215,7 +224,8 @@ class Cri {
 
   // nullopt: not present.
   virtual void image_status(const std::string& image, CriDone<std::optional<ImageInfo>> done) = 0;
-  virtual void pull_image(const std::string& image, CriDone<std::string> done) = 0;
+  virtual void pull_image(const std::string& image, const RegistryLogin& login,
+                          CriDone<std::string> done) = 0;
 
   // Events of pods from now on, until the Cri is destroyed or another subscription replaces this
   // one. on_gap: the stream began or began again; what happened in between was missed, so look at
@@ -250,7 +260,8 @@ class CriClient : public Cri {
   void exec(const std::string& id, const std::vector<std::string>& command, Duration limit,
             CriDone<ExecResult> done) override;
   void image_status(const std::string& image, CriDone<std::optional<ImageInfo>> done) override;
-  void pull_image(const std::string& image, CriDone<std::string> done) override;
+  void pull_image(const std::string& image, const RegistryLogin& login,
+                  CriDone<std::string> done) override;
   void subscribe(std::function<void(const RuntimeEvent&)> on_event,
                  std::function<void()> on_gap) override;
 

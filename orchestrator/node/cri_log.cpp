@@ -104,4 +104,16 @@ int64_t tail_offset(const std::function<std::string(int64_t offset, size_t size)
   return answer;
 }
 
+std::string last_lines(std::string_view end_of_file, size_t lines, size_t bytes) {
+  std::string text;
+  LogFormatter(LogQuery()).feed(end_of_file, text);
+  size_t begin = text.size();
+  while (lines > 0 && begin > 0) {
+    const size_t newline = begin < 2 ? std::string::npos : text.rfind('\n', begin - 2);
+    begin = newline == std::string::npos ? 0 : newline + 1;
+    --lines;
+  }
+  return text.substr(std::max(begin, text.size() - std::min(text.size(), bytes)));
+}
+
 }  // namespace fairlead::orchestrator

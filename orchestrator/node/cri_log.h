@@ -62,4 +62,8 @@ class LogFormatter {
 int64_t tail_offset(const std::function<std::string(int64_t offset, size_t size)>& read,
                     int64_t size, int64_t lines);
 
+// Of the end of a log file, the text of the last `lines` lines, of that the last `bytes`. A line
+// whose beginning is cut off is left out.
+std::string last_lines(std::string_view end_of_file, size_t lines, size_t bytes);
+
 }  // namespace fairlead::orchestrator

@@ -73,6 +73,7 @@ void set_security(const ContainerConfig& config, cri::LinuxContainerSecurityCont
   security->set_no_new_privs(config.no_new_privileges);
   to_message(config.namespaces, security->mutable_namespace_options());
   if (config.run_as_user) security->mutable_run_as_user()->set_value(*config.run_as_user);
+  security->set_run_as_username(config.run_as_user_name);
   if (config.run_as_group) security->mutable_run_as_group()->set_value(*config.run_as_group);
   for (const int64_t group : config.supplemental_groups) security->add_supplemental_groups(group);
   for (const std::string& name : config.add_capabilities)

@@ -57,7 +57,31 @@ Result<void> empty_dir(int fd, dev_t device, const std::string& path) {
   return result;
 }
 
+// Spaces and the like in a mount point are octal escapes (proc(5)).
+std::string unescape(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool escape = text[i] == '\\' && i + 3 < text.size() &&
+                        text.find_first_not_of("01234567", i + 1) >= i + 4;
+    out += escape ? static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8)) : text[i];
+    if (escape) i += 3;
+  }
+  return out;
+}
+
 }  // namespace
+
+Result<std::string> read_end(const std::string& path, size_t most) {
+  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  struct stat info {};
+  if (file.fd < 0 || fstat(file.fd, &info) != 0) return Error::from_errno(errno, "read " + path);
+  std::string bytes(std::min(most, static_cast<size_t>(info.st_size)), '\0');
+  const ssize_t n =
+      pread(file.fd, bytes.data(), bytes.size(), info.st_size - static_cast<off_t>(bytes.size()));
+  if (n < 0) return Error::from_errno(errno, "read " + path);
+  bytes.resize(static_cast<size_t>(n));
+  return bytes;
+}
 
 Result<bool> write_if_changed(const std::string& path, std::string_view content, mode_t mode) {
   if (const Result<std::string> have = read(path, content.size()); have.ok() && *have == content)
@@ -123,7 +147,7 @@ std::vector<std::string> mounts_below(const std::string& path) {
     std::string field, point;
     for (int i = 0; i < 4; ++i) fields >> field;
     fields >> point;
-    // Spaces and the like are octal escapes (proc(5)); our own paths have none.
+    point = unescape(point);
     if (point == path || point.starts_with(path + "/")) found.push_back(point);
   }
   std::reverse(found.begin(), found.end());  // later mounts lie on or below earlier ones

@@ -18,6 +18,8 @@ inline Result<void> make_dirs(const std::string& path, mode_t mode = 0755) {
 inline Result<std::string> read(const std::string& path, size_t limit = 1024 * 1024) {
   return read_file(path, limit);
 }
+// The last `most` bytes of a file of any size.
+Result<std::string> read_end(const std::string& path, size_t most);
 // Not synced: whatever is written here is written again after a crash.
 inline Result<void> write_atomic(const std::string& path, std::string_view content,
                                  mode_t mode = 0644) {

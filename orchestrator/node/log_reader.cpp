@@ -16,7 +16,8 @@ namespace {
 
 constexpr size_t kChunk = 64 * 1024;
 
-// The files of a log in the order in which they were written.
+// The files of a log in the order in which they were written. The newest may not be there: the
+// runtime makes it a moment after the rotation has renamed its predecessor.
 std::vector<std::string> generations(const std::string& path) {
   const size_t slash = path.rfind('/');
   const std::string folder = path.substr(0, slash);
@@ -51,7 +52,8 @@ LogReader::LogReader(Loop& loop, LogSource source, LogQuery query,
 LogReader::~LogReader() {
   poll_.reset();
   if (inotify_ >= 0) close(inotify_);
-  if (fd_ >= 0) close(fd_);
+  for (const int fd : {fd_, next_fd_})
+    if (fd >= 0) close(fd);
 }
 
 void LogReader::start() {
@@ -74,6 +76,9 @@ void LogReader::start() {
 
 Result<void> LogReader::open_first() {
   fd_ = open(source_.path.c_str(), O_RDONLY | O_CLOEXEC);
+  const std::vector<std::string> files = generations(source_.path);
+  if (fd_ < 0 && errno == ENOENT && files.size() > 1)
+    fd_ = open(files[files.size() - 2].c_str(), O_RDONLY | O_CLOEXEC);
   struct stat info {};
   char byte = 0;
   if (fd_ < 0 || fstat(fd_, &info) != 0 || pread(fd_, &byte, 1, 0) < 0)
@@ -105,6 +110,7 @@ void LogReader::watch() {
       alignas(inotify_event) char events[4096];
       while (read(inotify_, events, sizeof events) > 0) {
       }
+      if (!done_) (void)find_next();  // before it is renamed out of sight, if the client is slow
       pump();
     });
   }
@@ -124,9 +130,10 @@ void LogReader::pump() {
   while (!done_ && !blocked_) {
     const ssize_t n = read(fd_, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return break_off();
+    if (n < 0) return break_off(Error::from_errno(errno, "read").message());
     if (n == 0) {
       if (query_.follow && next_file()) continue;
+      if (lost_) return break_off("a reader that follows was too slow: files of the log are gone");
       if (!query_.follow || ended_) complete();
       return;
     }
@@ -137,22 +144,30 @@ void LogReader::pump() {
   }
 }
 
+// Opens the successor of the file that is read, as soon as there is one: open it stays readable,
+// whatever rotation does to its name. A file whose name is gone may have had successors that are
+// gone too: what is between it and the oldest that is left would be missing.
+bool LogReader::find_next() {
+  struct stat ours {
+  }, other{};
+  if (next_fd_ >= 0) return true;
+  if (fstat(fd_, &ours) != 0) return false;
+  const std::vector<std::string> files = generations(source_.path);
+  size_t next = files.size();
+  for (size_t i = 0; i < files.size(); ++i)
+    if (stat(files[i].c_str(), &other) == 0 && other.st_ino == ours.st_ino) next = i + 1;
+  lost_ = ours.st_nlink == 0 && files::exists(files.front());
+  if (lost_ || next == files.size()) return false;
+  next_fd_ = open(files[next].c_str(), O_RDONLY | O_CLOEXEC);
+  return next_fd_ >= 0;
+}
+
 // At the end of a file: true when there is more to read. The runtime writes to a file until its
 // successor is there, so a file is read to its end once more before it is left.
 bool LogReader::next_file() {
-  struct stat ours {
-  }, other{};
-  if (fstat(fd_, &ours) != 0) return false;
-  const std::vector<std::string> files = generations(source_.path);
-  size_t next = 0;  // ours was deleted: the oldest that is left
-  for (size_t i = 0; i < files.size(); ++i)
-    if (stat(files[i].c_str(), &other) == 0 && other.st_ino == ours.st_ino) next = i + 1;
-  if (next == files.size() || !files::exists(files[next])) return false;
+  if (!find_next()) return false;
   if (!std::exchange(superseded_, true)) return true;
-  const int fd = open(files[next].c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  close(fd_);
-  fd_ = fd;
+  close(std::exchange(fd_, std::exchange(next_fd_, -1)));
   superseded_ = false;
   return true;
 }
@@ -164,8 +179,8 @@ void LogReader::complete() {
 }
 
 // Without its end the answer is seen to be broken.
-void LogReader::break_off() {
-  log::warn("{}: {}", source_.path, Error::from_errno(errno, "read").message());
+void LogReader::break_off(const std::string& why) {
+  log::warn("{}: {}", source_.path, why);
   responder_.reset();
   end_later();
 }

@@ -5,8 +5,8 @@
 // size of the file. A reader that follows is told of new bytes by inotify and goes through every
 // file of a rotation (PATH, then older PATH.TIME in the order of their names), until the container
 // has ended or the client has gone. A file that cannot be read is answered with a Status; one that
-// breaks off in the middle ends the connection, so that the client cannot take a part for the
-// whole.
+// breaks off in the middle, or a reader so slow that rotation has removed what it had not read,
+// ends the connection, so that the client cannot take a part for the whole.
 #pragma once
 
 #include <functional>
@@ -40,9 +40,10 @@ class LogReader {
   void watch();
   void check_end();
   void pump();
+  bool find_next();
   bool next_file();
   void complete();
-  void break_off();
+  void break_off(const std::string& why);
   void end_later();
 
   Loop& loop_;
@@ -52,12 +53,14 @@ class LogReader {
   std::shared_ptr<HttpResponder> responder_;
   std::function<void()> on_end_;
   int fd_ = -1;
+  int next_fd_ = -1;  // the successor of fd_, once there is one
   int inotify_ = -1;
   std::unique_ptr<Poll> poll_;
   Alarm check_, end_;
   bool blocked_ = false;     // the client has enough
   bool superseded_ = false;  // fd_ has a successor: after its end comes that
   bool ended_ = false;       // nothing more will be written
+  bool lost_ = false;        // rotation removed what would have come next
   bool done_ = false;
 };
 

@@ -93,10 +93,11 @@ void PodWorker::create_sandbox(const Action& action) {
   const Result<std::string> host = files::read(context_.resolv_conf);
   const DnsConfig dns =
       pod_dns(spec_, context_.cluster_dns, host.ok() ? parse_resolv_conf(*host) : DnsConfig());
-  const SandboxConfig config =
-      sandbox_config(spec_, action.attempt, context_.log_root, cgroup, dns);
+  const Result<SandboxConfig> config = sandbox_config(
+      {spec_, action.attempt, context_.log_root, context_.cluster_dns.domain, cgroup, dns});
+  if (!config.ok()) return failed(config.error());
   context_.cri.run_sandbox(
-      config, [this, guard = guard(), key = action.key, failed](Result<std::string> id) {
+      *config, [this, guard = guard(), key = action.key, failed](Result<std::string> id) {
         if (guard.expired()) return;
         if (!id.ok()) return failed(id.error());
         context_.cri.sandbox_status(*id, [this, guard, key](Result<SandboxInfo> sandbox) {

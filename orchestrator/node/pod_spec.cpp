@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/address.h"
 #include "orchestrator/node/pod_volume_spec.h"
 #include "orchestrator/values/json_reader.h"
 #include "orchestrator/values/quantity.h"
@@ -138,6 +139,8 @@ std::optional<ProbeSpec> parse_probe(const Json& container, const char* name,
     probe.kind = ProbeSpec::Kind::kTcp;
     probe.host = json::text(tcp, "host");
     probe.port = parse_port(container, json::member(tcp, "port"));
+    if (!probe.host.empty() && !IpAddress::parse(probe.host).ok())
+      parser.refuse(where + ": " + name + ": tcpSocket.host is an address here, not a name");
   } else if (const Json& exec = json::member(item, "exec"); exec.is_object()) {
     probe.kind = ProbeSpec::Kind::kExec;
     probe.command = json::texts(exec, "command");
@@ -172,6 +175,19 @@ PullPolicy parse_pull_policy(const Json& container, const std::string& image) {
   return latest ? PullPolicy::kAlways : PullPolicy::kIfNotPresent;
 }
 
+// Profiles of a container or of the whole pod that the node does not load.
+void refuse_profiles(const Json& security, const std::string& where, Parser& parser) {
+  if (json::text(json::member(security, "seccompProfile"), "type") == "Localhost")
+    parser.refuse(where + "seccompProfile of type Localhost is not supported");
+  const std::string armor = json::text(json::member(security, "appArmorProfile"), "type");
+  if (!armor.empty() && armor != "RuntimeDefault")
+    parser.refuse(where + "appArmorProfile of type " + armor + " is not supported");
+  if (const Json& label = json::member(security, "seLinuxOptions"); !label.empty())
+    parser.refuse(where + "seLinuxOptions are not supported");
+  if (const Json& windows = json::member(security, "windowsOptions"); !windows.empty())
+    parser.refuse(where + "windowsOptions are not for a Linux node");
+}
+
 bool is_unconfined(const Json& security) {
   return json::text(json::member(security, "seccompProfile"), "type") == "Unconfined";
 }
@@ -193,9 +209,31 @@ void parse_security(const Json& container, const std::string& where, ContainerSp
       json::member(own, "seccompProfile").is_object() ? is_unconfined(own) : is_unconfined(pod);
   spec.add_capabilities = json::texts(json::member(own, "capabilities"), "add");
   spec.drop_capabilities = json::texts(json::member(own, "capabilities"), "drop");
-  for (const Json* security : {&own, &pod})
-    if (json::text(json::member(*security, "seccompProfile"), "type") == "Localhost")
-      parser.refuse(where + ": seccompProfile of type Localhost is not supported");
+  refuse_profiles(own, where + ": ", parser);
+}
+
+// Of one container: what changes how it runs and is not done here.
+void refuse_container_fields(const Json& item, bool init, const std::string& where,
+                             Parser& parser) {
+  if (json::member(item, "lifecycle").is_object() && !json::member(item, "lifecycle").empty())
+    parser.refuse(where + ": lifecycle (postStart, preStop, stopSignal) is not supported");
+  const std::string restart = json::text(item, "restartPolicy");
+  if (init && restart == "Always")
+    parser.refuse(where + ": sidecars (restartPolicy Always) are not supported");
+  else if (!restart.empty())
+    parser.refuse(where + ": a restartPolicy of its own is not supported; the pod's is taken");
+  if (!json::items(item, "restartPolicyRules").empty())
+    parser.refuse(where + ": restartPolicyRules are not supported");
+  if (!json::items(item, "volumeDevices").empty())
+    parser.refuse(where + ": volumeDevices are not supported");
+  if (!json::items(json::member(item, "resources"), "claims").empty())
+    parser.refuse(where + ": resources.claims are not supported");
+  for (const Json& mount : json::items(item, "volumeMounts")) {
+    if (!json::text(mount, "subPathExpr").empty())
+      parser.refuse(where + ": volumeMounts.subPathExpr is not supported");
+    if (json::text(mount, "recursiveReadOnly") == "Enabled")
+      parser.refuse(where + ": volumeMounts.recursiveReadOnly is not supported");
+  }
 }
 
 ContainerSpec parse_container(const Json& item, bool init, Parser& parser) {
@@ -224,15 +262,7 @@ ContainerSpec parse_container(const Json& item, bool init, Parser& parser) {
   spec.logs_as_termination_message =
       json::text(item, "terminationMessagePolicy") == "FallbackToLogsOnError";
   parse_security(item, where, spec, parser);
-  if (json::member(item, "lifecycle").is_object() && !json::member(item, "lifecycle").empty())
-    parser.refuse(where + ": lifecycle hooks (postStart, preStop) are not supported");
-  if (init && json::text(item, "restartPolicy") == "Always")
-    parser.refuse(where + ": sidecars (restartPolicy Always) are not supported");
-  if (!json::items(item, "volumeDevices").empty())
-    parser.refuse(where + ": volumeDevices are not supported");
-  for (const Json& mount : json::items(item, "volumeMounts"))
-    if (!json::text(mount, "subPathExpr").empty())
-      parser.refuse(where + ": volumeMounts.subPathExpr is not supported");
+  refuse_container_fields(item, init, where, parser);
   return spec;
 }
 
@@ -244,6 +274,23 @@ void refuse_host_ports(const Json& spec, Parser& parser) {
       if (json::number_or(port, "hostPort", 0) != 0)
         parser.refuse("container " + json::text(container, "name") +
                       ": hostPort is not supported; a Service of type NodePort does it");
+}
+
+// Of the whole pod: what changes how it runs and is not done here.
+void refuse_pod_fields(const Json& spec, Parser& parser) {
+  if (!json::flag(spec, "hostUsers", true))
+    parser.refuse("hostUsers: false (a user namespace) is not supported");
+  if (const std::string os = json::text(json::member(spec, "os"), "name");
+      !os.empty() && os != "linux")
+    parser.refuse("os: this node runs linux, not " + os);
+  if (json::text(json::member(spec, "securityContext"), "supplementalGroupsPolicy") == "Strict")
+    parser.refuse("supplementalGroupsPolicy Strict is not supported");
+  if (!json::text(spec, "runtimeClassName").empty())
+    parser.refuse("runtimeClassName is not supported");
+  // Objects or lists that say something as soon as they are not empty.
+  for (const char* field : {"ephemeralContainers", "overhead", "resourceClaims", "resources"})
+    if (const Json& value = json::member(spec, field); !value.empty())
+      parser.refuse(std::string(field) + " of a pod: not supported");
 }
 
 void parse_metadata(const Json& metadata, PodSpec& pod) {
@@ -274,6 +321,7 @@ void parse_network(const Json& spec, PodSpec& pod) {
   pod.namespaces.host_ipc = json::flag(spec, "hostIPC");
   pod.namespaces.share_process = json::flag(spec, "shareProcessNamespace");
   pod.hostname = json::text(spec, "hostname");
+  pod.hostname_override = json::text(spec, "hostnameOverride");
   pod.subdomain = json::text(spec, "subdomain");
   pod.set_hostname_as_fqdn = json::flag(spec, "setHostnameAsFQDN");
   pod.service_links = json::flag(spec, "enableServiceLinks", true);
@@ -282,10 +330,17 @@ void parse_network(const Json& spec, PodSpec& pod) {
 }  // namespace
 
 std::string PodSpec::host_name() const {
-  std::string name = hostname.empty() ? key.name : hostname;
+  std::string name = !hostname_override.empty() ? hostname_override
+                     : !hostname.empty()        ? hostname
+                                                : key.name;
   if (name.size() > 63) name.resize(63);
   while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.pop_back();
   return name;
+}
+
+std::string PodSpec::full_name(const std::string& cluster_domain) const {
+  if (subdomain.empty() || !hostname_override.empty()) return "";
+  return host_name() + "." + subdomain + "." + key.ns + ".svc." + cluster_domain;
 }
 
 const ContainerSpec* PodSpec::find(std::string_view container) const {
@@ -304,7 +359,7 @@ Result<PodSpec> parse_pod(const Json& object) {
   const Json& security = json::member(spec, "securityContext");
   Parser parser{security, pod.refused};
   pod.node_name = json::text(spec, "nodeName");
-  pod.service_account = json::text(spec, "serviceAccountName");
+  pod.service_account = json::text(spec, "serviceAccountName", json::text(spec, "serviceAccount"));
   for (const Json& item : json::items(spec, "initContainers"))
     pod.init_containers.push_back(parse_container(item, true, parser));
   for (const Json& item : json::items(spec, "containers"))
@@ -320,17 +375,18 @@ Result<PodSpec> parse_pod(const Json& object) {
   parse_network(spec, pod);
   for (const Json& gate : json::items(spec, "readinessGates"))
     pod.readiness_gates.push_back(json::text(gate, "conditionType"));
+  for (const Json& secret : json::items(spec, "imagePullSecrets"))
+    if (std::string name = json::text(secret, "name"); !name.empty())
+      pod.pull_secrets.push_back(std::move(name));
   pod.fs_group = json::number(security, "fsGroup");
   pod.supplemental_groups = json::numbers(security, "supplementalGroups");
   pod.run_as_user = json::number(security, "runAsUser");
   pod.run_as_group = json::number(security, "runAsGroup");
   for (const Json& sysctl : json::items(security, "sysctls"))
     pod.sysctls[json::text(sysctl, "name")] = json::text(sysctl, "value");
+  refuse_profiles(security, "", parser);
   refuse_host_ports(spec, parser);
-  if (!json::text(spec, "runtimeClassName").empty())
-    parser.refuse("runtimeClassName is not supported");
-  if (!json::items(spec, "ephemeralContainers").empty())
-    parser.refuse("ephemeralContainers are not supported");
+  refuse_pod_fields(spec, parser);
   return pod;
 }
 

@@ -33,6 +33,7 @@ struct EnvVar {
   std::string object;     // kConfigMap, kSecret
   std::string key;
   bool optional = false;
+  bool operator==(const EnvVar&) const = default;
 };
 
 struct EnvFrom {
@@ -40,6 +41,7 @@ struct EnvFrom {
   bool secret = false;
   std::string object;
   bool optional = false;
+  bool operator==(const EnvFrom&) const = default;
 };
 
 struct VolumeMount {
@@ -48,6 +50,7 @@ struct VolumeMount {
   std::string sub_path;
   bool read_only = false;
   CriMount::Propagation propagation = CriMount::Propagation::kPrivate;
+  bool operator==(const VolumeMount&) const = default;
 };
 
 struct ProbeSpec {
@@ -65,6 +68,7 @@ struct ProbeSpec {
   int success_threshold = 1;
   int failure_threshold = 3;
   std::optional<Duration> grace;  // terminationGracePeriodSeconds of the probe
+  bool operator==(const ProbeSpec&) const = default;
 };
 
 // Thousandths of the unit: 250 for "250m" CPU, 1024000 for "1Ki" memory.
@@ -104,6 +108,7 @@ struct ContainerSpec {
   bool seccomp_unconfined = false;
   std::vector<std::string> add_capabilities;
   std::vector<std::string> drop_capabilities;
+  bool operator==(const ContainerSpec&) const = default;
 };
 
 // One file of a configMap, secret, downwardAPI or projected volume.
@@ -114,6 +119,7 @@ struct VolumeItem {
   bool resource = false;  // downwardAPI: `key` is a resource, of `container`
   std::string container;
   int64_t divisor = 0;
+  bool operator==(const VolumeItem&) const = default;
 };
 
 struct VolumeSource {
@@ -128,16 +134,21 @@ struct VolumeSource {
   std::vector<VolumeItem> items;  // empty: every key
   int default_mode = 0644;
   std::vector<VolumeSource> sources;  // projected
+  // Made of API objects or of the pod's own fields: the node writes it, containers only read.
+  bool of_objects() const { return kind != Kind::kEmptyDir && kind != Kind::kHostPath; }
+  bool operator==(const VolumeSource&) const = default;
 };
 
 struct VolumeSpec {
   std::string name;
   VolumeSource source;
+  bool operator==(const VolumeSpec&) const = default;
 };
 
 struct HostAlias {
   std::string ip;
   std::vector<std::string> names;
+  bool operator==(const HostAlias&) const = default;
 };
 
 struct PodSpec {
@@ -162,10 +173,12 @@ struct PodSpec {
   std::vector<HostAlias> host_aliases;
   PodNamespaces namespaces;
   std::string hostname;
+  std::string hostname_override;
   std::string subdomain;
   bool set_hostname_as_fqdn = false;
   bool service_links = true;
   std::vector<std::string> readiness_gates;
+  std::vector<std::string> pull_secrets;
   std::optional<int64_t> fs_group;
   std::vector<int64_t> supplemental_groups;
   std::optional<int64_t> run_as_user;
@@ -174,9 +187,12 @@ struct PodSpec {
 
   std::vector<std::string> refused;
 
-  // The host name inside the pod: spec.hostname or the pod's name, at most 63 bytes.
+  // The host name inside the pod: hostnameOverride, hostname or the pod's name, at most 63 bytes.
   std::string host_name() const;
+  // "NAME.SUBDOMAIN.NS.svc.DOMAIN"; empty without a subdomain.
+  std::string full_name(const std::string& cluster_domain) const;
   const ContainerSpec* find(std::string_view container) const;
+  bool operator==(const PodSpec&) const = default;
 };
 
 // An Error: the object is no pod we can even delete (no name, namespace or uid, or no JSON).

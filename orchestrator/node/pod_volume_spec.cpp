@@ -81,7 +81,11 @@ VolumeSpec parse_volume(const Json& volume, std::vector<std::string>& refused) {
   VolumeSource& source = spec.source;
   if (const Json& empty = json::member(volume, "emptyDir"); empty.is_object()) {
     source.kind = VolumeSource::Kind::kEmptyDir;
-    source.memory = json::text(empty, "medium") == "Memory";
+    const std::string medium = json::text(empty, "medium");
+    source.memory = medium == "Memory";
+    if (!medium.empty() && !source.memory)
+      refused.push_back("volume " + spec.name + ": emptyDir of medium " + medium +
+                        " is not supported");
     const Result<Quantity> limit = Quantity::parse(json::text(empty, "sizeLimit", "0"));
     source.size_limit = limit.ok() ? limit->value() : 0;
     return spec;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "orchestrator/node/container_config.h"
+#include "orchestrator/node/cri_log.h"
 #include "orchestrator/node/files.h"
 #include "orchestrator/node/pod_status.h"
 #include "orchestrator/values/json_reader.h"
@@ -12,6 +13,13 @@
 namespace fairlead::orchestrator {
 
 using std::chrono::seconds;
+
+namespace {
+// The kubelet's limits on a termination message, and on what a log gives to one.
+constexpr size_t kMaxMessageBytes = 4096;
+constexpr size_t kMessageLogLines = 80;
+constexpr size_t kMessageLogBytes = 2048;
+}  // namespace
 
 PodWorker::PodWorker(PodContext& context, std::string uid, std::function<void()> on_finished)
     : context_(context), uid_(std::move(uid)), on_finished_(std::move(on_finished)) {}
@@ -287,12 +295,47 @@ void PodWorker::event(const std::string& type, const std::string& reason,
   if (!gone_) context_.events.record(subject(container), type, reason, message);
 }
 
-// What the container left as its last words: at most 4096 bytes (kubelet's limit).
+// What the container left as its last words: the end of its message file, else, if it asks for
+// that and failed, of its log (kubelet kuberuntime getTerminationMessage).
 void PodWorker::read_termination_message(ContainerInfo& container) const {
   if (container.state != ContainerState::kExited || !container.message.empty() || !known_) return;
-  const Result<std::string> text = files::read(
-      context_.volumes.message_path(uid_, container.name, container.attempt), 1024 * 1024);
-  if (text.ok()) container.message = text->substr(0, 4096);
+  const Result<std::string> text = files::read_end(
+      context_.volumes.message_path(uid_, container.name, container.attempt), kMaxMessageBytes);
+  if (text.ok()) container.message = *text;
+  const ContainerSpec* spec = spec_.find(container.name);
+  if (!container.message.empty() || container.exit_code == 0 || spec == nullptr ||
+      !spec->logs_as_termination_message)
+    return;
+  const Result<std::string> log =
+      files::read_end(pod_log_dir(context_.log_root, spec_) + "/" +
+                          container_log_name(container.name, container.attempt),
+                      64 * 1024);
+  if (log.ok()) container.message = last_lines(*log, kMessageLogLines, kMessageLogBytes);
+}
+
+// What the API was told of this very container, by an earlier life of ours.
+ContainerProbes::State PodWorker::told_state(const std::string& container_id) const {
+  for (const auto& status : json::items(api_status_, "containerStatuses"))
+    if (json::text(status, "containerID") == "containerd://" + container_id)
+      return {json::flag(status, "started"), json::flag(status, "ready"), true};
+  return {};
+}
+
+void PodWorker::report_probe(const std::string& container, ContainerProbes::Kind kind,
+                             const ProbeResult& result) {
+  static constexpr const char* kNames[] = {"Startup", "Readiness", "Liveness"};
+  const std::string probe = std::string(kNames[static_cast<int>(kind)]) + " probe ";
+  switch (result.outcome) {
+    case ProbeResult::Outcome::kSuccess:
+      return;
+    case ProbeResult::Outcome::kWarning:
+      return event("Warning", "ProbeWarning", probe + "warning: " + result.output, container);
+    case ProbeResult::Outcome::kFailure:
+      return event("Warning", "Unhealthy", probe + "failed: " + result.output, container);
+    case ProbeResult::Outcome::kUnknown:
+      return event("Warning", "Unhealthy",
+                   probe + "could not be made and does not count: " + result.output, container);
+  }
 }
 
 void PodWorker::update_probes() {
@@ -307,15 +350,13 @@ void PodWorker::update_probes() {
       const NodeFacts node = facts();
       const ProbeTarget target{node.pod_ips.empty() ? node.host_ip : node.pod_ips.front(),
                                container->id};
-      static constexpr const char* kNames[] = {"Startup", "Readiness", "Liveness"};
       probes = std::make_unique<ContainerProbes>(
           context_.clock, context_.probes, spec, target, container->started_at,
+          told_state(container->id),
           ContainerProbes::Callbacks{
               [this] { sync(); },
-              [this, name = spec.name](ContainerProbes::Kind kind, const std::string& output) {
-                event("Warning", "Unhealthy",
-                      std::string(kNames[static_cast<int>(kind)]) + " probe failed: " + output,
-                      name);
+              [this, name = spec.name](ContainerProbes::Kind kind, const ProbeResult& result) {
+                report_probe(name, kind, result);
               }});
     }
     if (spec_.deletion || gone_) probes->stop_liveness();

@@ -101,6 +101,7 @@ class PodWorker {
   void start_container(const Action& action);
   void start_with_image(std::shared_ptr<Start> start);
   void pull(std::shared_ptr<Start> start);
+  void pull_with_next_login(std::shared_ptr<Start> start);
   void start_with_objects(std::shared_ptr<Start> start);
   void create(std::shared_ptr<Start> start, const Objects& objects);
   void created(std::shared_ptr<Start> start, const std::string& id);
@@ -110,6 +111,9 @@ class PodWorker {
                      std::function<void(Result<Objects>)> done);
 
   void read_termination_message(ContainerInfo& container) const;
+  ContainerProbes::State told_state(const std::string& container_id) const;
+  void report_probe(const std::string& container, ContainerProbes::Kind kind,
+                    const ProbeResult& result);
   void update_probes();
   void report_back_offs();
   void report_status();

@@ -24,7 +24,8 @@ struct ContainerProbes::Probe {
 };
 
 ContainerProbes::ContainerProbes(Clock& clock, ProbeRunner& runner, const ContainerSpec& spec,
-                                 ProbeTarget target, WallTime started_at, Callbacks callbacks)
+                                 ProbeTarget target, WallTime started_at, State before,
+                                 Callbacks callbacks)
     : clock_(clock),
       runner_(runner),
       target_(std::move(target)),
@@ -32,8 +33,8 @@ ContainerProbes::ContainerProbes(Clock& clock, ProbeRunner& runner, const Contai
       callbacks_(std::move(callbacks)),
       readiness_(spec.readiness),
       liveness_(spec.liveness) {
-  state_.started = !spec.startup;
-  state_.ready = state_.started && !spec.readiness;
+  state_.started = !spec.startup || before.started;
+  state_.ready = state_.started && (!spec.readiness || before.ready);
   if (!state_.started) {
     begin(Kind::kStartup, spec.startup);
   } else {
@@ -52,10 +53,11 @@ void ContainerProbes::stop_liveness() {
 void ContainerProbes::begin(Kind kind, const std::optional<ProbeSpec>& spec) {
   if (!spec) return;
   auto& slot = probes_[static_cast<int>(kind)];
+  const bool initial = kind == Kind::kLiveness || (kind == Kind::kReadiness && state_.ready);
   slot = std::make_unique<Probe>(
       Probe{kind,
             *spec,
-            ProbeCounter(spec->success_threshold, spec->failure_threshold, kind == Kind::kLiveness),
+            ProbeCounter(spec->success_threshold, spec->failure_threshold, initial),
             {},
             {}});
   schedule(*slot, std::max<Duration>(started_at_ + spec->initial_delay - clock_.wall_now(),
@@ -67,42 +69,44 @@ void ContainerProbes::schedule(Probe& probe, Duration delay) {
 }
 
 void ContainerProbes::attempt(Probe& probe) {
-  probe.running =
-      runner_.run(probe.spec, target_, [this, &probe](bool success, const std::string& output) {
-        finished(probe, success, output);
-      });
+  probe.running = runner_.run(probe.spec, target_,
+                              [this, &probe](ProbeResult result) { finished(probe, result); });
 }
 
-void ContainerProbes::finished(Probe& probe, bool success, const std::string& output) {
+void ContainerProbes::finished(Probe& probe, const ProbeResult& result) {
+  using Outcome = ProbeResult::Outcome;
   const Kind kind = probe.kind;
-  const bool settled = probe.counter.add(success);
   const auto ended = std::move(probe.running);
-  // A probe that has not made the container ready yet asks again soon, so that short start-ups are
-  // noticed early; otherwise each period.
-  const bool early = kind != Kind::kLiveness && !probe.counter.result() && !success &&
+  const bool success = result.outcome == Outcome::kSuccess || result.outcome == Outcome::kWarning;
+  const bool settled = result.outcome != Outcome::kUnknown && probe.counter.add(success);
+  // Short start-ups are to be noticed early: a container that is not ready yet is asked again soon.
+  // Only for readiness, where a failure costs nothing; the others count towards a kill.
+  const bool early = kind == Kind::kReadiness && !probe.counter.result() && !success &&
                      clock_.wall_now() - started_at_ < std::chrono::seconds(10);
   schedule(probe, early ? std::min<Duration>(probe.spec.period, std::chrono::seconds(1))
                         : probe.spec.period);
   const Callbacks callbacks = callbacks_;  // they may destroy this object
-  State next = state_;
-  if (settled) {
-    const bool result = probe.counter.result();
-    if (kind == Kind::kReadiness) next.ready = result;
-    if (kind != Kind::kReadiness && !result) next.alive = false;
-    if (kind == Kind::kStartup && result) next.started = true, next.ready = !readiness_;
-    if (!next.alive) next.ready = false;
-  }
-  const bool changed = !(next == state_);
-  state_ = next;
-  if (settled && kind == Kind::kStartup) {
-    probe.next.cancel();
-    if (state_.started) begin(Kind::kReadiness, readiness_), begin(Kind::kLiveness, liveness_);
-  }
-  if (!state_.alive)
-    for (auto& each : probes_)
-      if (each) each->next.cancel();
-  if (!success) callbacks.on_failure(kind, output);
+  const State old = state_;
+  if (settled) settle(kind, probe.counter.result());
+  const bool changed = !(old == state_);
+  if (result.outcome != Outcome::kSuccess) callbacks.on_remark(kind, result);
   if (changed) callbacks.on_change();
+}
+
+void ContainerProbes::settle(Kind kind, bool result) {
+  if (kind == Kind::kReadiness) state_.ready = result;
+  if (kind != Kind::kReadiness && !result) state_.alive = false;
+  if (kind == Kind::kStartup && result) {
+    state_.started = true;
+    state_.ready = !readiness_;
+    probes_[static_cast<int>(kind)]->next.cancel();
+    begin(Kind::kReadiness, readiness_);
+    begin(Kind::kLiveness, liveness_);
+  }
+  if (state_.alive) return;
+  state_.ready = false;
+  for (auto& each : probes_)
+    if (each) each->next.cancel(), each->running.reset();
 }
 
 }  // namespace fairlead::orchestrator

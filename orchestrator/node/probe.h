@@ -4,7 +4,7 @@
 // Semantics (kubelet prober): a result counts once it was seen `threshold` times in a row;
 // readiness begins false, liveness true; a startup probe holds the other two back until it
 // succeeds; after liveness or startup failed nothing more is asked, the container is about to be
-// replaced.
+// replaced. An attempt that could not be made (the runtime is away) counts for nothing.
 //
 // Threads: the loop's. Destroying it stops everything; no callback runs after. Each probe has one
 // attempt under way at most.
@@ -48,7 +48,13 @@ class ProbeAttempt {
  public:
   virtual ~ProbeAttempt() = default;
 };
-using ProbeDone = std::function<void(bool success, std::string output)>;
+struct ProbeResult {
+  // kWarning is a success with a remark. kUnknown: nobody could ask.
+  enum class Outcome { kSuccess, kWarning, kFailure, kUnknown };
+  Outcome outcome = Outcome::kUnknown;
+  std::string output;
+};
+using ProbeDone = std::function<void(ProbeResult)>;
 
 struct ProbeTarget {
   std::string pod_ip;
@@ -65,8 +71,9 @@ class ProbeRunner {
                                                           ProbeDone done) = 0;
 };
 
-// HTTP through the transport (certificates are not verified, as in Kubernetes), TCP by connecting,
-// exec through CRI.
+// HTTP through the transport (certificates are not verified, as in Kubernetes; redirects are
+// followed on the same host, and one that leads elsewhere is a success with a warning), TCP by
+// connecting, exec through CRI.
 class NetworkProbeRunner : public ProbeRunner {
  public:
   NetworkProbeRunner(Loop& loop, Cri& cri);
@@ -79,6 +86,10 @@ class NetworkProbeRunner : public ProbeRunner {
   HttpClient http_;
 };
 
+// Where a redirect from `url` leads, if it stays on the same host; nullopt: elsewhere, or to
+// nothing that HTTP could get.
+std::optional<std::string> same_host_redirect(const std::string& url, const std::string& location);
+
 // The probes of one container: made when it runs, destroyed when it ends.
 class ContainerProbes {
  public:
@@ -89,14 +100,16 @@ class ContainerProbes {
     bool operator==(const State&) const = default;
   };
   enum class Kind { kStartup, kReadiness, kLiveness };
-  // on_change: state() changed. on_failure: an attempt failed, for the event.
+  // on_change: state() changed. on_remark: an attempt that is no plain success, for the event.
   struct Callbacks {
     std::function<void()> on_change;
-    std::function<void(Kind, const std::string& output)> on_failure;
+    std::function<void(Kind, const ProbeResult&)> on_remark;
   };
 
+  // `before`: what an earlier life of the node found this same container to be; it holds until
+  // probes say otherwise, so that a restart of the node takes no pod out of its Services.
   ContainerProbes(Clock& clock, ProbeRunner& runner, const ContainerSpec& spec, ProbeTarget target,
-                  WallTime started_at, Callbacks callbacks);
+                  WallTime started_at, State before, Callbacks callbacks);
   ~ContainerProbes();
 
   const State& state() const { return state_; }
@@ -108,7 +121,8 @@ class ContainerProbes {
   void begin(Kind kind, const std::optional<ProbeSpec>& spec);
   void schedule(Probe& probe, Duration delay);
   void attempt(Probe& probe);
-  void finished(Probe& probe, bool success, const std::string& output);
+  void finished(Probe& probe, const ProbeResult& result);
+  void settle(Kind kind, bool result);
 
   Clock& clock_;
   ProbeRunner& runner_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One attempt of a probe over the network or through the runtime (NetworkProbeRunner of probe.h).
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@ namespace {
 
 constexpr size_t kMaxBody = 10 * 1024;  // read and thrown away, as the kubelet does
 constexpr size_t kMaxOutput = 256;
+constexpr int kMaxRedirects = 10;
+
+using Outcome = ProbeResult::Outcome;
 
 TlsClientConfig unverified() {
   TlsClientConfig tls;
@@ -23,8 +27,80 @@ TlsClientConfig unverified() {
   return tls;
 }
 
-struct HttpAttempt : ProbeAttempt {
-  HttpCall call;
+// Asks, and goes where redirects on the same host lead, all within the probe's time-out (kubelet
+// probe/http).
+class HttpAttempt : public ProbeAttempt {
+ public:
+  HttpAttempt(Loop& loop, HttpClient& http, HttpRequest request, ProbeDone done)
+      : clock_(loop.clock()),
+        http_(http),
+        request_(std::move(request)),
+        deadline_(clock_.now() + request_.total_timeout),
+        done_(std::move(done)) {
+    send();
+  }
+
+ private:
+  void send() {
+    request_.total_timeout = std::max<Duration>(deadline_ - clock_.now(), kLeast);
+    request_.connect_timeout = request_.total_timeout;
+    call_ = fetch(http_, request_, kMaxBody,
+                  [this](Result<HttpResponse> response) { answered(response); });
+  }
+  void answered(const Result<HttpResponse>& response) {
+    // A body longer than we care to read is an answer all the same.
+    if (!response.ok())
+      return finish(response.error().is(ErrorCode::kResourceExhausted) ? Outcome::kSuccess
+                                                                       : Outcome::kFailure,
+                    response.error().message());
+    const int status = response->status;
+    if (status < 200 || status >= 400)
+      return finish(Outcome::kFailure,
+                    "HTTP probe failed with statuscode: " + std::to_string(status));
+    if (status < 300) return finish(Outcome::kSuccess, "");
+    const auto location = response->headers.get("Location");
+    const auto next = is_redirect(status) && location
+                          ? same_host_redirect(request_.url, std::string(*location))
+                          : std::nullopt;
+    if (!next)
+      return finish(Outcome::kWarning, "Probe terminated redirects, status code " +
+                                           std::to_string(status) +
+                                           (location ? " to " + std::string(*location) : ""));
+    if (++redirects_ > kMaxRedirects)
+      return finish(Outcome::kFailure,
+                    "stopped after " + std::to_string(kMaxRedirects) + " redirects");
+    request_.url = *next;
+    send();
+  }
+  static bool is_redirect(int status) {
+    return (status >= 301 && status <= 303) || status == 307 || status == 308;
+  }
+  void finish(Outcome outcome, std::string output) {
+    const ProbeDone done = std::move(done_);  // it destroys this object
+    done({outcome, std::move(output)});
+  }
+  static constexpr Duration kLeast = std::chrono::milliseconds(1);  // zero would be for ever
+
+  Clock& clock_;
+  HttpClient& http_;
+  HttpRequest request_;
+  const MonoTime deadline_;
+  ProbeDone done_;
+  int redirects_ = 0;
+  HttpCall call_;
+};
+
+// There is nothing to connect to.
+class FailedAttempt : public ProbeAttempt {
+ public:
+  FailedAttempt(Loop& loop, std::string why, ProbeDone done)
+      : soon_(loop.clock().after(Duration::zero(), [why = std::move(why), done = std::move(done)] {
+          const ProbeDone copy = done;  // it destroys this object
+          copy({Outcome::kFailure, why});
+        })) {}
+
+ private:
+  Alarm soon_;
 };
 
 // Connects and closes.
@@ -58,7 +134,8 @@ class TcpAttempt : public ProbeAttempt {
  private:
   void finish(int error) {
     const ProbeDone done = std::move(done_);  // it destroys this object
-    done(error == 0, error == 0 ? "" : std::string("connect: ") + std::strerror(error));
+    if (error == 0) return done({Outcome::kSuccess, ""});
+    done({Outcome::kFailure, std::string("connect: ") + std::strerror(error)});
   }
 
   ProbeDone done_;
@@ -72,58 +149,74 @@ struct ExecAttempt : ProbeAttempt {
   std::shared_ptr<ProbeDone> done;
 };
 
-std::string host_of(const ProbeSpec& probe, const ProbeTarget& target) {
-  return probe.host.empty() ? target.pod_ip : probe.host;
+// The command's own end is a success or a failure, and so is that it takes too long; that it could
+// not be run says nothing of the container (kubelet probe/exec).
+ProbeResult exec_result(const Result<ExecResult>& result) {
+  if (result.ok())
+    return {result->exit_code == 0 ? Outcome::kSuccess : Outcome::kFailure,
+            result->output.substr(0, kMaxOutput)};
+  return {result.error().is(ErrorCode::kTimeout) ? Outcome::kFailure : Outcome::kUnknown,
+          result.error().message()};
+}
+
+HttpRequest http_request(const ProbeSpec& probe, const std::string& host) {
+  HttpRequest request;
+  const bool bracket = host.find(':') != std::string::npos;
+  request.url = (probe.https ? "https://" : "http://") + (bracket ? "[" + host + "]" : host) + ":" +
+                std::to_string(probe.port) + probe.path;
+  request.headers.add("User-Agent", "kube-probe/1.36");
+  request.headers.add("Accept", "*/*");
+  request.headers.add("Connection", "close");
+  for (const auto& [name, value] : probe.headers) request.headers.set(name, value);
+  request.total_timeout = probe.timeout;
+  return request;
+}
+
+std::string url_part(CURLU* url, CURLUPart part) {
+  char* text = nullptr;
+  if (curl_url_get(url, part, &text, 0) != CURLUE_OK) return "";
+  std::string copy = text;
+  curl_free(text);
+  return copy;
 }
 
 }  // namespace
+
+std::optional<std::string> same_host_redirect(const std::string& url, const std::string& location) {
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
+  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return std::nullopt;
+  const std::string host = url_part(parsed.get(), CURLUPART_HOST);
+  if (curl_url_set(parsed.get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK)
+    return std::nullopt;
+  const std::string scheme = url_part(parsed.get(), CURLUPART_SCHEME);
+  if (!equal_ignoring_case(host, url_part(parsed.get(), CURLUPART_HOST))) return std::nullopt;
+  if (scheme != "http" && scheme != "https") return std::nullopt;
+  return url_part(parsed.get(), CURLUPART_URL);
+}
 
 NetworkProbeRunner::NetworkProbeRunner(Loop& loop, Cri& cri)
     : loop_(loop), cri_(cri), http_(loop, unverified()) {}
 
 std::unique_ptr<ProbeAttempt> NetworkProbeRunner::run(const ProbeSpec& probe,
                                                       const ProbeTarget& target, ProbeDone done) {
-  const std::string host = host_of(probe, target);
+  const std::string host = probe.host.empty() ? target.pod_ip : probe.host;
   switch (probe.kind) {
-    case ProbeSpec::Kind::kHttp: {
-      auto attempt = std::make_unique<HttpAttempt>();
-      HttpRequest request;
-      const bool bracket = host.find(':') != std::string::npos;
-      request.url = (probe.https ? "https://" : "http://") + (bracket ? "[" + host + "]" : host) +
-                    ":" + std::to_string(probe.port) + probe.path;
-      request.headers.add("User-Agent", "kube-probe/1.36");
-      request.headers.add("Accept", "*/*");
-      request.headers.add("Connection", "close");
-      for (const auto& [name, value] : probe.headers) request.headers.set(name, value);
-      request.connect_timeout = probe.timeout;
-      request.total_timeout = probe.timeout;
-      attempt->call = fetch(http_, std::move(request), kMaxBody,
-                            [done = std::move(done)](Result<HttpResponse> response) {
-                              // A body longer than we care to read is an answer all the same.
-                              if (!response.ok())
-                                return done(response.error().is(ErrorCode::kResourceExhausted),
-                                            response.error().message());
-                              const bool good = response->status >= 200 && response->status < 400;
-                              done(good, good ? ""
-                                              : "HTTP probe failed with statuscode: " +
-                                                    std::to_string(response->status));
-                            });
-      return attempt;
-    }
+    case ProbeSpec::Kind::kHttp:
+      return std::make_unique<HttpAttempt>(loop_, http_, http_request(probe, host),
+                                           std::move(done));
     case ProbeSpec::Kind::kTcp: {
       const Result<IpAddress> address = IpAddress::parse(host);
-      const SocketAddress peer{address.ok() ? *address : IpAddress(), probe.port};
-      return std::make_unique<TcpAttempt>(loop_, peer, probe.timeout, std::move(done));
+      if (!address.ok())
+        return std::make_unique<FailedAttempt>(loop_, address.error().message(), std::move(done));
+      return std::make_unique<TcpAttempt>(loop_, SocketAddress{*address, probe.port}, probe.timeout,
+                                          std::move(done));
     }
     case ProbeSpec::Kind::kExec: {
       auto attempt = std::make_unique<ExecAttempt>();
       attempt->done = std::make_shared<ProbeDone>(std::move(done));
       cri_.exec(target.container_id, probe.command, probe.timeout,
                 [weak = std::weak_ptr<ProbeDone>(attempt->done)](Result<ExecResult> result) {
-                  const auto wanted = weak.lock();
-                  if (!wanted) return;
-                  if (!result.ok()) return (*wanted)(false, result.error().message());
-                  (*wanted)(result->exit_code == 0, result->output.substr(0, kMaxOutput));
+                  if (const auto wanted = weak.lock()) (*wanted)(exec_result(result));
                 });
       return attempt;
     }

@@ -104,9 +104,8 @@ std::string pod_hosts(const PodSpec& pod, const std::vector<std::string>& pod_ip
         "ff02::1\tip6-allnodes\n"
         "ff02::2\tip6-allrouters\n";
     const std::string name = pod.host_name();
-    const std::string full = pod.subdomain.empty() ? ""
-                                                   : name + "." + pod.subdomain + "." + pod.key.ns +
-                                                         ".svc." + cluster_domain + "\t";
+    std::string full = pod.full_name(cluster_domain);
+    if (!full.empty()) full += "\t";
     for (const std::string& ip : pod_ips) text += ip + "\t" + full + name + "\n";
   }
   if (!pod.host_aliases.empty()) text += "# hostAliases\n";

@@ -9,16 +9,11 @@
 #include <cerrno>
 
 #include "orchestrator/node/files.h"
+#include "orchestrator/node/sub_path.h"
 
 namespace fairlead::orchestrator {
 
 namespace {
-
-// Below the mount and nowhere else: relative, no "..".
-bool is_inside(const std::string& path) {
-  if (path.empty() || path.front() == '/') return false;
-  return ("/" + path + "/").find("/../") == std::string::npos;
-}
 
 Result<void> append_object(const VolumeSource& source, const Objects& objects,
                            std::vector<VolumeFile>& out) {
@@ -155,8 +150,7 @@ Result<void> Volumes::set_up(const PodSpec& pod, const NodeFacts& node, const Ob
 
 Result<void> Volumes::update(const PodSpec& pod, const NodeFacts& node, const Objects& objects) {
   for (const VolumeSpec& volume : pod.volumes)
-    if (volume.source.kind != VolumeSource::Kind::kEmptyDir &&
-        volume.source.kind != VolumeSource::Kind::kHostPath)
+    if (volume.source.of_objects())
       if (const Result<void> done = set_up_one(pod, volume, node, objects); !done.ok()) return done;
   return ok();
 }
@@ -193,44 +187,48 @@ Result<void> Volumes::tear_down(const std::string& pod_uid) {
   for (const std::string& point : files::mounts_below(pod_dir(pod_uid)))
     if (umount2(point.c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT)
       return Error::from_errno(errno, "unmount " + point);
+  // What a mount shows is not the pod's to remove.
+  if (const auto left = files::mounts_below(pod_dir(pod_uid)); !left.empty())
+    return Error(ErrorCode::kInvalid, left.front() + " is still mounted");
   return files::remove_tree(pod_dir(pod_uid));
 }
 
-Result<std::string> Volumes::host_side(const PodSpec& pod, const VolumeMount& mount) {
+// What is mounted at number `index` of the container's volumeMounts. A sub-path is bound to a place
+// that no container can reach, so that the runtime, which takes names, finds what we found.
+Result<CriMount> Volumes::mount_of(const PodSpec& pod, const ContainerSpec& container,
+                                   size_t index) {
+  const VolumeMount& mount = container.mounts[index];
   const auto volume = std::find_if(pod.volumes.begin(), pod.volumes.end(),
                                    [&](const VolumeSpec& v) { return v.name == mount.volume; });
   if (volume == pod.volumes.end())
     return Error(ErrorCode::kInvalid, "volumeMounts: there is no volume \"" + mount.volume + "\"");
-  std::string path = volume->source.kind == VolumeSource::Kind::kHostPath
-                         ? volume->source.host_path
-                         : pod_dir(pod.uid) + "/volumes/" + mount.volume;
-  if (mount.sub_path.empty()) return path;
-  if (!is_inside(mount.sub_path))
-    return Error(ErrorCode::kInvalid, "subPath \"" + mount.sub_path + "\" leaves the volume");
-  // A link in the volume could lead anywhere on the node: the real path must stay inside.
-  const std::string wanted = path + "/" + mount.sub_path;
-  if (!files::exists(wanted))
-    if (const Result<void> made = files::make_dirs(wanted); !made.ok()) return made.error();
-  char* root = realpath(path.c_str(), nullptr);
-  char* real = realpath(wanted.c_str(), nullptr);
-  const std::string root_text = root != nullptr ? root : "",
-                    real_text = real != nullptr ? real : "";
-  free(root);
-  free(real);
-  if (root_text.empty() || !(real_text + "/").starts_with(root_text + "/"))
-    return Error(ErrorCode::kInvalid, "subPath \"" + mount.sub_path + "\" leaves the volume");
-  return real_text;
+  const std::string dir = pod_dir(pod.uid);
+  // A container that could write to what the node writes could have it write elsewhere.
+  CriMount out{mount.path,
+               volume->source.kind == VolumeSource::Kind::kHostPath
+                   ? volume->source.host_path
+                   : dir + "/volumes/" + mount.volume,
+               mount.read_only || volume->source.of_objects(), mount.propagation};
+  if (mount.sub_path.empty()) return out;
+  const Result<Place> place = open_in_volume(out.host_path, mount.sub_path);
+  if (!place.ok()) return place.error();
+  const std::string folder = dir + "/subpaths/" + container.name;
+  if (const Result<void> made = files::make_dirs(folder, 0750); !made.ok()) return made.error();
+  out.host_path = folder + "/" + std::to_string(index);
+  if (const Result<void> bound = bind_place(*place, out.host_path); !bound.ok())
+    return bound.error();
+  return out;
 }
 
 Result<std::vector<CriMount>> Volumes::mounts(const PodSpec& pod, const ContainerSpec& container,
                                               uint32_t attempt, const std::string& hosts) {
   std::vector<CriMount> mounts;
   bool own_hosts = false;
-  for (const VolumeMount& mount : container.mounts) {
-    const Result<std::string> host = host_side(pod, mount);
-    if (!host.ok()) return host.error();
-    mounts.push_back({mount.path, *host, mount.read_only, mount.propagation});
-    own_hosts = own_hosts || mount.path == "/etc/hosts";
+  for (size_t i = 0; i < container.mounts.size(); ++i) {
+    Result<CriMount> mount = mount_of(pod, container, i);
+    if (!mount.ok()) return mount.error();
+    own_hosts = own_hosts || mount->container_path == "/etc/hosts";
+    mounts.push_back(*std::move(mount));
   }
   const std::string dir = pod_dir(pod.uid);
   if (!own_hosts) {

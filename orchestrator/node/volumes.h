@@ -2,12 +2,14 @@
 // A pod's folder on the node: its volumes and the files mounted into its containers.
 //
 //   ROOT/pods/UID/volumes/NAME       emptyDir, configMap, secret, downwardAPI, projected
+//   ROOT/pods/UID/subpaths/C/N       what volumeMounts[N].subPath of container C leads to, bound
 //   ROOT/pods/UID/etc-hosts          /etc/hosts of every container
 //   ROOT/pods/UID/messages/C-N       termination message of attempt N of container C
 //
-// Secrets and emptyDirs of medium Memory are tmpfs. Everything is level-triggered: setting up again
-// what is there is no change, and what a container did to its emptyDir stays; a volume of objects
-// changes as a whole (atomic_dir.h). Synchronous: small files only. Threads: one.
+// Volumes of objects are read-only in containers. Secrets and emptyDirs of medium Memory are tmpfs.
+// Everything is level-triggered: setting up again what is there is no change, and what a container
+// did to its emptyDir stays; a volume of objects changes as a whole (atomic_dir.h). Synchronous:
+// small files only. Threads: one.
 #pragma once
 
 #include <string>
@@ -48,7 +50,7 @@ class Volumes {
                           const Objects& objects);
   Result<void> make(const PodSpec& pod, const VolumeSpec& volume, const NodeFacts& node,
                     const Objects& objects);
-  Result<std::string> host_side(const PodSpec& pod, const VolumeMount& mount);
+  Result<CriMount> mount_of(const PodSpec& pod, const ContainerSpec& container, size_t index);
 
   std::string root_;
 };

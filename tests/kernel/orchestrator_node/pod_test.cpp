@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pods in a real containerd, specs fed by hand.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
 
+#include "base/http/server.h"
 #include "orchestrator/node/files.h"
 #include "tests/kernel/orchestrator_node/machine.h"
 
@@ -295,6 +297,127 @@ TEST(Pod, ReadinessFollowsTheProbeAndLivenessRestarts) {
   EXPECT_TRUE(bench.events.has("Unhealthy"));
 }
 
+TEST(Pod, LastWordsAreTheEndOfTheMessageElseOfTheLog) {
+  PodBench bench;
+  Json talks = shell("talks", "echo first; echo last words; exit 1");
+  Json writes = shell("writes",
+                      "echo in the log; yes x | head -c 2000000 > /dev/termination-log; "
+                      "printf end >> /dev/termination-log; exit 1");
+  Json fine = shell("fine", "echo all is well; exit 0");
+  for (Json* each : {&talks, &writes, &fine})
+    (*each)["terminationMessagePolicy"] = "FallbackToLogsOnError";
+  Json silent = shell("silent", "echo only in the log; exit 1");
+  const Json pod = PodBench::pod(
+      "words", {{"restartPolicy", "Never"}, {"containers", {talks, writes, fine, silent}}});
+  bench.apply(pod);
+  ASSERT_TRUE(bench.wait([&] { return bench.phase(pod) == "Failed"; }))
+      << bench.status(pod).dump(2);
+  const auto words = [&](const char* name) {
+    return bench.container(pod, name)["state"]["terminated"].value("message", "");
+  };
+  EXPECT_EQ(words("talks"), "first\nlast words\n");
+  EXPECT_EQ(words("writes").size(), 4096u);
+  EXPECT_TRUE(words("writes").ends_with("x\nend"));
+  EXPECT_EQ(words("fine"), "");
+  EXPECT_EQ(words("silent"), "");
+}
+
+TEST(Pod, HostNames) {
+  PodBench bench;
+  char node[256] = "";
+  ASSERT_EQ(gethostname(node, sizeof node), 0);
+  const auto told = [&](const char* name, Json spec) {
+    spec["restartPolicy"] = "Never";
+    spec["containers"] = {shell("c", "echo \"<$(hostname) $HOSTNAME>\"")};
+    const Json pod = PodBench::pod(name, std::move(spec));
+    bench.apply(pod);
+    EXPECT_TRUE(bench.wait([&] { return bench.phase(pod) == "Succeeded"; }))
+        << bench.status(pod).dump(2);
+    const std::string log = bench.log(pod, "c", 0);
+    return log.substr(std::min(log.find('<'), log.size()));
+  };
+  EXPECT_EQ(told("plain", Json::object()), "<plain plain>\n");
+  EXPECT_EQ(told("host", {{"hostNetwork", true}}),
+            "<" + std::string(node) + " " + std::string(node) + ">\n");
+  const std::string full = "full.sub.default.svc.cluster.local";
+  EXPECT_EQ(told("full", {{"setHostnameAsFQDN", true}, {"subdomain", "sub"}}),
+            "<" + full + " " + full + ">\n");
+}
+
+TEST(Pod, SubPathsStayInTheirVolume) {
+  PodBench bench;
+  bench.api.objects[{false, "conf"}] = {{"key", "value"}};
+  const Json volumes = {{{"name", "work"}, {"emptyDir", Json::object()}},
+                        {{"name", "conf"}, {"configMap", {{"name", "conf"}}}}};
+  const std::string target = Machine::get().root() + "/target";
+  Json first = shell("first", "ln -s " + Machine::get().root() + " /work/link");
+  first["image"] = "localhost/fairlead/demo:1";
+  first["volumeMounts"] = {{{"name", "work"}, {"mountPath", "/work"}}};
+  Json second = shell("second",
+                      "cat /key; touch /conf/new 2>/dev/null || echo read only; "
+                      "touch /deep/file && echo writes; stat -c %a /deep");
+  second["securityContext"] = {{"runAsUser", 1000}};
+  second["volumeMounts"] = {{{"name", "conf"}, {"mountPath", "/key"}, {"subPath", "key"}},
+                            {{"name", "conf"}, {"mountPath", "/conf"}},
+                            {{"name", "work"}, {"mountPath", "/deep"}, {"subPath", "a/b"}}};
+  Json pod = PodBench::pod("subpath", {{"restartPolicy", "Never"},
+                                       {"volumes", volumes},
+                                       {"initContainers", {first}},
+                                       {"containers", {second}}});
+  bench.apply(pod);
+  ASSERT_TRUE(bench.wait([&] { return bench.phase(pod) == "Succeeded"; }))
+      << bench.status(pod).dump(2) << bench.log(pod, "second", 0);
+  const std::string log = bench.log(pod, "second", 0);
+  for (const char* word : {"value", "read only", "writes", "777"})
+    EXPECT_NE(log.find(word), std::string::npos) << word << "\n" << log;
+
+  second["volumeMounts"] = {{{"name", "work"}, {"mountPath", "/out"}, {"subPath", "link/target"}}};
+  pod = PodBench::pod("escape", {{"restartPolicy", "Never"},
+                                 {"volumes", volumes},
+                                 {"initContainers", {first}},
+                                 {"containers", {second}}});
+  bench.apply(pod);
+  ASSERT_TRUE(bench.wait([&] { return bench.events.has("Failed"); })) << bench.status(pod).dump(2);
+  EXPECT_NE(bench.container(pod, "second")["state"].dump().find("leaves the volume"),
+            std::string::npos)
+      << bench.status(pod).dump(2);
+  EXPECT_FALSE(files::exists(target));
+  bench.clean();
+  EXPECT_TRUE(files::mounts_below(bench.volumes.pod_dir("")).empty());
+}
+
+TEST(Pod, PullsWithTheLoginsOfItsSecrets) {
+  PodBench bench;
+  std::vector<std::string> logins;
+  HttpServer registry(
+      bench.loop, {},
+      [&](const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder) {
+        const auto login = request.headers.get("Authorization");
+        if (!login)
+          return responder->respond(401, {{"WWW-Authenticate", "Basic realm=\"test\""}}, "");
+        if (logins.empty() || logins.back() != *login) logins.emplace_back(*login);
+        responder->respond(404, {}, "");
+      });
+  const auto address = registry.listen({IpAddress::v4(127, 0, 0, 1), 0});
+  ASSERT_TRUE(address.ok());
+  const std::string host = "localhost:" + std::to_string(address->port);
+  bench.api.objects[{true, "login"}] = {
+      {".dockerconfigjson",
+       Json{{"auths",
+             {{host, {{"username", "me"}, {"password", "secret"}}},
+              {host + "/private", {{"username", "other"}, {"password", "word"}}},
+              {"elsewhere.test", {{"username", "no"}, {"password", "no"}}}}}}
+           .dump()}};
+  const Json pod = PodBench::pod(
+      "private", {{"imagePullSecrets", {{{"name", "login"}}, {{"name", "absent"}}}},
+                  {"containers", {{{"name", "c"}, {"image", host + "/private/app:1"}}}}});
+  bench.apply(pod);
+  ASSERT_TRUE(bench.wait([&] { return bench.events.has("Failed"); })) << bench.status(pod).dump(2);
+  // "other:word", then "me:secret".
+  EXPECT_EQ(logins, (std::vector<std::string>{"Basic b3RoZXI6d29yZA==", "Basic bWU6c2VjcmV0"}));
+  EXPECT_TRUE(bench.events.has("FailedToRetrieveImagePullSecret"));
+}
+
 TEST(Pod, UnsupportedIsRefusedWithAReason) {
   PodBench bench;
   const Json pod = PodBench::pod(
@@ -307,7 +430,10 @@ TEST(Pod, UnsupportedIsRefusedWithAReason) {
 
 TEST(Pod, SurvivesARestartOfFairlead) {
   PodBench bench;
-  const Json pod = PodBench::pod("adopted", {{"containers", {{{"name", "web"}}}}});
+  const Json probe = {{"httpGet", {{"port", 8080}, {"path", "/readyz"}}}, {"periodSeconds", 1}};
+  const Json pod = PodBench::pod(
+      "adopted",
+      {{"containers", {{{"name", "web"}, {"readinessProbe", probe}, {"startupProbe", probe}}}}});
   bench.apply(pod);
   ASSERT_TRUE(bench.wait([&] { return bench.ready(pod); }));
   const std::string id = bench.container(pod, "web")["containerID"];
@@ -323,14 +449,17 @@ TEST(Pod, SurvivesARestartOfFairlead) {
 
 TEST(Pod, ContainerdMayBeKilled) {
   PodBench bench;
-  const Json pod = PodBench::pod("steady", {{"containers", {{{"name", "web"}}}}});
+  const Json probe = {
+      {"exec", {{"command", {"/bin/true"}}}}, {"periodSeconds", 1}, {"failureThreshold", 1}};
+  const Json pod =
+      PodBench::pod("steady", {{"containers", {{{"name", "web"}, {"livenessProbe", probe}}}}});
   bench.apply(pod);
   ASSERT_TRUE(bench.wait([&] { return bench.ready(pod); }));
   const std::string id = bench.container(pod, "web")["containerID"];
   Machine::get().kill_containerd();
   const Json second = PodBench::pod("second", {{"containers", {{{"name", "web"}}}}});
   bench.apply(second);
-  bench.wait([] { return false; }, seconds(1));
+  ASSERT_TRUE(bench.wait([&] { return bench.events.has("Unhealthy"); }));
   Machine::get().start_containerd();
   ASSERT_TRUE(bench.wait([&] { return bench.ready(second); })) << bench.status(second).dump(2);
   EXPECT_EQ(bench.container(pod, "web")["containerID"], id);

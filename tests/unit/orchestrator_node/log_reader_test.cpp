@@ -192,6 +192,58 @@ TEST_F(Logs, AFollowerThatIsSlowIsWaitedFor) {
   EXPECT_EQ(received_, 4 + 4000 * 10001u);
 }
 
+// As rotation keeps five: the oldest goes.
+TEST_F(Logs, AFollowerThatRotationOvertookIsToldSo) {
+  append("one");
+  query_.follow = true;
+  open();
+  ASSERT_TRUE(shows("one\n"));
+  rotate("2026-01-01T00:00:01Z", "late");
+  append("two");
+  ASSERT_TRUE(shows("one\nlate\ntwo\n"));
+  // Its own file and the next two are gone before it looks again.
+  for (const char* when : {"02", "03", "04"}) {
+    rotate(std::string("2026-01-01T00:00:") + when + "Z", "lost");
+    append("three");
+  }
+  for (const char* when : {"01", "02", "03"})
+    fs::remove(path() + ".2026-01-01T00:00:" + when + "Z");
+  ASSERT_TRUE(wait([&] { return done_; }));
+  EXPECT_TRUE(failed_) << "a gap is not a log: " << body_;
+  EXPECT_EQ(body_, "one\nlate\ntwo\nlost\n");
+}
+
+// A successor that was there when the file was renamed is read, whatever happens to its name.
+TEST_F(Logs, AFollowerKeepsTheNextFile) {
+  append("one");
+  query_.follow = true;
+  pause_ = true;
+  open();
+  ASSERT_TRUE(wait([&] { return received_ > 0; }));
+  rotate("2026-01-01T00:00:01Z", "late");
+  append("two");
+  loop_.run_until([] { return false; }, milliseconds(200));
+  rotate("2026-01-01T00:00:02Z", "later");
+  append("three");
+  fs::remove(path() + ".2026-01-01T00:00:01Z");
+  pause_ = false;
+  call_.resume();
+  EXPECT_TRUE(shows("one\nlate\ntwo\nlater\nthree\n")) << body_;
+  EXPECT_FALSE(failed_);
+}
+
+// Between the rename and the runtime's new file.
+TEST_F(Logs, IsFoundWhileItIsRotated) {
+  append("one");
+  fs::rename(path(), path() + ".2026-01-01T00:00:01Z");
+  EXPECT_EQ(read({}), "one\n");
+  query_.follow = true;
+  open();
+  ASSERT_TRUE(shows("one\n"));
+  append("two");
+  EXPECT_TRUE(shows("one\ntwo\n"));
+}
+
 TEST_F(Logs, WhatCannotBeReadIsAStatus) {
   read({});
   EXPECT_EQ(status_, 404);

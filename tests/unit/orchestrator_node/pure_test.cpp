@@ -208,6 +208,16 @@ TEST(PodSpec, RefusesWhatItCannotDo) {
        "livenessProbe"},
       {{{"volumes", {{{"name", "v"}, {"csi", {{"driver", "x"}}}}}}}, "csi"},
       {{{"initContainers", {{{"name", "i"}, {"restartPolicy", "Always"}}}}}, "sidecars"},
+      {{{"containers", {{{"name", "c"}, {"restartPolicy", "Never"}}}}}, "restartPolicy"},
+      {{{"containers",
+         {{{"name", "c"},
+           {"livenessProbe", {{"tcpSocket", {{"port", 1}, {"host", "web.test"}}}}}}}}},
+       "tcpSocket.host"},
+      {{{"volumes", {{{"name", "v"}, {"emptyDir", {{"medium", "HugePages-2Mi"}}}}}}},
+       "medium HugePages-2Mi"},
+      {{{"hostUsers", false}}, "hostUsers"},
+      {{{"securityContext", {{"appArmorProfile", {{"type", "Unconfined"}}}}}}, "appArmorProfile"},
+      {{{"securityContext", {{"seLinuxOptions", {{"level", "s0"}}}}}}, "seLinuxOptions"},
   };
   for (const auto& [spec, word] : rows) {
     const PodSpec pod = pod_of(spec);
@@ -268,6 +278,44 @@ TEST(ContainerConfig, RefusesRootWhereForbidden) {
   EXPECT_TRUE(config().ok());
   pod.containers[0].run_as_user = 0;
   EXPECT_FALSE(config().ok());
+}
+
+TEST(ContainerConfig, AGroupAloneGoesWithTheImagesUser) {
+  const auto config = [](const ImageInfo& image, const Json& security) {
+    const PodSpec pod = pod_of({{"containers", {{{"name", "c"}, {"securityContext", security}}}}});
+    return *container_config({pod, pod.containers[0], 0, image, {}, {}, 0});
+  };
+  const Json group = {{"runAsGroup", 5}};
+  EXPECT_EQ(config({"i", {}, {}, ""}, group).run_as_user, 0);
+  EXPECT_EQ(config({"i", {}, 7, ""}, group).run_as_user, 7);
+  EXPECT_EQ(config({"i", {}, {}, "www"}, group).run_as_user_name, "www");
+  EXPECT_FALSE(config({"i", {}, {}, "www"}, group).run_as_user);
+  EXPECT_EQ(config({"i", {}, 7, ""}, {{"runAsGroup", 5}, {"runAsUser", 9}}).run_as_user, 9);
+  EXPECT_EQ(config({"i", {}, 7, ""}, group).run_as_group, 5);
+  EXPECT_FALSE(config({"i", {}, 7, ""}, Json::object()).run_as_user) << "the runtime knows it";
+}
+
+TEST(SandboxConfig, HostNames) {
+  const auto hostname = [](const Json& spec) {
+    const std::string logs = "/logs", domain = "cluster.test";
+    const PodSpec pod = pod_of(spec);
+    const auto config = sandbox_config({pod, 0, logs, domain, "", {}});
+    return config.ok() ? config->hostname : config.error().message();
+  };
+  const Json full = {{"setHostnameAsFQDN", true}, {"subdomain", "sub"}, {"hostname", "h"}};
+  EXPECT_EQ(hostname(Json::object()), "p");
+  EXPECT_EQ(hostname({{"hostname", "h"}, {"subdomain", "sub"}}), "h");
+  EXPECT_EQ(hostname(full), "h.sub.ns.svc.cluster.test");
+  EXPECT_EQ(hostname({{"setHostnameAsFQDN", true}}), "p") << "without a subdomain it has none";
+  Json other = full;
+  other["hostnameOverride"] = "mine.example.org";
+  EXPECT_EQ(hostname(other), "mine.example.org");
+  other = full;
+  other["hostNetwork"] = true;
+  EXPECT_EQ(hostname(other), "") << "the node's own";
+  other = full;
+  other["subdomain"] = std::string(50, 's');
+  EXPECT_NE(hostname(other).find("a host name at most 64"), std::string::npos) << hostname(other);
 }
 
 TEST(NodeObject, ChoosesAFreeRange) {
@@ -387,6 +435,17 @@ TEST(CriLog, TailOfAFileLargerThanABlock) {
   EXPECT_EQ(format({}, std::string_view(damaged).substr(tail_of(damaged, 1))), "three\n");
   EXPECT_EQ(format({}, std::string_view(damaged).substr(tail_of(damaged, 9))),
             "one\ntwo-and-a-half\nthree\n");
+}
+
+TEST(CriLog, LastLines) {
+  const std::string head = "2026-01-01T00:00:01.000000000Z stdout F ";
+  const std::string text = "cut off\n" + head + "one\n" + head + "\n" + head + "three\n";
+  EXPECT_EQ(last_lines(text, 80, 2048), "one\n\nthree\n");
+  EXPECT_EQ(last_lines(text, 2, 2048), "\nthree\n");
+  EXPECT_EQ(last_lines(text, 1, 2048), "three\n");
+  EXPECT_EQ(last_lines(text, 80, 4), "ree\n");
+  EXPECT_EQ(last_lines("", 80, 4), "");
+  EXPECT_EQ(last_lines(head + "\n", 1, 4), "\n");
 }
 
 TEST(CriLog, ALineWithoutEndIsBounded) {
