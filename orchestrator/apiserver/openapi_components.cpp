@@ -161,7 +161,8 @@ Json Components::property(const Field& field) {
   if (std::string text = describe(field); !text.empty()) json["description"] = std::move(text);
   if (field.fallback && !field.type->element && field.type->shape != Shape::kStruct)
     json["default"] = *field.fallback;
-  if (!field.values.empty()) json["enum"] = field.values;
+  const bool list = field.type->shape == Shape::kList;
+  if (!field.values.empty()) (list ? json["items"] : json)["enum"] = field.values;
   add_list_rules(field, json);
   return json;
 }

@@ -22,8 +22,8 @@ namespace fairlead::orchestrator {
 struct ApiServerOptions {
   std::string data_dir;  // the database is data_dir/state.db
   SocketAddress bind{IpAddress::any(Family::kIpv4), 6443};
-  IpAddress advertise = IpAddress::v4(127, 0, 0, 1);  // of default/kubernetes' endpoint
-  Cidr service_cidr;                                  // "10.96.0.0/16"
+  IpAddress advertise;  // of default/kubernetes' endpoint: one that pods can reach
+  Cidr service_cidr;    // "10.96.0.0/16"
   uint16_t node_port_first = 30000;
   uint16_t node_port_last = 32767;
   Pki pki;

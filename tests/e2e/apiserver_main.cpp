@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   ApiServerOptions options;
   options.data_dir = directory + "/store";
   options.bind = {IpAddress::v4(127, 0, 0, 1), port};
+  options.advertise = IpAddress::v4(192, 0, 2, 1);  // nobody asks there: there are no pods
   options.service_cidr = *Cidr::parse("10.96.0.0/16");
   options.pki = *pki;
   ApiServer server(std::move(options));

@@ -53,6 +53,10 @@ BAD = [
      "is not in the valid range. The range of valid IPs is 10.96.0.0/16"),
     ("node port outside", "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: NodePort, ports: [{port: 80, nodePort: 99}]}}",
      "spec.ports[0].nodePort: Invalid value: 99: provided port is not in the valid range. The range of valid ports is 30000-32767"),
+    ("another family", "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ipFamilies: [IPv6], ports: [{port: 80}]}}",
+     'The Service "s" is invalid: spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster'),
+    ("probe", "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: i, livenessProbe: {tcpSocket: {port: 1}, successThreshold: 2}}]}}",
+     'The Pod "p" is invalid: spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1'),
     ("negative replicas", HELLO.replace("replicas: 3", "replicas: -3").split("---")[0],
      'The Deployment "hello" is invalid: spec.replicas: Invalid value: -3: must be greater than or equal to 0'),
     ("wrong type", HELLO.replace("replicas: 3", "replicas: many").split("---")[0],
@@ -143,6 +147,19 @@ class KubectlTest(unittest.TestCase):
             self.assertRegex(kubectl.run("describe", "svc", "hello"), r"NodePort:\s+<unset>\s+30080/TCP")
             self.assertRegex(kubectl.run("describe", "pod", "p1"), r"QoS Class:\s+BestEffort")
             self.assertIn("Active", kubectl.run("describe", "ns", "default"))
+
+    def test_what_is_not_there_says_so(self):
+        for kubectl in self.each():
+            kubectl.run("create", "-f", "-", stdin=POD)
+            running = json.dumps({**kubectl.json("get", "pod", "p1"), "status": {"phase": "Running"}})
+            kubectl.run("replace", "--raw", "/api/v1/namespaces/default/pods/p1/status", "-f", "-", stdin=running)
+            for words, says in (
+                    (("exec", "p1", "--", "ls"), "pods/exec is not served yet: this server cannot run commands in containers"),
+                    (("attach", "p1"), "pods/attach is not served yet: this server cannot attach to containers"),
+                    (("port-forward", "p1", ":80"), "pods/portforward is not served yet: this server cannot forward ports to pods"),
+                    (("cp", __file__, "p1:/tmp/x"), "pods/exec is not served yet")):
+                with self.subTest(words[0]):
+                    self.assertIn(says, kubectl.run(*words, fails=True))
 
     def test_changes(self):
         for kubectl in self.each():

@@ -20,6 +20,32 @@ bool has_subresource(const Kind& kind, std::string_view name) {
          (name == "log" || name == "binding" || name == "eviction");
 }
 
+// What Kubernetes has below its objects and this server has not yet.
+struct Missing {
+  const char* plural;
+  const char* subresource;
+  const char* what;
+};
+constexpr Missing kMissing[] = {
+    {"pods", "exec", "run commands in containers"},
+    {"pods", "attach", "attach to containers"},
+    {"pods", "portforward", "forward ports to pods"},
+    {"pods", "proxy", "relay requests to pods"},
+    {"services", "proxy", "relay requests to services"},
+    {"nodes", "proxy", "relay requests to nodes"},
+};
+
+// kubectl shows this Status when it is refused the upgrade of a connection, whichever protocol it
+// tried last.
+std::optional<ApiError> missing_feature(const Kind& kind, std::string_view subresource) {
+  const std::string_view name = subresource.substr(0, subresource.find('/'));
+  for (const Missing& one : kMissing)
+    if (kind.group.empty() && kind.plural == one.plural && name == one.subresource)
+      return method_not_allowed(kind.plural + "/" + one.subresource +
+                                " is not served yet: this server cannot " + one.what);
+  return std::nullopt;
+}
+
 // Query parameters that mean the same for every verb.
 std::optional<ApiError> read_common(Request& request) {
   for (const auto& [name, value] : request.http.query) {
@@ -137,6 +163,9 @@ void Front::serve_resource(const RequestRef& request) {
   if (info.resource == "bindings" && info.group.empty() && info.verb == "create")
     return serve_pod_create(request);
   const bool scoped = request->kind && (request->kind->namespaced || info.ns.empty());
+  if (scoped)
+    if (const auto missing = missing_feature(*request->kind, info.subresource))
+      return request->fail(*missing);
   if (!scoped || !is_group_version(info.group, info.version) ||
       !has_subresource(*request->kind, info.subresource))
     return request->fail(path_not_found());

@@ -16,21 +16,25 @@ Json list_metadata(const ListPage& page) {
   return metadata;
 }
 
-// The objects' own bytes between the list's: nothing is parsed.
-std::string list_body(const Kind& kind, const ListPage& page) {
+// The objects' own bytes between the list's: nothing is parsed, unless the client wants another
+// form.
+std::string list_body(const Request& request, const ListPage& page) {
+  const Kind& kind = *request.kind;
+  const bool metadata = request.wants_metadata();
   size_t size = 256;
   for (const Bytes& item : page.items) size += item->size() + 1;
   std::string body;
   body.reserve(size);
-  body += "{\"kind\":\"" + kind.list_kind() + "\",\"apiVersion\":\"" + kind.api_version() +
+  body += "{\"kind\":\"" + (metadata ? "PartialObjectMetadataList" : kind.list_kind()) +
+          "\",\"apiVersion\":\"" + (metadata ? request.meta_version() : kind.api_version()) +
           "\",\"metadata\":" + dump(list_metadata(page)) + ",\"items\":[";
   bool first = true;
   for (const Bytes& item : page.items) {
     if (!std::exchange(first, false)) body += ',';
-    if (kind.renames.empty())
+    if (request.wants_as_stored())
       body += *item;
     else
-      body += dump(to_served(kind, decode_stored(item)));
+      body += dump(request.shown(decode_stored(item)));
   }
   return body += "]}";
 }
@@ -97,7 +101,7 @@ void Front::serve_list(const RequestRef& request) {
   if (!options) return request->fail(options.error());
   auto page = registry_.list(*request->kind, *filter, *options);
   if (!page) return request->fail(page.error());
-  if (!request->wants_table()) return request->send(200, list_body(*request->kind, *page));
+  if (!request->wants_table()) return request->send(200, list_body(*request, *page));
   std::vector<Json> objects;
   for (const Bytes& item : page->items) objects.push_back(decode_stored(item));
   request->send_json(200, make_table(*request->kind, objects, list_metadata(*page),

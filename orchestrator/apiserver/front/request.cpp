@@ -29,8 +29,13 @@ void Request::send_object(int status, const Bytes& stored) {
     return send_json(status, make_table(*kind, {object}, metadata, table_options(),
                                         std::chrono::system_clock::now()));
   }
-  if (kind->renames.empty()) return send(status, *stored);
-  send_json(status, to_served(*kind, decode_stored(stored)));
+  if (wants_as_stored()) return send(status, *stored);
+  send_json(status, shown(decode_stored(stored)));
+}
+
+Json Request::shown(Json stored) const {
+  return wants_metadata() ? partial_metadata(stored, meta_version())
+                          : to_served(*kind, std::move(stored));
 }
 
 std::optional<Json> Request::read_body(std::vector<std::string>* duplicates) {

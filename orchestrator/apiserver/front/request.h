@@ -27,9 +27,19 @@ struct Request {
   bool wants_table() const {
     return accepted == Accepted::kTableV1 || accepted == Accepted::kTableV1Beta1;
   }
+  bool wants_metadata() const {
+    return accepted == Accepted::kMetadataV1 || accepted == Accepted::kMetadataV1Beta1;
+  }
+  // The stored bytes are what the client wants to see.
+  bool wants_as_stored() const {
+    return !wants_table() && !wants_metadata() && kind->renames.empty();
+  }
+  const char* meta_version() const {
+    const bool v1 = accepted == Accepted::kTableV1 || accepted == Accepted::kMetadataV1;
+    return v1 ? "meta.k8s.io/v1" : "meta.k8s.io/v1beta1";
+  }
   TableOptions table_options(bool with_columns = true) const {
-    return {accepted == Accepted::kTableV1 ? "meta.k8s.io/v1" : "meta.k8s.io/v1beta1", include,
-            with_columns};
+    return {meta_version(), include, with_columns};
   }
 
   void fail(const ApiError& error);
@@ -37,6 +47,8 @@ struct Request {
   void send_json(int status, const Json& json) { send(status, dump(json)); }
   // An object in the stored form, as the client wants to see it.
   void send_object(int status, const Bytes& stored);
+  // The same of one object, but for tables: metadata alone, or the served form.
+  Json shown(Json stored) const;
 
   // The body as JSON; nullopt: it has been answered with what is wrong.
   std::optional<Json> read_body(std::vector<std::string>* duplicates);

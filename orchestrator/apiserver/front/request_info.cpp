@@ -80,7 +80,7 @@ std::string media_type(std::optional<std::string_view> header) {
   return trimmed_lower(header->substr(0, header->find(';')));
 }
 
-Accepted negotiate(std::optional<std::string_view> accept, bool tables, bool discovery) {
+Accepted negotiate(std::optional<std::string_view> accept, bool objects, bool discovery) {
   if (!accept || accept->empty()) return Accepted::kJson;
   for (const std::string& choice : split(*accept, ',')) {
     const std::vector<std::string> parts = split(choice, ';');
@@ -94,9 +94,11 @@ Accepted negotiate(std::optional<std::string_view> accept, bool tables, bool dis
       if (parameter.starts_with("g=")) group = parameter.substr(2);
     }
     if (as.empty()) return Accepted::kJson;
-    if (tables && as == "table" && group == "meta.k8s.io") {
-      if (version == "v1") return Accepted::kTableV1;
-      if (version == "v1beta1") return Accepted::kTableV1Beta1;
+    const bool metadata = as == "partialobjectmetadata" || as == "partialobjectmetadatalist";
+    if (objects && group == "meta.k8s.io" && (as == "table" || metadata)) {
+      if (version == "v1") return metadata ? Accepted::kMetadataV1 : Accepted::kTableV1;
+      if (version == "v1beta1")
+        return metadata ? Accepted::kMetadataV1Beta1 : Accepted::kTableV1Beta1;
     }
     if (discovery && as == "apigroupdiscoverylist" && group == "apidiscovery.k8s.io") {
       if (version == "v2") return Accepted::kDiscoveryV2;

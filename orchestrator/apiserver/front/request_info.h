@@ -21,11 +21,20 @@ RequestInfo read_request(std::string_view method, std::string_view path, bool wa
 // A query value is true as Kubernetes converts it: "", "0" and "false" are false.
 bool is_true(std::optional<std::string_view> value);
 
-enum class Accepted { kJson, kTableV1, kTableV1Beta1, kDiscoveryV2, kDiscoveryV2Beta1, kNothing };
+enum class Accepted {
+  kJson,
+  kTableV1,
+  kTableV1Beta1,
+  kMetadataV1,  // PartialObjectMetadata, in a list or a watch too
+  kMetadataV1Beta1,
+  kDiscoveryV2,
+  kDiscoveryV2Beta1,
+  kNothing
+};
 
-// The first of the Accept header's choices that can be served. Tables and aggregated discovery
-// count only where `tables` and `discovery` say so.
-Accepted negotiate(std::optional<std::string_view> accept, bool tables, bool discovery);
+// The first of the Accept header's choices that can be served. Other forms of objects and
+// aggregated discovery count only where `objects` and `discovery` say so.
+Accepted negotiate(std::optional<std::string_view> accept, bool objects, bool discovery);
 
 // "application/json; charset=utf-8" -> "application/json", lower case.
 std::string media_type(std::optional<std::string_view> header);

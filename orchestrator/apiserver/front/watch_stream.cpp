@@ -79,23 +79,22 @@ class WatchStream : public Stream {
       if (!alive.expired()) end();
     });
     follow_from_start();
+    pump();
     time_limit_ = loop_.clock().after(parameters_.time_limit, [this] { close(); });
     if (parameters_.bookmarks) schedule_bookmark();
   }
 
  private:
+  // What there is now is remembered as shared bytes, and made into frames as the client takes them.
   void follow_from_start() {
     int64_t revision = parse_version(request_->query("resourceVersion")).value_or(0);
     if (revision == 0) {
       auto range = registry_.store().range({prefix_, "", 0, 0});
       if (!range) return lose(range.error());
       revision = range->revision;
-      for (const store::Entry& entry : range->entries) {
-        if (!prefix_.ends_with('/') && entry.key != prefix_) continue;
-        const Json object = needs_parse() ? decode_stored(entry.value) : Json();
-        if (!parameters_.filter.empty() && !parameters_.filter.matches(object)) continue;
-        send_object("ADDED", *entry.value);
-      }
+      for (store::Entry& entry : range->entries)
+        if (prefix_.ends_with('/') || entry.key == prefix_)
+          initial_.push_back(std::move(entry.value));
     }
     told_ = revision;
     auto watch = registry_.store().watch({prefix_, revision}, loop_,
@@ -104,8 +103,6 @@ class WatchStream : public Stream {
     if (!watch) return lose(watch.error());
     watch_ = std::move(*watch);
   }
-
-  bool needs_parse() const { return !parameters_.filter.empty(); }
 
   void on_batch(const store::Batch& batch) {
     const std::weak_ptr<bool> alive = alive_;
@@ -122,50 +119,50 @@ class WatchStream : public Stream {
   void send_event(const store::Event& event) {
     const EventView& view = view_of(event);
     const Kind& kind = *request_->kind;
-    const bool plain = !request_->wants_table() && kind.renames.empty();
+    const bool plain = request_->wants_as_stored();
     if (parameters_.filter.empty()) {
       if (plain) return write(view.frame());
       const char* type = event.type == store::Event::Type::kDelete ? "DELETED"
                          : event.previous                          ? "MODIFIED"
                                                                    : "ADDED";
-      return send_object(type, *event.value);
+      return write(frame_of(type, *event.value));
     }
     const bool now =
         event.type == store::Event::Type::kPut && parameters_.filter.matches(view.now(kind));
     const bool before = event.previous && parameters_.filter.matches(view.before(kind));
     if (now && before && plain) return write(view.frame());
-    if (now) return send_object(before ? "MODIFIED" : "ADDED", *event.value);
+    if (now) return write(frame_of(before ? "MODIFIED" : "ADDED", *event.value));
     if (!before) return;
-    if (event.type == store::Event::Type::kDelete) return send_object("DELETED", *event.value);
-    send_object("DELETED", *encode(decode_stored(event.previous)).at(event.revision));
+    if (event.type == store::Event::Type::kDelete) return write(frame_of("DELETED", *event.value));
+    write(frame_of("DELETED", *encode(decode_stored(event.previous)).at(event.revision)));
   }
 
-  void send_object(std::string_view type, const std::string& stored) {
-    const Kind& kind = *request_->kind;
-    if (!request_->wants_table() && kind.renames.empty())
-      return write(std::make_shared<const std::string>(EventView::frame_of(type, stored)));
+  Bytes frame_of(std::string_view type, const std::string& stored) {
+    if (request_->wants_as_stored())
+      return std::make_shared<const std::string>(EventView::frame_of(type, stored));
     Json object = Json::parse(stored, nullptr, false);
     if (request_->wants_table()) {
       const Json metadata = {{"resourceVersion", string_at(object, "metadata.resourceVersion")}};
-      object = make_table(kind, {object}, metadata,
-                          request_->table_options(!std::exchange(columns_told_, true)),
-                          std::chrono::system_clock::now());
+      object = table_of({object}, metadata, std::chrono::system_clock::now());
     } else {
-      object = to_served(kind, std::move(object));
+      object = request_->shown(std::move(object));
     }
-    write(std::make_shared<const std::string>(EventView::frame_of(type, dump(object))));
+    return std::make_shared<const std::string>(EventView::frame_of(type, dump(object)));
+  }
+
+  Json table_of(const std::vector<Json>& objects, const Json& metadata, WallTime now) {
+    const TableOptions options = request_->table_options(!std::exchange(columns_told_, true));
+    return make_table(*request_->kind, objects, metadata, options, now);
   }
 
   void send_bookmark(int64_t revision) {
     const Kind& kind = *request_->kind;
-    Json object = {
-        {"kind", kind.kind},
-        {"apiVersion", kind.api_version()},
-        {"metadata",
-         {{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", nullptr}}}};
-    if (request_->wants_table())
-      object = make_table(kind, {}, {{"resourceVersion", std::to_string(revision)}},
-                          request_->table_options(!std::exchange(columns_told_, true)), {});
+    const std::string version = std::to_string(revision);
+    Json object = {{"kind", kind.kind},
+                   {"apiVersion", kind.api_version()},
+                   {"metadata", {{"resourceVersion", version}, {"creationTimestamp", nullptr}}}};
+    if (request_->wants_metadata()) object = partial_metadata(object, request_->meta_version());
+    if (request_->wants_table()) object = table_of({}, {{"resourceVersion", version}}, {});
     write(std::make_shared<const std::string>(EventView::frame_of("BOOKMARK", dump(object))));
   }
 
@@ -176,35 +173,50 @@ class WatchStream : public Stream {
     });
   }
 
-  // The history this watch needs is gone: the client has to list again.
+  // The history this watch needs is gone: the client has to list again, and what waits is no use.
   void lose(const Error& error) {
-    const ApiError api_error = ApiError::from_error(error);
-    write(std::make_shared<const std::string>(EventView::frame_of("ERROR", api_error.to_json())));
+    const std::string status = ApiError::from_error(error).to_json();
+    request_->responder->write(EventView::frame_of("ERROR", status));
     close();
   }
 
   // A slow client gets what waits once it has drained; too much waiting closes it.
   void write(Bytes frame) {
     if (ended_) return;
-    if (!waiting_.empty() || congested_) {
-      waiting_.push_back(std::move(frame));
-      if (waiting_.size() > kMaxWaitingFrames) close();
-      return;
-    }
-    if (request_->responder->write_shared(std::move(frame))) return;
-    congested_ = true;
-    request_->responder->on_drained([this, alive = std::weak_ptr<bool>(alive_)] {
-      if (!alive.expired()) drain();
-    });
+    waiting_.push_back(std::move(frame));
+    pump();
+    if (waiting_.size() > kMaxWaitingFrames) close();
   }
 
-  void drain() {
-    congested_ = false;
-    while (!waiting_.empty() && !congested_) {
-      Bytes frame = std::move(waiting_.front());
-      waiting_.pop_front();
-      congested_ = !request_->responder->write_shared(std::move(frame));
+  // What there was, then what changed, for as long as the client takes it.
+  void pump() {
+    while (!congested_ && !ended_) {
+      if (next_initial_ < initial_.size()) {
+        send_initial(std::exchange(initial_[next_initial_++], nullptr));
+        if (next_initial_ == initial_.size()) std::vector<Bytes>().swap(initial_);
+      } else if (!waiting_.empty()) {
+        Bytes frame = std::move(waiting_.front());
+        waiting_.pop_front();
+        send(std::move(frame));
+      } else {
+        return;
+      }
     }
+  }
+
+  void send_initial(const Bytes& stored) {
+    const Filter& filter = parameters_.filter;
+    if (filter.empty() || filter.matches(decode_stored(stored))) send(frame_of("ADDED", *stored));
+  }
+
+  void send(Bytes frame) {
+    congested_ = !request_->responder->write_shared(std::move(frame));
+    if (!congested_) return;
+    request_->responder->on_drained([this, alive = std::weak_ptr<bool>(alive_)] {
+      if (alive.expired()) return;
+      congested_ = false;
+      pump();
+    });
   }
 
   void close() {
@@ -227,7 +239,9 @@ class WatchStream : public Stream {
   std::function<void()> on_end_;
   std::string prefix_;
   std::unique_ptr<store::Watch> watch_;
-  std::deque<Bytes> waiting_;
+  std::vector<Bytes> initial_;  // those before next_initial_ have been sent; all: empty
+  size_t next_initial_ = 0;
+  std::deque<Bytes> waiting_;  // changes
   Alarm bookmark_, time_limit_;
   int64_t told_ = 0;
   bool columns_told_ = false, congested_ = false, ended_ = false;

@@ -93,6 +93,19 @@ Outcome<Json> with_scale(const Kind& kind, Json scale, const Json& current) {
   return next;
 }
 
+// The older word for a policy, in the body or in the query; both at once contradict.
+std::optional<ApiError> read_orphaning(const Request& request, const Json& given,
+                                       DeleteOptions& options) {
+  const auto query = request.http.query_value("orphanDependents");
+  if (given.is_null() && !query) return std::nullopt;
+  if (!options.propagation_policy.empty())
+    return invalid({"meta.k8s.io", "", "DeleteOptions", ""},
+                   {invalid_value("propagationPolicy", go_value(options.propagation_policy),
+                                  "orphanDependents and deletionPropagation cannot be both set")});
+  if (given == true || is_true(query)) options.propagation_policy = "Orphan";
+  return std::nullopt;
+}
+
 Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
   DeleteOptions options;
   Json document = body.is_null() ? Json::object() : body;
@@ -120,7 +133,8 @@ Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
   }
   if (const std::string policy = request.query("propagationPolicy"); !policy.empty())
     options.propagation_policy = policy;
-  if (bool_at(document, "orphanDependents")) options.propagation_policy = "Orphan";
+  if (auto wrong = read_orphaning(request, at(document, "orphanDependents"), options))
+    return *wrong;
   const Json& dry_run = at(document, "dryRun");
   for (const Json& value : dry_run) {
     if (value != "All")

@@ -6,6 +6,9 @@
 #include <random>
 #include <set>
 
+#include "orchestrator/apiserver/schema/decode.h"
+#include "orchestrator/apiserver/schema/service_spec.h"
+
 namespace fairlead::orchestrator::apiserver {
 namespace {
 
@@ -32,32 +35,27 @@ uint32_t static_band(uint32_t size) {
   return size < 16 ? 0 : std::min(std::max(16u, size / 16), 256u);
 }
 
+// What a Service holds, by the same conditions under which it was given.
 std::set<IpAddress> ips_of(const Json& service) {
   std::set<IpAddress> ips;
-  if (!at(service, "spec").is_object() || string_at(service, "spec.type") == "ExternalName")
-    return ips;
-  auto ip = IpAddress::parse(string_at(service, "spec.clusterIP"));
+  const Json& spec = at(service, "spec");
+  if (!spec.is_object() || !schema::has_cluster_ip(spec)) return ips;
+  auto ip = IpAddress::parse(string_at(spec, "clusterIP"));
   if (ip) ips.insert(*ip);
   return ips;
 }
 
 std::set<uint16_t> node_ports_of(const Json& service) {
   std::set<uint16_t> ports;
-  const Json& list = at_path(service, "spec.ports");
-  if (list.is_array())
-    for (const Json& port : list)
-      if (const int64_t number = int_at(port, "nodePort"); number > 0 && number <= 65535)
-        ports.insert(static_cast<uint16_t>(number));
-  if (const int64_t health = int_at(service, "spec.healthCheckNodePort");
-      health > 0 && health <= 65535)
-    ports.insert(static_cast<uint16_t>(health));
+  const auto add = [&ports](int64_t number) {
+    if (number > 0 && number <= 65535) ports.insert(static_cast<uint16_t>(number));
+  };
+  const Json& spec = at(service, "spec");
+  const Json& list = at(spec, "ports");
+  if (schema::has_node_ports(spec) && list.is_array())
+    for (const Json& port : list) add(int_at(port, "nodePort"));
+  if (schema::has_health_check_port(spec)) add(int_at(spec, "healthCheckNodePort"));
   return ports;
-}
-
-bool wants_node_ports(const Json& service) {
-  const std::string type = string_at(service, "spec.type");
-  return type == "NodePort" ||
-         (type == "LoadBalancer" && bool_at(service, "spec.allocateLoadBalancerNodePorts", true));
 }
 
 }  // namespace
@@ -144,99 +142,128 @@ uint16_t ServiceAllocator::pick_port() {
   return 0;
 }
 
-void ServiceAllocator::admit_ip(Json& spec, const Json& before, Reservation& reservation,
-                                std::vector<Cause>& causes) {
-  const std::set<IpAddress> old = ips_of(before);
-  std::string wanted = string_at(spec, "clusterIP");
-  const Json list = at(spec, "clusterIPs");
-  if (wanted.empty() && list.is_array() && !list.empty()) wanted = list[0].get<std::string>();
-  if (list.is_array() && (list.size() > 1 || (list.size() == 1 && list[0] != wanted))) {
-    causes.push_back(invalid_value(
-        "spec.clusterIPs", dump(list),
-        list.size() > 1 ? "may only hold up to 1 values" : "first value must match `clusterIP`"));
-    return;
-  }
-  const char* family = cidr_.family() == Family::kIpv4 ? kFamilyV4 : kFamilyV6;
-  if (wanted != "None") {
-    IpAddress ip;
-    if (wanted.empty()) {
-      if (!pick_ip(ip)) {
-        causes.push_back({"FieldValueInvalid",
-                          "Internal error: failed to allocate a serviceIP: range is full",
-                          "spec.clusterIPs"});
-        return;
-      }
-      wanted = ip.to_string();
-    } else if (auto parsed = IpAddress::parse(wanted)) {
-      ip = *parsed;
-    }
-    const std::string shown = dump(Json::array({wanted}));
-    if (!cidr_.contains(ip) || ip == cidr_.address())
-      causes.push_back(invalid_value(
-          "spec.clusterIPs", shown,
-          "failed to allocate IP " + wanted + ": the provided IP (" + wanted +
-              ") is not in the valid range. The range of valid IPs is " + cidr_.to_string()));
-    else if (!old.contains(ip) && !free_ip(ip))
+// As Kubernetes does on a cluster of one family (pkg/registry/core/service/storage/alloc.go,
+// initIPFamilyFields); a headless Service with endpoints of its own may ask for either.
+void ServiceAllocator::settle_families(Json& spec, std::vector<Cause>& causes) const {
+  const std::string ours = cidr_.family() == Family::kIpv4 ? kFamilyV4 : kFamilyV6;
+  const std::string policy = string_at(spec, "ipFamilyPolicy");
+  const Json ips = at(spec, "clusterIPs");
+  Json& families = spec["ipFamilies"];
+  if (!families.is_array()) families = Json::array();
+  const auto single = [&](size_t count, const char* of_what) {
+    if (policy == "SingleStack" && count == 2)
       causes.push_back(
-          invalid_value("spec.clusterIPs", shown,
-                        "failed to allocate IP " + wanted + ": provided IP is already allocated"));
-    else if (!old.contains(ip)) {
-      used_ips_.emplace(ip, 1);
-      reservation.new_ips_.push_back(ip);
-    }
-    for (const IpAddress& one : old)
-      if (one != ip) reservation.old_ips_.push_back(one);
-  } else {
-    reservation.old_ips_.assign(old.begin(), old.end());
+          invalid_value("spec.ipFamilyPolicy", go_value(policy),
+                        "must be 'RequireDualStack' or 'PreferDualStack' when multiple " +
+                            std::string(of_what) + " are specified"));
+  };
+  single(ips.size(), "cluster IPs");
+  single(families.size(), "IP families");
+  for (size_t i = families.size(); i < ips.size() && !schema::is_headless(spec); ++i) {
+    const auto ip = IpAddress::parse(ips[i].get<std::string>());
+    const std::string family = ip && ip->is_v6() ? kFamilyV6 : kFamilyV4;
+    if (family != ours)
+      causes.push_back(invalid_value(schema::indexed("spec.clusterIPs", i), dump(ips),
+                                     family + " is not configured on this cluster"));
+    families.push_back(family);
   }
-  spec["clusterIP"] = wanted;
-  spec["clusterIPs"] = {wanted};
-  if (is_empty(at(spec, "ipFamilies"))) spec["ipFamilies"] = {family};
+  if (!causes.empty()) return;
+  if (families.empty()) families.push_back(ours);
+  if (schema::is_selectorless(spec)) return;
+  if (policy == "RequireDualStack")
+    causes.push_back(invalid_value("spec.ipFamilyPolicy", go_value(policy),
+                                   "this cluster is not configured for dual-stack services"));
+  for (size_t i = 0; i < families.size(); ++i)
+    if (families[i] != ours)
+      causes.push_back(invalid_value(schema::indexed("spec.ipFamilies", i), go_value(families[i]),
+                                     "not configured on this cluster"));
 }
 
+void ServiceAllocator::admit_ip(Json& spec, const Json& before, Reservation& reservation,
+                                std::vector<Cause>& causes) {
+  settle_families(spec, causes);
+  if (!causes.empty()) return;
+  const std::set<IpAddress> old = ips_of(before);
+  std::string wanted = string_at(spec, "clusterIP");
+  if (wanted == "None") {
+    reservation.old_ips_.assign(old.begin(), old.end());
+    return;
+  }
+  IpAddress ip;
+  if (wanted.empty()) {
+    if (!pick_ip(ip)) {
+      causes.push_back({"FieldValueInvalid",
+                        "Internal error: failed to allocate a serviceIP: range is full",
+                        "spec.clusterIPs"});
+      return;
+    }
+    wanted = ip.to_string();
+  } else if (auto parsed = IpAddress::parse(wanted)) {
+    ip = *parsed;
+  }
+  const std::string shown = dump(Json::array({wanted}));
+  if (!cidr_.contains(ip) || ip == cidr_.address())
+    causes.push_back(invalid_value(
+        "spec.clusterIPs", shown,
+        "failed to allocate IP " + wanted + ": the provided IP (" + wanted +
+            ") is not in the valid range. The range of valid IPs is " + cidr_.to_string()));
+  else if (!old.contains(ip) && !free_ip(ip))
+    causes.push_back(
+        invalid_value("spec.clusterIPs", shown,
+                      "failed to allocate IP " + wanted + ": provided IP is already allocated"));
+  else if (!old.contains(ip)) {
+    used_ips_.emplace(ip, 1);
+    reservation.new_ips_.push_back(ip);
+  }
+  for (const IpAddress& one : old)
+    if (one != ip) reservation.old_ips_.push_back(one);
+  spec["clusterIP"] = wanted;
+  spec["clusterIPs"] = {wanted};
+}
+
+// Several ports of one Service may share a number for several protocols; its health check is a
+// listener of its own and shares with none.
 void ServiceAllocator::admit_ports(Json& service, const Json& before, Reservation& reservation,
                                    std::vector<Cause>& causes) {
   const std::set<uint16_t> old = node_ports_of(before);
   std::set<uint16_t> now;
-  const bool wants = wants_node_ports(service);
   Json& spec = service["spec"];
-  const auto take = [&](int64_t wanted, const std::string& path) -> uint16_t {
-    auto port = static_cast<uint16_t>(wanted);
-    if (wanted == 0) port = pick_port();
-    if (port == 0 || port < ports_.first || port > ports_.last) {
-      causes.push_back(invalid_value(
-          path, std::to_string(wanted),
-          port == 0 ? "range is full"
-                    : "provided port is not in the valid range. The range of "
-                      "valid ports is " +
-                          std::to_string(ports_.first) + "-" + std::to_string(ports_.last)));
+  const auto take = [&](int64_t wanted, const std::string& path, bool shares) -> uint16_t {
+    const uint16_t port = wanted == 0 ? pick_port() : static_cast<uint16_t>(wanted);
+    const auto refuse = [&](const std::string& why) {
+      causes.push_back(invalid_value(path, std::to_string(wanted), why));
       return port;
-    }
-    // One service may use a number for several protocols.
-    if (!old.contains(port) && !now.contains(port)) {
-      if (used_ports_.contains(port)) {
-        causes.push_back(
-            invalid_value(path, std::to_string(wanted), "provided port is already allocated"));
-        return port;
-      }
+    };
+    if (port == 0) return refuse("range is full");
+    if (port < ports_.first || port > ports_.last)
+      return refuse("provided port is not in the valid range. The range of valid ports is " +
+                    std::to_string(ports_.first) + "-" + std::to_string(ports_.last));
+    const bool again = now.contains(port);
+    const bool another = !again && !old.contains(port) && used_ports_.contains(port);
+    if (another || (again && !shares)) return refuse("provided port is already allocated");
+    if (!again && !old.contains(port)) {
       used_ports_.emplace(port, 1);
       reservation.new_ports_.push_back(port);
     }
     now.insert(port);
     return port;
   };
-  if (at(spec, "ports").is_array())
-    for (size_t i = 0; i < spec["ports"].size(); ++i) {
+  // What was asked for comes first, so that no chosen number takes its place.
+  for (const bool chosen : {false, true}) {
+    for (size_t i = 0; i < at(spec, "ports").size(); ++i) {
       Json& port = spec["ports"][i];
       const int64_t wanted = int_at(port, "nodePort");
-      if (!wants && wanted == 0) port.erase("nodePort");
-      if (wants || wanted != 0)
-        port["nodePort"] = take(wanted, "spec.ports[" + std::to_string(i) + "].nodePort");
+      if ((wanted == 0) != chosen) continue;
+      if (wanted != 0 || schema::allocates_node_ports(spec))
+        port["nodePort"] = take(wanted, schema::indexed("spec.ports", i) + ".nodePort", true);
+      else
+        port.erase("nodePort");
     }
-  if (string_at(spec, "type") == "LoadBalancer" &&
-      string_at(spec, "externalTrafficPolicy") == "Local")
-    spec["healthCheckNodePort"] =
-        take(int_at(spec, "healthCheckNodePort"), "spec.healthCheckNodePort");
+    const int64_t health = int_at(spec, "healthCheckNodePort");
+    if ((health == 0) == chosen && schema::has_health_check_port(spec))
+      spec["healthCheckNodePort"] = take(health, "spec.healthCheckNodePort", false);
+  }
+  if (!schema::has_health_check_port(spec)) spec.erase("healthCheckNodePort");  // it was 0
   for (const uint16_t port : old)
     if (!now.contains(port)) reservation.old_ports_.push_back(port);
 }
@@ -249,13 +276,10 @@ Outcome<ServiceAllocator::Reservation> ServiceAllocator::admit(const Subject& su
   {
     std::lock_guard lock(mutex_);
     Json& spec = service["spec"];
-    if (string_at(spec, "type") != "ExternalName") {
+    if (schema::has_cluster_ip(spec))
       admit_ip(spec, before, reservation, causes);
-    } else {
+    else
       for (const IpAddress& ip : ips_of(before)) reservation.old_ips_.push_back(ip);
-      for (const char* name : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"})
-        spec.erase(name);
-    }
     admit_ports(service, before, reservation, causes);
   }
   if (!causes.empty()) return invalid(subject, std::move(causes));

@@ -43,8 +43,9 @@ class ServiceAllocator {
     std::vector<uint16_t> new_ports_, old_ports_;
   };
 
-  // Fills in spec.clusterIP(s), ipFamilies and nodePorts of a Service about to be written; `before`
-  // is null for a new one. What is asked for and cannot be had comes back as causes.
+  // Fills in spec.clusterIP(s), ipFamilies and node ports of a valid Service about to be written;
+  // `before` is null for a new one. What is asked for and cannot be had comes back as causes: taken
+  // addresses and ports, families that this cluster of one family has not.
   Outcome<Reservation> admit(const Subject& subject, Json& service, const Json& before);
   void forget(const Json& service);  // it was deleted
   // At start. What is outside of the ranges is left alone.
@@ -54,7 +55,7 @@ class ServiceAllocator {
   IpAddress nth(uint32_t n) const;  // the n-th address of the range
 
  private:
-  struct Holdings;
+  void settle_families(Json& spec, std::vector<Cause>& causes) const;
   void admit_ip(Json& spec, const Json& before, Reservation& reservation,
                 std::vector<Cause>& causes);
   void admit_ports(Json& service, const Json& before, Reservation& reservation,

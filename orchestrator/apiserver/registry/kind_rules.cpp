@@ -6,6 +6,7 @@
 #include "orchestrator/apiserver/registry/prepare.h"
 #include "orchestrator/apiserver/schema/decode.h"
 #include "orchestrator/apiserver/schema/formats.h"
+#include "orchestrator/apiserver/schema/service_spec.h"
 #include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator::apiserver {
@@ -18,16 +19,6 @@ bool positive(const Json& amount) {
   if (!amount.is_string()) return false;
   const auto quantity = Quantity::parse(amount.get<std::string>());
   return quantity && *quantity > Quantity();
-}
-
-bool needs_cluster_ip(const Json& service) {
-  return string_at(service, "spec.type") != "ExternalName";
-}
-
-bool needs_node_ports(const Json& service) {
-  const std::string type = string_at(service, "spec.type");
-  return type == "NodePort" ||
-         (type == "LoadBalancer" && bool_at(service, "spec.allocateLoadBalancerNodePorts", true));
 }
 
 // A pod stays on a node that fell silent for five minutes, unless it says otherwise
@@ -64,28 +55,37 @@ Json with_changeable(Json spec, const Json& from) {
   return spec;
 }
 
-// Fields that only the old type had go with it, unless the client changed them (and is told off).
-void drop_of_old_type(Json& spec, const Json& old) {
+// What the server filled in, or would have, goes when the spec has no place for it any more, unless
+// the client changed it (and is told off).
+void drop_unneeded(Json& spec, const Json& old) {
+  using namespace schema;
+  const auto gone = [&](bool (*has)(const Json&)) { return has(old) && !has(spec); };
   const auto drop_if_same = [&](const char* name) {
     if (at(spec, name) == at(old, name)) spec.erase(name);
   };
-  const std::string type = string_at(spec, "type");
-  const std::string old_type = string_at(old, "type");
-  if (type == old_type) return;
-  if (type == "ExternalName")
+  if (gone(has_cluster_ip))
     for (const char* name : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"})
       drop_if_same(name);
-  if (type != "LoadBalancer")
-    for (const char* name :
-         {"allocateLoadBalancerNodePorts", "healthCheckNodePort", "loadBalancerClass"})
+  if (gone(has_health_check_port)) drop_if_same("healthCheckNodePort");
+  if (gone(is_load_balancer))
+    for (const char* name : {"allocateLoadBalancerNodePorts", "loadBalancerClass"})
       drop_if_same(name);
-  if (type == "NodePort" || type == "LoadBalancer") return;
-  if (is_empty(at(spec, "externalIPs"))) drop_if_same("externalTrafficPolicy");
+  if (gone(is_externally_accessible)) drop_if_same("externalTrafficPolicy");
+  if (!gone(has_node_ports) && !gone(allocates_node_ports)) return;
   if (!at(spec, "ports").is_array() || !at(old, "ports").is_array()) return;
   for (Json& port : spec["ports"])
     for (const Json& other : old["ports"])
       if (at(port, "port") == at(other, "port") && at(port, "nodePort") == at(other, "nodePort"))
         port.erase("nodePort");
+}
+
+// Old clients know clusterIP alone, new ones give both; a change of the one they know counts.
+void sync_cluster_ips(Json& spec, const Json& old) {
+  const std::string ip = string_at(spec, "clusterIP");
+  const Json& ips = at(spec, "clusterIPs");
+  const bool stale = !ip.empty() && ips == at(old, "clusterIPs");
+  if (!ip.empty() && (is_empty(ips) || stale)) spec["clusterIPs"] = {ip};
+  if (ip.empty() && ips.is_array() && !ips.empty()) spec["clusterIP"] = ips[0];
 }
 
 bool only_adds(const Json& now, const Json& before) {
@@ -137,21 +137,33 @@ void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>
                       "previously negative)"));
 }
 
+void prepare_service_create(Json& service) {
+  service["status"] = {{"loadBalancer", Json::object()}};
+  if (at(service, "spec").is_object()) sync_cluster_ips(service["spec"], nullptr);
+}
+
 // What was allocated stays where the client's document is silent.
 void carry_service_values(Json& service, const Json& before) {
+  using namespace schema;
   if (!service.contains("spec") || !service["spec"].is_object()) service["spec"] = Json::object();
   Json& spec = service["spec"];
   const Json& old = at(before, "spec");
-  if (is_empty(at(spec, "type"))) spec["type"] = "ClusterIP";
-  drop_of_old_type(spec, old);
-  if (needs_cluster_ip(service) && needs_cluster_ip(before)) {
-    if (is_empty(at(spec, "clusterIP")) && is_empty(at(spec, "clusterIPs")))
-      for (const char* name : {"clusterIP", "clusterIPs"})
-        if (old.contains(name)) spec[name] = old[name];
-    for (const char* name : {"ipFamilies", "ipFamilyPolicy"})
+  const auto both = [&](bool (*has)(const Json&)) { return has(old) && has(spec); };
+  const auto carry = [&](std::initializer_list<const char*> names) {
+    for (const char* name : names)
       if (is_empty(at(spec, name)) && old.contains(name)) spec[name] = old[name];
+  };
+  if (is_empty(at(spec, "type"))) spec["type"] = "ClusterIP";
+  drop_unneeded(spec, old);
+  if (both(has_cluster_ip)) {
+    if (is_empty(at(spec, "clusterIP")) && is_empty(at(spec, "clusterIPs")))
+      carry({"clusterIP", "clusterIPs"});
+    carry({"ipFamilies", "ipFamilyPolicy"});
   }
-  if (!needs_node_ports(service) || !needs_node_ports(before)) return;
+  sync_cluster_ips(spec, old);
+  if (both(has_health_check_port) && int_at(spec, "healthCheckNodePort") == 0)
+    spec["healthCheckNodePort"] = at(old, "healthCheckNodePort");
+  if (!both(allocates_node_ports)) return;
   if (!at(spec, "ports").is_array() || !at(old, "ports").is_array()) return;
   for (Json& port : spec["ports"]) {
     if (int_at(port, "nodePort") != 0) continue;
@@ -165,12 +177,20 @@ void carry_service_values(Json& service, const Json& before) {
 }
 
 void validate_service_update(const Json& service, const Json& before, std::vector<Cause>& causes) {
-  if (!needs_cluster_ip(service) || !needs_cluster_ip(before)) return;
-  const std::string then = string_at(before, "spec.clusterIP");
-  const std::string now = string_at(service, "spec.clusterIP");
-  if (!then.empty() && !now.empty() && now != then)
-    causes.push_back(
-        invalid_value("spec.clusterIPs[0]", dump(Json::array({now})), "may not change once set"));
+  using namespace schema;
+  const Json& now = at(service, "spec");
+  const Json& then = at(before, "spec");
+  const auto both = [&](bool (*has)(const Json&)) { return has(then) && has(now); };
+  const auto differ = [&](const char* name) { return at(now, name) != at(then, name); };
+  if (both(has_cluster_ip) && differ("clusterIP") && !is_empty(at(now, "clusterIP")) &&
+      !is_empty(at(then, "clusterIP")))
+    causes.push_back(invalid_value("spec.clusterIPs[0]", dump(Json::array({at(now, "clusterIP")})),
+                                   "may not change once set"));
+  if (both(has_health_check_port) && differ("healthCheckNodePort"))
+    causes.push_back(forbidden_field("spec.healthCheckNodePort", "field is immutable"));
+  if (both(is_load_balancer) && differ("loadBalancerClass"))
+    causes.push_back(invalid_value("spec.loadBalancerClass", go_value(at(now, "loadBalancerClass")),
+                                   "may not change once set"));
 }
 
 }  // namespace fairlead::orchestrator::apiserver

@@ -27,33 +27,12 @@ std::string make_token(int64_t revision, const std::string& after) {
   return text;
 }
 
-std::optional<std::string> base64url_decode(std::string_view text) {
-  std::string bytes;
-  uint32_t group = 0;
-  int bits = 0;
-  for (const char c : text) {
-    int value = -1;
-    if (c >= 'A' && c <= 'Z') value = c - 'A';
-    if (c >= 'a' && c <= 'z') value = c - 'a' + 26;
-    if (c >= '0' && c <= '9') value = c - '0' + 52;
-    if (c == '-' || c == '_') value = c == '-' ? 62 : 63;
-    if (value < 0) return std::nullopt;
-    group = group << 6 | static_cast<uint32_t>(value);
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      bytes += static_cast<char>(group >> bits & 0xff);
-    }
-  }
-  return bytes;
-}
-
 // {revision, key}; revision 0: from the newest state.
 std::optional<std::pair<int64_t, std::string>> read_token(std::string_view token,
                                                           std::string_view prefix) {
-  const auto text = base64url_decode(token);
-  if (!text) return std::nullopt;
-  const Json json = Json::parse(*text, nullptr, false);
+  std::string text(token);
+  for (char& c : text) c = c == '-' ? '+' : c == '_' ? '/' : c;
+  const Json json = Json::parse(schema::base64_decode(text), nullptr, false);
   const std::string after = string_at(json, "after");
   if (!json.is_object() || !after.starts_with(prefix) || !at(json, "rv").is_number_integer())
     return std::nullopt;

@@ -92,7 +92,7 @@ void prepare_behaviour(const Kind& kind, Json& object) {
       prepare_pod_create(object);
       break;
     case Behaviour::kService:
-      object["status"] = {{"loadBalancer", Json::object()}};
+      prepare_service_create(object);
       break;
   }
 }
@@ -264,7 +264,10 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   schema::apply_defaults(*kind.type, object);
   std::vector<Cause> causes;
   validate_metadata(kind, object, causes);
-  schema::validate(*kind.type, object, "", causes);
+  if (subresource == "status")
+    schema::validate(*kind.type->field("status")->type, at(object, "status"), "status", causes);
+  else
+    schema::validate(*kind.type, object, "", causes);
   check_finalizers(object, current, causes);
   if (subresource.empty()) {
     schema::validate_update(*kind.type, object, current, "", causes);

@@ -32,7 +32,7 @@ Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json objec
                              const Origin& origin);
 
 // `subresource`: "", "status", "finalize" (namespaces: spec.finalizers), "binding" (pods:
-// nodeName).
+// nodeName). Of a status only that side is looked at, so that a new rule holds up no controller.
 Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Json next,
                              const Json& current);
 
@@ -46,6 +46,7 @@ std::string qos_class(const Json& pod_spec);
 // Rules of kinds that are more than data.
 void prepare_pod_create(Json& pod);
 void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes);
+void prepare_service_create(Json& service);
 void carry_service_values(Json& service, const Json& before);
 void validate_service_update(const Json& service, const Json& before, std::vector<Cause>& causes);
 

@@ -13,6 +13,13 @@ const Kind& kind_of(const char* plural) {
   return *Kinds::builtin().find(Resource{"", plural});
 }
 
+// What was never stored has no revision.
+Bytes without_version(const Bytes& object) {
+  Json document = decode_stored(object);
+  document["metadata"].erase("resourceVersion");
+  return std::make_shared<const std::string>(dump(document));
+}
+
 }  // namespace
 
 Registry::Registry(store::Store& store, RegistryOptions options)
@@ -133,10 +140,10 @@ void Registry::put_or_remove(const WriteRef& write, const Json& object, const Js
 
 void Registry::commit(WriteRef write, store::Txn txn, bool removes) {
   if (write->options.dry_run) {
-    Written written{txn.ops[0].value.at(write->revision), write->action == Write::Action::kCreate,
-                    removes};
+    const bool creates = write->action == Write::Action::kCreate;
+    Bytes object = txn.ops[0].value.at(write->revision);
     write->reservation = {};  // gives back what it held
-    return answer(*write, std::move(written));
+    return answer(*write, Written{creates ? without_version(object) : object, creates, removes});
   }
   Loop& loop = write->loop;
   store_.commit(std::move(txn), loop,
@@ -148,7 +155,8 @@ void Registry::commit(WriteRef write, store::Txn txn, bool removes) {
 void Registry::committed(WriteRef write, bool removes, Result<store::TxnResult> result) {
   if (!result) return write->done(ApiError::from_error(result.error()));
   if (result->succeeded) {
-    write->reservation.keep();
+    if (!removes) write->reservation.keep();
+    write->reservation = {};  // of what is gone nothing new is kept
     if (removes && write->kind.behaviour == Behaviour::kService)
       allocator_.forget(write->last_state);
     const bool created = write->action == Write::Action::kCreate;

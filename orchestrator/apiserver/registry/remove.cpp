@@ -25,7 +25,7 @@ std::optional<ApiError> check(const Kind& kind, const Json& current, const Delet
     return forbidden(kind.subject(name), "this namespace may not be deleted");
   const std::string& policy = options.propagation_policy;
   if (!policy.empty() && policy != "Background" && policy != "Foreground" && policy != "Orphan")
-    return invalid({"", "", "DeleteOptions", ""},
+    return invalid({"meta.k8s.io", "", "DeleteOptions", ""},
                    {unsupported_value("propagationPolicy", "\"" + policy + "\"",
                                       {"Foreground", "Background", "Orphan", "nil"})});
   return std::nullopt;

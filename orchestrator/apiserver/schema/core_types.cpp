@@ -34,7 +34,7 @@ Taint
   effect string required enum=NoSchedule|PreferNoSchedule|NoExecute
   key string required format=labelkey
   timeAdded time
-  value string
+  value string format=labelvalue
 NodeStatus
   addresses []NodeAddress merge=type
   allocatable map[string]quantity

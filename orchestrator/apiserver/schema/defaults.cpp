@@ -2,6 +2,7 @@
 // Defaults: from the schema's data, then the few that depend on another field.
 #include "orchestrator/apiserver/schema/decode.h"
 #include "orchestrator/apiserver/schema/formats.h"
+#include "orchestrator/apiserver/schema/service_spec.h"
 
 namespace fairlead::orchestrator::apiserver::schema {
 namespace {
@@ -55,7 +56,6 @@ void pod_spec(Json& value) {
 }
 
 void service_spec(Json& value) {
-  const std::string type = string_at(value, "type");
   if (string_at(value, "sessionAffinity") == "ClientIP") {
     if (!value.contains("sessionAffinityConfig")) value["sessionAffinityConfig"] = Json::object();
     if (!at(value, "sessionAffinityConfig").contains("clientIP"))
@@ -63,14 +63,12 @@ void service_spec(Json& value) {
   } else {
     value.erase("sessionAffinityConfig");
   }
-  if (type != "ExternalName") {
+  if (has_cluster_ip(value)) {
     set_if_absent(value, "internalTrafficPolicy", "Cluster");
     set_if_absent(value, "ipFamilyPolicy", "SingleStack");
   }
-  const bool external =
-      type == "NodePort" || type == "LoadBalancer" || !is_empty(at(value, "externalIPs"));
-  if (external) set_if_absent(value, "externalTrafficPolicy", "Cluster");
-  if (type == "LoadBalancer" && !value.contains("allocateLoadBalancerNodePorts"))
+  if (is_externally_accessible(value)) set_if_absent(value, "externalTrafficPolicy", "Cluster");
+  if (is_load_balancer(value) && !value.contains("allocateLoadBalancerNodePorts"))
     value["allocateLoadBalancerNodePorts"] = true;
 }
 

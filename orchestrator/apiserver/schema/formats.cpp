@@ -38,6 +38,9 @@ constexpr const char* kConfigKeyText =
     " "
     "or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
+constexpr std::string_view kAlphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 bool lower(char c) {
   return c >= 'a' && c <= 'z';
 }
@@ -134,12 +137,6 @@ Complaint check_items(const Json& value, Check check) {
   return std::nullopt;
 }
 
-std::string lowered(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 }  // namespace
 
 Complaint check_dns1123_label(std::string_view text) {
@@ -209,7 +206,7 @@ Complaint check_format(std::string_view format, const Json& value) {
   if (format == "labels") return check_label_map(value);
   if (format == "annotations")
     return check_keys(value,
-                      [](const std::string& key) { return check_qualified_name(lowered(key)); });
+                      [](const std::string& key) { return check_qualified_name(lower_case(key)); });
   if (format == "configkeys") return check_keys(value, check_config_key);
   if (format == "envname") return check_env_name(text);
   if (format == "port") return check_port_number(value);
@@ -220,10 +217,8 @@ Complaint check_format(std::string_view format, const Json& value) {
   if (format == "ip") return check_ip(text);
   if (format == "ips") return check_items(value, check_ip);
   if (format == "cidrs") return check_items(value, check_cidr);
-  if (format == "ipfamilies")
-    return check_items(value, [](const std::string& family) {
-      return family == "IPv4" || family == "IPv6" ? Complaint() : "must be IPv4 or IPv6";
-    });
+  if (format == "subdomains") return check_items(value, check_dns1123_subdomain);
+  if (format == "labelvalue") return check_label_value(text);
   assert(false && "unknown format");
   return std::nullopt;
 }
@@ -265,9 +260,30 @@ std::optional<size_t> base64_error(std::string_view text) {
   return std::nullopt;
 }
 
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text;
+}
+
+std::string base64_decode(std::string_view text) {
+  std::string bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  uint32_t group = 0;
+  int bits = 0;
+  for (const char c : text) {
+    const size_t value = kAlphabet.find(c);
+    if (value == kAlphabet.npos) continue;
+    group = group << 6 | static_cast<uint32_t>(value);
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes += static_cast<char>(group >> bits & 0xff);
+  }
+  return bytes;
+}
+
 std::string base64_encode(std::string_view bytes) {
-  static constexpr char kAlphabet[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string text;
   for (size_t i = 0; i < bytes.size(); i += 3) {
     uint32_t group = 0;

@@ -29,5 +29,8 @@ bool is_rfc3339(std::string_view text);
 // Index of the first illegal byte; nullopt: it is base64.
 std::optional<size_t> base64_error(std::string_view text);
 std::string base64_encode(std::string_view bytes);
+// Of what is base64; line breaks and padding are passed over.
+std::string base64_decode(std::string_view text);
+std::string lower_case(std::string text);  // ASCII
 
 }  // namespace fairlead::orchestrator::apiserver::schema

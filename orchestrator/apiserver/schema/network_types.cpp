@@ -20,11 +20,11 @@ ServiceSpec
   externalTrafficPolicy string enum=Cluster|Local
   healthCheckNodePort int32 min=0 max=65535
   internalTrafficPolicy string enum=Cluster|Local
-  ipFamilies []string format=ipfamilies
+  ipFamilies []string enum=IPv4|IPv6
   ipFamilyPolicy string enum=SingleStack|PreferDualStack|RequireDualStack
   loadBalancerClass string
   loadBalancerIP string
-  loadBalancerSourceRanges []string format=cidrs
+  loadBalancerSourceRanges []string
   ports []ServicePort merge=port keys=port,protocol
   publishNotReadyAddresses bool
   selector map[string]string format=labels
@@ -33,7 +33,7 @@ ServiceSpec
   trafficDistribution string enum=PreferClose|PreferSameZone|PreferSameNode
   type string =ClusterIP enum=ClusterIP|ExternalName|LoadBalancer|NodePort
 ServicePort
-  appProtocol string
+  appProtocol string format=labelkey
   name string format=dns1123label
   nodePort int32 min=0 max=65535
   port int32 required format=port
@@ -83,8 +83,8 @@ EndpointHints
 HintEntry
   name string required
 EndpointPort
-  appProtocol string
-  name string =
+  appProtocol string format=labelkey
+  name string = format=dns1123label
   port int32 format=port
   protocol string =TCP enum=TCP|UDP|SCTP
 )";

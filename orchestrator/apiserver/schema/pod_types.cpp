@@ -61,7 +61,7 @@ PodSpec
 PodOS
   name string required enum=linux|windows
 HostAlias
-  hostnames []string
+  hostnames []string format=subdomains
   ip string required format=ip
 PodReadinessGate
   conditionType string required

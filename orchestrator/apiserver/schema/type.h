@@ -9,7 +9,7 @@
 //   =VALUE     taken when the field is absent (a string also when it is ""); JSON, strings bare
 //   ~VALUE     the same, and when the field is zero (Go fields that are not pointers)
 //   required   must be there and not be empty
-//   enum=A|B   min=N max=N   format=NAME (schema/formats.h)
+//   enum=A|B   min=N max=N   format=NAME (schema/formats.h); of a list: each item's
 //   merge=KEY  patches merge the list's items by KEY; "." for a list of plain values
 //   keys=A,B   what tells items apart for OpenAPI (default: the merge key)
 //   unique=KEY no two items may share it

@@ -1,214 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rules between the fields of one type, which data cannot say
-// (Kubernetes: pkg/apis/core/validation, pkg/apis/apps/validation).
+// Which type has which rule, and the rules of workloads, data and nodes.
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
-#include "base/address.h"
 #include "orchestrator/apiserver/schema/decode.h"
 #include "orchestrator/apiserver/schema/formats.h"
+#include "orchestrator/apiserver/schema/rules.h"
 #include "orchestrator/apiserver/selector.h"
-#include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator::apiserver::schema {
 namespace {
 
-using Causes = std::vector<Cause>;
-
-void selector_requirement(const Json& value, const std::string& path, Causes& causes) {
-  const std::string op = string_at(value, "operator");
-  const bool has_values = !is_empty(at(value, "values"));
-  if ((op == "In" || op == "NotIn") && !has_values)
-    causes.push_back(
-        required(join(path, "values"), "must be specified when `operator` is 'In' or 'NotIn'"));
-  if ((op == "Exists" || op == "DoesNotExist") && has_values)
-    causes.push_back(
-        forbidden_field(join(path, "values"),
-                        "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
-}
-
-void env_var(const Json& value, const std::string& path, Causes& causes) {
-  const Json& from = at(value, "valueFrom");
-  if (!from.is_object()) return;
-  if (!string_at(value, "value").empty())
-    causes.push_back(invalid_value(join(path, "valueFrom"), "\"\"",
-                                   "may not be specified when `value` is not empty"));
-  if (from.empty())
-    causes.push_back(invalid_value(join(path, "valueFrom"), "\"\"",
-                                   "must specify one of: `fieldRef`, `resourceFieldRef`, "
-                                   "`configMapKeyRef` or `secretKeyRef`"));
-  if (from.size() > 1)
-    causes.push_back(invalid_value(join(path, "valueFrom"), "\"\"",
-                                   "may not have more than one field specified at a time"));
-}
-
-size_t count_members(const Json& value, std::initializer_list<const char*> names) {
-  return static_cast<size_t>(std::count_if(names.begin(), names.end(),
-                                           [&](const char* name) { return value.contains(name); }));
-}
-
-void one_handler(const Json& value, const std::string& path, Causes& causes) {
-  const size_t count = count_members(value, {"exec", "httpGet", "tcpSocket", "grpc", "sleep"});
-  if (count == 0) causes.push_back(required(path, "must specify a handler type"));
-  if (count > 1)
-    causes.push_back(forbidden_field(path, "may not specify more than 1 handler type"));
-}
-
-void volume(const Json& value, const std::string& path, Causes& causes) {
-  const size_t sources = value.size() - (value.contains("name") ? 1 : 0);
-  if (sources == 0) causes.push_back(required(path, "must specify a volume type"));
-  if (sources > 1)
-    causes.push_back(forbidden_field(path, "may not specify more than 1 volume type"));
-}
-
-// What decode() let in is a quantity.
-Quantity quantity_of(const Json& amount) {
-  const auto quantity = Quantity::parse(amount.get<std::string>());
-  return quantity ? *quantity : Quantity();
-}
-
-void resources(const Json& value, const std::string& path, Causes& causes) {
-  for (const char* side : {"limits", "requests"}) {
-    if (!at(value, side).is_object()) continue;
-    for (const auto& [name, amount] : at(value, side).items()) {
-      const std::string where = join(path, side) + "[" + name + "]";
-      if (quantity_of(amount) < Quantity())
-        causes.push_back(
-            invalid_value(where, go_value(amount), "must be greater than or equal to 0"));
-      const Json& limit = at(at(value, "limits"), name);
-      if (std::string_view(side) == "requests" && limit.is_string() &&
-          quantity_of(amount) > quantity_of(limit))
-        causes.push_back(invalid_value(
-            where, go_value(amount),
-            "must be less than or equal to " + name + " limit of " + limit.get<std::string>()));
-    }
-  }
-}
-
-void container(const Json& value, const std::string& path, Causes& causes) {
-  if (string_at(value, "image").empty()) causes.push_back(required(join(path, "image")));
-  if (!at(value, "volumeMounts").is_array()) return;
-  for (size_t i = 0; i < value["volumeMounts"].size(); ++i) {
-    const std::string sub_path = string_at(value["volumeMounts"][i], "subPath");
-    if (sub_path == ".." || sub_path.starts_with("../") || sub_path.find("/../") != sub_path.npos ||
-        sub_path.ends_with("/.."))
-      causes.push_back(invalid_value(indexed(join(path, "volumeMounts"), i) + ".subPath",
-                                     go_value(sub_path), "must not contain '..'"));
-  }
-}
-
-std::set<std::string> names_of(const Json& list) {
-  std::set<std::string> names;
-  if (list.is_array())
-    for (const Json& item : list) names.insert(string_at(item, "name"));
-  return names;
-}
-
-void pod_spec(const Json& value, const std::string& path, Causes& causes) {
-  const std::set<std::string> volumes = names_of(at(value, "volumes"));
-  const std::set<std::string> containers = names_of(at(value, "containers"));
-  for (const char* list : {"initContainers", "containers", "ephemeralContainers"}) {
-    if (!at(value, list).is_array()) continue;
-    const Json& items = value[list];
-    for (size_t i = 0; i < items.size(); ++i) {
-      const std::string at_item = indexed(join(path, list), i);
-      if (std::string_view(list) != "containers" &&
-          containers.contains(string_at(items[i], "name")))
-        causes.push_back(duplicate(join(at_item, "name"), go_value(at(items[i], "name"))));
-      const Json& mounts = at(items[i], "volumeMounts");
-      if (!mounts.is_array()) continue;
-      for (size_t k = 0; k < mounts.size(); ++k)
-        if (!volumes.contains(string_at(mounts[k], "name")))
-          causes.push_back(not_found_value(indexed(join(at_item, "volumeMounts"), k) + ".name",
-                                           go_value(at(mounts[k], "name"))));
-    }
-  }
-  if (string_at(value, "dnsPolicy") == "None" && is_empty(at_path(value, "dnsConfig.nameservers")))
-    causes.push_back(required(join(path, "dnsConfig.nameservers"),
-                              "must provide at least one DNS nameserver when `dnsPolicy` is None"));
-}
-
-void service_ports(const Json& value, const std::string& path, Causes& causes) {
-  const Json& ports = at(value, "ports");
-  const std::string type = string_at(value, "type");
-  const bool headless = string_at(value, "clusterIP") == "None";
-  if (is_empty(ports)) {
-    if (type != "ExternalName" && !headless) causes.push_back(required(join(path, "ports")));
-    return;
-  }
-  std::set<std::string> names;
-  std::set<std::pair<std::string, int64_t>> numbers, node_ports;
-  for (size_t i = 0; i < ports.size(); ++i) {
-    const std::string where = indexed(join(path, "ports"), i);
-    const std::string name = string_at(ports[i], "name");
-    const std::string protocol = string_at(ports[i], "protocol");
-    const int64_t node_port = int_at(ports[i], "nodePort");
-    if (name.empty() && ports.size() > 1)
-      causes.push_back(required(join(where, "name")));
-    else if (!name.empty() && !names.insert(name).second)
-      causes.push_back(duplicate(join(where, "name"), go_value(name)));
-    if (!numbers.emplace(protocol, int_at(ports[i], "port")).second)
-      causes.push_back(duplicate(where, "{\"port\":" + std::to_string(int_at(ports[i], "port")) +
-                                            ",\"protocol\":\"" + protocol + "\"}"));
-    if (node_port != 0 && (type == "ClusterIP" || type == "ExternalName"))
-      causes.push_back(forbidden_field(join(where, "nodePort"),
-                                       "may not be used when `type` is '" + type + "'"));
-    else if (node_port != 0 && !node_ports.emplace(protocol, node_port).second)
-      causes.push_back(duplicate(join(where, "nodePort"), std::to_string(node_port)));
-  }
-}
-
-void service_spec(const Json& value, const std::string& path, Causes& causes) {
-  const std::string type = string_at(value, "type");
-  const std::string cluster_ip = string_at(value, "clusterIP");
-  service_ports(value, path, causes);
-  if (type == "ExternalName") {
-    std::string name = string_at(value, "externalName");
-    if (name.ends_with('.')) name.pop_back();
-    if (name.empty())
-      causes.push_back(required(join(path, "externalName")));
-    else if (auto wrong = check_dns1123_subdomain(name))
-      causes.push_back(invalid_value(join(path, "externalName"), go_value(name), *wrong));
-    if (!cluster_ip.empty())
-      causes.push_back(
-          forbidden_field(join(path, "clusterIP"), "may not be set when `type` is 'ExternalName'"));
-    return;
-  }
-  if (cluster_ip == "None" && (type == "NodePort" || type == "LoadBalancer"))
-    causes.push_back(invalid_value(join(path, "clusterIPs[0]"), "\"None\"",
-                                   "may not be set to 'None' for " + type + " services"));
-  if (!cluster_ip.empty() && cluster_ip != "None" && !IpAddress::parse(cluster_ip).ok())
-    causes.push_back(
-        invalid_value(join(path, "clusterIPs[0]"), go_value(cluster_ip),
-                      "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
-  if (!string_at(value, "externalTrafficPolicy").empty() && type == "ClusterIP" &&
-      is_empty(at(value, "externalIPs")))
-    causes.push_back(invalid_value(join(path, "externalTrafficPolicy"),
-                                   go_value(at(value, "externalTrafficPolicy")),
-                                   "may only be set for externally-accessible services"));
-}
-
-void endpoint_slice(const Json& value, const std::string& path, Causes& causes) {
-  const std::string type = string_at(value, "addressType");
-  const Json& endpoints = at(value, "endpoints");
-  if (!endpoints.is_array()) return;
-  if (endpoints.size() > 1000)
-    causes.push_back(
-        {"FieldValueTooMany",
-         "Too many: " + std::to_string(endpoints.size()) + ": must have at most 1000 items",
-         join(path, "endpoints")});
-  for (size_t i = 0; i < endpoints.size() && causes.size() < 50; ++i) {
-    const Json& addresses = at(endpoints[i], "addresses");
-    for (size_t k = 0; addresses.is_array() && k < addresses.size(); ++k) {
-      const auto address = IpAddress::parse(addresses[k].get<std::string>());
-      const std::string where = indexed(join(indexed(join(path, "endpoints"), i), "addresses"), k);
-      if (type == "IPv4" && (!address || !address->is_v4()))
-        causes.push_back(invalid_value(where, go_value(addresses[k]), "must be an IPv4 address"));
-      if (type == "IPv6" && (!address || !address->is_v6()))
-        causes.push_back(invalid_value(where, go_value(addresses[k]), "must be an IPv6 address"));
-    }
-  }
-}
+constexpr size_t kMaxDataBytes = 1024 * 1024;
 
 void workload(const Json& value, const std::string& path, Causes& causes) {
   const Json& spec = at(value, "spec");
@@ -229,6 +33,17 @@ void workload(const Json& value, const std::string& path, Causes& causes) {
   if (!policy.empty() && policy != "Always")
     causes.push_back(
         unsupported_value(at_spec + ".template.spec.restartPolicy", go_value(policy), {"Always"}));
+  if (!at_path(spec, "template.spec.activeDeadlineSeconds").is_null())
+    causes.push_back(forbidden_field(at_spec + ".template.spec.activeDeadlineSeconds",
+                                     "activeDeadlineSeconds in ReplicaSet is not Supported"));
+}
+
+void deployment(const Json& value, const std::string& path, Causes& causes) {
+  workload(value, path, causes);
+  const Json& deadline = at_path(value, "spec.progressDeadlineSeconds");
+  if (deadline.is_number_integer() && deadline <= int_at(value, "spec.minReadySeconds"))
+    causes.push_back(invalid_value(join(path, "spec.progressDeadlineSeconds"), go_value(deadline),
+                                   "must be greater than minReadySeconds"));
 }
 
 void strategy(const Json& value, const std::string& path, Causes& causes) {
@@ -239,39 +54,126 @@ void strategy(const Json& value, const std::string& path, Causes& causes) {
                                        "may not be specified when strategy `type` is 'Recreate'"));
     return;
   }
-  const auto zero = [](const Json& amount) { return amount == 0 || amount == "0%"; };
-  if (zero(at(rolling, "maxUnavailable")) && zero(at(rolling, "maxSurge")))
+  const Json& unavailable = at(rolling, "maxUnavailable");
+  if (unavailable.is_string() &&
+      std::strtol(string_at(rolling, "maxUnavailable").c_str(), nullptr, 10) > 100)
     causes.push_back(invalid_value(join(path, "rollingUpdate.maxUnavailable"),
-                                   go_value(at(rolling, "maxUnavailable")),
-                                   "may not be 0 when `maxSurge` is 0"));
+                                   go_value(unavailable), "must not be greater than 100%"));
+  const auto zero = [](const Json& amount) { return amount == 0 || amount == "0%"; };
+  if (zero(unavailable) && zero(at(rolling, "maxSurge")))
+    causes.push_back(invalid_value(join(path, "rollingUpdate.maxUnavailable"),
+                                   go_value(unavailable), "may not be 0 when `maxSurge` is 0"));
 }
 
-void config_map(const Json& value, const std::string& path, Causes& causes) {
+// Bytes of the values, as they will be in a file.
+size_t data_size(const Json& values, bool base64) {
   size_t size = 0;
-  for (const char* side : {"data", "binaryData"})
-    if (at(value, side).is_object())
-      for (const auto& [key, text] : at(value, side).items())
-        size += key.size() + text.get_ref<const std::string&>().size();
-  if (size > 1024 * 1024)
+  if (values.is_object())
+    for (const auto& [key, text] : values.items()) {
+      const std::string& bytes = text.get_ref<const std::string&>();
+      size += base64 ? base64_decode(bytes).size() : bytes.size();
+    }
+  return size;
+}
+
+void check_size(size_t size, const std::string& path, Causes& causes) {
+  if (size > kMaxDataBytes)
     causes.push_back({"FieldValueTooLong", "Too long: may not be more than 1048576 bytes", path});
 }
 
+void config_map(const Json& value, const std::string& path, Causes& causes) {
+  const Json& texts = at(value, "data");
+  const Json& bytes = at(value, "binaryData");
+  if (texts.is_object())
+    for (const auto& [key, text] : texts.items())
+      if (bytes.contains(key))
+        causes.push_back(invalid_value(join(path, "data") + "[" + key + "]", go_value(key),
+                                       "duplicate of key present in binaryData"));
+  check_size(data_size(texts, false) + data_size(bytes, true), join(path, "data"), causes);
+}
+
+// The types Kubernetes knows have keys that must be there; the value of a registry's is JSON.
+void secret(const Json& value, const std::string& path, Causes& causes) {
+  const Json& data = at(value, "data");
+  const std::string type = string_at(value, "type");
+  check_size(data_size(data, true), join(path, "data"), causes);
+  const auto where = [&](const std::string& key) { return join(path, "data") + "[" + key + "]"; };
+  const auto need = [&](const char* key) {
+    if (!data.contains(key)) causes.push_back(required(where(key)));
+  };
+  const auto need_json = [&](const char* key) {
+    need(key);
+    if (data.contains(key) && !Json::accept(base64_decode(data[key].get_ref<const std::string&>())))
+      causes.push_back(
+          invalid_value(where(key), "\"<secret contents redacted>\"", "is not valid JSON"));
+  };
+  if (type == "kubernetes.io/dockercfg") need_json(".dockercfg");
+  if (type == "kubernetes.io/dockerconfigjson") need_json(".dockerconfigjson");
+  if (type == "kubernetes.io/ssh-auth") need("ssh-privatekey");
+  if (type == "kubernetes.io/tls")
+    for (const char* key : {"tls.crt", "tls.key"}) need(key);
+  if (type == "kubernetes.io/basic-auth" && !data.contains("username") &&
+      !data.contains("password"))
+    for (const char* key : {"username", "password"}) need(key);
+  if (type == "kubernetes.io/service-account-token" &&
+      is_empty(at(at_path(value, "metadata.annotations"), "kubernetes.io/service-account.name")))
+    causes.push_back(
+        required(join(path, "metadata.annotations[kubernetes.io/service-account.name]")));
+}
+
+void node_spec(const Json& value, const std::string& path, Causes& causes) {
+  const Json& taints = at(value, "taints");
+  std::set<std::pair<std::string, std::string>> seen;
+  for (size_t i = 0; i < taints.size(); ++i)
+    if (!seen.emplace(string_at(taints[i], "key"), string_at(taints[i], "effect")).second)
+      causes.push_back(
+          duplicate(indexed(join(path, "taints"), i),
+                    dump(taints[i]) + ": taints must be unique by key and effect pair"));
+}
+
+void object_meta(const Json& value, const std::string& path, Causes& causes) {
+  const Json& owners = at(value, "ownerReferences");
+  const auto controls = [](const Json& owner) { return bool_at(owner, "controller"); };
+  if (std::count_if(owners.begin(), owners.end(), controls) > 1)
+    causes.push_back(invalid_value(join(path, "ownerReferences"), dump(owners),
+                                   "Only one reference can have Controller set to true"));
+}
+
 constexpr std::pair<std::string_view, ValidateRule> kRules[] = {
-    {"LabelSelectorRequirement", selector_requirement},
-    {"EnvVar", env_var},
-    {"Probe", one_handler},
-    {"LifecycleHandler", one_handler},
-    {"Volume", volume},
-    {"ResourceRequirements", resources},
-    {"Container", container},
-    {"PodSpec", pod_spec},
-    {"ServiceSpec", service_spec},
-    {"EndpointSlice", endpoint_slice},
-    {"Deployment", workload},
-    {"ReplicaSet", workload},
-    {"DeploymentStrategy", strategy},
     {"ConfigMap", config_map},
-    {"Secret", config_map},
+    {"ConfigMapProjection", check_named_source},
+    {"ConfigMapVolumeSource", check_named_source},
+    {"Container", check_container},
+    {"Deployment", deployment},
+    {"DeploymentStrategy", strategy},
+    {"DownwardAPIVolumeFile", check_field_file},
+    {"EmptyDirVolumeSource", check_empty_dir},
+    {"EndpointSlice", check_endpoint_slice},
+    {"EnvFromSource", check_env_from},
+    {"EnvVar", check_env_var},
+    {"ExecAction", check_exec},
+    {"HostPathVolumeSource", check_host_path},
+    {"KeySelector", check_key_selector},
+    {"KeyToPath", check_key_to_path},
+    {"LabelSelectorRequirement", check_requirement},
+    {"LifecycleHandler", check_handler},
+    {"NodeSelectorRequirement", check_requirement},
+    {"NodeSpec", node_spec},
+    {"ObjectMeta", object_meta},
+    {"Pod", check_pod},
+    {"PodDNSConfig", check_dns_config},
+    {"PodSpec", check_pod_spec},
+    {"PodTemplateSpec", check_pod_template},
+    {"Probe", check_handler},
+    {"ReplicaSet", workload},
+    {"ResourceRequirements", check_resources},
+    {"Secret", secret},
+    {"SecretProjection", check_named_source},
+    {"SecretVolumeSource", check_secret_source},
+    {"SecurityContext", check_security_context},
+    {"ServiceSpec", check_service_spec},
+    {"Toleration", check_toleration},
+    {"Volume", check_volume},
 };
 
 }  // namespace

@@ -30,7 +30,10 @@ void check_range(const Field& field, const Json& value, const std::string& path,
 }
 
 void check_enum(const Field& field, const Json& value, const std::string& path, Causes& causes) {
-  if (field.values.empty() || !value.is_string()) return;
+  if (field.values.empty()) return;
+  for (size_t i = 0; value.is_array() && i < value.size(); ++i)
+    check_enum(field, value[i], indexed(path, i), causes);
+  if (!value.is_string()) return;
   const std::string& text = value.get_ref<const std::string&>();
   if (text.empty() && !field.required) return;
   if (std::find(field.values.begin(), field.values.end(), text) == field.values.end())

@@ -13,12 +13,16 @@ Json row_object(const Kind& kind, const Json& object, const TableOptions& option
     case IncludeObject::kMetadata:
       break;
   }
-  return {{"kind", "PartialObjectMetadata"},
-          {"apiVersion", options.api_version},
-          {"metadata", at(object, "metadata")}};
+  return partial_metadata(object, options.api_version);
 }
 
 }  // namespace
+
+Json partial_metadata(const Json& object, const std::string& api_version) {
+  return {{"kind", "PartialObjectMetadata"},
+          {"apiVersion", api_version},
+          {"metadata", at(object, "metadata")}};
+}
 
 Json make_table(const Kind& kind, const std::vector<Json>& objects, Json metadata,
                 const TableOptions& options, WallTime now) {

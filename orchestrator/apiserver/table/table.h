@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// meta.k8s.io Tables: what `kubectl get` asks for. Pure.
+// meta.k8s.io: Tables, what `kubectl get` asks for, and PartialObjectMetadata, what clients ask for
+// that want names and labels alone. Pure.
 #pragma once
 
 #include <string>
@@ -16,6 +17,8 @@ struct TableOptions {
   IncludeObject include = IncludeObject::kMetadata;
   bool with_columns = true;  // false: rows only, as later events of a watch
 };
+
+Json partial_metadata(const Json& object, const std::string& api_version);
 
 // metadata of the list: resourceVersion, continue, remainingItemCount.
 Json make_table(const Kind& kind, const std::vector<Json>& objects, Json metadata,

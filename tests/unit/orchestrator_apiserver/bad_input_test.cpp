@@ -1,55 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every noun meets every kind of bad body: a Status says why, and nothing is stored.
-#include <gmock/gmock.h>
-
-#include "orchestrator/apiserver/kind.h"
-#include "tests/unit/orchestrator_apiserver/server_fixture.h"
+#include "tests/unit/orchestrator_apiserver/bad_input.h"
 
 namespace fairlead::orchestrator {
 namespace {
-
-using apiserver::at;
-using apiserver::Json;
-using apiserver::Kind;
-using apiserver::Kinds;
-using apiserver::string_at;
-using testing::HasSubstr;
-
-// The least that each kind is made of, beside its name.
-Json valid(const Kind& kind) {
-  Json object = {{"metadata", {{"name", "it"}}}};
-  const Json pod = {{"containers", Json::array({{{"name", "c"}, {"image", "i"}}})}};
-  if (kind.kind == "Pod") object["spec"] = pod;
-  if (kind.kind == "Service") object["spec"] = {{"ports", Json::array({{{"port", 80}}})}};
-  if (kind.kind == "EndpointSlice") object["addressType"] = "IPv4";
-  if (kind.kind == "Deployment" || kind.kind == "ReplicaSet")
-    object["spec"] = {{"selector", {{"matchLabels", {{"a", "b"}}}}},
-                      {"template", {{"metadata", {{"labels", {{"a", "b"}}}}}, {"spec", pod}}}};
-  return object;
-}
-
-std::string path_of(const Kind& kind) {
-  return (kind.group.empty() ? "/api/" : "/apis/") + kind.api_version() +
-         (kind.namespaced ? "/namespaces/default/" : "/") + kind.plural;
-}
-
-class BadInput : public ServerFixture {
- protected:
-  // The store's objects of a kind: unchanged means that nothing was stored.
-  std::string stored(const Kind& kind) { return json(ask("GET", path_of(kind)))["items"].dump(); }
-
-  void refused(const Kind& kind, const char* what, const HttpResponse& answer, int status,
-               const char* reason, const std::string& message) {
-    SCOPED_TRACE(kind.group + "/" + kind.kind + ": " + what);
-    EXPECT_EQ(answer.status, status) << answer.body.substr(0, 500);
-    const Json body = json(answer);
-    EXPECT_EQ(string_at(body, "kind"), "Status");
-    EXPECT_EQ(string_at(body, "status"), "Failure");
-    EXPECT_EQ(string_at(body, "reason"), reason);
-    EXPECT_EQ(at(body, "code"), status);
-    EXPECT_THAT(string_at(body, "message"), HasSubstr(message));
-  }
-};
 
 struct Row {
   const char* what;
@@ -60,12 +14,6 @@ struct Row {
   const char* reason;
   const char* message;
 };
-
-std::string merged(const Kind& kind, const Json& patch) {
-  Json object = valid(kind);
-  object.merge_patch(patch);
-  return object.dump();
-}
 
 const Row kRows[] = {
     {"malformed JSON", "application/json", "", [](const Kind&) { return R"({"metadata":{)"; }, 400,

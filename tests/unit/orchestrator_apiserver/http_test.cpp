@@ -72,6 +72,7 @@ class HttpTest : public testing::Test {
     ApiServerOptions options;
     options.data_dir = directory_ / "store";
     options.bind = {IpAddress::v4(127, 0, 0, 1), 0};
+    options.advertise = IpAddress::v4(192, 0, 2, 1);
     options.service_cidr = *Cidr::parse("10.96.0.0/16");
     options.pki = pki_;
     options.io_threads = 2;

@@ -49,7 +49,7 @@ class RegistryTest : public testing::Test {
     registry_ = std::make_unique<Registry>(
         *store_, RegistryOptions{*Cidr::parse("10.96.0.0/24"), {30000, 30009}});
     registry_->rebuild();
-    ASSERT_TRUE(bootstrap(*registry_, loop_, {IpAddress::v4(127, 0, 0, 1), 6443}).ok());
+    ASSERT_TRUE(bootstrap(*registry_, loop_, {IpAddress::v4(192, 0, 2, 1), 6443}).ok());
     api_ = make_in_process_api(*registry_, loop_);
   }
   Result<Json> wait(const std::function<void(WriteDone)>& ask) {
@@ -276,6 +276,146 @@ TEST_F(RegistryTest, NodePortsRunOutAndNothingLeaks) {
   EXPECT_TRUE(create(kServices, service("again", node_port)).ok());
 }
 
+// A health check's port is held by those who need one, and by nobody else: who may not have it
+// neither takes it from its owner nor frees it.
+TEST_F(RegistryTest, HealthCheckPortsHaveOneOwner) {
+  const Json node_port = {{"type", "NodePort"},
+                          {"ports", Json::array({{{"port", 80}, {"nodePort", 30001}}})}};
+  const Json local = {{"type", "LoadBalancer"}, {"externalTrafficPolicy", "Local"}};
+  ASSERT_TRUE(create(kServices, service("owner", node_port)).ok());
+  const auto thief = create(kServices, service("thief", {{"healthCheckNodePort", 30001}}));
+  EXPECT_THAT(thief.error().message(), HasSubstr("spec.healthCheckNodePort: Invalid value: 30001"));
+  EXPECT_FALSE(create(kServices, service("second", node_port)).ok());
+
+  Json taken = local;
+  taken["healthCheckNodePort"] = 30001;
+  EXPECT_THAT(
+      create(kServices, service("lb", taken)).error().message(),
+      HasSubstr("spec.healthCheckNodePort: Invalid value: 30001: provided port is already"));
+  Json own = taken;
+  own["healthCheckNodePort"] = 30002;
+  own["ports"] = Json::array({{{"port", 80}, {"nodePort", 30002}}});
+  EXPECT_THAT(create(kServices, service("lb", own)).error().message(),
+              HasSubstr("spec.healthCheckNodePort: Invalid value: 30002: provided port is already"))
+      << "a node port of its own";
+  taken["healthCheckNodePort"] = 30003;
+  ASSERT_TRUE(create(kServices, service("lb", taken)).ok());
+  const Json check = {{"type", "NodePort"},
+                      {"ports", Json::array({{{"port", 80}, {"nodePort", 30003}}})}};
+  EXPECT_FALSE(create(kServices, service("late", check)).ok());
+  close();
+  open();
+  EXPECT_FALSE(create(kServices, service("late", check)).ok()) << "found again";
+
+  // A client that says nothing of it keeps it; it cannot be exchanged.
+  Json silent = service("lb", local);
+  silent["metadata"]["namespace"] = "default";
+  auto kept = wait([&](WriteDone done) { api_->update(kServices, "", silent, done); });
+  ASSERT_TRUE(kept.ok()) << kept.error().message();
+  EXPECT_EQ(int_at(*kept, "spec.healthCheckNodePort"), 30003);
+  EXPECT_THAT(
+      patch(kServices, "lb", {{"spec", {{"healthCheckNodePort", 30004}}}}).error().message(),
+      HasSubstr("spec.healthCheckNodePort: Forbidden: field is immutable"));
+  auto everywhere = patch(kServices, "lb", {{"spec", {{"externalTrafficPolicy", "Cluster"}}}});
+  ASSERT_TRUE(everywhere.ok()) << everywhere.error().message();
+  EXPECT_FALSE((*everywhere)["spec"].contains("healthCheckNodePort"));
+  ASSERT_TRUE(create(kServices, service("late", check)).ok()) << "given up and free";
+  ASSERT_TRUE(remove(kServices, "lb").ok());
+  EXPECT_FALSE(create(kServices, service("third", check)).ok()) << "not freed by its former owner";
+  ASSERT_TRUE(remove(kServices, "late").ok());
+  EXPECT_TRUE(create(kServices, service("third", check)).ok());
+}
+
+// Nine numbers are asked for and one is chosen: it is the tenth.
+TEST_F(RegistryTest, ChosenPortsLeaveWhatWasAskedFor) {
+  Json ports = Json::array();
+  for (int i = 0; i < 9; ++i)
+    ports.push_back({{"name", "p" + std::to_string(i)}, {"port", 80 + i}, {"nodePort", 30001 + i}});
+  ports[0].erase("nodePort");
+  ports[8]["nodePort"] = 30001;
+  const Json spec = {{"type", "LoadBalancer"},
+                     {"externalTrafficPolicy", "Local"},
+                     {"healthCheckNodePort", 30009},
+                     {"ports", ports}};
+  auto made = create(kServices, service("s", spec));
+  ASSERT_TRUE(made.ok()) << made.error().message();
+  EXPECT_EQ((*made)["spec"]["ports"][0]["nodePort"], 30000);
+}
+
+// What the last write of a dying Service asked for goes with it.
+TEST_F(RegistryTest, ADyingServiceLeavesNoPortBehind) {
+  Json dying = service("dying", {{"type", "NodePort"}});
+  dying["metadata"]["finalizers"] = {"example.com/hold"};
+  dying["spec"]["ports"][0]["nodePort"] = 30004;
+  ASSERT_TRUE(create(kServices, dying).ok());
+  ASSERT_TRUE(remove(kServices, "dying").ok());
+  ASSERT_TRUE(patch(kServices, "dying",
+                    {{"metadata", {{"finalizers", Json::array()}}},
+                     {"spec", {{"ports", Json::array({{{"port", 80}, {"nodePort", 30005}}})}}}})
+                  .ok());
+  ASSERT_FALSE(exists(kServices, "dying"));
+  for (const int port : {30004, 30005})
+    EXPECT_TRUE(
+        create(kServices, service("s" + std::to_string(port),
+                                  {{"type", "NodePort"},
+                                   {"ports", Json::array({{{"port", 80}, {"nodePort", port}}})}}))
+            .ok())
+        << port;
+}
+
+// Node ports that a balancer without automatic ones was given stay; a change of type takes them.
+TEST_F(RegistryTest, TypesTakeTheirFieldsAlong) {
+  Json given = {{"type", "LoadBalancer"},
+                {"allocateLoadBalancerNodePorts", false},
+                {"loadBalancerClass", "example.com/lb"},
+                {"ports", Json::array({{{"port", 80}, {"nodePort", 30007}}})}};
+  ASSERT_TRUE(create(kServices, service("lb", given)).ok());
+  auto labelled = patch(kServices, "lb", {{"metadata", {{"labels", {{"a", "b"}}}}}});
+  ASSERT_TRUE(labelled.ok()) << labelled.error().message();
+  EXPECT_EQ((*labelled)["spec"]["ports"][0]["nodePort"], 30007);
+  EXPECT_THAT(
+      patch(kServices, "lb", {{"spec", {{"loadBalancerClass", "example.com/x"}}}})
+          .error()
+          .message(),
+      HasSubstr(
+          "spec.loadBalancerClass: Invalid value: \"example.com/x\": may not change once set"));
+  auto plain = patch(kServices, "lb", {{"spec", {{"type", "ClusterIP"}}}});
+  ASSERT_TRUE(plain.ok()) << plain.error().message();
+  for (const char* name : {"allocateLoadBalancerNodePorts", "loadBalancerClass",
+                           "externalTrafficPolicy", "healthCheckNodePort"})
+    EXPECT_FALSE((*plain)["spec"].contains(name)) << name;
+  EXPECT_FALSE((*plain)["spec"]["ports"][0].contains("nodePort"));
+  auto name =
+      patch(kServices, "lb", {{"spec", {{"type", "ExternalName"}, {"externalName", "a.example"}}}});
+  ASSERT_TRUE(name.ok()) << name.error().message();
+  for (const char* field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"})
+    EXPECT_FALSE((*name)["spec"].contains(field)) << field;
+  auto back = patch(kServices, "lb", {{"spec", {{"type", "ClusterIP"}}}});
+  ASSERT_TRUE(back.ok()) << back.error().message();
+  EXPECT_EQ((*back)["spec"]["ipFamilies"], Json::array({"IPv4"}));
+  EXPECT_EQ(string_at(*back, "spec.ipFamilyPolicy"), "SingleStack");
+  EXPECT_THAT(
+      patch(kServices, "lb", {{"spec", {{"clusterIP", "10.96.0.77"}}}}).error().message(),
+      HasSubstr("spec.clusterIPs[0]: Invalid value: [\"10.96.0.77\"]: may not change once"));
+}
+
+// What is stored from before a rule can still be told about.
+TEST_F(RegistryTest, StatusIsTakenOfAnObjectWhoseSpecWouldNotBe) {
+  ASSERT_TRUE(create(kPods, pod("p")).ok());
+  const std::string key = "core/pods/default/p";
+  Json old = decode_stored(store_->get(key)->value);
+  old["spec"]["containers"][0]["livenessProbe"] = {{"exec", {{"command", {"x"}}}},
+                                                   {"successThreshold", 7}};
+  std::optional<Result<store::TxnResult>> stored;
+  store_->commit({{}, {{store::Op::Kind::kPut, key, encode(old)}}}, loop_,
+                 [&](Result<store::TxnResult> result) { stored = std::move(result); });
+  ASSERT_TRUE(loop_.run_until([&] { return stored.has_value(); }, seconds(30)));
+  auto told = patch(kPods, "p", {{"status", {{"phase", "Running"}}}}, "status");
+  ASSERT_TRUE(told.ok()) << told.error().message();
+  EXPECT_THAT(patch(kPods, "p", {{"status", {{"phase", "Sleeping"}}}}, "status").error().message(),
+              HasSubstr("status.phase: Unsupported value"));
+}
+
 TEST_F(RegistryTest, SelectorsAndPages) {
   for (int i = 0; i < 7; ++i) {
     Json object = config_map("c" + std::to_string(i));
@@ -355,7 +495,10 @@ TEST_F(RegistryTest, DryRunChangesNothing) {
     registry_->create(kind, "default", *document, {true}, loop_,
                       [&](Outcome<Written> o) { outcome = std::move(o); });
     EXPECT_TRUE(loop_.run_until([&] { return outcome.has_value(); }, seconds(10)));
-    EXPECT_TRUE(outcome->ok());
+    ASSERT_TRUE(outcome->ok());
+    const Json object = decode_stored((*outcome)->object);
+    EXPECT_FALSE(object["metadata"].contains("resourceVersion")) << "of what is not stored";
+    EXPECT_FALSE(string_at(object, "metadata.uid").empty());
   }
   EXPECT_EQ(store_->revision(), revision);
 }
