@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ using kube::Protocol;
 
 // The numbers of the transport protocols in IP headers (RFC 5237 registry).
 uint8_t protocol_number(Protocol protocol);
+std::optional<Protocol> protocol_of(uint8_t number);  // nullopt: no protocol of services
 // "tcp", "udp", "sctp", as nft writes them.
 const char* protocol_name(Protocol protocol);
 
