@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // fairlead-proxy: Services and EndpointSlices of an API server become nftables maps.
 // Ending it, by whatever signal, leaves the rules: traffic goes on, and the next start takes over.
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -20,7 +19,7 @@
 #include "proxy/feed.h"
 #include "proxy/health.h"
 #include "proxy/instance_lock.h"
-#include "proxy/kernel_version.h"
+#include "proxy/kernel_release.h"
 #include "proxy/node_watch.h"
 #include "proxy/operations.h"
 #include "proxy/options.h"
@@ -51,11 +50,6 @@ bool ipv6_available() {
   if (access("/proc/net/if_inet6", R_OK) != 0) return false;
   const Result<std::string> off = read_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", 16);
   return !off.ok() || off->empty() || off->front() != '1';
-}
-
-std::string kernel_release() {
-  utsname kernel{};
-  return uname(&kernel) == 0 ? kernel.release : "";
 }
 
 Result<kube::ClientConfig> client_config(const Options& options) {
@@ -138,6 +132,8 @@ class Program {
 };
 
 Result<void> Program::run() {
+  if (std::getenv("KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK") == nullptr)
+    if (Result<void> known = check_release(kernel_release()); !known.ok()) return known;
   const SignalWatch terminate(loop_, SIGTERM, [this] { stopping_ = true, loop_.stop(); });
   const SignalWatch interrupt(loop_, SIGINT, [this] { stopping_ = true, loop_.stop(); });
   set_oom_score(options_.kube.oom_score_adj);
@@ -481,8 +477,6 @@ int run_main(const std::vector<std::string>& arguments) {
   } else {
     const Result<InstanceLock> lock = InstanceLock::acquire();
     if (!lock.ok()) return complain(lock.error());
-    if (!options->cleanup) result = check_kernel(kernel_release(), std::getenv(kSkipKernelCheck));
-    if (!result.ok()) return complain(result.error());
     Loop loop;
     result = options->cleanup ? clean_up(loop) : Program(loop, *options).run();
   }
