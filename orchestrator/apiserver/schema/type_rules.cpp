@@ -210,6 +210,11 @@ void endpoint_slice(const Json& value, const std::string& path, Causes& causes) 
   }
 }
 
+void endpoint_subset(const Json& value, const std::string& path, Causes& causes) {
+  if (is_empty(at(value, "addresses")) && is_empty(at(value, "notReadyAddresses")))
+    causes.push_back(required(path, "must specify `addresses` or `notReadyAddresses`"));
+}
+
 void workload(const Json& value, const std::string& path, Causes& causes) {
   const Json& spec = at(value, "spec");
   const std::string at_spec = join(path, "spec");
@@ -267,6 +272,7 @@ constexpr std::pair<std::string_view, ValidateRule> kRules[] = {
     {"PodSpec", pod_spec},
     {"ServiceSpec", service_spec},
     {"EndpointSlice", endpoint_slice},
+    {"EndpointSubset", endpoint_subset},
     {"Deployment", workload},
     {"ReplicaSet", workload},
     {"DeploymentStrategy", strategy},
