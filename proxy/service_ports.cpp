@@ -16,7 +16,7 @@ std::optional<ServiceMap::Owner> ServiceMap::owner(const Frontend& frontend) con
   if (found == claims_.end()) return std::nullopt;
   const Claim& claim = found->second;
   const Port& port = claim.service->spec.ports[claim.port];
-  return Owner{{claim.service->key, port.name, port.protocol}, claim.role};
+  return Owner{{*claim.service->key, port.name, port.protocol}, claim.role};
 }
 
 const ServiceMap::Port* ServiceMap::find_port(const ServicePort& port) const {

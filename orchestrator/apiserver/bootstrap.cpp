@@ -12,6 +12,7 @@ struct Wanted {
   Resource resource;
   std::string ns;
   Json object;
+  bool corrected = false;  // written again at every start: its address may be another one
 };
 
 Json meta(const std::string& name, Json labels) {
@@ -38,6 +39,18 @@ Json api_slice(const IpAddress& address, uint16_t port) {
       {"endpoints",
        Json::array({{{"addresses", {address.to_string()}}, {"conditions", {{"ready", true}}}}})},
       {"ports", Json::array({{{"name", "https"}, {"port", port}, {"protocol", "TCP"}}})}};
+}
+
+// For clients that know no slices. The label keeps them from being made into slices a second time.
+Json api_endpoints(const IpAddress& address, uint16_t port) {
+  return {
+      {"apiVersion", "v1"},
+      {"kind", "Endpoints"},
+      {"metadata", meta("kubernetes", {{"endpointslice.kubernetes.io/skip-mirror", "true"}})},
+      {"subsets",
+       Json::array({{{"addresses", Json::array({{{"ip", address.to_string()}}})},
+                     {"ports",
+                      Json::array({{{"name", "https"}, {"port", port}, {"protocol", "TCP"}}})}}})}};
 }
 
 // Its endpoints are written by the nodes that run a DNS server.
@@ -70,7 +83,10 @@ std::vector<Wanted> wanted_objects(Registry& registry, const BootstrapOptions& o
   wanted.push_back({{"", "services"}, "kube-system", dns_service(allocator.nth(kDnsAddress))});
   wanted.push_back({{"discovery.k8s.io", "endpointslices"},
                     "default",
-                    api_slice(options.api_address, options.api_port)});
+                    api_slice(options.api_address, options.api_port),
+                    true});
+  wanted.push_back(
+      {{"", "endpoints"}, "default", api_endpoints(options.api_address, options.api_port), true});
   return wanted;
 }
 
@@ -83,8 +99,7 @@ Result<void> make(Registry& registry, Loop& loop, const Wanted& wanted) {
   std::optional<Outcome<Written>> outcome;
   const auto done = [&outcome](Outcome<Written> result) { outcome = std::move(result); };
   const bool exists = registry.get(kind, {wanted.ns, name}).ok();
-  const bool corrected = wanted.resource.plural == "endpointslices";
-  if (exists && !corrected) return ok();
+  if (exists && !wanted.corrected) return ok();
   if (exists) {
     registry.update(
         kind, "", {wanted.ns, name},

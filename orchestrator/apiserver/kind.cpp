@@ -22,6 +22,18 @@ std::vector<Kind> core_kinds() {
                    .columns = kConfigMapColumns,
                    .stored_group = {},
                    .renames = {}});
+  kinds.push_back({.group = "",
+                   .version = "v1",
+                   .kind = "Endpoints",
+                   .plural = "endpoints",
+                   .singular = "endpoints",
+                   .short_names = {"ep"},
+                   .categories = {},
+                   .name_format = "dns1123subdomain",
+                   .field_labels = {},
+                   .columns = kEndpointsColumns,
+                   .stored_group = {},
+                   .renames = {}});
   kinds.push_back(
       {.group = "",
        .version = "v1",

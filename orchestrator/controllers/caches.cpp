@@ -14,6 +14,7 @@ Caches::Caches(std::vector<KindInfo> other_kinds) {
   add({replica_sets.resource(), "ReplicaSet", true, false}, &replica_sets);
   add({deployments.resource(), "Deployment", true, false}, &deployments);
   add({services.resource(), "Service", true, false}, &services);
+  add({endpoints.resource(), "Endpoints", true, false}, &endpoints);
   add({slices.resource(), "EndpointSlice", true, false}, &slices);
   add({nodes.resource(), "Node", false, false}, &nodes);
   add({leases.resource(), "Lease", true, false}, &leases);

@@ -36,6 +36,7 @@ class Caches {
   Informer<ReplicaSet> replica_sets{{"apps", "replicasets"}, decode_replica_set};
   Informer<Deployment> deployments{{"apps", "deployments"}, decode_deployment};
   Informer<Service> services{{"", "services"}, decode_service};
+  Informer<Endpoints> endpoints{{"", "endpoints"}, decode_endpoints};
   Informer<EndpointSlice> slices{{"discovery.k8s.io", "endpointslices"}, decode_endpoint_slice};
   Informer<Node> nodes{{"", "nodes"}, decode_node};
   Informer<Lease> leases{{"coordination.k8s.io", "leases"}, decode_lease};

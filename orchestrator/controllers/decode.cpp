@@ -212,6 +212,13 @@ Result<EndpointSlice> decode_endpoint_slice(const Bytes& bytes) {
   return decode_with<EndpointSlice>(bytes, fill_slice);
 }
 
+Result<Endpoints> decode_endpoints(const Bytes& bytes) {
+  return decode_with<Endpoints>(
+      bytes, [](Endpoints& endpoints, const Json& document, const Json&, const Json&) {
+        endpoints.print = fingerprint(json::items(document, "subsets"));
+      });
+}
+
 Result<Node> decode_node(const Bytes& bytes) {
   return decode_with<Node>(bytes,
                            [](Node& node, const Json&, const Json& spec, const Json& status) {

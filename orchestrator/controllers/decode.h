@@ -14,6 +14,7 @@ Result<Pod> decode_pod(const Bytes& bytes);
 Result<ReplicaSet> decode_replica_set(const Bytes& bytes);
 Result<Deployment> decode_deployment(const Bytes& bytes);
 Result<Service> decode_service(const Bytes& bytes);
+Result<Endpoints> decode_endpoints(const Bytes& bytes);
 Result<EndpointSlice> decode_endpoint_slice(const Bytes& bytes);
 Result<Node> decode_node(const Bytes& bytes);
 Result<Lease> decode_lease(const Bytes& bytes);

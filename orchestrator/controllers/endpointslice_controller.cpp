@@ -35,11 +35,7 @@ Json endpoint_json(const std::string& ns, const Endpoint& endpoint) {
                 {{"ready", endpoint.ready},
                  {"serving", endpoint.serving},
                  {"terminating", endpoint.terminating}}},
-               {"targetRef",
-                {{"kind", "Pod"},
-                 {"namespace", ns},
-                 {"name", endpoint.pod_name},
-                 {"uid", endpoint.pod_uid}}}};
+               {"targetRef", pod_reference(ns, endpoint)}};
   if (!endpoint.hostname.empty()) json["hostname"] = endpoint.hostname;
   if (!endpoint.node_name.empty()) json["nodeName"] = endpoint.node_name;
   if (!endpoint.zone.empty()) json["zone"] = endpoint.zone;
@@ -81,6 +77,7 @@ EndpointSliceController::EndpointSliceController(Clock& clock, Caches& caches, W
     : clock_(clock),
       caches_(caches),
       writer_(writer),
+      endpoints_(clock, caches, writer),
       queue_(clock, {.name = "endpointslice"},
              [this](const ObjectKey& key, Pass pass) { work(key, pass); }) {
   caches_.services.subscribe([this](const auto& before, const auto& after) {
@@ -99,6 +96,9 @@ EndpointSliceController::EndpointSliceController(Clock& clock, Caches& caches, W
       if (const auto service = service_of(*after)) slices_of_[*service].insert(after->meta.key());
     if (before) on_slice(*before);
     if (after) on_slice(*after);
+  });
+  caches_.endpoints.subscribe([this](const auto& before, const auto& after) {
+    if (!after) queue_.add(before->meta.key());  // somebody took it away
   });
   caches_.nodes.subscribe(
       [this](const auto& before, const auto& after) { on_node(before, after); });
@@ -156,18 +156,24 @@ void EndpointSliceController::work(const ObjectKey& key, const Pass& pass) {
   // What changes from here on belongs to the next pass.
   std::optional<WallTime> trigger;
   if (const auto node = trigger_.extract(key); !node.empty()) trigger = node.mapped();
+  // The data plane reads slices: the older form waits until all of them are written.
+  std::shared_ptr<void> all_done(nullptr,
+                                 [this, key, todo, pass, trigger, life = writer_.life()](void*) {
+                                   if (life.expired() || pass.failed() || !todo->endpoints) return;
+                                   endpoints_.want(key, *todo->endpoints, trigger);
+                                 });
   if (todo->empty()) return;
   // The second half begins when the last write of the first is done, and only if all succeeded.
   std::shared_ptr<void> first_done(
-      nullptr, [this, service, todo, pass, trigger, life = writer_.life()](void*) {
+      nullptr, [this, service, todo, pass, trigger, all_done, life = writer_.life()](void*) {
         if (life.expired()) return;
         if (pass.failed()) {
           if (trigger) note_trigger(service->meta.key(), *trigger);
           return;
         }
-        for (const SliceWrite& item : todo->then) write(*service, item, trigger, pass);
+        for (const SliceWrite& item : todo->then) write(*service, item, trigger, pass, all_done);
         for (const SliceRef& slice : todo->removals)
-          writer_.remove(caches_.slices, slice->meta, {}, pass);
+          writer_.remove(caches_.slices, slice->meta, {}, pass, [all_done] {});
       });
   for (const SliceWrite& item : todo->first) write(*service, item, trigger, pass, first_done);
 }

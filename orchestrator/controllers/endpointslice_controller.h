@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes the EndpointSlices of Services with selectors as endpointslice_plan decides, on the turn
-// of the loop after the change that asked for it. Inert until start(). Threads: one, the Clock's.
+// of the loop after the change that asked for it; then their Endpoints (endpoints_writer.h). Inert
+// until start(). Threads: one, the Clock's.
 #pragma once
 
 #include <map>
@@ -8,6 +9,7 @@
 #include <set>
 
 #include "orchestrator/controllers/caches.h"
+#include "orchestrator/controllers/endpoints_writer.h"
 #include "orchestrator/controllers/endpointslice_plan.h"
 #include "orchestrator/controllers/work_queue.h"
 #include "orchestrator/controllers/writer.h"
@@ -17,7 +19,10 @@ namespace fairlead::orchestrator::controllers {
 class EndpointSliceController {
  public:
   EndpointSliceController(Clock& clock, Caches& caches, Writer& writer);
-  void start() { queue_.start(); }
+  void start() {
+    queue_.start();
+    endpoints_.start();
+  }
 
  private:
   using Pass = WorkQueue::Pass;
@@ -35,6 +40,7 @@ class EndpointSliceController {
   Writer& writer_;
   std::map<ObjectKey, std::set<ObjectKey>> slices_of_;  // by Service
   std::map<ObjectKey, WallTime> trigger_;  // earliest change not yet written, by Service
+  EndpointsWriter endpoints_;
   WorkQueue queue_;
 };
 

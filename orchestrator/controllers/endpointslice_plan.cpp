@@ -8,7 +8,7 @@ namespace fairlead::orchestrator::controllers {
 namespace {
 
 using Ports = std::vector<SlicePort>;
-using Group = std::map<IpAddress, Endpoint>;  // by address: a pod has one a family
+using Group = EndpointGroups::mapped_type;
 
 Endpoint endpoint_of(const SliceState& state, const Pod& pod, const IpAddress& address) {
   const Service& service = state.service;
@@ -26,8 +26,8 @@ Endpoint endpoint_of(const SliceState& state, const Pod& pod, const IpAddress& a
   return endpoint;
 }
 
-std::map<Ports, Group> desired_groups(const SliceState& state, Family family) {
-  std::map<Ports, Group> groups;
+EndpointGroups desired_groups(const SliceState& state, Family family) {
+  EndpointGroups groups;
   // A pod that is going gives way to a new one with its address.
   std::vector<PodRef> pods = state.pods;
   std::stable_partition(pods.begin(), pods.end(),
@@ -63,8 +63,8 @@ struct Draft {
 
 class FamilyPlanner {
  public:
-  FamilyPlanner(const SliceState& state, Family family)
-      : groups_(desired_groups(state, family)), state_(state), family_(family) {
+  FamilyPlanner(const SliceState& state, Family family, EndpointGroups groups)
+      : groups_(std::move(groups)), state_(state), family_(family) {
     for (const SliceRef& slice : state.slices)
       if (slice->family == family && !slice->meta.deleting) slices_.push_back(slice);
     std::sort(slices_.begin(), slices_.end(), [](const SliceRef& a, const SliceRef& b) {
@@ -80,7 +80,7 @@ class FamilyPlanner {
   void keep_in(const SliceRef& slice, const Ports& ports, Group& group);
   void emit(SlicePlan& plan) const;
 
-  std::map<Ports, Group> groups_;  // what is not placed yet
+  EndpointGroups groups_;  // what is not placed yet
   const SliceState& state_;
   const Family family_;
   std::vector<SliceRef> slices_;
@@ -212,7 +212,11 @@ SlicePlan plan(const SliceState& state) {
         if (!slice->meta.deleting) result.removals.push_back(slice);
     return result;
   }
-  for (const Family family : state.service.families) FamilyPlanner(state, family).run(result);
+  for (const Family family : state.service.families) {
+    EndpointGroups groups = desired_groups(state, family);
+    if (!result.endpoints) result.endpoints = endpoints_of(state.service, groups);
+    FamilyPlanner(state, family, std::move(groups)).run(result);
+  }
   for (const SliceRef& slice : state.slices)
     if (!slice->meta.deleting &&
         std::find(state.service.families.begin(), state.service.families.end(), slice->family) ==

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which EndpointSlices a Service should have, as the smallest change of those it has. Pure.
+// Which EndpointSlices a Service should have, as the smallest change of those it has; and what its
+// Endpoints should say, from the same look at its pods. Pure.
 //
 // Semantics: KEP-752, KEP-1672 (terminating endpoints) and k8s.io/endpointslice. An endpoint stays
 // in its slice as long as it can; when the Service's ports change, slices are taken over in place.
@@ -8,9 +9,11 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "orchestrator/controllers/endpoints_plan.h"
 #include "orchestrator/controllers/objects.h"
 
 namespace fairlead::orchestrator::controllers {
@@ -22,7 +25,6 @@ inline constexpr size_t kMaxEndpointsPerSlice = 100;
 inline constexpr const char* kServiceNameLabel = "kubernetes.io/service-name";
 inline constexpr const char* kManagedByLabel = "endpointslice.kubernetes.io/managed-by";
 inline constexpr const char* kManagedByUs = "endpointslice-controller.k8s.io";
-inline constexpr const char* kHeadlessLabel = "service.kubernetes.io/headless";
 inline constexpr const char* kTriggerTimeAnnotation =
     "endpoints.kubernetes.io/last-change-trigger-time";
 
@@ -46,6 +48,9 @@ struct SlicePlan {
   std::vector<SliceWrite> first;   // creations and changes that bring endpoints
   std::vector<SliceWrite> then;    // changes that only take away
   std::vector<SliceRef> removals;  // last
+  // What the older form should say after all that; none for an ExternalName.
+  std::optional<EndpointsContent> endpoints;
+  // No slice changes.
   bool empty() const { return first.empty() && then.empty() && removals.empty(); }
 };
 

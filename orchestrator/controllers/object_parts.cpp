@@ -120,7 +120,11 @@ std::string template_print(const Json& pod_template) {
     }
     if (meta.empty()) canonical.erase("metadata");
   }
-  const std::string bytes = canonical.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return fingerprint(canonical);
+}
+
+std::string fingerprint(const Json& json) {
+  const std::string bytes = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   return fmt::format("{:016x}{:016x}", fnv1a(bytes, 0), fnv1a(bytes, 0x9e3779b97f4a7c15ULL));
 }
 

@@ -28,7 +28,9 @@ std::vector<Condition> read_conditions(const Json& status);
 std::vector<Taint> read_taints(const Json& node_spec);
 std::vector<Toleration> read_tolerations(const Json& pod_spec);
 
-// 128 bits of the canonical text of a pod template without pod-template-hash.
+// 128 bits of the canonical text of a value.
+std::string fingerprint(const Json& json);
+// The same of a pod template without pod-template-hash.
 std::string template_print(const Json& pod_template);
 
 }  // namespace fairlead::orchestrator::controllers

@@ -224,6 +224,13 @@ struct EndpointSlice {
   bool operator==(const EndpointSlice&) const = default;
 };
 
+// core/v1: the older form of a Service's slices.
+struct Endpoints {
+  Meta meta;
+  std::string print;  // fingerprint of the subsets
+  bool operator==(const Endpoints&) const = default;
+};
+
 struct Node {
   Meta meta;
   bool unschedulable = false;

@@ -65,6 +65,11 @@ Json controller_reference(const char* api_version, const char* kind, const Meta&
           {"uid", owner.uid},          {"controller", true}, {"blockOwnerDeletion", true}};
 }
 
+Json pod_reference(const std::string& ns, const Endpoint& endpoint) {
+  return {
+      {"kind", "Pod"}, {"namespace", ns}, {"name", endpoint.pod_name}, {"uid", endpoint.pod_uid}};
+}
+
 Json owner_references(const std::vector<OwnerRef>& owners) {
   Json list = Json::array();
   for (const OwnerRef& owner : owners) {

@@ -52,6 +52,8 @@ class Writer {
 
 // {apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true}
 nlohmann::json controller_reference(const char* api_version, const char* kind, const Meta& owner);
+// The targetRef of an endpoint: {kind: Pod, namespace, name, uid}
+nlohmann::json pod_reference(const std::string& ns, const Endpoint& endpoint);
 // The whole metadata.ownerReferences list, since a merge patch replaces lists.
 nlohmann::json owner_references(const std::vector<OwnerRef>& owners);
 nlohmann::json conditions_json(const std::vector<Condition>& conditions, bool with_update_time);

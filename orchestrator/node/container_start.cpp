@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PodWorker: one container's way from image over configuration to running.
+#include <utility>
+
 #include "base/log.h"
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/files.h"
@@ -32,8 +34,7 @@ void PodWorker::start_container(const Action& action) {
   context_.cri.image_status(
       spec->image, [this, guard = guard(), start](Result<std::optional<ImageInfo>> image) {
         if (guard.expired()) return;
-        if (!image.ok())
-          return start_failed(start, "ImageInspectError", image.error().message(), true);
+        if (!image.ok()) return inspection_failed(start, image.error());
         if (*image) {
           start->image = **image;
           event("Normal", "Pulled",
@@ -41,11 +42,7 @@ void PodWorker::start_container(const Action& action) {
                 start->spec.name);
           return start_with_objects(start);
         }
-        if (start->spec.pull_policy == PullPolicy::kNever)
-          return start_failed(start, "ErrImageNeverPull",
-                              "Container image \"" + start->spec.image +
-                                  "\" is not present with pull policy of Never",
-                              true);
+        if (start->spec.pull_policy == PullPolicy::kNever) return never_pulled(start);
         pull(start);
       });
 }
@@ -53,10 +50,12 @@ void PodWorker::start_container(const Action& action) {
 // With each login of the pod's secrets that is for this image, until one is let in; with none of
 // them, as anybody.
 void PodWorker::pull(std::shared_ptr<Start> start) {
+  pulls_.insert(start);
   std::set<ObjectRef> secrets;
   for (const std::string& name : spec_.pull_secrets) secrets.insert({true, name});
   fetch_objects(secrets, [this, start, secrets](Result<Objects> objects) {
-    if (!objects.ok()) return start_failed(start, "ErrImagePull", objects.error().message(), true);
+    if (!pulls_.contains(start)) return;
+    if (!objects.ok()) return pull_failed(start, objects.error());
     for (const ObjectRef& secret : secrets)
       if (!objects->contains(secret))
         event("Warning", "FailedToRetrieveImagePullSecret",
@@ -72,36 +71,42 @@ void PodWorker::pull(std::shared_ptr<Start> start) {
 void PodWorker::pull_with_next_login(std::shared_ptr<Start> start) {
   const RegistryLogin login = start->logins.front();
   start->logins.erase(start->logins.begin());
-  context_.cri.pull_image(
-      start->spec.image, login, [this, guard = guard(), start](Result<std::string> reference) {
-        if (guard.expired()) return;
-        if (!reference.ok()) {
-          start->pull_errors +=
-              (start->pull_errors.empty() ? "" : "; ") + reference.error().message();
-          if (!start->logins.empty()) return pull_with_next_login(start);
-          return start_failed(
-              start, "ErrImagePull",
-              "failed to pull image \"" + start->spec.image + "\": " + start->pull_errors, true);
-        }
-        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
-            context_.clock.now() - start->began);
-        event("Normal", "Pulled",
-              "Successfully pulled image \"" + start->spec.image + "\" in " +
-                  std::to_string(took.count()) + "ms",
-              start->spec.name);
-        start_with_image(start);
-      });
+  context_.cri.pull_image(start->spec.image, login,
+                          [this, guard = guard(), start](const Result<std::string>& reference) {
+                            if (guard.expired() || !pulls_.contains(start)) return;
+                            if (reference.ok()) {
+                              pulls_.erase(start);
+                              return start_with_image(start, context_.clock.now() - start->began);
+                            }
+                            start->pull_errors += (start->pull_errors.empty() ? "" : "; ") +
+                                                  reference.error().message();
+                            if (!start->logins.empty()) return pull_with_next_login(start);
+                            pull_failed(start, Error(reference.error().code(), start->pull_errors));
+                          });
 }
 
-// After a pull: what the image says of itself.
-void PodWorker::start_with_image(std::shared_ptr<Start> start) {
-  context_.cri.image_status(start->spec.image, [this, guard = guard(),
-                                                start](Result<std::optional<ImageInfo>> image) {
+// A pod that is going does not wait for its images: a registry may be silent for minutes.
+void PodWorker::abandon_pulls() {
+  for (const auto& start : std::exchange(pulls_, {})) end(start->action.key);
+}
+
+// After a pull that took so long: what the image says of itself.
+void PodWorker::start_with_image(std::shared_ptr<Start> start, Duration took) {
+  context_.cri.image_status(start->spec.image, [this, guard = guard(), start,
+                                                took](Result<std::optional<ImageInfo>> image) {
     if (guard.expired()) return;
-    if (!image.ok()) return start_failed(start, "ImageInspectError", image.error().message(), true);
+    if (!image.ok()) return inspection_failed(start, image.error());
     if (!*image)
-      return start_failed(start, "ErrImagePull", "the image vanished after it was pulled", true);
+      return pull_failed(start, Error(ErrorCode::kNotFound,
+                                      "the image vanished after it was pulled: is the disk full?"));
     start->image = **image;
+    const std::string ms =
+        std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()) + "ms";
+    event("Normal", "Pulled",
+          "Successfully pulled image \"" + start->spec.image + "\" in " + ms + " (" + ms +
+              " including waiting). Image size: " + std::to_string(start->image.size_bytes) +
+              " bytes.",
+          start->spec.name);
     start_with_objects(start);
   });
 }
@@ -110,7 +115,7 @@ void PodWorker::start_with_objects(std::shared_ptr<Start> start) {
   memory_.containers[start->spec.name].pulls.reset();
   fetch_objects(env_references(start->spec), [this, start](Result<Objects> objects) {
     if (!objects.ok())
-      return start_failed(start, "CreateContainerConfigError", objects.error().message(), false);
+      return start_failed(start, "CreateContainerConfigError", objects.error().message());
     create(start, *objects);
   });
 }
@@ -121,28 +126,26 @@ void PodWorker::create(std::shared_ptr<Start> start, const Objects& objects) {
   std::vector<kube::Service> services;
   if (context_.services) services = context_.services(spec_.service_links ? spec_.key.ns : "");
   const auto env = build_env(spec_, spec, node, objects, service_env(services));
-  if (!env.ok())
-    return start_failed(start, "CreateContainerConfigError", env.error().message(), false);
+  if (!env.ok()) return start_failed(start, "CreateContainerConfigError", env.error().message());
   Result<std::string> host_file = std::string();
   if (spec_.namespaces.host_network) host_file = files::read("/etc/hosts");
   const std::string hosts =
       pod_hosts(spec_, node.pod_ips, context_.cluster_dns.domain, host_file.ok() ? *host_file : "");
   const auto mounts = context_.volumes.mounts(spec_, spec, start->action.attempt, hosts);
   if (!mounts.ok())
-    return start_failed(start, "CreateContainerConfigError", mounts.error().message(), false);
+    return start_failed(start, "CreateContainerConfigError", mounts.error().message());
   const auto config = container_config({spec_, spec, start->action.attempt, start->image, *env,
                                         *mounts, context_.node.memory_bytes});
   if (!config.ok())
-    return start_failed(start, "CreateContainerConfigError", config.error().message(), false);
+    return start_failed(start, "CreateContainerConfigError", config.error().message());
   const Result<SandboxConfig> sandbox = sandbox_config(
       {spec_, start->sandbox_attempt, context_.log_root, context_.cluster_dns.domain, "", {}});
   if (!sandbox.ok())
-    return start_failed(start, "CreateContainerConfigError", sandbox.error().message(), false);
+    return start_failed(start, "CreateContainerConfigError", sandbox.error().message());
   context_.cri.create_container(
       start->sandbox_id, *config, *sandbox, [this, guard = guard(), start](Result<std::string> id) {
         if (guard.expired()) return;
-        if (!id.ok())
-          return start_failed(start, "CreateContainerError", id.error().message(), false);
+        if (!id.ok()) return start_failed(start, "CreateContainerError", id.error().message());
         created(start, *id);
       });
 }
@@ -151,8 +154,7 @@ void PodWorker::created(std::shared_ptr<Start> start, const std::string& id) {
   event("Normal", "Created", "Created container: " + start->spec.name, start->spec.name);
   context_.cri.start_container(id, [this, guard = guard(), start, id](Result<void> started) {
     if (guard.expired()) return;
-    if (!started.ok())
-      return start_failed(start, "RunContainerError", started.error().message(), false);
+    if (!started.ok()) return start_failed(start, "RunContainerError", started.error().message());
     event("Normal", "Started", "Started container " + start->spec.name, start->spec.name);
     context_.cri.container_status(id, [this, guard, start, id](Result<ContainerInfo> status) {
       if (guard.expired()) return;
@@ -170,15 +172,49 @@ void PodWorker::created(std::shared_ptr<Start> start, const std::string& id) {
   });
 }
 
-void PodWorker::start_failed(std::shared_ptr<Start> start, const std::string& reason,
-                             const std::string& message, bool of_pull) {
-  end(start->action.key);
-  ContainerMemory& memory = memory_.containers[start->spec.name];
+void PodWorker::inspection_failed(const std::shared_ptr<Start>& start, const Error& error) {
+  event("Warning", "InspectFailed",
+        "Failed to inspect image \"" + start->spec.image + "\": " + error.message(),
+        start->spec.name);
+  image_failed(start, "ImageInspectError", error.message());
+}
+
+void PodWorker::never_pulled(const std::shared_ptr<Start>& start) {
+  const std::string message =
+      "Container image \"" + start->spec.image + "\" is not present with pull policy of Never";
+  event("Warning", "ErrImageNeverPull", message, start->spec.name);
+  image_failed(start, "ErrImageNeverPull", message);
+}
+
+void PodWorker::pull_failed(const std::shared_ptr<Start>& start, const Error& error) {
+  pulls_.erase(start);
+  event("Warning", "Failed",
+        "Failed to pull image \"" + start->spec.image + "\": " + error.message(), start->spec.name);
   const WallTime now = context_.clock.wall_now();
-  if (of_pull) memory.pulls.advance(now, now);
-  memory.failure = Failure{reason, message, now};
-  memory.pull_failed = of_pull && reason == "ErrImagePull";
-  event("Warning", "Failed", (of_pull ? "" : "Error: ") + message, start->spec.name);
+  memory_.containers[start->spec.name].pulls.advance(now, now);
+  backed_off_.erase(pull_key(start->spec.name));
+  image_failed(start, "ErrImagePull", error.message());
+}
+
+// What is wrong with the image has been told in an event of its own, as the kubelet does: the
+// second one names the reason alone.
+void PodWorker::image_failed(const std::shared_ptr<Start>& start, const std::string& reason,
+                             const std::string& message) {
+  memory_.containers[start->spec.name].pull_failed = reason == "ErrImagePull";
+  wait_after_failure(start, {reason, message, context_.clock.wall_now()}, reason);
+}
+
+void PodWorker::start_failed(const std::shared_ptr<Start>& start, const std::string& reason,
+                             const std::string& message) {
+  memory_.containers[start->spec.name].pull_failed = false;
+  wait_after_failure(start, {reason, message, context_.clock.wall_now()}, message);
+}
+
+void PodWorker::wait_after_failure(const std::shared_ptr<Start>& start, Failure failure,
+                                   const std::string& told) {
+  end(start->action.key);
+  memory_.containers[start->spec.name].failure = std::move(failure);
+  event("Warning", "Failed", "Error: " + told, start->spec.name);
   refresh();
 }
 

@@ -157,6 +157,7 @@ struct ContainerInfo {
 struct ImageInfo {
   std::string id;
   std::vector<std::string> repo_digests;
+  uint64_t size_bytes = 0;
   std::optional<int64_t> user_id;  // what the image runs as, where it says so
   std::string user_name;
 };

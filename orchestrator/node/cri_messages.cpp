@@ -219,6 +219,7 @@ ContainerInfo from_message(const cri::ContainerStatus& message) {
 ImageInfo from_message(const cri::Image& message) {
   ImageInfo info;
   info.id = message.id();
+  info.size_bytes = message.size();
   info.repo_digests.assign(message.repo_digests().begin(), message.repo_digests().end());
   if (message.has_uid()) info.user_id = message.uid().value();
   info.user_name = message.username();

@@ -219,7 +219,9 @@ Failure waiting_reason(const PodInput& pod, const ContainerSpec& spec, bool init
   const ContainerInfo* last = pod.runtime.latest(spec.name);
   if (memory.failure) {
     if (memory.pull_failed && pod.now >= memory.failure->at + seconds(1))
-      return {"ImagePullBackOff", "Back-off pulling image \"" + spec.image + "\"",
+      return {"ImagePullBackOff",
+              "Back-off pulling image \"" + spec.image + "\": " + memory.failure->reason + ": " +
+                  memory.failure->message,
               memory.failure->at};
     return *memory.failure;
   }

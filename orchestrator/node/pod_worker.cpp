@@ -211,6 +211,7 @@ PodInput PodWorker::input() const {
 // Looks at everything and does what is to be done.
 void PodWorker::sync() {
   if (!observed_ || (!known_ && !gone_) || syncing_) return;
+  if (gone_ || spec_.deletion) abandon_pulls();
   syncing_ = true;  // actions that fail at once must not come back here
   const Guard alive = guard();
   update_probes();
@@ -369,19 +370,23 @@ void PodWorker::update_probes() {
   std::erase_if(probes_, [&](const auto& entry) { return !wanted.contains(entry.first); });
 }
 
+// Once for every wait.
 void PodWorker::report_back_offs() {
   const PodInput in = input();
   for (const auto* list : {&spec_.init_containers, &spec_.containers}) {
     for (const ContainerSpec& spec : *list) {
       const ContainerInfo* last = runtime_.latest(spec.name);
-      if (last == nullptr || last->state != ContainerState::kExited) continue;
-      if (waiting_reason(in, spec, list == &spec_.init_containers).reason != "CrashLoopBackOff")
-        continue;
-      if (!backed_off_.insert(last->id).second) continue;
-      event("Warning", "BackOff",
-            "Back-off restarting failed container " + spec.name + " in pod " + spec_.key.name +
-                "_" + spec_.key.ns + "(" + uid_ + ")",
-            spec.name);
+      const std::string reason = waiting_reason(in, spec, list == &spec_.init_containers).reason;
+      if (reason == "ImagePullBackOff") {
+        if (!backed_off_.insert(pull_key(spec.name)).second) continue;
+        event("Normal", "BackOff", "Back-off pulling image \"" + spec.image + "\"", spec.name);
+        event("Warning", "Failed", "Error: ImagePullBackOff", spec.name);
+      } else if (reason == "CrashLoopBackOff" && backed_off_.insert(last->id).second) {
+        event("Warning", "BackOff",
+              "Back-off restarting failed container " + spec.name + " in pod " + spec_.key.name +
+                  "_" + spec_.key.ns + "(" + uid_ + ")",
+              spec.name);
+      }
     }
   }
 }

@@ -99,14 +99,22 @@ class PodWorker {
   void forget(const Action& action);
 
   void start_container(const Action& action);
-  void start_with_image(std::shared_ptr<Start> start);
   void pull(std::shared_ptr<Start> start);
   void pull_with_next_login(std::shared_ptr<Start> start);
+  void abandon_pulls();
+  void start_with_image(std::shared_ptr<Start> start, Duration took);
   void start_with_objects(std::shared_ptr<Start> start);
   void create(std::shared_ptr<Start> start, const Objects& objects);
   void created(std::shared_ptr<Start> start, const std::string& id);
-  void start_failed(std::shared_ptr<Start> start, const std::string& reason,
-                    const std::string& message, bool pull);
+  void inspection_failed(const std::shared_ptr<Start>& start, const Error& error);
+  void never_pulled(const std::shared_ptr<Start>& start);
+  void pull_failed(const std::shared_ptr<Start>& start, const Error& error);
+  void image_failed(const std::shared_ptr<Start>& start, const std::string& reason,
+                    const std::string& message);
+  void start_failed(const std::shared_ptr<Start>& start, const std::string& reason,
+                    const std::string& message);
+  void wait_after_failure(const std::shared_ptr<Start>& start, Failure failure,
+                          const std::string& told);
   void fetch_objects(const std::set<ObjectRef>& references,
                      std::function<void(Result<Objects>)> done);
 
@@ -116,6 +124,7 @@ class PodWorker {
                     const ProbeResult& result);
   void update_probes();
   void report_back_offs();
+  static std::string pull_key(const std::string& container) { return "pull:" + container; }
   void report_status();
   void write_status(const nlohmann::json& status, std::function<void()> then);
   void schedule_wake(const Plan& plan);
@@ -152,7 +161,8 @@ class PodWorker {
   bool syncing_ = false;
 
   std::map<std::string, std::unique_ptr<ContainerProbes>> probes_;  // by container id
-  std::set<std::string> backed_off_;  // container ids with a BackOff event
+  std::set<std::shared_ptr<Start>> pulls_;                          // whose image is awaited
+  std::set<std::string> backed_off_;  // container ids and pull_key()s with a BackOff event
   bool refusal_told_ = false;
 
   bool writing_status_ = false;

@@ -190,14 +190,18 @@ class Kubectl:
             process.stdout.close()
 
 
-def each_kubectl(tools):
-    """A test of one kubectl, run with each of self.TOOLS."""
+def each_kubectl(tools, after=None):
+    """A test of one kubectl, run with each of self.TOOLS; self.AFTER(tool) tidies up after each."""
     def decorate(test):
         @functools.wraps(test)
         def run_all(self):
             for tool in getattr(self, tools):
                 with self.subTest(kubectl=f"1.{tool.minor}"):
-                    test(self, tool)
+                    try:
+                        test(self, tool)
+                    finally:
+                        if after:
+                            getattr(self, after)(tool)
         return run_all
     return decorate
 

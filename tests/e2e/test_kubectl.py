@@ -10,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-from cluster import BIN, Kubectl, wait_for
+from cluster import BIN, Kubectl, each_kubectl, wait_for
 
 HELLO = """
 apiVersion: apps/v1
@@ -43,6 +43,17 @@ apiVersion: v1
 kind: Pod
 metadata: {name: p1, labels: {app: p1}}
 spec: {containers: [{name: c, image: busybox}]}
+"""
+
+# No controller runs here: what a client that knows no slices reads is written by hand.
+ENDPOINTS = """
+apiVersion: v1
+kind: Endpoints
+metadata: {name: hello}
+subsets:
+- addresses: [{ip: 192.0.2.1}, {ip: 192.0.2.2}]
+  notReadyAddresses: [{ip: 192.0.2.3}]
+  ports: [{port: 8080}]
 """
 
 # What is wrong, the manifest, what kubectl must say.
@@ -90,136 +101,150 @@ class KubectlTest(unittest.TestCase):
         cls.server.stdout.close()
         shutil.rmtree(cls.directory)
 
-    def each(self):
-        for tool in self.tools:
-            with self.subTest(kubectl=f"1.{tool.minor}"):
-                yield tool
-                tool.run("delete", "deployment,service,pod,configmap,secret", "-l", "!component,!k8s-app",
-                         "--grace-period=0", "--force", "--ignore-not-found")
+    def clean(self, kubectl):
+        kubectl.run("delete", "deployment,service,pod,configmap,secret,endpoints", "-l",
+                    "!component,!k8s-app,!endpointslice.kubernetes.io/skip-mirror",
+                    "--grace-period=0", "--force", "--ignore-not-found")
 
-    def test_apply_create_change_unchanged(self):
-        for kubectl in self.each():
-            self.assertEqual(kubectl.run("apply", "-f", "-", stdin=HELLO),
-                             "deployment.apps/hello created\nservice/hello created\n")
-            self.assertEqual(kubectl.run("apply", "-f", "-", stdin=HELLO),
-                             "deployment.apps/hello unchanged\nservice/hello unchanged\n")
-            changed = HELLO.replace("hello:1", "hello:2").replace('{name: A, value: "1"}, ', "")
-            self.assertIn("deployment.apps/hello configured", kubectl.run("apply", "-f", "-", stdin=changed))
-            container = kubectl.json("get", "deploy", "hello")["spec"]["template"]["spec"]["containers"][0]
-            self.assertEqual((container["image"], container["env"]), ("hello:2", [{"name": "B", "value": "2"}]))
-            self.assertEqual(container["terminationMessagePolicy"], "File")
-            self.assertIn('deployment.apps "hello" deleted', kubectl.run("delete", "-f", "-", stdin=HELLO))
-            self.assertIn('deployments.apps "hello" not found', kubectl.run("get", "deploy", "hello", fails=True))
+    @each_kubectl("tools", after="clean")
+    def test_apply_create_change_unchanged(self, kubectl):
+        self.assertEqual(kubectl.run("apply", "-f", "-", stdin=HELLO),
+                         "deployment.apps/hello created\nservice/hello created\n")
+        self.assertEqual(kubectl.run("apply", "-f", "-", stdin=HELLO),
+                         "deployment.apps/hello unchanged\nservice/hello unchanged\n")
+        changed = HELLO.replace("hello:1", "hello:2").replace('{name: A, value: "1"}, ', "")
+        self.assertIn("deployment.apps/hello configured", kubectl.run("apply", "-f", "-", stdin=changed))
+        container = kubectl.json("get", "deploy", "hello")["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual((container["image"], container["env"]), ("hello:2", [{"name": "B", "value": "2"}]))
+        self.assertEqual(container["terminationMessagePolicy"], "File")
+        self.assertIn('deployment.apps "hello" deleted', kubectl.run("delete", "-f", "-", stdin=HELLO))
+        self.assertIn('deployments.apps "hello" not found', kubectl.run("get", "deploy", "hello", fails=True))
 
-    def test_get_in_all_forms(self):
-        for kubectl in self.each():
-            kubectl.run("apply", "-f", "-", stdin=HELLO)
+    @each_kubectl("tools", after="clean")
+    def test_get_in_all_forms(self, kubectl):
+        kubectl.run("apply", "-f", "-", stdin=HELLO)
+        kubectl.run("create", "-f", "-", stdin=POD)
+        self.assertEqual(kubectl.run("get", "pods").split("\n")[0].split(), "NAME READY STATUS RESTARTS AGE".split())
+        wide = kubectl.run("get", "pods", "-o", "wide").split("\n")
+        self.assertIn("NOMINATED NODE   READINESS GATES", wide[0])
+        self.assertEqual(wide[1].split()[:4], ["p1", "0/1", "Pending", "0"])
+        self.assertEqual(kubectl.run("get", "deploy").split("\n")[1].split()[:4], ["hello", "0/3", "0", "0"])
+        self.assertRegex(kubectl.run("get", "svc", "hello", "-o", "wide"), r"NodePort\s+10\.96\.\d+\.\d+\s+<none>\s+80:30080/TCP\s+\d+s\s+app=hello")
+        self.assertIn("clusterIPs:", kubectl.run("get", "svc", "hello", "-o", "yaml"))
+        self.assertEqual(kubectl.json("get", "svc", "hello")["spec"]["ports"][0]["nodePort"], 30080)
+        self.assertIn("kube-system", kubectl.run("get", "svc", "-A"))
+        self.assertEqual(kubectl.run("get", "pods", "-l", "app=p1", "-o", "name"), "pod/p1\n")
+        self.assertEqual(kubectl.run("get", "pods", "-l", "app!=p1", "-o", "name"), "")
+        self.assertEqual(kubectl.run("get", "pods", "--field-selector", "status.phase=Pending", "-o", "name"), "pod/p1\n")
+        self.assertIn("field label not supported: spec.x", kubectl.run("get", "pods", "--field-selector", "spec.x=1", fails=True))
+        self.assertIn("deployments", kubectl.run("api-resources"))
+        self.assertIn("LAST SEEN", kubectl.run("get", "events", "-A") or "LAST SEEN")
+
+    @each_kubectl("tools", after="clean")
+    def test_watch(self, kubectl):
+        with kubectl.following("get", "pods", "-w") as watch:
+            time.sleep(0.5)  # either way round, the pod is seen
             kubectl.run("create", "-f", "-", stdin=POD)
-            self.assertEqual(kubectl.run("get", "pods").split("\n")[0].split(), "NAME READY STATUS RESTARTS AGE".split())
-            wide = kubectl.run("get", "pods", "-o", "wide").split("\n")
-            self.assertIn("NOMINATED NODE   READINESS GATES", wide[0])
-            self.assertEqual(wide[1].split()[:4], ["p1", "0/1", "Pending", "0"])
-            self.assertEqual(kubectl.run("get", "deploy").split("\n")[1].split()[:4], ["hello", "0/3", "0", "0"])
-            self.assertRegex(kubectl.run("get", "svc", "hello", "-o", "wide"), r"NodePort\s+10\.96\.\d+\.\d+\s+<none>\s+80:30080/TCP\s+\d+s\s+app=hello")
-            self.assertIn("clusterIPs:", kubectl.run("get", "svc", "hello", "-o", "yaml"))
-            self.assertEqual(kubectl.json("get", "svc", "hello")["spec"]["ports"][0]["nodePort"], 30080)
-            self.assertIn("kube-system", kubectl.run("get", "svc", "-A"))
-            self.assertEqual(kubectl.run("get", "pods", "-l", "app=p1", "-o", "name"), "pod/p1\n")
-            self.assertEqual(kubectl.run("get", "pods", "-l", "app!=p1", "-o", "name"), "")
-            self.assertEqual(kubectl.run("get", "pods", "--field-selector", "status.phase=Pending", "-o", "name"), "pod/p1\n")
-            self.assertIn("field label not supported: spec.x", kubectl.run("get", "pods", "--field-selector", "spec.x=1", fails=True))
-            self.assertIn("deployments", kubectl.run("api-resources"))
-            self.assertIn("LAST SEEN", kubectl.run("get", "events", "-A") or "LAST SEEN")
+            self.assertEqual(watch.stdout.readline().split()[0], "NAME")
+            self.assertEqual(watch.stdout.readline().split()[:3], ["p1", "0/1", "Pending"])
 
-    def test_watch(self):
-        for kubectl in self.each():
-            with kubectl.following("get", "pods", "-w") as watch:
-                time.sleep(0.5)  # either way round, the pod is seen
-                kubectl.run("create", "-f", "-", stdin=POD)
-                self.assertEqual(watch.stdout.readline().split()[0], "NAME")
-                self.assertEqual(watch.stdout.readline().split()[:3], ["p1", "0/1", "Pending"])
+    @each_kubectl("tools", after="clean")
+    def test_describe(self, kubectl):
+        kubectl.run("apply", "-f", "-", stdin=HELLO)
+        kubectl.run("create", "-f", "-", stdin=POD)
+        self.assertIn("3 desired", kubectl.run("describe", "deploy", "hello"))
+        self.assertRegex(kubectl.run("describe", "svc", "hello"), r"NodePort:\s+<unset>\s+30080/TCP")
+        self.assertRegex(kubectl.run("describe", "pod", "p1"), r"QoS Class:\s+BestEffort")
+        self.assertIn("Active", kubectl.run("describe", "ns", "default"))
 
-    def test_describe(self):
-        for kubectl in self.each():
-            kubectl.run("apply", "-f", "-", stdin=HELLO)
-            kubectl.run("create", "-f", "-", stdin=POD)
-            self.assertIn("3 desired", kubectl.run("describe", "deploy", "hello"))
-            self.assertRegex(kubectl.run("describe", "svc", "hello"), r"NodePort:\s+<unset>\s+30080/TCP")
-            self.assertRegex(kubectl.run("describe", "pod", "p1"), r"QoS Class:\s+BestEffort")
-            self.assertIn("Active", kubectl.run("describe", "ns", "default"))
+    @each_kubectl("tools", after="clean")
+    def test_endpoints(self, kubectl):
+        kubectl.run("apply", "-f", "-", stdin=HELLO)
+        self.assertIn("endpoints/hello created", kubectl.run("apply", "-f", "-", stdin=ENDPOINTS))
+        if kubectl.minor <= 30:  # newer ones read slices
+            self.assertRegex(kubectl.run("describe", "svc", "hello"), r"Endpoints: +192\.0\.2\.1:8080,192\.0\.2\.2:8080\n")
+        table = kubectl.run("get", "endpoints").split("\n")
+        self.assertEqual(table[0].split(), ["NAME", "ENDPOINTS", "AGE"])
+        self.assertRegex(kubectl.run("get", "ep", "hello"), r"hello +192\.0\.2\.1:8080,192\.0\.2\.2:8080 +\d+s")
+        self.assertRegex(kubectl.run("get", "endpoints", "kubernetes"), r"kubernetes +[\d.]+:\d+ ")
+        self.assertRegex(kubectl.run("describe", "endpoints", "hello"), r"NotReadyAddresses: +192\.0\.2\.3\n")
+        text = kubectl.run("get", "ep", "hello", "-o", "yaml")
+        self.assertIn("notReadyAddresses:\n  - ip: 192.0.2.3\n", text)
+        self.assertIn("protocol: TCP", text)
+        self.assertIn("<[]", kubectl.run("explain", "endpoints.subsets"))
 
-    def test_what_is_not_there_says_so(self):
-        for kubectl in self.each():
-            kubectl.run("create", "-f", "-", stdin=POD)
-            running = json.dumps({**kubectl.json("get", "pod", "p1"), "status": {"phase": "Running"}})
-            kubectl.run("replace", "--raw", "/api/v1/namespaces/default/pods/p1/status", "-f", "-", stdin=running)
-            for words, says in (
-                    (("exec", "p1", "--", "ls"), "pods/exec is not served yet: this server cannot run commands in containers"),
-                    (("attach", "p1"), "pods/attach is not served yet: this server cannot attach to containers"),
-                    (("port-forward", "p1", ":80"), "pods/portforward is not served yet: this server cannot forward ports to pods"),
-                    (("cp", __file__, "p1:/tmp/x"), "pods/exec is not served yet")):
-                with self.subTest(words[0]):
-                    self.assertIn(says, kubectl.run(*words, fails=True))
+    @each_kubectl("tools", after="clean")
+    def test_what_is_not_there_says_so(self, kubectl):
+        kubectl.run("create", "-f", "-", stdin=POD)
+        running = json.dumps({**kubectl.json("get", "pod", "p1"), "status": {"phase": "Running"}})
+        kubectl.run("replace", "--raw", "/api/v1/namespaces/default/pods/p1/status", "-f", "-", stdin=running)
+        for words, says in (
+                (("exec", "p1", "--", "ls"), "pods/exec is not served yet: this server cannot run commands in containers"),
+                (("attach", "p1"), "pods/attach is not served yet: this server cannot attach to containers"),
+                (("port-forward", "p1", ":80"), "pods/portforward is not served yet: this server cannot forward ports to pods"),
+                (("cp", __file__, "p1:/tmp/x"), "pods/exec is not served yet")):
+            with self.subTest(words[0]):
+                self.assertIn(says, kubectl.run(*words, fails=True))
 
-    def test_changes(self):
-        for kubectl in self.each():
-            kubectl.run("apply", "-f", "-", stdin=HELLO)
-            self.assertIn("scaled", kubectl.run("scale", "deploy", "hello", "--replicas=5"))
-            kubectl.run("scale", "deploy", "hello", "--current-replicas=5", "--replicas=6")
-            kubectl.run("label", "deploy", "hello", "tier=front")
-            kubectl.run("annotate", "deploy", "hello", "note=x")
-            kubectl.run("patch", "deploy", "hello", "-p", '{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"hello:3"}]}}}}')
-            kubectl.run("patch", "deploy", "hello", "--type=merge", "-p", '{"spec":{"minReadySeconds":7}}')
-            kubectl.run("patch", "deploy", "hello", "--type=json", "-p", '[{"op":"replace","path":"/spec/revisionHistoryLimit","value":4}]')
-            deployment = kubectl.json("get", "deploy", "hello")
-            spec = deployment["spec"]
-            self.assertEqual((spec["replicas"], spec["minReadySeconds"], spec["revisionHistoryLimit"]), (6, 7, 4))
-            self.assertEqual(spec["template"]["spec"]["containers"][0]["image"], "hello:3")
-            self.assertEqual(deployment["metadata"]["labels"]["tier"], "front")
-            kubectl.run("set", "image", "deploy/hello", "web=hello:1")
-            kubectl.run("edit", "deploy", "hello")
-            self.assertEqual(kubectl.json("get", "deploy", "hello")["spec"]["template"]["spec"]["containers"][0]["image"], "hello:9")
-            document = kubectl.run("get", "deploy", "hello", "-o", "json").replace("hello:9", "hello:8")
-            self.assertIn("replaced", kubectl.run("replace", "-f", "-", stdin=document))
-            self.assertIn("the object has been modified", kubectl.run("replace", "-f", "-", stdin=document, fails=True))
-            kubectl.run("rollout", "restart", "deploy/hello")
+    @each_kubectl("tools", after="clean")
+    def test_changes(self, kubectl):
+        kubectl.run("apply", "-f", "-", stdin=HELLO)
+        self.assertIn("scaled", kubectl.run("scale", "deploy", "hello", "--replicas=5"))
+        kubectl.run("scale", "deploy", "hello", "--current-replicas=5", "--replicas=6")
+        kubectl.run("label", "deploy", "hello", "tier=front")
+        kubectl.run("annotate", "deploy", "hello", "note=x")
+        kubectl.run("patch", "deploy", "hello", "-p", '{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"hello:3"}]}}}}')
+        kubectl.run("patch", "deploy", "hello", "--type=merge", "-p", '{"spec":{"minReadySeconds":7}}')
+        kubectl.run("patch", "deploy", "hello", "--type=json", "-p", '[{"op":"replace","path":"/spec/revisionHistoryLimit","value":4}]')
+        deployment = kubectl.json("get", "deploy", "hello")
+        spec = deployment["spec"]
+        self.assertEqual((spec["replicas"], spec["minReadySeconds"], spec["revisionHistoryLimit"]), (6, 7, 4))
+        self.assertEqual(spec["template"]["spec"]["containers"][0]["image"], "hello:3")
+        self.assertEqual(deployment["metadata"]["labels"]["tier"], "front")
+        kubectl.run("set", "image", "deploy/hello", "web=hello:1")
+        kubectl.run("edit", "deploy", "hello")
+        self.assertEqual(kubectl.json("get", "deploy", "hello")["spec"]["template"]["spec"]["containers"][0]["image"], "hello:9")
+        document = kubectl.run("get", "deploy", "hello", "-o", "json").replace("hello:9", "hello:8")
+        self.assertIn("replaced", kubectl.run("replace", "-f", "-", stdin=document))
+        self.assertIn("the object has been modified", kubectl.run("replace", "-f", "-", stdin=document, fails=True))
+        kubectl.run("rollout", "restart", "deploy/hello")
 
-    def test_rollout_status(self):
-        for kubectl in self.each():
-            kubectl.run("apply", "-f", "-", stdin=HELLO)
-            with kubectl.following("rollout", "status", "deploy/hello") as rollout:
-                kubectl_as_controller = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
-                kubectl_file = json.dumps({**kubectl.json("get", "deploy", "hello"), "status": kubectl_as_controller})
-                kubectl.run("replace", "--raw", "/apis/apps/v1/namespaces/default/deployments/hello/status", "-f", "-", stdin=kubectl_file)
-                self.assertIn("successfully rolled out", rollout.stdout.read())
+    @each_kubectl("tools", after="clean")
+    def test_rollout_status(self, kubectl):
+        kubectl.run("apply", "-f", "-", stdin=HELLO)
+        with kubectl.following("rollout", "status", "deploy/hello") as rollout:
+            kubectl_as_controller = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}
+            kubectl_file = json.dumps({**kubectl.json("get", "deploy", "hello"), "status": kubectl_as_controller})
+            kubectl.run("replace", "--raw", "/apis/apps/v1/namespaces/default/deployments/hello/status", "-f", "-", stdin=kubectl_file)
+            self.assertIn("successfully rolled out", rollout.stdout.read())
 
-    def test_typed_creates(self):
-        for kubectl in self.each():
-            if kubectl.minor >= 32:  # protobuf bodies are refused, and the refusal says what to do
-                self.assertIn("does not read application/vnd.kubernetes.protobuf",
-                              kubectl.run("create", "configmap", "c", "--from-literal=a=b", fails=True))
-                continue
-            kubectl.run("create", "configmap", "c", "--from-literal=a=b")
-            kubectl.run("create", "secret", "generic", "s", "--from-literal=a=b")
-            kubectl.run("create", "deployment", "made", "--image=i:1")
-            name = f"ns-{kubectl.minor}"
-            kubectl.run("create", "namespace", name)
-            self.assertEqual(kubectl.json("get", "secret", "s")["data"], {"a": "Yg=="})
-            kubectl.run("delete", "ns", name, "--wait=false")
-            self.assertEqual(kubectl.json("get", "ns", name)["status"]["phase"], "Terminating")
+    @each_kubectl("tools", after="clean")
+    def test_typed_creates(self, kubectl):
+        if kubectl.minor >= 32:  # protobuf bodies are refused, and the refusal says what to do
+            self.assertIn("does not read application/vnd.kubernetes.protobuf",
+                          kubectl.run("create", "configmap", "c", "--from-literal=a=b", fails=True))
+            continue
+        kubectl.run("create", "configmap", "c", "--from-literal=a=b")
+        kubectl.run("create", "secret", "generic", "s", "--from-literal=a=b")
+        kubectl.run("create", "deployment", "made", "--image=i:1")
+        name = f"ns-{kubectl.minor}"
+        kubectl.run("create", "namespace", name)
+        self.assertEqual(kubectl.json("get", "secret", "s")["data"], {"a": "Yg=="})
+        kubectl.run("delete", "ns", name, "--wait=false")
+        self.assertEqual(kubectl.json("get", "ns", name)["status"]["phase"], "Terminating")
 
-    def test_bad_manifests(self):
-        for kubectl in self.each():
-            for what, manifest, says in BAD:
-                with self.subTest(what):
-                    self.assertIn(says, kubectl.run("create", "--validate=false", "-f", "-",
-                                                          stdin="---\n" + manifest, fails=True))
-            unknown = HELLO.replace("replicas: 3", "replicass: 3").split("---")[0]
-            if kubectl.minor >= 25:  # asks the server to be strict
-                self.assertIn('strict decoding error: unknown field "spec.replicass"',
-                              kubectl.run("create", "-f", "-", stdin=unknown, fails=True))
-            self.assertIn("error", kubectl.run("apply", "-f", "-", stdin="---\n{apiVersion: v1, kind: Frob, metadata: {name: x}}", fails=True))
-            self.assertEqual(kubectl.run("get", "deploy,cm", "-o", "name"), "")
+    @each_kubectl("tools", after="clean")
+    def test_bad_manifests(self, kubectl):
+        for what, manifest, says in BAD:
+            with self.subTest(what):
+                self.assertIn(says, kubectl.run("create", "--validate=false", "-f", "-",
+                                                      stdin="---\n" + manifest, fails=True))
+        unknown = HELLO.replace("replicas: 3", "replicass: 3").split("---")[0]
+        if kubectl.minor >= 25:  # asks the server to be strict
+            self.assertIn('strict decoding error: unknown field "spec.replicass"',
+                          kubectl.run("create", "-f", "-", stdin=unknown, fails=True))
+        self.assertIn("error", kubectl.run("apply", "-f", "-", stdin="---\n{apiVersion: v1, kind: Frob, metadata: {name: x}}", fails=True))
+        self.assertEqual(kubectl.run("get", "deploy,cm", "-o", "name"), "")
 
     def test_survives_a_restart(self):
         kubectl = self.tools[0]

@@ -116,9 +116,14 @@ class PodsTest(unittest.TestCase):
         pod = kubectl.run("describe", "pod", "-l", "app=web")
         self.assertRegex(pod, r"Status: +Running")
         self.assertRegex(pod, r"Normal +Started .*Started container web")
+        wait_for("both have endpoints", lambda: kubectl.run("get", "endpoints", "web").count(":8080") == 2)
         service = kubectl.run("describe", "service", "web")
-        if kubectl.minor >= 31:  # older ones read Endpoints objects, which Kubernetes has given up for slices
-            self.assertRegex(service, r"Endpoints: +10\.244\.\d+\.\d+:8080,10\.244\.\d+\.\d+:8080")
+        # Up to 1.30 from the Endpoints object, then from slices.
+        self.assertRegex(service, r"Endpoints: +10\.244\.\d+\.\d+:8080,10\.244\.\d+\.\d+:8080\n")
+        self.assertRegex(kubectl.run("get", "endpoints", "web"), r"web +10\.244\.[\d.]+:8080,10\.244\.[\d.]+:8080 ")
+        endpoints = kubectl.run("get", "ep", "web", "-o", "yaml")
+        self.assertIn(f"nodeName: {self.node}\n    targetRef:\n      kind: Pod\n", endpoints)
+        self.assertRegex(kubectl.run("get", "endpoints", "kubernetes"), r"kubernetes +[\d.]+:\d+ ")
         self.assertRegex(service, r"TargetPort: +http/TCP")
         deployment = kubectl.run("describe", "deployment", "web")
         self.assertRegex(deployment, r"2 desired \| 2 updated \| 2 total \| 2 available \| 0 unavailable")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// core/v1 Service and discovery.k8s.io/v1 EndpointSlice.
+// core/v1 Service and Endpoints, discovery.k8s.io/v1 EndpointSlice.
 #include "orchestrator/apiserver/schema/type.h"
 
 namespace fairlead::orchestrator::apiserver::schema {
@@ -86,6 +86,25 @@ EndpointPort
   appProtocol string format=labelkey
   name string = format=dns1123label
   port int32 format=port
+  protocol string =TCP enum=TCP|UDP|SCTP
+Endpoints
+  apiVersion string
+  kind string
+  metadata ObjectMeta
+  subsets []EndpointSubset
+EndpointSubset
+  addresses []EndpointAddress
+  notReadyAddresses []EndpointAddress
+  ports []EndpointsPort
+EndpointAddress
+  hostname string format=dns1123label
+  ip string required format=ip
+  nodeName string
+  targetRef ObjectReference
+EndpointsPort
+  appProtocol string
+  name string format=dns1123label
+  port int32 required format=port
   protocol string =TCP enum=TCP|UDP|SCTP
 )";
 

@@ -14,6 +14,11 @@ namespace {
 
 constexpr size_t kMaxDataBytes = 1024 * 1024;
 
+void endpoint_subset(const Json& value, const std::string& path, Causes& causes) {
+  if (is_empty(at(value, "addresses")) && is_empty(at(value, "notReadyAddresses")))
+    causes.push_back(required(path, "must specify `addresses` or `notReadyAddresses`"));
+}
+
 void workload(const Json& value, const std::string& path, Causes& causes) {
   const Json& spec = at(value, "spec");
   const std::string at_spec = join(path, "spec");
@@ -149,6 +154,7 @@ constexpr std::pair<std::string_view, ValidateRule> kRules[] = {
     {"DownwardAPIVolumeFile", check_field_file},
     {"EmptyDirVolumeSource", check_empty_dir},
     {"EndpointSlice", check_endpoint_slice},
+    {"EndpointSubset", endpoint_subset},
     {"EnvFromSource", check_env_from},
     {"EnvVar", check_env_var},
     {"ExecAction", check_exec},

@@ -22,6 +22,7 @@ extern const std::span<const Column> kDeploymentColumns;
 extern const std::span<const Column> kReplicaSetColumns;
 extern const std::span<const Column> kLeaseColumns;
 extern const std::span<const Column> kEndpointSliceColumns;
+extern const std::span<const Column> kEndpointsColumns;
 
 // "3d4h", "5m12s", "45s": k8s.io/apimachinery pkg/util/duration HumanDuration.
 std::string human_duration(Duration duration);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Columns of services, endpoint slices and the workloads.
+// Columns of services, their endpoints and the workloads.
 #include <algorithm>
 
 #include "orchestrator/apiserver/selector.h"
@@ -124,6 +124,37 @@ constexpr Column kEndpointSlice[] = {
     kAgeColumn,
 };
 
+// --- Endpoints
+
+// Each ready address with each port; not ready ones are left out.
+Json endpoints_cell(const Json& endpoints, WallTime) {
+  std::vector<std::string> parts;
+  const auto each = [](const Json& list, const auto& visit) {
+    if (list.is_array())
+      for (const Json& one : list) visit(one);
+  };
+  each(at(endpoints, "subsets"), [&](const Json& subset) {
+    const Json& addresses = at(subset, "addresses");
+    const Json& ports = at(subset, "ports");
+    if (is_empty(ports))  // headless
+      each(addresses, [&](const Json& address) { parts.push_back(string_at(address, "ip")); });
+    each(ports, [&](const Json& port) {
+      each(addresses, [&](const Json& address) {
+        const std::string ip = string_at(address, "ip");
+        const std::string host = ip.find(':') == ip.npos ? ip : "[" + ip + "]";
+        parts.push_back(host + ":" + std::to_string(int_at(port, "port")));
+      });
+    });
+  });
+  return first_few(parts, "<none>");
+}
+
+constexpr Column kEndpoints[] = {
+    kNameColumn,
+    {"Endpoints", "string", "", 0, "The addresses and ports that are ready.", endpoints_cell},
+    kAgeColumn,
+};
+
 // --- Deployment, ReplicaSet
 
 template <char const* Path>
@@ -192,6 +223,7 @@ constexpr Column kReplicaSet[] = {
 
 const std::span<const Column> kServiceColumns = kService;
 const std::span<const Column> kEndpointSliceColumns = kEndpointSlice;
+const std::span<const Column> kEndpointsColumns = kEndpoints;
 const std::span<const Column> kDeploymentColumns = kDeployment;
 const std::span<const Column> kReplicaSetColumns = kReplicaSet;
 

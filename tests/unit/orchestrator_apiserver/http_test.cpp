@@ -5,14 +5,9 @@
 #include <openssl/evp.h>
 #include <sys/stat.h>
 
-#include <filesystem>
-#include <fstream>
-
-#include "base/http/client.h"
 #include "orchestrator/apiserver/auth/auth.h"
-#include "orchestrator/apiserver/json.h"
 #include "orchestrator/apiserver/openapi.h"
-#include "orchestrator/apiserver/server.h"
+#include "tests/unit/orchestrator_apiserver/server_fixture.h"
 
 namespace fairlead::orchestrator {
 namespace {
@@ -56,100 +51,32 @@ std::string decode_base64(const std::string& text) {
   return bytes;
 }
 
-class HttpTest : public testing::Test {
+class HttpTest : public ServerFixture {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "fairlead-http-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    PkiOptions pki_options;
-    pki_options.directory = directory_ / "pki";
-    pki_options.server_url = "https://127.0.0.1:6443";
-    pki_options.nodes = {{"n1", {IpAddress::v4(10, 1, 2, 3)}}};
-    auto pki = ensure_pki(pki_options, std::chrono::system_clock::now());
-    ASSERT_TRUE(pki.ok()) << pki.error().message();
-    pki_ = *pki;
-    ApiServerOptions options;
-    options.data_dir = directory_ / "store";
-    options.bind = {IpAddress::v4(127, 0, 0, 1), 0};
-    options.advertise = IpAddress::v4(192, 0, 2, 1);
-    options.service_cidr = *Cidr::parse("10.96.0.0/16");
-    options.pki = pki_;
-    options.io_threads = 2;
-    options.make_log_source = [](Loop& loop) { return std::make_unique<OneLine>(loop); };
-    server_ = std::make_unique<ApiServer>(options);
-    auto started = server_->start();
-    ASSERT_TRUE(started.ok()) << started.error().message();
-    TlsClientConfig tls;
-    tls.ca_pem = pki_.authority.certificate_pem;
-    anonymous_ = std::make_unique<HttpClient>(loop_, tls);
-    tls.certificate_pem = read(directory_ / "pki/admin.crt");
-    tls.key_pem = read(directory_ / "pki/admin.key");
-    admin_ = std::make_unique<HttpClient>(loop_, tls);
-    tls.certificate_pem = read(directory_ / "pki/node-n1.crt");
-    tls.key_pem = read(directory_ / "pki/node-n1.key");
-    node_ = std::make_unique<HttpClient>(loop_, tls);
+    ServerFixture::SetUp();
+    node_ = client_of("node-n1");
   }
   void TearDown() override {
     node_.reset();
-    admin_.reset();
-    anonymous_.reset();
-    server_.reset();
-    fs::remove_all(directory_);
+    ServerFixture::TearDown();
   }
-  static std::string read(const fs::path& path) {
-    std::ifstream in(path);
-    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  }
-  std::string url(const std::string& path) const {
-    return "https://" + server_->address().to_string() + path;
+  void adjust(ApiServerOptions& options) override {
+    options.io_threads = 2;
+    options.make_log_source = [](Loop& loop) { return std::make_unique<OneLine>(loop); };
   }
 
-  HttpResponse ask(HttpClient& client, HttpRequest request) {
-    std::optional<Result<HttpResponse>> result;
-    request.url = url(request.url);
-    HttpCall call = fetch(client, std::move(request), 16 << 20,
-                          [&](Result<HttpResponse> r) { result = std::move(r); });
-    EXPECT_TRUE(loop_.run_until([&] { return result.has_value(); }, seconds(30)));
-    if (!result || !*result) {
-      ADD_FAILURE() << (result ? result->error().message() : "no answer");
-      return {};
-    }
-    return **result;
-  }
-  HttpResponse ask(const std::string& method, const std::string& path, const std::string& body = "",
-                   const std::string& type = "application/json", HttpHeaders headers = {}) {
-    return ask(*admin_, method, path, body, type, std::move(headers));
-  }
-  HttpResponse ask(HttpClient& client, const std::string& method, const std::string& path,
-                   const std::string& body, const std::string& type = "application/json",
-                   HttpHeaders headers = {}) {
-    HttpRequest request;
-    request.method = method;
-    request.url = path;
-    request.body = body;
-    request.headers = std::move(headers);
-    if (!body.empty()) request.headers.add("content-type", type);
-    return ask(client, std::move(request));
-  }
   HttpResponse ask_as(const std::string& token, const std::string& method, const std::string& path,
                       const std::string& body = "") {
-    HttpRequest request;
-    request.method = method;
-    request.url = path;
-    request.body = body;
-    if (!body.empty()) request.headers.add("content-type", "application/json");
-    if (!token.empty()) request.headers.add("authorization", "Bearer " + token);
-    return ask(*anonymous_, std::move(request));
+    HttpHeaders headers;
+    if (!token.empty()) headers.add("authorization", "Bearer " + token);
+    return ask(*anonymous_, method, path, body, "application/json", std::move(headers));
   }
   std::string token_of(const std::string& user) {
     std::istringstream lines(pki_.token_file);
     for (std::string line; std::getline(lines, line);)
       if (line.find("," + user + ",") != line.npos) return line.substr(0, line.find(','));
     return "";
-  }
-  static Json json(const HttpResponse& response) {
-    return Json::parse(response.body, nullptr, false);
   }
 
   // A watch whose lines are collected.
@@ -179,11 +106,7 @@ class HttpTest : public testing::Test {
   }
   bool until(const std::function<bool()>& done) { return loop_.run_until(done, seconds(20)); }
 
-  Loop loop_;
-  fs::path directory_;
-  Pki pki_;
-  std::unique_ptr<ApiServer> server_;
-  std::unique_ptr<HttpClient> node_, admin_, anonymous_;
+  std::unique_ptr<HttpClient> node_;
 };
 
 const char* const kConfigMaps = "/api/v1/namespaces/default/configmaps";
@@ -262,6 +185,15 @@ const Wrong kWrong[] = {
     {"permanent namespace", "DELETE", "/api/v1/namespaces/default", "", "", 403, "Forbidden",
      "this namespace may not be deleted"},
 };
+
+TEST_F(HttpTest, TheApiServersOwnServiceHasEndpointsOfBothKinds) {
+  const Json endpoints = json(ask("GET", "/api/v1/namespaces/default/endpoints/kubernetes"));
+  const Json slice =
+      json(ask("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"));
+  EXPECT_EQ(endpoints["subsets"][0]["addresses"][0]["ip"], slice["endpoints"][0]["addresses"][0]);
+  EXPECT_EQ(endpoints["subsets"][0]["ports"], slice["ports"]);
+  EXPECT_EQ(int_at(slice["ports"][0], "port"), server_->address().port);
+}
 
 TEST_F(HttpTest, WrongRequestsGetAStatusThatSaysWhy) {
   for (const Wrong& c : kWrong) {

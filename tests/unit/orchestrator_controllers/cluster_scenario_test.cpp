@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// EndpointSlices, owners, namespaces and nodes, against the fake API.
+// EndpointSlices and Endpoints, owners, namespaces and nodes, against the fake API.
 #include "orchestrator/controllers/recorder.h"
 #include "tests/unit/orchestrator_controllers/world.h"
 
@@ -123,6 +123,181 @@ TEST(Slices, HeadlessIsLabelledAndExternalNameHasNone) {
   EXPECT_TRUE(world.api.all(kSlices).empty());
 }
 
+Json endpoints_of(World& world, const std::string& name = "web") {
+  return world.api.find(kEndpoints, {"default", name}).value_or(Json());
+}
+
+size_t writes_of(const World& world, const Resource& resource) {
+  size_t count = 0;
+  for (const auto& write : world.api.writes()) count += write.resource == resource ? 1 : 0;
+  return count;
+}
+
+TEST(Endpoints, FollowTheSlicesAndGoWithTheService) {
+  World world;
+  world.start();
+  Json object = service();
+  object["metadata"]["labels"] = {{"tier", "front"}};
+  world.api.put(kServices, object);
+  world.api.put(kDeployments, World::deployment(3, "v1"));
+  ASSERT_TRUE(world.settle());
+  Json endpoints = endpoints_of(world);
+  EXPECT_EQ(
+      endpoints["metadata"]["labels"],
+      (Json{{"tier", "front"}, {"endpoints.kubernetes.io/managed-by", "endpoint-controller"}}));
+  EXPECT_TRUE(endpoints["metadata"]["annotations"].contains(
+      "endpoints.kubernetes.io/last-change-trigger-time"));
+  EXPECT_FALSE(endpoints["metadata"].contains("ownerReferences"));
+  ASSERT_EQ(endpoints["subsets"].size(), 1u);
+  EXPECT_EQ(endpoints["subsets"][0]["ports"],
+            Json::parse(R"([{"name":"http","port":8080,"protocol":"TCP"}])"));
+  ASSERT_EQ(endpoints["subsets"][0]["addresses"].size(), 3u);
+  const Json address = endpoints["subsets"][0]["addresses"][0];
+  EXPECT_EQ(address["targetRef"]["kind"], "Pod");
+  const Json pod = *world.api.find(kPods, {"default", address["targetRef"]["name"]});
+  EXPECT_EQ(address["ip"], pod["status"]["podIP"]);
+  EXPECT_EQ(address["nodeName"], pod["spec"]["nodeName"]);
+  EXPECT_EQ(address["targetRef"]["uid"], pod["metadata"]["uid"]);
+
+  world.api.merge(kServices, {"default", "web"}, {{"metadata", {{"labels", {{"tier", nullptr}}}}}});
+  world.set_replicas(0);
+  ASSERT_TRUE(world.settle());
+  endpoints = endpoints_of(world);
+  EXPECT_TRUE(endpoints.value("subsets", Json()).empty());
+  EXPECT_FALSE(endpoints["metadata"]["labels"].contains("tier"));
+
+  world.api.erase(kEndpoints, {"default", "web"});
+  ASSERT_TRUE(world.settle());
+  EXPECT_FALSE(endpoints_of(world).is_null()) << "written again";
+  world.api.erase(kServices, {"default", "web"});
+  ASSERT_TRUE(world.settle());
+  EXPECT_TRUE(world.api.all(kEndpoints).empty());
+}
+
+// A write takes long: whatever the data plane reads is there before the older form.
+TEST(Endpoints, ComeAfterTheSlices) {
+  World world;
+  world.start();
+  world.api.put(kServices, service());
+  world.api.put(kDeployments, World::deployment(3, "v1"));
+  ASSERT_TRUE(world.settle());
+  world.api.write_delay = std::chrono::milliseconds(300);
+  world.check = [&] {
+    std::set<std::string> in_slices;
+    for (const Json& slice : world.api.all(kSlices))
+      for (const Json& endpoint : slice["endpoints"])
+        in_slices.insert(endpoint["addresses"][0].get<std::string>());
+    const Json endpoints = endpoints_of(world);
+    for (const Json& subset : endpoints.value("subsets", Json::array()))
+      for (const Json& address : subset.value("addresses", Json::array()))
+        EXPECT_TRUE(in_slices.contains(address["ip"])) << address;
+  };
+  world.set_replicas(6);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(world.settle());
+  EXPECT_EQ(endpoints_of(world)["subsets"][0]["addresses"].size(), 6u);
+}
+
+TEST(Endpoints, CostOneWriteForManyChangesAndNoneForNoChange) {
+  World world;
+  world.start();
+  world.api.put(kServices, service());
+  world.api.put(kDeployments, World::deployment(2, "v1"));
+  ASSERT_TRUE(world.settle());
+  const size_t before = writes_of(world, kEndpoints);
+  const std::string name = pod_of(world, 0)["metadata"]["name"];
+  const auto ready = [&](const char* status) {
+    world.api.merge(kPods, {"default", name},
+                    {{"status", {{"conditions", {{{"type", "Ready"}, {"status", status}}}}}}},
+                    "status");
+    world.clock.advance(std::chrono::milliseconds(10));
+  };
+  const size_t slices_before = writes_of(world, kSlices);
+  for (const char* status : {"False", "True", "False"}) ready(status);
+  world.clock.advance(seconds(1));
+  EXPECT_EQ(writes_of(world, kSlices) - slices_before, 3u);
+  EXPECT_EQ(writes_of(world, kEndpoints) - before, 1u);
+  EXPECT_EQ(endpoints_of(world)["subsets"][0]["notReadyAddresses"].size(), 1u);
+  for (const char* status : {"True", "False"}) ready(status);
+  world.clock.advance(seconds(1));
+  EXPECT_EQ(writes_of(world, kEndpoints) - before, 1u) << "as it was before";
+  world.restart();
+  world.clock.advance(seconds(1));
+  EXPECT_EQ(writes_of(world, kEndpoints) - before, 1u) << "a new process finds it right";
+}
+
+TEST(Endpoints, HandWrittenOnesStayTheUsers) {
+  World world;
+  const auto by_hand = [&](const char* name) {
+    world.api.put(kEndpoints,
+                  Json{{"metadata", {{"name", name}, {"namespace", "default"}}},
+                       {"subsets", Json::parse(R"([{"addresses":[{"ip":"192.0.2.1"}]}])")}});
+  };
+  by_hand("alone");
+  by_hand("web");
+  Json object = service();
+  object["spec"].erase("selector");
+  world.api.put(kServices, object);
+  world.start();
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(writes_of(world, kEndpoints), 0u);
+  EXPECT_TRUE(world.api.all(kSlices).empty()) << "not mirrored";
+  world.api.erase(kServices, {"default", "web"});
+  ASSERT_TRUE(world.settle());
+  EXPECT_TRUE(endpoints_of(world).is_null()) << "goes with its Service";
+  EXPECT_FALSE(endpoints_of(world, "alone").is_null());
+}
+
+// Killed after any write, the next process ends with the same.
+TEST(Endpoints, SurviveKills) {
+  for (int kill_after = 1; kill_after < 16; ++kill_after) {
+    SCOPED_TRACE(kill_after);
+    World world;
+    world.start();
+    world.api.put(kServices, service());
+    world.api.put(kDeployments, World::deployment(2, "v1"));
+    world.api.crash_after(kill_after);
+    ASSERT_TRUE(world.settle());
+    if (world.api.crashed()) world.restart();
+    ASSERT_TRUE(world.settle());
+    ASSERT_EQ(endpoints_of(world)["subsets"].at(0)["addresses"].size(), 2u);
+    world.api.crash_after(kill_after % 3);
+    world.api.erase(kServices, {"default", "web"});
+    ASSERT_TRUE(world.settle());
+    if (world.api.crashed()) world.restart();
+    ASSERT_TRUE(world.settle());
+    EXPECT_TRUE(world.api.all(kEndpoints).empty());
+    EXPECT_TRUE(world.api.all(kSlices).empty());
+  }
+}
+
+TEST(Endpoints, ManyAreTruncated) {
+  World world;
+  world.start();
+  world.api.put(kServices, service());
+  Json pod = {{"metadata", {{"namespace", "default"}, {"labels", {{"app", "web"}}}}},
+              {"spec", {{"nodeName", "n1"}, {"containers", {{{"name", "c"}, {"image", "v1"}}}}}}};
+  const auto set_pods = [&](int from, int to) {
+    for (int i = from; i < to; ++i) {
+      pod["metadata"]["name"] = "p" + std::to_string(i);
+      pod["status"] = {{"phase", "Running"},
+                       {"podIP", "10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250)},
+                       {"conditions", {{{"type", "Ready"}, {"status", "True"}}}}};
+      world.api.put(kPods, pod);
+    }
+    world.clock.advance(seconds(2));
+  };
+  constexpr const char* kTooMany = "endpoints.kubernetes.io/over-capacity";
+  set_pods(0, 1001);
+  Json endpoints = endpoints_of(world);
+  EXPECT_EQ(endpoints["subsets"][0]["addresses"].size(), 1000u);
+  EXPECT_EQ(endpoints["metadata"]["annotations"][kTooMany], "truncated");
+  world.api.erase(kPods, {"default", "p0"});
+  world.clock.advance(seconds(40));
+  endpoints = endpoints_of(world);
+  EXPECT_EQ(endpoints["subsets"][0]["addresses"].size(), 1000u);
+  EXPECT_FALSE(endpoints["metadata"].value("annotations", Json::object()).contains(kTooMany));
+}
+
 TEST(Owners, ForegroundWaitsForPods) {
   World world;
   world.start();
@@ -199,7 +374,7 @@ TEST(Namespaces, AreEmptiedThenGo) {
     EXPECT_FALSE(world.api.find(kNamespaces, {"", "default"}));
     EXPECT_TRUE(world.api.find(kNamespaces, {"", "other"}));
     for (const Resource& resource :
-         {kPods, kReplicaSets, kDeployments, kServices, kSlices, kEvents})
+         {kPods, kReplicaSets, kDeployments, kServices, kSlices, kEndpoints, kEvents})
       EXPECT_TRUE(world.api.all(resource, "default").empty()) << resource.plural;
     EXPECT_EQ(world.api.all(kConfigMaps).size(), 1u);
   }

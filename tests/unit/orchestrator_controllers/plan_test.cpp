@@ -282,6 +282,130 @@ TEST(SlicePlan, ConditionsAndNames) {
   EXPECT_TRUE(plan({service, {ended}, {}, {}}).first.at(0).endpoints.empty());
 }
 
+// "8080:p1,p3!p5 9090:p2": each subset's ports, who is ready and, after a !, who is not.
+std::string text_of(const EndpointsContent& content) {
+  std::string text;
+  for (const Subset& subset : content.subsets) {
+    if (!text.empty()) text += " ";
+    for (size_t i = 0; i < subset.ports.size(); ++i)
+      text += (i > 0 ? "+" : "") + std::to_string(subset.ports[i].port);
+    for (size_t i = 0; i < subset.ready.size(); ++i)
+      text += (i > 0 ? "," : ":") + subset.ready[i].pod_name;
+    for (const Endpoint& endpoint : subset.not_ready) text += "!" + endpoint.pod_name;
+  }
+  return text;
+}
+
+struct EndpointsCase {
+  const char* what;
+  std::vector<ServicePort> ports;
+  std::vector<PodRef> pods;
+  const char* text;
+  bool headless = false;
+  bool publish_not_ready = false;
+};
+
+TEST(EndpointsPlan, SubsetsAreOfPortsThatTheSamePodsOffer) {
+  const ServicePort fixed{"http", kube::Protocol::kTcp, "", 80, 8080, ""};
+  const ServicePort named{"web", kube::Protocol::kTcp, "", 81, 0, "web"};  // odd: 8080, even: 9090
+  const ServicePort nobody{"nobody", kube::Protocol::kTcp, "", 82, 0, "nobody"};
+  const auto going = [](int i) {
+    auto pod = std::make_shared<Pod>(*web_pod(i));
+    pod->meta.deleting = true;
+    return pod;
+  };
+  const auto ended = [](int i) {
+    auto pod = std::make_shared<Pod>(*web_pod(i));
+    pod->phase = "Succeeded";
+    return pod;
+  };
+  const auto twin = [](int i, const char* name) {  // on the host network of one node
+    auto pod = std::make_shared<Pod>(*web_pod(i));
+    pod->meta.name = pod->meta.uid = name;
+    pod->ports[0].port = 7070;
+    return pod;
+  };
+  const EndpointsCase cases[] = {
+      {"one subset", {fixed}, {web_pod(1), web_pod(2)}, "8080:p1,p2"},
+      {"nobody", {fixed}, {}, ""},
+      {"not ready", {fixed}, {web_pod(1, false), web_pod(2)}, "8080:p2!p1"},
+      {"none is ready", {fixed}, {web_pod(1, false)}, "8080!p1"},
+      {"told to be ready", {fixed}, {web_pod(1, false), going(2)}, "8080:p1,p2", false, true},
+      {"going, ended", {fixed}, {going(1), ended(2), web_pod(3)}, "8080:p3"},
+      {"two ports of all", {fixed, named}, {web_pod(1), web_pod(3)}, "8080+8080:p1,p3"},
+      {"one port of all, another of each kind",
+       {fixed, named},
+       {web_pod(1), web_pod(2), web_pod(3)},
+       "8080:p1,p2,p3 8080:p1,p3 9090:p2"},
+      {"a port of no pod", {nobody}, {web_pod(1)}, ""},
+      {"a port of no pod beside another", {nobody, fixed}, {web_pod(1)}, "8080:p1"},
+      {"headless without ports", {}, {web_pod(1), web_pod(2, false)}, ":p1!p2", true},
+      {"headless, a port of no pod", {nobody}, {web_pod(1)}, "", true},
+      {"two pods of one address", {named}, {web_pod(1), twin(1, "t")}, "7070:t 8080:p1"},
+  };
+  for (const EndpointsCase& c : cases) {
+    SCOPED_TRACE(c.what);
+    Service service = web_service();
+    service.ports = c.ports;
+    service.headless = c.headless;
+    service.publish_not_ready = c.publish_not_ready;
+    const SlicePlan todo = plan({service, c.pods, {}, {}});
+    ASSERT_TRUE(todo.endpoints);
+    EXPECT_EQ(text_of(*todo.endpoints), c.text);
+    EXPECT_FALSE(todo.endpoints->truncated);
+  }
+}
+
+TEST(EndpointsPlan, LabelsAreTheServicesAndTheFamilyItsFirst) {
+  Service service = web_service();
+  service.meta.labels = {{"app", "web"}, {kHeadlessLabel, "no"}};
+  service.families = {Family::kIpv6, Family::kIpv4};
+  EndpointsContent content = *plan({service, {web_pod(1)}, {}, {}}).endpoints;
+  EXPECT_EQ(
+      content.labels,
+      (Labels{{"app", "web"}, {"endpoints.kubernetes.io/managed-by", "endpoint-controller"}}));
+  EXPECT_EQ(content.subsets.at(0).ready.at(0).address.to_string(), "fd00::1");
+  service.headless = true;
+  content = *plan({service, {}, {}, {}}).endpoints;
+  EXPECT_EQ(content.labels.at(kHeadlessLabel), "");
+  service.external_name = true;
+  EXPECT_FALSE(plan({service, {}, {}, {}}).endpoints);
+}
+
+TEST(EndpointsPlan, AtMostAThousandAddressesReadyOnesFirst) {
+  struct Case {
+    int ready, not_ready;         // of each of two subsets
+    size_t kept_ready, kept_not;  // of both
+    bool truncated;
+  };
+  const Case cases[] = {{300, 200, 600, 400, false},
+                        {300, 201, 600, 400, true},
+                        {500, 10, 1000, 0, true},
+                        {501, 10, 1000, 0, true},
+                        {0, 600, 0, 1000, true}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(std::to_string(c.ready) + " " + std::to_string(c.not_ready));
+    Service service = web_service();
+    service.ports[0].target_port = 0;
+    service.ports[0].target_name = "web";
+    std::vector<PodRef> pods;
+    for (int i = 0; i < 2 * (c.ready + c.not_ready); ++i)
+      pods.push_back(web_pod(i, i < 2 * c.ready));
+    const EndpointsContent content = *plan({service, pods, {}, {}}).endpoints;
+    size_t ready = 0, not_ready = 0;
+    ASSERT_EQ(content.subsets.size(), 2u);
+    for (const Subset& subset : content.subsets) {
+      ready += subset.ready.size();
+      not_ready += subset.not_ready.size();
+      EXPECT_NEAR(static_cast<double>(subset.ready.size()), c.kept_ready / 2.0, 1)
+          << "in proportion";
+    }
+    EXPECT_EQ(ready, c.kept_ready);
+    EXPECT_EQ(not_ready, c.kept_not);
+    EXPECT_EQ(content.truncated, c.truncated);
+  }
+}
+
 // Random changes: slices hold exactly the pods, within limits; a second plan is empty; and after
 // the first stage no endpoint that was there and is still wanted is missing.
 TEST(SlicePlan, RandomChangesConvergeWithoutAGap) {

@@ -26,6 +26,7 @@ inline const Resource kPods{"", "pods"};
 inline const Resource kReplicaSets{"apps", "replicasets"};
 inline const Resource kDeployments{"apps", "deployments"};
 inline const Resource kServices{"", "services"};
+inline const Resource kEndpoints{"", "endpoints"};
 inline const Resource kSlices{"discovery.k8s.io", "endpointslices"};
 inline const Resource kNodes{"", "nodes"};
 inline const Resource kLeases{"coordination.k8s.io", "leases"};

@@ -342,6 +342,8 @@ TEST(PodStatus, PhasesAndReasons) {
     ASSERT_TRUE(state.contains(row.state)) << row.what << ": " << state.dump();
     EXPECT_EQ(state[row.state].value("reason", ""), row.reason) << row.what;
   }
+  EXPECT_EQ(later.status()["containerStatuses"][0]["state"]["waiting"]["message"],
+            "Back-off pulling image \"" + later.spec.containers[0].image + "\": ErrImagePull: no");
   EXPECT_EQ(crash.status()["containerStatuses"][0]["state"]["waiting"]["message"],
             "back-off 10s restarting failed container=c pod=p_default(u)");
 }
