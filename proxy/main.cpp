@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // fairlead-proxy: Services and EndpointSlices of an API server become nftables maps.
 // Ending it, by whatever signal, leaves the rules: traffic goes on, and the next start takes over.
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <utility>
@@ -19,6 +19,7 @@
 #include "proxy/feed.h"
 #include "proxy/health.h"
 #include "proxy/instance_lock.h"
+#include "proxy/kernel_release.h"
 #include "proxy/node_watch.h"
 #include "proxy/operations.h"
 #include "proxy/options.h"
@@ -47,14 +48,6 @@ bool ipv6_available() {
   if (access("/proc/net/if_inet6", R_OK) != 0) return false;
   const Result<std::string> off = read_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", 16);
   return !off.ok() || off->empty() || off->front() != '1';
-}
-
-// Config::repeat_lookups; a release that cannot be read counts as old.
-bool lookups_may_miss() {
-  utsname kernel{};
-  int major = 0, minor = 0;
-  if (uname(&kernel) != 0 || std::sscanf(kernel.release, "%d.%d", &major, &minor) != 2) return true;
-  return std::pair(major, minor) < std::pair(6, 17);
 }
 
 Result<kube::ClientConfig> client_config(const Options& options) {
@@ -129,6 +122,8 @@ class Program {
 };
 
 Result<void> Program::run() {
+  if (std::getenv("KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK") == nullptr)
+    if (Result<void> known = check_release(kernel_release()); !known.ok()) return known;
   const SignalWatch terminate(loop_, SIGTERM, [this] { stopping_ = true, loop_.stop(); });
   const SignalWatch interrupt(loop_, SIGINT, [this] { stopping_ = true, loop_.stop(); });
   set_oom_score(options_.kube.oom_score_adj);
@@ -194,7 +189,7 @@ std::vector<Config> Program::configs() {
   if (ipv6_available()) families_.push_back(Family::kIpv6);
   for (const Family family : families_) {
     result.push_back(options_.config(family, pod_cidrs_));
-    result.back().repeat_lookups = lookups_may_miss();
+    result.back().repeat_lookups = lookups_may_miss(kernel_release());
   }
   return result;
 }
