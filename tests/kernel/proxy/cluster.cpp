@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <set>
 
+#include "proxy/kernel_release.h"
 #include "proxy/table_reader.h"
 
 namespace fairlead::proxy::test {
@@ -133,7 +134,9 @@ Cluster::Cluster() : http_(std::make_unique<FakeHttp>(loop_.clock())) {
   at("node").must("ip route add default via 192.0.2.2");
   at("node").must("ip -6 route add default via 2001:db8::2");
   at("node").set_sysctl("net.ipv4.ip_forward", "1");
-  // Closed connections are many here; two minutes of them fill the table.
+  // Closed connections are many here; two minutes of them fill the table. Where connection tracking
+  // is a module, the question loads it.
+  at("node").must("conntrack -C");
   at("node").set_sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait", "5");
   at("node").set_sysctl("net.ipv6.conf.all.forwarding", "1");
   for (const auto& [name, ns] : namespaces_) {
@@ -193,6 +196,7 @@ void Cluster::start_proxy(const std::function<void(Config&)>& adjust) {
   v6.service_cidrs = {cidr("fd00:96::/112")};
   for (Config* config : {&v4, &v6}) {
     config->node_port_cidrs = {Cidr(IpAddress::any(config->family), 0)};
+    config->repeat_lookups = lookups_may_miss(kernel_release());  // as the program decides
     if (adjust) adjust(*config);
     configs_[config->family] = *config;
     settings.families.push_back(*config);
