@@ -28,8 +28,6 @@ namespace {
 
 // The kernel builds dumps in buffers of at most 32 KiB (af_netlink.c, netlink_recvmsg).
 constexpr size_t kReceiveSize = 128 << 10;
-// Datagrams taken in one turn, so that a flood does not starve the loop.
-constexpr int kDatagramsPerTurn = 256;
 
 void set_buffer(int fd, int force_option, int option, size_t size) {
   const int value = static_cast<int>(std::min<size_t>(size, 1 << 30));
@@ -120,6 +118,10 @@ Connection::Connection(Loop& loop, int fd, uint32_t port_id, Options options)
       poll_(loop, fd),
       receive_buffer_(kReceiveSize),
       alive_(std::make_shared<bool>(true)) {
+  listen();
+}
+
+void Connection::listen() {
   poll_.start(UV_READABLE, [this](int) { on_readable(); });
 }
 
@@ -248,7 +250,7 @@ void Connection::stamp(Pending& pending) {
 
 void Connection::on_readable() {
   const auto alive = alive_;
-  for (int turn = 0; turn < kDatagramsPerTurn; ++turn) {
+  for (int turn = 0; turn < options_.datagrams_per_turn; ++turn) {
     const Received received = receive_datagram();
     if (received == Received::kGone) return;
     if (received == Received::kDatagram) continue;
@@ -277,6 +279,7 @@ Connection::Received Connection::receive_datagram() {
   if (size < 0) {
     if (errno == EINTR) return Received::kDatagram;
     if (errno != ENOBUFS) return Received::kNothing;
+    listen();  // libuv stops polling a socket that had an error
     overrun_ = true;
     return Received::kDatagram;
   }

@@ -51,6 +51,7 @@ class Connection {
     size_t max_in_flight = 64;
     size_t max_queued = 4096;
     size_t receive_buffer = 8 << 20;  // bytes; without CAP_NET_ADMIN the system's limit holds
+    int datagrams_per_turn = 256;     // read before the rest of the loop has its turn again
   };
 
   // Fails with kPermission, kUnsupported (no such netlink family in this kernel) or
@@ -117,6 +118,7 @@ class Connection {
   void send_queued();
   void send(const PendingPtr& pending);
   void stamp(Pending& pending);
+  void listen();
   void on_readable();
   enum class Received { kNothing, kDatagram, kGone };
   Received receive_datagram();

@@ -83,7 +83,17 @@ std::optional<Tuple> parse_tuple(const Attribute& attribute) {
                protocol[CTA_PROTO_SRC_PORT].be16(), protocol[CTA_PROTO_DST_PORT].be16()};
 }
 
+std::optional<Traffic> parse_traffic(const Attribute& attribute) {
+  const AttributeTable<CTA_COUNTERS_MAX> table(attribute.value);
+  if (!table.has(CTA_COUNTERS_PACKETS) || !table.has(CTA_COUNTERS_BYTES)) return std::nullopt;
+  return Traffic{table[CTA_COUNTERS_PACKETS].be64(), table[CTA_COUNTERS_BYTES].be64()};
+}
+
 }  // namespace
+
+bool is_destroyed(const MessageView& message) {
+  return message.type == message_type(IPCTNL_MSG_CT_DELETE);
+}
 
 bool Filter::matches(const Entry& entry) const {
   return entry.original.source.family() == family &&
@@ -133,6 +143,8 @@ Result<Entry> parse_entry(const MessageView& message) {
   entry.zone = table[CTA_ZONE].be16();
   entry.id = table[CTA_ID].be32();
   entry.timeout_seconds = table[CTA_TIMEOUT].be32();
+  entry.from_client = parse_traffic(table[CTA_COUNTERS_ORIG]);
+  entry.from_server = parse_traffic(table[CTA_COUNTERS_REPLY]);
   return entry;
 }
 

@@ -24,6 +24,13 @@ struct Tuple {
   bool operator==(const Tuple&) const = default;
 };
 
+// What one direction of a flow has carried.
+struct Traffic {
+  uint64_t packets = 0;
+  uint64_t bytes = 0;  // with IP headers
+  bool operator==(const Traffic&) const = default;
+};
+
 struct Entry {
   Tuple original;
   Tuple reply;
@@ -32,6 +39,8 @@ struct Entry {
   uint16_t zone = 0;
   uint32_t id = 0;  // tells a flow from a later one with the same tuples
   uint32_t timeout_seconds = 0;
+  // Only of flows that began with net.netfilter.nf_conntrack_acct on.
+  std::optional<Traffic> from_client, from_server;  // original and reply direction
   bool operator==(const Entry&) const = default;
 };
 
@@ -49,6 +58,9 @@ struct Filter {
 
   bool matches(const Entry& entry) const;
 };
+
+// A message of group NFNLGRP_CONNTRACK_DESTROY: a flow that has ended; parse_entry reads it.
+bool is_destroyed(const MessageView& message);
 
 MessageWriter dump_entries(const Filter& filter);
 // Deletes exactly this flow: tuples, zone and, when not 0, id. kNotFound when it is gone.

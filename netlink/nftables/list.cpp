@@ -129,12 +129,16 @@ void list_sets(Connection& connection, TableFamily family, std::string_view tabl
   connection.dump<Set>(std::move(writer), parse_set, std::move(done));
 }
 
-void list_elements(Connection& connection, const Set& set, ListDone<Element> done) {
+MessageWriter elements_request(const Set& set) {
   MessageWriter writer = start(NFT_MSG_GETSETELEM, set.family);
   writer.put_string(NFTA_SET_ELEM_LIST_TABLE, set.table);
   writer.put_string(NFTA_SET_ELEM_LIST_SET, set.name);
   writer.end();
-  connection.dump<SetElements>(std::move(writer), parse_elements,
+  return writer;
+}
+
+void list_elements(Connection& connection, const Set& set, ListDone<Element> done) {
+  connection.dump<SetElements>(elements_request(set), parse_elements,
                                [done = std::move(done)](Result<std::vector<SetElements>> messages) {
                                  if (!messages.ok()) return done(messages.error());
                                  std::vector<Element> elements;

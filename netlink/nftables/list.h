@@ -25,6 +25,8 @@ void list_rules(Connection& connection, TableFamily family, std::string_view tab
 void list_sets(Connection& connection, TableFamily family, std::string_view table,
                ListDone<Set> done);
 void list_elements(Connection& connection, const Set& set, ListDone<Element> done);
+// The same for who takes rows as they come (parse_elements), with Connection::dump.
+MessageWriter elements_request(const Set& set);
 // The number of the last commit, anyone's.
 void get_generation(Connection& connection, std::function<void(Result<Generation>)> done);
 

@@ -295,6 +295,44 @@ TEST(ConntrackGolden, AListedFlow) {
   )");
 }
 
+TEST(ConntrackGolden, AnEndedFlowAndWhatItCarried) {
+  conntrack::Entry expected;
+  expected.original = {ip("10.0.0.1"), ip("10.96.0.10"), IPPROTO_UDP, 4000, 53};
+  expected.reply = {ip("10.244.0.5"), ip("10.0.0.1"), IPPROTO_UDP, 5353, 4000};
+  expected.from_client = conntrack::Traffic{2, 120};
+  expected.from_server = conntrack::Traffic{3, 1ull << 32 | 5};
+  const char* bytes = R"(
+    c4 00 00 00  02 01 00 00  00 00 00 00  00 00 00 00  # IPCTNL_MSG_CT_DELETE, no flags
+    02 00 00 00                                         # nfgenmsg: AF_INET
+    34 00 01 80                                         # CTA_TUPLE_ORIG
+      14 00 01 80                                       # CTA_TUPLE_IP
+        08 00 01 00  0a 00 00 01                        # CTA_IP_V4_SRC 10.0.0.1
+        08 00 02 00  0a 60 00 0a                        # CTA_IP_V4_DST 10.96.0.10
+      1c 00 02 80                                       # CTA_TUPLE_PROTO
+        05 00 01 00  11 00 00 00                        # CTA_PROTO_NUM 17
+        06 00 02 00  0f a0 00 00                        # CTA_PROTO_SRC_PORT 4000
+        06 00 03 00  00 35 00 00                        # CTA_PROTO_DST_PORT 53
+    34 00 02 80                                         # CTA_TUPLE_REPLY
+      14 00 01 80                                       # CTA_TUPLE_IP
+        08 00 01 00  0a f4 00 05                        # CTA_IP_V4_SRC 10.244.0.5
+        08 00 02 00  0a 00 00 01                        # CTA_IP_V4_DST 10.0.0.1
+      1c 00 02 80                                       # CTA_TUPLE_PROTO
+        05 00 01 00  11 00 00 00                        # CTA_PROTO_NUM 17
+        06 00 02 00  14 e9 00 00                        # CTA_PROTO_SRC_PORT 5353
+        06 00 03 00  0f a0 00 00                        # CTA_PROTO_DST_PORT 4000
+    1c 00 09 80                                         # CTA_COUNTERS_ORIG
+      0c 00 01 00  00 00 00 00  00 00 00 02             # CTA_COUNTERS_PACKETS
+      0c 00 02 00  00 00 00 00  00 00 00 78             # CTA_COUNTERS_BYTES
+    1c 00 0a 80                                         # CTA_COUNTERS_REPLY
+      0c 00 01 00  00 00 00 00  00 00 00 03             # CTA_COUNTERS_PACKETS
+      0c 00 02 00  00 00 00 01  00 00 00 05             # CTA_COUNTERS_BYTES
+  )";
+  reads(conntrack::parse_entry, expected)(bytes);
+  reads<bool>(
+      [](const MessageView& message) -> Result<bool> { return conntrack::is_destroyed(message); },
+      true)(bytes);
+}
+
 TEST(RouteGolden, AListedLink) {
   route::Link expected = dummy();
   expected.index = 7;
