@@ -24,7 +24,7 @@ std::optional<uint32_t> number_after(std::string_view text, std::string_view pre
 
 bool same_shape(const nft::Set& a, const nft::Set& b) {
   return a.key == b.key && a.data == b.data && a.interval == b.interval && a.dynamic == b.dynamic &&
-         a.has_timeout == b.has_timeout && a.size != 0;
+         a.has_timeout == b.has_timeout && a.counter == b.counter && a.size != 0;
 }
 
 template <typename T>

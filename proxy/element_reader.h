@@ -23,9 +23,7 @@ class ElementReader {
   }
   std::optional<Protocol> protocol() {
     const nft::Bytes bytes = take(4);
-    for (const Protocol candidate : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
-      if (!bytes.empty() && bytes[0] == protocol_number(candidate)) return candidate;
-    return std::nullopt;
+    return bytes.empty() ? std::nullopt : protocol_of(bytes[0]);
   }
   uint16_t port() {
     const nft::Bytes bytes = take(4);

@@ -20,6 +20,12 @@ uint8_t protocol_number(Protocol protocol) {
   return 0;
 }
 
+std::optional<Protocol> protocol_of(uint8_t number) {
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
+    if (protocol_number(protocol) == number) return protocol;
+  return std::nullopt;
+}
+
 const char* protocol_name(Protocol protocol) {
   switch (protocol) {
     case Protocol::kTcp:

@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ using kube::Protocol;
 
 // The numbers of the transport protocols in IP headers (RFC 5237 registry).
 uint8_t protocol_number(Protocol protocol);
+std::optional<Protocol> protocol_of(uint8_t number);  // nullopt: no protocol of services
 // "tcp", "udp", "sctp", as nft writes them.
 const char* protocol_name(Protocol protocol);
 

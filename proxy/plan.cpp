@@ -224,6 +224,8 @@ void Programmer::plan_growth() {
 void Programmer::finish_growth() {
   const nft::Set smaller = programmed_.set(growth_->id);
   rewrite_chains([this] { programmed_.state(growth_->id) = growth_->state; });
+  // Removed one by one, elements tell their last count (service_counters.h).
+  if (smaller.counter) transaction_.flush(smaller);
   transaction_.remove(smaller);
   sets_.clear();
   growth_.reset();

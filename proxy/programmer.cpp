@@ -126,6 +126,7 @@ void Programmer::adopt(Result<TableReader::Content> content) {
     repairs_ = std::move((*content)->second);
     hooks_missing_ = !repairs_->missing_hooks.empty();
     rebuild_ = repairs_->rebuild;
+    status_.taken_over = !rebuild_ && (status_.taken_over || status_.commits == 0);
     if (repairs_->empty()) repairs_.reset();
   }
   mark_everything();

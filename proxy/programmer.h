@@ -43,6 +43,7 @@ class Programmer {
     uint64_t failures = 0;
     uint64_t readings = 0;  // of the whole table
     uint64_t foreign_changes = 0;
+    bool taken_over = false;          // the table was there before this process
     std::optional<Error> last_error;  // cleared by the next success
     MonoTime last_commit;
     std::optional<MonoTime> busy_since;  // there has been something to write ever since

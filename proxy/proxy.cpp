@@ -21,6 +21,7 @@ namespace {
 constexpr const char* kTriggerAnnotation = "endpoints.kubernetes.io/last-change-trigger-time";
 constexpr Duration kStale = std::chrono::minutes(1);
 constexpr Duration kErrorGrace = std::chrono::seconds(5);
+constexpr int kWatchedPerTurn = 4;  // datagrams: a thousand elements
 constexpr Duration kProbeLimit = std::chrono::milliseconds(500);
 
 double seconds(Duration duration) {
@@ -75,7 +76,8 @@ Proxy::Proxy(Loop& loop, Settings settings, Metrics& metrics)
       endpoint_changes_(metrics.counter("kubeproxy_sync_proxy_rules_endpoint_changes_total",
                                         "Changes of EndpointSlices seen")),
       flows_deleted_(metrics.counter("kubeproxy_conntrack_reconciler_deleted_entries_total",
-                                     "Stale UDP flows deleted")) {}
+                                     "Stale UDP flows deleted")),
+      counters_(services_) {}
 
 Proxy::~Proxy() = default;
 
@@ -95,7 +97,12 @@ Result<void> Proxy::connect(HttpTransport& http) {
     into = std::move(*opened);
     return ok();
   };
-  for (auto* connection : {&watch_, &conntrack_, &probe_})
+  Connection::Options in_pieces;  // counters are listed there while changes are programmed
+  in_pieces.datagrams_per_turn = kWatchedPerTurn;
+  auto watch = Connection::open(loop_, netlink::Protocol::kNetfilter, in_pieces);
+  if (!watch.ok()) return watch.error();
+  watch_ = std::move(*watch);
+  for (auto* connection : {&conntrack_, &probe_})
     if (auto opened = open(netlink::Protocol::kNetfilter, *connection); !opened.ok()) return opened;
   if (auto opened = open(netlink::Protocol::kRoute, route_); !opened.ok()) return opened;
   // Asking for the table of no one proves both: nf_tables is there, and we may use it.
@@ -145,7 +152,38 @@ Result<void> Proxy::connect(HttpTransport& http) {
   watch_->set_on_resync([this] {
     for (const auto& family : families_) family->programmer->suspect("notifications were lost");
   });
+  return open_counters();
+}
+
+Result<void> Proxy::open_counters() {
+  counter_reader_ = std::make_unique<CounterReader>(loop_.clock(), *watch_, counters_, [this] {
+    std::vector<nft::Set> sets;
+    for (const auto& family : families_)
+      for (const SetId id : {SetId::kServices, SetId::kNodeServices})
+        sets.push_back(family->programmer->programmed().set(id));
+    return sets;
+  });
+  if (!settings_.count_bytes) return ok();
+  auto opened =
+      FlowCounter::open(loop_, metrics_, counters_,
+                        [this](const netlink::conntrack::Tuple& to) { return owner_of(to); });
+  if (!opened.ok()) return opened.error();
+  flow_counter_ = std::move(*opened);
   return ok();
+}
+
+std::optional<ServicePort> Proxy::owner_of(const netlink::conntrack::Tuple& original) const {
+  const auto protocol = protocol_of(original.protocol);
+  if (!protocol) return std::nullopt;
+  const IpAddress& to = original.destination;
+  const uint16_t port = original.destination_port;
+  auto owner = services_.owner(Frontend::vip(to, *protocol, port));
+  for (const auto& family : families_) {
+    const auto& ours = family->programmer->programmed().parameters().node_addresses;
+    if (!owner && std::find(ours.begin(), ours.end(), to) != ours.end())
+      owner = services_.owner(Frontend::node(to.family(), *protocol, port));
+  }
+  return owner ? std::optional(owner->port) : std::nullopt;
 }
 
 void Proxy::start() {
@@ -204,6 +242,11 @@ void Proxy::watch_when_ready() {
   const Result<void> subscribed = watch_->subscribe(NFNLGRP_NFTABLES);
   if (!subscribed.ok())
     log::error("changes by others will not be noticed: {}", subscribed.error().message());
+  std::vector<nft::TableFamily> older;
+  for (const auto& family : families_)
+    if (family->programmer->status().taken_over)
+      older.push_back(nft::table_family(family->config.family));
+  if (subscribed.ok()) counter_reader_->begin(std::move(older));
   nft::get_generation(*probe_, [this](Result<nft::Generation> generation) {
     watching_ = true;
     watch_from(generation.ok() ? generation->id : 0);
@@ -274,6 +317,7 @@ void Proxy::on_acknowledged(FamilyState& family, const Programmer::Acknowledged&
 }
 
 void Proxy::on_notification(const MessageView& message) {
+  counter_reader_->notified(message);
   for (const auto& family : families_)
     if (message.port_id == family->connection->port_id()) return;
   for (const auto& family : families_)

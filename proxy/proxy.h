@@ -6,6 +6,7 @@
 //   this node's addresses, ServiceCIDRs -> Parameters -> Programmer
 //   someone else's change of our table -> notification -> Programmer reads and repairs
 //   DNS server of the node -> LocalDns -> route and exemption
+//   somebody asks what services have counted -> CounterReader -> ServiceCounters
 //
 // Threads: the loop's. Works in the network namespace of the thread that opens it.
 #pragma once
@@ -24,6 +25,8 @@
 #include "netlink/connection.h"
 #include "proxy/affinity_cleaner.h"
 #include "proxy/conntrack_cleaner.h"
+#include "proxy/counter_reader.h"
+#include "proxy/flow_counter.h"
 #include "proxy/local_dns.h"
 #include "proxy/node_addresses.h"
 #include "proxy/object_sink.h"
@@ -36,6 +39,7 @@ struct Settings {
   std::string node_name;
   std::vector<Config> families;  // one for each IP family to serve
   std::string local_dns_ready_url;
+  bool count_bytes = false;  // of flows that end; the kernel must account (nf_conntrack_acct)
 };
 
 class Proxy : public ObjectSink {
@@ -72,6 +76,13 @@ class Proxy : public ObjectSink {
   // Ok, or why not.
   Result<void> check();
 
+  // Reads what the kernel has counted for services: then counters() has it.
+  void look(CounterReader::Done done) { counter_reader_->look(std::move(done)); }
+  std::optional<MonoTime> looked_at() const { return counter_reader_->looked_at(); }
+  const ServiceCounters& counters() const { return counters_; }
+  // Null unless bytes are counted.
+  const FlowCounter* flow_counter() const { return flow_counter_.get(); }
+
  private:
   struct FamilyState {
     Config config;
@@ -96,6 +107,8 @@ class Proxy : public ObjectSink {
   Result<void> probe(const FamilyState& family);
   void watch_when_ready();
   void watch_from(uint32_t generation);
+  Result<void> open_counters();
+  std::optional<ServicePort> owner_of(const netlink::conntrack::Tuple& original) const;
 
   Loop& loop_;
   const Settings settings_;
@@ -104,11 +117,14 @@ class Proxy : public ObjectSink {
   Counter service_changes_;
   Counter endpoint_changes_;
   Counter flows_deleted_;
+  ServiceCounters counters_;
+  std::unique_ptr<FlowCounter> flow_counter_;
   std::unique_ptr<netlink::Connection> watch_;
   std::unique_ptr<netlink::Connection> conntrack_;
   std::unique_ptr<netlink::Connection> route_;
   std::unique_ptr<netlink::Connection> probe_;
   std::vector<std::unique_ptr<FamilyState>> families_;
+  std::unique_ptr<CounterReader> counter_reader_;
   std::unique_ptr<ConntrackCleaner> cleaner_;
   std::unique_ptr<LocalDns> local_dns_;
   std::unique_ptr<NodeAddresses> node_addresses_;

@@ -274,6 +274,7 @@ nft::Set Ruleset::set(SetId id) const {
   set.name = facts(id).name;
   if (state(id).generation > 0) set.name += "_" + std::to_string(state(id).generation);
   set.size = state(id).size;
+  set.counter = holds_services(id);
   // A verdict has no source to name, and a map names the sources of both sides or of none.
   switch (id) {
     case SetId::kServices:
@@ -458,6 +459,8 @@ nft::TableContent Ruleset::content() const {
     for (const Operation& operation : elements(id)) list.push_back(element(operation));
     std::sort(list.begin(), list.end(),
               [](const nft::Element& a, const nft::Element& b) { return a.key < b.key; });
+    if (!holds_services(id)) continue;
+    for (nft::Element& one : list) one.counter = nft::Counter{};
   }
   for (const auto& [number, users] : affinities_) {
     content.sets.push_back(affinity_map(number));

@@ -71,7 +71,7 @@ struct Parameters {
 };
 
 enum class SetId : uint8_t {
-  kServices,             // svc       frontend -> goto
+  kServices,             // svc       frontend -> goto, counting the first packets of flows
   kEndpoints,            // ep        frontend . index -> address . port
   kInsideEndpoints,      // inside_ep the same, of the endpoints for pods and this node (kLocal)
   kNodeServices,         // node_svc  as svc, for node ports: without address
@@ -182,13 +182,13 @@ class Ruleset {
   std::vector<nft::Chain> base_chains() const;
   nft::Chain chain(const std::string& name) const;
   std::vector<nft::Rule> rules(const nft::Chain& chain) const;
-  // The element an operation adds or removes.
+  // The element an operation adds or removes. The kernel gives it a counter where its set has them.
   nft::Element element(const Operation& operation) const;
   // kAdd of every element of one set, from this value.
   std::vector<Operation> elements(SetId id) const;
   std::vector<Operation> elements(SetId id, const Frontend& frontend) const;
 
-  // Everything as a value and as nft text; elements sorted by key.
+  // Everything as a value and as nft text; elements sorted by key, counters at zero.
   nft::TableContent content() const;
   std::string text() const { return nft::to_nft(content()); }
 

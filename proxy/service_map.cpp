@@ -559,6 +559,13 @@ size_t ServiceMap::count_endpoints(const Claim& claim, Family family) const {
   return endpoints;
 }
 
+// How many are ready, and how many there are.
+std::pair<size_t, size_t> ServiceMap::count_ready(const Claim& claim, Family family) const {
+  const std::vector<Endpoint> all = merged(claim, family);
+  const auto usable = [](const Endpoint& endpoint) { return ready(endpoint.flags); };
+  return {static_cast<size_t>(std::count_if(all.begin(), all.end(), usable)), all.size()};
+}
+
 size_t ServiceMap::count_local_endpoints(Family family) const {
   const size_t length = address_size(family);
   size_t count = 0;

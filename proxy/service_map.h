@@ -27,6 +27,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "kube/objects.h"
@@ -51,6 +52,18 @@ struct Target {
 
   Choice choice(bool node_port) const;
 };
+
+// One port of a Service: what is counted together, whatever address it is reached by.
+struct ServicePort {
+  kube::ObjectKey service;
+  std::string name;  // of the port; often empty
+  Protocol protocol = Protocol::kTcp;
+  std::string to_string() const;  // "default/web:http", "default/db"
+  auto operator<=>(const ServicePort&) const = default;
+};
+
+// Of what kind an address is to its Service.
+enum class AddressKind : uint8_t { kClusterIp, kExternalIp, kLoadBalancer, kNodePort };
 
 // What the map has to know of the node it is for.
 struct NodeFacts {
@@ -104,6 +117,29 @@ class ServiceMap {
   // even when new ones go elsewhere.
   bool serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const;
 
+  // Whose address it is.
+  struct Owner {
+    ServicePort port;
+    AddressKind kind = AddressKind::kClusterIp;
+  };
+  std::optional<Owner> owner(const Frontend& frontend) const;
+  // What there is to say of a service port.
+  struct PortFacts {
+    std::vector<IpAddress> cluster_ips;
+    uint16_t port = 0;
+    uint16_t node_port = 0;
+    size_t ready = 0;      // endpoints, of its first IP family
+    size_t endpoints = 0;  // in all, each once
+  };
+  std::optional<PortFacts> facts(const ServicePort& port) const;
+  bool has(const ServicePort& port) const { return find_port(port) != nullptr; }
+  struct Size {
+    size_t services = 0;
+    size_t ports = 0;
+    size_t endpoints = 0;  // as slices list them
+  };
+  Size size() const;
+
   // Services with a healthCheckNodePort, and how many local ready endpoints each has.
   struct HealthPort {
     kube::ObjectKey service;
@@ -116,8 +152,7 @@ class ServiceMap {
   bool has_affinity() const { return affinities_ > 0; }
 
  private:
-  // Of what kind an address is to its Service.
-  enum class Role : uint8_t { kClusterIp, kExternalIp, kLoadBalancer, kNodePort };
+  using Role = AddressKind;
   struct Port {
     std::string name;
     uint16_t port = 0;
@@ -182,6 +217,8 @@ class ServiceMap {
   std::vector<Cidr> ranges_for(const Service& service, const IpAddress& address) const;
   void count_ranges(const Service& service, int delta);
   size_t count_endpoints(const Claim& claim, Family family) const;
+  const Port* find_port(const ServicePort& port) const;
+  std::pair<size_t, size_t> count_ready(const Claim& claim, Family family) const;
 
   NodeFacts node_;
   size_t affinities_ = 0;  // services with affinity

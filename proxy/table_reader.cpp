@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/table_reader.h"
 
-#include <linux/netfilter/nfnetlink.h>
-
 #include <algorithm>
 
 #include "netlink/nftables/list.h"
@@ -12,7 +10,6 @@ namespace fairlead::proxy {
 
 using netlink::Connection;
 using netlink::MessageView;
-using netlink::MessageWriter;
 
 // Step by step: generation, tables, sets, chains, rules, the elements of each set, generation
 // again.
@@ -104,15 +101,8 @@ struct TableReader::Reading : std::enable_shared_from_this<Reading> {
     // What affinity maps hold is the kernel's own.
     while (set < adopter->sets().size() && parse_affinity_map(adopter->sets()[set].name)) ++set;
     if (set == adopter->sets().size()) return confirm();
-    MessageWriter request;
-    nfgenmsg header{};
-    header.nfgen_family = static_cast<uint8_t>(family());
-    request.begin(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM, 0, header);
-    request.put_string(NFTA_SET_ELEM_LIST_TABLE, kTableName);
-    request.put_string(NFTA_SET_ELEM_LIST_SET, adopter->sets()[set].name);
-    request.end();
     connection.dump(
-        std::move(request),
+        nft::elements_request(adopter->sets()[set]),
         [weak = weak_from_this(), set](const MessageView& message) {
           if (const std::shared_ptr<Reading> self = weak.lock()) self->take_elements(set, message);
         },

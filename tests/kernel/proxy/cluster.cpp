@@ -184,6 +184,7 @@ void Cluster::start_proxy(const std::function<void(Config&)>& adjust) {
   Settings settings;
   settings.node_name = "node";
   settings.local_dns_ready_url = "http://127.0.0.1/ready";
+  settings.count_bytes = count_bytes;
   Config v4;
   v4.cluster_cidrs = {cidr("10.244.0.0/15")};
   v4.service_cidrs = {cidr("10.96.0.0/16")};

@@ -58,6 +58,7 @@ class Cluster {
   // what it knows at its start.
   void start_proxy(const std::function<void(Config&)>& adjust = nullptr);
   void stop_proxy() { proxy_.reset(); }
+  bool count_bytes = false;  // of the proxies started from now on
   Proxy& proxy() { return *proxy_; }
   FakeHttp& http() { return *http_; }
   Loop& loop() { return loop_; }
@@ -74,6 +75,7 @@ class Cluster {
   Outcome udp(const std::string& from, const std::string& to);
 
   std::string list_ruleset() { return at("node").must("nft list ruleset"); }
+  std::string list_without_counts() { return at("node").must("nft --stateless list ruleset"); }
   // What the kernel has, read back, as state_text().
   std::string kernel_state(const Config& config);
   std::string kernel_state(Family family) { return kernel_state(configs_.at(family)); }

@@ -50,12 +50,12 @@ TEST(Ruleset, ElementsOfServices) {
   const Ruleset ruleset = with_services(cluster());
   const std::string text = ruleset.text();
   const auto lists = [&](const std::string& line) { return text.find(line) != std::string::npos; };
-  EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 : goto sel_4")) << text;
+  EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 counter packets 0 bytes 0 : goto sel_4")) << text;
   EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 . 2 : 10.244.1.2 . 8080")) << text;
-  EXPECT_TRUE(lists("10.96.0.10 . udp . 53 : goto sel_1")) << text;
-  EXPECT_TRUE(lists("10.96.0.11 . tcp . 80 : goto refuse")) << text;
-  EXPECT_TRUE(lists("tcp . 30080 : goto node_ext_4")) << text;
-  EXPECT_TRUE(lists("tcp . 30081 : goto refuse")) << text;
+  EXPECT_TRUE(lists("10.96.0.10 . udp . 53 counter packets 0 bytes 0 : goto sel_1")) << text;
+  EXPECT_TRUE(lists("10.96.0.11 . tcp . 80 counter packets 0 bytes 0 : goto refuse")) << text;
+  EXPECT_TRUE(lists("tcp . 30080 counter packets 0 bytes 0 : goto node_ext_4")) << text;
+  EXPECT_TRUE(lists("tcp . 30081 counter packets 0 bytes 0 : goto refuse")) << text;
   EXPECT_TRUE(lists("10.244.0.1 . 10.244.0.1 . tcp . 8080")) << text;
   EXPECT_FALSE(lists("10.244.1.1 . 10.244.1.1")) << "hairpin of an endpoint elsewhere\n" << text;
 }
@@ -318,6 +318,26 @@ TEST(Adopt, ReadsBackWhatWasWritten) {
   EXPECT_EQ(adopted.text(), ruleset.text());
   for (const SetId id : adopted.sets()) EXPECT_EQ(adopted.state(id).used, ruleset.state(id).used);
   EXPECT_EQ(adopted.choice_chains(), ruleset.choice_chains());
+}
+
+TEST(Adopt, WhatElementsHaveCountedIsNoDifference) {
+  const Ruleset ruleset = with_services(cluster());
+  nft::TableContent content = ruleset.content();
+  size_t counted = 0;
+  for (std::vector<nft::Element>& list : content.elements)
+    for (nft::Element& element : list)
+      if (element.counter) element.counter = nft::Counter{7 + counted++, 420};
+  EXPECT_EQ(counted, 5u);
+  const auto [adopted, repairs] = adopt(cluster(), std::move(content));
+  EXPECT_TRUE(repairs.empty());
+  EXPECT_EQ(adopted.text(), ruleset.text());
+}
+
+TEST(Adopt, ReplacesATableThatDoesNotCount) {
+  nft::TableContent content = with_services(cluster()).content();
+  for (nft::Set& set : content.sets)
+    if (set.name == "svc") set.counter = false;
+  EXPECT_TRUE(adopt(cluster(), std::move(content)).second.rebuild);
 }
 
 TEST(Adopt, ReadsBackEveryShape) {

@@ -366,6 +366,53 @@ TEST(ServiceMap, HealthCheckNodePorts) {
   EXPECT_EQ(map.health_ports()[0], (ServiceMap::HealthPort{{"default", "web"}, 32000, 1}));
 }
 
+TEST(ServiceMap, SaysWhoseAnAddressIsAndWhatThereIsToSayOfAPort) {
+  ServiceMap map("here");
+  kube::Service web =
+      service("web", {"10.96.0.1", "fd00:96::1"}, {"http 80/TCP 30080", "u 80/UDP"});
+  web.external_ips = {ip("198.51.100.7")};
+  web.load_balancer_ingress = {{ip("198.51.100.1"), true}};
+  map.put(web);
+  map.put(service("zed", {"10.96.0.1"}, {"other 80"}));  // the same address: web has it
+  map.put(slice("zed", {"10.0.0.9"}, {"other 8080"}));
+  map.put(slice("web", {"10.0.0.1", "10.0.0.2 notready", "10.0.0.3"}, {"http 8080"}));
+  map.put(slice("web", {"10.0.0.3"}, {"http 8080"}, "-2"));
+  map.put(slice("web", {"fd00::1"}, {"http 8080"}));
+  const std::pair<Frontend, AddressKind> cases[] = {
+      {tcp("10.96.0.1", 80), AddressKind::kClusterIp},
+      {tcp("fd00:96::1", 80), AddressKind::kClusterIp},
+      {tcp("198.51.100.7", 80), AddressKind::kExternalIp},
+      {tcp("198.51.100.1", 80), AddressKind::kLoadBalancer},
+      {Frontend::node(Family::kIpv6, Protocol::kTcp, 30080), AddressKind::kNodePort},
+  };
+  const ServicePort http = {{"default", "web"}, "http", Protocol::kTcp};
+  for (const auto& [frontend, kind] : cases) {
+    const auto owner = map.owner(frontend);
+    ASSERT_TRUE(owner) << frontend.to_string();
+    EXPECT_EQ(owner->port, http) << frontend.to_string();
+    EXPECT_EQ(owner->kind, kind) << frontend.to_string();
+  }
+  EXPECT_EQ(map.owner(udp("10.96.0.1", 80))->port.name, "u");
+  EXPECT_FALSE(map.owner(tcp("10.96.0.1", 81)));
+
+  const auto facts = map.facts(http);
+  ASSERT_TRUE(facts);
+  EXPECT_EQ(facts->cluster_ips.size(), 2u);
+  EXPECT_EQ(facts->port, 80);
+  EXPECT_EQ(facts->node_port, 30080);
+  EXPECT_EQ(facts->ready, 2u);
+  EXPECT_EQ(facts->endpoints, 3u);
+  EXPECT_FALSE(map.facts({{"default", "web"}, "http", Protocol::kUdp}));
+  EXPECT_EQ(map.facts({{"default", "zed"}, "other", Protocol::kTcp})->endpoints, 1u) << "its own";
+  EXPECT_TRUE(map.has(http));
+  EXPECT_FALSE(map.has({{"default", "none"}, "http", Protocol::kTcp}));
+  EXPECT_EQ(map.size().services, 2u);
+  EXPECT_EQ(map.size().ports, 3u);
+  EXPECT_EQ(map.size().endpoints, 6u);
+  EXPECT_EQ(http.to_string(), "default/web:http");
+  EXPECT_EQ((ServicePort{{"default", "web"}, "", Protocol::kTcp}.to_string()), "default/web");
+}
+
 TEST(ServiceMap, AffinityIsOfAServicePortAndOfTheSetItChoosesFrom) {
   ServiceMap map("here");
   kube::Service web = service("web", {"10.96.0.1"}, {"http 80/TCP 30080", "https 443/TCP"});
