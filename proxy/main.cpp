@@ -25,6 +25,8 @@
 #include "proxy/proxy.h"
 #include "proxy/service_health.h"
 #include "proxy/shadow_command.h"
+#include "proxy/stat_command.h"
+#include "proxy/stat_source.h"
 #include "proxy/sysctls.h"
 #include "proxy/trace_command.h"
 
@@ -79,7 +81,12 @@ void set_oom_score(int32_t score) {
 class Program {
  public:
   Program(Loop& loop, const Options& options)
-      : loop_(loop), options_(options), http_(loop), around_(loop) {}
+      : loop_(loop),
+        options_(options),
+        started_(loop.clock().wall_now()),
+        started_at_(loop.clock().now()),
+        http_(loop),
+        around_(loop) {}
 
   Result<void> run();
   // In shadow mode: the comparison, or nothing when a signal ended it.
@@ -97,6 +104,7 @@ class Program {
   void place_service_health();
   void update_service_health();
   std::vector<FamilyHealth> families() const;
+  StatDocument stat(const Result<void>& looked);
   void end(Error reason) {
     if (!failure_) failure_ = std::move(reason);
     loop_.stop();
@@ -104,6 +112,8 @@ class Program {
 
   Loop& loop_;
   const Options& options_;
+  const WallTime started_;
+  const MonoTime started_at_;
   Metrics metrics_;
   HttpClient http_;
   std::vector<Family> families_;
@@ -234,6 +244,7 @@ Result<void> Program::open_proxy() {
   settings.node_name = options_.node_name;
   settings.local_dns_ready_url = options_.local_dns_ready_url;
   settings.families = configs();
+  settings.count_bytes = options_.service_bytes;
   auto proxy = Proxy::open(loop_, http_, metrics_, std::move(settings));
   if (!proxy.ok()) return proxy.error();
   proxy_ = std::move(*proxy);
@@ -262,8 +273,18 @@ Result<void> Program::serve() {
   operations_ = std::make_unique<Operations>(
       loop_, metrics_,
       OperationsFacts{"{\"kubeproxy.config.k8s.io\":" + to_json(options_.kube) + "}\n",
-                      options_.flags, kVersion, loop_.clock().wall_now()},
+                      options_.flags, kVersion, started_},
       [this] { return health_->healthy(); });
+  operations_->set_stat([this](const auto& tell) {
+    proxy_->look([this, tell](const Result<void>& looked) { tell(to_json(stat(looked))); });
+  });
+  if (options_.service_metrics)
+    operations_->set_more_metrics([this](const auto& tell) {
+      proxy_->look([this, tell](const Result<void>& looked) {
+        if (!looked.ok()) log::warn("metrics of Services: {}", looked.error().message());
+        tell(metrics_text(proxy_->counters(), options_.service_bytes));
+      });
+    });
   service_health_ = std::make_unique<ServiceHealth>(
       loop_, [this] { return health_->healthy(); },
       [this](const kube::ObjectKey& service, uint16_t port, const Error& error) {
@@ -312,8 +333,7 @@ void Program::watch_config_file() {
 void Program::set_sysctls(bool last_try) {
   sysctls_again_ = false;
   std::string forbidden;
-  for (const SysctlFailure& failure :
-       write_sysctls(conntrack_sysctls(options_.kube.conntrack, cpu_count()))) {
+  for (const SysctlFailure& failure : write_sysctls(options_.conntrack_sysctls(cpu_count()))) {
     if (failure.kind == SysctlFailure::Kind::kFailed) return end(failure.error);
     if (failure.kind == SysctlFailure::Kind::kMissing && !last_try)
       sysctls_again_ = true;
@@ -370,6 +390,13 @@ std::vector<FamilyHealth> Program::families() const {
   return result;
 }
 
+StatDocument Program::stat(const Result<void>& looked) {
+  StatDocument document = stat_of(*proxy_, families_, loop_.clock().now(), started_at_, looked);
+  document.node = options_.node_name;
+  document.since = rfc3339_nano(started_);
+  return document;
+}
+
 int complain(const Error& error) {
   std::fprintf(stderr, "fairlead-proxy: %s\n", error.message().c_str());
   return 1;
@@ -377,8 +404,7 @@ int complain(const Error& error) {
 
 // For an init container that has all of root, before one that has CAP_NET_ADMIN alone.
 Result<void> init_only(const Options& options) {
-  for (const SysctlFailure& failure :
-       write_sysctls(conntrack_sysctls(options.kube.conntrack, cpu_count())))
+  for (const SysctlFailure& failure : write_sysctls(options.conntrack_sysctls(cpu_count())))
     return failure.kind == SysctlFailure::Kind::kMissing
                ? failure.error.with_context(
                      "connection tracking (module nf_conntrack) is not loaded")
@@ -406,6 +432,21 @@ int trace_main(const std::vector<std::string>& arguments) {
   return 0;
 }
 
+int stat_main(const std::vector<std::string>& arguments) {
+  const Result<StatOptions> options = parse_stat_options(arguments);
+  if (!options.ok()) {
+    complain(options.error());
+    return 2;
+  }
+  if (!options->print.empty()) {
+    std::fputs(options->print.c_str(), stdout);
+    return 0;
+  }
+  Loop loop;
+  const Result<void> result = run_stat(loop, *options);
+  return result.ok() ? 0 : complain(result.error());
+}
+
 // 0: no difference; 1: some, or none could be looked for.
 int shadow_main(const Options& options) {
   Loop loop;
@@ -419,6 +460,8 @@ int shadow_main(const Options& options) {
 int run_main(const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments[0] == "trace")
     return trace_main({arguments.begin() + 1, arguments.end()});
+  if (!arguments.empty() && arguments[0] == "stat")
+    return stat_main({arguments.begin() + 1, arguments.end()});
   const Result<Options> options = parse_options(arguments, host_name(), kube::read_file);
   if (!options.ok()) {
     complain(options.error());

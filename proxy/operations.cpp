@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kNotForMachines =
     "Warning: this page is for people; its form may change at any time.\n\n";
 constexpr const char* kPaths =
-    "/configz /flagz /healthz /metrics /metrics/slis /proxyMode /statusz";
+    "/configz /flagz /healthz /metrics /metrics/slis /proxyMode /stat /statusz";
 
 HttpServerOptions small_server() {
   HttpServerOptions options;
@@ -74,36 +74,48 @@ Operations::Operations(Loop& loop, Metrics& metrics, OperationsFacts facts,
       metrics_(metrics),
       facts_(std::move(facts)),
       healthy_(std::move(healthy)),
-      server_(loop, small_server(),
-              [this](const HttpServerRequest& request,
-                     const std::shared_ptr<HttpResponder>& responder) {
-                answer(request, *responder);
-              }) {}
+      server_(
+          loop, small_server(),
+          [this](const HttpServerRequest& request,
+                 const std::shared_ptr<HttpResponder>& responder) { answer(request, responder); }) {
+}
 
-void Operations::answer(const HttpServerRequest& request, HttpResponder& responder) {
+void Operations::answer_metrics(const std::shared_ptr<HttpResponder>& responder) {
+  const HttpHeaders headers = {{"Content-Type", Metrics::kContentType}};
+  if (!more_metrics_) return responder->respond(200, headers, metrics_.text());
+  more_metrics_([this, responder, headers](const std::string& more) {
+    responder->respond(200, headers, metrics_.text() + more);
+  });
+}
+
+void Operations::answer(const HttpServerRequest& request,
+                        const std::shared_ptr<HttpResponder>& responder) {
   if (request.method != "GET" && request.method != "HEAD")
-    return responder.respond(405, {{"Allow", "GET, HEAD"}}, "");
+    return responder->respond(405, {{"Allow", "GET, HEAD"}}, "");
   const std::string& path = request.path;
-  if (path == "/metrics")
-    return responder.respond(200, {{"Content-Type", Metrics::kContentType}}, metrics_.text());
+  if (path == "/metrics") return answer_metrics(responder);
+  if (path == "/stat" && stat_)
+    return stat_([responder](std::string json) {
+      responder->respond(200, {{"Content-Type", "application/json"}}, std::move(json));
+    });
   if (path == "/metrics/slis") {
     const bool healthy = healthy_();
     ++(healthy ? successes_ : failures_);
-    return responder.respond(200, {{"Content-Type", Metrics::kContentType}},
-                             slis_page(healthy, successes_, failures_));
+    return responder->respond(200, {{"Content-Type", Metrics::kContentType}},
+                              slis_page(healthy, successes_, failures_));
   }
   // As in kube-proxy: this server answers, no more. The honest one is --healthz-bind-address's.
-  if (path == "/healthz") return responder.respond(200, plain(), "ok");
-  if (path == "/proxyMode") return responder.respond(200, plain(), "nftables");
+  if (path == "/healthz") return responder->respond(200, plain(), "ok");
+  if (path == "/proxyMode") return responder->respond(200, plain(), "nftables");
   if (path == "/configz")
-    return responder.respond(200, {{"Content-Type", "application/json"}}, facts_.configz);
-  if (path == "/flagz") return responder.respond(200, plain(), flagz_page(facts_));
+    return responder->respond(200, {{"Content-Type", "application/json"}}, facts_.configz);
+  if (path == "/flagz") return responder->respond(200, plain(), flagz_page(facts_));
   if (path == "/statusz")
-    return responder.respond(200, plain(), statusz_page(facts_, loop_.clock().wall_now()));
+    return responder->respond(200, plain(), statusz_page(facts_, loop_.clock().wall_now()));
   if (path.starts_with("/debug/"))
-    return responder.respond(501, plain(),
-                             "fairlead-proxy is no Go program and has no pprof; use perf(1)\n");
-  responder.respond(404, plain(), "not found\n");
+    return responder->respond(501, plain(),
+                              "fairlead-proxy is no Go program and has no pprof; use perf(1)\n");
+  responder->respond(404, plain(), "not found\n");
 }
 
 Result<void> PatientListener::listen(const std::string& what, const std::string& address,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server for the node's operator (kube-proxy's --metrics-bind-address): /metrics,
-// /metrics/slis, /healthz, /proxyMode, /configz, /flagz, /statusz; /debug/pprof says that there is
-// none. And a listener that does not give up.
+// /metrics/slis, /healthz, /proxyMode, /configz, /flagz, /statusz, and for `fairlead-proxy stat`
+// /stat; /debug/pprof says that there is none. And a listener that does not give up.
 #pragma once
 
 #include <functional>
@@ -35,15 +35,24 @@ class Operations {
   // `healthy` is asked at each /metrics/slis.
   Operations(Loop& loop, Metrics& metrics, OperationsFacts facts, std::function<bool()> healthy);
 
+  // Text that takes a moment: `tell` runs once, not before this returns, unless all ends first.
+  using Later = std::function<void(std::function<void(std::string)> tell)>;
+  // Follows our own metrics in /metrics.
+  void set_more_metrics(Later more) { more_metrics_ = std::move(more); }
+  // The JSON of /stat; without it there is none.
+  void set_stat(Later stat) { stat_ = std::move(stat); }
+
   HttpServer& server() { return server_; }
 
  private:
-  void answer(const HttpServerRequest& request, HttpResponder& responder);
+  void answer(const HttpServerRequest& request, const std::shared_ptr<HttpResponder>& responder);
+  void answer_metrics(const std::shared_ptr<HttpResponder>& responder);
 
   Loop& loop_;
   Metrics& metrics_;
   const OperationsFacts facts_;
   const std::function<bool()> healthy_;
+  Later more_metrics_, stat_;
   uint64_t successes_ = 0, failures_ = 0;
   HttpServer server_;
 };

@@ -85,7 +85,10 @@ constexpr Flag kFlags[] = {
      "for mode InterfaceNamePrefix"},
     {"profiling", "enableProfiling", "no effect: perf(1) profiles this program"},
     {"proxy-mode", "mode", "nftables; iptables and ipvs are taken for it"},
+    {"service-bytes", nullptr,
+     "count what ended flows of each Service carried; sets nf_conntrack_acct"},
     {"service-cidr", nullptr, "addresses of Services, beside the API's ServiceCIDRs"},
+    {"service-metrics", nullptr, "series in /metrics for each Service port that has traffic"},
     {"shadow", nullptr,
      "program nothing: compare with the rules of the kube-proxy that runs here, and end"},
     {"shadow-rules", nullptr,
@@ -116,11 +119,9 @@ struct Own {
       {"shadow-rules", ""},
       {"take-over-from", ""},
       {"write-config-to", ""}};
-  std::map<std::string, bool> flag = {{"cleanup", false},
-                                      {"help", false},
-                                      {"init-only", false},
-                                      {"shadow", false},
-                                      {"version", false}};
+  std::map<std::string, bool> flag = {
+      {"cleanup", false},         {"help", false},   {"init-only", false}, {"service-bytes", false},
+      {"service-metrics", false}, {"shadow", false}, {"version", false}};
 };
 
 constexpr const char* kLists[] = {"nodeport-addresses", "ipvs-exclude-cidrs", "service-cidr",
@@ -267,6 +268,8 @@ Result<void> interpret(Options& options, const Own& own) {
   options.write_config_to = own.text.at("write-config-to");
   options.cleanup = own.flag.at("cleanup");
   options.init_only = own.flag.at("init-only");
+  options.service_bytes = own.flag.at("service-bytes");
+  options.service_metrics = own.flag.at("service-metrics");
   return interpret_switch(options, own);
 }
 
@@ -307,7 +310,9 @@ std::string flag_for(const std::string& path) {
 std::string help() {
   std::string text =
       "Balances Kubernetes Services over their endpoints with nftables.\n\n"
-      "fairlead-proxy [flags]\n\n";
+      "fairlead-proxy [flags]\n"
+      "fairlead-proxy trace --help: where would a packet go?\n"
+      "fairlead-proxy stat --help: what do Services do now?\n\n";
   KubeProxyConfig defaults;
   const Own own;
   for (const Flag& flag : kFlags) {
@@ -425,6 +430,12 @@ Config Options::config(Family family, const std::vector<Cidr>& pod_cidrs) const 
   config.masquerade_mark = 1u << kube.masquerade_bit();
   config.take_over_from = take_over_from;
   return config;
+}
+
+std::vector<Sysctl> Options::conntrack_sysctls(int cpus) const {
+  std::vector<Sysctl> sysctls = proxy::conntrack_sysctls(kube.conntrack, cpus);
+  if (service_bytes) sysctls.push_back({"nf_conntrack_acct", 1});
+  return sysctls;
 }
 
 std::optional<std::vector<Cidr>> Options::node_port_cidrs(Family family) const {

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "proxy/config.h"
 #include "proxy/ruleset.h"
+#include "proxy/sysctls.h"
 
 namespace fairlead::proxy {
 
@@ -34,6 +35,8 @@ struct Options {
   log::Level log_level = log::Level::kInfo;
   bool cleanup = false;
   bool init_only = false;
+  bool service_bytes = false;               // count what flows carry
+  bool service_metrics = false;             // series for each service port
   bool shadow = false;                      // see shadow_command.h
   std::vector<std::string> shadow_rules;    // files
   std::vector<std::string> take_over_from;  // as Config has it
@@ -47,6 +50,8 @@ struct Options {
 
   // The ruleset configuration of one IP family. `pod_cidrs`: of this node, for NodeCIDR.
   Config config(Family family, const std::vector<Cidr>& pod_cidrs = {}) const;
+  // The sysctls of connection tracking: the configuration's, and what service_bytes needs.
+  std::vector<Sysctl> conntrack_sysctls(int cpus) const;
   // Addresses of this node that have node ports. nullopt: its primary ones; one of length 0: all
   // but loopback; never empty. kube-proxy's nftables mode defaults to the first, its other modes to
   // the second; so does this program, by the mode it is asked for.

@@ -168,6 +168,65 @@ TEST_F(Program, ServesAndLeavesItsRulesBehind) {
   EXPECT_EQ(ns_.must("nft list ruleset"), "");
 }
 
+TEST_F(Program, ShowsWhatServicesDo) {
+  const auto nobody = run({"stat", "--once"});
+  EXPECT_EQ(nobody.status, 1);
+  EXPECT_NE(nobody.errors.find("asking the proxy at 127.0.0.1:10249 (does it run?"),
+            std::string::npos)
+      << nobody.errors;
+  auto process = start({"--service-metrics", "--service-bytes"});
+  ASSERT_TRUE(run_until([&] { return elements() == 3000; }));
+  // From here to an endpoint that is nowhere: the packet goes, no answer comes.
+  ns_.must("ip link set lo up; ip route add default dev lo");
+  const auto knock = [&] {
+    ns_.run([&] { run_command({"curl", "-s", "-m", "0.3", "http://10.96.1.1/"}); });
+  };
+  std::string metrics;
+  ASSERT_TRUE(run_until([&] {
+    knock();
+    ns_.run([&] {
+      metrics = run_command({"curl", "-s", "http://127.0.0.1:10249/metrics"}).output;
+    });
+    return metrics.find(
+               "fairlead_proxy_service_connections_total{namespace=\"default\","
+               "service=\"s0\",port=\"p\",protocol=\"tcp\",address=\"cluster_ip\"} ") !=
+           std::string::npos;
+  })) << metrics;
+  EXPECT_NE(metrics.find("# TYPE fairlead_proxy_service_bytes_total counter"), std::string::npos);
+  const auto table = run({"stat", "--once", "--interval=1s"});
+  EXPECT_EQ(table.status, 0) << table.errors;
+  EXPECT_EQ(table.output.substr(0, table.output.find('\n')), "n1: programmed");
+  EXPECT_NE(table.output.find("300 services, 300 ports, 3,000 endpoints; counted for "),
+            std::string::npos)
+      << table.output;
+  EXPECT_NE(table.output.find("\ndefault/s0:p  tcp    10.96.1.1:80  cluster  10/10       0      "),
+            std::string::npos)
+      << table.output;
+  EXPECT_EQ(table.output.find('\x1b'), std::string::npos) << "no terminal";
+  const auto json = run({"stat", "--once", "--interval=1s", "--output=json", "--top=1"});
+  EXPECT_NE(json.output.find(R"("service":"s0","port":"p","protocol":"tcp")"), std::string::npos)
+      << json.output;
+  EXPECT_NE(json.output.find(R"("connectionsPerSecond":0.0)"), std::string::npos);
+  // What answers is not always a proxy that knows.
+  HttpServer other(loop_, {}, [](const HttpServerRequest&, const auto& responder) {
+    responder->respond(404, {}, "not found\n");
+  });
+  std::optional<fairlead::test::CommandResult> stranger;
+  std::atomic<bool> done{false};
+  std::string address;
+  ns_.run([&] { address = other.listen({IpAddress::v4(127, 0, 0, 1), 0}).value().to_string(); });
+  std::thread asking([&] {
+    stranger = run({"stat", "--once", "--address", address});
+    done = true;
+  });
+  EXPECT_TRUE(run_until([&] { return done.load(); }));
+  asking.join();
+  EXPECT_EQ(stranger->status, 1);
+  EXPECT_NE(stranger->errors.find("has no /stat (status 404): not a fairlead-proxy"),
+            std::string::npos)
+      << stranger->errors;
+}
+
 TEST_F(Program, KilledAtAnyMomentIsMadeUpForByTheNext) {
   std::mt19937_64 random(std::random_device{}());
   for (int i = 0; i < 12; ++i) {

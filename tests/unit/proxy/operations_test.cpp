@@ -35,6 +35,22 @@ class OperationsTest : public test::HttpTest {
   SocketAddress address_;
 };
 
+TEST_F(OperationsTest, PagesThatTakeAMoment) {
+  Alarm later;
+  const auto text = [&](const std::string& what) {
+    return [this, &later, what](const std::function<void(std::string)>& tell) {
+      later = loop_.clock().after(1ms, [tell, what] { tell(what); });
+    };
+  };
+  operations_.set_stat(text("{\"node\":\"n1\"}"));
+  operations_.set_more_metrics(text("services_total 7\n"));
+  metrics_.counter("things_total", "Things").add(3);
+  EXPECT_EQ(page("/stat").body, "{\"node\":\"n1\"}");
+  const std::string metrics = page("/metrics").body;
+  EXPECT_THAT(metrics, HasSubstr("things_total 3\n"));
+  EXPECT_TRUE(metrics.ends_with("\nservices_total 7\n")) << metrics;
+}
+
 TEST_F(OperationsTest, Pages) {
   metrics_.counter("things_total", "Things").add(3);
   const std::tuple<const char*, int, const char*> cases[] = {
@@ -54,6 +70,7 @@ TEST_F(OperationsTest, Pages) {
     EXPECT_EQ(response.status, status) << path;
     EXPECT_THAT(response.body, HasSubstr(text)) << path;
   }
+  EXPECT_EQ(page("/stat").status, 404) << "nobody who knows";
   EXPECT_EQ(page("/proxyMode").body, "nftables");
   EXPECT_EQ(get(address_, "/metrics", "POST").status, 405);
 }

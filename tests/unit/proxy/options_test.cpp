@@ -49,6 +49,15 @@ TEST(Options, SplitByFamily) {
   EXPECT_EQ(options.log_level, log::Level::kDebug);
 }
 
+TEST(Options, CountersOfServices) {
+  EXPECT_FALSE(parse({}).service_metrics);
+  EXPECT_FALSE(parse({}).service_bytes);
+  EXPECT_TRUE(parse({"--service-metrics"}).service_metrics);
+  const Sysctl accounting = {"nf_conntrack_acct", 1};
+  EXPECT_THAT(parse({"--service-bytes"}).conntrack_sysctls(2), testing::Contains(accounting));
+  EXPECT_THAT(parse({}).conntrack_sysctls(2), testing::Not(testing::Contains(accounting)));
+}
+
 TEST(Options, BesideAndInPlaceOfAnotherProxy) {
   EXPECT_FALSE(parse({}).shadow);
   EXPECT_TRUE(parse({"--shadow"}).shadow);
