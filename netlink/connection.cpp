@@ -118,6 +118,10 @@ Connection::Connection(Loop& loop, int fd, uint32_t port_id, Options options)
       poll_(loop, fd),
       receive_buffer_(std::make_unique_for_overwrite<uint8_t[]>(kReceiveSize)),
       alive_(std::make_shared<bool>(true)) {
+  listen();
+}
+
+void Connection::listen() {
   poll_.start(UV_READABLE, [this](int) { on_readable(); });
 }
 
@@ -275,6 +279,7 @@ Connection::Received Connection::receive_datagram() {
   if (size < 0) {
     if (errno == EINTR) return Received::kDatagram;
     if (errno != ENOBUFS) return Received::kNothing;
+    listen();  // libuv stops polling a socket that had an error
     overrun_ = true;
     return Received::kDatagram;
   }

@@ -118,6 +118,7 @@ class Connection {
   void send_queued();
   void send(const PendingPtr& pending);
   void stamp(Pending& pending);
+  void listen();
   void on_readable();
   enum class Received { kNothing, kDatagram, kGone };
   Received receive_datagram();
