@@ -223,7 +223,7 @@ class KubectlTest(unittest.TestCase):
         if kubectl.minor >= 32:  # protobuf bodies are refused, and the refusal says what to do
             self.assertIn("does not read application/vnd.kubernetes.protobuf",
                           kubectl.run("create", "configmap", "c", "--from-literal=a=b", fails=True))
-            continue
+            return
         kubectl.run("create", "configmap", "c", "--from-literal=a=b")
         kubectl.run("create", "secret", "generic", "s", "--from-literal=a=b")
         kubectl.run("create", "deployment", "made", "--image=i:1")
