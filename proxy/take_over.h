@@ -24,7 +24,7 @@ namespace fairlead::proxy {
 
 class TakeOver {
  public:
-  static constexpr size_t kPiece = 512;  // chains or sets in a transaction
+  static constexpr size_t kPiece = 128;  // chains or sets in a transaction
 
   // Config::take_over_from names the tables.
   TakeOver(netlink::Connection& connection, const Config& config);
