@@ -286,13 +286,13 @@ TEST(ContainerConfig, AGroupAloneGoesWithTheImagesUser) {
     return *container_config({pod, pod.containers[0], 0, image, {}, {}, 0});
   };
   const Json group = {{"runAsGroup", 5}};
-  EXPECT_EQ(config({"i", {}, {}, ""}, group).run_as_user, 0);
-  EXPECT_EQ(config({"i", {}, 7, ""}, group).run_as_user, 7);
-  EXPECT_EQ(config({"i", {}, {}, "www"}, group).run_as_user_name, "www");
-  EXPECT_FALSE(config({"i", {}, {}, "www"}, group).run_as_user);
-  EXPECT_EQ(config({"i", {}, 7, ""}, {{"runAsGroup", 5}, {"runAsUser", 9}}).run_as_user, 9);
-  EXPECT_EQ(config({"i", {}, 7, ""}, group).run_as_group, 5);
-  EXPECT_FALSE(config({"i", {}, 7, ""}, Json::object()).run_as_user) << "the runtime knows it";
+  EXPECT_EQ(config({"i", {}, 0, {}, ""}, group).run_as_user, 0);
+  EXPECT_EQ(config({"i", {}, 0, 7, ""}, group).run_as_user, 7);
+  EXPECT_EQ(config({"i", {}, 0, {}, "www"}, group).run_as_user_name, "www");
+  EXPECT_FALSE(config({"i", {}, 0, {}, "www"}, group).run_as_user);
+  EXPECT_EQ(config({"i", {}, 0, 7, ""}, {{"runAsGroup", 5}, {"runAsUser", 9}}).run_as_user, 9);
+  EXPECT_EQ(config({"i", {}, 0, 7, ""}, group).run_as_group, 5);
+  EXPECT_FALSE(config({"i", {}, 0, 7, ""}, Json::object()).run_as_user) << "the runtime knows it";
 }
 
 TEST(SandboxConfig, HostNames) {
