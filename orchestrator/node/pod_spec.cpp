@@ -269,11 +269,12 @@ ContainerSpec parse_container(const Json& item, bool init, Parser& parser) {
 void refuse_host_ports(const Json& spec, Parser& parser) {
   if (json::flag(spec, "hostNetwork"))
     return;  // there a hostPort only repeats the container's port
-  for (const Json& container : json::items(spec, "containers"))
-    for (const Json& port : json::items(container, "ports"))
-      if (json::number_or(port, "hostPort", 0) != 0)
-        parser.refuse("container " + json::text(container, "name") +
-                      ": hostPort is not supported; a Service of type NodePort does it");
+  for (const char* list : {"initContainers", "containers"})
+    for (const Json& container : json::items(spec, list))
+      for (const Json& port : json::items(container, "ports"))
+        if (json::number_or(port, "hostPort", 0) != 0)
+          parser.refuse("container " + json::text(container, "name") +
+                        ": hostPort is not supported; a Service of type NodePort does it");
 }
 
 // Of the whole pod: what changes how it runs and is not done here.

@@ -302,7 +302,7 @@ TEST(ConntrackGolden, AnEndedFlowAndWhatItCarried) {
   expected.from_client = conntrack::Traffic{2, 120};
   expected.from_server = conntrack::Traffic{3, 1ull << 32 | 5};
   const char* bytes = R"(
-    c4 00 00 00  02 01 00 00  00 00 00 00  00 00 00 00  # IPCTNL_MSG_CT_DELETE, no flags
+    b4 00 00 00  02 01 00 00  00 00 00 00  00 00 00 00  # IPCTNL_MSG_CT_DELETE, no flags
     02 00 00 00                                         # nfgenmsg: AF_INET
     34 00 01 80                                         # CTA_TUPLE_ORIG
       14 00 01 80                                       # CTA_TUPLE_IP

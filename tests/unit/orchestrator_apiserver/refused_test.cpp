@@ -360,7 +360,7 @@ class Rows : public BadInput {
     }
     refused(kind, row.what, answer, 422, "Invalid", row.message);
     const Json causes = at(at(json(answer), "details"), "causes");
-    ASSERT_EQ(causes.size(), 1u) << row.what << ": " << answer.body;
+    ASSERT_GE(causes.size(), 1u) << row.what << ": " << answer.body;  // some are wrong twice
     EXPECT_EQ(string_at(causes[0], "field"), row.field) << row.what;
     EXPECT_EQ(string_at(causes[0], "reason"), row.reason) << row.what;
   }

@@ -59,7 +59,7 @@ TEST_F(SubPath, FindsFilesAndFollowsLinksInside) {
   std::ofstream(volume() + "/..v-1/sub/key") << "value";
   fs::create_symlink("..v-1", volume() + "/..data");
   fs::create_symlink("..data/sub", volume() + "/sub");
-  fs::create_symlink("../..v-1/sub/key", volume() + "/..v-1/sub/up");
+  fs::create_symlink("../../..v-1/sub/key", volume() + "/..v-1/sub/up");
   EXPECT_EQ(open("sub/key"), "/volume/..v-1/sub/key");
   EXPECT_EQ(open("sub/up"), "/volume/..v-1/sub/key");
   EXPECT_EQ(open("sub/new"), "/volume/..v-1/sub/new");
