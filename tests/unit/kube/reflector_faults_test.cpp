@@ -194,7 +194,7 @@ TEST_F(ReflectorTest, AWallClockThatJumpsIsNotNoticed) {
     EXPECT_EQ(transport_.count(), asked);
     EXPECT_EQ(reflector_->lag(), Duration{});
   }
-  watch->body("}{");
+  watch->fail(Error(ErrorCode::kUnavailable, "connection reset"));
   clock_.set_wall(clock_.wall_now() + std::chrono::hours(1));
   expect_retry(std::chrono::milliseconds(800), std::chrono::milliseconds(1600));
 }
