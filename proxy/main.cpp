@@ -132,7 +132,8 @@ class Program {
 };
 
 Result<void> Program::run() {
-  if (std::getenv("KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK") == nullptr)
+  const char* skip = std::getenv("KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK");
+  if (skip == nullptr || *skip == '\0')  // set to nothing is not set, as for kube-proxy
     if (Result<void> known = check_release(kernel_release()); !known.ok()) return known;
   const SignalWatch terminate(loop_, SIGTERM, [this] { stopping_ = true, loop_.stop(); });
   const SignalWatch interrupt(loop_, SIGINT, [this] { stopping_ = true, loop_.stop(); });
