@@ -71,6 +71,18 @@ BatchError whole(Error error) {
   return {std::move(error), {}, {}};
 }
 
+// 0, or why the kernel did not take it.
+int send_to_kernel(int fd, Bytes bytes) {
+  sockaddr_nl kernel{};
+  kernel.nl_family = AF_NETLINK;
+  for (;;) {
+    if (sendto(fd, bytes.data(), bytes.size(), 0, reinterpret_cast<const sockaddr*>(&kernel),
+               sizeof kernel) >= 0)
+      return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Connection>> Connection::open(Loop& loop, Protocol protocol) {
@@ -139,6 +151,7 @@ Connection::~Connection() {
   for (auto& [sequence, pending] : in_flight) shut(pending);
   for (auto& pending : queue) shut(pending);
   for (auto& [pending, error] : settled) shut(pending);
+  if (aside_.joinable()) aside_.join();
   close(fd_);
 }
 
@@ -210,15 +223,10 @@ void Connection::send(const PendingPtr& pending) {
     send_buffer_ = std::max<size_t>(bytes.size() + 4096, 64 << 10);
     set_buffer(fd_, SO_SNDBUFFORCE, SO_SNDBUF, send_buffer_);
   }
-  sockaddr_nl kernel{};
-  kernel.nl_family = AF_NETLINK;
-  ssize_t sent = 0;
-  do {
-    sent = sendto(fd_, bytes.data(), bytes.size(), 0, reinterpret_cast<const sockaddr*>(&kernel),
-                  sizeof kernel);
-  } while (sent < 0 && errno == EINTR);
-  if (sent < 0) {
-    settle(pending, Error::from_errno(errno, "send to netlink"));
+  if (pending->kind == Kind::kBatch && bytes.size() >= options_.send_aside_from) {
+    send_aside(pending);
+  } else if (const int error = send_to_kernel(fd_, bytes); error != 0) {
+    settle(pending, Error::from_errno(error, "send to netlink"));
     return;
   }
   in_flight_.emplace(pending->first_sequence, pending);
@@ -226,6 +234,22 @@ void Connection::send(const PendingPtr& pending) {
   if (pending->kind != Kind::kBatch) pending->messages.reset();
   pending->deadline =
       loop_.clock().after(options_.timeout, [this, id = pending->id] { expire(id); });
+}
+
+// The thread shares the messages, so that they last whatever becomes of the request.
+void Connection::send_aside(const PendingPtr& pending) {
+  if (aside_.joinable()) aside_.join();
+  aside_ = std::thread([this, alive = alive_, id = pending->id, messages = pending->messages] {
+    const int error = send_to_kernel(fd_, std::as_const(*messages).bytes());
+    if (error == 0) return;
+    loop_.post([this, alive, id, error] {
+      if (!*alive) return;
+      if (const PendingPtr unsent = find_by_id(id)) {
+        complete(unsent, whole(Error::from_errno(error, "send to netlink")));
+        if (*alive) send_queued();
+      }
+    });
+  });
 }
 
 // Numbers the messages and asks for the answer each kind of request ends with. Of a batch only the

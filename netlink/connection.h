@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One netlink socket on one Loop, in the network namespace of the thread that opens it.
-// Not thread-safe: everything happens on the loop's thread.
+// Not thread-safe: everything happens on the loop's thread, but for the one system call that sends a
+// large batch (Options::send_aside_from): a thread of its own makes it, since the kernel does the
+// whole of a batch's work inside of it. One at a time; the next one waits for it, as does the
+// destructor.
 //
 // Every request completes exactly once: reply, kernel error (with the kernel's own explanation
 // where it gives one), timeout, cancel, or shutdown (kCancelled, from the destructor; those
@@ -17,11 +20,13 @@
 // where a flood of notifications must not disturb requests.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -52,6 +57,9 @@ class Connection {
     size_t max_queued = 4096;
     size_t receive_buffer = 8 << 20;  // bytes; without CAP_NET_ADMIN the system's limit holds
     int datagrams_per_turn = 256;     // read before the rest of the loop has its turn again
+    // Bytes of a batch from which a thread sends it. Not beside wait(), which would learn of a
+    // refused send by its limit only.
+    size_t send_aside_from = SIZE_MAX;
   };
 
   // Fails with kPermission, kUnsupported (no such netlink family in this kernel) or
@@ -117,6 +125,7 @@ class Connection {
                     BatchDone done);
   void send_queued();
   void send(const PendingPtr& pending);
+  void send_aside(const PendingPtr& pending);
   void stamp(Pending& pending);
   void listen();
   void on_readable();
@@ -139,6 +148,7 @@ class Connection {
   const Options options_;
   Poll poll_;
   size_t send_buffer_ = 0;
+  std::thread aside_;
   RequestId next_id_ = 1;
   uint32_t next_sequence_ = 1;
   bool dump_running_ = false;

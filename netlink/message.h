@@ -10,11 +10,12 @@
 #include <cassert>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "base/result.h"
 
@@ -36,13 +37,14 @@ class MessageWriter {
     head.nlmsg_type = type;
     head.nlmsg_flags = static_cast<uint16_t>(flags | NLM_F_REQUEST);
     uint8_t* room = extend(sizeof head + NLMSG_ALIGN(sizeof header));
+    clear_tail(room + sizeof head, NLMSG_ALIGN(sizeof header));
     std::memcpy(room, &head, sizeof head);
     std::memcpy(room + sizeof head, &header, sizeof header);
   }
   // Ends it: writes its length.
   void end() {
     const auto length = static_cast<uint32_t>(size_ - start_);
-    std::memcpy(room_.data() + start_, &length, sizeof length);
+    std::memcpy(room_.get() + start_, &length, sizeof length);
   }
 
   void put(uint16_t type, Bytes value) {
@@ -78,27 +80,35 @@ class MessageWriter {
     const size_t length = size_ - mark;
     assert(length <= 0xffff && "nested attribute over 64 KiB");
     const auto value = static_cast<uint16_t>(length);
-    std::memcpy(room_.data() + mark, &value, sizeof value);
+    std::memcpy(room_.get() + mark, &value, sizeof value);
   }
   size_t nest_size(size_t mark) const { return size_ - mark; }
 
   // Good until the next change.
-  Bytes bytes() const { return {room_.data(), size_}; }
-  std::span<uint8_t> bytes() { return {room_.data(), size_}; }
+  Bytes bytes() const { return {room_.get(), size_}; }
+  std::span<uint8_t> bytes() { return {room_.get(), size_}; }
   size_t size() const { return size_; }
   size_t message_count() const { return count_; }
   size_t message_start() const { return start_; }
   void reserve(size_t size) {
-    if (size > room_.size()) room_.resize(size);
+    if (size > capacity_) grow(size);
   }
 
  private:
-  // Zeros to write into; good until the next call.
+  // To be written to, every byte of it; good until the next call.
   uint8_t* extend(size_t size) {
-    const size_t at = size_;
-    size_ += size;
-    if (size_ > room_.size()) room_.resize(std::max(2 * size_, kSmallest));
-    return room_.data() + at;
+    if (size_ + size > capacity_) grow(std::max(2 * (size_ + size), kSmallest));
+    return room_.get() + std::exchange(size_, size_ + size);
+  }
+  void grow(size_t capacity) {
+    auto room = std::make_unique_for_overwrite<uint8_t[]>(capacity);
+    if (size_ > 0) std::memcpy(room.get(), room_.get(), size_);
+    room_ = std::move(room);
+    capacity_ = capacity;
+  }
+  // The last four bytes of an aligned value, the padding among them.
+  static void clear_tail(uint8_t* value, size_t aligned) {
+    if (aligned >= NLA_ALIGNTO) std::memset(value + aligned - NLA_ALIGNTO, 0, NLA_ALIGNTO);
   }
   // The header of an attribute with `size` bytes of value, and where the value goes: `room` bytes,
   // the padding among them.
@@ -107,6 +117,7 @@ class MessageWriter {
     const nlattr attribute{static_cast<uint16_t>(NLA_HDRLEN + size), type};
     uint8_t* at = extend(sizeof attribute + room);
     std::memcpy(at, &attribute, sizeof attribute);
+    clear_tail(at + sizeof attribute, room);
     return at + sizeof attribute;
   }
   template <typename Integer>
@@ -117,7 +128,8 @@ class MessageWriter {
 
   static constexpr size_t kSmallest = 256;
 
-  std::vector<uint8_t> room_;  // zeros from size_ on: cleared once, however small what is put
+  std::unique_ptr<uint8_t[]> room_;  // not cleared: a large batch is written but once
+  size_t capacity_ = 0;
   size_t size_ = 0;
   size_t start_ = 0;
   size_t count_ = 0;

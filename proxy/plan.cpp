@@ -82,7 +82,7 @@ void Programmer::plan_rebuild() {
   take_over_.put_unhook(transaction_);
   plan_local_dns();
   for (const auto& [frontend, since] : std::exchange(dirty_, {}))
-    in_flight_frontends_.emplace_back(frontend, since);
+    planned_frontends_.emplace_back(frontend, since);
   table_exists_ = true;
   hooks_missing_ = false;
 }
@@ -124,10 +124,12 @@ void Programmer::plan_frontends() {
     plan_queue();
   } while (queue_at_ == queue_.size() && !dirty_.empty() &&
            transaction_.operation_count() < kChunk);
-  if (transaction_.empty() && !in_flight_frontends_.empty()) {
-    const Acknowledged done = std::exchange(in_flight_frontends_, {});
-    if (on_acknowledged_) on_acknowledged_(done);
-  }
+  if (!transaction_.empty()) return;
+  // As wanted already, or once the commit in flight is done.
+  if (!in_flight_) return acknowledge(planned_frontends_);
+  in_flight_frontends_.insert(in_flight_frontends_.end(), planned_frontends_.begin(),
+                              planned_frontends_.end());
+  planned_frontends_.clear();
 }
 
 // Empty afterwards: nothing to do, or no room in a set. Then the set grows, once what is planned
@@ -147,7 +149,7 @@ void Programmer::fill_queue() {
       return plan_growth();
     }
     programmed_.apply(operations);
-    in_flight_frontends_.emplace_back(next->first, next->second);
+    planned_frontends_.emplace_back(next->first, next->second);
     dirty_.erase(next);
   }
 }

@@ -89,6 +89,7 @@ void Programmer::step() {
   if (!started_ || in_flight_ || waiting_) return;
   if (suspected_) known_ = false;
   if (!known_) return read();
+  if (std::exchange(ahead_, false)) return commit();
   transaction_ = nft::Transaction();
   sets_ = {};
   if (plan()) return commit();
@@ -103,6 +104,8 @@ void Programmer::read() {
   if (!status_.busy_since) status_.busy_since = clock_.now();
   suspected_ = false;
   in_flight_ = true;
+  ahead_ = false;
+  give_back(planned_frontends_);
   ++status_.readings;
   const auto read = [this](Result<TableReader::Content> content) {
     in_flight_ = false;
@@ -174,9 +177,22 @@ bool Programmer::plan() {
 void Programmer::commit() {
   if (!status_.busy_since) status_.busy_since = clock_.now();
   in_flight_ = true;
-  nft::commit(connection_, std::move(transaction_), [this, alive = alive_](Result<void> result) {
-    if (*alive) on_commit(std::move(result));
-  });
+  // With the last piece of the queue, what it was for is done.
+  if (queue_at_ == queue_.size())
+    in_flight_frontends_ = std::exchange(planned_frontends_, {});
+  nft::commit(connection_, std::exchange(transaction_, {}),
+              [this, alive = alive_](Result<void> result) {
+                if (*alive) on_commit(std::move(result));
+              });
+  if (!growth_ && dirty_.size() >= kAhead) plan_ahead();
+}
+
+// Against programmed_ as it will be. A commit that fails makes us read the table, and this plan is
+// forgotten.
+void Programmer::plan_ahead() {
+  sets_ = {};
+  plan_frontends();
+  ahead_ = !transaction_.empty();
 }
 
 void Programmer::on_commit(Result<void> result) {
@@ -186,12 +202,14 @@ void Programmer::on_commit(Result<void> result) {
   status_.last_commit = clock_.now();
   status_.last_error.reset();
   backoff_ = {};
-  // The last piece of the queue: what it was for is done.
-  if (queue_at_ == queue_.size() && !in_flight_frontends_.empty()) {
-    const Acknowledged done = std::exchange(in_flight_frontends_, {});
-    if (on_acknowledged_) on_acknowledged_(done);
-  }
+  acknowledge(in_flight_frontends_);
   step();
+}
+
+void Programmer::acknowledge(Acknowledged& frontends) {
+  if (frontends.empty()) return;
+  const Acknowledged done = std::exchange(frontends, {});
+  if (on_acknowledged_) on_acknowledged_(done);
 }
 
 // Nothing of a refused transaction is in the kernel, and of an unanswered one we do not know: read.
@@ -206,11 +224,15 @@ void Programmer::failed(Error error) {
   known_ = false;
   take_over_.begin();
   if (repairing_ && !passing) rebuild_ = true;
-  for (const auto& [frontend, since] : std::exchange(in_flight_frontends_, {}))
-    dirty_.try_emplace(frontend, since);
+  give_back(in_flight_frontends_);
   const Duration delay = backoff_;
   backoff_ = std::clamp(backoff_ * 2, kRetryMin, kRetryMax);
   retry_after(delay);
+}
+
+void Programmer::give_back(Acknowledged& frontends) {
+  for (const auto& [frontend, since] : std::exchange(frontends, {}))
+    dirty_.try_emplace(frontend, since);
 }
 
 void Programmer::retry_after(Duration delay) {

@@ -3,6 +3,7 @@
 // built from the frontends marked dirty. Thin: what to do is decided by diff(), what is there is
 // known from our own commits; the kernel is listed only at start and after a surprise (a refused
 // commit, someone else's change, a restart of this process), and then only differences are written.
+// With much to write, the next transaction is planned while the kernel works on one.
 //
 // Failure: dirty frontends stay dirty. A refused or unanswered commit makes us read the table again
 // at once, then with a backoff of 10 ms doubling to 5 s. Bounds: one commit in flight, at most
@@ -33,6 +34,7 @@ namespace fairlead::proxy {
 class Programmer {
  public:
   static constexpr size_t kChunk = 8192;  // operations in a transaction
+  static constexpr size_t kAhead = 128;   // dirty frontends from which there is planning ahead
   static constexpr Duration kRetryMin = std::chrono::milliseconds(10);
   static constexpr Duration kRetryMax = std::chrono::seconds(5);
   // Choice chains without users are removed this long after the change that left them.
@@ -91,7 +93,10 @@ class Programmer {
   void read();
   void adopt(Result<TableReader::Content> content);
   void commit();
+  void plan_ahead();
   void on_commit(Result<void> result);
+  void acknowledge(Acknowledged& frontends);
+  void give_back(Acknowledged& frontends);
   void failed(Error error);
   void retry_after(Duration delay);
   void clean_up_later();
@@ -157,8 +162,10 @@ class Programmer {
   std::unordered_map<Frontend, std::optional<MonoTime>> dirty_;
   std::vector<Operation> queue_;  // in programmed_ already, not yet in the kernel
   size_t queue_at_ = 0;
-  Acknowledged in_flight_frontends_;
-  nft::Transaction transaction_;  // being planned
+  Acknowledged planned_frontends_;    // in programmed_, with the last of queue_ still to be written
+  Acknowledged in_flight_frontends_;  // done with the commit in flight
+  nft::Transaction transaction_;      // being planned
+  bool ahead_ = false;                // transaction_ comes after the commit in flight
   // programmed_'s, as far as they were needed while transaction_ is being planned.
   std::array<std::optional<nft::Set>, std::size(kAllSets)> sets_;
   Duration backoff_{};

@@ -145,6 +145,41 @@ TEST_F(ConnectionTest, DumpsThatWereDisturbedSaySo) {
   EXPECT_TRUE(until([&] { return clean; }));
 }
 
+TEST_F(ConnectionTest, ALargeBatchIsSentAside) {
+  Connection::Options options;
+  options.send_aside_from = 1;
+  connect(options);
+  std::vector<bool> told;
+  for (int i = 0; i < 3; ++i)
+    connection_->batch(batch_of(2), [&](std::optional<BatchError> e) { told.push_back(!e); });
+  Timer tick(loop_);  // what arrives at the kernel's end is no event of this loop
+  tick.start_every(std::chrono::milliseconds(1), [] {});
+  for (const bool refused : {false, true, false}) {
+    std::optional<Asked> asked;
+    ASSERT_TRUE(until([&] {
+      if (!asked) asked = kernel_.take();
+      return asked.has_value();
+    }));
+    kernel_.answer(asked->first_sequence + 2, refused ? ENOSPC : 0);
+  }
+  ASSERT_TRUE(until([&] { return told.size() == 3; }));
+  EXPECT_EQ(told, (std::vector<bool>{true, false, true}));
+}
+
+TEST_F(ConnectionTest, ARefusedSendOfALargeBatchIsTold) {
+  Connection::Options options;
+  options.send_aside_from = 1;
+  auto kernel = std::make_unique<FakeKernel>();
+  connection_ = kernel->connect(loop_, options);
+  kernel.reset();
+  std::optional<BatchError> told;
+  connection_->batch(batch_of(1), [&](std::optional<BatchError> error) { told = error; });
+  EXPECT_FALSE(told) << "inside the call that asked";
+  ASSERT_TRUE(until([&] { return told.has_value(); }));
+  EXPECT_NE(told->error.message().find("send to netlink"), std::string::npos)
+      << told->error.message();
+}
+
 // Requests of every kind against a kernel that answers, refuses, is silent, loses messages and
 // talks nonsense, while callers cancel, ask from inside callbacks, and at last let go.
 class RandomRun {
@@ -154,6 +189,7 @@ class RandomRun {
     options.timeout = std::chrono::milliseconds(10);
     options.max_in_flight = 1 + pick(4);
     options.max_queued = 1 + pick(8);
+    if (pick(2) == 0) options.send_aside_from = 0;
     connection_ = kernel_.connect(loop_, options);
   }
 
