@@ -178,8 +178,7 @@ void Programmer::commit() {
   if (!status_.busy_since) status_.busy_since = clock_.now();
   in_flight_ = true;
   // With the last piece of the queue, what it was for is done.
-  if (queue_at_ == queue_.size())
-    in_flight_frontends_ = std::exchange(planned_frontends_, {});
+  if (queue_at_ == queue_.size()) in_flight_frontends_ = std::exchange(planned_frontends_, {});
   nft::commit(connection_, std::exchange(transaction_, {}),
               [this, alive = alive_](Result<void> result) {
                 if (*alive) on_commit(std::move(result));

@@ -21,7 +21,7 @@ namespace {
 constexpr const char* kTriggerAnnotation = "endpoints.kubernetes.io/last-change-trigger-time";
 constexpr Duration kStale = std::chrono::minutes(1);
 constexpr Duration kErrorGrace = std::chrono::seconds(5);
-constexpr int kWatchedPerTurn = 4;  // datagrams: a thousand elements
+constexpr int kWatchedPerTurn = 4;       // datagrams: a thousand elements
 constexpr size_t kAsideBytes = 4 << 10;  // a hundred elements, 0.1 ms of the kernel
 constexpr Duration kProbeLimit = std::chrono::milliseconds(500);
 
