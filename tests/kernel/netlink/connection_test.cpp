@@ -174,7 +174,7 @@ TEST_F(ConnectionTest, TimesOut) {
   silent.end();
   // As a batch of one, no ack is asked for.
   std::optional<BatchError> error;
-  connection->batch(std::make_shared<MessageWriter>(silent),
+  connection->batch(std::make_shared<MessageWriter>(std::move(silent)),
                     [&](std::optional<BatchError> result) { error = std::move(result); });
   ASSERT_TRUE(loop_.run_until([&] { return error.has_value(); }, kPatience));
   EXPECT_TRUE(error->error.is_timeout()) << error->error.message();
