@@ -35,6 +35,7 @@ using namespace bench;
 
 constexpr int kChanges = 500;  // of each kind
 constexpr int kWideChanges = 50;
+constexpr int kRepairs = 20;
 constexpr int kStride = 7919;          // a prime: addresses come in no order
 constexpr int kSliceEndpoints = 1000;  // at most, as the API has it
 
@@ -106,6 +107,28 @@ void measure_load(int services, int endpoints) {
   subject.load();
 }
 
+// Somebody deletes the table: until every service is in the kernel again, and the hooks.
+void measure_repairs(Subject& subject) {
+  auto other = netlink::Connection::open(subject.loop, netlink::Protocol::kNetfilter);
+  if (!other.ok()) die(other.error());
+  const Programmer& programmer = subject.proxy->programmer(Family::kIpv4);
+  std::vector<double> latencies;
+  for (int i = 0; i < kRepairs; ++i) {
+    const uint64_t noticed = programmer.status().foreign_changes;
+    const Result<void> removed = remove_tables(**other, std::chrono::minutes(1));
+    if (!removed.ok()) die(removed.error());
+    const Stopwatch watch;
+    if (!subject.loop.run_until(
+            [&] {
+              return programmer.status().foreign_changes > noticed && subject.proxy->idle();
+            },
+            std::chrono::minutes(1)))
+      die(Error(ErrorCode::kTimeout, "the table does not come back"));
+    latencies.push_back(watch.seconds());
+  }
+  report_latencies("repair", std::move(latencies));
+}
+
 void measure_proxy(int services, int endpoints) {
   Subject subject;
   for (int i = 0; i < services; ++i) {
@@ -125,6 +148,7 @@ void measure_proxy(int services, int endpoints) {
     }
     report_latencies(change.name, std::move(latencies));
   }
+  measure_repairs(subject);
 }
 
 void measure_wide(int endpoints) {
@@ -223,8 +247,14 @@ void measure_floor(int services, int endpoints) {
   }
   for (nft::Transaction& transaction : load) transaction.finish();
   const Stopwatch cold;
-  for (nft::Transaction& transaction : load) commit(connection, std::move(transaction));
+  double longest = 0;
+  for (nft::Transaction& transaction : load) {
+    const Stopwatch one;
+    commit(connection, std::move(transaction));
+    longest = std::max(longest, one.seconds());
+  }
   cold.report("cold");
+  report("cold_longest", "ms", longest * 1000);
 
   for (const Change& change : changes(endpoints)) {
     std::vector<double> latencies;
