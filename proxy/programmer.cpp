@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/programmer.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "base/log.h"
@@ -95,6 +97,7 @@ void Programmer::step() {
   if (plan()) return commit();
   queue_ = {};  // long after a cold load
   queue_at_ = 0;
+  if (std::exchange(worked_hard_, false)) malloc_trim(0);  // plans of megabytes leave holes behind
   status_.busy_since.reset();
   if (!std::exchange(status_.ready, true) && on_ready_) on_ready_();
   clean_up_later();
@@ -190,6 +193,7 @@ void Programmer::commit() {
 // forgotten.
 void Programmer::plan_ahead() {
   sets_ = {};
+  worked_hard_ = true;
   plan_frontends();
   ahead_ = !transaction_.empty();
 }

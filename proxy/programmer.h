@@ -166,6 +166,7 @@ class Programmer {
   Acknowledged in_flight_frontends_;  // done with the commit in flight
   nft::Transaction transaction_;      // being planned
   bool ahead_ = false;                // transaction_ comes after the commit in flight
+  bool worked_hard_ = false;          // planned ahead since it last came to rest
   // programmed_'s, as far as they were needed while transaction_ is being planned.
   std::array<std::optional<nft::Set>, std::size(kAllSets)> sets_;
   Duration backoff_{};
