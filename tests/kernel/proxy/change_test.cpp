@@ -57,7 +57,7 @@ TEST(Changes, UnusedChainsGo) {
   EXPECT_EQ(cluster.list_ruleset().find("chain sel_4"), std::string::npos);
 }
 
-TEST(Restart, TakesOverWithoutWritingAnything) {
+TEST(Row30_Restart, TakesOverWithoutWritingAnything) {
   Cluster cluster;
   cluster.start_proxy();
   put_web(cluster);
@@ -91,7 +91,7 @@ TEST(Restart, TakesOverWithoutWritingAnything) {
   EXPECT_EQ(traffic.failures(), 0);
 }
 
-TEST(Restart, WithOtherFlagsRewritesRulesInPlace) {
+TEST(Row30_Restart, WithOtherFlagsRewritesRulesInPlace) {
   Cluster cluster;
   cluster.start_proxy();
   put_web(cluster);
