@@ -187,29 +187,33 @@ Fate wanted_fate(const Config& config, const Target& target, const IpAddress& so
   return fate;
 }
 
+void expect_traced(Cluster& cluster, const Tracer& tracer, const Frontend& frontend,
+                   const IpAddress& address, bool pod, const std::string& when) {
+  const Family family = frontend.family();
+  Packet packet;
+  packet.source = ip(cluster.address(pod ? "client" : "outside", family));
+  packet.destination = address;
+  packet.protocol = frontend.protocol;
+  packet.port = frontend.port;
+  packet.interface = pod ? "veth1" : "veth0";
+  const auto result = tracer.trace(packet);
+  const Fate wanted = wanted_fate(cluster.config(family),
+                                  *cluster.proxy().services().find(frontend), packet.source, pod);
+  const std::string what = when + ": " + frontend.to_string() + (pod ? " pod" : " outside");
+  ASSERT_EQ(result.fates.size(), 1u) << what;
+  EXPECT_EQ(result.fate().to_string(), wanted.to_string()) << what;
+  EXPECT_EQ(result.unknown, "") << what;
+}
+
 // Every frontend, from a pod and from outside: the tracer ends where the Service wants it to.
 void expect_traced(Cluster& cluster, Family family, const std::string& when) {
   const Ruleset& ruleset = cluster.proxy().programmer(family).programmed();
-  const ServiceMap& services = cluster.proxy().services();
   const Tracer tracer({ruleset.content()});
-  const std::vector<IpAddress>& ours = ruleset.parameters().node_addresses;
-  for (const Frontend& frontend : services.frontends(family)) {
-    if (frontend.node_port && ours.empty()) continue;
-    for (const bool pod : {true, false}) {
-      Packet packet;
-      packet.source = ip(cluster.address(pod ? "client" : "outside", family));
-      packet.destination = frontend.node_port ? ours.front() : frontend.address;
-      packet.protocol = frontend.protocol;
-      packet.port = frontend.port;
-      packet.interface = pod ? "veth1" : "veth0";
-      const auto result = tracer.trace(packet);
-      const Fate wanted =
-          wanted_fate(ruleset.config(), *services.find(frontend), packet.source, pod);
-      const std::string what = when + ": " + frontend.to_string() + (pod ? " pod" : " outside");
-      ASSERT_EQ(result.fates.size(), 1u) << what;
-      EXPECT_EQ(result.fate().to_string(), wanted.to_string()) << what;
-      EXPECT_EQ(result.unknown, "") << what;
-    }
+  for (const Frontend& frontend : cluster.proxy().services().frontends(family)) {
+    const std::vector<IpAddress> one = {frontend.address};
+    for (const IpAddress& address : frontend.node_port ? ruleset.parameters().node_addresses : one)
+      for (const bool pod : {true, false})
+        expect_traced(cluster, tracer, frontend, address, pod, when);
   }
 }
 
