@@ -6,15 +6,13 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "netlink/route/address.h"
 
 namespace fairlead::proxy {
 
 namespace conntrack = netlink::conntrack;
-namespace route = netlink::route;
 
 bool is_stale(const conntrack::Entry& entry, const std::set<Frontend>& changed,
-              const std::set<IpAddress>& local, const ServiceMap& services) {
+              const std::vector<IpAddress>& node_addresses, const ServiceMap& services) {
   if (entry.original.protocol != IPPROTO_UDP) return false;
   const IpAddress& destination = entry.original.destination;
   const uint16_t port = entry.original.destination_port;
@@ -24,13 +22,18 @@ bool is_stale(const conntrack::Entry& entry, const std::set<Frontend>& changed,
   const Frontend vip = Frontend::vip(destination, Protocol::kUdp, port);
   if (changed.contains(vip)) return !served(vip);
   const Frontend node = Frontend::node(destination.family(), Protocol::kUdp, port);
-  if (!changed.contains(node) || !local.contains(destination)) return false;
-  return !served(node);
+  if (!changed.contains(node)) return false;
+  const bool ours =
+      std::find(node_addresses.begin(), node_addresses.end(), destination) != node_addresses.end();
+  return ours && !served(node);
 }
 
 ConntrackCleaner::ConntrackCleaner(Clock& clock, netlink::Connection& netfilter,
-                                   netlink::Connection& route, const ServiceMap& services)
-    : clock_(clock), netfilter_(netfilter), route_(route), services_(services) {}
+                                   const ServiceMap& services, NodeAddressesOf node_addresses)
+    : clock_(clock),
+      netfilter_(netfilter),
+      services_(services),
+      node_addresses_(std::move(node_addresses)) {}
 
 ConntrackCleaner::~ConntrackCleaner() {
   *alive_ = false;
@@ -54,38 +57,14 @@ void ConntrackCleaner::next() {
   if (busy_ || resting_ || waiting_.empty()) return;
   const Family family = waiting_.begin()->family();
   std::set<Frontend> frontends;
-  bool node_ports = false;
-  for (const Frontend& frontend : waiting_) {
-    if (frontend.family() != family) continue;
-    frontends.insert(frontend);
-    node_ports |= frontend.node_port;
-  }
+  for (const Frontend& frontend : waiting_)
+    if (frontend.family() == family) frontends.insert(frontend);
   for (const Frontend& frontend : frontends) waiting_.erase(frontend);
   busy_ = true;
-  if (node_ports)
-    list_addresses(family, std::move(frontends));
-  else
-    list_flows(family, frontends, {});
+  list_flows(family, frontends);
 }
 
-void ConntrackCleaner::list_addresses(Family family, std::set<Frontend> frontends) {
-  route_.dump<route::InterfaceAddress>(
-      route::dump_addresses(family), route::parse_address,
-      [this, alive = alive_, family,
-       frontends = std::move(frontends)](Result<std::vector<route::InterfaceAddress>> addresses) {
-        if (!*alive) return;
-        if (!addresses.ok()) {
-          waiting_.insert(frontends.begin(), frontends.end());
-          return finished(addresses.error());
-        }
-        std::set<IpAddress> local;
-        for (const route::InterfaceAddress& address : *addresses) local.insert(address.address);
-        list_flows(family, frontends, std::move(local));
-      });
-}
-
-void ConntrackCleaner::list_flows(Family family, const std::set<Frontend>& frontends,
-                                  std::set<IpAddress> local) {
+void ConntrackCleaner::list_flows(Family family, const std::set<Frontend>& frontends) {
   began_ = clock_.now();
   conntrack::Filter filter;
   filter.family = family;
@@ -94,25 +73,28 @@ void ConntrackCleaner::list_flows(Family family, const std::set<Frontend>& front
     filter.destination_port = frontends.begin()->port;
     if (!frontends.begin()->node_port) filter.destination = frontends.begin()->address;
   }
-  conntrack::list(netfilter_, filter,
-                  [this, alive = alive_, frontends,
-                   local = std::move(local)](Result<std::vector<conntrack::Entry>> flows) {
-                    if (!*alive) return;
-                    if (!flows.ok()) {
-                      waiting_.insert(frontends.begin(), frontends.end());
-                      return finished(flows.error());
-                    }
-                    size_t removed = 0;
-                    for (const conntrack::Entry& flow : *flows) {
-                      if (!is_stale(flow, frontends, local, services_)) continue;
-                      if (removed++ == kMaxDeletes) {
-                        look_again(frontends);
-                        break;
-                      }
-                      remove(flow);
-                    }
-                    finished(std::nullopt);
-                  });
+  conntrack::list(
+      netfilter_, filter,
+      [this, alive = alive_, family, frontends](Result<std::vector<conntrack::Entry>> flows) {
+        if (!*alive) return;
+        if (!flows.ok()) {
+          waiting_.insert(frontends.begin(), frontends.end());
+          return finished(flows.error());
+        }
+        listed(*flows, family, frontends);
+        finished(std::nullopt);
+      });
+}
+
+void ConntrackCleaner::listed(const std::vector<conntrack::Entry>& flows, Family family,
+                              const std::set<Frontend>& frontends) {
+  const std::vector<IpAddress> node_addresses = node_addresses_(family);
+  size_t removed = 0;
+  for (const conntrack::Entry& flow : flows) {
+    if (!is_stale(flow, frontends, node_addresses, services_)) continue;
+    if (removed++ == kMaxDeletes) return look_again(frontends);
+    remove(flow);
+  }
 }
 
 void ConntrackCleaner::remove(const conntrack::Entry& entry) {

@@ -13,9 +13,10 @@
 // at most: the first change is acted on at once, and under churn no more than a tenth of a CPU goes
 // into listings.
 //
-// Node ports: only flows to addresses of this node; the same port number elsewhere is not ours.
+// Node ports: only flows to addresses that have node ports; the same port number on another address
+// of this node, or elsewhere, is not ours.
 //
-// Threads: the loop's. Connections and map must outlive it.
+// Threads: the loop's. Connection and map must outlive it.
 #pragma once
 
 #include <functional>
@@ -30,10 +31,10 @@
 
 namespace fairlead::proxy {
 
-// Whether a UDP flow to one of `changed` goes where nobody serves any more. `local`: the
-// addresses of this node.
+// Whether a UDP flow to one of `changed` goes where nobody serves any more. `node_addresses`: those
+// that have node ports.
 bool is_stale(const netlink::conntrack::Entry& entry, const std::set<Frontend>& changed,
-              const std::set<IpAddress>& local, const ServiceMap& services);
+              const std::vector<IpAddress>& node_addresses, const ServiceMap& services);
 
 class ConntrackCleaner {
  public:
@@ -44,9 +45,11 @@ class ConntrackCleaner {
   static constexpr int kRest = 9;
   static constexpr Duration kMaxRest = std::chrono::seconds(1);
 
-  // `netfilter` and `route` are connections of those protocols.
-  ConntrackCleaner(Clock& clock, netlink::Connection& netfilter, netlink::Connection& route,
-                   const ServiceMap& services);
+  // Says which addresses of a family have node ports now.
+  using NodeAddressesOf = std::function<std::vector<IpAddress>(Family)>;
+
+  ConntrackCleaner(Clock& clock, netlink::Connection& netfilter, const ServiceMap& services,
+                   NodeAddressesOf node_addresses);
   ~ConntrackCleaner();
 
   // Frontends whose programming has just been acknowledged; those not UDP are ignored.
@@ -58,8 +61,9 @@ class ConntrackCleaner {
 
  private:
   void next();
-  void list_addresses(Family family, std::set<Frontend> frontends);
-  void list_flows(Family family, const std::set<Frontend>& frontends, std::set<IpAddress> local);
+  void list_flows(Family family, const std::set<Frontend>& frontends);
+  void listed(const std::vector<netlink::conntrack::Entry>& flows, Family family,
+              const std::set<Frontend>& frontends);
   void remove(const netlink::conntrack::Entry& entry);
   void finished(const std::optional<Error>& error);
   void rest();
@@ -67,8 +71,8 @@ class ConntrackCleaner {
 
   Clock& clock_;
   netlink::Connection& netfilter_;
-  netlink::Connection& route_;
   const ServiceMap& services_;
+  const NodeAddressesOf node_addresses_;
   std::set<Frontend> waiting_;
   std::set<Frontend> later_;
   bool busy_ = false;

@@ -110,7 +110,6 @@ Result<void> Proxy::connect(HttpTransport& http) {
   const Result<void> usable =
       probe_->request_sync(get_object(Family::kIpv4, NFT_MSG_GETTABLE, nullptr), kProbeLimit * 10);
   if (!usable.ok() && !usable.error().is_not_found()) return usable.error();
-
   std::vector<IpAddress> dns;
   for (const Config& config : settings_.families) {
     const MetricLabels labels = {{"ip_family", config.family == Family::kIpv4 ? "IPv4" : "IPv6"}};
@@ -142,7 +141,10 @@ Result<void> Proxy::connect(HttpTransport& http) {
     family.programmer->set_on_ready([this] { watch_when_ready(); });
     dns.insert(dns.end(), config.local_dns.begin(), config.local_dns.end());
   }
-  cleaner_ = std::make_unique<ConntrackCleaner>(loop_.clock(), *conntrack_, *route_, services_);
+  cleaner_ = std::make_unique<ConntrackCleaner>(
+      loop_.clock(), *conntrack_, services_, [this](Family family) {
+        return programmer(family).programmed().parameters().node_addresses;
+      });
   local_dns_ = std::make_unique<LocalDns>(loop_.clock(), http, *route_, dns,
                                           settings_.local_dns_ready_url, [this](bool exempt) {
                                             for (const auto& family : families_)

@@ -315,7 +315,8 @@ std::vector<ServiceMap::HealthPort> ServiceMap::health_ports() const {
   std::vector<HealthPort> result;
   for (const auto& [key, service] : services_) {
     if (service.spec.health_port == 0) continue;
-    // Ready endpoints of this node, whatever their port, each address once.
+    // Ready endpoints of this node, whatever their port, each address once. A pod of both families
+    // is one: kube-proxy counts for each family by itself.
     std::vector<IpAddress> local;
     for (const Slice* slice : service.slices) {
       const size_t length = address_size(slice->family);
@@ -325,7 +326,11 @@ std::vector<ServiceMap::HealthPort> ServiceMap::health_ports() const {
     }
     std::sort(local.begin(), local.end());
     local.erase(std::unique(local.begin(), local.end()), local.end());
-    result.push_back({key, service.spec.health_port, local.size()});
+    const auto four =
+        static_cast<size_t>(std::count_if(local.begin(), local.end(), [](const IpAddress& one) {
+          return one.family() == Family::kIpv4;
+        }));
+    result.push_back({key, service.spec.health_port, std::max(four, local.size() - four)});
   }
   return result;
 }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <utility>
 
 namespace fairlead::test {
@@ -20,6 +22,27 @@ constexpr std::pair<std::string_view, const char*> kKinds[] = {
 
 const HttpHeaders kJson = {{"Content-Type", "application/json"}};
 
+using Labels = std::map<std::string, std::string>;
+
+// One requirement: "key", "!key", "key=value", "key!=value".
+bool meets(const Labels& labels, const std::string& requirement) {
+  const size_t equals = requirement.find('=');
+  if (equals == std::string::npos) {
+    const bool absent = requirement[0] == '!';
+    return labels.contains(requirement.substr(absent ? 1 : 0)) != absent;
+  }
+  const bool differs = requirement[equals - 1] == '!';
+  const auto label = labels.find(requirement.substr(0, equals - (differs ? 1 : 0)));
+  const std::string value = requirement.substr(equals + (requirement[equals + 1] == '=' ? 2 : 1));
+  return (label != labels.end() && label->second == value) != differs;
+}
+
+Labels labels_of(const std::string& object) {
+  if (object.find(R"("labels")") == std::string::npos) return {};
+  const nlohmann::json json = nlohmann::json::parse(object);
+  return json.at("metadata").value("labels", Labels());
+}
+
 std::string status(int code, const std::string& message) {
   return R"({"kind":"Status","apiVersion":"v1","status":"Failure","message":")" + message +
          R"(","code":)" + std::to_string(code) + "}";
@@ -34,6 +57,16 @@ ClusterApi::ClusterApi(Loop& loop)
                 handle(request, std::move(responder));
               }) {}
 
+ClusterApi::Selection::Selection(const HttpServerRequest& request) : collection(request.path) {
+  std::istringstream selector(std::string(request.query_value("labelSelector").value_or("")));
+  for (std::string one; std::getline(selector, one, ',');) requirements.push_back(one);
+}
+
+bool ClusterApi::Object::matches(const Selection& selection) const {
+  return std::all_of(selection.requirements.begin(), selection.requirements.end(),
+                     [this](const std::string& one) { return meets(labels, one); });
+}
+
 std::string ClusterApi::versioned(std::string json) const {
   const size_t at = json.find(kVersionMark);
   if (at != std::string::npos)
@@ -43,10 +76,10 @@ std::string ClusterApi::versioned(std::string json) const {
 
 void ClusterApi::put(const std::string& collection, const std::string& key, std::string json) {
   ++version_;
-  std::string& object = objects_[collection][key];
-  const bool added = object.empty();
-  object = versioned(std::move(json));
-  publish(added ? "ADDED" : "MODIFIED", collection, object);
+  ObjectPtr& object = objects_[collection][key];
+  auto written = std::make_shared<Object>(Object{versioned(std::move(json)), {}});
+  written->labels = labels_of(written->json);
+  publish(collection, std::exchange(object, written), written);
 }
 
 void ClusterApi::remove(const std::string& collection, const std::string& key) {
@@ -54,7 +87,7 @@ void ClusterApi::remove(const std::string& collection, const std::string& key) {
   const auto at = objects.find(key);
   if (at == objects.end()) return;
   ++version_;
-  publish("DELETED", collection, at->second);
+  publish(collection, at->second, nullptr);
   objects.erase(at);
 }
 
@@ -82,7 +115,7 @@ void ClusterApi::set_trouble(Trouble trouble) {
 
 void ClusterApi::send_bookmarks() {
   for (const Watch& watch : watches_)
-    send(watch.responder, bookmark(watch.collection, false), false);
+    send(watch.responder, bookmark(watch.selection.collection, false), false);
 }
 
 // As the watch cache writes it: an object of the kind with nothing but its version.
@@ -126,25 +159,35 @@ void ClusterApi::trickle() {
   if (trickles_.empty()) tick_.stop();
 }
 
-void ClusterApi::publish(const char* type, const std::string& collection,
-                         const std::string& object) {
-  std::string line = std::string(R"({"type":")") + type + R"(","object":)" + object + "}\n";
+void ClusterApi::publish(const std::string& collection, ObjectPtr before, ObjectPtr after) {
   std::erase_if(watches_, [](const Watch& watch) { return watch.responder->closed(); });
+  events_.push_back({version_, collection, std::move(before), std::move(after)});
   for (const Watch& watch : watches_)
-    if (watch.collection == collection) send(watch.responder, line, false);
-  events_.push_back({version_, collection, std::move(line)});
+    if (std::string line = line_of(events_.back(), watch.selection); !line.empty())
+      send(watch.responder, std::move(line), false);
+}
+
+std::string ClusterApi::line_of(const Event& event, const Selection& selection) {
+  if (event.collection != selection.collection) return "";
+  const bool was = event.before && event.before->matches(selection);
+  const bool is = event.after && event.after->matches(selection);
+  if (!was && !is) return "";
+  const char* type = !is ? "DELETED" : was ? "MODIFIED" : "ADDED";
+  return std::string(R"({"type":")") + type + R"(","object":)" +
+         (event.after ? event.after : event.before)->json + "}\n";
 }
 
 void ClusterApi::handle(const HttpServerRequest& request,
                         std::shared_ptr<HttpResponder> responder) {
   if (down_) return;  // dropped: the connection is closed
-  requests_.push_back({request.method, request.target});
+  requests_.push_back({request.method, request.target, request.body});
   if (request.method != "GET") return responder->respond(201, kJson, request.body);
   if (troubled(request, responder)) return;
   if (request.query_value("sendInitialEvents")) return watch_list(request, std::move(responder));
-  if (!request.query_value("watch")) return list(request.path, std::move(responder));
+  const Selection selection(request);
+  if (!request.query_value("watch")) return list(selection, std::move(responder));
   const std::string since(request.query_value("resourceVersion").value_or("0"));
-  watch(request.path, std::strtoull(since.c_str(), nullptr, 10), std::move(responder));
+  watch(selection, std::strtoull(since.c_str(), nullptr, 10), std::move(responder));
 }
 
 bool ClusterApi::troubled(const HttpServerRequest& request,
@@ -179,16 +222,17 @@ bool ClusterApi::troubled(const HttpServerRequest& request,
   return false;
 }
 
-void ClusterApi::list(const std::string& collection, std::shared_ptr<HttpResponder> responder) {
+void ClusterApi::list(const Selection& selection, std::shared_ptr<HttpResponder> responder) {
   std::string body = R"({"kind":"List","apiVersion":"v1","metadata":{"resourceVersion":")" +
                      std::to_string(version_) + R"("},"items":[)";
   bool first = true;
-  for (const auto& [key, object] : objects_[collection]) {
+  for (const auto& [key, object] : objects_[selection.collection]) {
+    if (!object->matches(selection)) continue;
     if (!first) body += ',';
     first = false;
-    body += object;
+    body += object->json;
   }
-  ++lists_served_[collection];
+  ++lists_served_[selection.collection];
   if (speed_ == 0) return responder->respond(200, kJson, body + "]}");
   responder->start(200, kJson);
   send(responder, body + "]}", true);
@@ -202,22 +246,26 @@ void ClusterApi::watch_list(const HttpServerRequest& request,
   const std::string bookmarks(request.query_value("allowWatchBookmarks").value_or(""));
   if (match != "NotOlderThan" || (bookmarks != "true" && bookmarks != "1"))
     return responder->respond(422, kJson, status(422, "sendInitialEvents: Forbidden"));
+  const Selection selection(request);
   responder->start(200, kJson);
   std::string text;
   for (const auto& [key, object] : objects_[request.path])
-    text += R"({"type":"ADDED","object":)" + object + "}\n";
+    if (object->matches(selection)) text += R"({"type":"ADDED","object":)" + object->json + "}\n";
   send(responder, text + bookmark(request.path, true), false);
-  watches_.push_back({request.path, std::move(responder)});
+  watches_.push_back({selection, std::move(responder)});
 }
 
-void ClusterApi::watch(const std::string& collection, uint64_t since,
+void ClusterApi::watch(const Selection& selection, uint64_t since,
                        std::shared_ptr<HttpResponder> responder) {
   if (since < floor_)
     return responder->respond(410, kJson, status(410, "too old resource version"));
   responder->start(200, kJson);
-  for (const Event& event : events_)
-    if (event.version > since && event.collection == collection) send(responder, event.line, false);
-  watches_.push_back({collection, std::move(responder)});
+  for (const Event& event : events_) {
+    if (event.version <= since) continue;
+    if (std::string line = line_of(event, selection); !line.empty())
+      send(responder, std::move(line), false);
+  }
+  watches_.push_back({selection, std::move(responder)});
 }
 
 std::string ClusterApi::kubeconfig(const SocketAddress& address) {

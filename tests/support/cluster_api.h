@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small Kubernetes API server over HTTP for programs under test: lists and watches of whatever
 // objects the test puts in, as JSON text. It records what it is asked. No pages, no writes (they
-// are taken and forgotten), no TLS. Asked to, it has WatchList as kube-apiserver 1.36 has it, and
-// troubles as it has them.
+// are taken and forgotten), no TLS. Label selectors select, in watches as kube-apiserver has it: an
+// object that no longer matches is deleted for who asked, one that begins to is added. Asked to, it
+// has WatchList as kube-apiserver 1.36 has it, and troubles as it has them.
 //
 // Threads: the loop's.
 #pragma once
@@ -30,6 +31,7 @@ class ClusterApi {
   struct Request {
     std::string method;
     std::string target;  // path and query, as sent
+    std::string body;
   };
 
   explicit ClusterApi(Loop& loop);
@@ -59,14 +61,26 @@ class ClusterApi {
   static std::string kubeconfig(const SocketAddress& address);
 
  private:
-  struct Watch {
+  // What is asked for: a collection, and what its objects' labels must meet.
+  struct Selection {
+    explicit Selection(const HttpServerRequest& request);
     std::string collection;
+    std::vector<std::string> requirements;
+  };
+  struct Watch {
+    Selection selection;
     std::shared_ptr<HttpResponder> responder;
   };
+  struct Object {
+    std::string json;
+    std::map<std::string, std::string> labels;
+    bool matches(const Selection& selection) const;
+  };
+  using ObjectPtr = std::shared_ptr<const Object>;
   struct Event {
     uint64_t version;
     std::string collection;
-    std::string line;
+    ObjectPtr before, after;  // null: there was none, it is gone
   };
   // What is still to be sent, slowly.
   struct Trickle {
@@ -75,19 +89,20 @@ class ClusterApi {
     bool finish;
   };
   void handle(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder);
-  void list(const std::string& collection, std::shared_ptr<HttpResponder> responder);
+  void list(const Selection& selection, std::shared_ptr<HttpResponder> responder);
   void watch_list(const HttpServerRequest& request, std::shared_ptr<HttpResponder> responder);
   bool troubled(const HttpServerRequest& request, const std::shared_ptr<HttpResponder>& responder);
   std::string bookmark(const std::string& collection, bool initial_events_end) const;
   // A body, or a part of one.
   void send(const std::shared_ptr<HttpResponder>& responder, std::string text, bool finish);
   void trickle();
-  void watch(const std::string& collection, uint64_t since,
-             std::shared_ptr<HttpResponder> responder);
-  void publish(const char* type, const std::string& collection, const std::string& object);
+  void watch(const Selection& selection, uint64_t since, std::shared_ptr<HttpResponder> responder);
+  void publish(const std::string& collection, ObjectPtr before, ObjectPtr after);
+  // The line an event is for who asked for `selection`; empty: none.
+  static std::string line_of(const Event& event, const Selection& selection);
   std::string versioned(std::string json) const;
 
-  std::map<std::string, std::map<std::string, std::string>> objects_;  // by collection and key
+  std::map<std::string, std::map<std::string, ObjectPtr>> objects_;  // by collection and key
   std::vector<Event> events_;
   std::vector<Watch> watches_;
   uint64_t version_ = 1;

@@ -14,6 +14,19 @@ namespace {
 
 using namespace test;
 
+// One more address of the node comes or goes, and with it its node ports.
+void toggle_address(Cluster& cluster) {
+  const auto has = [&] {
+    const auto& ours = cluster.proxy().programmer(Family::kIpv4).programmed().parameters();
+    return std::find(ours.node_addresses.begin(), ours.node_addresses.end(), ip("192.0.2.50")) !=
+           ours.node_addresses.end();
+  };
+  const bool had = has();
+  cluster.at("node").must(std::string("ip address ") + (had ? "del" : "add") +
+                          " 192.0.2.50/32 dev veth0");
+  EXPECT_TRUE(cluster.run_until([&] { return has() != had; }));
+}
+
 TEST(Changes, EveryRandomStepLeavesWhatAFreshStartWouldWriteAndDisturbsNobody) {
   Cluster cluster;
   cluster.start_proxy();
@@ -26,6 +39,7 @@ TEST(Changes, EveryRandomStepLeavesWhatAFreshStartWouldWriteAndDisturbsNobody) {
   for (int step = 0; step < 250 && !testing::Test::HasFailure(); ++step) {
     changes.change();
     if (step % 3 == 0) changes.change();  // two at once
+    if (step % 20 == 10) toggle_address(cluster);
     cluster.settle();
     expect_settled(cluster, "step " + std::to_string(step));
   }
@@ -57,7 +71,7 @@ TEST(Changes, UnusedChainsGo) {
   EXPECT_EQ(cluster.list_ruleset().find("chain sel_4"), std::string::npos);
 }
 
-TEST(Restart, TakesOverWithoutWritingAnything) {
+TEST(Row30_Restart, TakesOverWithoutWritingAnything) {
   Cluster cluster;
   cluster.start_proxy();
   put_web(cluster);
@@ -91,7 +105,7 @@ TEST(Restart, TakesOverWithoutWritingAnything) {
   EXPECT_EQ(traffic.failures(), 0);
 }
 
-TEST(Restart, WithOtherFlagsRewritesRulesInPlace) {
+TEST(Row30_Restart, WithOtherFlagsRewritesRulesInPlace) {
   Cluster cluster;
   cluster.start_proxy();
   put_web(cluster);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
 
 namespace fairlead::proxy::test {
@@ -78,7 +79,11 @@ void RandomChanges::change() {
   const int n = below(6);
   const std::string name = "s" + std::to_string(n);
   const std::string last = std::to_string(10 + n);
-  switch (below(8)) {
+  switch (below(10)) {
+    case 8:
+      return sink_.set_node(any_node());
+    case 9:
+      return sink_.set_service_cidrs(any_ranges());
     case 0:
       return sink_.remove_service({"default", name});
     case 1:
@@ -91,9 +96,10 @@ void RandomChanges::change() {
       return sink_.put(any_policy(service(name, {"10.96.1." + last, "fd00:96::1:" + last}, ports)));
     }
     case 4:
-      return sink_.put(slice(name, endpoints("fd00:244:2::"), ports()));
+      return sink_.put(any_hints(slice(name, endpoints("fd00:244:2::"), ports())));
     default:
-      return sink_.put(slice(name, endpoints("10.244.9."), ports(), below(3) ? "-a" : "-b"));
+      return sink_.put(
+          any_hints(slice(name, endpoints("10.244.9."), ports(), below(3) ? "-a" : "-b")));
   }
 }
 
@@ -104,6 +110,34 @@ void RandomChanges::remove_all() {
     for (const char* suffix : {"-v4-a", "-v4-b", "-v6"})
       sink_.remove_slice({"default", name + suffix});
   }
+  sink_.set_node({});
+  sink_.set_service_cidrs({});
+}
+
+kube::Node RandomChanges::any_node() {
+  kube::Node node;
+  if (below(4)) node.meta.labels["topology.kubernetes.io/zone"] = below(2) ? "a" : "b";
+  if (below(4)) node.internal_ips.push_back(ip("192.0.2.1"));
+  if (below(2)) node.internal_ips.push_back(ip("2001:db8::1"));
+  return node;
+}
+
+std::vector<Cidr> RandomChanges::any_ranges() {
+  std::vector<Cidr> ranges;
+  for (const char* range : {"10.97.0.0/16", "10.98.0.0/24", "fd00:97::/112"})
+    if (below(2)) ranges.push_back(cidr(range));
+  return ranges;
+}
+
+// A third of the slices have hints of zones, a third of nodes, and some lack one.
+kube::EndpointSlice RandomChanges::any_hints(kube::EndpointSlice object) {
+  const int kind = below(3);
+  for (kube::Endpoint& endpoint : object.endpoints) {
+    if (below(12) == 0) continue;
+    if (kind == 1) endpoint.hint_zones = {below(2) ? "a" : "b"};
+    if (kind == 2) endpoint.hint_nodes = {below(2) ? "node" : "other"};
+  }
+  return object;
 }
 
 std::vector<std::string> RandomChanges::endpoints(const std::string& prefix) {
@@ -133,9 +167,63 @@ std::vector<std::string> RandomChanges::ports() {
   return {std::string("p 8080/") + (below(2) ? "TCP" : "UDP"), "q 8081/SCTP"};
 }
 
+namespace {
+
+// What a packet from `source`, a pod of this cluster or from outside, is to meet.
+Fate wanted_fate(const Config& config, const Target& target, const IpAddress& source, bool pod) {
+  Fate fate;
+  fate.kind = Fate::Kind::kDropped;
+  const bool let_in =
+      target.guard == 0 || std::any_of(target.ranges->begin(), target.ranges->end(),
+                                       [&](const Cidr& range) { return range.contains(source); });
+  if (!let_in || target.treatment == Treatment::kDrop) return fate;
+  fate.kind = Fate::Kind::kRefused;
+  if (target.treatment == Treatment::kRefuse) return fate;
+  const bool local = target.treatment == Treatment::kLocal;
+  const std::vector<Backend>& backends = local && pod ? target.inside : target.backends;
+  const bool masqueraded = !local && !(target.cluster_ip && pod && !config.masquerade_all);
+  for (const Backend& one : backends) fate.ends.push_back({{one.address, one.port}, masqueraded});
+  fate.kind = backends.empty() ? Fate::Kind::kDropped : Fate::Kind::kBalanced;
+  return fate;
+}
+
+void expect_traced(Cluster& cluster, const Tracer& tracer, const Frontend& frontend,
+                   const IpAddress& address, bool pod, const std::string& when) {
+  const Family family = frontend.family();
+  Packet packet;
+  packet.source = ip(cluster.address(pod ? "client" : "outside", family));
+  packet.destination = address;
+  packet.protocol = frontend.protocol;
+  packet.port = frontend.port;
+  packet.interface = pod ? "veth1" : "veth0";
+  const auto result = tracer.trace(packet);
+  const Fate wanted = wanted_fate(cluster.config(family),
+                                  *cluster.proxy().services().find(frontend), packet.source, pod);
+  const std::string what = when + ": " + frontend.to_string() + (pod ? " pod" : " outside");
+  ASSERT_EQ(result.fates.size(), 1u) << what;
+  EXPECT_EQ(result.fate().to_string(), wanted.to_string()) << what;
+  EXPECT_EQ(result.unknown, "") << what;
+}
+
+// Every frontend, from a pod and from outside: the tracer ends where the Service wants it to.
+void expect_traced(Cluster& cluster, Family family, const std::string& when) {
+  const Ruleset& ruleset = cluster.proxy().programmer(family).programmed();
+  const Tracer tracer({ruleset.content()});
+  for (const Frontend& frontend : cluster.proxy().services().frontends(family)) {
+    const std::vector<IpAddress> one = {frontend.address};
+    for (const IpAddress& address : frontend.node_port ? ruleset.parameters().node_addresses : one)
+      for (const bool pod : {true, false})
+        expect_traced(cluster, tracer, frontend, address, pod, when);
+  }
+}
+
+}  // namespace
+
 void expect_settled(Cluster& cluster, const std::string& when) {
-  for (const Family family : {Family::kIpv4, Family::kIpv6})
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     EXPECT_EQ(cluster.kernel_state(family), cluster.wanted_state(family)) << when;
+    expect_traced(cluster, family, when);
+  }
 }
 
 }  // namespace fairlead::proxy::test

@@ -56,7 +56,7 @@ class UdpFlow {
 class RandomChanges {
  public:
   RandomChanges(ObjectSink& sink, uint64_t seed) : sink_(sink), random_(seed) {}
-  // One change of one of six Services or its endpoints.
+  // One change of one of six Services or its endpoints, of this node or of the service ranges.
   void change();
   // Everything change() can have made goes.
   void remove_all();
@@ -66,12 +66,16 @@ class RandomChanges {
   std::vector<std::string> endpoints(const std::string& prefix);
   kube::Service any_policy(kube::Service object);
   std::vector<std::string> ports();
+  kube::Node any_node();
+  std::vector<Cidr> any_ranges();
+  kube::EndpointSlice any_hints(kube::EndpointSlice object);
 
   ObjectSink& sink_;
   std::mt19937_64 random_;
 };
 
-// The kernel has what a fresh start would write.
+// The kernel has what a fresh start would write, and the tracer says of every frontend that its
+// packets end at exactly what its Service wants.
 void expect_settled(Cluster& cluster, const std::string& when);
 
 }  // namespace fairlead::proxy::test

@@ -13,16 +13,15 @@
 // PEER-ADDRESS".
 #pragma once
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/http/client.h"
 #include "proxy/proxy.h"
+#include "tests/kernel/proxy/answers.h"
 #include "tests/support/namespace.h"
 #include "tests/unit/proxy/objects.h"
 
@@ -52,7 +51,6 @@ struct Outcome {
 class Cluster {
  public:
   Cluster();
-  ~Cluster();
 
   // A proxy in the node's namespace, as a fresh process would be. Objects put before start() are
   // what it knows at its start.
@@ -86,7 +84,6 @@ class Cluster {
  private:
   void add_host(const std::string& name, int number, const std::string& prefix4,
                 const std::string& prefix6);
-  void serve();
 
   Loop loop_;
   Metrics metrics_;
@@ -95,14 +92,7 @@ class Cluster {
   std::map<std::string, std::pair<std::string, std::string>> addresses_;
   std::map<Family, Config> configs_;
   std::unique_ptr<Proxy> proxy_;
-  struct Server {
-    std::string name;
-    int fd;
-    bool stream;
-  };
-  std::vector<Server> servers_;
-  std::atomic<bool> stop_{false};
-  std::thread thread_;
+  Answers answers_;
 };
 
 // Services with their endpoints, addresses, hairpins and local DNS in one order, whatever the
@@ -114,6 +104,7 @@ std::string kernel_state(Loop& loop, const NetNamespace& ns, const Config& confi
 std::string wanted_state(const Config& config, const Parameters& parameters,
                          const ServiceMap& services);
 
+inline constexpr int kDropMs = 2500;  // with one retransmission of a SYN, after a second
 // One round trip without a Cluster at hand (from another thread): the calling thread must be
 // inside.
 Outcome ask(int type, const std::string& to, int timeout_ms);

@@ -55,7 +55,7 @@ const FlowCase kFlows[] = {
     {"node port", "outside", "192.0.2.1:30053"},
 };
 
-TEST(UdpFlows, FollowTheServiceNotTheFirstChoice) {
+TEST(Row26_UdpFlows, FollowTheServiceNotTheFirstChoice) {
   Cluster cluster;
   cluster.start_proxy();
   cluster.proxy().start();
@@ -87,13 +87,46 @@ TEST(UdpFlows, FollowTheServiceNotTheFirstChoice) {
   }
 }
 
-TEST(UdpFlows, OnlyOurs) {
+// Somebody else translates the node port's number on an address of this node that has no node
+// ports, as a CNI's host ports do: a flow there keeps its end, whatever happens to the Service.
+TEST(Row26_UdpFlows, ToTheSamePortNumberOnAnotherAddressAreLeftAlone) {
+  Cluster cluster;
+  cluster.start_proxy([](Config& config) {
+    config.node_port_cidrs = {{cidr("192.0.2.0/24"), cidr("2001:db8::/64")}};
+  });
+  Proxy& proxy = cluster.proxy();
+  proxy.put(service("dns", {"10.96.0.10"}, {"dns 53/UDP 30053"}));
+  proxy.put(slice("dns", {"10.244.2.2"}, {"dns 8080/UDP"}));
+  proxy.start();
+  cluster.settle();
+  const auto host_port_leads_to = [&](const std::string& endpoint) {
+    cluster.at("node").must(
+        "nft flush chain ip other pre; nft add rule ip other pre ip daddr 10.244.1.1 "
+        "udp dport 30053 dnat to " +
+        endpoint + ":8080");
+  };
+  cluster.at("node").must(
+      "nft add table ip other; "
+      "nft 'add chain ip other pre { type nat hook prerouting priority -110; }'");
+  host_port_leads_to("10.245.4.2");
+  UdpClient theirs(cluster, "client", "10.244.1.1:30053");
+  UdpClient ours(cluster, "outside", "192.0.2.1:30053");
+  EXPECT_EQ(theirs.ask(), "web-3");
+  EXPECT_EQ(ours.ask(), "web-1");
+  host_port_leads_to("10.244.2.2");  // for new flows
+  proxy.put(slice("dns", {"10.244.3.2"}, {"dns 8080/UDP"}));
+  cluster.settle();
+  EXPECT_EQ(ours.ask(), "web-2");
+  EXPECT_EQ(theirs.ask(), "web-3") << "not ours to end";
+}
+
+TEST(Row26_UdpFlows, OnlyOurs) {
   ServiceMap services("");
   services.put(service("dns", {"10.96.0.10"}, {"dns 53/UDP 30053"}));
   services.put(slice("dns", {"10.244.2.2"}, {"dns 8080/UDP"}));
   const std::set<Frontend> changed = {udp("10.96.0.10", 53),
                                       Frontend::node(Family::kIpv4, Protocol::kUdp, 30053)};
-  const std::set<IpAddress> local = {ip("192.0.2.1")};
+  const std::vector<IpAddress> node_addresses = {ip("192.0.2.1")};
   struct {
     const char* what;
     const char *destination, *answered_by;
@@ -118,7 +151,7 @@ TEST(UdpFlows, OnlyOurs) {
     entry.original.destination_port = destination.port;
     entry.reply.source = source.address;
     entry.reply.source_port = source.port;
-    EXPECT_EQ(is_stale(entry, changed, local, services), c.stale) << c.what;
+    EXPECT_EQ(is_stale(entry, changed, node_addresses, services), c.stale) << c.what;
   }
 }
 
@@ -135,12 +168,9 @@ class CleanerTest : public testing::Test {
     services_.put(service("dns", {"10.96.0.10"}, {"dns 53/UDP"}));
     services_.put(slice("dns", {"10.244.3.2"}, {"dns 8080/UDP"}));
     const auto inside = cluster_.at("node").enter();
-    const auto open = [&](netlink::Protocol protocol) {
-      return netlink::Connection::open(cluster_.loop(), protocol).value();
-    };
-    netfilter_ = open(netlink::Protocol::kNetfilter);
-    route_ = open(netlink::Protocol::kRoute);
-    cleaner_ = std::make_unique<ConntrackCleaner>(clock_, *netfilter_, *route_, services_);
+    netfilter_ = netlink::Connection::open(cluster_.loop(), netlink::Protocol::kNetfilter).value();
+    cleaner_ = std::make_unique<ConntrackCleaner>(clock_, *netfilter_, services_,
+                                                  [](Family) { return std::vector<IpAddress>(); });
   }
   void make_flows(uint16_t count) {
     const auto inside = cluster_.at("client").enter();
@@ -164,7 +194,7 @@ class CleanerTest : public testing::Test {
   Cluster cluster_;
   ManualClock clock_;
   ServiceMap services_{std::string("node")};
-  std::unique_ptr<netlink::Connection> netfilter_, route_;
+  std::unique_ptr<netlink::Connection> netfilter_;
   std::unique_ptr<ConntrackCleaner> cleaner_;
 };
 
@@ -324,14 +354,18 @@ std::vector<uint8_t> sctp_init(uint16_t source, uint16_t destination) {
   return packet;
 }
 
-TEST(Sctp, IsBalancedLikeTheOthers) {
+TEST(Row21_Protocols, TcpUdpAndSctpAreIndependentOnOnePortNumber) {
   Cluster cluster;
   cluster.start_proxy();
-  cluster.proxy().put(service("sig", {"10.96.0.5"}, {"s 3868/SCTP"}));
+  cluster.proxy().put(service("sig", {"10.96.0.5"}, {"s 3868/SCTP", "t 3868/TCP", "u 3868/UDP"}));
   cluster.proxy().put(service("sig-tcp", {"10.96.0.5"}, {"s 3869/TCP"}));
-  cluster.proxy().put(slice("sig", {"10.244.2.2"}, {"s 9000/SCTP"}));
+  cluster.proxy().put(slice("sig", {"10.244.2.2"}, {"s 9000/SCTP"}, "-s"));
+  cluster.proxy().put(slice("sig", {"10.244.3.2"}, {"t 8080/TCP"}, "-t"));
+  cluster.proxy().put(slice("sig", {"10.245.4.2"}, {"u 8080/UDP"}, "-u"));
   cluster.proxy().start();
   cluster.settle();
+  EXPECT_EQ(cluster.tcp("client", "10.96.0.5:3868").reached, "web-2");
+  EXPECT_EQ(cluster.udp("client", "10.96.0.5:3868").reached, "web-3");
   int receiver = -1;
   cluster.at("web-1").run(
       [&] { receiver = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_SCTP); });
@@ -368,6 +402,18 @@ TEST(Sctp, IsBalancedLikeTheOthers) {
   EXPECT_EQ(crc, crc32c(body));
   send_to(3869);
   EXPECT_FALSE(arrives()) << "a TCP port is not an SCTP port";
+  cluster.proxy().remove_slice({"default", "sig-v4-t"});
+  cluster.settle();
+  EXPECT_TRUE(cluster.tcp("client", "10.96.0.5:3868").refused) << "nobody serves TCP any more";
+  EXPECT_EQ(cluster.udp("client", "10.96.0.5:3868").reached, "web-3");
+  const Ruleset& ruleset = cluster.proxy().programmer(Family::kIpv4).programmed();
+  const auto fate = [&](Protocol protocol) {
+    return trace(ruleset, {ip("10.244.1.2"), ip("10.96.0.5"), protocol, 3868, false, "veth1"})
+        .to_string();
+  };
+  EXPECT_EQ(fate(Protocol::kSctp), "balanced to 10.244.2.2:9000");
+  EXPECT_EQ(fate(Protocol::kUdp), "balanced to 10.245.4.2:8080");
+  EXPECT_EQ(fate(Protocol::kTcp), "refused");
   close(receiver);
   close(sender);
 }

@@ -35,7 +35,6 @@ const PacketCase kCases[] = {
     {"node port from the node", "node", "192.0.2.1:30080", "[2001:db8::1]:30080", kAll,
      Source::kMasqueraded},
     {"node port without endpoints", "outside", "192.0.2.1:30081", "[2001:db8::1]:30081", kRefused},
-    {"not ours: a node port on loopback", "node", "127.0.0.1:30080", "[::1]:30080", kRefused},
     {"not ours: a pod's own address",
      "client",
      "10.244.2.2:8080",

@@ -142,7 +142,7 @@ class Program : public testing::Test {
   std::unique_ptr<Api> api_;
 };
 
-TEST_F(Program, ServesAndLeavesItsRulesBehind) {
+TEST_F(Program, Row30_ServesAndLeavesItsRulesBehind) {
   auto process = start();
   ASSERT_TRUE(run_until([&] { return elements() == 3000; }));
   std::string health;
@@ -387,7 +387,7 @@ TEST_F(Program, WaitsForPortsAnotherProxyStillHolds) {
   }));
 }
 
-TEST_F(Program, RunsByAFileAndEndsWhenItChanges) {
+TEST_F(Program, Row29_RunsByAFileAndEndsWhenItChanges) {
   char directory[] = "/tmp/fairlead-proxy-config-XXXXXX";
   ASSERT_NE(mkdtemp(directory), nullptr);
   const std::string path = std::string(directory) + "/config.conf";
@@ -411,7 +411,7 @@ TEST_F(Program, RunsByAFileAndEndsWhenItChanges) {
   std::filesystem::remove_all(directory);
 }
 
-TEST_F(Program, EndsWhenThePodCidrsOfItsNodeChange) {
+TEST_F(Program, Row28_EndsWhenThePodCidrsOfItsNodeChange) {
   auto process = start({"--detect-local-mode=NodeCIDR"});
   ASSERT_TRUE(run_until([&] { return elements() == 3000 && api_->node_watched(); }));
   api_->change_pod_cidrs("10.244.9.0/24");
@@ -421,7 +421,7 @@ TEST_F(Program, EndsWhenThePodCidrsOfItsNodeChange) {
   EXPECT_TRUE(run_until([&] { return !process->running(); }));
 }
 
-TEST_F(Program, WritesItsConfiguration) {
+TEST_F(Program, Row30_WritesItsConfiguration) {
   const auto written = run({"--write-config-to=/dev/stdout", "--cluster-cidr=10.244.0.0/16"});
   EXPECT_EQ(written.status, 0) << written.errors;
   EXPECT_NE(written.output.find("clusterCIDR: \"10.244.0.0/16\"\n"), std::string::npos)

@@ -2,62 +2,16 @@
 // What kube-proxy promises of Services beyond cluster IPs, row by row of docs/proxy.md's table,
 // with real packets of both families and asked of the tracer. The node is n1, its pods are web-1,
 // web-2 and client; web-3 is a pod of another node.
-#include <gtest/gtest.h>
+#include "tests/kernel/proxy/rows.h"
 
-#include "tests/kernel/proxy/packet_case.h"
+#include <gtest/gtest.h>
 
 namespace fairlead::proxy {
 namespace {
 
 using namespace test;
 
-using Adjust = std::function<void(kube::Service&)>;
 using kube::TrafficPolicy;
-
-const std::string kOn1 = "10.244.2.2 @node", kOn2 = "10.244.3.2 @node", kOn3 = "10.245.4.2 @other";
-
-std::string in_ipv6(const std::string& endpoint) {
-  const std::string number = endpoint.substr(7, 1);
-  return "fd00:244:" + number + "::2" + endpoint.substr(endpoint.find(' '));
-}
-
-// Service `name` on 10.96.0.N and fd00:96::N, port 80 TCP and UDP, with the endpoints given.
-void put(Cluster& cluster, const std::string& name, int number,
-         const std::vector<std::string>& endpoints, const Adjust& adjust) {
-  const std::string last = std::to_string(number);
-  const std::string node_port = " 3010" + last;
-  kube::Service object = service(name, {"10.96.0." + last, "fd00:96::" + last},
-                                 {"t 80/TCP" + node_port, "u 80/UDP" + node_port});
-  object.type = kube::ServiceType::kLoadBalancer;
-  object.load_balancer_ingress = {{ip("198.51.100." + last), true},
-                                  {ip("2001:db8:ff::" + last), true}};
-  object.external_ips = {ip("203.0.113." + last), ip("2001:db8:ee::" + last)};
-  adjust(object);
-  cluster.proxy().put(object);
-  std::vector<std::string> six;
-  for (const std::string& endpoint : endpoints) six.push_back(in_ipv6(endpoint));
-  cluster.proxy().put(slice(name, endpoints, {"t 8080/TCP", "u 8080/UDP"}));
-  if (!six.empty()) cluster.proxy().put(slice(name, six, {"t 8080/TCP", "u 8080/UDP"}));
-}
-
-const std::set<std::string> kHere = {"web-1"};
-const std::set<std::string> kHereAndThere = {"web-1", "web-3"};
-const std::set<std::string> kThere = {"web-3"};
-
-struct Row {
-  const char* row;
-  std::function<void(Cluster&)> objects;
-  std::vector<PacketCase> cases;
-  bool drops = false;  // each drop takes seconds to see: those are checked for TCP only
-};
-
-const Adjust kPlain = [](kube::Service&) {};
-const Adjust kInternalLocal = [](kube::Service& s) {
-  s.internal_traffic_policy = TrafficPolicy::kLocal;
-};
-const Adjust kExternalLocal = [](kube::Service& s) {
-  s.external_traffic_policy = TrafficPolicy::kLocal;
-};
 
 const Row kRows[] = {
     {"Row06_LocalSetIsReadyElseDraining",
@@ -190,6 +144,11 @@ const Row kRows[] = {
        {"outside"}},
       {"another port of the cluster IP", "client", "10.96.0.1:8080", "[fd00:96::1]:8080",
        kRefused}}},
+    {"Row32_NodePortsAreNotOnLoopback",
+     [](Cluster& c) { put(c, "web", 1, {kOn1}); },
+     {{"not ours: loopback", "node", "127.0.0.1:30101", "[::1]:30101", kRefused},
+      {"another address of this node", "node", "10.244.1.1:30101", "[fd00:244:1::1]:30101", kHere,
+       Source::kMasqueraded}}},
 };
 
 class Rows : public testing::TestWithParam<Row> {};
@@ -197,17 +156,7 @@ INSTANTIATE_TEST_SUITE_P(TableA, Rows, testing::ValuesIn(kRows),
                          [](const auto& p) { return std::string(p.param.row); });
 
 TEST_P(Rows, HoldWithRealPacketsAndForTheTracer) {
-  const Row& row = GetParam();
-  Cluster cluster;
-  cluster.start_proxy();
-  row.objects(cluster);
-  cluster.proxy().start();
-  cluster.settle();
-  for (const PacketCase& c : row.cases) {
-    check_trace(cluster, c);
-    check_packets(cluster, c, true);
-    if (!row.drops) check_packets(cluster, c, false);
-  }
+  check_row(GetParam());
 }
 
 // Row 18: the feature gate AllowServiceExternalIPs, off.

@@ -340,7 +340,7 @@ class Flow {
   std::unique_ptr<int, Close> fd_;
 };
 
-TEST(TakingOver, FailsNoConnection) {
+TEST(Row30_TakingOver, FailsNoConnection) {
   Cluster cluster;
   load(cluster, kRules);
   cluster.at("node").must("nft add table ip6 kube-proxy");
@@ -376,7 +376,7 @@ TEST(TakingOver, FailsNoConnection) {
   EXPECT_EQ(tables, "table ip fairlead\ntable ip6 fairlead\n");
 }
 
-TEST(TakingOver, HappensOnlyWhenAskedForAndLaterToo) {
+TEST(Row30_TakingOver, HappensOnlyWhenAskedForAndLaterToo) {
   Cluster cluster;
   load(cluster, kRules);
   cluster.start_proxy();

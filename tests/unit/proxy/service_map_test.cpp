@@ -364,6 +364,8 @@ TEST(ServiceMap, HealthCheckNodePorts) {
                 {"http 8080", "https 8443"}));
   ASSERT_EQ(map.health_ports().size(), 1u);
   EXPECT_EQ(map.health_ports()[0], (ServiceMap::HealthPort{{"default", "web"}, 32000, 1}));
+  map.put(slice("web", {"fd00::1 @here", "fd00::2 @there"}, {"http 8080"}));
+  EXPECT_EQ(map.health_ports()[0].local_ready, 1u) << "a pod of both families is one";
 }
 
 TEST(ServiceMap, SaysWhoseAnAddressIsAndWhatThereIsToSayOfAPort) {
