@@ -137,7 +137,7 @@ struct Texts {
 };
 
 // Other programs and later runs get the path: it must mean the same from everywhere.
-std::string absolute_folder(const std::string& path) {
+std::string absolute_path(const std::string& path) {
   const std::string text = std::filesystem::absolute(path).lexically_normal().string();
   return text.size() > 1 && text.back() == '/' ? text.substr(0, text.size() - 1) : text;
 }
@@ -149,7 +149,9 @@ Result<void> parse(const Texts& texts, ClusterOptions& options) {
   const Result<Cidr> cluster = Cidr::parse(texts.cluster_cidr),
                      service = Cidr::parse(texts.service_cidr);
   for (std::string* folder : {&options.data_dir, &options.run_dir, &options.pod_log_dir})
-    *folder = absolute_folder(*folder);
+    *folder = absolute_path(*folder);
+  if (!options.containerd_socket.empty())
+    options.containerd_socket = absolute_path(options.containerd_socket);
   if (!cluster.ok()) return cluster.error().with_context("--cluster-cidr");
   if (!service.ok()) return service.error().with_context("--service-cidr");
   if (cluster->family() != Family::kIpv4 || service->family() != Family::kIpv4 ||

@@ -189,7 +189,7 @@ void Ruleset::apply(const Operation& operation, Service& service) {
       return apply_learning(operation, service);
     case SetId::kLocalDns:
       if (present)
-        local_dns_[operation.frontend] = true;
+        local_dns_.insert(operation.frontend);
       else
         local_dns_.erase(operation.frontend);
       return;
@@ -461,7 +461,7 @@ std::vector<Operation> Ruleset::elements(SetId id) const {
       result.back().backend = {key.address, key.port, true};
     }
   } else {
-    for (const auto& [frontend, present] : local_dns_) result.push_back(added(id, frontend));
+    for (const Frontend& frontend : local_dns_) result.push_back(added(id, frontend));
   }
   return result;
 }

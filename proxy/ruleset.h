@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -162,7 +163,10 @@ class Ruleset {
   // Affinity maps, and how many chains name each. Their elements are the kernel's own.
   const std::map<uint64_t, uint32_t>& affinities() const { return affinities_; }
   const SetState& state(SetId id) const { return sets_[static_cast<size_t>(id)]; }
+  // To be changed by adoption and growth alone: which generation of a set there is, and its size.
   SetState& state(SetId id) { return sets_[static_cast<size_t>(id)]; }
+  // has_*: the element itself is there. *_users: how many programmed services need it; between the
+  // operations of a change the two differ.
   bool has_cluster_ip(const IpAddress& address) const;
   uint32_t cluster_ip_users(const IpAddress& address) const;
   bool has_hairpin(const Frontend& protocol_of, const Backend& backend) const;
@@ -217,7 +221,7 @@ class Ruleset {
   std::map<uint64_t, uint32_t> affinities_;
   std::unordered_map<IpAddress, Counted, AddressHash> cluster_ips_;
   std::unordered_map<Frontend, Counted> hairpins_;
-  std::map<Frontend, bool> local_dns_;
+  std::set<Frontend> local_dns_;
 };
 
 }  // namespace fairlead::proxy

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of the cluster at one moment, as the answering threads see it. Immutable; the next
-// one shares all it did not change.
+// What is known of the cluster at one moment, as the answering threads see it. Pure. Immutable; the
+// next one shares all it did not change.
 #pragma once
 
 #include <atomic>

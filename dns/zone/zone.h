@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The writer's side of the cluster's names: takes Kubernetes objects, rebuilds the records of just
-// the services they touch, and publishes a new snapshot by one pointer swap.
+// the services they touch, and publishes a new snapshot by one pointer swap. Pure: no I/O, no
+// clock.
 //
 // Threads: everything but published() and readers on one thread. Readers must be made before their
 // threads start and be gone before the Zone is destroyed.

@@ -14,62 +14,14 @@
 #include "orchestrator/cluster/supervisor.h"
 #include "orchestrator/node/cgroup.h"
 #include "orchestrator/node/containerd.h"
-#include "orchestrator/node/cri.h"
 #include "orchestrator/node/files.h"
+#include "orchestrator/node/pod_removal.h"
 
 namespace fairlead::orchestrator {
 
 namespace {
 
 using std::chrono::seconds;
-
-// Waits for one call of the runtime.
-template <typename T>
-Result<T> wait_for(Loop& loop, const std::function<void(CriDone<T>)>& call, Duration limit) {
-  std::optional<Result<T>> answer;
-  call([&](Result<T> result) { answer.emplace(std::move(result)); });
-  loop.run_until([&] { return answer.has_value(); }, limit);
-  return answer ? *std::move(answer)
-                : Result<T>(Error(ErrorCode::kTimeout, "the runtime does not answer"));
-}
-
-// Every pod at once: containers get their SIGTERM together, two seconds at least.
-Result<void> remove_pods(const std::string& socket, const std::string& log_root) {
-  Loop loop;
-  CriClient cri(loop, socket);
-  const auto sandboxes = wait_for<std::vector<SandboxInfo>>(
-      loop, [&](auto done) { cri.list_sandboxes("", std::move(done)); }, seconds(15));
-  if (!sandboxes.ok()) return sandboxes.error();
-  const auto containers = wait_for<std::vector<ContainerInfo>>(
-      loop, [&](auto done) { cri.list_containers("", std::move(done)); }, seconds(15));
-  if (!containers.ok()) return containers.error();
-  size_t missing = 0;
-  std::optional<Error> failed;
-  const auto count = [&](Result<void> done) {
-    --missing;
-    if (!done.ok() && !failed) failed = done.error();
-  };
-  for (const ContainerInfo& container : *containers)
-    if (container.state == ContainerState::kRunning)
-      ++missing, cri.stop_container(container.id, seconds(5), count);
-  loop.run_until([&] { return missing == 0; }, seconds(60));
-  missing = 0;
-  for (const SandboxInfo& sandbox : *sandboxes) {
-    ++missing;
-    cri.stop_sandbox(sandbox.id, [&, id = sandbox.id](Result<void> stopped) {
-      if (!stopped.ok()) return count(stopped);
-      cri.remove_sandbox(id, count);
-    });
-  }
-  loop.run_until([&] { return missing == 0; }, seconds(120));
-  if (missing > 0) return Error(ErrorCode::kTimeout, "pods do not end");
-  for (const SandboxInfo& sandbox : *sandboxes) {
-    const std::string logs = log_root + "/" + sandbox.ns + "_" + sandbox.name + "_" + sandbox.uid;
-    if (const Result<void> removed = files::remove_tree(logs); !removed.ok() && !failed)
-      failed = removed.error();
-  }
-  return failed ? Result<void>(*failed) : ok();
-}
 
 // Ends the fairlead that runs from this data folder. The locks keep another from starting while the
 // rest is taken apart. A holder may be dead: its worker has the lock then and is about to become
@@ -93,21 +45,9 @@ Result<std::unique_ptr<Locks>> stop_fairlead(const ClusterOptions& options) {
   }
 }
 
-Result<void> wait_for_runtime(const std::string& socket) {
-  Loop loop;
-  CriClient cri(loop, socket);
-  for (int attempt = 0; attempt < 75; ++attempt) {
-    const auto version = wait_for<RuntimeVersion>(
-        loop, [&](auto done) { cri.version(std::move(done)); }, seconds(2));
-    if (version.ok()) return ok();
-    loop.run_until([] { return false; }, std::chrono::milliseconds(200));
-  }
-  return Error(ErrorCode::kTimeout, "containerd was started to end the pods and does not answer");
-}
-
 // Without a running containerd nobody can take the pods apart: it is started once more for that.
-Result<void> remove_all_pods(const ClusterOptions& options, const ContainerdPaths& paths) {
-  if (!options.containerd_socket.empty()) return ok();  // not ours; neither are all of its pods
+Result<void> remove_pods_of_our_containerd(const ClusterOptions& options,
+                                           const ContainerdPaths& paths) {
   const auto records = Supervisor::records(options.run_dir);
   bool running = false;
   for (const auto& [name, record] : records)
@@ -123,10 +63,24 @@ Result<void> remove_all_pods(const ClusterOptions& options, const ContainerdPath
                                            format_record({*process, command, 0}));
     if (!noted.ok()) return noted;
     if (const Result<void> answers = wait_for_runtime(paths.socket()); !answers.ok())
-      return answers;
+      return answers.error().with_context("containerd was started to end the pods");
   }
   if (!files::exists(paths.socket())) return ok();
   return remove_pods(paths.socket(), options.pod_log_dir);
+}
+
+// Of somebody else's containerd, too: it stays, and so do the pods that are not ours.
+Result<void> remove_all_pods(const ClusterOptions& options, const ContainerdPaths& paths) {
+  std::string socket = options.containerd_socket;
+  if (const Result<std::string> noted = files::read(paths.foreign_socket());
+      noted.ok() && socket.empty())
+    socket = *noted;
+  if (!socket.empty()) {
+    if (const Result<void> removed = remove_pods(socket, options.pod_log_dir); !removed.ok())
+      return removed.error().with_context("the containerd at " + socket);
+    (void)unlink(paths.foreign_socket().c_str());
+  }
+  return remove_pods_of_our_containerd(options, paths);
 }
 
 Result<void> clean_proxy(const ClusterOptions& options) {
@@ -162,7 +116,7 @@ Result<void> remove_files(const ClusterOptions& options, bool purge) {
   for (const std::string& dir : {options.data_dir, options.run_dir})
     if (const Result<void> done = unmount_below(dir); !done.ok()) return done;
   if (const auto cgroups = Cgroups::detect(); cgroups.ok())
-    if (const Result<void> done = cgroups->kill_and_remove("/kubepods"); !done.ok()) return done;
+    if (const Result<void> done = cgroups->kill_and_remove(kPodCgroupRoot); !done.ok()) return done;
   for (const std::string& dir :
        {options.run_dir, options.data_dir + "/pods", options.data_dir + "/cni/addresses"})
     if (const Result<void> done = files::remove_tree(dir); !done.ok()) return done;

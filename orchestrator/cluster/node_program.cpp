@@ -62,6 +62,9 @@ Result<void> NodeProgram::start_runtime() {
     if (const Result<void> kept = supervisor_.keep(std::move(containerd)); !kept.ok()) return kept;
     if (*changed && before != 0 && supervisor_.pid("containerd") == before)
       supervisor_.restart("containerd");  // adopted, with the configuration of another release
+  } else if (const Result<void> noted = files::write_atomic(paths_.foreign_socket(), socket());
+             !noted.ok()) {
+    return noted;  // `fairlead down` would not find the pods
   }
   cri_ = std::make_unique<CriClient>(loop_, socket());
   wait_for_runtime();

@@ -1,62 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/cluster/preflight.h"
 
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
+#include <linux/capability.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <fstream>
 
+#include "base/loop.h"
+#include "netlink/nftables/list.h"
 #include "orchestrator/node/cgroup.h"
 #include "orchestrator/node/containerd.h"
 #include "orchestrator/node/files.h"
 
 namespace fairlead::orchestrator {
-
-namespace {
-
-constexpr int kCapNetAdmin = 12;
-constexpr int kCapSysAdmin = 21;
-
-uint64_t effective_capabilities() {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("CapEff:")) return std::strtoull(line.c_str() + 7, nullptr, 16);
-  return 0;
-}
-
-// Asks nf_tables for its generation; the answer's errno, 0 when it answered.
-int ask_generation() {
-  const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-  if (fd < 0) return errno;
-  struct {
-    nlmsghdr header;
-    nfgenmsg body;
-  } request{};
-  request.header.nlmsg_len = sizeof request;
-  request.header.nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN;
-  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-  alignas(nlmsghdr) char reply[4096];
-  const timeval limit{2, 0};
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  ssize_t length = send(fd, &request, sizeof request, 0);
-  if (length > 0) length = recv(fd, reply, sizeof reply, 0);
-  const int error = errno;
-  close(fd);
-  if (length < static_cast<ssize_t>(sizeof(nlmsghdr))) return length < 0 ? error : EPROTO;
-  nlmsghdr header{};
-  std::memcpy(&header, reply, sizeof header);
-  if (header.nlmsg_type != NLMSG_ERROR) return 0;
-  nlmsgerr status{};
-  std::memcpy(&status, reply + sizeof header, sizeof status.error);
-  return -status.error;
-}
-
-}  // namespace
 
 IpAddress ClusterOptions::service_address(uint8_t index) const {
   const auto bytes = service_cidr.address().bytes();
@@ -72,25 +29,44 @@ std::string own_bin_dir() {
 
 Result<void> check_privileges() {
   if (geteuid() != 0) return Error(ErrorCode::kPermission, "a node needs root: run it with sudo");
-  const uint64_t have = effective_capabilities();
-  if ((have >> kCapNetAdmin & 1) == 0)
+  if (!has_capability(CAP_NET_ADMIN))
     return Error(ErrorCode::kPermission,
                  "the capability CAP_NET_ADMIN is missing: pods' networks cannot be made");
-  if ((have >> kCapSysAdmin & 1) == 0)
+  if (!has_capability(CAP_SYS_ADMIN))
     return Error(ErrorCode::kPermission,
                  "the capability CAP_SYS_ADMIN is missing: containers cannot be made");
   return ok();
 }
 
+namespace {
+
+// Any answer of nf_tables will do: the number of the last commit.
+Result<void> ask_nf_tables() {
+  Loop loop;
+  const auto connection = netlink::Connection::open(loop, netlink::Protocol::kNetfilter);
+  if (!connection.ok()) return connection.error();
+  Result<void> answer = Error(ErrorCode::kTimeout, "it does not answer");
+  bool answered = false;
+  netlink::nft::get_generation(**connection, [&](const Result<netlink::nft::Generation>& found) {
+    answered = true;
+    answer = found.ok() ? ok() : Result<void>(found.error());
+  });
+  (*connection)->wait([&] { return answered; }, std::chrono::seconds(2));
+  return answer;
+}
+
+}  // namespace
+
 Result<void> check_nf_tables() {
-  const int error = ask_generation();
-  if (error == 0) return ok();
-  if (error == EPERM)
+  const Result<void> answer = ask_nf_tables();
+  if (answer.ok()) return ok();
+  if (answer.error().is(ErrorCode::kPermission))
     return Error(ErrorCode::kPermission,
                  "nf_tables refuses us: the capability CAP_NET_ADMIN is missing");
   return Error(ErrorCode::kUnsupported,
-               std::string("this kernel has no nf_tables (") + std::strerror(error) +
-                   "): load the module nf_tables or use a kernel with CONFIG_NF_TABLES");
+               "this kernel has no nf_tables: load the module nf_tables or use a kernel with "
+               "CONFIG_NF_TABLES (" +
+                   answer.error().message() + ")");
 }
 
 Result<void> check_node(const ClusterOptions& options) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 #include <sstream>
 
 #include "orchestrator/node/files.h"
@@ -39,13 +40,26 @@ Result<void> inherit_cpuset(const std::string& parent, const std::string& child)
   return ok();
 }
 
-// v2: a controller works in a child when its parent's subtree_control names it.
-void enable_controllers(const std::string& parent) {
+// v2: a controller works in a child when its parent's subtree_control names it. What a pod's limits
+// need is there or an error; the others, which the runtime may use, are enabled where they can be.
+Result<void> enable_controllers(const std::string& parent) {
   const Result<std::string> available = files::read(parent + "/cgroup.controllers");
-  if (!available.ok()) return;
+  if (!available.ok()) return available.error();
+  const std::string file = parent + "/cgroup.subtree_control";
   std::istringstream stream(*available);
-  for (std::string name; stream >> name;)
-    (void)files::write_value(parent + "/cgroup.subtree_control", "+" + name);
+  std::vector<std::string> others{std::istream_iterator<std::string>(stream), {}};
+  std::string needed;
+  for (const char* name : {"cpu", "memory"}) {
+    if (std::erase(others, name) == 0)
+      return Error(ErrorCode::kUnsupported,
+                   std::string("the cgroup controller ") + name + " is not available in " + parent +
+                       ": the kernel lacks it (cgroup_disable=?), or what is above keeps it back");
+    needed += (needed.empty() ? "+" : " +") + std::string(name);
+  }
+  if (const Result<void> enabled = files::write_value(file, needed); !enabled.ok())
+    return enabled.error().with_context("cgroup controllers cpu and memory cannot be enabled");
+  for (const std::string& name : others) (void)files::write_value(file, "+" + name);
+  return ok();
 }
 
 Result<void> remove_below(const std::string& path) {
@@ -116,7 +130,8 @@ Result<void> Cgroups::create(const std::string& path) const {
   for (const Hierarchy& hierarchy : hierarchies_) {
     std::string parent = hierarchy.mount_point;
     for (const std::string& part : split(path, '/')) {
-      if (unified_) enable_controllers(parent);
+      if (unified_)
+        if (const Result<void> enabled = enable_controllers(parent); !enabled.ok()) return enabled;
       const std::string child = parent + "/" + part;
       if (mkdir(child.c_str(), 0755) != 0 && errno != EEXIST)
         return Error::from_errno(errno, "make cgroup " + child);

@@ -11,6 +11,9 @@
 
 namespace fairlead::orchestrator {
 
+// Above all pods of ours. Not a kubelet's "/kubepods": what is below is killed by `fairlead down`.
+inline constexpr char kPodCgroupRoot[] = "/fairlead-pods";
+
 class Cgroups {
  public:
   // Finds what is mounted; `mountinfo` is the text of /proc/self/mountinfo.
@@ -26,9 +29,9 @@ class Cgroups {
   bool unified() const { return unified_; }
   const std::vector<Hierarchy>& hierarchies() const { return hierarchies_; }
 
-  // Makes `path` ("/kubepods/burstable/pod..") and its parents in every hierarchy. v1: the cpuset
-  // of each parent is copied down, without it no process can enter. v2: controllers are enabled
-  // above.
+  // Makes `path` ("/fairlead-pods/burstable/pod..") and its parents in every hierarchy. v1: the
+  // cpuset of each parent is copied down, without it no process can enter. v2: controllers are
+  // enabled above, cpu and memory or it fails.
   Result<void> create(const std::string& path) const;
   Result<void> set(const std::string& path, const PodLimits& limits) const;
   // The folder and what is below, empty of processes or kBusy-like errors; absent is success.

@@ -8,7 +8,10 @@ namespace fairlead::orchestrator {
 namespace {
 
 Labels identity(const PodSpec& pod) {
-  return {{kLabelPodName, pod.key.name}, {kLabelPodNamespace, pod.key.ns}, {kLabelPodUid, pod.uid}};
+  return {{kLabelPodName, pod.key.name},
+          {kLabelPodNamespace, pod.key.ns},
+          {kLabelPodUid, pod.uid},
+          {kLabelOurs, "true"}};
 }
 
 Result<void> check_user(const ContainerInputs& in) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/node/containerd.h"
 
+#include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,8 +17,6 @@
 namespace fairlead::orchestrator {
 
 namespace {
-
-constexpr int kCapSysResource = 24;
 
 // Mounts an overlay and looks at a file through it.
 bool overlayfs_works(const std::string& scratch) {
@@ -37,6 +36,13 @@ bool overlayfs_works(const std::string& scratch) {
   return works;
 }
 
+// As TOML's basic strings.
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump();
+}
+
+}  // namespace
+
 bool has_capability(int number) {
   std::ifstream file("/proc/self/status");
   for (std::string line; std::getline(file, line);)
@@ -45,15 +51,9 @@ bool has_capability(int number) {
   return false;
 }
 
-std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump();
-}  // TOML's basic strings
-
-}  // namespace
-
 ContainerdFeatures detect_features(const std::string& data_dir) {
   return {overlayfs_works(data_dir + "/containerd/.overlay-check"),
-          !has_capability(kCapSysResource)};
+          !has_capability(CAP_SYS_RESOURCE)};
 }
 
 std::string containerd_config(const ContainerdPaths& paths, const ContainerdFeatures& features) {

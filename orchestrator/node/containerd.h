@@ -5,6 +5,7 @@
 //   DATA_DIR/containerd/            its root (images, snapshots) and config.toml
 //   DATA_DIR/cni/                   conf.d/10-fairlead.conflist, and the addresses given out
 //   DATA_DIR/images/*.tar           imported when they are new
+//   DATA_DIR/containerd-socket      where pods are in somebody else's (--containerd-socket): which
 //   RUN_DIR/containerd.sock, containerd/   its socket and state
 #pragma once
 
@@ -30,8 +31,12 @@ struct ContainerdPaths {
   std::string socket() const { return run_dir + "/containerd.sock"; }
   std::string cni_conf_dir() const { return data_dir + "/cni/conf.d"; }
   std::string cni_state_dir() const { return data_dir + "/cni/addresses"; }
+  std::string foreign_socket() const { return data_dir + "/containerd-socket"; }
   std::string images() const { return data_dir + "/images"; }
 };
+
+// Whether this process has it in effect: CAP_NET_ADMIN...
+bool has_capability(int number);
 
 // What this machine can do, found by trying.
 struct ContainerdFeatures {

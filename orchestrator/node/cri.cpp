@@ -25,6 +25,13 @@ bool already_gone(const Error& error) {
   return error.is_not_found() || error.message().find("not found") != std::string::npos;
 }
 
+google::protobuf::Map<std::string, std::string> our_labels(const std::string& pod_uid) {
+  google::protobuf::Map<std::string, std::string> labels;
+  labels[kLabelOurs] = "true";
+  if (!pod_uid.empty()) labels[kLabelPodUid] = pod_uid;
+  return labels;
+}
+
 }  // namespace
 
 class CriClient::Impl {
@@ -122,15 +129,13 @@ void CriClient::sandbox_status(const std::string& id, CriDone<SandboxInfo> done)
 
 void CriClient::list_sandboxes(const std::string& pod_uid, CriDone<std::vector<SandboxInfo>> done) {
   cri::ListPodSandboxRequest request;
-  if (!pod_uid.empty())
-    (*request.mutable_filter()->mutable_label_selector())[kLabelPodUid] = pod_uid;
+  *request.mutable_filter()->mutable_label_selector() = our_labels(pod_uid);
   impl_->call<cri::ListPodSandboxResponse>(
       "RuntimeService/ListPodSandbox", request, kReadLimit,
       [done = std::move(done)](Result<cri::ListPodSandboxResponse> reply) {
         if (!reply.ok()) return done(reply.error());
         std::vector<SandboxInfo> found;
-        for (const auto& item : reply->items())
-          if (item.labels().count(kLabelPodUid) > 0) found.push_back(from_message(item));
+        for (const auto& item : reply->items()) found.push_back(from_message(item));
         done(std::move(found));
       });
 }
@@ -183,15 +188,13 @@ void CriClient::container_status(const std::string& id, CriDone<ContainerInfo> d
 void CriClient::list_containers(const std::string& pod_uid,
                                 CriDone<std::vector<ContainerInfo>> done) {
   cri::ListContainersRequest request;
-  if (!pod_uid.empty())
-    (*request.mutable_filter()->mutable_label_selector())[kLabelPodUid] = pod_uid;
+  *request.mutable_filter()->mutable_label_selector() = our_labels(pod_uid);
   impl_->call<cri::ListContainersResponse>(
       "RuntimeService/ListContainers", request, kReadLimit,
       [done = std::move(done)](Result<cri::ListContainersResponse> reply) {
         if (!reply.ok()) return done(reply.error());
         std::vector<ContainerInfo> found;
-        for (const auto& item : reply->containers())
-          if (item.labels().count(kLabelPodUid) > 0) found.push_back(from_message(item));
+        for (const auto& item : reply->containers()) found.push_back(from_message(item));
         done(std::move(found));
       });
 }

@@ -32,6 +32,8 @@ inline constexpr char kLabelPodName[] = "io.kubernetes.pod.name";
 inline constexpr char kLabelPodNamespace[] = "io.kubernetes.pod.namespace";
 inline constexpr char kLabelPodUid[] = "io.kubernetes.pod.uid";
 inline constexpr char kLabelContainerName[] = "io.kubernetes.container.name";
+// On what this node runner made: a containerd may be somebody else's, and have others' pods.
+inline constexpr char kLabelOurs[] = "io.fairlead.pod";
 
 struct DnsConfig {
   std::vector<std::string> servers;
@@ -206,7 +208,7 @@ class Cri {
   virtual void stop_sandbox(const std::string& id, CriDone<void> done) = 0;
   virtual void remove_sandbox(const std::string& id, CriDone<void> done) = 0;
   virtual void sandbox_status(const std::string& id, CriDone<SandboxInfo> done) = 0;
-  // `pod_uid` empty: all that carry a pod's labels.
+  // Of ours (kLabelOurs), here and below. `pod_uid` empty: of every pod.
   virtual void list_sandboxes(const std::string& pod_uid,
                               CriDone<std::vector<SandboxInfo>> done) = 0;
 

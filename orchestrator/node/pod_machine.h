@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pod state machine: from what a pod should be, what the runtime has of it and the time, what
-// to do next. It has no I/O, no clock and no log.
+// to do next. Pure: no I/O, no clock, no log.
 //
 // Level-triggered: decide() looks at everything each time and remembers nothing. Whoever carries
 // the actions out keeps PodMemory (lost with the process, which costs a shorter back-off at worst),

@@ -35,7 +35,7 @@ struct PodContext {
   ProbeRunner& probes;
   Volumes& volumes;
   const Cgroups& cgroups;
-  std::string cgroup_root;  // "/kubepods"
+  std::string cgroup_root;  // kPodCgroupRoot
   std::string log_root;     // "/var/log/pods"
   std::string resolv_conf;  // the host's, usually /etc/resolv.conf
   ClusterDns cluster_dns;

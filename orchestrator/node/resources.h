@@ -22,7 +22,7 @@ PodLimits pod_limits(const PodSpec& pod);
 CriResources container_resources(const PodSpec& pod, const ContainerSpec& container,
                                  int64_t node_memory);
 
-// "/kubepods/burstable/pod<UID>" below `root` ("/kubepods").
+// "/fairlead-pods/burstable/pod<UID>" below `root` ("/fairlead-pods").
 std::string pod_cgroup(const std::string& root, const PodSpec& pod);
 
 // cgroup v1 shares (2..262144) as v2 weight (1..10000), the kernel documentation's mapping.

@@ -29,7 +29,7 @@ struct RunnerOptions {
   std::optional<Cidr> pod_cidr;  // remembered from before
   std::string data_dir;          // volumes: DATA_DIR/pods
   std::string log_root = "/var/log/pods";
-  std::string cgroup_root = "/kubepods";
+  std::string cgroup_root = kPodCgroupRoot;
   std::string resolv_conf = "/etc/resolv.conf";
   ClusterDns cluster_dns;
   std::function<void(const Cidr&)> on_pod_cidr;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ending a cluster in any state leaves nothing; two clusters do not share a machine."""
 import os
+import shutil
 import signal
 import subprocess
 import unittest
@@ -95,6 +96,58 @@ class DownTest(unittest.TestCase):
         self.assertIn(f"/run/fairlead holds the pods of the node in {mine}", self.refused("down", "--data-dir", other))
         self.cluster.start()
         self.assertEqual(self.cluster.containers("app=hello"), before)
+
+
+class SharedContainerdTest(unittest.TestCase):
+    """In somebody else's containerd `down`, which knows it without being told, ends our pods and nothing else."""
+
+    def setUp(self):
+        before = cluster.snapshot_of_the_machine()
+        self.addCleanup(lambda: self.assertEqual(cluster.what_is_left(before), ""))
+
+    def start_containerd(self):
+        """One with images and a network for pods, as `fairlead up` has set it up and left it."""
+        first = Cluster()
+        self.addCleanup(shutil.rmtree, first.folder, ignore_errors=True)
+        first.start()
+        first.down()
+        config = first.data / "containerd" / "config.toml"
+        config.write_text(config.read_text().replace("/run/fairlead/", f"{first.folder}/run/"))
+        with open(first.log, "ab") as log:
+            process = subprocess.Popen(["containerd", "--config", config], stdout=log, stderr=log)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        return process, f"{first.folder}/run/containerd.sock"
+
+    def process_of_a_kubelet(self):
+        """In the cgroup that is above a kubelet's pods."""
+        hierarchy = "/sys/fs/cgroup" if os.path.exists("/sys/fs/cgroup/cgroup.procs") else "/sys/fs/cgroup/memory"
+        folder = f"{hierarchy}/kubepods"
+        os.makedirs(folder)
+        self.addCleanup(os.rmdir, folder)
+        process = subprocess.Popen(["sleep", "infinity"])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        with open(f"{folder}/cgroup.procs", "w", encoding="ascii") as members:
+            members.write(str(process.pid))
+        return process
+
+    def test_down(self):
+        containerd, socket = self.start_containerd()
+        wait_for("containerd answers", lambda: cluster.run("ctr", "-a", socket, "version", check=False).returncode == 0)
+        other = self.process_of_a_kubelet()
+        one = Cluster("--containerd-socket", socket)
+        self.addCleanup(one.stop)
+        one.start()
+        one.apply_hello()
+
+        def containers():
+            return cluster.run("ctr", "-a", socket, "-n", "k8s.io", "containers", "ls", "-q").stdout.split()
+
+        self.assertEqual(len(containers()), 6)  # a sandbox and a container each
+        one.down()
+        self.assertEqual(containers(), [])
+        self.assertEqual((containerd.poll(), other.poll()), (None, None))
 
 
 if __name__ == "__main__":

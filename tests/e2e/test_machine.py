@@ -137,9 +137,9 @@ CASES = [
     Case("proxy's metrics", f"{PROXY} --bind-address-hard-fail", "127.0.0.1:10249", busy=["tcp 127.0.0.1:10249"]),
     Case("proxy, no nfnetlink", PROXY, "this kernel has no nf_tables (load module nf_tables)", kernel="no nfnetlink"),
     Case("proxy, no nf_tables", PROXY, "this kernel has no nf_tables (load module nf_tables)", kernel="no nf_tables"),
-    Case("up, no nfnetlink", UP, "this kernel has no nf_tables (Protocol not supported)", kernel="no nfnetlink"),
-    Case("up, no nf_tables", UP, "this kernel has no nf_tables (Invalid argument)", kernel="no nf_tables"),
-    Case("node, no nf_tables", NODE, "this kernel has no nf_tables (Invalid argument)", kernel="no nf_tables"),
+    Case("up, no nfnetlink", UP, "this kernel has no nf_tables: load the module", kernel="no nfnetlink"),
+    Case("up, no nf_tables", UP, "this kernel has no nf_tables: load the module", kernel="no nf_tables"),
+    Case("node, no nf_tables", NODE, "this kernel has no nf_tables: load the module", kernel="no nf_tables"),
 ]
 
 KUBECONFIG = """

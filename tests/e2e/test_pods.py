@@ -160,7 +160,7 @@ class PodsTest(unittest.TestCase):
         pod["spec"]["nodeSelector"] = {"no": "such"}
         return json.dumps(pod)
 
-    @each_kubectl("few")
+    @each_kubectl("tools")
     def test_logs_follow(self, kubectl):
         """Each line comes while the pod runs; the command ends with the pod."""
         gate = self.gate(f"follow-{kubectl.minor}")

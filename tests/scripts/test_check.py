@@ -18,6 +18,9 @@ MOVED = ("#include <string>\n#include <utility>\ninline int f(std::string a) { s
 CMAKE = {"CMakeLists.txt": "cmake_minimum_required(VERSION 3.25)\nproject(x CXX)\n"
                            "set(CMAKE_EXPORT_COMPILE_COMMANDS ON)\ninclude_directories(.)\n"
                            "add_custom_target(generated)\nadd_library(x base/a.cpp)\n"}
+TESTS = {"tests/CMakeLists.txt": "foreach(ROOM base dns)\n  fairlead_tests(${KIND} ${ROOM} DEPS ${ROOM})\nendforeach()\n"
+                                 "foreach(ROOM store node)\n  fairlead_tests(${KIND} orchestrator_${ROOM})\nendforeach()\n",
+         "tests/fuzz/CMakeLists.txt": "foreach(ROOM base dns)\n", "tests/fuzz/dns/CMakeLists.txt": "fairlead_fuzzers()\n"}
 
 
 def body(lines):
@@ -71,6 +74,15 @@ CASES = [
     ("dead", "page without a link", {"docs/a.md": "text\n"}, "docs/a.md:1: nothing links"),
     ("dead", "page with a link", {"docs/a.md": "text\n", "README.md": "[a](docs/a.md)\n"}, None),
     ("dead", "test outside a room", {"tests/unit/a_test.cpp": SPDX}, "no test binary builds it"),
+    ("dead", "tests of rooms",
+     {**TESTS, "tests/unit/dns/a_test.cpp": SPDX, "tests/kernel/orchestrator_node/a_test.cpp": SPDX}, None),
+    ("dead", "test of a room nobody names", {**TESTS, "tests/unit/node/a_test.cpp": SPDX},
+     "tests/unit/node/a_test.cpp:1: lies in no room's folder that tests/CMakeLists.txt names"),
+    ("dead", "corpus with its harness", {**TESTS, "tests/fuzz/dns/a/one": "", "tests/fuzz/dns/a_fuzz.cpp": SPDX}, None),
+    ("dead", "corpus of a harness that has gone", {**TESTS, "tests/fuzz/dns/a/one": "", "tests/fuzz/dns/b_fuzz.cpp": SPDX},
+     "tests/fuzz/dns/a/one:1: no harness reads this corpus; its name would be a_fuzz.cpp"),
+    ("dead", "harness in a folder nobody names", {**TESTS, "tests/fuzz/kube/a_fuzz.cpp": SPDX},
+     "tests/fuzz/kube/a_fuzz.cpp:1: lies in no room's folder that tests/fuzz/CMakeLists.txt names"),
     ("dead", "misnamed test", {"tests/unit/dns/a.cpp": SPDX}, "is named *_test.cpp"),
     ("headers", "guard and contract", {"base/a.h": HEADER}, None),
     ("headers", "no guard", {"base/a.h": SPDX + "// What.\n"}, "no '#pragma once'"),

@@ -30,12 +30,13 @@ case "$*" in
   *'get pods -l'*) echo hello-1 ;;
   *readyReplicas*) echo -n 5 ;;
   *'logs load'*) echo '300 connections, 0 failed' ;;
-  *'logs client'*) cat <<'SAID'
+  *'logs -f client'*) cat <<'SAID'
 short name:  hello -> hello-1
 A   hello: 10.96.0.1
 A   hello-headless: 10.244.0.1 10.244.0.2 10.244.0.3
 SRV x 80 hello.default.svc.cluster.local
 PTR x hello.default.svc.cluster.local
+[150/300]
 300 connections, 0 failed
   100 hello-1
   100 hello-2
@@ -44,7 +45,8 @@ SAID
 esac
 """
 STAND_INS = {
-    "scripts/deps": "", "scripts/images": "", "bin/cmake": "", "bin/kubectl": KUBECTL,
+    "scripts/deps": "echo installing a thing; echo '[70/100] Unpacking a thing'", "scripts/images": "echo '[1/2] wrote'",
+    "bin/cmake": "", "bin/kubectl": KUBECTL,
     "bin/curl": "echo hello-1", "bin/sleep": "exec /bin/sleep 0.01", "bin/python3": "echo watching; exec /bin/sleep 60",
     "build/release/bin/fairlead": '[ "$1" = down ] || { echo $$ >fairlead.pid; exec /bin/sleep 60; }',
 }
@@ -65,8 +67,8 @@ CASES = [
      "`k delete pod client --ignore-not-found --wait=true >/dev/null` ended with status 3"),
     ("apply -f docs/examples/client.yaml", "6 (names and 300 connections, from inside a pod)",
      "`k apply -f docs/examples/client.yaml >/dev/null` ended with status 3"),
-    ("logs client", "6 (names and 300 connections, from inside a pod)",
-     "`k logs client >build/quickstart-client.log` ended with status 3"),
+    ("logs -f client", "6 (names and 300 connections, from inside a pod)",
+     "`k logs -f client | tee build/quickstart-client.log | bar all` ended with status 3"),
     ("InternalIP", "7 (NodePort from the host)", "`ip=$(k get nodes -o "),
     ("curl", "7 (NodePort from the host)", "http://192.0.2.1:30080/ did not answer"),
     ("delete pod load --ignore", "8 (scale to five and delete a pod, under load)",
@@ -133,6 +135,9 @@ class QuickstartTest(unittest.TestCase):
             done = self.run_in(root)
             self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
             self.assertIn("the cluster is running", done.stdout)
+            for shown in ("installing a thing\n        70 of 100", "1 of 2", "PTR x hello.default.svc.cluster.local\n"
+                          "        150 of 300\n        300 connections, 0 failed"):
+                self.assertIn(f"        {shown}\n", done.stdout)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo image's program, one static binary.
 //
-//   demo serve [PORT]            answers every HTTP request with its host name, logs each request;
-//   on
-//                                SIGTERM it goes on answering for two seconds (so that a client
+//   demo serve [PORT]            answers every HTTP request with its host name, logs each request.
+//                                On SIGTERM it goes on answering for two seconds (so that a client
 //                                sent here by rules not yet changed is served), /readyz says 503,
 //                                exit 0
 //   demo load HOST PORT COUNT    COUNT connections, one after the other; prints how many each
-//   server
-//                                answered and how many failed; exit 1 if any failed
+//                                server answered and how many failed; exit 1 if any failed. A line
+//                                "[60/300]" each tenth tells how far it is
 //   demo load HOST PORT 30s      the same for a span of time
 //
 // Ports default to 8080. One thread a connection; connections are bounded by a five second
@@ -204,13 +203,16 @@ int load(const char* host, const char* port, const std::string& amount) {
   const auto end = timed ? Clock::now() + std::chrono::seconds(number) : Clock::time_point::max();
   std::map<std::string, long> answers, failures;
   long total = 0, failed = 0;
-  for (; timed ? Clock::now() < end : total < number; ++total) {
+  while (timed ? Clock::now() < end : total < number) {
     std::string why;
     const std::string name = ask(*target, &why);
     if (!name.empty())
       ++answers[name];
     else
       ++failures[why], ++failed;
+    ++total;
+    if (!timed && total * 10 / number != (total - 1) * 10 / number)
+      std::printf("[%ld/%ld]\n", total, number);
   }
   freeaddrinfo(target);
   for (const auto& [name, count] : answers) std::printf("%6ld %s\n", count, name.c_str());

@@ -139,6 +139,38 @@ TEST_F(RouteTest, Rules) {
   }
 }
 
+// The kernel puts a rule without a priority in front of the second one.
+TEST_F(RouteTest, RulesWithoutPriority) {
+  for (const char* to : {"10.1.0.0/16", "10.2.0.0/16"}) {
+    Rule rule;
+    rule.to = *Cidr::parse(to);
+    ASSERT_EQ(run(add_rule(rule)), "ok");
+  }
+  std::vector<uint32_t> priorities;
+  for (const Rule& rule : dump(dump_rules(Family::kIpv4), parse_rule))
+    priorities.push_back(rule.priority);
+  EXPECT_EQ(priorities, (std::vector<uint32_t>{0, 32764, 32765, 32766, 32767}));
+}
+
+// Of two rules that differ in what Rule has no word for, the one that is meant goes.
+TEST_F(RouteTest, RulesThatAskForMore) {
+  space_.must("ip rule add priority 100 to 10.1.0.0/16 lookup 1000");
+  for (const char* more : {"iif d0", "oif d0", "uidrange 5-7", "ipproto tcp dport 80-90"}) {
+    SCOPED_TRACE(more);
+    const std::vector<Rule> before = dump(dump_rules(Family::kIpv4), parse_rule);
+    space_.must("ip rule add priority 100 to 10.1.0.0/16 " + std::string(more) + " lookup 1000");
+    std::vector<Rule> rules = dump(dump_rules(Family::kIpv4), parse_rule);
+    std::erase_if(rules, [&](const Rule& rule) { return contains(before, rule); });
+    ASSERT_EQ(rules.size(), 1u);
+    EXPECT_FALSE(rules[0].more.empty());
+    EXPECT_EQ(run(remove_rule(rules[0])), "ok");
+    EXPECT_EQ(dump(dump_rules(Family::kIpv4), parse_rule), before);
+    ASSERT_EQ(run(add_rule(rules[0])), "ok");
+    EXPECT_TRUE(contains(dump(dump_rules(Family::kIpv4), parse_rule), rules[0]));
+    EXPECT_EQ(run(remove_rule(rules[0])), "ok");
+  }
+}
+
 TEST_F(RouteTest, Addresses) {
   const InterfaceAddress v4{link_, ip("10.5.0.1"), 24, 0, IFA_F_PERMANENT};
   const InterfaceAddress v6{link_, ip("fd05::1"), 64, 0, IFA_F_PERMANENT | IFA_F_NODAD};

@@ -230,6 +230,8 @@ void PodBench::remove(const nlohmann::json& object, int grace_seconds) {
 }
 
 bool PodBench::wait(const std::function<bool()>& done, Duration limit) {
+  Timer look(loop);  // the loop looks after each event, and files make none
+  look.start_every(std::chrono::milliseconds(50), [] {});
   return loop.run_until(done, limit);
 }
 

@@ -36,6 +36,14 @@ route::Rule from_ipv6() {
   rule.from = *Cidr::parse("fd00::/8");
   return rule;
 }
+route::Rule of_one_interface() {
+  route::Rule rule;
+  rule.priority = 100;
+  rule.tos = 0x10;
+  rule.invert = true;
+  rule.more = {{FRA_IIFNAME, {'d', '0', 0}}, {FRA_IP_PROTO, {IPPROTO_TCP}}};
+  return rule;
+}
 route::Route by_gateway() {
   route::Route route;
   route.destination = *Cidr::parse("fd00::/8");
@@ -104,6 +112,16 @@ const BuilderCase kBuilders[] = {
       08 00 0f 00  fe 00 00 00                            # FRA_TABLE RT_TABLE_MAIN
      )",
      reads(route::parse_rule, from_ipv6())},
+    {"ip rule del not priority 100 tos 0x10 iif d0 ipproto tcp lookup main",
+     route::remove_rule(of_one_interface()), R"(
+      3c 00 00 00  21 00 01 00  00 00 00 00  00 00 00 00  # RTM_DELRULE, no flags
+      02 00 00 10  00 00 00 01  02 00 00 00               # AF_INET, tos, FR_ACT_TO_TBL, INVERT
+      08 00 06 00  64 00 00 00                            # FRA_PRIORITY 100
+      08 00 0f 00  fe 00 00 00                            # FRA_TABLE RT_TABLE_MAIN
+      07 00 03 00  "d0" 00 00                             # FRA_IIFNAME
+      05 00 16 00  06 00 00 00                            # FRA_IP_PROTO
+     )",
+     reads(route::parse_rule, of_one_interface())},
     {"ip -6 rule show", route::dump_rules(Family::kIpv6), R"(
       1c 00 00 00  22 00 01 00  00 00 00 00  00 00 00 00  # RTM_GETRULE, no flags
       0a 00 00 00  00 00 00 00  00 00 00 00               # fib_rule_hdr: AF_INET6
@@ -331,6 +349,17 @@ TEST(ConntrackGolden, AnEndedFlowAndWhatItCarried) {
   reads<bool>(
       [](const MessageView& message) -> Result<bool> { return conntrack::is_destroyed(message); },
       true)(bytes);
+}
+
+// What the kernel says of every rule, and of no other one, makes it no other rule.
+TEST(RouteGolden, AListedRule) {
+  reads(route::parse_rule, route::Rule{})(R"(
+    34 00 00 00  20 00 00 00  00 00 00 00  00 00 00 00  # RTM_NEWRULE
+    02 00 00 00  fe 00 00 01  00 00 00 00               # AF_INET, main, FR_ACT_TO_TBL
+    08 00 0f 00  fe 00 00 00                            # FRA_TABLE RT_TABLE_MAIN
+    08 00 0e 00  ff ff ff ff                            # FRA_SUPPRESS_PREFIXLEN none
+    05 00 15 00  03 00 00 00                            # FRA_PROTOCOL RTPROT_BOOT
+  )");
 }
 
 TEST(RouteGolden, AListedLink) {

@@ -168,7 +168,7 @@ TEST(Resources, BecomeKernelNumbers) {
   EXPECT_EQ(qos_class(full), QosClass::kGuaranteed) << "requests follow limits";
   EXPECT_EQ(pod_limits(full), (PodLimits{512, 50000, 67108864}));
   EXPECT_EQ(container_resources(full, full.containers[0], 1 << 30).oom_score_adj, -997);
-  EXPECT_EQ(pod_cgroup("/kubepods", full), "/kubepods/podu");
+  EXPECT_EQ(pod_cgroup("/fairlead-pods", full), "/fairlead-pods/podu");
   const Json most = {{"limits", {{"cpu", "1e30"}, {"memory", "8Ei"}}}};
   const PodSpec two =
       pod_of({{"containers",
@@ -177,7 +177,7 @@ TEST(Resources, BecomeKernelNumbers) {
   EXPECT_GT(pod_limits(two).memory_bytes, 0);
   const PodSpec some = pod({{"requests", {{"memory", "512Mi"}}}});
   EXPECT_EQ(container_resources(some, some.containers[0], int64_t{1} << 30).oom_score_adj, 500);
-  EXPECT_EQ(pod_cgroup("/kubepods", some), "/kubepods/burstable/podu");
+  EXPECT_EQ(pod_cgroup("/fairlead-pods", some), "/fairlead-pods/burstable/podu");
   EXPECT_EQ(weight_of_shares(2), 1);
   EXPECT_EQ(weight_of_shares(262144), 10000);
   EXPECT_EQ(weight_of_shares(1024), 39);
