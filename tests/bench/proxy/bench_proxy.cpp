@@ -119,9 +119,7 @@ void measure_repairs(Subject& subject) {
     if (!removed.ok()) die(removed.error());
     const Stopwatch watch;
     if (!subject.loop.run_until(
-            [&] {
-              return programmer.status().foreign_changes > noticed && subject.proxy->idle();
-            },
+            [&] { return programmer.status().foreign_changes > noticed && subject.proxy->idle(); },
             std::chrono::minutes(1)))
       die(Error(ErrorCode::kTimeout, "the table does not come back"));
     latencies.push_back(watch.seconds());
