@@ -253,7 +253,7 @@ TEST_F(Faults, RandomOnesDuringRandomChanges) {
     SCOPED_TRACE(step);
     expect_settled(*running);
   }
-  EXPECT_GT(running->programmer().status().failures, 10u);
+  EXPECT_GT(running->programmer().status().failures, 0u);
   traffic.stop();
   EXPECT_GT(traffic.connections(), 50);
   EXPECT_EQ(traffic.failures(), 0) << "of " << traffic.connections();

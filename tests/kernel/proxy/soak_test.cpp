@@ -60,7 +60,7 @@ Footprint at_rest(Cluster& cluster, RandomChanges& changes) {
 
 TEST(Soak, ManyChangesDisturbNobodyAndLeaveNothing) {
   const char* given = std::getenv("FAIRLEAD_CHANGES");
-  const int total = given != nullptr ? std::atoi(given) : 5000;
+  const int total = given != nullptr ? std::atoi(given) : 3000;
   ASSERT_GE(total, 100);
   Cluster cluster;
   cluster.start_proxy();
