@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <string>
+#include <system_error>
 
 namespace fairlead::netlink {
 
@@ -223,9 +224,9 @@ void Connection::send(const PendingPtr& pending) {
     send_buffer_ = std::max<size_t>(bytes.size() + 4096, 64 << 10);
     set_buffer(fd_, SO_SNDBUFFORCE, SO_SNDBUF, send_buffer_);
   }
-  if (pending->kind == Kind::kBatch && bytes.size() >= options_.send_aside_from) {
-    send_aside(pending);
-  } else if (const int error = send_to_kernel(fd_, bytes); error != 0) {
+  const bool aside = pending->kind == Kind::kBatch && bytes.size() >= options_.send_aside_from &&
+                     send_aside(pending);
+  if (const int error = aside ? 0 : send_to_kernel(fd_, bytes); error != 0) {
     settle(pending, Error::from_errno(error, "send to netlink"));
     return;
   }
@@ -236,10 +237,11 @@ void Connection::send(const PendingPtr& pending) {
       loop_.clock().after(options_.timeout, [this, id = pending->id] { expire(id); });
 }
 
-// The thread shares the messages, so that they last whatever becomes of the request.
-void Connection::send_aside(const PendingPtr& pending) {
+// The thread shares the messages, so that they last whatever becomes of the request. False: the
+// system has no thread for us.
+bool Connection::send_aside(const PendingPtr& pending) {
   if (aside_.joinable()) aside_.join();
-  aside_ = std::thread([this, alive = alive_, id = pending->id, messages = pending->messages] {
+  const auto send = [this, alive = alive_, id = pending->id, messages = pending->messages] {
     const int error = send_to_kernel(fd_, std::as_const(*messages).bytes());
     if (error == 0) return;
     loop_.post([this, alive, id, error] {
@@ -249,7 +251,13 @@ void Connection::send_aside(const PendingPtr& pending) {
         if (*alive) send_queued();
       }
     });
-  });
+  };
+  try {
+    aside_ = std::thread(send);
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
 }
 
 // Numbers the messages and asks for the answer each kind of request ends with. Of a batch only the

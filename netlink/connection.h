@@ -57,8 +57,8 @@ class Connection {
     size_t max_queued = 4096;
     size_t receive_buffer = 8 << 20;  // bytes; without CAP_NET_ADMIN the system's limit holds
     int datagrams_per_turn = 256;     // read before the rest of the loop has its turn again
-    // Bytes of a batch from which a thread sends it. Not beside wait(), which would learn of a
-    // refused send by its limit only.
+    // Bytes of a batch from which a thread sends it, if there is one to be had. Not beside wait(),
+    // which would learn of a refused send by its limit only.
     size_t send_aside_from = SIZE_MAX;
   };
 
@@ -125,7 +125,7 @@ class Connection {
                     BatchDone done);
   void send_queued();
   void send(const PendingPtr& pending);
-  void send_aside(const PendingPtr& pending);
+  bool send_aside(const PendingPtr& pending);
   void stamp(Pending& pending);
   void listen();
   void on_readable();

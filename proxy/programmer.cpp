@@ -91,7 +91,10 @@ void Programmer::step() {
   if (!started_ || in_flight_ || waiting_) return;
   if (suspected_) known_ = false;
   if (!known_) return read();
-  if (std::exchange(ahead_, false)) return commit();
+  if (std::exchange(ahead_, false)) {
+    repairing_ = false;  // the commit before may have been one
+    return commit();
+  }
   transaction_ = nft::Transaction();
   sets_ = {};
   if (plan()) return commit();
