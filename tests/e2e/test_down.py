@@ -106,18 +106,22 @@ class SharedContainerdTest(unittest.TestCase):
         self.addCleanup(lambda: self.assertEqual(cluster.what_is_left(before), ""))
 
     def start_containerd(self):
-        """One with images and a network for pods, as `fairlead up` has set it up and left it."""
+        """One with a network for pods, as `fairlead up` has set it up and left it, and the images."""
         first = Cluster()
         self.addCleanup(shutil.rmtree, first.folder, ignore_errors=True)
         first.start()
-        first.down()
+        first.down()  # maybe before it had imported any image: a node is Ready without
         config = first.data / "containerd" / "config.toml"
         config.write_text(config.read_text().replace("/run/fairlead/", f"{first.folder}/run/"))
         with open(first.log, "ab") as log:
             process = subprocess.Popen(["containerd", "--config", config], stdout=log, stderr=log)
         self.addCleanup(process.wait)
         self.addCleanup(process.terminate)
-        return process, f"{first.folder}/run/containerd.sock"
+        socket = f"{first.folder}/run/containerd.sock"
+        wait_for("containerd answers", lambda: cluster.run("ctr", "-a", socket, "version", check=False).returncode == 0)
+        for archive in sorted(cluster.images().glob("*.tar")):
+            cluster.run("ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive)
+        return process, socket
 
     def process_of_a_kubelet(self):
         """In the cgroup that is above a kubelet's pods."""
@@ -134,7 +138,6 @@ class SharedContainerdTest(unittest.TestCase):
 
     def test_down(self):
         containerd, socket = self.start_containerd()
-        wait_for("containerd answers", lambda: cluster.run("ctr", "-a", socket, "version", check=False).returncode == 0)
         other = self.process_of_a_kubelet()
         one = Cluster("--containerd-socket", socket)
         self.addCleanup(one.stop)
