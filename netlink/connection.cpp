@@ -481,6 +481,13 @@ Result<void> Connection::subscribe(uint32_t group) {
   return ok();
 }
 
+Result<void> Connection::unsubscribe(uint32_t group) {
+  const int value = static_cast<int>(group);
+  if (setsockopt(fd_, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &value, sizeof value) != 0)
+    return Error::from_errno(errno, "leave netlink group " + std::to_string(group));
+  return ok();
+}
+
 bool Connection::wait(const std::function<bool()>& done, Duration limit) {
   const auto alive = alive_;
   const auto until = std::chrono::steady_clock::now() + limit;

@@ -97,6 +97,8 @@ class Connection {
 
   // Joins a multicast group (RTNLGRP_*, NFNLGRP_*); its messages go to on_notification.
   Result<void> subscribe(uint32_t group);
+  // Leaves it; what the kernel has said until now still comes.
+  Result<void> unsubscribe(uint32_t group);
   void set_on_notification(OnMessage callback) { on_notification_ = std::move(callback); }
   void set_on_resync(std::function<void()> callback) { on_resync_ = std::move(callback); }
 

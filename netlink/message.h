@@ -93,6 +93,8 @@ class MessageWriter {
   void reserve(size_t size) {
     if (size > capacity_) grow(size);
   }
+  // Without any message, and with the room it has.
+  void clear() { size_ = start_ = count_ = 0; }
 
  private:
   // To be written to, every byte of it; good until the next call.

@@ -52,6 +52,7 @@ void Programmer::size_sets() {
 }
 
 void Programmer::plan_table() {
+  begin_loading();
   programmed_ = Ruleset(config_, parameters_);
   size_sets();
   put_structure();
@@ -65,6 +66,7 @@ void Programmer::plan_table() {
 void Programmer::plan_rebuild() {
   log::warn("replacing table {} fairlead as a whole",
             config_.family == Family::kIpv4 ? "ip" : "ip6");
+  begin_loading();
   rebuild_ = false;
   repairs_.reset();
   programmed_ = Ruleset(config_, parameters_);
@@ -83,6 +85,8 @@ void Programmer::plan_rebuild() {
   plan_local_dns();
   for (const auto& [frontend, since] : std::exchange(dirty_, {}))
     planned_frontends_.emplace_back(frontend, since);
+  for (const Frontend& frontend : std::exchange(unseen_, {}))
+    planned_frontends_.emplace_back(frontend, std::nullopt);
   table_exists_ = true;
   hooks_missing_ = false;
 }
@@ -117,12 +121,12 @@ void Programmer::plan_foreign_objects() {
 
 // Piece by piece, so that what is planned is still in the processor's cache when it is written.
 void Programmer::plan_frontends() {
-  if (dirty_.size() > kPiece) transaction_.reserve(kChunk * kBytes);
+  if (frontends_left() > kPiece) transaction_.reserve(kChunk * kBytes);
   do {
     if (queue_at_ == queue_.size()) fill_queue();
     if (growth_ || queue_.empty()) break;
     plan_queue();
-  } while (queue_at_ == queue_.size() && !dirty_.empty() &&
+  } while (queue_at_ == queue_.size() && frontends_left() > 0 &&
            transaction_.operation_count() < kChunk);
   if (!transaction_.empty()) return;
   // As wanted already, or once the commit in flight is done.
@@ -137,10 +141,12 @@ void Programmer::plan_frontends() {
 void Programmer::fill_queue() {
   queue_.clear();
   queue_at_ = 0;
-  while (!dirty_.empty() && queue_.size() < kPiece) {
-    const auto next = dirty_.begin();
+  while (frontends_left() > 0 && queue_.size() < kPiece) {
+    const auto marked = dirty_.begin();
+    const bool seen = marked != dirty_.end();
+    const Frontend frontend = seen ? marked->first : unseen_.back();
     const size_t first = queue_.size();
-    diff(programmed_, next->first, services_.find(next->first), queue_);
+    diff(programmed_, frontend, services_.find(frontend), queue_);
     const auto operations = std::span<const Operation>(queue_).subspan(first);
     if (const auto lacking = lacks_room(operations)) {
       queue_.resize(first);
@@ -149,8 +155,11 @@ void Programmer::fill_queue() {
       return plan_growth();
     }
     programmed_.apply(operations);
-    planned_frontends_.emplace_back(next->first, next->second);
-    dirty_.erase(next);
+    planned_frontends_.emplace_back(frontend, seen ? marked->second : std::nullopt);
+    if (seen)
+      dirty_.erase(marked);
+    else
+      unseen_.pop_back();
   }
 }
 

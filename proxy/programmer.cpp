@@ -80,7 +80,7 @@ Programmer::Status Programmer::status() const {
 }
 
 bool Programmer::has_work() const {
-  return !table_exists_ || rebuild_ || repairs_ || foreign_ || growth_ || !dirty_.empty() ||
+  return !table_exists_ || rebuild_ || repairs_ || foreign_ || growth_ || frontends_left() > 0 ||
          queue_at_ < queue_.size() || hooks_missing_ || !take_over_.done() || suspected_ ||
          programmed_.parameters() != parameters_ ||
          (exempt_dns_ && !diff_local_dns(programmed_, *exempt_dns_).empty());
@@ -100,10 +100,16 @@ void Programmer::step() {
   if (plan()) return commit();
   queue_ = {};  // long after a cold load
   queue_at_ = 0;
+  sent_.reset();
   if (std::exchange(worked_hard_, false)) malloc_trim(0);  // plans of megabytes leave holes behind
   status_.busy_since.reset();
-  if (!std::exchange(status_.ready, true) && on_ready_) on_ready_();
+  status_.ready = true;
+  if (std::exchange(loading_, false) && on_loaded_) on_loaded_();
   clean_up_later();
+}
+
+void Programmer::begin_loading() {
+  if (!std::exchange(loading_, true) && on_loading_) on_loading_();
 }
 
 void Programmer::read() {
@@ -111,24 +117,30 @@ void Programmer::read() {
   suspected_ = false;
   in_flight_ = true;
   ahead_ = false;
+  acknowledge(done_frontends_);
   give_back(planned_frontends_);
   ++status_.readings;
-  const auto read = [this](Result<TableReader::Content> content) {
-    in_flight_ = false;
-    adopt(std::move(content));
-  };
-  take_over_.look([this, read](Result<void> looked) {
-    if (!looked.ok()) return read(looked.error());
-    reader_.read(parameters_, read);
+  take_over_.look([this](Result<void> looked) {
+    if (!looked.ok()) return not_read(looked.error());
+    reader_.read(parameters_, [this](Result<TableReader::Content> content) {
+      if (!content.ok()) return not_read(content.error());
+      interruptions_ = 0;
+      adopt(*std::move(content));
+    });
   });
 }
 
-void Programmer::adopt(Result<TableReader::Content> content) {
-  if (!content.ok() && content.error().is_interrupted() && ++interruptions_ <= kMaxInterruptions)
-    return retry_after(kSettle);
-  if (!content.ok() && !content.error().is_interrupted()) return failed(content.error());
-  if (!content.ok()) rebuild_ = true;
+void Programmer::not_read(const Error& error) {
+  in_flight_ = false;
+  if (!error.is_interrupted()) return failed(error);
+  if (++interruptions_ <= kMaxInterruptions) return retry_after(kSettle);
   interruptions_ = 0;
+  rebuild_ = true;
+  adopt(std::nullopt);
+}
+
+void Programmer::adopt(TableReader::Content content) {
+  in_flight_ = false;
   known_ = true;
   queue_.clear();
   queue_at_ = 0;
@@ -136,10 +148,10 @@ void Programmer::adopt(Result<TableReader::Content> content) {
   repairs_.reset();
   foreign_.reset();
   unhooked_ = false;
-  table_exists_ = content.ok() && content->has_value();
+  table_exists_ = content.has_value();
   if (table_exists_ && !rebuild_) {
-    programmed_ = std::move((*content)->first);
-    repairs_ = std::move((*content)->second);
+    programmed_ = std::move(content->first);
+    repairs_ = std::move(content->second);
     hooks_missing_ = !repairs_->missing_hooks.empty();
     rebuild_ = repairs_->rebuild;
     status_.taken_over = !rebuild_ && (status_.taken_over || status_.commits == 0);
@@ -151,10 +163,10 @@ void Programmer::adopt(Result<TableReader::Content> content) {
 
 // What should be there and what is there.
 void Programmer::mark_everything() {
-  const Dirty wanted = services_.frontends(config_.family);
-  dirty_.reserve(wanted.size());
-  for (const Frontend& frontend : wanted) dirty_.try_emplace(frontend);
-  for (const auto& [frontend, service] : programmed_.services()) dirty_.try_emplace(frontend);
+  unseen_ = services_.frontends(config_.family);
+  if (!table_exists_ || rebuild_) return;
+  for (const auto& [frontend, service] : programmed_.services())
+    if (!services_.has(frontend)) unseen_.push_back(frontend);
 }
 
 bool Programmer::plan() {
@@ -185,11 +197,15 @@ void Programmer::commit() {
   in_flight_ = true;
   // With the last piece of the queue, what it was for is done.
   if (queue_at_ == queue_.size()) in_flight_frontends_ = std::exchange(planned_frontends_, {});
-  nft::commit(connection_, std::exchange(transaction_, {}),
-              [this, alive = alive_](Result<void> result) {
-                if (*alive) on_commit(std::move(result));
-              });
-  if (!growth_ && dirty_.size() >= kAhead) plan_ahead();
+  const auto spent =
+      std::exchange(sent_, std::make_shared<nft::Transaction>(std::exchange(transaction_, {})));
+  nft::commit(connection_, sent_, [this, alive = alive_](Result<void> result) {
+    if (*alive) on_commit(std::move(result));
+  });
+  acknowledge(done_frontends_);
+  if (growth_ || frontends_left() < kAhead) return;
+  if (spent) transaction_ = nft::Transaction::in_place_of(*spent);
+  plan_ahead();
 }
 
 // Against programmed_ as it will be. A commit that fails makes us read the table, and this plan is
@@ -208,7 +224,8 @@ void Programmer::on_commit(Result<void> result) {
   status_.last_commit = clock_.now();
   status_.last_error.reset();
   backoff_ = {};
-  acknowledge(in_flight_frontends_);
+  done_frontends_ = std::exchange(in_flight_frontends_, {});
+  if (!ahead_) acknowledge(done_frontends_);  // else once the kernel has its next work
   step();
 }
 

@@ -34,7 +34,7 @@ namespace fairlead::proxy {
 class Programmer {
  public:
   static constexpr size_t kChunk = 8192;  // operations in a transaction
-  static constexpr size_t kAhead = 128;   // dirty frontends from which there is planning ahead
+  static constexpr size_t kAhead = 128;   // frontends left from which there is planning ahead
   static constexpr Duration kRetryMin = std::chrono::milliseconds(10);
   static constexpr Duration kRetryMax = std::chrono::seconds(5);
   // Choice chains without users are removed this long after the change that left them.
@@ -70,8 +70,11 @@ class Programmer {
   void set_on_acknowledged(std::function<void(const Acknowledged&)> callback) {
     on_acknowledged_ = std::move(callback);
   }
-  // Runs once, when status().ready becomes true.
-  void set_on_ready(std::function<void()> callback) { on_ready_ = std::move(callback); }
+  // A table is being loaded: at start, and when it has gone or is replaced. The callbacks run when
+  // that begins, but for the start, and when it is done.
+  bool loading() const { return loading_; }
+  void set_on_loading(std::function<void()> callback) { on_loading_ = std::move(callback); }
+  void set_on_loaded(std::function<void()> callback) { on_loaded_ = std::move(callback); }
 
   // Nothing left to do (but cleaning up of unused chains).
   bool idle() const { return known_ && !in_flight_ && !waiting_ && !has_work(); }
@@ -91,7 +94,8 @@ class Programmer {
   };
   void step();
   void read();
-  void adopt(Result<TableReader::Content> content);
+  void not_read(const Error& error);
+  void adopt(TableReader::Content content);
   void commit();
   void plan_ahead();
   void on_commit(Result<void> result);
@@ -100,8 +104,10 @@ class Programmer {
   void failed(Error error);
   void retry_after(Duration delay);
   void clean_up_later();
+  void begin_loading();
 
   bool has_work() const;
+  size_t frontends_left() const { return dirty_.size() + unseen_.size(); }
   void mark_everything();
   void size_sets();
   // Each fills transaction_ with the next piece of its kind of work, if it has any.
@@ -140,9 +146,11 @@ class Programmer {
   TableReader reader_;
   TakeOver take_over_;
   std::function<void(const Acknowledged&)> on_acknowledged_;
-  std::function<void()> on_ready_;
+  std::function<void()> on_loading_;
+  std::function<void()> on_loaded_;
 
   bool started_ = false;
+  bool loading_ = true;
   bool known_ = false;  // programmed_ is what the kernel has
   bool table_exists_ = false;
   bool hooks_missing_ = true;
@@ -160,13 +168,17 @@ class Programmer {
   std::optional<Repairs> foreign_;  // what is left of the repairs: objects to remove
   std::optional<Growth> growth_;
   std::unordered_map<Frontend, std::optional<MonoTime>> dirty_;
+  Dirty unseen_;                  // to be looked at once, after those: all there are, before that
   std::vector<Operation> queue_;  // in programmed_ already, not yet in the kernel
   size_t queue_at_ = 0;
   Acknowledged planned_frontends_;    // in programmed_, with the last of queue_ still to be written
   Acknowledged in_flight_frontends_;  // done with the commit in flight
+  Acknowledged done_frontends_;       // with the one before, and nobody has been told
   nft::Transaction transaction_;      // being planned
   bool ahead_ = false;                // transaction_ comes after the commit in flight
-  bool worked_hard_ = false;          // planned ahead since it last came to rest
+  // In flight, or the last one that was: its memory is used again.
+  std::shared_ptr<nft::Transaction> sent_;
+  bool worked_hard_ = false;  // planned ahead since it last came to rest
   // programmed_'s, as far as they were needed while transaction_ is being planned.
   std::array<std::optional<nft::Set>, std::size(kAllSets)> sets_;
   Duration backoff_{};

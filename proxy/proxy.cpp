@@ -112,33 +112,7 @@ Result<void> Proxy::connect(HttpTransport& http) {
   if (!usable.ok() && !usable.error().is_not_found()) return usable.error();
   std::vector<IpAddress> dns;
   for (const Config& config : settings_.families) {
-    const MetricLabels labels = {{"ip_family", config.family == Family::kIpv4 ? "IPv4" : "IPv6"}};
-    families_.push_back(std::unique_ptr<FamilyState>(new FamilyState{
-        config, nullptr, nullptr, nullptr,
-        metrics_.histogram("fairlead_proxy_change_to_kernel_seconds",
-                           "From the arrival of a change to the kernel's acknowledgement",
-                           exponential_bounds(50e-6, 2, 18), labels),
-        metrics_.histogram("kubeproxy_network_programming_duration_seconds",
-                           "From the change of a pod or Service to the kernel's acknowledgement",
-                           exponential_bounds(1e-3, 2, 18), labels),
-        metrics_.gauge("kubeproxy_sync_proxy_rules_last_timestamp_seconds",
-                       "When the kernel last acknowledged a change", labels),
-        metrics_.gauge("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
-                       "Transactions the kernel refused or did not answer", labels)}));
-    FamilyState& family = *families_.back();
-    Connection::Options aside;  // so that the next piece of a cold load is planned meanwhile
-    aside.send_aside_from = kAsideBytes;
-    auto opened = Connection::open(loop_, netlink::Protocol::kNetfilter, aside);
-    if (!opened.ok()) return opened.error();
-    family.connection = std::move(*opened);
-    family.programmer =
-        std::make_unique<Programmer>(loop_.clock(), *family.connection, services_, config);
-    family.affinity = std::make_unique<AffinityCleaner>(loop_.clock(), *family.connection);
-    family.programmer->set_on_acknowledged(
-        [this, &family](const Programmer::Acknowledged& frontends) {
-          on_acknowledged(family, frontends);
-        });
-    family.programmer->set_on_ready([this] { watch_when_ready(); });
+    if (const Result<void> added = add_family(config); !added.ok()) return added;
     dns.insert(dns.end(), config.local_dns.begin(), config.local_dns.end());
   }
   cleaner_ = std::make_unique<ConntrackCleaner>(
@@ -159,6 +133,38 @@ Result<void> Proxy::connect(HttpTransport& http) {
     for (const auto& family : families_) family->programmer->suspect("notifications were lost");
   });
   return open_counters();
+}
+
+Result<void> Proxy::add_family(const Config& config) {
+  const MetricLabels labels = {{"ip_family", config.family == Family::kIpv4 ? "IPv4" : "IPv6"}};
+  families_.push_back(std::unique_ptr<FamilyState>(new FamilyState{
+      config, nullptr, nullptr, nullptr,
+      metrics_.histogram("fairlead_proxy_change_to_kernel_seconds",
+                         "From the arrival of a change to the kernel's acknowledgement",
+                         exponential_bounds(50e-6, 2, 18), labels),
+      metrics_.histogram("kubeproxy_network_programming_duration_seconds",
+                         "From the change of a pod or Service to the kernel's acknowledgement",
+                         exponential_bounds(1e-3, 2, 18), labels),
+      metrics_.gauge("kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+                     "When the kernel last acknowledged a change", labels),
+      metrics_.gauge("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+                     "Transactions the kernel refused or did not answer", labels)}));
+  FamilyState& family = *families_.back();
+  Connection::Options aside;  // so that the next piece of a cold load is planned meanwhile
+  aside.send_aside_from = kAsideBytes;
+  auto opened = Connection::open(loop_, netlink::Protocol::kNetfilter, aside);
+  if (!opened.ok()) return opened.error();
+  family.connection = std::move(*opened);
+  family.programmer =
+      std::make_unique<Programmer>(loop_.clock(), *family.connection, services_, config);
+  family.affinity = std::make_unique<AffinityCleaner>(loop_.clock(), *family.connection);
+  family.programmer->set_on_acknowledged(
+      [this, &family](const Programmer::Acknowledged& frontends) {
+        on_acknowledged(family, frontends);
+      });
+  family.programmer->set_on_loading([this] { stop_watching(); });
+  family.programmer->set_on_loaded([this] { on_loaded(); });
+  return ok();
 }
 
 Result<void> Proxy::open_counters() {
@@ -196,7 +202,7 @@ void Proxy::start() {
   started_ = true;
   node_addresses_->start();
   nft::get_generation(*probe_, [this](Result<nft::Generation> generation) {
-    if (generation.ok()) start_generation_ = generation->id;
+    if (generation.ok()) base_generation_ = generation->id;
     generation_known_ = true;
     start_programmers();
   });
@@ -242,9 +248,14 @@ void Proxy::set_service_cidrs(std::vector<Cidr> cidrs) {
 
 // Notifications are asked for only now: during a cold load the kernel would tell us of every
 // element, and wait for us to read.
-void Proxy::watch_when_ready() {
-  for (const auto& family : families_)
-    if (!family->programmer->status().ready) return;
+bool Proxy::loading() const {
+  return std::any_of(families_.begin(), families_.end(),
+                     [](const auto& family) { return family->programmer->loading(); });
+}
+
+void Proxy::on_loaded() {
+  if (loading()) return;
+  cleaner_->changed(std::exchange(uncleaned_, {}));
   const Result<void> subscribed = watch_->subscribe(NFNLGRP_NFTABLES);
   if (!subscribed.ok())
     log::error("changes by others will not be noticed: {}", subscribed.error().message());
@@ -252,18 +263,34 @@ void Proxy::watch_when_ready() {
   for (const auto& family : families_)
     if (family->programmer->status().taken_over)
       older.push_back(nft::table_family(family->config.family));
-  if (subscribed.ok()) counter_reader_->begin(std::move(older));
+  if (subscribed.ok() && !std::exchange(counting_, true)) counter_reader_->begin(std::move(older));
   nft::get_generation(*probe_, [this](Result<nft::Generation> generation) {
     watching_ = true;
     watch_from(generation.ok() ? generation->id : 0);
   });
 }
 
-// Every commit adds one to the generation. More than ours: someone else's are among them.
-void Proxy::watch_from(uint32_t generation) {
+// The kernel tells whoever listens of each element, which takes it, and us, longer than to add it.
+// A table is loaded unheard; the generation tells afterwards whether others had a hand in it.
+void Proxy::stop_watching() {
+  if (!std::exchange(watching_, false)) return;
+  std::optional<Result<nft::Generation>> now;
+  nft::get_generation(*probe_, [&](Result<nft::Generation> generation) { now = generation; });
+  if (probe_->wait([&] { return now.has_value(); }, kProbeLimit) && now->ok())
+    base_generation_ = (*now)->id - static_cast<uint32_t>(commits());
+  if (const Result<void> left = watch_->unsubscribe(NFNLGRP_NFTABLES); !left.ok())
+    log::warn("{}", left.error().message());
+}
+
+uint64_t Proxy::commits() const {
   uint64_t ours = 0;
   for (const auto& family : families_) ours += family->programmer->status().commits;
-  if (generation == static_cast<uint32_t>(start_generation_ + ours)) return;
+  return ours;
+}
+
+// Every commit adds one to the generation. More than ours: someone else's are among them.
+void Proxy::watch_from(uint32_t generation) {
+  if (generation == static_cast<uint32_t>(base_generation_ + commits())) return;
   for (const auto& family : families_) family->programmer->suspect("while it was being loaded");
 }
 
@@ -318,7 +345,10 @@ void Proxy::on_acknowledged(FamilyState& family, const Programmer::Acknowledged&
   family.failures.set(static_cast<double>(family.programmer->status().failures));
   flows_deleted_.add(static_cast<double>(cleaner_->deleted() - flows_counted_));
   flows_counted_ = cleaner_->deleted();
-  cleaner_->changed(dirty);
+  if (loading())  // the listings would be in the way
+    uncleaned_.insert(uncleaned_.end(), dirty.begin(), dirty.end());
+  else
+    cleaner_->changed(dirty);
   family.affinity->changed(family.programmer->programmed(), dirty);
 }
 

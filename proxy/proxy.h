@@ -97,6 +97,7 @@ class Proxy : public ObjectSink {
 
   Proxy(Loop& loop, Settings settings, Metrics& metrics);
   Result<void> connect(HttpTransport& http);
+  Result<void> add_family(const Config& config);
   void mark(const Dirty& dirty);
   Parameters parameters(const Config& config) const;
   void update_parameters();
@@ -105,7 +106,10 @@ class Proxy : public ObjectSink {
   void on_notification(const netlink::MessageView& message);
   void remember_trigger(const kube::EndpointSlice& slice, const Dirty& dirty);
   Result<void> probe(const FamilyState& family);
-  void watch_when_ready();
+  bool loading() const;
+  void on_loaded();
+  void stop_watching();
+  uint64_t commits() const;
   void watch_from(uint32_t generation);
   Result<void> open_counters();
   std::optional<ServicePort> owner_of(const netlink::conntrack::Tuple& original) const;
@@ -131,10 +135,14 @@ class Proxy : public ObjectSink {
   std::vector<IpAddress> primary_addresses_;  // as the API says
   std::vector<Cidr> api_service_cidrs_;
   std::function<void()> on_services_changed_;
+  Dirty uncleaned_;  // acknowledged while loading
   uint64_t flows_counted_ = 0;
   bool started_ = false;
   bool watching_ = false;
-  uint32_t start_generation_ = 0;  // of the kernel's ruleset, before our first commit
+  bool counting_ = false;  // counter_reader_ has begun
+  // Of the kernel's ruleset, had it none of our commits: before the first, or since we last stopped
+  // watching.
+  uint32_t base_generation_ = 0;
   bool generation_known_ = false;
   bool programming_ = false;
   std::unordered_map<Frontend, WallTime> triggers_;

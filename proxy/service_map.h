@@ -101,6 +101,7 @@ class ServiceMap {
   std::optional<Target> find(const Frontend& frontend) const;
   // Every frontend of one family.
   Dirty frontends(Family family) const;
+  bool has(const Frontend& frontend) const { return claims_.contains(frontend); }
   // The source ranges of a Target's guard; null: no service has it (any more).
   std::shared_ptr<const std::vector<Cidr>> ranges(uint64_t guard) const;
   // How many of each there are about, to make room at once: endpoints are counted before merging.

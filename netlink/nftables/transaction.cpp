@@ -43,6 +43,18 @@ std::string hex(Bytes bytes) {
 }  // namespace
 
 Transaction::Transaction() {
+  begin_batch();
+}
+
+Transaction Transaction::in_place_of(Transaction& spent) {
+  Transaction fresh;
+  fresh.writer_ = std::exchange(spent.writer_, {});
+  fresh.writer_.clear();
+  fresh.begin_batch();
+  return fresh;
+}
+
+void Transaction::begin_batch() {
   writer_.begin(NFNL_MSG_BATCH_BEGIN, 0, batch_header());
   writer_.end();
 }
@@ -376,7 +388,10 @@ Error Transaction::explain(const BatchError& error) const {
 }
 
 RequestId commit(Connection& connection, Transaction transaction, Done done) {
-  auto shared = std::make_shared<Transaction>(std::move(transaction));
+  return commit(connection, std::make_shared<Transaction>(std::move(transaction)), std::move(done));
+}
+
+RequestId commit(Connection& connection, std::shared_ptr<Transaction> shared, Done done) {
   if (shared->error_) return connection.complete_later(*shared->error_, std::move(done));
   if (shared->empty()) return connection.complete_later(ok(), std::move(done));
   shared->finish();

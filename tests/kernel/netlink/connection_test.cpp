@@ -199,6 +199,28 @@ TEST_F(ConnectionTest, NotificationsArrive) {
   EXPECT_EQ(names[0], "d0");
 }
 
+TEST_F(ConnectionTest, WhoHasLeftAGroupHearsNoMore) {
+  auto listener = open(Protocol::kRoute);
+  std::vector<std::string> names;
+  listener->set_on_notification([&](const MessageView& message) {
+    if (message.type != RTM_NEWLINK) return;
+    if (const auto link = route::parse_link(message); link.ok()) names.push_back(link->name);
+  });
+  const auto add = [&](const char* name) {
+    ASSERT_TRUE(listener->request_sync(route::add_link(bridge(name)), kPatience).ok());
+  };
+  ASSERT_TRUE(listener->subscribe(RTNLGRP_LINK).ok());
+  add("before");
+  ASSERT_TRUE(listener->unsubscribe(RTNLGRP_LINK).ok());
+  add("unheard");
+  ASSERT_TRUE(listener->subscribe(RTNLGRP_LINK).ok());
+  add("after");
+  ASSERT_TRUE(
+      loop_.run_until([&] { return !names.empty() && names.back() == "after"; }, kPatience));
+  EXPECT_EQ(std::count(names.begin(), names.end(), "before"), 1);
+  EXPECT_EQ(std::count(names.begin(), names.end(), "unheard"), 0);
+}
+
 TEST_F(ConnectionTest, LostNotificationsMeanResync) {
   Connection::Options small;
   small.receive_buffer = 1;  // the kernel makes it its minimum

@@ -186,6 +186,36 @@ TEST(Repair, PutsRightWhatOthersChange) {
   RecordProperty("longest_repair_us", static_cast<int>(longest / std::chrono::microseconds(1)));
 }
 
+// A table that is loaded anew is not listened to meanwhile.
+TEST(Repair, WhatOthersChangeWhileItIsLoadedIsNoticedAfterwards) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  const Programmer& programmer = cluster.proxy().programmer(Family::kIpv4);
+  for (const char* change : {"add chain ip fairlead theirs", "flush map ip fairlead ep"}) {
+    SCOPED_TRACE(change);
+    cluster.at("node").must("nft delete table ip fairlead");
+    const uint64_t commits = programmer.status().commits;
+    ASSERT_TRUE(cluster.run_until(
+        [&] { return programmer.loading() && programmer.status().commits > commits; }));
+    const uint64_t seen = programmer.status().foreign_changes;
+    cluster.at("node").must(std::string("nft ") + change);
+    ASSERT_TRUE(cluster.run_until([&] { return programmer.status().foreign_changes > seen; }));
+    cluster.settle();
+    expect_settled(cluster, change);
+    EXPECT_EQ(cluster.list_ruleset().find("theirs"), std::string::npos);
+    EXPECT_FALSE(cluster.tcp("client", "10.96.0.1:80").reached.empty());
+  }
+  // And what they change once it is there, by notification.
+  const uint64_t seen = programmer.status().foreign_changes;
+  cluster.at("node").must("nft add chain ip fairlead theirs");
+  EXPECT_TRUE(cluster.run_until([&] { return programmer.status().foreign_changes > seen; }));
+  cluster.settle();
+  expect_settled(cluster, "afterwards");
+}
+
 // ENOBUFS: others change so much that the kernel drops what it has for us, that our table goes.
 TEST(Repair, NoticesWhatItCouldNotBeTold) {
   Cluster cluster;

@@ -12,6 +12,7 @@
 
 #include "proxy/kernel_release.h"
 #include "proxy/table_reader.h"
+#include "tests/support/paths.h"
 
 namespace fairlead::proxy::test {
 
@@ -165,6 +166,26 @@ Outcome Cluster::tcp(const std::string& from, const std::string& to) {
 Outcome Cluster::udp(const std::string& from, const std::string& to) {
   const auto inside = at(from).enter();
   return ask(SOCK_DGRAM, to, kDropMs);
+}
+
+std::string Cluster::program() {
+  return fairlead::test::program_path("fairlead-proxy");
+}
+
+CommandResult Cluster::run(const std::vector<std::string>& arguments) {
+  std::vector<std::string> argv = {program()};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  const auto inside = at("node").enter();
+  return fairlead::test::run_command(argv, {}, 20);
+}
+
+std::string Cluster::traced(const std::string& from, const std::string& to) {
+  const Family family = to[0] == '[' ? Family::kIpv6 : Family::kIpv4;
+  const CommandResult result = run({"trace", "--from", address(from, family), "--to", to});
+  EXPECT_EQ(result.status, 0) << result.errors;
+  const size_t end = result.output.find_last_not_of('\n');
+  const size_t begin = result.output.rfind('\n', end);
+  return result.output.substr(begin + 1, end - begin);
 }
 
 std::string Cluster::kernel_state(const Config& config) {

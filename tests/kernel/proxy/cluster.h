@@ -27,6 +27,7 @@
 
 namespace fairlead::proxy::test {
 
+using fairlead::test::CommandResult;
 using fairlead::test::NetNamespace;
 
 // An HTTP client that gives whatever answer a test has set, at once.
@@ -58,6 +59,7 @@ class Cluster {
   void stop_proxy() { proxy_.reset(); }
   bool count_bytes = false;  // of the proxies started from now on
   Proxy& proxy() { return *proxy_; }
+  bool has_proxy() const { return proxy_ != nullptr; }
   FakeHttp& http() { return *http_; }
   Loop& loop() { return loop_; }
   // Runs the loop until the proxy has nothing left to do; fails the test when it never is done.
@@ -71,6 +73,13 @@ class Cluster {
   // One connection or datagram from that namespace; `to` is "10.96.0.1:80".
   Outcome tcp(const std::string& from, const std::string& to);
   Outcome udp(const std::string& from, const std::string& to);
+
+  // fairlead-proxy in the foreground on the node, with nobody to answer it.
+  static std::string program();
+  CommandResult run(const std::vector<std::string>& arguments);
+  // What `fairlead-proxy trace` says in the end of the rules in the kernel: "balanced to
+  // 10.244.2.2:8080", "dropped". `to` is "10.96.0.1:80/tcp".
+  std::string traced(const std::string& from, const std::string& to);
 
   std::string list_ruleset() { return at("node").must("nft list ruleset"); }
   std::string list_without_counts() { return at("node").must("nft --stateless list ruleset"); }

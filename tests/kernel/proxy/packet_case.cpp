@@ -27,17 +27,25 @@ void check_one(Cluster& cluster, const PacketCase& c, const std::string& to, boo
   EXPECT_EQ(ends, c.ends_at);
 }
 
-void trace_one(Cluster& cluster, const PacketCase& c, const std::string& text) {
+// The link of the node behind which that host is; from the node itself none.
+std::string link_of(const std::string& host) {
+  static const std::map<std::string, std::string> kLinks = {
+      {"node", ""},       {"outside", "veth0"}, {"client", "veth1"},
+      {"web-1", "veth2"}, {"web-2", "veth3"},   {"web-3", "veth4"}};
+  return kLinks.at(host);
+}
+
+void trace_one(Cluster& cluster, const PacketCase& c, const std::string& text, bool tcp) {
   static const std::map<std::string, std::string> kNames = {
       {"10.244.2.2", "web-1"},    {"10.244.3.2", "web-2"},    {"10.245.4.2", "web-3"},
       {"fd00:244:2::2", "web-1"}, {"fd00:244:3::2", "web-2"}, {"fd00:244:4::2", "web-3"}};
   SCOPED_TRACE(std::string("trace: ") + c.what + " to " + text);
   const SocketAddress to = SocketAddress::parse(text).value();
   const Family family = to.address.family();
-  const bool from_node = std::string(c.from) == "node";
-  const Fate fate = trace(cluster.proxy().programmer(family).programmed(),
-                          {ip(cluster.address(c.from, family)), to.address, Protocol::kTcp, to.port,
-                           from_node, from_node ? "" : "veth"});
+  const Fate fate =
+      trace(cluster.proxy().programmer(family).programmed(),
+            {ip(cluster.address(c.from, family)), to.address, tcp ? Protocol::kTcp : Protocol::kUdp,
+             to.port, std::string(c.from) == "node", link_of(c.from)});
   if (c.ends_at == kDropped) {
     EXPECT_EQ(fate.kind, Fate::Kind::kDropped);
   } else if (fate.kind == Fate::Kind::kPassed) {
@@ -57,13 +65,11 @@ void trace_one(Cluster& cluster, const PacketCase& c, const std::string& text) {
 }  // namespace
 
 void check_packets(Cluster& cluster, const PacketCase& c, bool tcp) {
-  check_one(cluster, c, c.to4, tcp);
-  if (c.to6[0] != '\0') check_one(cluster, c, c.to6, tcp);
-}
-
-void check_trace(Cluster& cluster, const PacketCase& c) {
-  trace_one(cluster, c, c.to4);
-  if (c.to6[0] != '\0') trace_one(cluster, c, c.to6);
+  for (const std::string to : {c.to4, c.to6}) {
+    if (to.empty()) continue;
+    if (cluster.has_proxy()) trace_one(cluster, c, to, tcp);
+    check_one(cluster, c, to, tcp);
+  }
 }
 
 }  // namespace fairlead::proxy::test

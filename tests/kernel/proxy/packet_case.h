@@ -24,9 +24,8 @@ inline const std::set<std::string> kRefused = {"refused"};
 inline const std::set<std::string> kDropped = {"dropped"};
 inline const std::set<std::string> kAll = {"web-1", "web-2", "web-3"};
 
-// Sends as many packets as it takes, of both families, and expects what the case says.
+// Sends as many packets as it takes, of both families, and expects what the case says; of the
+// tracer too, asked about the ruleset the cluster's proxy has programmed.
 void check_packets(Cluster& cluster, const PacketCase& c, bool tcp);
-// Asks the tracer about the ruleset the cluster's proxy has programmed. TCP.
-void check_trace(Cluster& cluster, const PacketCase& c);
 
 }  // namespace fairlead::proxy::test

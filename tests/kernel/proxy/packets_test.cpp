@@ -73,16 +73,6 @@ TEST_P(Packets, ReachWhatTheTableSays) {
   for (const PacketCase& c : kCases) check_packets(cluster, c, GetParam());
 }
 
-// The same cases once more, asked of the tracer about the same ruleset.
-TEST(Tracer, SaysTheSame) {
-  Cluster cluster;
-  cluster.start_proxy();
-  put_services(cluster, "TCP");
-  cluster.proxy().start();
-  cluster.settle();
-  for (const PacketCase& c : kCases) check_trace(cluster, c);
-}
-
 TEST(Ruleset, DebiansNftPrintsOurText) {
   Cluster cluster;
   cluster.start_proxy([](Config& config) {

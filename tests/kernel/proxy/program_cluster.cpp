@@ -10,8 +10,6 @@ namespace fairlead::proxy::test {
 
 namespace {
 
-const std::string kProgram = fairlead::test::program_path("fairlead-proxy");
-
 std::string metadata_json(const std::string& name, const std::string& labels) {
   return R"("metadata":{"namespace":"default","name":")" + name +
          R"(","resourceVersion":"@RV@","labels":{)" + labels + "}}";
@@ -88,7 +86,7 @@ std::vector<std::string> ProgramCluster::flags() const {
 }
 
 void ProgramCluster::launch(const std::vector<std::string>& flags) {
-  std::vector<std::string> argv = {kProgram};
+  std::vector<std::string> argv = {program()};
   argv.insert(argv.end(), flags.begin(), flags.end());
   const auto inside = at("node").enter();
   process_ = std::make_unique<BackgroundProcess>(argv);
@@ -106,22 +104,6 @@ void ProgramCluster::kill_with(int signal) {
   kill(process_->pid(), signal);
   ASSERT_TRUE(run_until([this] { return !process_->running(); }));
   process_.reset();
-}
-
-CommandResult ProgramCluster::run(const std::vector<std::string>& arguments) {
-  std::vector<std::string> argv = {kProgram};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  const auto inside = at("node").enter();
-  return fairlead::test::run_command(argv, {}, 20);
-}
-
-std::string ProgramCluster::traced(const std::string& from, const std::string& to) {
-  const Family family = to[0] == '[' ? Family::kIpv6 : Family::kIpv4;
-  const CommandResult result = run({"trace", "--from", address(from, family), "--to", to});
-  EXPECT_EQ(result.status, 0) << result.errors;
-  const size_t end = result.output.find_last_not_of('\n');
-  const size_t begin = result.output.rfind('\n', end);
-  return result.output.substr(begin + 1, end - begin);
 }
 
 std::string ProgramCluster::get(const std::string& from, const std::string& url) {

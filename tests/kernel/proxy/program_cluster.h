@@ -14,7 +14,6 @@ namespace fairlead::proxy::test {
 
 using fairlead::test::BackgroundProcess;
 using fairlead::test::ClusterApi;
-using fairlead::test::CommandResult;
 
 class ProgramCluster : public Cluster {
  public:
@@ -40,12 +39,6 @@ class ProgramCluster : public Cluster {
   void kill_with(int signal);
   // What every start needs to find the API server.
   std::vector<std::string> flags() const;
-  // The program in the foreground, with nobody to answer it.
-  CommandResult run(const std::vector<std::string>& arguments);
-
-  // What `fairlead-proxy trace` says in the end: "balanced to 10.244.2.2:8080", "dropped".
-  std::string traced(const std::string& from, const std::string& to);
-
   // GET from one of the namespaces: status line, headers and body; empty without an answer.
   std::string get(const std::string& from, const std::string& url);
   bool healthy() { return get("node", kHealthz).find("\"healthy\":true") != std::string::npos; }

@@ -271,7 +271,6 @@ TEST(Row28_Node, AnotherZoneAnswersAtOnce) {
          {PacketCase{"cluster IP", "client", "10.96.0.1:80", "[fd00:96::1]:80", ends},
           PacketCase{"node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", ends,
                      Source::kMasqueraded}}) {
-      check_trace(cluster, c);
       check_packets(cluster, c, true);
       check_packets(cluster, c, false);
     }
@@ -318,7 +317,6 @@ TEST(Row22_DualStack, OneFamilyThatCannotBeProgrammedLeavesTheOtherServing) {
   }));
   const auto expect_four = [&](const std::set<std::string>& ends) {
     const PacketCase c{"IPv4", "client", "10.96.0.1:80", "", ends};
-    check_trace(cluster, c);
     check_packets(cluster, c, true);
     check_packets(cluster, c, false);
   };

@@ -46,6 +46,22 @@ TEST(Transaction, ConsecutiveElementsOfOneSetShareAMessage) {
   EXPECT_EQ(transaction.finish().message_count(), 2 + 3u);
 }
 
+TEST(Transaction, InPlaceOfASpentOneIsAsFresh) {
+  const auto fill = [](Transaction& transaction) {
+    for (uint32_t i = 0; i < 3; ++i) transaction.add_element(endpoint_map(), endpoint(i));
+    const Bytes bytes = transaction.finish().bytes();
+    return std::vector<uint8_t>(bytes.begin(), bytes.end());
+  };
+  Transaction spent, fresh;
+  spent.remove(Table{TableFamily::kIp, "longer", false, "", 0});
+  for (uint32_t i = 0; i < 1000; ++i) spent.add_element(endpoint_map(), endpoint(i));
+  spent.finish();
+  Transaction again = Transaction::in_place_of(spent);
+  EXPECT_TRUE(again.empty());
+  EXPECT_EQ(fill(again), fill(fresh));
+  EXPECT_EQ(spent.size_bytes(), 0u);
+}
+
 TEST(Transaction, ElementsBeyondOneAttributeTakeAnotherMessage) {
   Transaction transaction;
   const Set set = endpoint_map();
