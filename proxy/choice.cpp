@@ -52,13 +52,16 @@ bool take_number(std::string_view& text, std::string_view prefix, uint64_t& into
   return whole;
 }
 
+bool is_class(uint32_t choices) {
+  return choices != 0 && choices <= 1u << 31 && choices_for(choices) == choices;
+}
+
 bool possible(const Choice& choice) {
   if (choice.treatment == Treatment::kLearn || choice.treatment == Treatment::kSplit)
     return choice.choices != 0 && choice.affinity != 0 && choice.guard == 0 && !choice.node_port;
   if (choice.treatment == Treatment::kLocal)
-    return std::has_single_bit(choice.inside) &&
-           (choice.choices == 0 || std::has_single_bit(choice.choices));
-  return std::has_single_bit(choice.choices);
+    return is_class(choice.inside) && (choice.choices == 0 || is_class(choice.choices));
+  return is_class(choice.choices);
 }
 
 }  // namespace
@@ -129,7 +132,10 @@ std::optional<Choice> parse_choice(std::string_view text) {
 }
 
 uint32_t choices_for(size_t endpoints) {
-  return endpoints == 0 ? 0 : std::bit_ceil(static_cast<uint32_t>(endpoints));
+  if (endpoints == 0) return 0;
+  const uint32_t power = std::bit_ceil(static_cast<uint32_t>(endpoints));
+  const uint32_t between = power / 4 * 3;  // 0 for 1 and 2
+  return endpoints <= between ? between : power;
 }
 
 }  // namespace fairlead::proxy

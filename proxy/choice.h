@@ -3,7 +3,7 @@
 // a shape, not to a service: all services of the same shape share it, so rules do not grow with
 // services. Only source ranges and affinity give a chain to few services or one. Pure values.
 //
-//   sel_8              a cluster IP with 5 to 8 endpoints: foreign sources are masqueraded
+//   sel_8              a cluster IP with 7 or 8 endpoints: foreign sources are masqueraded
 //   ext_8              an external address: every source is masqueraded
 //   local_4_16         an external address that keeps sources: up to 4 endpoints on this node; what
 //                      comes from a pod or from this node chooses among up to 16 anywhere
@@ -42,7 +42,7 @@ enum class Treatment : uint8_t {
 struct Choice {
   bool node_port = false;
   Treatment treatment = Treatment::kRefuse;
-  uint32_t choices = 0;   // indexes drawn from: a power of two; 0 only with kLocal: drops.
+  uint32_t choices = 0;   // indexes drawn from: see choices_for(); 0 only with kLocal: drops.
                           // kLearn and kSplit: seconds to remember
   uint32_t inside = 0;    // kLocal: of the endpoints anywhere
   uint64_t guard = 0;     // number of a list of source ranges; 0: any source
@@ -73,7 +73,8 @@ std::optional<uint64_t> parse_affinity_map(std::string_view name);
 // The inverse of name(); nullopt for any other name, "refuse" among them.
 std::optional<Choice> parse_choice(std::string_view chain_name);
 
-// How many indexes are drawn from for that many endpoints: the next power of two.
+// How many indexes are drawn from for that many endpoints: the next of 1, 2, 3, 4, 6, 8, 12,
+// 16, 24... (2^k and 3 * 2^k). More than two thirds of them have an endpoint.
 uint32_t choices_for(size_t endpoints);
 
 }  // namespace fairlead::proxy

@@ -210,7 +210,8 @@ class Writer {
     const uint32_t choices = choice.choices;
     const Key key = node_port_ ? node_key() : frontend_key();
     const SetId endpoints = endpoints_set(node_port_, inside);
-    const int draws = choices <= 2 ? (choices == 0 ? 0 : 1) : kDraws;
+    const bool full = choices <= 4;  // each of these has a class of its own
+    const int draws = choices == 0 ? 0 : full ? 1 : kDraws;
     for (int i = 0; i < draws; ++i) dnat(key, endpoints, choices);
     if (choices != 0) dnat(key, endpoints, 1);
     add(rule().verdict(nft::Verdict::drop()));

@@ -5,11 +5,12 @@
 //
 // The shape: a service's address and port is one element of map `svc` (frontend -> goto a choice
 // chain, see choice.h) and one element of map `ep` for each endpoint (frontend . index -> address .
-// port). Chain sel_8 serves every service with 5 to 8 endpoints. It draws an index below 8 and
+// port). Chain sel_12 serves every service with 9 to 12 endpoints. It draws an index below 12 and
 // looks it up in `ep`; an index without endpoint falls through to the next of kDraws equal rules,
-// so every endpoint is equally likely up to 2^-kDraws. A service that gains or loses an endpoint
-// therefore rarely changes its `svc` element, whose goto makes the kernel walk the whole map again
-// (nft_chain_validate), milliseconds with many services: only crossing a power of two does.
+// so every endpoint is equally likely up to 3^-kDraws. A service of some size that gains or loses
+// an endpoint therefore rarely changes its `svc` element, whose goto makes the kernel walk the
+// whole map again (nft_chain_validate), milliseconds with many services: only passing one of
+// choices_for()'s steps does.
 //
 // Every decision is made in nat hooks, which the kernel asks for the first packet of a flow only.
 #pragma once
@@ -100,7 +101,7 @@ SetId services_set(bool node_port);
 SetId learn_set(bool node_port);
 SetId endpoints_set(bool node_port, bool inside);
 
-inline constexpr int kDraws = 14;
+inline constexpr int kDraws = 9;
 // Sources an affinity map remembers; a flow from one more is balanced and forgotten.
 inline constexpr uint32_t kAffinitySize = 1u << 18;
 

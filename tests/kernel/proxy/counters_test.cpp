@@ -175,7 +175,7 @@ TEST_F(Counters, ListAndLoadWithDebiansNft) {
   start();
   connect(3);
   const std::string listed = cluster_.list_ruleset();
-  EXPECT_EQ(element(), "10.96.0.1 . tcp . 80 counter packets 3 bytes 180 : goto sel_4");
+  EXPECT_EQ(element(), "10.96.0.1 . tcp . 80 counter packets 3 bytes 180 : goto sel_3");
   cluster_.stop_proxy();
   cluster_.at("node").must("nft flush ruleset");
   const auto loaded = [&] {

@@ -303,7 +303,7 @@ TEST_F(Faults, ClientsAreRememberedThroughARepairThatFindsNoMemory) {
   kernel_.set_decide([&](Kind kind) {
     return kind == Kind::kBatch && ++commits == 1 ? Fault{ENOMEM, true} : Fault();
   });
-  load("flush chain ip fairlead sel_4\n");
+  load("flush chain ip fairlead sel_3\n");
   running->programmer().suspect("by the test");
   ASSERT_TRUE(settle(*running));
   EXPECT_GT(commits, 1);

@@ -71,14 +71,15 @@ const DiffCase kCases[] = {
      target(kThree),
      target({"10.0.0.1:80", "10.0.0.9:80", "10.0.0.3:80"}),
      {"replace ep 1 10.0.0.9:80"}},
-    {"one more within the same power of two: one element",
-     target(kThree),
-     target({"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"}),
-     {"add ep 3 10.0.0.4:80"}},
-    {"one more beyond it: the index is filled before anything draws it",
+    {"one more that the same chain draws: one element",
+     target({"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80", "10.0.0.5:80"}),
+     target({"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80", "10.0.0.5:80",
+             "10.0.0.6:80"}),
+     {"add ep 5 10.0.0.6:80"}},
+    {"one more than it draws: the index is filled before anything draws it",
      target({"10.0.0.1:80", "10.0.0.2:80"}),
      target(kThree),
-     {"add chain sel_4", "add ep 2 10.0.0.3:80", "replace svc sel_4"}},
+     {"add chain sel_3", "add ep 2 10.0.0.3:80", "replace svc sel_3"}},
     {"the first of three goes: the last moves into the hole before its place goes",
      target(kThree),
      target({"10.0.0.2:80", "10.0.0.3:80"}),
@@ -228,7 +229,7 @@ TEST(Diff, ChainsNobodyUsesAreRemovedAfterwards) {
   settle(ruleset, kWeb, target(kThree));
   EXPECT_TRUE(unused_chains(ruleset).empty());
   settle(ruleset, kWeb, target({"10.0.0.1:80"}));
-  EXPECT_EQ(to_text(unused_chains(ruleset)), Lines{"remove chain sel_4"});
+  EXPECT_EQ(to_text(unused_chains(ruleset)), Lines{"remove chain sel_3"});
   for (const Operation& operation : unused_chains(ruleset)) ruleset.apply(operation);
   EXPECT_TRUE(unused_chains(ruleset).empty());
   EXPECT_EQ(ruleset.choice_chains().size(), 1u);

@@ -50,11 +50,11 @@ TEST(Ruleset, ElementsOfServices) {
   const Ruleset ruleset = with_services(cluster());
   const std::string text = ruleset.text();
   const auto lists = [&](const std::string& line) { return text.find(line) != std::string::npos; };
-  EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 counter packets 0 bytes 0 : goto sel_4")) << text;
+  EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 counter packets 0 bytes 0 : goto sel_3")) << text;
   EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 . 2 : 10.244.1.2 . 8080")) << text;
   EXPECT_TRUE(lists("10.96.0.10 . udp . 53 counter packets 0 bytes 0 : goto sel_1")) << text;
   EXPECT_TRUE(lists("10.96.0.11 . tcp . 80 counter packets 0 bytes 0 : goto refuse")) << text;
-  EXPECT_TRUE(lists("tcp . 30080 counter packets 0 bytes 0 : goto node_ext_4")) << text;
+  EXPECT_TRUE(lists("tcp . 30080 counter packets 0 bytes 0 : goto node_ext_3")) << text;
   EXPECT_TRUE(lists("tcp . 30081 counter packets 0 bytes 0 : goto refuse")) << text;
   EXPECT_TRUE(lists("10.244.0.1 . 10.244.0.1 . tcp . 8080")) << text;
   EXPECT_FALSE(lists("10.244.1.1 . 10.244.1.1")) << "hairpin of an endpoint elsewhere\n" << text;
@@ -82,8 +82,9 @@ TEST(Ruleset, TheWayOfAPacket) {
             "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
             "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 1 map @ep\n"
             "drop\n");
-  EXPECT_EQ(ruleset.rules(ruleset.chain("sel_4")).size(), 1u + kDraws + 2u);
-  const std::string node = chain_text(ruleset, ruleset.chain("node_ext_4"));
+  EXPECT_EQ(ruleset.rules(ruleset.chain("sel_4")).size(), 1u + 1u + 2u) << "never misses";
+  EXPECT_EQ(ruleset.rules(ruleset.chain("sel_6")).size(), 1u + kDraws + 2u);
+  const std::string node = chain_text(ruleset, ruleset.chain("node_ext_3"));
   EXPECT_EQ(node.substr(0, node.find("dnat")), "meta mark set meta mark | 0x00004000\n");
   EXPECT_EQ(base_text(ruleset, "postrouting"),
             "\tchain postrouting {\n"
@@ -232,6 +233,7 @@ struct NameCase {
 };
 const NameCase kNames[] = {
     {"sel_8", Choice{false, Treatment::kCluster, 8, 0, 0, 0}},
+    {"sel_12", Choice{false, Treatment::kCluster, 12, 0, 0, 0}},
     {"node_ext_1", Choice{true, Treatment::kExternal, 1, 0, 0, 0}},
     {"local_0_16", Choice{false, Treatment::kLocal, 0, 16, 0, 0}},
     {"node_inside_2", Choice{true, Treatment::kInside, 2, 0, 0, 0}},
@@ -250,7 +252,9 @@ const NameCase kNames[] = {
     {"learn", std::nullopt},
     {"refuse", std::nullopt},
     {"sel_", std::nullopt},
-    {"sel_3", std::nullopt},
+    {"sel_5", std::nullopt},
+    {"sel_9", std::nullopt},
+    {"sel_4294967295", std::nullopt},
     {"sel_0", std::nullopt},
     {"sel_08", std::nullopt},
     {"sel_8x", std::nullopt},
@@ -303,9 +307,12 @@ TEST(Ruleset, Ipv6) {
 }
 
 TEST(Ruleset, Choices) {
-  const std::pair<size_t, uint32_t> cases[] = {{0, 0}, {1, 1}, {2, 2}, {3, 4},
-                                               {4, 4}, {5, 8}, {8, 8}, {100, 128}};
+  const std::pair<size_t, uint32_t> cases[] = {
+      {0, 0}, {1, 1},  {2, 2},   {3, 3},   {4, 4},   {5, 6},     {6, 6},     {7, 8},
+      {8, 8}, {9, 12}, {12, 12}, {13, 16}, {17, 24}, {100, 128}, {129, 192}, {192, 192}};
   for (const auto& [endpoints, choices] : cases) EXPECT_EQ(choices_for(endpoints), choices);
+  for (size_t endpoints = 1; endpoints < 5000; ++endpoints)
+    EXPECT_GT(3 * endpoints, 2 * choices_for(endpoints)) << endpoints;
 }
 
 // ---- what the kernel has, read back ----
@@ -439,7 +446,7 @@ const DamageCase kDamage[] = {
     {"a chain of someone else's",
      [](nft::TableContent& c) {
        c.chains.push_back(c.chains.front());
-       c.chains.back().name = "sel_3";
+       c.chains.back().name = "sel_5";
      },
      [](const Repairs& r) { return r.foreign_chains.size() == 1; }},
     {"a set of another shape", [](nft::TableContent& c) { c.sets[0].key.pop_back(); },
