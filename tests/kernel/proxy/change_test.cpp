@@ -194,7 +194,8 @@ TEST(Repair, WhatOthersChangeWhileItIsLoadedIsNoticedAfterwards) {
   put_web(cluster);
   for (int i = 0; i < 500; ++i) {
     const std::string name = "many-" + std::to_string(i);
-    const auto address = IpAddress::v4(10, 96, static_cast<uint8_t>(1 + i / 250), static_cast<uint8_t>(i % 250));
+    const auto address =
+        IpAddress::v4(10, 96, static_cast<uint8_t>(1 + i / 250), static_cast<uint8_t>(i % 250));
     cluster.proxy().put(service(name, {address.to_string()}, {"p 80/TCP"}));
     cluster.proxy().put(slice(name, {"10.244.2.2 @node", "10.245.4.2", "10.245.4.3"}, {"p 8080"}));
   }
