@@ -84,7 +84,7 @@ class Connection {
                  std::function<void(Result<std::vector<T>>)> done);
   // Several messages in one datagram, taken as one transaction by nfnetlink: the first message must
   // be NFNL_MSG_BATCH_BEGIN and the last NFNL_MSG_BATCH_END. They are shared, not copied, until
-  // `done`; only their sequence numbers are written to.
+  // `done`, and after an unanswered one maybe longer; only their sequence numbers are written to.
   RequestId batch(std::shared_ptr<MessageWriter> messages, BatchDone done);
 
   // Completes with `result` without asking the kernel, at its next chance: for callers that learn

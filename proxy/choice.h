@@ -5,8 +5,8 @@
 //
 //   sel_8              a cluster IP with 7 or 8 endpoints: foreign sources are masqueraded
 //   ext_8              an external address: every source is masqueraded
-//   local_4_16         an external address that keeps sources: up to 4 endpoints on this node; what
-//                      comes from a pod or from this node chooses among up to 16 anywhere
+//   local_4_16         an external address that keeps sources: 4 endpoints on this node; what comes
+//                      from a pod or from this node chooses among 13 to 16 anywhere
 //   inside_16          where the latter go
 //   node_ext_8 ...     the same for node ports
 //   ext_8_g0123...     only sources in some ranges go on to ext_8; the number names the ranges

@@ -32,8 +32,8 @@ class CounterReader {
                 std::function<std::vector<netlink::nft::Set>()> sets);
   ~CounterReader();
 
-  // From here on the connection hears of every change. Tables that were there before this process
-  // are looked at once: what they had counted is not ours.
+  // From here on the connection hears of changes, but while a table is loaded anew. Tables that
+  // were there before this process are looked at once: what they had counted is not ours.
   void begin(std::vector<netlink::nft::TableFamily> older_tables);
 
   using Done = std::function<void(Result<void>)>;
@@ -41,7 +41,7 @@ class CounterReader {
   void look(Done done);
   std::optional<MonoTime> looked_at() const { return looked_at_; }
 
-  // Every notification about nftables, also of our own changes.
+  // Each notification about nftables that comes, also of our own changes.
   void notified(const netlink::MessageView& message);
 
  private:

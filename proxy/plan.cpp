@@ -52,7 +52,7 @@ void Programmer::size_sets() {
 }
 
 void Programmer::plan_table() {
-  begin_loading();
+  set_loading(true);
   programmed_ = Ruleset(config_, parameters_);
   size_sets();
   put_structure();
@@ -66,7 +66,6 @@ void Programmer::plan_table() {
 void Programmer::plan_rebuild() {
   log::warn("replacing table {} fairlead as a whole",
             config_.family == Family::kIpv4 ? "ip" : "ip6");
-  begin_loading();
   rebuild_ = false;
   repairs_.reset();
   programmed_ = Ruleset(config_, parameters_);

@@ -54,15 +54,21 @@ void Programmer::mark(const Dirty& dirty) {
 void Programmer::suspect(const std::string& reason) {
   if (!started_) return;
   ++status_.foreign_changes;
-  if (!known_ || suspected_) {
-    suspected_ = true;  // the reading under way may have missed it
-    return;
-  }
-  log::warn("table {} fairlead was changed by someone else ({}); putting it right",
-            family_name(config_), reason);
+  if (read_again())
+    log::warn("table {} fairlead was changed by someone else ({}); putting it right",
+              family_name(config_), reason);
+}
+
+void Programmer::verify() {
+  if (started_) read_again();
+}
+
+// False: that was to happen already, or the reading under way may have missed what this is about.
+bool Programmer::read_again() {
+  const bool first = known_ && !suspected_;
   suspected_ = true;
-  if (in_flight_ || waiting_) return;
-  retry_after(kSettle);
+  if (first && !in_flight_ && !waiting_) retry_after(kSettle);
+  return first;
 }
 
 void Programmer::exempt_local_dns(bool exempt) {
@@ -95,21 +101,30 @@ void Programmer::step() {
     repairing_ = false;  // the commit before may have been one
     return commit();
   }
+  if (has_loaded()) set_loading(false);
+  if (waiting_) return;  // to verify what has been loaded
   transaction_ = nft::Transaction();
   sets_ = {};
   if (plan()) return commit();
-  queue_ = {};  // long after a cold load
+  set_loading(false);
+  if (waiting_) return;
+  std::vector<Operation>().swap(queue_);  // long after a cold load, as the other
   queue_at_ = 0;
+  Dirty().swap(unseen_);
   sent_.reset();
   if (std::exchange(worked_hard_, false)) malloc_trim(0);  // plans of megabytes leave holes behind
   status_.busy_since.reset();
   status_.ready = true;
-  if (std::exchange(loading_, false) && on_loaded_) on_loaded_();
   clean_up_later();
 }
 
-void Programmer::begin_loading() {
-  if (!std::exchange(loading_, true) && on_loading_) on_loading_();
+void Programmer::set_loading(bool loading) {
+  if (std::exchange(loading_, loading) != loading && on_loading_) on_loading_(loading);
+}
+
+bool Programmer::has_loaded() const {
+  return table_exists_ && !rebuild_ && !repairs_ && !foreign_ && !growth_ && unseen_.empty() &&
+         queue_at_ == queue_.size() && !hooks_missing_;
 }
 
 void Programmer::read() {
@@ -245,6 +260,8 @@ void Programmer::failed(Error error) {
   ++status_.failures;
   status_.last_error = std::move(error);
   known_ = false;
+  sent_.reset();  // of an unanswered one the thread may still be sending
+  set_loading(false);
   take_over_.begin();
   if (repairing_ && !passing) rebuild_ = true;
   give_back(in_flight_frontends_);

@@ -64,17 +64,19 @@ class Programmer {
   void mark(const Dirty& dirty);  // ignores frontends of the other family
   // Someone else touched our table.
   void suspect(const std::string& reason);
+  // Someone else may have: it is read, and said only if there is something to put right.
+  void verify();
   void exempt_local_dns(bool exempt);
   // What the rules are to say from now on; `affinity` is this class's own to decide.
   void set_parameters(Parameters parameters);
   void set_on_acknowledged(std::function<void(const Acknowledged&)> callback) {
     on_acknowledged_ = std::move(callback);
   }
-  // A table is being loaded: at start, and when it has gone or is replaced. The callbacks run when
-  // that begins, but for the start, and when it is done.
+  // A table is being loaded: from the start, and when it has gone, until everything that was known
+  // is in it and packets enter it, or until a commit fails. The callback says when that begins (but
+  // for the start) and when it has ended.
   bool loading() const { return loading_; }
-  void set_on_loading(std::function<void()> callback) { on_loading_ = std::move(callback); }
-  void set_on_loaded(std::function<void()> callback) { on_loaded_ = std::move(callback); }
+  void set_on_loading(std::function<void(bool)> callback) { on_loading_ = std::move(callback); }
 
   // Nothing left to do (but cleaning up of unused chains).
   bool idle() const { return known_ && !in_flight_ && !waiting_ && !has_work(); }
@@ -104,7 +106,9 @@ class Programmer {
   void failed(Error error);
   void retry_after(Duration delay);
   void clean_up_later();
-  void begin_loading();
+  void set_loading(bool loading);
+  bool has_loaded() const;
+  bool read_again();
 
   bool has_work() const;
   size_t frontends_left() const { return dirty_.size() + unseen_.size(); }
@@ -146,8 +150,7 @@ class Programmer {
   TableReader reader_;
   TakeOver take_over_;
   std::function<void(const Acknowledged&)> on_acknowledged_;
-  std::function<void()> on_loading_;
-  std::function<void()> on_loaded_;
+  std::function<void(bool)> on_loading_;
 
   bool started_ = false;
   bool loading_ = true;

@@ -80,7 +80,9 @@ Proxy::Proxy(Loop& loop, Settings settings, Metrics& metrics)
                                      "Stale UDP flows deleted")),
       counters_(services_) {}
 
-Proxy::~Proxy() = default;
+Proxy::~Proxy() {
+  probe_.reset();  // whom it still has to answer needs the rest
+}
 
 Result<std::unique_ptr<Proxy>> Proxy::open(Loop& loop, HttpTransport& http, Metrics& metrics,
                                            Settings settings) {
@@ -138,7 +140,11 @@ Result<void> Proxy::connect(HttpTransport& http) {
 Result<void> Proxy::add_family(const Config& config) {
   const MetricLabels labels = {{"ip_family", config.family == Family::kIpv4 ? "IPv4" : "IPv6"}};
   families_.push_back(std::unique_ptr<FamilyState>(new FamilyState{
-      config, nullptr, nullptr, nullptr,
+      config,
+      nullptr,
+      nullptr,
+      nullptr,
+      {},
       metrics_.histogram("fairlead_proxy_change_to_kernel_seconds",
                          "From the arrival of a change to the kernel's acknowledgement",
                          exponential_bounds(50e-6, 2, 18), labels),
@@ -162,8 +168,7 @@ Result<void> Proxy::add_family(const Config& config) {
       [this, &family](const Programmer::Acknowledged& frontends) {
         on_acknowledged(family, frontends);
       });
-  family.programmer->set_on_loading([this] { stop_watching(); });
-  family.programmer->set_on_loaded([this] { on_loaded(); });
+  family.programmer->set_on_loading([this, &family](bool loading) { on_loading(family, loading); });
   return ok();
 }
 
@@ -246,16 +251,32 @@ void Proxy::set_service_cidrs(std::vector<Cidr> cidrs) {
   update_parameters();
 }
 
-// Notifications are asked for only now: during a cold load the kernel would tell us of every
-// element, and wait for us to read.
-bool Proxy::loading() const {
-  return std::any_of(families_.begin(), families_.end(),
-                     [](const auto& family) { return family->programmer->loading(); });
+// The kernel tells whoever listens of each element, which takes it, and us, longer than to add it:
+// tables are loaded unheard, and afterwards the generation tells whether others have had a hand in
+// it. What others do to a table that is gone anyway needs no notification.
+void Proxy::on_loading(FamilyState& family, bool loading) {
+  if (loading) {
+    counters_.forget(nft::table_family(family.config.family));  // gone, heard of or not
+    return stop_listening();
+  }
+  cleaner_->changed({family.uncleaned.begin(), family.uncleaned.end()});
+  family.uncleaned.clear();
+  if (std::none_of(families_.begin(), families_.end(),
+                   [](const auto& other) { return other->programmer->loading(); }))
+    listen();
 }
 
-void Proxy::on_loaded() {
-  if (loading()) return;
-  cleaner_->changed(std::exchange(uncleaned_, {}));
+void Proxy::stop_listening() {
+  if (!std::exchange(listening_, false)) return;
+  base_generation_.reset();
+  if (const auto now = generation())
+    if (in_rest()) base_generation_ = *now - static_cast<uint32_t>(commits());
+  if (const Result<void> left = watch_->unsubscribe(NFNLGRP_NFTABLES); !left.ok())
+    log::warn("{}", left.error().message());
+}
+
+void Proxy::listen() {
+  if (std::exchange(listening_, true)) return;
   const Result<void> subscribed = watch_->subscribe(NFNLGRP_NFTABLES);
   if (!subscribed.ok())
     log::error("changes by others will not be noticed: {}", subscribed.error().message());
@@ -264,34 +285,33 @@ void Proxy::on_loaded() {
     if (family->programmer->status().taken_over)
       older.push_back(nft::table_family(family->config.family));
   if (subscribed.ok() && !std::exchange(counting_, true)) counter_reader_->begin(std::move(older));
-  nft::get_generation(*probe_, [this](Result<nft::Generation> generation) {
-    watching_ = true;
-    watch_from(generation.ok() ? generation->id : 0);
-  });
+  // Every commit adds one to the generation. More than ours: someone else's are among them.
+  const auto now = generation();
+  if (now && base_generation_ && in_rest() &&
+      *now == *base_generation_ + static_cast<uint32_t>(commits()))
+    return;
+  for (const auto& family : families_) family->programmer->verify();
 }
 
-// The kernel tells whoever listens of each element, which takes it, and us, longer than to add it.
-// A table is loaded unheard; the generation tells afterwards whether others had a hand in it.
-void Proxy::stop_watching() {
-  if (!std::exchange(watching_, false)) return;
-  std::optional<Result<nft::Generation>> now;
-  nft::get_generation(*probe_, [&](Result<nft::Generation> generation) { now = generation; });
-  if (probe_->wait([&] { return now.has_value(); }, kProbeLimit) && now->ok())
-    base_generation_ = (*now)->id - static_cast<uint32_t>(commits());
-  if (const Result<void> left = watch_->unsubscribe(NFNLGRP_NFTABLES); !left.ok())
-    log::warn("{}", left.error().message());
+std::optional<uint32_t> Proxy::generation() {
+  const auto found = std::make_shared<std::optional<Result<nft::Generation>>>();
+  nft::get_generation(*probe_, [found](Result<nft::Generation> now) { *found = std::move(now); });
+  if (!probe_->wait([&] { return found->has_value(); }, kProbeLimit) || !(*found)->ok())
+    return std::nullopt;
+  return (**found)->id;
+}
+
+// No commit of ours is on its way: the kernel has done those we count, and no other.
+bool Proxy::in_rest() const {
+  return std::all_of(families_.begin(), families_.end(), [](const auto& family) {
+    return family->connection->in_flight() == 0 && family->connection->queued() == 0;
+  });
 }
 
 uint64_t Proxy::commits() const {
   uint64_t ours = 0;
   for (const auto& family : families_) ours += family->programmer->status().commits;
   return ours;
-}
-
-// Every commit adds one to the generation. More than ours: someone else's are among them.
-void Proxy::watch_from(uint32_t generation) {
-  if (generation == static_cast<uint32_t>(base_generation_ + commits())) return;
-  for (const auto& family : families_) family->programmer->suspect("while it was being loaded");
 }
 
 void Proxy::put(const kube::Service& service) {
@@ -345,10 +365,12 @@ void Proxy::on_acknowledged(FamilyState& family, const Programmer::Acknowledged&
   family.failures.set(static_cast<double>(family.programmer->status().failures));
   flows_deleted_.add(static_cast<double>(cleaner_->deleted() - flows_counted_));
   flows_counted_ = cleaner_->deleted();
-  if (loading())  // the listings would be in the way
-    uncleaned_.insert(uncleaned_.end(), dirty.begin(), dirty.end());
-  else
+  if (!family.programmer->loading()) {
     cleaner_->changed(dirty);
+  } else {  // listings of flows would be in the way
+    for (const Frontend& frontend : dirty)
+      if (frontend.protocol == Protocol::kUdp) family.uncleaned.insert(frontend);
+  }
   family.affinity->changed(family.programmer->programmed(), dirty);
 }
 
@@ -361,7 +383,7 @@ void Proxy::on_notification(const MessageView& message) {
 }
 
 bool Proxy::idle() const {
-  if (!watching_ || !programming_) return false;
+  if (!listening_ || !programming_) return false;
   for (const auto& family : families_)
     if (!family->programmer->idle() || !family->affinity->idle()) return false;
   return cleaner_->idle();

@@ -89,6 +89,7 @@ class Proxy : public ObjectSink {
     std::unique_ptr<netlink::Connection> connection;
     std::unique_ptr<Programmer> programmer;
     std::unique_ptr<AffinityCleaner> affinity;
+    std::set<Frontend> uncleaned;  // acknowledged while it is being loaded, UDP
     Histogram latency;
     Histogram programming;
     Gauge last_commit;
@@ -106,11 +107,12 @@ class Proxy : public ObjectSink {
   void on_notification(const netlink::MessageView& message);
   void remember_trigger(const kube::EndpointSlice& slice, const Dirty& dirty);
   Result<void> probe(const FamilyState& family);
-  bool loading() const;
-  void on_loaded();
-  void stop_watching();
+  void on_loading(FamilyState& family, bool loading);
+  void listen();
+  void stop_listening();
+  std::optional<uint32_t> generation();
+  bool in_rest() const;
   uint64_t commits() const;
-  void watch_from(uint32_t generation);
   Result<void> open_counters();
   std::optional<ServicePort> owner_of(const netlink::conntrack::Tuple& original) const;
 
@@ -135,14 +137,13 @@ class Proxy : public ObjectSink {
   std::vector<IpAddress> primary_addresses_;  // as the API says
   std::vector<Cidr> api_service_cidrs_;
   std::function<void()> on_services_changed_;
-  Dirty uncleaned_;  // acknowledged while loading
   uint64_t flows_counted_ = 0;
   bool started_ = false;
-  bool watching_ = false;
-  bool counting_ = false;  // counter_reader_ has begun
+  bool listening_ = false;  // to what others change
+  bool counting_ = false;   // counter_reader_ has begun
   // Of the kernel's ruleset, had it none of our commits: before the first, or since we last stopped
-  // watching.
-  uint32_t base_generation_ = 0;
+  // listening; unknown when a commit was on its way then.
+  std::optional<uint32_t> base_generation_;
   bool generation_known_ = false;
   bool programming_ = false;
   std::unordered_map<Frontend, WallTime> triggers_;

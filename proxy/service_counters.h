@@ -9,8 +9,9 @@
 // was known of it before. Totals never shrink while a process lives, and begin at nothing: what an
 // element had counted before is not ours (a counter of Prometheus may do that, and only that).
 //
-// Not seen: what was counted on an element since the last look when its table goes as a whole, or
-// when the kernel drops the notification. What an address counts while it changes its owner is the
+// Not seen: what was counted on an element since the last look when its table goes as a whole, when
+// the kernel drops the notification, or when the element goes while the other family's table is
+// loaded anew, which is not listened to. What an address counts while it changes its owner is the
 // later one's.
 //
 // Bound: a service port that the map has not is forgotten; elements that count nothing take none.

@@ -135,7 +135,7 @@ class Transaction {
 };
 
 // Sends the transaction as one batch; `done` runs once, with the kernel's verdict. An empty one
-// succeeds. One that is shared must not be touched before `done`.
+// succeeds. One that is shared must not be touched before `done` says success.
 RequestId commit(Connection& connection, Transaction transaction, Done done);
 RequestId commit(Connection& connection, std::shared_ptr<Transaction> transaction, Done done);
 Result<void> commit_sync(Connection& connection, Transaction transaction, Duration limit);

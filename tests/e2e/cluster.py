@@ -59,7 +59,7 @@ def kill_both(process):
 
 
 def kubectls():
-    """Every kubectl to test with: Debian's, and the numbered ones beside the installed one."""
+    """Every kubectl to test with: Debian's, the installed one and those beside it, each version once."""
     debian = run(ROOT / "scripts" / "kubectl-debian").stdout.strip()
     found = {"debian": debian}
     installed = shutil.which("kubectl")
@@ -67,7 +67,8 @@ def kubectls():
         beside = pathlib.Path(installed).resolve().parent
         numbered = sorted(beside.glob("kubectl.1.*"), key=lambda path: int(path.suffix[1:]))
         found.update({path.name: str(path) for path in numbered})
-        if not numbered:
+        version = json.loads(run(installed, "version", "--client", "-o", "json").stdout)["clientVersion"]
+        if f"kubectl.{version['major']}.{version['minor'].rstrip('+')}" not in found:
             found["installed"] = installed
     return found
 

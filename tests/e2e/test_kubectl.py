@@ -45,6 +45,23 @@ metadata: {name: p1, labels: {app: p1}}
 spec: {containers: [{name: c, image: busybox}]}
 """
 
+EVENT = """
+apiVersion: v1
+kind: Event
+metadata: {name: e1}
+involvedObject: {kind: Pod, name: p1, namespace: default}
+reason: Tried
+message: by a test
+type: Normal
+"""
+
+LEASE = """
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: l1, namespace: %s}
+spec: {holderIdentity: test, leaseDurationSeconds: 40}
+"""
+
 # No controller runs here: what a client that knows no slices reads is written by hand.
 ENDPOINTS = """
 apiVersion: v1
@@ -102,7 +119,7 @@ class KubectlTest(unittest.TestCase):
         shutil.rmtree(cls.directory)
 
     def clean(self, kubectl):
-        kubectl.run("delete", "deployment,service,pod,configmap,secret,endpoints", "-l",
+        kubectl.run("delete", "deployment,service,pod,configmap,secret,endpoints,event", "-l",
                     "!component,!k8s-app,!endpointslice.kubernetes.io/skip-mirror",
                     "--grace-period=0", "--force", "--ignore-not-found")
 
@@ -138,7 +155,8 @@ class KubectlTest(unittest.TestCase):
         self.assertEqual(kubectl.run("get", "pods", "--field-selector", "status.phase=Pending", "-o", "name"), "pod/p1\n")
         self.assertIn("field label not supported: spec.x", kubectl.run("get", "pods", "--field-selector", "spec.x=1", fails=True))
         self.assertIn("deployments", kubectl.run("api-resources"))
-        self.assertIn("LAST SEEN", kubectl.run("get", "events", "-A") or "LAST SEEN")
+        kubectl.run("create", "-f", "-", stdin=EVENT)
+        self.assertIn("LAST SEEN", kubectl.run("get", "events", "-A"))
 
     @each_kubectl("tools", after="clean")
     def test_watch(self, kubectl):
@@ -247,8 +265,15 @@ class KubectlTest(unittest.TestCase):
         self.assertEqual(kubectl.run("get", "deploy,cm", "-o", "name"), "")
 
     def test_survives_a_restart(self):
+        """But for events and the leases of nodes, which are in memory only."""
         kubectl = self.tools[0]
-        kubectl.run("create", "-f", "-", stdin=POD)
+        namespaces = ("default", "kube-node-lease")
+        for manifest in (POD, EVENT, *(LEASE % namespace for namespace in namespaces)):
+            kubectl.run("create", "-f", "-", stdin=manifest)
+        self.assertEqual(kubectl.run("get", "event", "e1", "-o", "name"), "event/e1\n")
+        lease = {namespace: ("get", "lease", "l1", "-n", namespace) for namespace in namespaces}
+        for namespace in namespaces:
+            kubectl.run(*lease[namespace])
         uid = kubectl.json("get", "pod", "p1")["metadata"]["uid"]
         self.server.kill()
         self.server.wait()
@@ -256,6 +281,10 @@ class KubectlTest(unittest.TestCase):
         type(self).server = subprocess.Popen(self.server.args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.assertEqual(self.server.stdout.readline().split()[0], "ready")
         self.assertEqual(wait_for("the pod", lambda: kubectl.json("get", "pod", "p1"))["metadata"]["uid"], uid)
+        kubectl.run(*lease["default"])
+        self.assertIn("NotFound", kubectl.run(*lease["kube-node-lease"], fails=True))
+        self.assertIn("NotFound", kubectl.run("get", "event", "e1", fails=True))
+        kubectl.run("delete", "lease", "l1")
         kubectl.run("delete", "pod", "p1")
 
 

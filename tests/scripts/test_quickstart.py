@@ -99,8 +99,8 @@ class QuickstartTest(unittest.TestCase):
                 if (root / "fairlead.pid").exists():
                     os.kill(int((root / "fairlead.pid").read_text()), signal.SIGKILL)
 
-    def run_in(self, root, *words, fail="", data="data"):
-        environment = {**os.environ, "PATH": f"{root}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "FAIL": fail,
+    def run_in(self, root, *words, fail="", data="data", path="/usr/sbin:/usr/bin:/sbin:/bin"):
+        environment = {**os.environ, "PATH": f"{root}/bin:{path}", "FAIL": fail,
                        "FAIRLEAD_DATA_DIR": str(root / data)}
         return subprocess.run([root / "scripts/quickstart", *words], env=environment, text=True, capture_output=True,
                               check=False, timeout=120)
@@ -124,6 +124,33 @@ class QuickstartTest(unittest.TestCase):
             (root / "file").write_text("")
             self.check_failure(self.run_in(root, data="file/data"), "4 (cluster)",
                                '`mkdir -p "$data_dir/log"` ended with status 1')
+
+    def without_kubectl(self, root):
+        """A PATH of all there is but kubectl; Debian's is fetched by a stand-in."""
+        (root / "bin/kubectl").rename(root / "debians")
+        fetch = root / "scripts/kubectl-debian"
+        fetch.write_text(HEAD + 'mkdir -p "${1%/*}" && cp debians "$1"\n')
+        fetch.chmod(0o755)
+        (root / "system").mkdir()
+        for folder in ("/bin", "/usr/bin", "/sbin", "/usr/sbin"):
+            for program in os.scandir(folder):
+                if program.name != "kubectl" and not os.path.lexists(root / "system" / program.name):
+                    os.symlink(program.path, root / "system" / program.name)
+        return str(root / "system")
+
+    def test_without_kubectl_debians_is_fetched(self):
+        with self.tree() as root:
+            path = self.without_kubectl(root)
+            done = self.run_in(root, path=path)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+            self.assertTrue((root / "build/tools/kubectl").exists())
+            self.assertIn("build/tools/kubectl", done.stdout, "what to type next")
+
+    def test_without_kubectl_and_without_debians(self):
+        with self.tree() as root:
+            path = self.without_kubectl(root)
+            self.check_failure(self.run_in(root, path=path, fail="kubectl-debian"), "4 (cluster)",
+                               "there is no kubectl, and Debian's could not be fetched")
 
     def test_down(self):
         with self.tree() as root:

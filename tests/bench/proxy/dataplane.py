@@ -6,10 +6,12 @@ A set of three for each subject; the rules are in the router's:
 
   direct             neither rules nor connection tracking: packets go straight to an endpoint
   direct+conntrack   the same with connection tracking, but no rule
+  one dnat rule      to cluster IPs, all translated to one endpoint by one rule: what the kernel's
+                     translation takes by itself, the floor of every proxy in the kernel
   fairlead-proxy     to cluster IPs, through what the proxy programmed (bench_proxy load)
   kube-proxy form    to cluster IPs, through what kube-proxy would write (kube_proxy_form.py)
 
-Subjects take turns (A B C D, A B C D, ...), so that what disturbs the machine disturbs all.  Packets
+Subjects take turns (A B C D E, A B C D E, ...), so that what disturbs the machine disturbs all.  Packets
 go to 64 services, evenly spread among all.  A namespace lives as long as a process in it, which dies
 with this one: nothing stays behind, however this ends.
 """
@@ -34,6 +36,7 @@ PIECE = 1000  # of the peer's services in a transaction
 ENDPOINTS = 10
 PARTS = ("connect", "rr", "stream", "udp", "cost")
 TRACKED = "direct+conntrack"
+FLOOR = "one dnat rule"
 PEER = "kube-proxy form"
 # What bench_proxy_load calls its results, and what they are.
 METRICS = {"connections": "new TCP connections",
@@ -76,6 +79,17 @@ ip route add local 10.128.0.0/12 dev lo
 """
 # A rule in a chain that no hook leads to switches connection tracking on and costs no packet a rule.
 CONNTRACK = "table ip conntrack { chain unused { ct state new accept; }; }"
+ONE_RULE = f"""
+table ip floor {{
+	chain prerouting {{
+		type nat hook prerouting priority dstnat;
+		ip daddr 10.96.0.0/12 meta l4proto {{ tcp, udp }} th dport 80 dnat to {form.endpoint_address(0, 0)}:8080
+	}}
+	chain postrouting {{
+		type nat hook postrouting priority srcnat;
+	}}
+}}
+"""
 
 
 def say(text):
@@ -244,6 +258,9 @@ def set_up(stack, build, services, rows):
     case = case_of(services)
     direct, tracked = (Subject(stack, name, services) for name in ("direct", TRACKED))
     tracked.router.run("nft", "-f", "-", input=CONNTRACK)
+    floor = Subject(stack, FLOOR, services)
+    floor.router.run("nft", "-f", "-", input=ONE_RULE)
+    floor.set_destinations(services, services, through_services=True)
     ours = Subject(stack, "fairlead-proxy", services)
     load_ours(stack, build, ours.router, services, rows)
     ours.set_destinations(services, services, through_services=True)
@@ -251,7 +268,7 @@ def set_up(stack, build, services, rows):
     loaded = load_peer(stack, peer.router, services, rows)
     peer.name = peer_name(loaded, services)
     peer.set_destinations(services, loaded, through_services=True)
-    return case, [direct, tracked, ours, peer]
+    return case, [direct, tracked, floor, ours, peer]
 
 
 def measure_memory(build, services, rows):

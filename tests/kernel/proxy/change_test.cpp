@@ -208,9 +208,9 @@ TEST(Repair, WhatOthersChangeWhileItIsLoadedIsNoticedAfterwards) {
     const uint64_t commits = programmer.status().commits;
     ASSERT_TRUE(cluster.run_until(
         [&] { return programmer.loading() && programmer.status().commits > commits; }));
-    const uint64_t seen = programmer.status().foreign_changes;
+    const uint64_t readings = programmer.status().readings;
     cluster.at("node").must(std::string("nft ") + change);
-    ASSERT_TRUE(cluster.run_until([&] { return programmer.status().foreign_changes > seen; }));
+    ASSERT_TRUE(cluster.run_until([&] { return programmer.status().readings > readings; }));
     cluster.settle();
     expect_settled(cluster, change);
     EXPECT_EQ(cluster.list_ruleset().find("theirs"), std::string::npos);

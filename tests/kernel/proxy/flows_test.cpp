@@ -10,39 +10,12 @@
 
 #include "proxy/conntrack_cleaner.h"
 #include "tests/kernel/proxy/cluster.h"
+#include "tests/kernel/proxy/udp_client.h"
 
 namespace fairlead::proxy {
 namespace {
 
 using namespace test;
-
-// A client that keeps its socket, as a resolver does.
-class UdpClient {
- public:
-  UdpClient(Cluster& cluster, const std::string& from, const std::string& to) {
-    const auto inside = cluster.at(from).enter();
-    const SocketAddress target = SocketAddress::parse(to).value();
-    sockaddr_storage storage{};
-    const socklen_t length = target.to_sockaddr(storage);
-    fd_ = socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
-  }
-  ~UdpClient() { close(fd_); }
-  // Who answers; "refused" or "silence".
-  std::string ask() {
-    char buffer[128];
-    (void)!send(fd_, "?", 1, 0);
-    pollfd one{fd_, POLLIN, 0};
-    if (poll(&one, 1, 1000) <= 0) return "silence";
-    const ssize_t got = recv(fd_, buffer, sizeof buffer, 0);
-    if (got < 0) return errno == ECONNREFUSED ? "refused" : "error";
-    const std::string text(buffer, static_cast<size_t>(got));
-    return text.substr(0, text.find(' '));
-  }
-
- private:
-  int fd_;
-};
 
 struct FlowCase {
   const char* what;
@@ -354,68 +327,107 @@ std::vector<uint8_t> sctp_init(uint16_t source, uint16_t destination) {
   return packet;
 }
 
+// An SCTP packet that came, and from where; the sender's address is in the family's header, which
+// only IPv4 gives to raw sockets.
+struct SctpPacket {
+  std::string source;
+  std::vector<uint8_t> bytes;
+  int port() const { return bytes[2] << 8 | bytes[3]; }
+  bool checksum_is_right() const {
+    std::vector<uint8_t> body = bytes;
+    uint32_t crc = 0;
+    std::memcpy(&crc, body.data() + 8, 4);
+    std::memset(body.data() + 8, 0, 4);
+    return crc == crc32c(body);
+  }
+};
+
+// A raw socket for SCTP in a namespace.
+class SctpSocket {
+ public:
+  SctpSocket(Cluster& cluster, const std::string& name, Family family) : family_(family) {
+    const auto inside = cluster.at(name).enter();
+    fd_ =
+        socket(family == Family::kIpv4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_SCTP);
+    EXPECT_GE(fd_, 0);
+  }
+  ~SctpSocket() { close(fd_); }
+  void send_init(const std::string& to, uint16_t port) {
+    sockaddr_storage storage{};
+    const socklen_t length = SocketAddress{ip(to), 0}.to_sockaddr(storage);
+    const std::vector<uint8_t> packet = sctp_init(4000, port);
+    EXPECT_EQ(
+        sendto(fd_, packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&storage), length),
+        static_cast<ssize_t>(packet.size()));
+  }
+  // nullopt: none within a second.
+  std::optional<SctpPacket> receive() {
+    pollfd one{fd_, POLLIN, 0};
+    if (poll(&one, 1, 1000) <= 0) return std::nullopt;
+    uint8_t packet[256];
+    sockaddr_storage from{};
+    socklen_t length = sizeof from;
+    const auto source = reinterpret_cast<sockaddr*>(&from);
+    const ssize_t got = recvfrom(fd_, packet, sizeof packet, 0, source, &length);
+    const size_t header = family_ == Family::kIpv4 ? static_cast<size_t>(packet[0] & 15) * 4 : 0;
+    EXPECT_GE(got, static_cast<ssize_t>(header) + 32);
+    return SctpPacket{SocketAddress::from_sockaddr(source).address.to_string(),
+                      {packet + header, packet + got}};
+  }
+
+ private:
+  Family family_;
+  int fd_ = -1;
+};
+
 TEST(Row21_Protocols, TcpUdpAndSctpAreIndependentOnOnePortNumber) {
   Cluster cluster;
   cluster.start_proxy();
-  cluster.proxy().put(service("sig", {"10.96.0.5"}, {"s 3868/SCTP", "t 3868/TCP", "u 3868/UDP"}));
-  cluster.proxy().put(service("sig-tcp", {"10.96.0.5"}, {"s 3869/TCP"}));
-  cluster.proxy().put(slice("sig", {"10.244.2.2"}, {"s 9000/SCTP"}, "-s"));
-  cluster.proxy().put(slice("sig", {"10.244.3.2"}, {"t 8080/TCP"}, "-t"));
-  cluster.proxy().put(slice("sig", {"10.245.4.2"}, {"u 8080/UDP"}, "-u"));
+  cluster.proxy().put(
+      service("sig", {"10.96.0.5", "fd00:96::5"}, {"s 3868/SCTP", "t 3868/TCP", "u 3868/UDP"}));
+  cluster.proxy().put(service("sig-tcp", {"10.96.0.5", "fd00:96::5"}, {"s 3869/TCP"}));
+  for (const auto& [s, t, u] : {std::tuple{"10.244.2.2", "10.244.3.2", "10.245.4.2"},
+                                std::tuple{"fd00:244:2::2", "fd00:244:3::2", "fd00:244:4::2"}}) {
+    cluster.proxy().put(slice("sig", {s}, {"s 9000/SCTP"}, "-s"));
+    cluster.proxy().put(slice("sig", {t}, {"t 8080/TCP"}, "-t"));
+    cluster.proxy().put(slice("sig", {u}, {"u 8080/UDP"}, "-u"));
+  }
   cluster.proxy().start();
   cluster.settle();
-  EXPECT_EQ(cluster.tcp("client", "10.96.0.5:3868").reached, "web-2");
-  EXPECT_EQ(cluster.udp("client", "10.96.0.5:3868").reached, "web-3");
-  int receiver = -1;
-  cluster.at("web-1").run(
-      [&] { receiver = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_SCTP); });
-  int sender = -1;
-  cluster.at("client").run(
-      [&] { sender = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_SCTP); });
-  ASSERT_GE(receiver, 0);
-  ASSERT_GE(sender, 0);
-  const auto send_to = [&](uint16_t port) {
-    sockaddr_storage storage{};
-    const socklen_t length = SocketAddress{ip("10.96.0.5"), 0}.to_sockaddr(storage);
-    const std::vector<uint8_t> packet = sctp_init(4000, port);
-    ASSERT_EQ(sendto(sender, packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&storage),
-                     length),
-              static_cast<ssize_t>(packet.size()));
-  };
-  const auto arrives = [&] {
-    pollfd one{receiver, POLLIN, 0};
-    return poll(&one, 1, 1000) > 0;
-  };
-  send_to(3868);
-  ASSERT_TRUE(arrives());
-  uint8_t packet[256];
-  const ssize_t got = recv(receiver, packet, sizeof packet, 0);
-  ASSERT_GE(got, 32);
-  const size_t header = static_cast<size_t>(packet[0] & 15) * 4;
-  EXPECT_EQ(IpAddress::from_bytes({packet + 12, 4}).to_string(), "10.244.1.2");
-  EXPECT_EQ(IpAddress::from_bytes({packet + 16, 4}).to_string(), "10.244.2.2");
-  EXPECT_EQ(packet[header + 2] << 8 | packet[header + 3], 9000) << "the port is translated too";
-  std::vector<uint8_t> body(packet + header, packet + got);
-  uint32_t crc = 0;
-  std::memcpy(&crc, body.data() + 8, 4);
-  std::memset(body.data() + 8, 0, 4);
-  EXPECT_EQ(crc, crc32c(body));
-  send_to(3869);
-  EXPECT_FALSE(arrives()) << "a TCP port is not an SCTP port";
-  cluster.proxy().remove_slice({"default", "sig-v4-t"});
-  cluster.settle();
-  EXPECT_TRUE(cluster.tcp("client", "10.96.0.5:3868").refused) << "nobody serves TCP any more";
-  EXPECT_EQ(cluster.udp("client", "10.96.0.5:3868").reached, "web-3");
-  const Ruleset& ruleset = cluster.proxy().programmer(Family::kIpv4).programmed();
-  const auto fate = [&](Protocol protocol) {
-    return trace(ruleset, {ip("10.244.1.2"), ip("10.96.0.5"), protocol, 3868, false, "veth1"})
-        .to_string();
-  };
-  EXPECT_EQ(fate(Protocol::kSctp), "balanced to 10.244.2.2:9000");
-  EXPECT_EQ(fate(Protocol::kUdp), "balanced to 10.245.4.2:8080");
-  EXPECT_EQ(fate(Protocol::kTcp), "refused");
-  close(receiver);
-  close(sender);
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    const bool four = family == Family::kIpv4;
+    SCOPED_TRACE(four ? "IPv4" : "IPv6");
+    const std::string address = four ? "10.96.0.5" : "fd00:96::5";
+    const std::string to = SocketAddress{ip(address), 3868}.to_string();
+    EXPECT_EQ(cluster.tcp("client", to).reached, "web-2");
+    EXPECT_EQ(cluster.udp("client", to).reached, "web-3");
+    SctpSocket receiver(cluster, "web-1", family), sender(cluster, "client", family);
+    sender.send_init(address, 3868);
+    const std::optional<SctpPacket> packet = receiver.receive();
+    ASSERT_TRUE(packet.has_value());
+    EXPECT_EQ(packet->source, cluster.address("client", family));
+    EXPECT_EQ(packet->port(), 9000) << "the port is translated too";
+    EXPECT_TRUE(packet->checksum_is_right());
+    sender.send_init(address, 3869);
+    EXPECT_FALSE(receiver.receive().has_value()) << "a TCP port is not an SCTP port";
+    cluster.proxy().remove_slice({"default", four ? "sig-v4-t" : "sig-v6-t"});
+    cluster.settle();
+    EXPECT_TRUE(cluster.tcp("client", to).refused) << "nobody serves TCP any more";
+    EXPECT_EQ(cluster.udp("client", to).reached, "web-3");
+    const Ruleset& ruleset = cluster.proxy().programmer(family).programmed();
+    const auto fate = [&](Protocol protocol) {
+      return trace(ruleset, {ip(cluster.address("client", family)), ip(address), protocol, 3868,
+                             false, "veth1"})
+          .to_string();
+    };
+    const auto balanced = [&](const char* name, uint16_t port) {
+      const SocketAddress end{ip(cluster.address(name, family)), port};
+      return "balanced to " + end.to_string();
+    };
+    EXPECT_EQ(fate(Protocol::kSctp), balanced("web-1", 9000));
+    EXPECT_EQ(fate(Protocol::kUdp), balanced("web-3", 8080));
+    EXPECT_EQ(fate(Protocol::kTcp), "refused");
+  }
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "kube/decode.h"
 #include "tests/kernel/proxy/rows.h"
+#include "tests/kernel/proxy/udp_client.h"
 
 namespace fairlead::proxy {
 namespace {
@@ -321,8 +322,17 @@ TEST(Row22_DualStack, OneFamilyThatCannotBeProgrammedLeavesTheOtherServing) {
     check_packets(cluster, c, false);
   };
   expect_four(kHere);
+  UdpClient kept(cluster, "client", "10.96.0.1:80");
+  EXPECT_EQ(kept.ask(), "web-1");
   put(cluster, "web", 1, {kOn2});
   ASSERT_TRUE(cluster.run_until([&] { return cluster.proxy().programmer(Family::kIpv4).idle(); }));
+  expect_four({"web-2"});
+  EXPECT_TRUE(cluster.run_until([&] { return kept.ask() == "web-2"; })) << "its flow was ended";
+  cluster.at("node").must("nft flush map ip fairlead ep");
+  EXPECT_TRUE(cluster.run_until([&] {
+    return cluster.list_ruleset().find("10.96.0.1 . tcp . 80 . 0 : 10.244.3.2") !=
+           std::string::npos;
+  })) << "damage is noticed";
   expect_four({"web-2"});
   EXPECT_FALSE(cluster.proxy().check().ok()) << "and health tells";
   owner.reset();
