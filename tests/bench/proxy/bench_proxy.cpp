@@ -6,7 +6,8 @@
 //   bench_proxy floor SERVICES ENDPOINTS   the kernel alone: the same elements in the same chunks,
 //                                          from transactions built beforehand
 //   bench_proxy wide ENDPOINTS             one service with that many endpoints
-//   bench_proxy load SERVICES ENDPOINTS    programs the namespace it is started in, and leaves it
+//   bench_proxy load SERVICES ENDPOINTS    programs the namespace it is started in, and leaves it;
+//                                          load-floor: with the elements alone
 //
 // Prints one line for each result: METRIC UNIT VALUE.
 #include <sched.h>
@@ -135,6 +136,7 @@ void measure_proxy(int services, int endpoints) {
   }
   subject.load();
   report("memory_pss", "MiB", kilobytes("/proc/self/smaps_rollup", "Pss:") / 1024);
+  report("memory_rss", "MiB", kilobytes("/proc/self/smaps_rollup", "Rss:") / 1024);
 
   for (const Change& change : changes(endpoints)) {
     std::vector<double> latencies;
@@ -207,57 +209,73 @@ double commit_change(netlink::Connection& connection, ServiceMap& map, Ruleset& 
 }
 
 // What the proxy would have to write at the very least.
-void measure_floor(int services, int endpoints) {
+struct Floor {
   Loop loop;
-  auto opened = netlink::Connection::open(loop, netlink::Protocol::kNetfilter);
-  if (!opened.ok()) die(opened.error());
-  netlink::Connection& connection = **opened;
-  ServiceMap map("here");
-  Ruleset ruleset(make_config(), {make_config().service_cidrs, {}});
-  ruleset.state(SetId::kServices).size = static_cast<uint32_t>(services * 2);
-  ruleset.state(SetId::kClusterIps).size = static_cast<uint32_t>(services * 2);
-  ruleset.state(SetId::kEndpoints).size = static_cast<uint32_t>(services * endpoints * 3 / 2);
-  for (int i = 0; i < services; ++i) {
-    map.put(make_service(i));
-    map.put(make_slice(i, 0, endpoints));
-  }
-  for (const Frontend& frontend : map.frontends(Family::kIpv4))
-    for (const Operation& operation : diff(ruleset, frontend, map.find(frontend)))
-      ruleset.apply(operation);
+  std::unique_ptr<netlink::Connection> connection;
+  ServiceMap map{"here"};
+  Ruleset ruleset{make_config(), {make_config().service_cidrs, {}}};
 
-  std::vector<nft::Transaction> load(1);
-  load[0].add(ruleset.table());
-  for (const SetId id : ruleset.sets()) load[0].add(ruleset.set(id));
-  for (const nft::Chain& chain : ruleset.chains()) load[0].add(chain);
-  for (const nft::Chain& chain : ruleset.chains())
-    for (const nft::Rule& rule : ruleset.rules(chain)) load[0].add(rule);
-  for (const SetId id : {SetId::kEndpoints, SetId::kServices, SetId::kClusterIps}) {
-    const nft::Set set = ruleset.set(id);
-    for (const Operation& operation : ruleset.elements(id)) {
-      if (load.back().operation_count() >= Programmer::kChunk) load.emplace_back();
-      load.back().add_element(set, ruleset.element(operation));
+  Floor(int services, int endpoints) {
+    auto opened = netlink::Connection::open(loop, netlink::Protocol::kNetfilter);
+    if (!opened.ok()) die(opened.error());
+    connection = std::move(*opened);
+    ruleset.state(SetId::kServices).size = static_cast<uint32_t>(services * 2);
+    ruleset.state(SetId::kClusterIps).size = static_cast<uint32_t>(services * 2);
+    ruleset.state(SetId::kEndpoints).size = static_cast<uint32_t>(services * endpoints * 3 / 2);
+    for (int i = 0; i < services; ++i) {
+      map.put(make_service(i));
+      map.put(make_slice(i, 0, endpoints));
     }
+    for (const Frontend& frontend : map.frontends(Family::kIpv4))
+      for (const Operation& operation : diff(ruleset, frontend, map.find(frontend)))
+        ruleset.apply(operation);
   }
-  load.emplace_back();
-  for (const nft::Chain& hook : ruleset.base_chains()) {
-    load.back().add(hook);
-    for (const nft::Rule& rule : ruleset.rules(hook)) load.back().add(rule);
-  }
-  for (nft::Transaction& transaction : load) transaction.finish();
-  const Stopwatch cold;
-  double longest = 0;
-  for (nft::Transaction& transaction : load) {
-    const Stopwatch one;
-    commit(connection, std::move(transaction));
-    longest = std::max(longest, one.seconds());
-  }
-  cold.report("cold");
-  report("cold_longest", "ms", longest * 1000);
 
+  std::vector<nft::Transaction> transactions() const {
+    std::vector<nft::Transaction> load(1);
+    load[0].add(ruleset.table());
+    for (const SetId id : ruleset.sets()) load[0].add(ruleset.set(id));
+    for (const nft::Chain& chain : ruleset.chains()) load[0].add(chain);
+    for (const nft::Chain& chain : ruleset.chains())
+      for (const nft::Rule& rule : ruleset.rules(chain)) load[0].add(rule);
+    for (const SetId id : {SetId::kEndpoints, SetId::kServices, SetId::kClusterIps}) {
+      const nft::Set set = ruleset.set(id);
+      for (const Operation& operation : ruleset.elements(id)) {
+        if (load.back().operation_count() >= Programmer::kChunk) load.emplace_back();
+        load.back().add_element(set, ruleset.element(operation));
+      }
+    }
+    load.emplace_back();
+    for (const nft::Chain& hook : ruleset.base_chains()) {
+      load.back().add(hook);
+      for (const nft::Rule& rule : ruleset.rules(hook)) load.back().add(rule);
+    }
+    for (nft::Transaction& transaction : load) transaction.finish();
+    return load;
+  }
+
+  void load() {
+    std::vector<nft::Transaction> all = transactions();
+    const Stopwatch cold;
+    double longest = 0;
+    for (nft::Transaction& transaction : all) {
+      const Stopwatch one;
+      commit(*connection, std::move(transaction));
+      longest = std::max(longest, one.seconds());
+    }
+    cold.report("cold");
+    report("cold_longest", "ms", longest * 1000);
+  }
+};
+
+void measure_floor(int services, int endpoints) {
+  Floor floor(services, endpoints);
+  floor.load();
   for (const Change& change : changes(endpoints)) {
     std::vector<double> latencies;
     const auto to = [&](int number, int first, int count) {
-      return commit_change(connection, map, ruleset, make_slice(number, first, count));
+      return commit_change(*floor.connection, floor.map, floor.ruleset,
+                           make_slice(number, first, count));
     };
     for (int i = 0; i < kChanges; ++i) {
       const int number = i * 37 % services;
@@ -270,7 +288,7 @@ void measure_floor(int services, int endpoints) {
 }
 
 int run(const std::string& mode, int services, int endpoints) {
-  if (mode != "load" && unshare(CLONE_NEWNET) != 0) {
+  if (!mode.starts_with("load") && unshare(CLONE_NEWNET) != 0) {
     std::perror("bench_proxy: a network namespace of its own");
     return 1;
   }
@@ -281,6 +299,8 @@ int run(const std::string& mode, int services, int endpoints) {
     measure_floor(services, endpoints);
   else if (mode == "load")
     measure_load(services, endpoints);
+  else if (mode == "load-floor")
+    Floor(services, endpoints).load();
   else
     measure_wide(endpoints);
   return 0;
@@ -291,11 +311,11 @@ int run(const std::string& mode, int services, int endpoints) {
 
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
-  if (argc == 4 && (mode == "proxy" || mode == "floor" || mode == "load"))
+  if (argc == 4 && (mode == "proxy" || mode == "floor" || mode == "load" || mode == "load-floor"))
     return fairlead::proxy::run(mode, std::atoi(argv[2]), std::atoi(argv[3]));
   if (argc == 3 && mode == "wide") return fairlead::proxy::run(mode, 1, std::atoi(argv[2]));
   std::fprintf(stderr,
-               "usage: bench_proxy proxy|floor|load SERVICES ENDPOINTS\n"
+               "usage: bench_proxy proxy|floor|load|load-floor SERVICES ENDPOINTS\n"
                "       bench_proxy wide ENDPOINTS\n");
   return 2;
 }

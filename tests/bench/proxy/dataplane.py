@@ -37,6 +37,7 @@ ENDPOINTS = 10
 PARTS = ("connect", "rr", "stream", "udp", "cost")
 TRACKED = "direct+conntrack"
 FLOOR = "one dnat rule"
+KERNEL_FLOOR = "kernel-floor"  # the elements alone, from transactions built beforehand
 PEER = "kube-proxy form"
 # What bench_proxy_load calls its results, and what they are.
 METRICS = {"connections": "new TCP connections",
@@ -194,12 +195,13 @@ def peer_name(loaded, services):
     return PEER if loaded == services else f"{PEER}, {loaded} services"
 
 
-def load_ours(stack, build, namespace, services, rows):
-    group = MemoryGroup(stack, f"{services}-ours")
-    namespace.run(str(build / "bench_proxy"), "load", str(services), str(ENDPOINTS),
+def load(stack, build, namespace, services, rows, mode="load", subject="fairlead-proxy"):
+    """bench_proxy MODE in `namespace`, and what the kernel takes for it."""
+    group = MemoryGroup(stack, f"{services}-{mode}")
+    namespace.run(str(build / "bench_proxy"), mode, str(services), str(ENDPOINTS),
                   preexec_fn=group.enter, timeout=300)
     if group.megabytes() is not None:
-        rows.add(case_of(services), "fairlead-proxy", KERNEL_MEMORY, "MiB", group.megabytes())
+        rows.add(case_of(services), subject, KERNEL_MEMORY, "MiB", group.megabytes())
 
 
 def load_peer(stack, namespace, services, rows):
@@ -262,7 +264,7 @@ def set_up(stack, build, services, rows):
     floor.router.run("nft", "-f", "-", input=ONE_RULE)
     floor.set_destinations(services, services, through_services=True)
     ours = Subject(stack, "fairlead-proxy", services)
-    load_ours(stack, build, ours.router, services, rows)
+    load(stack, build, ours.router, services, rows)
     ours.set_destinations(services, services, through_services=True)
     peer = Subject(stack, PEER, services)
     loaded = load_peer(stack, peer.router, services, rows)
@@ -275,7 +277,8 @@ def measure_memory(build, services, rows):
     """What the rules alone take of the kernel's memory."""
     with contextlib.ExitStack() as stack:
         say(f"kernel memory, {services} services")
-        load_ours(stack, build, Namespace(stack), services, rows)
+        load(stack, build, Namespace(stack), services, rows)
+        load(stack, build, Namespace(stack), services, rows, "load-floor", KERNEL_FLOOR)
         load_peer(stack, Namespace(stack), services, rows)
 
 
