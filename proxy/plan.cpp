@@ -52,7 +52,7 @@ void Programmer::size_sets() {
 }
 
 void Programmer::plan_table() {
-  set_loading(true);
+  if (!status_.last_error) set_loading(true);
   programmed_ = Ruleset(config_, parameters_);
   size_sets();
   put_structure();

@@ -54,13 +54,17 @@ void Programmer::mark(const Dirty& dirty) {
 void Programmer::suspect(const std::string& reason) {
   if (!started_) return;
   ++status_.foreign_changes;
-  if (read_again())
-    log::warn("table {} fairlead was changed by someone else ({}); putting it right",
-              family_name(config_), reason);
+  const bool first = read_again();
+  if (std::exchange(verifying_, false) || first) warn_of_change(reason);
 }
 
 void Programmer::verify() {
-  if (started_) read_again();
+  if (started_ && read_again()) verifying_ = true;
+}
+
+void Programmer::warn_of_change(const std::string& reason) const {
+  log::warn("table {} fairlead was changed by someone else ({}); putting it right",
+            family_name(config_), reason);
 }
 
 // False: that was to happen already, or the reading under way may have missed what this is about.
@@ -101,25 +105,28 @@ void Programmer::step() {
     repairing_ = false;  // the commit before may have been one
     return commit();
   }
-  if (has_loaded()) set_loading(false);
+  if (has_loaded()) finish_loading();
   if (waiting_) return;  // to verify what has been loaded
   transaction_ = nft::Transaction();
   sets_ = {};
   if (plan()) return commit();
-  set_loading(false);
-  if (waiting_) return;
   std::vector<Operation>().swap(queue_);  // long after a cold load, as the other
   queue_at_ = 0;
   Dirty().swap(unseen_);
   sent_.reset();
   if (std::exchange(worked_hard_, false)) malloc_trim(0);  // plans of megabytes leave holes behind
   status_.busy_since.reset();
-  status_.ready = true;
-  clean_up_later();
+  finish_loading();
+  if (!waiting_) clean_up_later();
 }
 
 void Programmer::set_loading(bool loading) {
   if (std::exchange(loading_, loading) != loading && on_loading_) on_loading_(loading);
+}
+
+void Programmer::finish_loading() {
+  status_.ready = true;
+  set_loading(false);
 }
 
 bool Programmer::has_loaded() const {
@@ -151,6 +158,7 @@ void Programmer::not_read(const Error& error) {
   if (++interruptions_ <= kMaxInterruptions) return retry_after(kSettle);
   interruptions_ = 0;
   rebuild_ = true;
+  suspected_ = verifying_ = false;  // whatever it was, it goes with the table
   adopt(std::nullopt);
 }
 
@@ -171,6 +179,10 @@ void Programmer::adopt(TableReader::Content content) {
     rebuild_ = repairs_->rebuild;
     status_.taken_over = !rebuild_ && (status_.taken_over || status_.commits == 0);
     if (repairs_->empty()) repairs_.reset();
+  }
+  if (std::exchange(verifying_, false) && (!table_exists_ || repairs_ || rebuild_)) {
+    ++status_.foreign_changes;
+    warn_of_change("while it was not listened to");
   }
   mark_everything();
   step();

@@ -64,7 +64,8 @@ class Programmer {
   void mark(const Dirty& dirty);  // ignores frontends of the other family
   // Someone else touched our table.
   void suspect(const std::string& reason);
-  // Someone else may have: it is read, and said only if there is something to put right.
+  // Someone else may have: it is read. Said only if something in it is not ours or its structure is
+  // not as it should be; elements that are missing are written as any others.
   void verify();
   void exempt_local_dns(bool exempt);
   // What the rules are to say from now on; `affinity` is this class's own to decide.
@@ -73,9 +74,11 @@ class Programmer {
     on_acknowledged_ = std::move(callback);
   }
   // A table is being loaded: from the start, and when it has gone, until everything that was known
-  // is in it and packets enter it, or until a commit fails. The callback says when that begins (but
-  // for the start) and when it has ended.
+  // is in it and packets enter it, or until a commit fails; what is tried again after a failure is
+  // no load. The callback says when one begins (but for the start) and when it has ended.
   bool loading() const { return loading_; }
+  // A transaction is on its way to the kernel, or its answer to us.
+  bool committing() const { return known_ && in_flight_; }
   void set_on_loading(std::function<void(bool)> callback) { on_loading_ = std::move(callback); }
 
   // Nothing left to do (but cleaning up of unused chains).
@@ -108,7 +111,9 @@ class Programmer {
   void clean_up_later();
   void set_loading(bool loading);
   bool has_loaded() const;
+  void finish_loading();
   bool read_again();
+  void warn_of_change(const std::string& reason) const;
 
   bool has_work() const;
   size_t frontends_left() const { return dirty_.size() + unseen_.size(); }
@@ -161,6 +166,7 @@ class Programmer {
   bool in_flight_ = false;
   bool waiting_ = false;            // for a retry
   bool suspected_ = false;          // read again when the commit in flight is done
+  bool verifying_ = false;          // for no other reason than verify()
   std::optional<bool> exempt_dns_;  // nullopt: not known yet, leave what is there
   bool cleanup_due_ = false;
   bool rebuild_ = false;    // replace the table as a whole

@@ -255,10 +255,10 @@ void Proxy::set_service_cidrs(std::vector<Cidr> cidrs) {
 // tables are loaded unheard, and afterwards the generation tells whether others have had a hand in
 // it. What others do to a table that is gone anyway needs no notification.
 void Proxy::on_loading(FamilyState& family, bool loading) {
-  if (loading) {
-    counters_.forget(nft::table_family(family.config.family));  // gone, heard of or not
-    return stop_listening();
-  }
+  if (loading) return stop_listening();
+  // What went before this load is gone, heard of or not; what the kernel had said of it until then
+  // has been read.
+  counters_.forget(nft::table_family(family.config.family));
   cleaner_->changed({family.uncleaned.begin(), family.uncleaned.end()});
   family.uncleaned.clear();
   if (std::none_of(families_.begin(), families_.end(),
@@ -282,7 +282,7 @@ void Proxy::listen() {
     log::error("changes by others will not be noticed: {}", subscribed.error().message());
   std::vector<nft::TableFamily> older;
   for (const auto& family : families_)
-    if (family->programmer->status().taken_over)
+    if (const auto status = family->programmer->status(); status.taken_over || status.commits == 0)
       older.push_back(nft::table_family(family->config.family));
   if (subscribed.ok() && !std::exchange(counting_, true)) counter_reader_->begin(std::move(older));
   // Every commit adds one to the generation. More than ours: someone else's are among them.
@@ -303,9 +303,8 @@ std::optional<uint32_t> Proxy::generation() {
 
 // No commit of ours is on its way: the kernel has done those we count, and no other.
 bool Proxy::in_rest() const {
-  return std::all_of(families_.begin(), families_.end(), [](const auto& family) {
-    return family->connection->in_flight() == 0 && family->connection->queued() == 0;
-  });
+  return std::none_of(families_.begin(), families_.end(),
+                      [](const auto& family) { return family->programmer->committing(); });
 }
 
 uint64_t Proxy::commits() const {

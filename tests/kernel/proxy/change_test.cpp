@@ -208,10 +208,12 @@ TEST(Repair, WhatOthersChangeWhileItIsLoadedIsNoticedAfterwards) {
     const uint64_t commits = programmer.status().commits;
     ASSERT_TRUE(cluster.run_until(
         [&] { return programmer.loading() && programmer.status().commits > commits; }));
-    const uint64_t readings = programmer.status().readings;
+    const Programmer::Status before = programmer.status();
     cluster.at("node").must(std::string("nft ") + change);
-    ASSERT_TRUE(cluster.run_until([&] { return programmer.status().readings > readings; }));
+    ASSERT_TRUE(cluster.run_until([&] { return programmer.status().readings > before.readings; }));
     cluster.settle();
+    const bool told = programmer.status().foreign_changes > before.foreign_changes;
+    EXPECT_EQ(told, std::string(change).starts_with("add")) << "missing elements are just written";
     expect_settled(cluster, change);
     EXPECT_EQ(cluster.list_ruleset().find("theirs"), std::string::npos);
     EXPECT_FALSE(cluster.tcp("client", "10.96.0.1:80").reached.empty());
