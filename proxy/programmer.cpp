@@ -110,8 +110,9 @@ void Programmer::step() {
   transaction_ = nft::Transaction();
   sets_ = {};
   if (plan()) return commit();
-  std::vector<Operation>().swap(queue_);  // long after a cold load, as the other
+  queue_.clear();
   queue_at_ = 0;
+  if (queue_.capacity() > kAhead) std::vector<Operation>().swap(queue_);  // as after a cold load
   Dirty().swap(unseen_);
   sent_.reset();
   if (std::exchange(worked_hard_, false)) malloc_trim(0);  // plans of megabytes leave holes behind

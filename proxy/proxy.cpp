@@ -256,8 +256,8 @@ void Proxy::set_service_cidrs(std::vector<Cidr> cidrs) {
 // it. What others do to a table that is gone anyway needs no notification.
 void Proxy::on_loading(FamilyState& family, bool loading) {
   if (loading) return stop_listening();
-  // What went before this load is gone, heard of or not; what the kernel had said of it until then
-  // has been read.
+  // What went before this load is gone, heard of or not. Not forgotten when the load began: what
+  // the kernel had said of it may have been still to be read.
   counters_.forget(nft::table_family(family.config.family));
   cleaner_->changed({family.uncleaned.begin(), family.uncleaned.end()});
   family.uncleaned.clear();
@@ -280,7 +280,7 @@ void Proxy::listen() {
   const Result<void> subscribed = watch_->subscribe(NFNLGRP_NFTABLES);
   if (!subscribed.ok())
     log::error("changes by others will not be noticed: {}", subscribed.error().message());
-  std::vector<nft::TableFamily> older;
+  std::vector<nft::TableFamily> older;  // one that has written nothing may yet take a table over
   for (const auto& family : families_)
     if (const auto status = family->programmer->status(); status.taken_over || status.commits == 0)
       older.push_back(nft::table_family(family->config.family));

@@ -313,6 +313,10 @@ TEST(Ruleset, Choices) {
   for (const auto& [endpoints, choices] : cases) EXPECT_EQ(choices_for(endpoints), choices);
   for (size_t endpoints = 1; endpoints < 5000; ++endpoints)
     EXPECT_GT(3 * endpoints, 2 * choices_for(endpoints)) << endpoints;
+  double draws = 0;  // as docs/nftables.md has it
+  for (size_t endpoints = 1; endpoints <= 1024; ++endpoints)
+    draws += static_cast<double>(choices_for(endpoints)) / static_cast<double>(endpoints) / 1024;
+  EXPECT_NEAR(draws, 1.2, 0.05);
 }
 
 // ---- what the kernel has, read back ----
