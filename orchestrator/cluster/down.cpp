@@ -115,8 +115,10 @@ Result<void> unmount_below(const std::string& path) {
 Result<void> remove_files(const ClusterOptions& options, bool purge) {
   for (const std::string& dir : {options.data_dir, options.run_dir})
     if (const Result<void> done = unmount_below(dir); !done.ok()) return done;
-  if (const auto cgroups = Cgroups::detect(); cgroups.ok())
+  if (const auto cgroups = Cgroups::detect(); cgroups.ok()) {
     if (const Result<void> done = cgroups->kill_and_remove(kPodCgroupRoot); !done.ok()) return done;
+    if (const Result<void> done = cgroups->unmount_ours(); !done.ok()) return done;
+  }
   for (const std::string& dir :
        {options.run_dir, options.data_dir + "/pods", options.data_dir + "/cni/addresses"})
     if (const Result<void> done = files::remove_tree(dir); !done.ok()) return done;

@@ -39,6 +39,15 @@ pid_t recorded_containerd(const std::string& run_dir) {
   return 0;
 }
 
+void mount_controllers() {
+  Result<Cgroups> cgroups = Cgroups::detect();
+  if (!cgroups.ok()) return;  // start() says so
+  if (const Result<int> mounted = cgroups->mount_left_in_v2(); !mounted.ok())
+    log::info("{}", mounted.error().message());
+  else if (*mounted > 0)
+    log::info("{} cgroup controllers had no v1 hierarchy and have one now", *mounted);
+}
+
 }  // namespace
 
 Result<void> NodeProgram::start_runtime() {
@@ -50,6 +59,7 @@ Result<void> NodeProgram::start_runtime() {
         cidr.ok() && options_.cluster_cidr.contains(*cidr))
       pod_cidr_ = *cidr;
   if (options_.containerd_socket.empty()) {
+    mount_controllers();
     const Result<bool> changed = prepare_containerd(paths_);
     if (!changed.ok()) return changed.error();
     if (pod_cidr_)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/node/cgroup.h"
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,9 @@ namespace {
 constexpr const char* kControllers[] = {"cpu",     "cpuacct", "cpuset",   "memory",
                                         "devices", "freezer", "blkio",    "pids",
                                         "hugetlb", "net_cls", "net_prio", "perf_event"};
+
+// What /proc/mounts calls the file system that mount_left_in_v2() mounts.
+constexpr char kOurs[] = "fairlead";
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -91,7 +95,6 @@ bool Cgroups::Hierarchy::has(const std::string& controller) const {
 
 Cgroups Cgroups::parse(const std::string& mountinfo) {
   Cgroups cgroups;
-  std::string unified;
   for (const std::string& line : split(mountinfo, '\n')) {
     // "36 35 98:0 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu": proc(5)
     const size_t dash = line.find(" - ");
@@ -99,31 +102,97 @@ Cgroups Cgroups::parse(const std::string& mountinfo) {
     const std::vector<std::string> left = split(line.substr(0, dash), ' ');
     const std::vector<std::string> right = split(line.substr(dash + 3), ' ');
     if (left.size() < 5 || right.size() < 3) continue;
-    if (right[0] == "cgroup2" && unified.empty()) unified = left[4];
+    if (right[0] == "cgroup2" && cgroups.v2_.empty()) cgroups.v2_ = left[4];
     if (right[0] == "cgroup" || right[0] == "cgroup2") cgroups.mount_points_.push_back(left[4]);
     if (right[0] != "cgroup") continue;
-    Hierarchy hierarchy{left[4], {}};
+    Hierarchy hierarchy{left[4], {}, right[1] == kOurs};
     for (const std::string& option : split(right[2], ','))
       if (std::find(std::begin(kControllers), std::end(kControllers), option) !=
           std::end(kControllers))
         hierarchy.controllers.push_back(option);
     if (!hierarchy.controllers.empty()) cgroups.hierarchies_.push_back(std::move(hierarchy));
   }
-  if (cgroups.hierarchies_.empty() && !unified.empty()) {
+  if (cgroups.hierarchies_.empty() && !cgroups.v2_.empty()) {
     cgroups.unified_ = true;
-    cgroups.hierarchies_.push_back({unified, {}});
+    cgroups.hierarchies_.push_back({cgroups.v2_, {}, false});
   }
   return cgroups;
 }
 
 Result<Cgroups> Cgroups::detect() {
-  const Result<std::string> mountinfo = files::read("/proc/self/mountinfo", 16 * 1024 * 1024);
+  const Result<std::string> mountinfo =
+      files::read("/proc/thread-self/mountinfo", 16 * 1024 * 1024);
   if (!mountinfo.ok()) return mountinfo.error();
   Cgroups cgroups = parse(*mountinfo);
   if (cgroups.hierarchies().empty())
     return Error(ErrorCode::kUnsupported,
                  "no cgroups are mounted: mount them below /sys/fs/cgroup (cgroup v1 or v2)");
   return cgroups;
+}
+
+std::vector<std::string> Cgroups::left_in_v2() const {
+  if (unified_ || v2_.empty()) return {};
+  const Result<std::string> names = files::read(v2_ + "/cgroup.controllers");
+  std::istringstream stream(names.ok() ? *names : "");
+  return {std::istream_iterator<std::string>(stream), {}};
+}
+
+namespace {
+
+Result<void> mount_v1(const std::string& name, const std::string& point) {
+  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (mount(kOurs, point.c_str(), "cgroup", kFlags, name.c_str()) != 0)
+    return Error::from_errno(errno, "mount the cgroup controller " + name + " at " + point);
+  return ok();
+}
+
+}  // namespace
+
+Result<int> Cgroups::mount_left_in_v2() {
+  int mounted = 0;
+  for (const std::string& name : left_in_v2()) {
+    const std::string& beside = hierarchies_.front().mount_point;
+    const std::string point = beside.substr(0, beside.rfind('/') + 1) + name;
+    if (const Result<void> made = files::make_dirs(point); !made.ok()) return made.error();
+    if (const Result<void> made = mount_v1(name, point); !made.ok()) {
+      rmdir(point.c_str());
+      return made.error();
+    }
+    hierarchies_.push_back({point, {name}, true});
+    mount_points_.push_back(point);
+    ++mounted;
+  }
+  return mounted;
+}
+
+// The kernel gives the controller back to v2 only when the unmounted hierarchy is empty, and a
+// cgroup that was removed lives on for some milliseconds (cgroup_kill_sb() in
+// kernel/cgroup/cgroup.c).
+Result<void> Cgroups::unmount(const Hierarchy& hierarchy) const {
+  const std::string& point = hierarchy.mount_point;
+  const std::string& name = hierarchy.controllers.front();
+  for (int round = 0; round < 40; ++round) {
+    if (umount(point.c_str()) != 0) return Error::from_errno(errno, "unmount " + point);
+    usleep(50 * 1000);
+    if (std::ranges::count(left_in_v2(), name) > 0) break;
+    if (const Result<void> again = mount_v1(name, point); !again.ok()) return again;
+  }
+  if (umount(point.c_str()) != 0 && errno != EINVAL)
+    return Error::from_errno(errno, "unmount " + point);
+  return rmdir(point.c_str()) == 0 ? ok() : Error::from_errno(errno, "remove the folder " + point);
+}
+
+Result<void> Cgroups::unmount_ours() const {
+  Result<void> result = ok();
+  for (const Hierarchy& hierarchy : hierarchies_) {
+    const auto is_cgroup = [&](const std::string& name) {
+      return files::is_dir(hierarchy.mount_point + "/" + name);
+    };
+    if (!hierarchy.ours || std::ranges::any_of(files::list(hierarchy.mount_point), is_cgroup))
+      continue;
+    if (const Result<void> done = unmount(hierarchy); !done.ok()) result = done;
+  }
+  return result;
 }
 
 Result<void> Cgroups::create(const std::string& path) const {

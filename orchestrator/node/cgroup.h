@@ -20,10 +20,21 @@ class Cgroups {
   static Cgroups parse(const std::string& mountinfo);
   static Result<Cgroups> detect();
 
+  // Controllers of a v2 tree beside v1 hierarchies, which no hierarchy has; empty where all are in
+  // one of the two. crun works only there.
+  std::vector<std::string> left_in_v2() const;
+  // Mounts a v1 hierarchy for each of them ("/sys/fs/cgroup/hugetlb"), as init would have, or
+  // cgroupfs-mount(8). How many.
+  Result<int> mount_left_in_v2();
+  // What mount_left_in_v2() mounted, here or in another process, where no cgroup is in it. Waits,
+  // two seconds at most, until the kernel has the controller back in v2.
+  Result<void> unmount_ours() const;
+
   // One mounted hierarchy that has controllers.
   struct Hierarchy {
     std::string mount_point;
     std::vector<std::string> controllers;  // v1: "cpu", "cpuset"; empty for v2
+    bool ours = false;                     // mounted by mount_left_in_v2()
     bool has(const std::string& controller) const;
   };
   bool unified() const { return unified_; }
@@ -40,10 +51,13 @@ class Cgroups {
   Result<void> kill_and_remove(const std::string& path) const;
 
  private:
+  Result<void> unmount(const Hierarchy& hierarchy) const;
+
   std::vector<Hierarchy> hierarchies_;
   // All there are, also those without controllers (systemd's, v2 beside v1): runc makes folders in
   // each.
   std::vector<std::string> mount_points_;
+  std::string v2_;  // where it is mounted, if it is
   bool unified_ = false;
 };
 

@@ -138,8 +138,12 @@ void PodWorker::create(std::shared_ptr<Start> start, const Objects& objects) {
                                         *mounts, context_.node.memory_bytes});
   if (!config.ok())
     return start_failed(start, "CreateContainerConfigError", config.error().message());
-  const Result<SandboxConfig> sandbox = sandbox_config(
-      {spec_, start->sandbox_attempt, context_.log_root, context_.cluster_dns.domain, "", {}});
+  const Result<SandboxConfig> sandbox = sandbox_config({spec_,
+                                                        start->sandbox_attempt,
+                                                        context_.log_root,
+                                                        context_.cluster_dns.domain,
+                                                        pod_cgroup(context_.cgroup_root, spec_),
+                                                        {}});
   if (!sandbox.ok())
     return start_failed(start, "CreateContainerConfigError", sandbox.error().message());
   context_.cri.create_container(

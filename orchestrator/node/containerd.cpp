@@ -12,6 +12,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/log.h"
+#include "orchestrator/node/cgroup.h"
 #include "orchestrator/node/files.h"
 
 namespace fairlead::orchestrator {
@@ -52,11 +54,25 @@ bool has_capability(int number) {
 }
 
 ContainerdFeatures detect_features(const std::string& data_dir) {
-  return {overlayfs_works(data_dir + "/containerd/.overlay-check"),
-          !has_capability(CAP_SYS_RESOURCE)};
+  ContainerdFeatures features{overlayfs_works(data_dir + "/containerd/.overlay-check"),
+                              !has_capability(CAP_SYS_RESOURCE), "runc", ""};
+  const Result<std::string> crun = find_program("crun");
+  const Result<Cgroups> cgroups = Cgroups::detect();
+  if (!crun.ok()) {
+    features.why_runc = crun.error().message();
+  } else if (!cgroups.ok()) {
+    features.why_runc = cgroups.error().message();
+  } else if (const auto left = cgroups->left_in_v2(); !left.empty()) {
+    // libcrun's cgroup.c: "cgroups in hybrid mode not supported".
+    features.why_runc = "crun does not run where cgroup v2 has a controller beside v1: " + left[0];
+  } else {
+    features.runtime = *crun;
+  }
+  return features;
 }
 
 std::string containerd_config(const ContainerdPaths& paths, const ContainerdFeatures& features) {
+  const std::string handler = features.runtime.substr(features.runtime.rfind('/') + 1);
   std::ostringstream out;
   out << "# Written by fairlead at each start; changes are lost.\n"
       << "version = 2\n"
@@ -82,10 +98,12 @@ std::string containerd_config(const ContainerdPaths& paths, const ContainerdFeat
       << "    config_path = " << quoted(paths.registries()) << "\n"
       << "  [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n"
       << "    snapshotter = \"" << (features.overlayfs ? "overlayfs" : "native") << "\"\n"
-      << "    default_runtime_name = \"runc\"\n"
-      << "    [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n"
+      << "    default_runtime_name = " << quoted(handler) << "\n"
+      << "    [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes." << handler << "]\n"
       << "      runtime_type = \"io.containerd.runc.v2\"\n"
-      << "      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n"
+      << "      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes." << handler
+      << ".options]\n"
+      << "        BinaryName = " << quoted(features.runtime) << "\n"
       << "        SystemdCgroup = false\n";
   return out.str();
 }
@@ -140,6 +158,7 @@ Result<bool> prepare_containerd(const ContainerdPaths& paths) {
                                  paths.cni_conf_dir(), paths.cni_state_dir(), paths.images()})
     if (const Result<void> made = files::make_dirs(dir, 0711); !made.ok()) return made.error();
   const ContainerdFeatures features = detect_features(paths.data_dir);
+  if (!features.why_runc.empty()) log::info("runc makes the containers: {}", features.why_runc);
   return files::write_if_changed(paths.config(), containerd_config(paths, features));
 }
 

@@ -42,6 +42,10 @@ bool has_capability(int number);
 struct ContainerdFeatures {
   bool overlayfs = true;
   bool restrict_oom_score_adj = false;  // without CAP_SYS_RESOURCE a lower score is refused
+  // The program that makes containers: crun (a C program: half of runc's time to make one), or runc
+  // where crun is missing or cannot work.
+  std::string runtime = "runc";
+  std::string why_runc;  // empty: it is crun
 };
 ContainerdFeatures detect_features(const std::string& data_dir);
 

@@ -91,7 +91,7 @@ def snapshot_of_the_machine():
             processes.add(command)
     mounts = {line.split()[1] for line in pathlib.Path("/proc/self/mounts").read_text().split("\n") if line}
     cgroups = {path for path in glob.glob("/sys/fs/cgroup/**/", recursive=True)
-               if "fairlead-pods" in path or "kubepods" in path}
+               if any(name in path for name in ("fairlead-pods", "kubepods", "k8s.io"))}
     links = {line.split(": ")[1].split("@")[0] for line in lines("ip", "-o", "link")}
     return {"processes": processes, "mounts": mounts, "cgroups": cgroups, "links": links,
             "namespaces": lines("ip", "netns", "list") | set(os.listdir("/run/netns"))

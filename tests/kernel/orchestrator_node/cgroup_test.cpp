@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
@@ -153,6 +154,40 @@ TEST(CgroupsV2, WhatLivesBelowIsKilledAndAllRemoved) {
     EXPECT_FALSE(files::exists(v2.folder()));
     EXPECT_TRUE(v2.cgroups.kill_and_remove(v2.path).ok());
   });
+}
+
+// A controller that init left out of v1 gets a hierarchy, which goes when no cgroup is in it. Where
+// none is left out (v2 alone; every controller has its place), nothing is mounted.
+TEST(CgroupsV1, WhatWasLeftInV2IsMounted) {
+  std::thread([] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    Result<Cgroups> cgroups = Cgroups::detect();
+    ASSERT_TRUE(cgroups.ok());
+    const std::vector<std::string> left = cgroups->left_in_v2();
+    const Result<int> mounted = cgroups->mount_left_in_v2();
+    ASSERT_TRUE(mounted.ok()) << mounted.error().message();
+    EXPECT_EQ(static_cast<size_t>(*mounted), left.size());
+    for (const std::string& name : left) {
+      const Result<Cgroups> now = Cgroups::detect();
+      ASSERT_TRUE(now.ok());
+      EXPECT_TRUE(now->left_in_v2().empty());
+      const auto found = std::ranges::find_if(
+          now->hierarchies(), [&](const auto& hierarchy) { return hierarchy.has(name); });
+      ASSERT_NE(found, now->hierarchies().end()) << name;
+      EXPECT_TRUE(found->ours);
+      const std::string child = found->mount_point + "/fairlead-test-" + std::to_string(getpid());
+      ASSERT_EQ(mkdir(child.c_str(), 0755), 0);
+      EXPECT_TRUE(now->unmount_ours().ok());
+      EXPECT_TRUE(files::is_dir(child)) << "it was in use";
+      rmdir(child.c_str());
+    }
+    EXPECT_TRUE(cgroups->unmount_ours().ok());
+    EXPECT_EQ(Cgroups::detect()->left_in_v2(), left);
+    for (const std::string& name : left)
+      EXPECT_EQ(files::read("/proc/thread-self/mountinfo")->find("/" + name + " "),
+                std::string::npos);
+  }).join();
 }
 
 }  // namespace

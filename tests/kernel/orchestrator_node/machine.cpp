@@ -76,6 +76,10 @@ Machine::Machine() {
   paths_ = {root_ + "/data", root_ + "/run"};
   if (const auto forward = enable_forwarding(); !forward.ok()) die(forward.error().message());
   if (const auto found = check_programs(true); !found.ok()) die(found.error().message());
+  Result<Cgroups> cgroups = Cgroups::detect();
+  if (!cgroups.ok()) die(cgroups.error().message());
+  if (const auto mounted = cgroups->mount_left_in_v2(); !mounted.ok())
+    die(mounted.error().message());
   if (const auto ready = prepare_containerd(paths_); !ready.ok()) die(ready.error().message());
   if (const auto ready = write_cni_config(paths_, *Cidr::parse("10.99.0.0/24")); !ready.ok())
     die(ready.error().message());
@@ -91,8 +95,10 @@ Machine::Machine() {
 
 Machine::~Machine() {
   if (containerd_ > 0) kill(containerd_, SIGTERM), waitpid(containerd_, nullptr, 0);
-  if (const auto cgroups = Cgroups::detect(); cgroups.ok())
+  if (const auto cgroups = Cgroups::detect(); cgroups.ok()) {
     (void)cgroups->kill_and_remove(cgroup_root_);
+    (void)cgroups->unmount_ours();
+  }
   for (const std::string& point : files::mounts_below(root_)) umount2(point.c_str(), MNT_DETACH);
   (void)files::remove_tree(root_);
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/http/server.h"
@@ -116,6 +117,12 @@ TEST(Pod, DeletionLetsTheContainerDrain) {
   const std::string uid = pod["metadata"]["uid"];
   const std::string folder = bench.volumes.pod_dir(uid);
   EXPECT_TRUE(files::is_dir(folder));
+  const std::string cgroup = Machine::get().cgroup_root() + "/besteffort/pod" + uid;
+  for (const auto& hierarchy : bench.cgroups.hierarchies()) {
+    const std::vector<std::string> names = files::list(hierarchy.mount_point + cgroup);
+    EXPECT_EQ(std::ranges::count_if(names, [](const auto& name) { return name.size() == 64; }), 2)
+        << "the sandbox's and the container's in " << hierarchy.mount_point + cgroup;
+  }
   bench.remove(pod, 30);
   ASSERT_TRUE(bench.wait([&] { return bench.workers.empty(); }));
   EXPECT_EQ(bench.api.deleted, std::vector<std::string>{uid});
@@ -126,8 +133,7 @@ TEST(Pod, DeletionLetsTheContainerDrain) {
   EXPECT_FALSE(files::exists(folder));
   EXPECT_TRUE(bench.events.has("Killing"));
   for (const auto& hierarchy : bench.cgroups.hierarchies())
-    EXPECT_FALSE(files::exists(hierarchy.mount_point + Machine::get().cgroup_root() +
-                               "/besteffort/pod" + uid));
+    EXPECT_FALSE(files::exists(hierarchy.mount_point + cgroup));
 }
 
 TEST(Pod, ShortenedGraceKillsSooner) {

@@ -192,6 +192,11 @@ TEST(Cgroups, AreFoundInMountinfo) {
   EXPECT_FALSE(split.unified());
   ASSERT_EQ(split.hierarchies().size(), 1u);
   EXPECT_TRUE(split.hierarchies()[0].has("cpuacct"));
+  EXPECT_FALSE(split.hierarchies()[0].ours);
+  EXPECT_TRUE(
+      Cgroups::parse("34 30 0:30 / /sys/fs/cgroup/hugetlb rw - cgroup fairlead rw,hugetlb\n")
+          .hierarchies()[0]
+          .ours);
   const Cgroups unified = Cgroups::parse("30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
   EXPECT_TRUE(unified.unified());
   EXPECT_TRUE(Cgroups::parse("").hierarchies().empty());
@@ -329,10 +334,13 @@ TEST(NodeObject, ChoosesAFreeRange) {
 }
 
 TEST(Containerd, ConfigurationIsQuoted) {
-  const std::string config = containerd_config({"/data \"x\"", "/run"}, {false, true});
+  const std::string config =
+      containerd_config({"/data \"x\"", "/run"}, {false, true, "/usr/bin/crun", ""});
   EXPECT_NE(config.find("root = \"/data \\\"x\\\"/containerd\""), std::string::npos) << config;
   EXPECT_NE(config.find("snapshotter = \"native\""), std::string::npos);
   EXPECT_NE(config.find("restrict_oom_score_adj = true"), std::string::npos);
+  EXPECT_NE(config.find("default_runtime_name = \"crun\""), std::string::npos);
+  EXPECT_NE(config.find("BinaryName = \"/usr/bin/crun\""), std::string::npos);
   const Json list = Json::parse(cni_conflist({"/d", "/r"}, *Cidr::parse("10.244.3.0/24")));
   EXPECT_EQ(list["plugins"][0]["ipam"]["ranges"][0][0]["subnet"], "10.244.3.0/24");
 }
