@@ -28,13 +28,21 @@ struct ZonePart {
   std::span<const uint8_t> domain;
 };
 
-std::optional<ZonePart> zone_of(const Name& name, const Name& domain) {
-  const bool forward = name.ends_with(domain);
-  const size_t labels = forward ? domain.labels() : reverse_zone_labels(name);
+std::optional<ZonePart> zone_of(const Name& name, const ZoneConfig& config) {
+  const bool forward = name.ends_with(config.zone);
+  size_t labels = forward ? config.zone.labels() : 0;
+  if (!forward)
+    for (const Name& zone : config.reverse)
+      if (zone.labels() > labels && name.ends_with(zone)) labels = zone.labels();
   if (labels == 0) return std::nullopt;
   const size_t offset = name.offset(name.labels() - labels);
   return ZonePart{!forward, Reply::kQuestionName + offset,
-                  forward ? name.wire().subspan(offset) : domain.wire()};
+                  forward ? name.wire().subspan(offset) : config.zone.wire()};
+}
+
+bool falls_through(const Name& name, const ZoneConfig& config) {
+  return std::any_of(config.fallthrough.begin(), config.fallthrough.end(),
+                     [&](const Name& zone) { return name.ends_with(zone); });
 }
 
 // One query being answered.
@@ -116,8 +124,7 @@ Outcome Answerer::run() {
                                     : find_in_zone(config_, snapshot_, query_.name);
   if (found.kind == Kind::kNothing) {
     // Before everything is known another server must not deny what may be ours.
-    if (zone_.reverse && config_.reverse_falls_through && snapshot_.synced)
-      return Outcome::kFallsThrough;
+    if (snapshot_.synced && falls_through(query_.name, config_)) return Outcome::kFallsThrough;
     deny();
   } else {
     add_records(found);
@@ -310,9 +317,13 @@ void Answerer::visit_endpoints(const Found& found, Visit&& visit) const {
 
 }  // namespace
 
+std::vector<Name> reverse_zones() {
+  return {*Name::from_text("in-addr.arpa"), *Name::from_text("ip6.arpa")};
+}
+
 Outcome answer(const ZoneConfig& config, const Snapshot& snapshot, const Query& query,
                uint32_t rotation, Reply& reply, Name& target) {
-  const std::optional<ZonePart> zone = zone_of(query.name, config.zone);
+  const std::optional<ZonePart> zone = zone_of(query.name, config);
   if (!zone) return Outcome::kNotOurs;
   return Answerer(config, snapshot, query, *zone, rotation, reply, target).run();
 }

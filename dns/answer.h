@@ -30,11 +30,16 @@
 
 namespace fairlead::dns {
 
+// in-addr.arpa and ip6.arpa.
+std::vector<Name> reverse_zones();
+
 struct ZoneConfig {
   Name zone;  // the cluster domain
   uint32_t ttl = 5;
-  bool pods_insecure = true;               // false: there are no pod names
-  bool reverse_falls_through = true;       // an address we do not know is someone else's to name
+  bool pods_insecure = true;                    // false: there are no pod names
+  std::vector<Name> reverse = reverse_zones();  // where addresses are named by us
+  std::vector<Name> fallthrough =
+      reverse_zones();                     // a name here that is not there may be another's
   std::vector<IpAddress> local_addresses;  // where this server answers
 };
 

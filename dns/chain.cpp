@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/chain.h"
 
-#include <algorithm>
 #include <cassert>
-#include <cstring>
+
+#include "dns/registry.h"
 
 namespace fairlead::dns {
 namespace {
@@ -12,10 +12,8 @@ namespace {
 bool refuse(const Query& query, Reply& reply) {
   switch (query.klass) {
     case Class::kIn:
-      break;
     case Class::kChaos:
-      reply.set_rcode(Rcode::kRefused);
-      return true;
+      break;
     case Class::kHesiod:
     case Class::kNone:
     case Class::kAny:
@@ -30,104 +28,114 @@ bool refuse(const Query& query, Reply& reply) {
   return true;
 }
 
-class InternalPath : public ReplyPath {
- public:
-  explicit InternalPath(SendLater on_reply) : on_reply_(std::move(on_reply)) {}
-  SendLater later() override { return std::move(on_reply_); }
-  SendLater on_reply_;
-};
-
 }  // namespace
 
 std::unique_ptr<Deferred> Request::defer() {
-  return std::make_unique<Deferred>(*this, path_.later(), *chain_, position_);
+  return std::make_unique<Deferred>(*this, path_.later(chain_->links_[position_].id));
 }
 
-Deferred::Deferred(const Request& request, SendLater send, Chain& chain, size_t position)
+Deferred::Deferred(Request& request, SendLater send)
     : packet_(request.query().packet.begin(), request.query().packet.end()),
       client_(request.client()),
       send_(std::move(send)),
-      chain_(&chain),
-      position_(position) {
+      chain_(request.chain_),
+      first_(request.first_),
+      position_(request.position_) {
+  ++chain_->waiting_;
   parse_query(packet_, query_);
-  const size_t size = const_cast<Request&>(request).reply().limit();
+  const size_t size = request.reply().capacity();
   buffer_.reset(new uint8_t[size]);
-  reply_ = const_cast<Request&>(request).reply().moved_to({buffer_.get(), size});
+  reply_ = request.reply().moved_to({buffer_.get(), size});
+}
+
+Deferred::~Deferred() {
+  --chain_->waiting_;
+}
+
+void Deferred::adopt(std::span<const uint8_t> message, Rcode rcode,
+                     std::span<const uint8_t> options) {
+  constexpr size_t kOptRoom = 512;  // more than our own options take
+  const size_t needed = std::min(message.size() + options.size() + kOptRoom, kMaxMessage);
+  if (needed > reply_.capacity()) {
+    std::unique_ptr<uint8_t[]> larger(new uint8_t[needed]);
+    reply_ = reply_.moved_to({larger.get(), needed});
+    buffer_ = std::move(larger);
+  }
+  reply_.adopt(message, rcode, options);
+}
+
+void Deferred::ask_next(std::span<const uint8_t> packet, SendLater on_reply) {
+  Query query;
+  [[maybe_unused]] const Parsed parsed = parse_query(packet, query);
+  assert(parsed.verdict == Verdict::kAnswer);
+  const std::unique_ptr<uint8_t[]> buffer(new uint8_t[kMaxMessage]);
+  Reply reply({buffer.get(), kMaxMessage});
+  reply.begin(query, kMaxMessage);
+  InternalPath path(std::move(on_reply));
+  Request request(query, client_, reply, path);
+  if (chain_->serve_from(position_ + 1, request) == Step::kAnswered) path.send(reply.finish());
 }
 
 void Deferred::finish() {
-  chain_->replied(position_, query_, reply_);
+  chain_->replied(first_, position_, query_, client_, reply_);
   const SendLater send = std::move(send_);
   send(reply_.finish());
 }
 
-Result<void> Chain::assemble(Loop& loop, Published::Reader& reader, const ChainConfig& config) {
-  const auto registry = plugin_registry();
-  for (const auto& [name, options] : config) {
-    const auto known = [&name = name](const PluginKind& kind) { return kind.name == name; };
-    if (std::none_of(registry.begin(), registry.end(), known))
+Result<void> Chain::assemble(const PluginContext& context, const ChainConfig& config) {
+  for (const auto& [name, options] : config)
+    if (registered(name) == nullptr)
       return Error(ErrorCode::kInvalid, "there is no plugin '" + name + "'");
-  }
-  config_ = config;
-  const PluginContext context{loop, reader, *this};
-  for (const PluginKind& kind : registry) {
-    const auto at = config_.find(std::string(kind.name));
-    if (at != config_.end()) plugins_.push_back(kind.make(context, *at->second));
+  PluginId id = 0;
+  for (const Registered& each : registry()) {
+    ++id;
+    const auto at = config.find(each.name);
+    if (at != config.end() && each.kind->make != nullptr)
+      append(each.kind->make(context, *at->second), id);
   }
   return ok();
 }
 
-Step Chain::serve(Request& request) {
+void Chain::append(std::unique_ptr<Plugin> plugin, PluginId id) {
+  const bool chaos = plugin->serves_chaos();
+  links_.push_back({std::move(plugin), id, chaos});
+}
+
+Step Chain::serve_from(size_t position, Request& request) {
   if (refuse(request.query_, request.reply_)) return Step::kAnswered;
+  const bool chaos = request.query_.klass == Class::kChaos;
   request.chain_ = this;
-  for (size_t i = 0; i < plugins_.size(); ++i) {
+  request.first_ = position;
+  for (size_t i = position; i < links_.size(); ++i) {
+    if (chaos && !links_[i].chaos) continue;
     request.position_ = i;
-    switch (plugins_[i]->serve(request)) {
+    switch (links_[i].plugin->serve(request)) {
       case Step::kNext:
         break;
       case Step::kPending:
         return Step::kPending;
       case Step::kAnswered:
-        request.answered_by_ = plugins_[i]->name();
-        replied(i, request.query_, request.reply_);
+        request.answered_by_ = links_[i].id;
+        replied(position, i, request.query_, request.client_, request.reply_);
         return Step::kAnswered;
     }
   }
-  request.reply_.set_rcode(Rcode::kRefused);
-  request.reply_.set_error(Ede::kProhibited, "this server does not serve that name");
+  if (chaos)
+    request.reply_.set_rcode(Rcode::kRefused);
+  else
+    refuse_name(request.reply_);
+  replied(position, links_.size(), request.query_, request.client_, request.reply_);
   return Step::kAnswered;
 }
 
-void Chain::replied(size_t position, const Query& query, Reply& reply) {
-  for (size_t i = position; i-- > 0;) plugins_[i]->on_reply(query, reply);
+void Chain::replied(size_t first, size_t position, const Query& query, const Client& client,
+                    Reply& reply) {
+  for (size_t i = position; i-- > first;) links_[i].plugin->on_reply(query, client, reply);
 }
 
-void Chain::ask(const Name& name, Type type, const Client& client, SendLater on_reply) {
-  // Header with RD, the question, and an OPT record so that upstream may say much over UDP.
-  uint8_t packet[kHeaderSize + kMaxNameSize + 4 + 11] = {};
-  packet[2] = kFlagRecursionDesired >> 8;
-  packet[5] = 1;
-  packet[11] = 1;
-  uint8_t* at = packet + kHeaderSize;
-  std::memcpy(at, name.wire().data(), name.size());
-  at += name.size();
-  write_u16(at, static_cast<uint16_t>(type));
-  write_u16(at + 2, static_cast<uint16_t>(Class::kIn));
-  write_u16(at + 5, static_cast<uint16_t>(Type::kOpt));
-  write_u16(at + 7, kEdnsUdpSize);
-  at += 4 + 11;
-
-  Query query;
-  [[maybe_unused]] const Parsed parsed =
-      parse_query({packet, static_cast<size_t>(at - packet)}, query);
-  assert(parsed.verdict == Verdict::kAnswer);
-  const std::unique_ptr<uint8_t[]> buffer(new uint8_t[kMaxMessage]);
-  Reply reply({buffer.get(), kMaxMessage});
-  reply.begin(query, kMaxMessage);
-  const Client internal{client.address, Transport::kInternal};
-  InternalPath path(std::move(on_reply));
-  Request request(query, internal, reply, path);
-  if (serve(request) == Step::kAnswered) path.on_reply_(reply.finish());
+void refuse_name(Reply& reply) {
+  reply.set_rcode(Rcode::kRefused);
+  reply.set_error(Ede::kProhibited, "this server does not serve that name");
 }
 
 }  // namespace fairlead::dns

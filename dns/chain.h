@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plugins of one worker in order. Which there are is data; the order is that of the registry in
-// dns/plugins/registry.cpp, never that of the configuration.
+// The plugins of one server block in one worker, in order. Which there are is data; the order is
+// that of dns/registry.h, never that of the configuration. Threads: the worker's.
 #pragma once
 
 #include <map>
@@ -12,16 +12,23 @@
 
 namespace fairlead::dns {
 
-// Plugins by name with their options.
-using ChainConfig = std::map<std::string, std::shared_ptr<const PluginOptions>>;
+// The way back of a question that a plugin asks.
+class InternalPath : public ReplyPath {
+ public:
+  explicit InternalPath(SendLater on_reply) : on_reply_(std::move(on_reply)) {}
+  SendLater later(PluginId) override { return std::move(on_reply_); }
+  // Unless it was taken.
+  void send(std::span<const uint8_t> message) { on_reply_(message); }
 
-// A plugin that can be in a chain.
-struct PluginKind {
-  std::string_view name;
-  std::unique_ptr<Plugin> (*make)(const PluginContext& context, const PluginOptions& options);
+ private:
+  SendLater on_reply_;
 };
-// All there are, in the order they are asked.
-std::span<const PluginKind> plugin_registry();
+
+// Nobody here serves the name.
+void refuse_name(Reply& reply);
+
+// Plugins by name with their options.
+using ChainConfig = std::map<std::string, std::shared_ptr<PluginOptions>, std::less<>>;
 
 class Chain {
  public:
@@ -29,24 +36,33 @@ class Chain {
   Chain(const Chain&) = delete;
   Chain& operator=(const Chain&) = delete;
 
-  // Fails when the configuration names a plugin that is not in the registry.
-  Result<void> assemble(Loop& loop, Published::Reader& reader, const ChainConfig& config);
+  // Fails when the configuration names a plugin that is not in the registry. `config` outlives the
+  // chain.
+  Result<void> assemble(const PluginContext& context, const ChainConfig& config);
   // For tests: a plugin at the end.
-  void append(std::unique_ptr<Plugin> plugin) { plugins_.push_back(std::move(plugin)); }
+  void append(std::unique_ptr<Plugin> plugin, PluginId id = 0);
 
   // kAnswered: the reply is complete but for Reply::finish(). kPending: it comes later, or never.
-  Step serve(Request& request);
-
-  // Asks the whole chain a question of our own. The callback runs once, maybe before ask() returns,
-  // unless the chain is destroyed before there is a reply. Such a question may not lead to another.
-  void ask(const Name& name, Type type, const Client& client, SendLater on_reply);
+  Step serve(Request& request) { return serve_from(0, request); }
+  // Requests that were deferred and have had no reply yet.
+  size_t waiting() const { return waiting_; }
 
  private:
+  friend class Request;
   friend class Deferred;
-  void replied(size_t position, const Query& query, Reply& reply);
+  struct Link {
+    std::unique_ptr<Plugin> plugin;
+    PluginId id = 0;
+    bool chaos = false;
+  };
 
-  ChainConfig config_;  // the plugins refer to their options
-  std::vector<std::unique_ptr<Plugin>> plugins_;
+  Step serve_from(size_t position, Request& request);
+  // What answered at `position` passes the plugins in front of it, as far as `first`.
+  void replied(size_t first, size_t position, const Query& query, const Client& client,
+               Reply& reply);
+
+  std::vector<Link> links_;
+  size_t waiting_ = 0;
 };
 
 }  // namespace fairlead::dns

@@ -144,13 +144,6 @@ Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Nam
   return {};
 }
 
-size_t reverse_zone_labels(const Name& name) {
-  const size_t labels = name.labels();
-  if (labels < 2 || name.label(labels - 1) != "arpa") return 0;
-  const std::string_view second = name.label(labels - 2);
-  return second == "in-addr" || second == "ip6" ? 2 : 0;
-}
-
 Found find_reverse(const Snapshot& snapshot, const Name& name) {
   const size_t parts = name.labels() - 2;
   const bool v4 = name.label(parts) == "in-addr";

@@ -47,9 +47,7 @@ struct Found {
 // `name` ends with the cluster domain.
 Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Name& name);
 
-// The reverse zone the name is in: how many labels it has, or 0.
-size_t reverse_zone_labels(const Name& name);
-// `name` is in a reverse zone.
+// `name` ends in in-addr.arpa or ip6.arpa.
 Found find_reverse(const Snapshot& snapshot, const Name& name);
 
 // The endpoints a selector chooses from: all, or those of one label.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "dns/registry.h"
+
 namespace fairlead::dns {
 namespace {
 
@@ -55,6 +57,17 @@ size_t proto_index(const Client& client) {
   return client.transport == Transport::kUdp ? 0 : 1;
 }
 
+// Of one zone, from all workers.
+using Blocks = std::vector<const BlockMetrics*>;
+using Zones = std::map<BlockLabels, Blocks>;
+
+Zones by_zone(std::span<const std::unique_ptr<WorkerMetrics>> workers) {
+  Zones zones;
+  for (const auto& worker : workers)
+    for (const auto& [labels, block] : worker->blocks()) zones[labels].push_back(block);
+  return zones;
+}
+
 class Writer {
  public:
   explicit Writer(std::string& out) : out_(out) {}
@@ -69,20 +82,19 @@ class Writer {
       fmt::format_to(std::back_inserter(out_), "{}{{{}}} {}\n", name, labels, number);
     }
   }
-  // `select` gives the histogram of one worker; bounds and sum are divided by `unit`.
+  // `select` gives the histogram of one worker's block; bounds and sum are divided by `unit`.
   template <size_t N, typename Select>
-  void histogram(std::string_view name, std::string_view labels,
-                 std::span<const std::unique_ptr<WorkerMetrics>> workers,
+  void histogram(std::string_view name, std::string_view labels, const Blocks& blocks,
                  const std::array<uint64_t, N>& bounds, double unit, Select select) {
     uint64_t count = 0;
     uint64_t sum = 0;
     for (size_t i = 0; i <= N; ++i) {
-      for (const auto& worker : workers) count += select(*worker).buckets[i].get();
+      for (const BlockMetrics* block : blocks) count += select(*block).buckets[i].get();
       const std::string bound =
           i < N ? fmt::format("{}", static_cast<double>(bounds[i]) / unit) : "+Inf";
       value(fmt::format("{}_bucket", name), fmt::format("{},le=\"{}\"", labels, bound), count);
     }
-    for (const auto& worker : workers) sum += select(*worker).sum.get();
+    for (const BlockMetrics* block : blocks) sum += select(*block).sum.get();
     fmt::format_to(std::back_inserter(out_), "{}_sum{{{}}} {}\n", name, labels,
                    static_cast<double>(sum) / unit);
     value(fmt::format("{}_count", name), labels, count);
@@ -99,54 +111,87 @@ uint64_t sum_of(std::span<const std::unique_ptr<WorkerMetrics>> workers, Select 
   return sum;
 }
 
-void render_requests(Writer& writer, std::span<const std::unique_ptr<WorkerMetrics>> workers,
-                     const std::string& where) {
-  writer.head("coredns_dns_requests_total", "counter",
-              "Counter of DNS requests made per zone, protocol and family.");
+template <typename Select>
+uint64_t sum_of(const Blocks& blocks, Select select) {
+  uint64_t sum = 0;
+  for (const BlockMetrics* block : blocks) sum += select(*block).get();
+  return sum;
+}
+
+std::string labels_of(const BlockLabels& labels) {
+  return fmt::format("server=\"{}\",zone=\"{}\"", labels.server, labels.zone);
+}
+
+void render_requests(Writer& writer, const BlockLabels& labels, const Blocks& blocks) {
   for (size_t proto = 0; proto < 2; ++proto)
     for (size_t family = 0; family < 2; ++family)
       for (size_t type = 0; type < kCountedTypes.size(); ++type) {
         const uint64_t n = sum_of(
-            workers, [&](auto& w) -> auto& { return w.requests[proto][family][type]; });
+            blocks, [&](auto& b) -> auto& { return b.requests[proto][family][type]; });
         if (n == 0) continue;
-        writer.value("coredns_dns_requests_total",
-                     fmt::format("{},view=\"\",proto=\"{}\",family=\"{}\",type=\"{}\"", where,
-                                 proto == 0 ? "udp" : "tcp", family + 1, kCountedTypes[type]),
-                     n);
+        writer.value(
+            "coredns_dns_requests_total",
+            fmt::format("{},view=\"\",proto=\"{}\",family=\"{}\",type=\"{}\"", labels_of(labels),
+                        proto == 0 ? "udp" : "tcp", family + 1, kCountedTypes[type]),
+            n);
       }
-  writer.head("coredns_dns_responses_total", "counter", "Counter of response status codes.");
-  for (size_t plugin = 0; plugin < kAnsweringPlugins.size(); ++plugin)
+}
+
+void render_responses(Writer& writer, const BlockLabels& labels, const Blocks& blocks) {
+  for (size_t plugin = 0; plugin < BlockMetrics::kMaxPlugins; ++plugin)
     for (size_t rcode = 0; rcode < kCountedRcodes; ++rcode) {
       const uint64_t n = sum_of(
-          workers, [&](auto& w) -> auto& { return w.responses[plugin][rcode]; });
+          blocks, [&](auto& b) -> auto& { return b.responses[plugin][rcode]; });
       if (n == 0) continue;
+      const std::string_view name = plugin == 0 ? "" : registry()[plugin - 1].name;
       writer.value("coredns_dns_responses_total",
-                   fmt::format("{},view=\"\",rcode=\"{}\",plugin=\"{}\"", where, rcode_text(rcode),
-                               kAnsweringPlugins[plugin]),
+                   fmt::format("{},view=\"\",rcode=\"{}\",plugin=\"{}\"", labels_of(labels),
+                               rcode_text(rcode), name),
                    n);
     }
 }
 
-void render_histograms(Writer& writer, std::span<const std::unique_ptr<WorkerMetrics>> workers,
-                       const std::string& where) {
-  writer.head("coredns_dns_request_duration_seconds", "histogram",
-              "Histogram of the time (in seconds) each request took.");
+void render_durations(Writer& writer, const BlockLabels& labels, const Blocks& blocks) {
   writer.histogram(
-      "coredns_dns_request_duration_seconds", where + ",view=\"\"", workers, kDurationBounds, 1e9,
-      [](auto& w) -> auto& { return w.duration; });
-  const auto sizes = [&](std::string_view name, std::string_view help, auto select) {
-    writer.head(name, "histogram", help);
-    for (size_t proto = 0; proto < 2; ++proto)
-      writer.histogram(
-          name, fmt::format("{},view=\"\",proto=\"{}\"", where, proto == 0 ? "udp" : "tcp"),
-          workers, kSizeBounds, 1, [&](auto& w) -> auto& { return select(w)[proto]; });
+      "coredns_dns_request_duration_seconds", labels_of(labels) + ",view=\"\"", blocks,
+      kDurationBounds, 1e9, [](auto& b) -> auto& { return b.duration; });
+}
+
+template <bool Requests>
+void render_sizes(Writer& writer, const BlockLabels& labels, const Blocks& blocks) {
+  for (size_t proto = 0; proto < 2; ++proto)
+    writer.histogram(
+        Requests ? "coredns_dns_request_size_bytes" : "coredns_dns_response_size_bytes",
+        fmt::format("{},view=\"\",proto=\"{}\"", labels_of(labels), proto == 0 ? "udp" : "tcp"),
+        blocks, kSizeBounds, 1, [&](auto& b) -> auto& {
+          return Requests ? b.request_size[proto] : b.response_size[proto];
+        });
+}
+
+// One family of metrics at a time, as the format demands.
+void render_zones(Writer& writer, const Zones& zones) {
+  struct Family {
+    const char* name;
+    const char* type;
+    const char* help;
+    void (*render)(Writer&, const BlockLabels&, const Blocks&);
   };
-  sizes(
-      "coredns_dns_request_size_bytes", "Size of the requests in bytes.",
-      [](auto& w) -> auto& { return w.request_size; });
-  sizes(
-      "coredns_dns_response_size_bytes", "Size of the responses in bytes.",
-      [](auto& w) -> auto& { return w.response_size; });
+  static constexpr Family kFamilies[] = {
+      {"coredns_dns_requests_total", "counter",
+       "Counter of DNS requests made per zone, protocol and family.", &render_requests},
+      {"coredns_dns_responses_total", "counter", "Counter of response status codes.",
+       &render_responses},
+      {"coredns_dns_request_duration_seconds", "histogram",
+       "Histogram of the time (in seconds) each request took.", &render_durations},
+      {"coredns_dns_request_size_bytes", "histogram", "Size of the requests in bytes.",
+       &render_sizes<true>},
+      {"coredns_dns_response_size_bytes", "histogram", "Size of the responses in bytes.",
+       &render_sizes<false>},
+  };
+  for (const Family& family : kFamilies) {
+    writer.head(family.name, family.type, family.help);
+    for (const auto& [labels, blocks] : zones) family.render(writer, labels, blocks);
+  }
 }
 
 void render_own(Writer& writer, std::span<const std::unique_ptr<WorkerMetrics>> workers) {
@@ -184,47 +229,57 @@ void render_own(Writer& writer, std::span<const std::unique_ptr<WorkerMetrics>> 
 
 }  // namespace
 
-void WorkerMetrics::count_request(const Client& client, Type type, size_t size) {
+BlockMetrics& WorkerMetrics::block(const BlockLabels& labels) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<BlockMetrics>& block = blocks_[labels];
+  if (!block) block = std::make_unique<BlockMetrics>();
+  return *block;
+}
+
+std::vector<std::pair<BlockLabels, const BlockMetrics*>> WorkerMetrics::blocks() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<BlockLabels, const BlockMetrics*>> list;
+  for (const auto& [labels, block] : blocks_) list.emplace_back(labels, block.get());
+  return list;
+}
+
+uint64_t WorkerMetrics::queries() const {
+  uint64_t sum = 0;
+  for (const auto& [labels, block] : blocks())
+    for (const auto& proto : block->requests)
+      for (const auto& family : proto)
+        for (const Counter& type : family) sum += type.get();
+  return sum;
+}
+
+void BlockMetrics::count_request(const Client& client, Type type, size_t size) {
   const size_t proto = proto_index(client);
   requests[proto][client.address.address.is_v4() ? 0 : 1][type_index(type)].add();
   observe(request_size[proto], kSizeBounds, size);
 }
 
-void WorkerMetrics::count_response(const Client& client, std::string_view plugin, Rcode rcode,
-                                   size_t size, uint64_t nanoseconds) {
-  const auto at = std::find(kAnsweringPlugins.begin(), kAnsweringPlugins.end(), plugin);
-  const size_t index =
-      at == kAnsweringPlugins.end() ? 0 : static_cast<size_t>(at - kAnsweringPlugins.begin());
-  responses[index][std::min<size_t>(static_cast<size_t>(rcode), kCountedRcodes - 1)].add();
+void BlockMetrics::count_response(const Client& client, PluginId plugin, Rcode rcode, size_t size,
+                                  uint64_t nanoseconds) {
+  responses[plugin][std::min<size_t>(static_cast<size_t>(rcode), kCountedRcodes - 1)].add();
   observe(response_size[proto_index(client)], kSizeBounds, size);
   observe(duration, kDurationBounds, nanoseconds);
 }
 
-std::string render_metrics(std::span<const std::unique_ptr<WorkerMetrics>> workers,
-                           const ServerState& state, const std::string& server) {
-  std::string out;
+void render_metrics(std::span<const std::unique_ptr<WorkerMetrics>> workers, std::string& out) {
   Writer writer(out);
-  const std::string where = fmt::format("server=\"{}\",zone=\".\"", server);
   writer.head("coredns_build_info", "gauge", "What answers here.");
   writer.value("coredns_build_info", "version=\"fairlead-0.1.0\",revision=\"\",goversion=\"\"", 1);
-  writer.head("coredns_plugin_enabled", "gauge", "Plugins in the chain.");
-  for (const std::string_view plugin : {"kubernetes", "forward"})
-    writer.value("coredns_plugin_enabled", fmt::format("{},view=\"\",name=\"{}\"", where, plugin),
-                 1);
   writer.head("coredns_panics_total", "counter", "Always zero here.");
   writer.value("coredns_panics_total", "", 0);
-  render_requests(writer, workers, where);
-  render_histograms(writer, workers, where);
+  render_zones(writer, by_zone(workers));
   render_own(writer, workers);
-  writer.head("fairlead_dns_services", "gauge", "Services known.");
-  writer.value("fairlead_dns_services", "", state.services);
-  writer.head("fairlead_dns_endpoints", "gauge", "Ready endpoints known.");
-  writer.value("fairlead_dns_endpoints", "", state.endpoints);
-  writer.head("fairlead_dns_zone_serial", "gauge", "SOA serial: Unix time of the last change.");
-  writer.value("fairlead_dns_zone_serial", "", state.serial);
-  writer.head("fairlead_dns_synced", "gauge", "1 once all objects have been read.");
-  writer.value("fairlead_dns_synced", "", state.synced ? 1 : 0);
-  return out;
+}
+
+void render_value(std::string& out, std::string_view name, std::string_view type,
+                  std::string_view help, std::string_view labels, uint64_t value) {
+  Writer writer(out);
+  writer.head(name, type, help);
+  writer.value(name, labels, value);
 }
 
 }  // namespace fairlead::dns

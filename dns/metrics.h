@@ -8,10 +8,14 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "dns/plugin.h"
 
@@ -45,15 +49,30 @@ constexpr std::array<uint64_t, 14> kSizeBounds = {0,    100,  200,  300,   400, 
 constexpr std::array<std::string_view, 12> kCountedTypes = {
     "other", "A", "AAAA", "MX", "SOA", "CNAME", "PTR", "TXT", "NS", "SRV", "HTTPS", "ANY"};
 constexpr size_t kCountedRcodes = 17;
-constexpr std::array<std::string_view, 3> kAnsweringPlugins = {"", "kubernetes", "forward"};
+// What the queries for one zone of one server came to, in one worker.
+struct BlockMetrics {
+  static constexpr size_t kMaxPlugins = 64;  // by PluginId
 
-struct WorkerMetrics {
   // By UDP and TCP, and by family.
   std::array<std::array<std::array<Counter, kCountedTypes.size()>, 2>, 2> requests;
-  std::array<std::array<Counter, kCountedRcodes>, kAnsweringPlugins.size()> responses;
+  std::array<std::array<Counter, kCountedRcodes>, kMaxPlugins> responses;
   Histogram<kDurationBounds.size()> duration;
   std::array<Histogram<kSizeBounds.size()>, 2> request_size;
   std::array<Histogram<kSizeBounds.size()>, 2> response_size;
+
+  void count_request(const Client& client, Type type, size_t size);
+  void count_response(const Client& client, PluginId plugin, Rcode rcode, size_t size,
+                      uint64_t nanoseconds);
+};
+
+// The labels of a BlockMetrics: "dns://:53" and the zone, as CoreDNS has them.
+struct BlockLabels {
+  std::string server;
+  std::string zone;
+  auto operator<=>(const BlockLabels&) const = default;
+};
+
+struct WorkerMetrics {
   Counter dropped;         // no query, or malformed ones beyond the rate we answer
   Counter trailing_bytes;  // queries with something behind their last record
   Counter receive_calls;   // recvmmsg
@@ -64,21 +83,21 @@ struct WorkerMetrics {
   Counter tcp_evicted;  // idle, to make room
   Counter tcp_timeouts;
 
-  void count_request(const Client& client, Type type, size_t size);
-  void count_response(const Client& client, std::string_view plugin, Rcode rcode, size_t size,
-                      uint64_t nanoseconds);
+  // Kept for good, so that counters go on when a block is served again. Any thread.
+  BlockMetrics& block(const BlockLabels& labels);
+  // Any thread.
+  std::vector<std::pair<BlockLabels, const BlockMetrics*>> blocks() const;
+  uint64_t queries() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<BlockLabels, std::unique_ptr<BlockMetrics>> blocks_;  // under mutex_
 };
 
-// What is true of the whole server at the moment of a scrape.
-struct ServerState {
-  size_t services = 0;
-  size_t endpoints = 0;
-  uint32_t serial = 0;
-  bool synced = false;
-};
-
-// The Prometheus text format. `server` is the label CoreDNS gives: "dns://:53".
-std::string render_metrics(std::span<const std::unique_ptr<WorkerMetrics>> workers,
-                           const ServerState& state, const std::string& server);
+// All workers' counters in the Prometheus text format, appended to `out`.
+void render_metrics(std::span<const std::unique_ptr<WorkerMetrics>> workers, std::string& out);
+// One gauge or counter with its head.
+void render_value(std::string& out, std::string_view name, std::string_view type,
+                  std::string_view help, std::string_view labels, uint64_t value);
 
 }  // namespace fairlead::dns

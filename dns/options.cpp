@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/options.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
+
+#include "base/address.h"
+#include "dns/name.h"
+#include "dns/registry.h"
 
 namespace fairlead::dns {
 namespace {
@@ -18,65 +24,77 @@ struct Raw {
   std::string cluster_domain = "cluster.local";
   std::vector<std::string> listen;
   std::vector<std::string> forward;
+  std::string resolv_conf = "/etc/resolv.conf";
   std::string policy = "random";
   std::string pods = "insecure";
   size_t workers = 0;
   std::string health = "127.0.0.1:8080";
   std::string ready = "127.0.0.1:8181";
   std::string metrics = "127.0.0.1:9153";
+  unsigned lameduck_seconds = 5;
   std::string log_level = "info";
+  bool quiet = false;
 };
 
-// CoreDNS's own flags have one dash. Its Corefile is not read yet; say so rather than half obey.
-std::optional<CommandLine> coredns_flag(const std::string& argument) {
+// CoreDNS's flags, which have one dash there.
+constexpr const char* kCorednsFlags[] = {"conf", "dns.port", "p", "pidfile", "quiet"};
+
+std::optional<CommandLine> coredns_question(const std::string& argument) {
   if (argument == "-version" || argument == "--version")
     return CommandLine{std::nullopt, std::string(kVersion) + "\n", 0};
-  if (argument == "-plugins" || argument == "--plugins")
-    return CommandLine{std::nullopt, "kubernetes\nforward\n", 0};
-  const std::map<std::string, std::string> refused = {
-      {"conf", "a Corefile is not read yet; see --cluster-domain, --listen and --forward"},
-      {"dns.port", "give --listen ADDRESS:PORT instead"},
-      {"p", "give --listen ADDRESS:PORT instead"},
-      {"pidfile", "there is no PID file"},
-      {"quiet", "give --log-level error instead"},
-  };
-  const size_t dashes = argument.find_first_not_of('-');
-  if (dashes == 0 || dashes == std::string::npos || dashes > 2) return std::nullopt;
-  const auto at = refused.find(argument.substr(dashes, argument.find('=') - dashes));
-  if (at == refused.end()) return std::nullopt;
-  return CommandLine{std::nullopt, "fairlead-dns: " + argument + ": " + at->second + "\n", 2};
+  if (argument != "-plugins" && argument != "--plugins") return std::nullopt;
+  std::string names;
+  for (const std::string& name : plugin_names()) names += name + "\n";
+  return CommandLine{std::nullopt, names, 0};
 }
 
+std::string with_two_dashes(const std::string& argument) {
+  if (!argument.starts_with('-') || argument.starts_with("--")) return argument;
+  const std::string name = argument.substr(1, argument.find('=') - 1);
+  const bool theirs = std::find(std::begin(kCorednsFlags), std::end(kCorednsFlags), name) !=
+                      std::end(kCorednsFlags);
+  return theirs ? "-" + argument : argument;
+}
+
+constexpr const char* kSmallCorefile = "Instead of a Corefile";
+
 void define(CLI::App& app, Options& options, Raw& raw) {
+  app.add_option("--conf", options.corefile, "The Corefile, as CoreDNS's -conf")->type_name("PATH");
+  app.add_option("--dns.port,--p", options.port, "Port of zones that name none, as -dns.port")
+      ->capture_default_str();
+  app.add_option("--pidfile", options.pidfile, "Written at start, as -pidfile")->type_name("PATH");
+  app.add_flag("--quiet", raw.quiet, "Only errors, as -quiet");
   app.add_option("--kubeconfig", options.kubeconfig,
                  "Kubeconfig of the API server; without it the pod's service account")
       ->type_name("PATH");
-  app.add_option("--cluster-domain", raw.cluster_domain, "Domain of the cluster's names")
-      ->capture_default_str()
-      ->type_name("NAME");
-  app.add_option("--listen", raw.listen,
-                 "Where to answer, UDP and TCP; again for more. Default 0.0.0.0:53 and [::]:53")
-      ->type_name("ADDR:PORT");
-  app.add_option("--forward", raw.forward,
-                 "Server for all other names; again for more. Default: those of --resolv-conf")
-      ->type_name("ADDR[:PORT]");
-  app.add_option("--resolv-conf", options.resolv_conf, "Read when there is no --forward")
-      ->capture_default_str()
-      ->type_name("PATH");
-  app.add_option("--forward-policy", raw.policy, "random or sequential")->capture_default_str();
-  app.add_option("--pods", raw.pods,
-                 "Names of pod addresses: insecure (all that parse) or disabled")
-      ->capture_default_str();
   app.add_option("--workers", raw.workers,
                  "Answering threads; default: one a processor, at most 4");
-  app.add_option("--health-listen", raw.health, "/health; 'off' for none")->capture_default_str();
-  app.add_option("--ready-listen", raw.ready, "/ready; 'off' for none")->capture_default_str();
-  app.add_option("--metrics-listen", raw.metrics, "/metrics; 'off' for none")
-      ->capture_default_str();
-  app.add_option("--lameduck-seconds", options.lameduck_seconds,
-                 "After SIGTERM go on answering while queries come, at most this long")
-      ->capture_default_str();
   app.add_option("--log-level", raw.log_level, "debug, info, warn or error")->capture_default_str();
+  const auto small = [&](CLI::Option* option) { return option->group(kSmallCorefile); };
+  small(app.add_option("--cluster-domain", raw.cluster_domain, "Domain of the cluster's names"))
+      ->capture_default_str()
+      ->type_name("NAME");
+  small(app.add_option("--listen", raw.listen,
+                       "Where to answer, UDP and TCP; again for more. Default: port 53 everywhere"))
+      ->type_name("ADDR:PORT");
+  small(app.add_option("--forward", raw.forward,
+                       "Server for all other names; again for more. Default: of --resolv-conf"))
+      ->type_name("ADDR[:PORT]");
+  small(app.add_option("--resolv-conf", raw.resolv_conf, "Read when there is no --forward"))
+      ->capture_default_str()
+      ->type_name("PATH");
+  small(app.add_option("--forward-policy", raw.policy, "random, round_robin or sequential"))
+      ->capture_default_str();
+  small(app.add_option("--pods", raw.pods, "Names of pod addresses: insecure or disabled"))
+      ->capture_default_str();
+  for (const auto& [name, to] :
+       {std::pair{"health", &raw.health}, {"ready", &raw.ready}, {"metrics", &raw.metrics}})
+    small(app.add_option(fmt::format("--{}-listen", name), *to,
+                         fmt::format("Where /{} is; 'off' for none", name)))
+        ->capture_default_str();
+  small(app.add_option("--lameduck-seconds", raw.lameduck_seconds,
+                       "After SIGTERM go on answering while queries come, at most this long"))
+      ->capture_default_str();
 }
 
 Result<SocketAddress> parse_server(const std::string& text) {
@@ -84,94 +102,140 @@ Result<SocketAddress> parse_server(const std::string& text) {
   return address.ok() ? SocketAddress{*address, kDnsPort} : SocketAddress::parse(text);
 }
 
-Result<std::optional<SocketAddress>> parse_or_off(const std::string& text) {
-  if (text == "off") return std::optional<SocketAddress>();
-  const Result<SocketAddress> address = SocketAddress::parse(text);
-  if (!address.ok()) return address.error();
-  return std::optional(*address);
-}
-
-Result<void> parse_addresses(const std::vector<std::string>& texts, size_t limit,
-                             Result<SocketAddress> (*parse)(const std::string&),
-                             std::vector<SocketAddress>& out) {
-  for (const std::string& text : texts) {
-    const Result<SocketAddress> address = parse(text);
+// By port: a server block has one.
+Result<std::map<uint16_t, std::string>> listen_addresses(const Raw& raw) {
+  std::map<uint16_t, std::string> by_port;
+  if (raw.listen.size() > kMaxListen)
+    return Error(ErrorCode::kInvalid, fmt::format("at most {} addresses, please", kMaxListen));
+  for (const std::string& text : raw.listen) {
+    const Result<SocketAddress> address = SocketAddress::parse(text);
     if (!address.ok()) return address.error();
     if (address->port == 0) return Error(ErrorCode::kInvalid, "'" + text + "' needs a port");
-    if (std::find(out.begin(), out.end(), *address) == out.end()) out.push_back(*address);
+    by_port[address->port] += " " + address->address.to_string();
   }
-  if (out.size() > limit)
-    return Error(ErrorCode::kInvalid, "at most " + std::to_string(limit) + " addresses, please");
-  return ok();
+  if (by_port.empty()) by_port[kDnsPort] = "";
+  return by_port;
 }
 
-Result<void> parse_monitoring(const Raw& raw, Options& options) {
-  const std::pair<const std::string*, std::optional<SocketAddress>*> addresses[] = {
-      {&raw.health, &options.health},
-      {&raw.ready, &options.ready},
-      {&raw.metrics, &options.metrics}};
-  for (const auto& [text, address] : addresses) {
-    const auto parsed = parse_or_off(*text);
-    if (!parsed.ok()) return parsed.error();
-    *address = *parsed;
+Result<std::string> upstreams(const Raw& raw) {
+  if (raw.forward.empty()) return " " + raw.resolv_conf;
+  std::string list;
+  for (const std::string& text : raw.forward) {
+    const Result<SocketAddress> server = parse_server(text);
+    if (!server.ok()) return server.error();
+    if (server->port == 0) return Error(ErrorCode::kInvalid, "'" + text + "' needs a port");
+    list += " " + server->to_string();
   }
-  return ok();
+  return list;
 }
 
-Result<void> interpret(const Raw& raw, size_t default_workers, Options& options) {
+Result<std::string> monitoring(const Raw& raw) {
+  std::string lines;
+  const std::pair<const char*, const std::string*> rows[] = {
+      {"health", &raw.health}, {"ready", &raw.ready}, {"prometheus", &raw.metrics}};
+  for (const auto& [plugin, text] : rows) {
+    if (*text == "off") continue;
+    const Result<SocketAddress> address = SocketAddress::parse(*text);
+    if (!address.ok()) return address.error();
+    lines += fmt::format("    {} {}", plugin, address->to_string());
+    lines += *text == raw.health && plugin == rows[0].first
+                 ? fmt::format(" {{\n        lameduck {}s\n    }}\n", raw.lameduck_seconds)
+                 : "\n";
+  }
+  return lines;
+}
+
+// The Corefile that our own flags stand for.
+Result<std::string> small_corefile(const Raw& raw) {
   const Result<Name> domain = Name::from_text(raw.cluster_domain);
   if (!domain.ok()) return domain.error().with_context("--cluster-domain");
   if (domain->labels() == 0)
     return Error(ErrorCode::kInvalid, "--cluster-domain cannot be the root");
-  options.cluster_domain = *domain;
-  Result<void> parsed = parse_addresses(
-      raw.listen, kMaxListen, +[](const std::string& t) { return SocketAddress::parse(t); },
-      options.listen);
-  if (!parsed.ok()) return parsed.error().with_context("--listen");
-  options.listen_defaulted = options.listen.empty();
-  if (options.listen_defaulted)
-    options.listen = {{IpAddress::any(Family::kIpv4), kDnsPort},
-                      {IpAddress::any(Family::kIpv6), kDnsPort}};
-  parsed = parse_addresses(raw.forward, 15, &parse_server, options.forward);
-  if (!parsed.ok()) return parsed.error().with_context("--forward");
-  parsed = parse_monitoring(raw, options);
-  if (!parsed.ok()) return parsed.error();
-  if (raw.policy != "random" && raw.policy != "sequential")
+  const auto by_port = listen_addresses(raw);
+  if (!by_port.ok()) return by_port.error().with_context("--listen");
+  const auto servers = upstreams(raw);
+  if (!servers.ok()) return servers.error().with_context("--forward");
+  auto lines = monitoring(raw);
+  if (!lines.ok()) return lines.error();
+  std::string text;
+  for (const auto& [port, addresses] : *by_port) {
+    text += fmt::format(".:{} {{\n", port);
+    if (!addresses.empty()) text += fmt::format("    bind{}\n", addresses);
+    text += std::exchange(*lines, "");
+    text += fmt::format(
+        "    kubernetes {} in-addr.arpa ip6.arpa {{\n        pods {}\n"
+        "        fallthrough in-addr.arpa ip6.arpa\n    }}\n",
+        domain->to_text(), raw.pods);
+    text +=
+        fmt::format("    forward .{} {{\n        policy {}\n    }}\n}}\n", *servers, raw.policy);
+  }
+  return text;
+}
+
+Result<void> interpret(const Raw& raw, bool small_flags, size_t default_workers, Options& options) {
+  if (!options.corefile.empty() && small_flags)
     return Error(ErrorCode::kInvalid,
-                 "--forward-policy is random or sequential, not '" + raw.policy + "'");
-  options.policy = raw.policy == "random" ? UpstreamPolicy::kRandom : UpstreamPolicy::kSequential;
-  if (raw.pods != "insecure" && raw.pods != "disabled")
-    return Error(ErrorCode::kInvalid, "--pods is insecure or disabled, not '" + raw.pods + "'");
-  options.pods_insecure = raw.pods == "insecure";
+                 "-conf names a Corefile; what --listen, --forward and the like say belongs in it");
+  if (options.corefile.empty()) {
+    if (raw.policy != "random" && raw.policy != "sequential" && raw.policy != "round_robin")
+      return Error(
+          ErrorCode::kInvalid,
+          "--forward-policy is random, round_robin or sequential, not '" + raw.policy + "'");
+    if (raw.pods != "insecure" && raw.pods != "disabled")
+      return Error(ErrorCode::kInvalid, "--pods is insecure or disabled, not '" + raw.pods + "'");
+    Result<std::string> text = small_corefile(raw);
+    if (!text.ok()) return text.error();
+    options.corefile_text = *std::move(text);
+  }
+  if (options.port == 0) return Error(ErrorCode::kInvalid, "-dns.port is from 1 to 65535");
   if (raw.workers > kMaxWorkers)
     return Error(ErrorCode::kInvalid, "--workers is at most " + std::to_string(kMaxWorkers));
   options.workers = raw.workers != 0 ? raw.workers : std::clamp<size_t>(default_workers, 1, 4);
-  const Result<log::Level> level = log::parse_level(raw.log_level);
+  const Result<log::Level> level = log::parse_level(raw.quiet ? "error" : raw.log_level);
   if (!level.ok()) return level.error().with_context("--log-level");
   options.log_level = *level;
   return ok();
 }
 
+bool any_small_flag(const CLI::App& app) {
+  const auto given = app.get_options(
+      [](const CLI::Option* option) { return option->get_group() == kSmallCorefile; });
+  return std::any_of(given.begin(), given.end(),
+                     [](const CLI::Option* option) { return option->count() > 0; });
+}
+
+CommandLine wrong(const std::string& what) {
+  return {std::nullopt, "fairlead-dns: " + what + "\n", 2};
+}
+
 }  // namespace
 
 CommandLine parse_command_line(const std::vector<std::string>& arguments, size_t default_workers) {
-  for (const std::string& argument : arguments)
-    if (auto answer = coredns_flag(argument)) return *answer;
   Options options;
+  if (!arguments.empty() && arguments[0] == "check") {
+    if (arguments.size() != 2) return wrong("usage: fairlead-dns check COREFILE");
+    options.corefile = arguments[1];
+    options.check = true;
+    return {std::move(options), "", 0};
+  }
+  for (const std::string& argument : arguments)
+    if (auto answer = coredns_question(argument)) return *answer;
   Raw raw;
   CLI::App app("Authoritative DNS for a Kubernetes cluster; forwards all other names.",
                "fairlead-dns");
   define(app, options, raw);
   try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    std::vector<std::string> reversed;
+    for (auto at = arguments.rbegin(); at != arguments.rend(); ++at)
+      reversed.push_back(with_two_dashes(*at));
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
     return {std::nullopt, app.help(), 0};
   } catch (const CLI::ParseError& error) {
-    return {std::nullopt, std::string("fairlead-dns: ") + error.what() + "; see --help\n", 2};
+    return wrong(std::string(error.what()) + "; see --help");
   }
-  const Result<void> valid = interpret(raw, default_workers, options);
-  if (!valid.ok()) return {std::nullopt, "fairlead-dns: " + valid.error().message() + "\n", 2};
+  const Result<void> valid = interpret(raw, any_small_flag(app), default_workers, options);
+  if (!valid.ok()) return wrong(valid.error().message());
   return {std::move(options), "", 0};
 }
 

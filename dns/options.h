@@ -1,34 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line of fairlead-dns.
+// The command line of fairlead-dns: CoreDNS's flags with a Corefile, or a few flags of ours that
+// stand for a small one.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/address.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "dns/name.h"
-#include "dns/plugins/forward/upstream.h"
 
 namespace fairlead::dns {
 
 struct Options {
-  std::string kubeconfig;  // empty: in-cluster
-  Name cluster_domain;
-  std::vector<SocketAddress> listen;
-  bool listen_defaulted = true;
-  std::vector<SocketAddress> forward;  // empty: from resolv_conf
-  std::string resolv_conf = "/etc/resolv.conf";
-  UpstreamPolicy policy = UpstreamPolicy::kRandom;
-  bool pods_insecure = true;
+  std::string kubeconfig;  // for a `kubernetes` that names none; empty: in-cluster
+  std::string corefile;    // its path, or empty: `corefile_text`
+  std::string corefile_text;
+  uint16_t port = 53;  // of zones that name none (-dns.port)
+  std::string pidfile;
   size_t workers = 1;
-  std::optional<SocketAddress> health;
-  std::optional<SocketAddress> ready;
-  std::optional<SocketAddress> metrics;
-  unsigned lameduck_seconds = 5;
   log::Level log_level = log::Level::kInfo;
+  bool check = false;  // the Corefile is read, and that is all
 };
 
 struct CommandLine {
@@ -37,7 +29,10 @@ struct CommandLine {
   int exit_code = 0;
 };
 
-// `default_workers`: how many processors there are.
+// `default_workers`: how many processors there are. Usage:
+//   fairlead-dns [-conf Corefile] [-dns.port 53] ...    as CoreDNS
+//   fairlead-dns check Corefile                         exit code 1 with the error if it is wrong
+//   fairlead-dns --cluster-domain cluster.local ...     the flags of docs/dns.md
 CommandLine parse_command_line(const std::vector<std::string>& arguments, size_t default_workers);
 
 }  // namespace fairlead::dns

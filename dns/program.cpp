@@ -3,35 +3,72 @@
 
 #include <malloc.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
+#include <random>
 
 #include "base/file.h"
-#include "base/http/ops_server.h"
-#include "dns/feed.h"
-#include "dns/plugins/forward/forward.h"
-#include "dns/plugins/forward/resolv_conf.h"
-#include "dns/plugins/kubernetes/kubernetes.h"
+#include "base/log.h"
+#include "dns/config.h"
+#include "dns/corefile/disk.h"
+#include "dns/host.h"
+#include "dns/registry.h"
 #include "dns/server/server.h"
 #include "dns/server/socket.h"
-#include "kube/cluster.h"
 
 namespace fairlead::dns {
 namespace {
 
-constexpr Duration kStartupLimit = std::chrono::seconds(5);  // then answer without being synced
+constexpr Duration kStartupLimit = std::chrono::seconds(5);  // then answer without being ready
 constexpr Duration kOutstandingLimit = std::chrono::seconds(5);
 constexpr Duration kQuiet = std::chrono::milliseconds(500);
-constexpr size_t kMaxResolvConf = 64 * 1024;
-constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 
-// The addresses clients reach us at, for NS records and against forwarding to ourselves.
-std::vector<IpAddress> local_addresses(const std::vector<SocketAddress>& listen) {
+// The disk, and the Corefile that the command line stands for.
+class ProgramFiles : public corefile::DiskFiles {
+ public:
+  explicit ProgramFiles(const Options& options) : options_(options) {}
+  Result<std::string> read(const std::string& path) override {
+    if (path == kCommandLine && options_.corefile.empty()) return options_.corefile_text;
+    return DiskFiles::read(path);
+  }
+  static constexpr const char* kCommandLine = "command-line";
+
+ private:
+  const Options& options_;
+};
+
+Result<Config> load(const Options& options) {
+  ProgramFiles files(options);
+  const std::string path = options.corefile.empty() ? ProgramFiles::kCommandLine : options.corefile;
+  corefile::ParseOptions parse{[](const std::string& name) { return getenv(name.c_str()); },
+                               options.port};
+  const auto corefile = corefile::parse_corefile(path, files, parse);
+  if (!corefile.ok()) return corefile.error();
+  const size_t slash = path.rfind('/');
+  return read_config(*corefile, files, slash == std::string::npos ? "" : path.substr(0, slash),
+                     &interface_addresses);
+}
+
+// All that the files hold, to see whether they have changed.
+std::string content_of(const std::set<std::string>& files) {
+  corefile::DiskFiles disk;
+  std::string content;
+  for (const std::string& pattern : files)
+    for (const std::string& path : disk.glob(pattern)) {
+      const Result<std::string> text = disk.read(path);
+      content += path + '\n' + (text.ok() ? *text : text.error().message());
+    }
+  return content;
+}
+
+// The addresses clients reach us at, for NS records.
+std::vector<IpAddress> reached_at(const std::vector<SocketAddress>& listen) {
   std::vector<IpAddress> addresses;
   const auto add = [&addresses](const IpAddress& address) {
-    if (std::find(addresses.begin(), addresses.end(), address) == addresses.end())
-      addresses.push_back(address);
+    if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
   };
   for (const SocketAddress& socket : listen) {
     if (!socket.address.is_unspecified()) {
@@ -48,135 +85,136 @@ std::vector<IpAddress> local_addresses(const std::vector<SocketAddress>& listen)
 
 class Program {
  public:
-  explicit Program(const Options& options) : options_(options), quiet_timer_(loop_) {}
+  explicit Program(const Options& options)
+      : options_(options),
+        host_(loop_, options.kubeconfig),
+        quiet_timer_(loop_),
+        reload_timer_(loop_) {}
   Result<void> run();
 
  private:
-  Result<void> open_server();
-  Result<void> open_monitoring();
-  Result<void> connect();
-  void read_resolv_conf();
+  using Services = std::vector<std::unique_ptr<Service>>;
+
+  void connect_host();
+  Result<void> open();
+  Result<Services> start_services(const Config& config);
+  void keep(Config config, Services services);
+  void plan_reload();
+  void reload_if_changed();
+  void reload();
   void serve();
   void begin_stop();
   void stop_when_quiet();
-  bool ready() const { return server_->running() && zone_.snapshot().synced && !stopping_; }
-  Result<void> monitor(const std::optional<SocketAddress>& address, std::string path,
-                       std::function<HealthAnswer()> check);
 
   const Options& options_;
   Loop loop_;
-  Zone zone_;
-  std::shared_ptr<UpstreamList> upstreams_;
-  std::unique_ptr<FileWatch> resolv_watch_;
+  Host host_;
+  Config config_;
+  std::string content_;  // of the files that config_ was made of
+  Services services_;
+  std::vector<SocketAddress> listening_;
   std::unique_ptr<Server> server_;
-  std::vector<std::unique_ptr<OpsServer>> monitoring_;
-  std::unique_ptr<kube::Cluster> cluster_;
-  std::unique_ptr<ClusterFeed> feed_;
   Alarm startup_;
   Timer quiet_timer_;
+  Timer reload_timer_;
+  std::minstd_rand random_{std::random_device()()};
+  std::optional<Error> failure_;
   bool stopping_ = false;
   uint64_t queries_seen_ = 0;
   MonoTime stop_by_{};
 };
 
-// One forwarded server or the file's; the file is followed as it changes.
-void Program::read_resolv_conf() {
-  const Result<std::string> text = read_file(options_.resolv_conf, kMaxResolvConf);
-  if (!text.ok()) {
-    log::warn("no upstream servers: {}", text.error().message());
-    return;
-  }
-  ResolvConf conf = parse_resolv_conf(*text);
-  remove_own_addresses(conf, options_.listen, host_addresses());
-  for (const std::string& problem : conf.problems)
-    log::warn("{}: {}: left out", options_.resolv_conf, problem);
-  if (conf.servers == *upstreams_->get()) return;
-  std::string list;
-  for (const SocketAddress& server : conf.servers) list += " " + server.address.to_string();
-  log::info("upstream servers of {}:{}", options_.resolv_conf, list.empty() ? " none" : list);
-  upstreams_->replace(std::move(conf.servers));
+void Program::connect_host() {
+  host_.on_fail = [this](Error error) {
+    failure_ = std::move(error);
+    loop_.stop();
+  };
+  host_.on_ready = [this] { serve(); };
+  host_.stopping = [this] { return stopping_; };
+  host_.listening = [this] { return listening_; };
+  host_.local_addresses = [this] { return reached_at(listening_); };
+  host_.workers = [this] {
+    return server_ ? server_->metrics() : std::span<const std::unique_ptr<WorkerMetrics>>();
+  };
 }
 
-Result<void> Program::open_server() {
-  ResolvConf given{options_.forward, {}};
-  remove_own_addresses(given, options_.listen, host_addresses());
-  if (!given.problems.empty())
-    return Error(ErrorCode::kInvalid,
-                 "--forward: " + given.problems.front() + "; it would ask itself");
-  upstreams_ = std::make_shared<UpstreamList>(options_.forward);
-  if (options_.forward.empty()) {
-    read_resolv_conf();
-    resolv_watch_ =
-        std::make_unique<FileWatch>(loop_, options_.resolv_conf, [this] { read_resolv_conf(); });
+// In the order of the registry, block by block.
+Result<Program::Services> Program::start_services(const Config& config) {
+  listening_.clear();
+  for (const Plan::Listener& listener : config.plan->listeners)
+    listening_.push_back(listener.address);
+  Services services;
+  for (const Plan::Block& block : config.plan->blocks) {
+    for (const Registered& each : registry()) {
+      const auto at = block.plugins.find(each.name);
+      if (at == block.plugins.end() || each.kind->start == nullptr) continue;
+      auto service = each.kind->start(host_, *at->second);
+      if (!service.ok()) return service.error();
+      if (*service) services.push_back(*std::move(service));
+    }
   }
-  auto kubernetes = std::make_shared<KubernetesOptions>();
-  kubernetes->zone.zone = options_.cluster_domain;
-  kubernetes->zone.pods_insecure = options_.pods_insecure;
-  kubernetes->zone.local_addresses = local_addresses(options_.listen);
-  auto forward = std::make_shared<ForwardOptions>();
-  forward->upstreams = upstreams_;
-  forward->policy = options_.policy;
+  return services;
+}
 
-  ServerOptions server;
-  server.listen = options_.listen;
-  server.ipv6_optional = options_.listen_defaulted;
-  server.workers = options_.workers;
-  auto opened = Server::open(std::move(server), {{"kubernetes", kubernetes}, {"forward", forward}},
-                             zone_.published());
+void Program::keep(Config config, Services services) {
+  for (const std::string& note : config.notes) log::info("{}", note);
+  content_ = content_of(config.files);
+  config_ = std::move(config);
+  services_ = std::move(services);
+  plan_reload();
+}
+
+Result<void> Program::open() {
+  Result<Config> config = load(options_);
+  if (!config.ok()) return config.error();
+  if (const auto free = Server::check_free_addresses(*config->plan); !free.ok()) return free;
+  Result<Services> services = start_services(*config);
+  if (!services.ok()) return services.error();
+  // What a worker has no more use for is destroyed here, on the loop that its services are of.
+  auto opened = Server::open(config->plan, options_.workers,
+                             [this](auto plan) { loop_.post([plan = std::move(plan)] {}); });
   if (!opened.ok()) return opened.error();
   server_ = *std::move(opened);
+  keep(*std::move(config), *std::move(services));
   return ok();
 }
 
-Result<void> Program::monitor(const std::optional<SocketAddress>& address, std::string path,
-                              std::function<HealthAnswer()> check) {
-  if (!address) return ok();
-  OpsEndpoints endpoints;
-  endpoints.checks[std::move(path)] = std::move(check);
-  monitoring_.push_back(std::make_unique<OpsServer>(loop_, std::move(endpoints)));
-  const Result<SocketAddress> bound = monitoring_.back()->listen(*address);
-  return bound.ok() ? ok() : bound.error();
+void Program::plan_reload() {
+  const Host::Reload* reload = host_.reload();
+  if (reload == nullptr || options_.corefile.empty()) return reload_timer_.stop();
+  std::uniform_int_distribution<Duration::rep> jitter(0, reload->jitter.count());
+  reload_timer_.start_once(reload->period + Duration(jitter(random_)),
+                           [this] { reload_if_changed(); });
 }
 
-Result<void> Program::open_monitoring() {
-  Result<void> opened = monitor(options_.health, "/health", [] {
-    return HealthAnswer{true, "OK"};
-  });
-  if (!opened.ok()) return opened.error().with_context("--health-listen");
-  opened = monitor(options_.ready, "/ready", [this] {
-    if (ready()) return HealthAnswer{true, "OK"};
-    return HealthAnswer{false, stopping_ ? "Shutting down" : "kubernetes"};
-  });
-  if (!opened.ok()) return opened.error().with_context("--ready-listen");
-  opened = monitor(options_.metrics, "/metrics", [this] {
-    const Snapshot& snapshot = zone_.snapshot();
-    const ServerState state{zone_.services(), zone_.endpoints(), snapshot.serial, snapshot.synced};
-    const std::string server = "dns://:" + std::to_string(server_->addresses().front().port);
-    return HealthAnswer{true, render_metrics(server_->metrics(), state, server), kMetricsType};
-  });
-  if (!opened.ok()) return opened.error().with_context("--metrics-listen");
-  return ok();
+void Program::reload_if_changed() {
+  std::string content = content_of(config_.files);
+  if (content == content_) return plan_reload();
+  content_ = std::move(content);  // a bad one is told of once
+  reload();
 }
 
-Result<void> Program::connect() {
-  Result<kube::ClientConfig> config = kube::find_config(options_.kubeconfig);
-  if (!config.ok()) return config.error();
-  auto cluster = kube::Cluster::connect(loop_, *std::move(config), "fairlead-dns/0.1.0");
-  if (!cluster.ok()) return cluster.error();
-  cluster_ = *std::move(cluster);
-  feed_ = std::make_unique<ClusterFeed>(loop_, cluster_->api(), zone_, [this] {
-    serve();
-    malloc_trim(0);  // what reading the first lists took and nothing needs again
-  });
-  return ok();
+// A configuration that cannot be served leaves everything as it is.
+void Program::reload() {
+  if (stopping_ || !server_->running()) return;
+  const auto failed = [this](const Error& error) {
+    log::error("reload: {}; the configuration stays as it was", error.message());
+    listening_ = server_->addresses();
+    plan_reload();
+  };
+  Result<Config> config = load(options_);
+  if (!config.ok()) return failed(config.error());
+  Result<Services> services = start_services(*config);
+  if (!services.ok()) return failed(services.error());
+  if (const Result<void> changed = server_->change_to(config->plan); !changed.ok())
+    return failed(changed.error());
+  keep(*std::move(config), *std::move(services));
+  log::info("reload: {} is served now", options_.corefile);
 }
 
 void Program::serve() {
-  if (server_->running() || stopping_) return;
+  if (server_ == nullptr || server_->running() || stopping_ || !host_.not_ready().empty()) return;
   startup_.cancel();
-  if (!zone_.snapshot().synced)
-    log::warn("no word from {} yet: answering, and SERVFAIL for what is not known",
-              cluster_->config().server);
   server_->run();
   for (const SocketAddress& address : server_->addresses())
     log::info("answering on {}", address.to_string());
@@ -186,8 +224,10 @@ void Program::begin_stop() {
   if (stopping_) return loop_.stop();
   stopping_ = true;
   if (!server_->running()) return loop_.stop();
-  log::info("stopping: at most {} s for queries that still come", options_.lameduck_seconds);
-  stop_by_ = loop_.clock().now() + std::chrono::seconds(options_.lameduck_seconds);
+  const Duration lameduck = host_.lameduck();
+  log::info("stopping: at most {:.1f} s for queries that still come",
+            std::chrono::duration<double>(lameduck).count());
+  stop_by_ = loop_.clock().now() + lameduck;
   queries_seen_ = server_->queries();
   stop_when_quiet();
 }
@@ -203,18 +243,26 @@ void Program::stop_when_quiet() {
 }
 
 Result<void> Program::run() {
-  for (auto step : {&Program::open_server, &Program::open_monitoring, &Program::connect}) {
-    const Result<void> done = (this->*step)();
-    if (!done.ok()) return done.error();
-  }
+  connect_host();
+  if (const Result<void> opened = open(); !opened.ok()) return opened.error();
+  if (!options_.pidfile.empty())
+    if (const auto written = write_file_atomic(options_.pidfile, std::to_string(getpid()) + "\n",
+                                               0644, Durability::kUnsynced);
+        !written.ok())
+      return written.error();
   SignalWatch terminate(loop_, SIGTERM, [this] { begin_stop(); });
   SignalWatch interrupt(loop_, SIGINT, [this] { begin_stop(); });
-  startup_ = loop_.clock().after(kStartupLimit, [this] { serve(); });
-  feed_->start();
+  SignalWatch again(loop_, SIGUSR1, [this] { reload(); });
+  startup_ = loop_.clock().after(kStartupLimit, [this] {
+    if (server_->running()) return;
+    log::warn("not ready yet: answering what is known");
+    server_->run();
+  });
+  serve();
   loop_.run();
   if (server_->running()) server_->stop(kOutstandingLimit);
   log::info("stopped");
-  return ok();
+  return failure_ ? Result<void>(*failure_) : ok();
 }
 
 }  // namespace
@@ -224,6 +272,12 @@ Result<void> run_program(const Options& options) {
   // One heap for all threads: workers allocate next to nothing, and a heap each costs memory.
   mallopt(M_ARENA_MAX, 1);
   return Program(options).run();
+}
+
+Result<std::vector<std::string>> check_corefile(const Options& options) {
+  Result<Config> config = load(options);
+  if (!config.ok()) return config.error();
+  return std::move(config->notes);
 }
 
 }  // namespace fairlead::dns

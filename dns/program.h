@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// fairlead-dns put together: the feed writes the zone, the workers read it, HTTP tells how they do.
+// fairlead-dns put together: a Corefile becomes a plan, the workers serve it, services run beside
+// it.
 #pragma once
 
 #include "base/result.h"
@@ -7,7 +8,11 @@
 
 namespace fairlead::dns {
 
-// Runs until SIGTERM or SIGINT. An Error: it could not start.
+// Runs until SIGTERM or SIGINT. SIGUSR1 reads the Corefile again, as with CoreDNS. An Error: it
+// could not start, or a plugin ended it.
 Result<void> run_program(const Options& options);
+
+// Only reads the Corefile; the notes of what it has and is without effect.
+Result<std::vector<std::string>> check_corefile(const Options& options);
 
 }  // namespace fairlead::dns

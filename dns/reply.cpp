@@ -2,6 +2,7 @@
 #include "dns/reply.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstring>
 
@@ -13,6 +14,32 @@ constexpr size_t kOptionHeaderSize = 4;  // code and length
 constexpr size_t kMaxErrorText = 60;
 constexpr uint16_t kPointer = 0xc000;
 
+// What of a message's records fits, whole and in order.
+struct Fit {
+  size_t end = 0;
+  std::array<uint16_t, 3> counts{};
+  bool truncated = false;  // one that is more than additional does not (RFC 2181 section 9)
+};
+
+Fit fit(std::span<const uint8_t> message, size_t records_at, std::span<const uint16_t> counts,
+        size_t room) {
+  Fit fit{.end = records_at};
+  for (size_t section = 0; section < 3; ++section) {
+    for (uint16_t i = 0; i < counts[section]; ++i) {
+      size_t at = fit.end;
+      Record record;
+      if (!read_record(message, at, record)) return fit;
+      if (record.end() > room) {
+        fit.truncated = section != static_cast<size_t>(Section::kAdditional);
+        return fit;
+      }
+      fit.end = at;
+      ++fit.counts[section];
+    }
+  }
+  return fit;
+}
+
 }  // namespace
 
 void Reply::begin(const Query& query, size_t limit) {
@@ -20,8 +47,10 @@ void Reply::begin(const Query& query, size_t limit) {
   counts_[0] = counts_[1] = counts_[2] = 0;
   rcode_ = Rcode::kNoError;
   error_ = Ede::kNone;
+  error_text_ = {};
   cookie_size_ = 0;
-  finished_ = false;
+  finished_ = own_ = false;
+  options_.clear();
   has_edns_ = query.edns.has_value();
   dnssec_ok_ = has_edns_ && query.edns->dnssec_ok;
   reserved_ = has_edns_ ? kOptSize : 0;
@@ -34,8 +63,9 @@ void Reply::begin(const Query& query, size_t limit) {
 }
 
 void Reply::set_error(Ede code, std::string_view text) {
-  if (!has_edns_ || error_ != Ede::kNone) return;
+  if (!error_text_.empty()) return;
   error_text_ = text.substr(0, kMaxErrorText);
+  if (!has_edns_) return;
   const size_t needed = kOptionHeaderSize + 2 + error_text_.size();
   if (size_ + reserved_ + needed > limit_) return;
   error_ = code;
@@ -97,7 +127,7 @@ bool Reply::add_address(Section section, uint16_t owner_at, uint32_t ttl,
 }
 
 // RFC 6891 section 6.1.2.
-void Reply::write_opt(std::span<const uint8_t> options) {
+void Reply::write_opt() {
   uint8_t* at = &buffer_[size_];
   at[0] = 0;
   write_u16(at + 1, static_cast<uint16_t>(Type::kOpt));
@@ -105,8 +135,8 @@ void Reply::write_opt(std::span<const uint8_t> options) {
   write_u32(at + 5, (static_cast<uint32_t>(rcode_) >> 4) << 24 | (dnssec_ok_ ? 0x8000u : 0u));
   write_u16(at + 9, static_cast<uint16_t>(reserved_ - kOptSize));
   at += kOptSize;
-  std::copy(options.begin(), options.end(), at);
-  at += options.size();
+  std::copy(options_.begin(), options_.end(), at);
+  at += options_.size();
   if (cookie_size_ != 0) {
     write_u16(at, static_cast<uint16_t>(EdnsOption::kCookie));
     write_u16(at + 2, cookie_size_);
@@ -122,20 +152,47 @@ void Reply::write_opt(std::span<const uint8_t> options) {
   size_ += reserved_;
 }
 
-std::span<const uint8_t> Reply::finish() {
+void Reply::cut(size_t room) {
+  if (size_ <= room) return;
+  const Fit fits = fit(buffer_.first(size_), question_end_, counts_, room);
+  size_ = fits.end;
+  std::copy(fits.counts.begin(), fits.counts.end(), counts_);
+  if (fits.truncated) flags_ |= kFlagTruncated;
+}
+
+std::span<const uint8_t> Reply::message() {
   if (finished_) return buffer_.first(size_);
-  if (has_edns_) write_opt({});
-  finished_ = true;
   write_u16(&buffer_[2], static_cast<uint16_t>(flags_ | (static_cast<uint16_t>(rcode_) & 15)));
   write_u16(&buffer_[4], question_end_ == kHeaderSize ? 0 : 1);
-  write_u16(&buffer_[6], counts_[0]);
-  write_u16(&buffer_[8], counts_[1]);
-  write_u16(&buffer_[10], static_cast<uint16_t>(counts_[2] + (has_edns_ ? 1 : 0)));
+  for (size_t section = 0; section < 3; ++section)
+    write_u16(&buffer_[6 + 2 * section], counts_[section]);
   return buffer_.first(size_);
 }
 
+std::span<const uint8_t> Reply::finish() {
+  if (finished_) return buffer_.first(size_);
+  cut(room(0));
+  (void)message();
+  finished_ = true;
+  if (!has_edns_) return buffer_.first(size_);
+  write_u16(&buffer_[10], static_cast<uint16_t>(counts_[2] + 1));
+  write_opt();
+  return buffer_.first(size_);
+}
+
+void Reply::drop_from(Section section) {
+  size_t at = question_end_;
+  for (size_t before = 0; before < static_cast<size_t>(section); ++before)
+    for (uint16_t i = 0; i < counts_[before]; ++i) {
+      Record record;
+      if (!read_record(buffer_.first(size_), at, record)) return;
+    }
+  size_ = at;
+  for (size_t i = static_cast<size_t>(section); i < 3; ++i) counts_[i] = 0;
+}
+
 Reply Reply::moved_to(std::span<uint8_t> buffer) const {
-  assert(buffer.size() >= limit_);
+  assert(buffer.size() >= size_ + reserved_);
   Reply moved = *this;
   moved.buffer_ = buffer;
   std::memcpy(buffer.data(), buffer_.data(), size_);
@@ -148,17 +205,21 @@ size_t Reply::room(size_t options) const {
 }
 
 void Reply::adopt(std::span<const uint8_t> message, Rcode rcode, std::span<const uint8_t> options) {
-  assert(message.size() >= kHeaderSize && message.size() <= room(options.size()));
-  std::memcpy(buffer_.data(), message.data(), message.size());
-  size_ = message.size();
+  assert(message.size() >= question_end_);
+  if (has_edns_ && size_ + reserved_ + options.size() <= limit_) {
+    options_.assign(options.begin(), options.end());
+    reserved_ += options.size();
+  }
   rcode_ = rcode;
   flags_ = static_cast<uint16_t>(read_u16(&message[2]) & 0xfff0);
-  if (has_edns_) {
-    reserved_ += options.size();
-    write_opt(options);
-    write_u16(&buffer_[10], static_cast<uint16_t>(read_u16(&message[10]) + 1));
-  }
-  finished_ = true;
+  uint16_t counts[3];
+  for (size_t section = 0; section < 3; ++section)
+    counts[section] = read_u16(&message[6 + 2 * section]);
+  const Fit fits = fit(message, question_end_, counts, buffer_.size() - reserved_);
+  std::memcpy(&buffer_[question_end_], &message[question_end_], fits.end - question_end_);
+  size_ = fits.end;
+  std::copy(fits.counts.begin(), fits.counts.end(), counts_);
+  if (fits.truncated) flags_ |= kFlagTruncated;
 }
 
 }  // namespace fairlead::dns

@@ -7,9 +7,11 @@
 // (RFC 2181 section 9): what fits is sent, since some resolvers never come back over TCP.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/address.h"
 #include "dns/message.h"
@@ -31,8 +33,17 @@ class Reply {
 
   void set_rcode(Rcode rcode) { rcode_ = rcode; }
   void set_flag(uint16_t flag) { flags_ |= flag; }
+  void clear_flag(uint16_t flag) { flags_ &= static_cast<uint16_t>(~flag); }
+  uint16_t flags() const { return flags_; }
+  // At least 512 for UDP; only ever less than begin() was given.
+  void lower_limit(size_t limit) { limit_ = std::min(limit_, limit); }
+  // Answers about our own zones: no cache keeps them, since we know when they change.
+  void set_own() { own_ = true; }
+  bool own() const { return own_; }
   // Sent in the OPT record when the client sent one. `text` must live until finish().
   void set_error(Ede code, std::string_view text);
+  // What set_error() was given, also for clients without EDNS.
+  std::string_view error_text() const { return error_text_; }
   // The data of a cookie option to return, at most 40 bytes; copied.
   void set_cookie(std::span<const uint8_t> cookie);
 
@@ -43,32 +54,50 @@ class Reply {
   uint8_t* add(Section section, const Name& owner, Type type, uint32_t ttl, size_t rdata_size);
   bool add_address(Section section, uint16_t owner_at, uint32_t ttl, const IpAddress& address);
 
-  // The same reply, as far as it is written, going on in another buffer at least as large as
-  // limit().
+  // The same reply, as far as it is written, going on in another buffer at least as large.
   Reply moved_to(std::span<uint8_t> buffer) const;
+  size_t capacity() const { return buffer_.size(); }
 
   // Position in the message of a byte in it, such as the data of a record just added.
   size_t position(const uint8_t* at) const { return static_cast<size_t>(at - buffer_.data()); }
   size_t count(Section section) const { return counts_[static_cast<size_t>(section)]; }
   size_t size() const { return size_; }
   size_t limit() const { return limit_; }
+  // Of the message that finish() would make now.
+  size_t final_size() const {
+    return std::min(finished_ ? size_ : size_ + (has_edns_ ? reserved_ : 0), limit_);
+  }
   Rcode rcode() const { return rcode_; }
   bool truncated() const { return (flags_ & kFlagTruncated) != 0; }
 
-  // Completes header and OPT record. The bytes stay valid until begin().
-  std::span<const uint8_t> finish();
-
-  // How long a message for adopt() may be that brings options of this size.
+  // Takes a message written elsewhere (an upstream's, a cache's; without its OPT record) in place
+  // of what was begun: its records, flags and rcode, with our question. More than the buffer holds
+  // is cut, and so it is by finish() if it is more than limit(). The OPT record is still ours:
+  // `options` go into it as they are, without them and without `rcode`'s upper bits when the client
+  // sent none.
+  void adopt(std::span<const uint8_t> message, Rcode rcode, std::span<const uint8_t> options = {});
+  // How long a message for adopt() may be that brings options of this size and is not to be cut.
   size_t room(size_t options) const;
-  // Takes a message written elsewhere (an upstream's, without its OPT record) in place of what was
-  // begun. The OPT record is still ours: `options` go into it as they are, without them and without
-  // `rcode`'s upper bits when the client sent none. finish() then returns all of it.
-  void adopt(std::span<const uint8_t> message, Rcode rcode, std::span<const uint8_t> options);
+
+  // The message as it is now, without OPT record, for plugins that look at answers on their way
+  // back. Valid until the reply is changed.
+  std::span<const uint8_t> message();
+  // Where its records begin.
+  size_t records_at() const { return question_end_; }
+  // The bytes of its records, to be changed in place.
+  std::span<uint8_t> records() { return buffer_.subspan(question_end_, size_ - question_end_); }
+  // Takes the last sections away.
+  void drop_from(Section section);
+
+  // Completes header and OPT record. What is over the limit is left out, whole records from the
+  // end, with TC unless they are only additional. The bytes stay valid until begin().
+  std::span<const uint8_t> finish();
 
  private:
   uint8_t* add_fixed(Section section, Type type, uint32_t ttl, size_t rdata_size);
   bool fits(Section section, size_t bytes);
-  void write_opt(std::span<const uint8_t> options);
+  void write_opt();
+  void cut(size_t room);
 
   std::span<uint8_t> buffer_;
   size_t size_ = 0;
@@ -81,6 +110,8 @@ class Reply {
   bool has_edns_ = false;
   bool dnssec_ok_ = false;
   bool finished_ = false;
+  bool own_ = false;
+  std::vector<uint8_t> options_;  // adopted
   Ede error_ = Ede::kNone;
   std::string_view error_text_;
   uint8_t cookie_size_ = 0;

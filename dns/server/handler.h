@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One message in, at most one message out: parses, rejects what is malformed, asks the chain,
-// counts. Knows no socket. One for each worker, on its thread.
+// One message in, at most one message out: parses, rejects what is malformed, asks the
+// chain of the zone, counts. Knows no socket. One for each address a worker listens on; its thread.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include "dns/chain.h"
 #include "dns/cookie.h"
 #include "dns/metrics.h"
+#include "dns/router.h"
 
 namespace fairlead::dns {
 
@@ -18,11 +19,20 @@ class Handler {
   // Malformed queries answered in a second; more are dropped, since their senders may be forged.
   static constexpr uint32_t kMaxErrorsPerSecond = 200;
 
-  Handler(Chain& chain, WorkerMetrics& metrics, const CookieMaker& cookies, const Clock& clock)
-      : chain_(chain), metrics_(metrics), cookies_(cookies), clock_(clock) {}
+  // `local`: where it listens.
+  Handler(const SocketAddress& local, WorkerMetrics& metrics, const CookieMaker& cookies,
+          const Clock& clock)
+      : local_(local),
+        metrics_(metrics),
+        unrouted_(metrics.block({"dns://:" + std::to_string(local.port), "dropped"})),
+        cookies_(cookies),
+        clock_(clock) {}
+
+  // Who answers from now on; outlives the handler or the next call.
+  void set_router(const Router& router) { router_ = &router; }
 
   // The reply, in `buffer` (at least 512 bytes), or empty: it comes later through `path`, or never.
-  std::span<const uint8_t> handle(std::span<const uint8_t> packet, const Client& client,
+  std::span<const uint8_t> handle(std::span<const uint8_t> packet, Client client,
                                   std::span<uint8_t> buffer, ReplyPath& path);
 
   // Requests whose reply is still to come.
@@ -33,8 +43,11 @@ class Handler {
   bool may_answer_error();
   void add_cookie(const Query& query, const Client& client, Reply& reply) const;
 
-  Chain& chain_;
+  static const Router kNobody;
+  const Router* router_ = &kNobody;
+  const SocketAddress local_;
   WorkerMetrics& metrics_;
+  BlockMetrics& unrouted_;  // queries for nobody here
   const CookieMaker& cookies_;
   const Clock& clock_;
   size_t waiting_ = 0;

@@ -12,14 +12,6 @@
 namespace fairlead::dns {
 namespace {
 
-// Per worker, but never so little that ordinary clients notice.
-TcpLimits share_of(const TcpLimits& limits, size_t workers) {
-  TcpLimits share = limits;
-  share.connections = std::max<size_t>(16, limits.connections / workers);
-  share.connections_per_client = std::max<size_t>(8, limits.connections_per_client / workers);
-  return share;
-}
-
 bool no_such_family(const Error& error) {
   return error.error_number() == EAFNOSUPPORT || error.error_number() == EADDRNOTAVAIL;
 }
@@ -34,38 +26,66 @@ CookieMaker::Secret make_secret() {
 
 }  // namespace
 
-Server::Server(ServerOptions options) : options_(std::move(options)), cookies_(make_secret()) {}
+Plan Plan::of(const std::vector<SocketAddress>& addresses, ChainConfig plugins,
+              const TcpLimits& tcp) {
+  Plan plan;
+  plan.blocks.push_back({"dns://:" + std::to_string(addresses.at(0).port), std::move(plugins)});
+  for (const SocketAddress& address : addresses)
+    plan.listeners.push_back({address, false, {{Name(), 0}}, tcp});
+  return plan;
+}
 
-Result<std::unique_ptr<Server>> Server::open(ServerOptions options, const ChainConfig& config,
-                                             Published& published) {
-  std::unique_ptr<Server> server(new Server(std::move(options)));
-  auto& addresses = server->options_.listen;
-  for (auto at = addresses.begin(); at != addresses.end();) {
-    const Result<void> free = check_free(*at);
-    if (!free.ok() && at->address.is_v6() && server->options_.ipv6_optional &&
-        no_such_family(free.error())) {
-      log::info("no IPv6 here: not listening on {}", at->to_string());
-      at = addresses.erase(at);
+Server::Server(size_t workers, Released released)
+    : released_(std::move(released)), cookies_(make_secret()) {
+  for (size_t i = 0; i < workers; ++i) {
+    metrics_.push_back(std::make_unique<WorkerMetrics>());
+    workers_.push_back(std::make_unique<Worker>(*metrics_.back(), cookies_, workers));
+  }
+}
+
+Result<std::unique_ptr<Server>> Server::open(std::shared_ptr<const Plan> plan, size_t workers,
+                                             Released released) {
+  std::unique_ptr<Server> server(new Server(std::max<size_t>(1, workers), std::move(released)));
+  const Result<void> serving = server->change_to(std::move(plan));
+  if (!serving.ok()) return serving.error();
+  return server;
+}
+
+Result<void> Server::check_free_addresses(const Plan& plan) {
+  for (const Plan::Listener& listener : plan.listeners)
+    if (const Result<void> free = check_free(listener.address);
+        !free.ok() && !(listener.optional && no_such_family(free.error())))
+      return free;
+  return ok();
+}
+
+Result<void> Server::change_to(std::shared_ptr<const Plan> plan) {
+  std::vector<SocketAddress> addresses;
+  std::vector<std::vector<Worker::Sockets>> sockets(workers_.size());
+  auto served = std::make_shared<Plan>(*plan);
+  served->listeners.clear();
+  for (const Plan::Listener& listener : plan->listeners) {
+    const bool had = std::ranges::count(addresses_, listener.address) != 0;
+    const Result<void> free = had ? ok() : check_free(listener.address);
+    if (!free.ok() && listener.optional && no_such_family(free.error())) {
+      log::info("no IPv6 here: not listening on {}", listener.address.to_string());
       continue;
     }
     if (!free.ok()) return free.error();
-    ++at;
-  }
-  const size_t count = std::max<size_t>(1, server->options_.workers);
-  const TcpLimits limits = share_of(server->options_.tcp, count);
-  for (size_t i = 0; i < count; ++i) {
-    server->metrics_.push_back(std::make_unique<WorkerMetrics>());
-    auto worker =
-        std::make_unique<Worker>(published, *server->metrics_.back(), server->cookies_, limits);
-    const Result<void> assembled = worker->assemble(config);
-    if (!assembled.ok()) return assembled.error();
-    for (const SocketAddress& address : addresses) {
-      const Result<void> listening = worker->listen(address);
-      if (!listening.ok()) return listening.error();
+    served->listeners.push_back(listener);
+    addresses.push_back(listener.address);
+    for (size_t i = 0; !had && i < workers_.size(); ++i) {
+      Result<Fd> udp = open_udp(listener.address);
+      if (!udp.ok()) return udp.error();
+      Result<Fd> tcp = open_tcp(listener.address);
+      if (!tcp.ok()) return tcp.error();
+      sockets[i].push_back({*std::move(udp), *std::move(tcp)});
     }
-    server->workers_.push_back(std::move(worker));
   }
-  return server;
+  addresses_ = std::move(addresses);
+  for (size_t i = 0; i < workers_.size(); ++i)
+    workers_[i]->serve(served, std::move(sockets[i]), released_);
+  return ok();
 }
 
 void Server::run() {
@@ -81,10 +101,7 @@ void Server::stop(Duration limit) {
 
 uint64_t Server::queries() const {
   uint64_t sum = 0;
-  for (const auto& metrics : metrics_)
-    for (const auto& proto : metrics->requests)
-      for (const auto& family : proto)
-        for (const Counter& type : family) sum += type.get();
+  for (const auto& metrics : metrics_) sum += metrics->queries();
   return sum;
 }
 

@@ -1,50 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 // The workers together: opens every socket first, so that a taken port is known at once, then
-// answers.
+// answers. Threads: the program's.
 #pragma once
 
+#include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "dns/chain.h"
 #include "dns/metrics.h"
+#include "dns/server/plan.h"
 #include "dns/server/worker.h"
 
 namespace fairlead::dns {
 
-struct ServerOptions {
-  std::vector<SocketAddress> listen;
-  // Addresses of `listen` that may be left out when the kernel has no such family.
-  bool ipv6_optional = false;
-  size_t workers = 1;
-  TcpLimits tcp{};  // of all workers together; each gets its share
-};
-
 class Server {
  public:
-  // Queries wait in the kernel's buffers until run(). `published` outlives the server.
-  static Result<std::unique_ptr<Server>> open(ServerOptions options, const ChainConfig& config,
-                                              Published& published);
+  // `released` takes each plan that a worker has no more use for, on the worker's thread: what the
+  // plan holds is not to be destroyed there.
+  using Released = std::function<void(std::shared_ptr<const Plan>)>;
+
+  // Whether every address is free, before anything else is begun.
+  static Result<void> check_free_addresses(const Plan& plan);
+
+  // Queries wait in the kernel's buffers until run().
+  static Result<std::unique_ptr<Server>> open(std::shared_ptr<const Plan> plan, size_t workers,
+                                              Released released = nullptr);
 
   void run();
   bool running() const { return running_; }
+  // Another plan in place of the one that is served. What stays is listened on without a gap; on an
+  // error nothing is changed.
+  Result<void> change_to(std::shared_ptr<const Plan> plan);
   // Blocks until every worker has ended: outstanding replies get at most `limit`.
   void stop(Duration limit);
 
-  const std::vector<SocketAddress>& addresses() const { return options_.listen; }
+  // Where it listens.
+  const std::vector<SocketAddress>& addresses() const { return addresses_; }
   std::span<const std::unique_ptr<WorkerMetrics>> metrics() const { return metrics_; }
   // Queries so far: to see whether any still come.
   uint64_t queries() const;
 
  private:
-  explicit Server(ServerOptions options);
+  Server(size_t workers, Released released);
 
-  ServerOptions options_;
+  const Released released_;
   // One secret for all workers: a client's next query may come to another.
   const CookieMaker cookies_;
   std::vector<std::unique_ptr<WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<SocketAddress> addresses_;
   bool running_ = false;
 };
 

@@ -89,18 +89,22 @@ Result<SocketAddress> bound_address(const Fd& socket) {
   return SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage));
 }
 
-std::vector<IpAddress> host_addresses() {
+std::vector<IpAddress> interface_addresses(const std::string& name) {
   std::vector<IpAddress> addresses;
   ifaddrs* list = nullptr;
   if (getifaddrs(&list) != 0) return addresses;
   const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, &freeifaddrs);
   for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-    if (at->ifa_addr == nullptr) continue;
+    if (at->ifa_addr == nullptr || (!name.empty() && name != at->ifa_name)) continue;
     const int family = at->ifa_addr->sa_family;
     if (family == AF_INET || family == AF_INET6)
       addresses.push_back(SocketAddress::from_sockaddr(at->ifa_addr).address);
   }
   return addresses;
+}
+
+std::vector<IpAddress> host_addresses() {
+  return interface_addresses("");
 }
 
 }  // namespace fairlead::dns

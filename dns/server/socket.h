@@ -24,6 +24,8 @@ Result<void> check_free(const SocketAddress& address);
 // The address a socket is bound to.
 Result<SocketAddress> bound_address(const Fd& socket);
 
+// The addresses of one interface. Empty when there is none or they cannot be listed.
+std::vector<IpAddress> interface_addresses(const std::string& name);
 // The addresses of this host's interfaces. Empty when they cannot be listed.
 std::vector<IpAddress> host_addresses();
 

@@ -23,15 +23,21 @@ constexpr size_t kReadChunk = 1024;
 }  // namespace
 
 struct TcpServer::Listener {
-  Listener(Loop& loop, Fd fd) : socket(std::move(fd)), poll(loop, socket.get()) {}
+  Listener(Loop& loop, Fd fd, Handler& to, const TcpLimits& most)
+      : socket(std::move(fd)), poll(loop, socket.get()), handler(to), limits(most) {}
   Fd socket;
   Poll poll;
+  Handler& handler;
+  TcpLimits limits;
 };
 
 class TcpServer::Connection {
  public:
-  Connection(TcpServer& server, uint64_t id, Fd socket, const SocketAddress& peer)
+  Connection(TcpServer& server, const Listener& listener, uint64_t id, Fd socket,
+             const SocketAddress& peer)
       : server_(server),
+        handler_(listener.handler),
+        limits_(listener.limits),
         id_(id),
         client_{peer, Transport::kTcp},
         socket_(std::move(socket)),
@@ -47,10 +53,9 @@ class TcpServer::Connection {
 
   // False: past a deadline.
   bool in_time(MonoTime now) const {
-    const TcpLimits& limits = server_.limits_;
-    if (!out_.empty() && now - progress_at_ > limits.write) return false;
-    if (framer_.partial() && !paused() && now - message_at_ > limits.message) return false;
-    return !idle() || now - active_at_ <= limits.idle;
+    if (!out_.empty() && now - progress_at_ > limits_.write) return false;
+    if (framer_.partial() && !paused() && now - message_at_ > limits_.message) return false;
+    return !idle() || now - active_at_ <= limits_.idle;
   }
 
   // A reply that came later.
@@ -65,8 +70,7 @@ class TcpServer::Connection {
   friend class TcpServer::Path;
 
   bool paused() const {
-    return waiting_ >= server_.limits_.waiting_queries ||
-           out_.size() >= server_.limits_.unsent_bytes;
+    return waiting_ >= limits_.waiting_queries || out_.size() >= limits_.unsent_bytes;
   }
   void update_poll();
   void on_events(int events);
@@ -76,6 +80,8 @@ class TcpServer::Connection {
   void close() { server_.close(id_); }  // destroys this
 
   TcpServer& server_;
+  Handler& handler_;
+  const TcpLimits limits_;
   const uint64_t id_;
   const Client client_;
   Fd socket_;
@@ -93,7 +99,7 @@ class TcpServer::Connection {
 class TcpServer::Path : public ReplyPath {
  public:
   explicit Path(Connection& connection) : connection_(connection) {}
-  SendLater later() override {
+  SendLater later(PluginId) override {
     ++connection_.waiting_;
     return
         [self = connection_.server_.self_, id = connection_.id_](std::span<const uint8_t> message) {
@@ -133,14 +139,14 @@ bool TcpServer::Connection::read() {
   }
   const MonoTime now = server_.loop_.clock().now();
   const bool was_partial = framer_.partial();
-  const Published::Reader::Guard guard(server_.reader_);
+  const Readers::Guard guard(server_.readers_);
   bool any = false;
   reading_ = true;
   const bool fine = framer_.feed({chunk, static_cast<size_t>(size)}, [&](auto message) {
     any = true;
     Path path(*this);
     const auto reply =
-        server_.handler_.handle(message, client_, {server_.reply_buffer_.get(), kMaxMessage}, path);
+        handler_.handle(message, client_, {server_.reply_buffer_.get(), kMaxMessage}, path);
     append(reply);
     return true;
   });
@@ -173,13 +179,10 @@ bool TcpServer::Connection::flush() {
   return true;
 }
 
-TcpServer::TcpServer(Loop& loop, const TcpLimits& limits, Handler& handler, WorkerMetrics& metrics,
-                     Published::Reader& reader)
+TcpServer::TcpServer(Loop& loop, WorkerMetrics& metrics, Readers& readers)
     : loop_(loop),
-      limits_(limits),
-      handler_(handler),
       metrics_(metrics),
-      reader_(reader),
+      readers_(readers),
       sweep_timer_(loop),
       retry_timer_(loop),
       self_(std::make_shared<TcpServer*>(this)) {}
@@ -188,11 +191,22 @@ TcpServer::~TcpServer() {
   *self_ = nullptr;
 }
 
-void TcpServer::listen(Fd socket) {
-  listeners_.push_back(std::make_unique<Listener>(loop_, std::move(socket)));
+void TcpServer::listen(Fd socket, Handler& handler, const TcpLimits& limits) {
+  listeners_.push_back(std::make_unique<Listener>(loop_, std::move(socket), handler, limits));
+  if (started_) start();
+}
+
+void TcpServer::set_limits(const Handler& handler, const TcpLimits& limits) {
+  for (const auto& listener : listeners_)
+    if (&listener->handler == &handler) listener->limits = limits;
+}
+
+void TcpServer::unlisten(const Handler& handler) {
+  std::erase_if(listeners_, [&](const auto& each) { return &each->handler == &handler; });
 }
 
 void TcpServer::start() {
+  started_ = true;
   for (const auto& listener : listeners_)
     listener->poll.start(UV_READABLE, [this, l = listener.get()](int) { on_accept(*l); });
 }
@@ -221,7 +235,7 @@ void TcpServer::on_accept(Listener& listener) {
       return retry_timer_.start_once(kAcceptPause, [this] { start(); });
     }
     const auto peer = SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage));
-    if (!make_room(peer.address)) {
+    if (!make_room(peer.address, listener.limits)) {
       metrics_.tcp_refused.add();
       continue;
     }
@@ -231,16 +245,16 @@ void TcpServer::on_accept(Listener& listener) {
     if (!reply_buffer_) reply_buffer_.reset(new uint8_t[kMaxMessage]);
     const uint64_t id = next_id_++;
     ++clients_[peer.address];
-    connections_[id] = std::make_unique<Connection>(*this, id, std::move(socket), peer);
+    connections_[id] = std::make_unique<Connection>(*this, listener, id, std::move(socket), peer);
     if (!sweep_timer_.active()) sweep_timer_.start_every(kSweepPeriod, [this] { sweep(); });
   }
 }
 
 // Whether one more connection of this client is within the limits, maybe at an idle one's expense.
-bool TcpServer::make_room(const IpAddress& client) {
+bool TcpServer::make_room(const IpAddress& client, const TcpLimits& limits) {
   const auto known = clients_.find(client);
-  if (known != clients_.end() && known->second >= limits_.connections_per_client) return false;
-  if (connections_.size() < limits_.connections) return true;
+  if (known != clients_.end() && known->second >= limits.connections_per_client) return false;
+  if (connections_.size() < limits.connections) return true;
   const Connection* oldest = nullptr;
   uint64_t oldest_id = 0;
   for (const auto& [id, connection] : connections_) {

@@ -18,32 +18,25 @@
 #include "dns/metrics.h"
 #include "dns/server/fd.h"
 #include "dns/server/handler.h"
-#include "dns/zone/snapshot.h"
+#include "dns/server/tcp_limits.h"
+#include "dns/zone/readers.h"
 
 namespace fairlead::dns {
-
-// Of one worker.
-struct TcpLimits {
-  size_t connections = 512;
-  size_t connections_per_client = 64;
-  Duration message = std::chrono::seconds(3);
-  Duration idle = std::chrono::seconds(10);
-  Duration write = std::chrono::seconds(5);
-  size_t waiting_queries = 128;
-  size_t unsent_bytes = 256 * 1024;
-};
 
 class TcpServer {
  public:
   static constexpr size_t kMaxQuery = 4096;
 
-  TcpServer(Loop& loop, const TcpLimits& limits, Handler& handler, WorkerMetrics& metrics,
-            Published::Reader& reader);
+  TcpServer(Loop& loop, WorkerMetrics& metrics, Readers& readers);
   ~TcpServer();
   TcpServer(const TcpServer&) = delete;
   TcpServer& operator=(const TcpServer&) = delete;
 
-  void listen(Fd socket);
+  // `handler` outlives the server. `limits` hold for what is accepted from now on.
+  void listen(Fd socket, Handler& handler, const TcpLimits& limits);
+  void set_limits(const Handler& handler, const TcpLimits& limits);
+  // Accepts no more for that handler; what is connected goes on until it is idle for long.
+  void unlisten(const Handler& handler);
   void start();
   // Accepts no more and closes connections as soon as they wait for nothing.
   void stop();
@@ -55,15 +48,13 @@ class TcpServer {
   struct Listener;
 
   void on_accept(Listener& listener);
-  bool make_room(const IpAddress& client);
+  bool make_room(const IpAddress& client, const TcpLimits& limits);
   void close(uint64_t id);
   void sweep();
 
   Loop& loop_;
-  const TcpLimits limits_;
-  Handler& handler_;
   WorkerMetrics& metrics_;
-  Published::Reader& reader_;
+  Readers& readers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<IpAddress, size_t> clients_;
@@ -73,6 +64,7 @@ class TcpServer {
   std::unique_ptr<uint8_t[]> reply_buffer_;  // made with the first connection
   // For replies that come later.
   std::shared_ptr<TcpServer*> self_;
+  bool started_ = false;
   bool stopping_ = false;
 };
 

@@ -74,7 +74,7 @@ class UdpListener::Path : public ReplyPath {
  public:
   Path(UdpListener& listener, const SocketAddress& peer, msghdr& header)
       : listener_(listener), peer_(peer), header_(header) {}
-  SendLater later() override {
+  SendLater later(PluginId) override {
     std::optional<IpAddress> source;
     if (listener_.wildcard_) source = destination_of(header_);
     return [self = listener_.self_, peer = peer_, source](std::span<const uint8_t> message) {
@@ -89,12 +89,12 @@ class UdpListener::Path : public ReplyPath {
 };
 
 UdpListener::UdpListener(Loop& loop, Fd socket, bool wildcard, Handler& handler,
-                         WorkerMetrics& metrics, Published::Reader& reader)
+                         WorkerMetrics& metrics, Readers& readers)
     : socket_(std::move(socket)),
       wildcard_(wildcard),
       handler_(handler),
       metrics_(metrics),
-      reader_(reader),
+      readers_(readers),
       batch_(new Batch),  // not value-initialized: pages nobody uses are never touched
       self_(std::make_shared<UdpListener*>(this)),
       poll_(loop, socket_.get()) {
@@ -152,7 +152,7 @@ bool UdpListener::receive_batch() {
   metrics_.receive_calls.add();
   if (received <= 0) return false;
   batch_->to_send = batch_->sent = 0;
-  const Published::Reader::Guard guard(reader_);
+  const Readers::Guard guard(readers_);
   for (unsigned i = 0; i < static_cast<unsigned>(received); ++i) {
     Batch::Slot& slot = batch_->slots[i];
     msghdr& header = batch_->in[i].msg_hdr;

@@ -13,7 +13,7 @@
 #include "dns/metrics.h"
 #include "dns/server/fd.h"
 #include "dns/server/handler.h"
-#include "dns/zone/snapshot.h"
+#include "dns/zone/readers.h"
 
 namespace fairlead::dns {
 
@@ -25,7 +25,7 @@ class UdpListener {
 
   // `wildcard`: the socket tells where each query went (open_udp).
   UdpListener(Loop& loop, Fd socket, bool wildcard, Handler& handler, WorkerMetrics& metrics,
-              Published::Reader& reader);
+              Readers& readers);
   ~UdpListener();
   UdpListener(const UdpListener&) = delete;
   UdpListener& operator=(const UdpListener&) = delete;
@@ -49,7 +49,7 @@ class UdpListener {
   const bool wildcard_;
   Handler& handler_;
   WorkerMetrics& metrics_;
-  Published::Reader& reader_;
+  Readers& readers_;
   std::unique_ptr<Batch> batch_;
   // For replies that come later: they may find that the listener has gone.
   std::shared_ptr<UdpListener*> self_;

@@ -4,22 +4,23 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "dns/server/socket.h"
+#include <algorithm>
 
 namespace fairlead::dns {
 namespace {
 
 constexpr Duration kIdleCheck = std::chrono::milliseconds(20);
+constexpr Duration kOldPlan = std::chrono::seconds(10);
 
 }  // namespace
 
-Worker::Worker(Published& published, WorkerMetrics& metrics, const CookieMaker& cookies,
-               const TcpLimits& limits)
-    : reader_(published),
-      handler_(chain_, metrics, cookies, loop_.clock()),
-      tcp_(loop_, limits, handler_, metrics, reader_),
-      metrics_(metrics),
-      stop_timer_(loop_) {}
+Worker::Worker(WorkerMetrics& metrics, const CookieMaker& cookies, size_t workers)
+    : metrics_(metrics),
+      cookies_(cookies),
+      workers_(workers),
+      tcp_(loop_, metrics, readers_),
+      stop_timer_(loop_),
+      release_timer_(loop_) {}
 
 Worker::~Worker() {
   if (!thread_.joinable()) return;
@@ -27,19 +28,118 @@ Worker::~Worker() {
   thread_.join();
 }
 
-Result<void> Worker::listen(const SocketAddress& address) {
-  Result<Fd> udp = open_udp(address);
-  if (!udp.ok()) return udp.error();
-  Result<Fd> tcp = open_tcp(address);
-  if (!tcp.ok()) return tcp.error();
-  udp_.push_back(std::make_unique<UdpListener>(
-      loop_, *std::move(udp), address.address.is_unspecified(), handler_, metrics_, reader_));
-  tcp_.listen(*std::move(tcp));
-  return ok();
+size_t Worker::Generation::waiting() const {
+  size_t sum = 0;
+  for (const auto& chain : chains) sum += chain->waiting();
+  return sum;
+}
+
+void Worker::serve(std::shared_ptr<const Plan> plan, std::vector<Sockets> sockets,
+                   std::function<void(std::shared_ptr<const Plan>)> released) {
+  if (!running_) return change_to(std::move(plan), std::move(sockets), std::move(released));
+  auto shared = std::make_shared<std::vector<Sockets>>(std::move(sockets));
+  loop_.post([this, plan = std::move(plan), shared, released = std::move(released)] {
+    change_to(plan, std::move(*shared), released);
+  });
+}
+
+void Worker::change_to(std::shared_ptr<const Plan> plan, std::vector<Sockets> sockets,
+                       std::function<void(std::shared_ptr<const Plan>)> released) {
+  std::unique_ptr<Generation> next = make_generation(std::move(plan));
+  next->released = std::move(released);
+  std::reverse(sockets.begin(), sockets.end());  // taken from the end
+  for (size_t i = 0; i < next->routers.size(); ++i)
+    bind(next->plan->listeners[i], *next->routers[i], sockets);
+  std::swap(current_, next);
+  if (!next) return;
+  unbind_others(*current_->plan, *next);
+  next->until = loop_.clock().now() + kOldPlan;
+  old_.push_back(std::move(next));
+  release_old();
+}
+
+std::unique_ptr<Worker::Generation> Worker::make_generation(std::shared_ptr<const Plan> plan) {
+  auto made = std::make_unique<Generation>();
+  made->plan = std::move(plan);
+  const Plan& of = *made->plan;
+  for (size_t i = 0; i < of.listeners.size(); ++i)
+    made->routers.push_back(std::make_unique<Router>());
+  for (size_t block = 0; block < of.blocks.size(); ++block) {
+    // Questions of a block's plugins go where its own clients' do: they may be for other blocks.
+    size_t first = 0;
+    const auto routes_to = [&](const Plan::Listener& listener) {
+      return std::ranges::any_of(listener.routes, [&](auto& r) { return r.block == block; });
+    };
+    while (first + 1 < of.listeners.size() && !routes_to(of.listeners[first])) ++first;
+    made->chains.push_back(std::make_unique<Chain>());
+    // The registry has all that a plan names (dns/config.h).
+    (void)made->chains.back()->assemble({loop_, readers_, *made->routers[first]},
+                                        of.blocks[block].plugins);
+  }
+  for (size_t i = 0; i < of.listeners.size(); ++i)
+    for (const Plan::Route& route : of.listeners[i].routes)
+      made->routers[i]->add(
+          {route.zone, made->chains[route.block].get(),
+           &metrics_.block({of.blocks[route.block].label, route.zone.to_text()})});
+  return made;
+}
+
+void Worker::bind(const Plan::Listener& listener, const Router& router,
+                  std::vector<Sockets>& sockets) {
+  for (Binding& binding : bindings_) {
+    if (binding.udp == nullptr || binding.address != listener.address) continue;
+    binding.handler->set_router(router);
+    return tcp_.set_limits(*binding.handler, share_of(listener.tcp));
+  }
+  Sockets taken = std::move(sockets.back());
+  sockets.pop_back();
+  auto handler = std::make_unique<Handler>(listener.address, metrics_, cookies_, loop_.clock());
+  handler->set_router(router);
+  auto udp = std::make_unique<UdpListener>(loop_, std::move(taken.udp),
+                                           listener.address.address.is_unspecified(), *handler,
+                                           metrics_, readers_);
+  tcp_.listen(std::move(taken.tcp), *handler, share_of(listener.tcp));
+  if (running_) udp->start();
+  bindings_.push_back({listener.address, std::move(handler), std::move(udp)});
+}
+
+// The handlers stay: connections may still have one.
+void Worker::unbind_others(const Plan& plan, Generation& old) {
+  static const Router kNobody;
+  for (Binding& binding : bindings_) {
+    const auto same = [&](const Plan::Listener& l) { return l.address == binding.address; };
+    if (binding.udp == nullptr || std::ranges::any_of(plan.listeners, same)) continue;
+    binding.udp->stop();
+    old.closed.push_back(std::move(binding.udp));
+    tcp_.unlisten(*binding.handler);
+    binding.handler->set_router(kNobody);
+  }
+}
+
+void Worker::release_old() {
+  const MonoTime now = loop_.clock().now();
+  std::erase_if(old_, [&](std::unique_ptr<Generation>& each) {
+    if (each->waiting() != 0 && now < each->until) return false;
+    std::shared_ptr<const Plan> plan = each->plan;
+    const auto released = std::move(each->released);
+    each.reset();
+    if (released) released(std::move(plan));
+    return true;
+  });
+  if (!old_.empty()) release_timer_.start_once(kIdleCheck, [this] { release_old(); });
+}
+
+// Per worker, but never so little that ordinary clients notice.
+TcpLimits Worker::share_of(const TcpLimits& limits) const {
+  TcpLimits share = limits;
+  share.connections = std::max<size_t>(16, limits.connections / workers_);
+  share.connections_per_client = std::max<size_t>(8, limits.connections_per_client / workers_);
+  return share;
 }
 
 void Worker::run() {
-  for (const auto& listener : udp_) listener->start();
+  running_ = true;
+  for (const Binding& binding : bindings_) binding.udp->start();
   tcp_.start();
   // Signals are the main thread's.
   sigset_t all;
@@ -54,15 +154,17 @@ void Worker::run() {
 void Worker::stop(Duration limit) {
   loop_.post([this, limit] {
     stop_by_ = loop_.clock().now() + limit;
-    for (const auto& listener : udp_) listener->stop();
+    for (const Binding& binding : bindings_)
+      if (binding.udp) binding.udp->stop();
     tcp_.stop();
     finish_when_idle();
   });
 }
 
 void Worker::finish_when_idle() {
-  const bool idle = handler_.waiting() == 0 && tcp_.connections() == 0;
-  if (idle || loop_.clock().now() >= stop_by_) return loop_.stop();
+  size_t waiting = tcp_.connections();
+  for (const Binding& binding : bindings_) waiting += binding.handler->waiting();
+  if (waiting == 0 || loop_.clock().now() >= stop_by_) return loop_.stop();
   stop_timer_.start_once(kIdleCheck, [this] { finish_when_idle(); });
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One answering thread: its own loop, sockets, chain and counters. Workers share nothing but the
-// published snapshot; the kernel spreads clients over their sockets (SO_REUSEPORT).
+// One answering thread: its own loop, sockets, chains and counters. Workers share nothing but the
+// plan and what its plugins publish; the kernel spreads clients over their sockets (SO_REUSEPORT).
 #pragma once
 
 #include <memory>
@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "base/loop.h"
-#include "dns/chain.h"
 #include "dns/metrics.h"
+#include "dns/router.h"
 #include "dns/server/handler.h"
+#include "dns/server/plan.h"
 #include "dns/server/tcp.h"
 #include "dns/server/udp.h"
 
@@ -19,18 +20,23 @@ namespace fairlead::dns {
 // Everything is called on the thread that made the worker.
 class Worker {
  public:
-  // `published`, `metrics` and `cookies` outlive the worker.
-  Worker(Published& published, WorkerMetrics& metrics, const CookieMaker& cookies,
-         const TcpLimits& limits);
+  // The sockets of one address.
+  struct Sockets {
+    Fd udp;
+    Fd tcp;
+  };
+
+  // `metrics` and `cookies` outlive the worker.
+  Worker(WorkerMetrics& metrics, const CookieMaker& cookies, size_t workers);
   ~Worker();  // stops at once if still running
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Before run().
-  Result<void> assemble(const ChainConfig& config) {
-    return chain_.assemble(loop_, reader_, config);
-  }
-  Result<void> listen(const SocketAddress& address);
+  // Serves `plan` from now on. `sockets`: of those of its listeners that the worker has not, in the
+  // plan's order. What was asked before is still answered by the old plan; when nothing of it waits
+  // any more (ten seconds at most) `released` takes it, on the worker's thread.
+  void serve(std::shared_ptr<const Plan> plan, std::vector<Sockets> sockets,
+             std::function<void(std::shared_ptr<const Plan>)> released);
 
   // Starts the thread, which answers from now on.
   void run();
@@ -40,17 +46,47 @@ class Worker {
   void join();
 
  private:
+  // One address that is listened on.
+  struct Binding {
+    SocketAddress address;
+    std::unique_ptr<Handler> handler;
+    std::unique_ptr<UdpListener> udp;  // nullptr: no longer listened on
+  };
+  // A plan with what was made of it.
+  struct Generation {
+    std::shared_ptr<const Plan> plan;
+    std::vector<std::unique_ptr<Router>> routers;  // of the listeners
+    std::vector<std::unique_ptr<Chain>> chains;    // of the blocks; they refer to the routers
+    std::vector<std::unique_ptr<UdpListener>> closed;
+    std::function<void(std::shared_ptr<const Plan>)> released;
+    MonoTime until{};
+
+    size_t waiting() const;
+  };
+
+  void change_to(std::shared_ptr<const Plan> plan, std::vector<Sockets> sockets,
+                 std::function<void(std::shared_ptr<const Plan>)> released);
+  std::unique_ptr<Generation> make_generation(std::shared_ptr<const Plan> plan);
+  void bind(const Plan::Listener& listener, const Router& router, std::vector<Sockets>& sockets);
+  void unbind_others(const Plan& plan, Generation& old);
+  TcpLimits share_of(const TcpLimits& limits) const;
+  void release_old();
   void finish_when_idle();
 
-  Published::Reader reader_;
-  Loop loop_;
-  Handler handler_;
-  std::vector<std::unique_ptr<UdpListener>> udp_;
-  TcpServer tcp_;
   WorkerMetrics& metrics_;
+  const CookieMaker& cookies_;
+  const size_t workers_;
+  Readers readers_;
+  Loop loop_;
+  std::vector<Binding> bindings_;
+  TcpServer tcp_;
   MonoTime stop_by_{};
   Timer stop_timer_;
-  Chain chain_;  // goes first: what waits in it refers to the sockets
+  Timer release_timer_;
+  bool running_ = false;
+  // Go first: what waits in them refers to the sockets.
+  std::vector<std::unique_ptr<Generation>> old_;
+  std::unique_ptr<Generation> current_;
   std::thread thread_;
 };
 

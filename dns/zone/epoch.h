@@ -21,11 +21,19 @@ class Epochs {
  public:
   static constexpr size_t kMaxReaders = 128;
 
-  // One for each reading thread. Before the threads start, or under the caller's lock.
+  // One for each reading thread. Any thread; no more than kMaxReaders at a time.
   size_t add_reader() {
-    assert(readers_ < kMaxReaders);
-    return readers_++;
+    for (size_t i = 0;; ++i) {
+      assert(i < kMaxReaders);
+      if (slots_[i].taken.exchange(true)) continue;
+      size_t known = readers_.load();
+      while (known <= i && !readers_.compare_exchange_weak(known, i + 1)) {
+      }
+      return i;
+    }
   }
+  // From outside.
+  void remove_reader(size_t reader) { slots_[reader].taken.store(false); }
 
   // A reader's stay; stays do not nest (Guard does).
   void enter(size_t reader) { slots_[reader].epoch.store(epoch_.load()); }
@@ -37,7 +45,8 @@ class Epochs {
   // Writer: what was replaced in an epoch before this one is out of reach.
   uint64_t oldest() const {
     uint64_t oldest = UINT64_MAX;
-    for (size_t i = 0; i < readers_; ++i) {
+    const size_t readers = readers_.load();
+    for (size_t i = 0; i < readers; ++i) {
       const uint64_t epoch = slots_[i].epoch.load();
       if (epoch != 0 && epoch < oldest) oldest = epoch;
     }
@@ -47,9 +56,10 @@ class Epochs {
  private:
   struct alignas(64) Slot {
     std::atomic<uint64_t> epoch{0};  // zero: outside
+    std::atomic<bool> taken{false};
   };
   alignas(64) std::atomic<uint64_t> epoch_{1};
-  size_t readers_ = 0;
+  std::atomic<size_t> readers_{0};  // the highest slot ever taken, and one
   std::array<Slot, kMaxReaders> slots_;
 };
 

@@ -35,16 +35,21 @@ class Published {
    public:
     explicit Reader(Published& published)
         : published_(published), id_(published.epochs.add_reader()) {}
+    ~Reader() { published_.epochs.remove_reader(id_); }
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
 
-    // The snapshot stays as it is while any Guard of this reader lives; guards may nest.
+    // Between the two the snapshot stays as it is; they may nest.
+    void enter() {
+      if (depth_++ == 0) published_.epochs.enter(id_);
+    }
+    void leave() {
+      if (--depth_ == 0) published_.epochs.leave(id_);
+    }
     class Guard {
      public:
-      explicit Guard(Reader& reader) : reader_(reader) {
-        if (reader_.depth_++ == 0) reader_.published_.epochs.enter(reader_.id_);
-      }
-      ~Guard() {
-        if (--reader_.depth_ == 0) reader_.published_.epochs.leave(reader_.id_);
-      }
+      explicit Guard(Reader& reader) : reader_(reader) { reader_.enter(); }
+      ~Guard() { reader_.leave(); }
       Guard(const Guard&) = delete;
       Guard& operator=(const Guard&) = delete;
 

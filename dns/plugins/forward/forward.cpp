@@ -3,11 +3,13 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 
 #include "base/log.h"
 #include "dns/plugins/forward/relay.h"
+#include "dns/plugins/forward/setup.h"
 
 namespace fairlead::dns {
 namespace {
@@ -35,17 +37,18 @@ class RandomSource {
   size_t left_ = 0;
 };
 
-class Forward : public Plugin {
+// One directive's.
+class Forwarder {
  public:
-  Forward(const PluginContext& context, const ForwardOptions& options)
+  Forwarder(const PluginContext& context, const ForwardOptions& options)
       : loop_(context.loop),
         options_(options),
         health_(options.policy, options.max_fails),
-        idle_(context.loop),
+        idle_(context.loop, options.idle),
         probe_timer_(context.loop) {}
 
-  std::string_view name() const override { return "forward"; }
-  Step serve(Request& request) override;
+  bool is_for(const Name& name) const { return options_.is_for(name); }
+  Step serve(Request& request);
 
  private:
   struct Pending {
@@ -63,6 +66,7 @@ class Forward : public Plugin {
   void attempt(uint64_t id);
   void on_done(uint64_t id, const Result<ReplyView>& result);
   void reply(uint64_t id, const ReplyView& view);
+  void ask_next(std::shared_ptr<Deferred> deferred);
   void give_up(uint64_t id);
   void start_probing();
   void probe();
@@ -79,14 +83,14 @@ class Forward : public Plugin {
   std::map<SocketAddress, std::unique_ptr<UpstreamExchange>> probes_;
 };
 
-void Forward::refresh_servers() {
+void Forwarder::refresh_servers() {
   const uint64_t version = options_.upstreams->version();
   if (version == version_) return;
   version_ = version;
   health_.set_servers(*options_.upstreams->get());
 }
 
-Step Forward::serve(Request& request) {
+Step Forwarder::serve(Request& request) {
   refresh_servers();
   if (health_.size() == 0) {
     request.reply().set_rcode(Rcode::kServFail);
@@ -110,7 +114,7 @@ Step Forward::serve(Request& request) {
   return Step::kPending;
 }
 
-void Forward::attempt(uint64_t id) {
+void Forwarder::attempt(uint64_t id) {
   Pending& pending = pending_.at(id);
   const Duration left = pending.deadline - loop_.clock().now();
   if (pending.attempts >= kRounds * pending.servers.size() || left <= Duration::zero())
@@ -119,13 +123,15 @@ void Forward::attempt(uint64_t id) {
   ExchangeLimits limits = options_.limits;
   for (Duration* limit : {&limits.udp_reply, &limits.tcp_connect, &limits.tcp_reply})
     *limit = std::min(*limit, left);
-  const bool over_tcp = pending.deferred->client().transport == Transport::kTcp;
+  const bool over_tcp =
+      options_.force_tcp ||
+      (pending.deferred->client().transport == Transport::kTcp && !options_.prefer_udp);
   pending.exchange = std::make_unique<UpstreamExchange>(
       loop_, idle_, server, pending.query, random_(), over_tcp, limits,
       [this, id](const Result<ReplyView>& result) { on_done(id, result); });
 }
 
-void Forward::on_done(uint64_t id, const Result<ReplyView>& result) {
+void Forwarder::on_done(uint64_t id, const Result<ReplyView>& result) {
   Pending& pending = pending_.at(id);
   const SocketAddress server = pending.exchange->server();
   if (result.ok()) {
@@ -139,23 +145,29 @@ void Forward::on_done(uint64_t id, const Result<ReplyView>& result) {
   attempt(id);
 }
 
-void Forward::reply(uint64_t id, const ReplyView& view) {
+void Forwarder::reply(uint64_t id, const ReplyView& view) {
   // Kept to the end of this function: `view` points into the exchange.
-  const Pending pending = std::move(pending_.extract(id).mapped());
-  Reply& reply = pending.deferred->reply();
-  const std::vector<uint8_t> options = client_options(view);
-  const std::vector<uint8_t> message =
-      client_reply(view, pending.deferred->query(), reply.room(options.size()));
-  if (message.empty()) {
-    reply.set_rcode(Rcode::kServFail);
-    reply.set_error(Ede::kOther, "the upstream reply does not fit");
-  } else {
-    reply.adopt(message, whole_rcode(view), options);
-  }
+  Pending pending = std::move(pending_.extract(id).mapped());
+  const Rcode rcode = whole_rcode(view);
+  if (std::find(options_.next.begin(), options_.next.end(), rcode) != options_.next.end())
+    return ask_next(std::move(pending.deferred));
+  pending.deferred->adopt(client_reply(view, pending.deferred->query()), rcode,
+                          client_options(view));
   pending.deferred->finish();
 }
 
-void Forward::give_up(uint64_t id) {
+void Forwarder::ask_next(std::shared_ptr<Deferred> deferred) {
+  const std::vector<uint8_t> packet(deferred->query().packet.begin(),
+                                    deferred->query().packet.end());
+  deferred->ask_next(packet, [deferred](std::span<const uint8_t> message) {
+    if (const auto view = parse_reply(message))
+      deferred->adopt(client_reply(*view, deferred->query()), whole_rcode(*view),
+                      client_options(*view));
+    deferred->finish();
+  });
+}
+
+void Forwarder::give_up(uint64_t id) {
   const Pending pending = std::move(pending_.extract(id).mapped());
   Reply& reply = pending.deferred->reply();
   reply.set_rcode(Rcode::kServFail);
@@ -167,13 +179,13 @@ void Forward::give_up(uint64_t id) {
   pending.deferred->finish();
 }
 
-void Forward::start_probing() {
+void Forwarder::start_probing() {
   if (!probe_timer_.active() && !health_.down().empty())
     probe_timer_.start_every(options_.probe_period, [this] { probe(); });
 }
 
 // ". NS" with RD: any reply will do.
-void Forward::probe() {
+void Forwarder::probe() {
   refresh_servers();
   const std::vector<SocketAddress> down = health_.down();
   if (down.empty()) return probe_timer_.stop();
@@ -189,10 +201,35 @@ void Forward::probe() {
   }
 }
 
-}  // namespace
+class Forward : public Plugin {
+ public:
+  Forward(const PluginContext& context, const ForwardOptions& options) {
+    forwarders_.push_back(std::make_unique<Forwarder>(context, options));
+    for (const auto& other : options.others)
+      forwarders_.push_back(std::make_unique<Forwarder>(context, *other));
+  }
+  Step serve(Request& request) override {
+    for (const auto& forwarder : forwarders_)
+      if (forwarder->is_for(request.query().name)) return forwarder->serve(request);
+    return Step::kNext;
+  }
 
-std::unique_ptr<Plugin> make_forward(const PluginContext& context, const PluginOptions& options) {
+ private:
+  std::vector<std::unique_ptr<Forwarder>> forwarders_;
+};
+
+std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& options) {
   return std::make_unique<Forward>(context, dynamic_cast<const ForwardOptions&>(options));
 }
+
+}  // namespace
+
+bool ForwardOptions::is_for(const Name& name) const {
+  return name.ends_with(from) && std::none_of(except.begin(), except.end(), [&](const Name& zone) {
+           return name.ends_with(zone);
+         });
+}
+
+FAIRLEAD_DNS_PLUGIN(forward) = {&parse_forward, &make, &start_forward};
 
 }  // namespace fairlead::dns

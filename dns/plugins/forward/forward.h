@@ -10,6 +10,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "dns/plugin.h"
 #include "dns/plugins/forward/exchange.h"
@@ -19,16 +21,26 @@
 namespace fairlead::dns {
 
 struct ForwardOptions : PluginOptions {
+  Name from;                 // for which names
+  std::vector<Name> except;  // and for which below it not
   std::shared_ptr<UpstreamList> upstreams;
   UpstreamPolicy policy = UpstreamPolicy::kRandom;
   unsigned max_fails = 2;
   std::shared_ptr<InFlightLimit> in_flight = std::make_shared<InFlightLimit>(1000);
+  bool force_tcp = false;
+  bool prefer_udp = false;  // also for clients that ask over TCP
+  std::vector<Rcode> next;  // with these of a reply the next plugin is asked
   Duration total = std::chrono::seconds(5);
   Duration probe_period = std::chrono::milliseconds(500);
+  Duration idle = std::chrono::seconds(10);  // of a connection
   ExchangeLimits limits;
-};
 
-// `options` must be ForwardOptions.
-std::unique_ptr<Plugin> make_forward(const PluginContext& context, const PluginOptions& options);
+  std::vector<SocketAddress> servers;  // written in the Corefile
+  std::vector<std::string> files;      // resolv.conf(5)s with more of them, which are followed
+  // The block's further `forward` directives; the first that is for a name gets it.
+  std::vector<std::shared_ptr<ForwardOptions>> others;
+
+  bool is_for(const Name& name) const;
+};
 
 }  // namespace fairlead::dns

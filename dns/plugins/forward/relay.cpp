@@ -47,31 +47,25 @@ void append_opt(std::vector<uint8_t>& out, const Query& query) {
   write_u16(&out[start + 9], static_cast<uint16_t>(out.size() - start - kOptFixed));
 }
 
-// The records that go to the client: where they end, how many of each section, and whether one
-// that matters did not fit.
-struct Cut {
+// The records in front of the OPT record.
+struct Records {
   size_t end = 0;
   std::array<uint16_t, 3> counts{};
-  bool truncated = false;
 };
 
-Cut cut(const ReplyView& reply, size_t limit) {
-  Cut cut{.end = reply.question_end};
+Records records_of(const ReplyView& reply) {
+  Records records{.end = reply.question_end};
   for (size_t section = 0; section < 3; ++section) {
     for (uint16_t i = 0; i < reply.counts[section]; ++i) {
-      size_t at = cut.end;
+      size_t at = records.end;
       Record record;
-      if (!read_record(reply.message, at, record)) return cut;
-      if (section == 2 && record.type == Type::kOpt) return cut;
-      if (record.end() > limit) {
-        cut.truncated = section != 2;
-        return cut;
-      }
-      cut.end = at;
-      ++cut.counts[section];
+      if (!read_record(reply.message, at, record)) return records;
+      if (section == 2 && record.type == Type::kOpt) return records;
+      records.end = at;
+      ++records.counts[section];
     }
   }
-  return cut;
+  return records;
 }
 
 }  // namespace
@@ -103,18 +97,16 @@ bool is_reply_to(const ReplyView& reply, std::span<const uint8_t> query) {
          static_cast<uint16_t>(reply.klass) == read_u16(&query[at + 2]);
 }
 
-std::vector<uint8_t> client_reply(const ReplyView& reply, const Query& query, size_t limit) {
+std::vector<uint8_t> client_reply(const ReplyView& reply, const Query& query) {
   const auto question = query.packet.subspan(kHeaderSize, query.question_end - kHeaderSize);
-  if (kHeaderSize + question.size() > limit) return {};
   // A bare refusal has no question: then header and the client's.
-  const Cut part = reply.has_question ? cut(reply, limit) : Cut{.end = kHeaderSize};
+  const Records part = reply.has_question ? records_of(reply) : Records{.end = kHeaderSize};
   std::vector<uint8_t> out;
   out.reserve(part.end + question.size());
   append(out, reply.message.first(kHeaderSize));
   append(out, question);
   if (reply.has_question) append(out, reply.message.first(part.end).subspan(reply.question_end));
   write_u16(&out[0], query.id);
-  write_u16(&out[2], static_cast<uint16_t>(reply.flags | (part.truncated ? kFlagTruncated : 0)));
   write_u16(&out[4], 1);
   for (size_t section = 0; section < 3; ++section)
     write_u16(&out[6 + 2 * section], part.counts[section]);

@@ -21,12 +21,10 @@ std::vector<uint8_t> upstream_query(const Query& query);
 // of the whole message (FORMERR, NOTIMP, SERVFAIL, REFUSED) may come without a question.
 bool is_reply_to(const ReplyView& reply, std::span<const uint8_t> query);
 
-// The reply for the client without its OPT record, which Reply::adopt writes: the client's ID and
-// the bytes of its question, in at most `limit` bytes. What is too long loses whole records from
-// its end and gets TC, unless they are only additional (RFC 2181 section 9). Additional records
-// behind an OPT record are left out: moved, their compressed names might be wrong. Nothing when not
-// even the question fits.
-std::vector<uint8_t> client_reply(const ReplyView& reply, const Query& query, size_t limit);
+// The reply for the client without its OPT record, which is made anew (Reply::adopt): the client's
+// ID and the bytes of its question. Additional records behind an OPT record are left out: moved,
+// their compressed names might be wrong.
+std::vector<uint8_t> client_reply(const ReplyView& reply, const Query& query);
 
 // What goes from the reply's OPT record into that for the client: its options but those between two
 // neighbours (cookie, keepalive, padding), and the upper bits of the rcode. Nothing when the

@@ -39,7 +39,7 @@ class UpstreamList {
   std::atomic<uint64_t> version_{1};
 };
 
-enum class UpstreamPolicy : uint8_t { kRandom, kSequential };
+enum class UpstreamPolicy : uint8_t { kRandom, kRoundRobin, kSequential };
 
 // The health of one worker's upstreams and the order to try them in. Pure; one thread.
 // A server is down after `max_fails` failures in a row and up again with its next reply; zero:
@@ -54,11 +54,13 @@ class UpstreamHealth {
   size_t size() const { return upstreams_.size(); }
   // The servers in the order to try them: those that are up first.
   template <typename Random>
-  std::vector<SocketAddress> order(Random& random) const {
+  std::vector<SocketAddress> order(Random& random) {
     std::vector<SocketAddress> up;
     std::vector<SocketAddress> down;
     for (const Upstream& u : upstreams_) (is_down(u) ? down : up).push_back(u.address);
     if (policy_ == UpstreamPolicy::kRandom) std::shuffle(up.begin(), up.end(), random);
+    if (policy_ == UpstreamPolicy::kRoundRobin && !up.empty())
+      std::rotate(up.begin(), up.begin() + static_cast<long>(turn_++ % up.size()), up.end());
     if (policy_ == UpstreamPolicy::kRandom || up.empty())
       std::shuffle(down.begin(), down.end(), random);
     up.insert(up.end(), down.begin(), down.end());
@@ -79,6 +81,7 @@ class UpstreamHealth {
 
   UpstreamPolicy policy_;
   unsigned max_fails_;
+  size_t turn_ = 0;
   std::vector<Upstream> upstreams_;
 };
 

@@ -3,7 +3,9 @@
 
 #include <cstring>
 
-#include "dns/chain.h"
+#include "dns/plugins/kubernetes/setup.h"
+#include "dns/plugins/kubernetes/source.h"
+#include "dns/router.h"
 
 namespace fairlead::dns {
 namespace {
@@ -11,16 +13,26 @@ namespace {
 class Kubernetes : public Plugin {
  public:
   Kubernetes(const PluginContext& context, const KubernetesOptions& options)
-      : context_(context), zone_(options.zone) {}
-
-  std::string_view name() const override { return "kubernetes"; }
+      : router_(context.router),
+        options_(options),
+        reader_(context.readers.of(*options.published)) {}
 
   Step serve(Request& request) override {
+    for (const ZoneConfig& zone : options_.zones) {
+      const Step step = serve_zone(zone, request);
+      if (step != Step::kNext) return step;
+    }
+    return Step::kNext;
+  }
+
+ private:
+  Step serve_zone(const ZoneConfig& zone, Request& request) {
     Name target;
-    const Published::Reader::Guard guard(context_.reader);
-    switch (answer(zone_, context_.reader.snapshot(), request.query(), rotation_++, request.reply(),
-                   target)) {
+    const Published::Reader::Guard guard(*reader_);
+    switch (
+        answer(zone, reader_->snapshot(), request.query(), rotation_++, request.reply(), target)) {
       case Outcome::kAnswered:
+        request.reply().set_own();
         return Step::kAnswered;
       case Outcome::kNotOurs:
       case Outcome::kFallsThrough:
@@ -28,34 +40,48 @@ class Kubernetes : public Plugin {
       case Outcome::kChase:
         break;
     }
+    request.reply().set_own();
     if (request.client().transport == Transport::kInternal) return Step::kAnswered;
     chase(request, target);
     return Step::kPending;
   }
 
- private:
   // The CNAME alone is a complete answer too, should the target not resolve.
   void chase(Request& request, const Name& target) {
     const Client client = request.client();
     const std::shared_ptr<Deferred> deferred = request.defer();
-    context_.chain.ask(target, deferred->query().type, client,
-                       [deferred, target](std::span<const uint8_t> message) {
-                         append_chased(message, target, deferred->query().type, deferred->reply());
-                         deferred->finish();
-                       });
+    router_.ask(target, deferred->query().type, client,
+                [deferred, target](std::span<const uint8_t> message) {
+                  append_chased(message, target, deferred->query().type, deferred->reply());
+                  deferred->finish();
+                });
   }
 
-  const PluginContext context_;
-  const ZoneConfig& zone_;
+  Router& router_;
+  const KubernetesOptions& options_;
+  const std::shared_ptr<Published::Reader> reader_;
   uint32_t rotation_ = 0;
 };
 
-}  // namespace
-
-std::unique_ptr<Plugin> make_kubernetes(const PluginContext& context,
-                                        const PluginOptions& options) {
+std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& options) {
   return std::make_unique<Kubernetes>(context, dynamic_cast<const KubernetesOptions&>(options));
 }
+
+// The options have the source from now on, so there is no service to keep.
+Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
+  auto& options = dynamic_cast<KubernetesOptions&>(given);
+  auto source =
+      ClusterSource::of(host, options.kubeconfig.empty() ? host.kubeconfig() : options.kubeconfig);
+  if (!source.ok()) return source.error();
+  options.source = *std::move(source);
+  options.published = &options.source->published();
+  for (ZoneConfig& zone : options.zones) zone.local_addresses = host.local_addresses();
+  return std::unique_ptr<Service>();
+}
+
+}  // namespace
+
+FAIRLEAD_DNS_PLUGIN(kubernetes) = {&parse_kubernetes, &make, &start};
 
 void append_chased(std::span<const uint8_t> message, const Name& target, Type type, Reply& reply) {
   const std::optional<ReplyView> view = parse_reply(message);

@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plugin that answers for the cluster domain and, as far as it knows the addresses, the reverse
 // zones. At once, from the newest snapshot; only an ExternalName that leads out of the cluster
-// domain waits for the rest of the chain.
+// domain waits for other chains.
 #pragma once
+
+#include <memory>
+#include <vector>
 
 #include "dns/answer.h"
 #include "dns/plugin.h"
 
 namespace fairlead::dns {
 
-struct KubernetesOptions : PluginOptions {
-  ZoneConfig zone;
-};
+class ClusterSource;
 
-// `options` must be KubernetesOptions.
-std::unique_ptr<Plugin> make_kubernetes(const PluginContext& context, const PluginOptions& options);
+struct KubernetesOptions : PluginOptions {
+  std::vector<ZoneConfig> zones;  // one for each cluster domain; reverse zones are the first's
+  std::string kubeconfig;         // empty: the program's
+  // Once started; tests set them by hand.
+  Published* published = nullptr;
+  std::shared_ptr<ClusterSource> source;
+};
 
 // Appends to `reply` what `message`, an answer to a question for `target`, says of it: CNAME
 // records and records of `type`, as far as they hang together (what an upstream adds unasked is

@@ -179,7 +179,8 @@ TEST_F(ProgramTest, AnswersDigAndFollowsTheCluster) {
       [] { return dig("+short db.default.svc.cluster.local") == "10.244.0.2\n10.244.0.3\n"; }));
   EXPECT_TRUE(eventually([] { return dig("+short web.default.svc.cluster.local").empty(); }));
   const std::string metrics = http("127.0.0.1:9153/metrics");
-  EXPECT_NE(metrics.find("coredns_dns_requests_total{server=\"dns://:53\""), std::string::npos)
+  EXPECT_NE(metrics.find("coredns_dns_requests_total{server=\"dns://127.0.0.1:53\""),
+            std::string::npos)
       << metrics;
   EXPECT_EQ(http("127.0.0.1:8080/health"), "OK 200");
 }
@@ -314,10 +315,11 @@ TEST_F(ProgramTest, SaysWhyItCannotStart) {
       << log();
   start({"--listen", "127.0.0.3:53"});
   EXPECT_EQ(wait_for_exit(), 1);
-  EXPECT_NE(log().find("--health-listen: "), std::string::npos) << log();
-  start({"--listen", "127.0.0.3:53", "--forward", "127.0.0.3"});
+  EXPECT_NE(log().find("ready: listen 127.0.0.1:8181: "), std::string::npos) << log();
+  start({"--listen", "127.0.0.3:53", "--forward", "127.0.0.3", "--health-listen", "off",
+         "--ready-listen", "off", "--metrics-listen", "off"});
   EXPECT_EQ(wait_for_exit(), 1);
-  EXPECT_NE(log().find("--forward: nameserver 127.0.0.3 is this server itself"), std::string::npos)
+  EXPECT_NE(log().find("forward: nameserver 127.0.0.3 is this server itself"), std::string::npos)
       << log();
   pid = first;
   const std::string missing =

@@ -401,7 +401,7 @@ TEST_F(Cluster, UnknownAddressesFallThroughUnlessToldOtherwise) {
     ask_for(name, "PTR");
     EXPECT_EQ(outcome, Outcome::kFallsThrough) << name;
   }
-  config.reverse_falls_through = false;
+  config.fallthrough.clear();
   for (const char* name : kUnknown) EXPECT_EQ(brief(ask_for(name, "PTR")), "NXDOMAIN") << name;
 }
 

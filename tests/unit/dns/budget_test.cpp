@@ -43,7 +43,7 @@ TEST(Budget, TheCountersCount) {
 
 class NoPath : public ReplyPath {
  public:
-  SendLater later() override { return nullptr; }
+  SendLater later(PluginId) override { return nullptr; }
 };
 
 TEST(Budget, AHandlerAllocatesNothing) {
@@ -57,15 +57,19 @@ TEST(Budget, AHandlerAllocatesNothing) {
   zone.set_synced();
   zone.publish(1);
   Loop loop;
-  Published::Reader reader(zone.published());
+  Readers readers;
+  Router router;
   auto kubernetes = std::make_shared<KubernetesOptions>();
-  kubernetes->zone.zone = dns_name("cluster.local");
+  kubernetes->zones.emplace_back().zone = dns_name("cluster.local");
+  kubernetes->published = &zone.published();
   Chain chain;
   const ChainConfig config = {{"kubernetes", kubernetes}};
-  ASSERT_TRUE(chain.assemble(loop, reader, config).ok());
+  ASSERT_TRUE(chain.assemble({loop, readers, router}, config).ok());
   WorkerMetrics metrics;
   const CookieMaker cookies({});
-  Handler handler(chain, metrics, cookies, loop.clock());
+  router.add({Name(), &chain, &metrics.block({"dns://:53", "."})});
+  Handler handler({ip("127.0.0.1"), 53}, metrics, cookies, loop.clock());
+  handler.set_router(router);
   QueryOptions edns;
   edns.edns_size = 1232;
   std::vector<Bytes> queries;

@@ -8,6 +8,7 @@
 #include "dns/chain.h"
 #include "dns/plugins/forward/forward.h"
 #include "dns/plugins/kubernetes/kubernetes.h"
+#include "dns/router.h"
 #include "dns/server/socket.h"
 #include "tests/support/ports.h"
 #include "tests/unit/dns/support.h"
@@ -133,7 +134,7 @@ inline Bytes reply_to(const Bytes& query, unsigned count = 1, uint16_t flags = 0
 class LatePath : public ReplyPath {
  public:
   explicit LatePath(std::vector<Bytes>& replies) : replies_(replies) {}
-  SendLater later() override {
+  SendLater later(PluginId) override {
     return [&replies = replies_](std::span<const uint8_t> m) {
       replies.emplace_back(m.begin(), m.end());
     };
@@ -153,9 +154,11 @@ class ForwardTest : public ::testing::Test {
   void use(const std::vector<SocketAddress>& servers) {
     options->upstreams = std::make_shared<UpstreamList>(servers);
     auto kubernetes = std::make_shared<KubernetesOptions>();
-    kubernetes->zone.zone = dns_name("cluster.local");
-    ASSERT_TRUE(
-        chain.assemble(loop, reader, {{"forward", options}, {"kubernetes", kubernetes}}).ok());
+    kubernetes->zones.emplace_back().zone = dns_name("cluster.local");
+    kubernetes->published = &zone.published();
+    config = {{"forward", options}, {"kubernetes", kubernetes}};
+    ASSERT_TRUE(chain.assemble({loop, readers, router}, config).ok());
+    router.add({Name(), &chain, nullptr});
   }
   void send(const Bytes& packet, Transport transport = Transport::kUdp) {
     Query query;
@@ -179,7 +182,9 @@ class ForwardTest : public ::testing::Test {
 
   Loop loop;
   Zone zone;
-  Published::Reader reader{zone.published()};
+  Readers readers;
+  Router router;
+  ChainConfig config;
   std::shared_ptr<ForwardOptions> options = std::make_shared<ForwardOptions>();
   std::vector<Bytes> replies;
   Chain chain;

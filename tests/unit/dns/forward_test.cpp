@@ -244,7 +244,8 @@ TEST_F(ForwardTest, DestroyedWhileWaiting) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
   auto other = std::make_unique<Chain>();
   options->upstreams = std::make_shared<UpstreamList>(std::vector{silent.address});
-  ASSERT_TRUE(other->assemble(loop, reader, {{"forward", options}}).ok());
+  config = {{"forward", options}};
+  ASSERT_TRUE(other->assemble({loop, readers, router}, config).ok());
   const Bytes packet = make_query(kName, Type::kA);
   Query query;
   parse_query(packet, query);
@@ -262,11 +263,11 @@ TEST_F(ForwardTest, DestroyedWhileWaiting) {
 
 TEST(Chain, RefusesPluginsItDoesNotKnow) {
   Loop loop;
-  Zone zone;
-  Published::Reader reader(zone.published());
+  Readers readers;
+  Router router;
   Chain chain;
   const auto result =
-      chain.assemble(loop, reader, {{"frobnicate", std::make_shared<ForwardOptions>()}});
+      chain.assemble({loop, readers, router}, {{"frobnicate", std::make_shared<ForwardOptions>()}});
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().message(), "there is no plugin 'frobnicate'");
 }
@@ -275,9 +276,7 @@ TEST(Chain, RefusesPluginsItDoesNotKnow) {
 TEST_F(ForwardTest, PluginsBeforeSeeEveryAnswer) {
   class Marker : public Plugin {
    public:
-    std::string_view name() const override { return "marker"; }
-    Step serve(Request&) override { return Step::kNext; }
-    void on_reply(const Query&, Reply&) override { ++seen; }
+    void on_reply(const Query&, const Client&, Reply&) override { ++seen; }
     int seen = 0;
   };
   Upstream up(loop, [](const Bytes& query) { return reply_to(query); });

@@ -11,17 +11,49 @@ using Arguments = std::vector<std::string>;
 TEST(CommandLine, Defaults) {
   const CommandLine line = parse_command_line({}, 8);
   ASSERT_TRUE(line.options) << line.output;
-  EXPECT_EQ(line.options->cluster_domain.to_text(), "cluster.local.");
-  ASSERT_EQ(line.options->listen.size(), 2u);
-  EXPECT_EQ(line.options->listen[0].to_string(), "0.0.0.0:53");
-  EXPECT_EQ(line.options->listen[1].to_string(), "[::]:53");
-  EXPECT_TRUE(line.options->listen_defaulted);
-  EXPECT_TRUE(line.options->pods_insecure);
   EXPECT_EQ(line.options->workers, 4u);
-  EXPECT_EQ(line.options->health->to_string(), "127.0.0.1:8080");
-  EXPECT_EQ(line.options->ready->to_string(), "127.0.0.1:8181");
-  EXPECT_EQ(line.options->metrics->to_string(), "127.0.0.1:9153");
+  EXPECT_EQ(line.options->port, 53);
+  EXPECT_EQ(line.options->corefile, "");
+  EXPECT_EQ(line.options->corefile_text, R"(.:53 {
+    health 127.0.0.1:8080 {
+        lameduck 5s
+    }
+    ready 127.0.0.1:8181
+    prometheus 127.0.0.1:9153
+    kubernetes cluster.local. in-addr.arpa ip6.arpa {
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+    }
+    forward . /etc/resolv.conf {
+        policy random
+    }
 }
+)");
+}
+
+// Ports are of server blocks, and services are the first one's.
+const char* const kEverything = R"(.:53 {
+    bind ::1
+    ready 0.0.0.0:1
+    kubernetes Example.org. in-addr.arpa ip6.arpa {
+        pods disabled
+        fallthrough in-addr.arpa ip6.arpa
+    }
+    forward . 9.9.9.9:53 [fd00::1]:5353 {
+        policy sequential
+    }
+}
+.:5353 {
+    bind 10.0.0.1
+    kubernetes Example.org. in-addr.arpa ip6.arpa {
+        pods disabled
+        fallthrough in-addr.arpa ip6.arpa
+    }
+    forward . 9.9.9.9:53 [fd00::1]:5353 {
+        policy sequential
+    }
+}
+)";
 
 TEST(CommandLine, Everything) {
   const CommandLine line = parse_command_line({"--kubeconfig",
@@ -43,19 +75,31 @@ TEST(CommandLine, Everything) {
                                                "2",
                                                "--health-listen",
                                                "off",
+                                               "--metrics-listen",
+                                               "off",
                                                "--ready-listen",
                                                "0.0.0.0:1"},
                                               1);
   ASSERT_TRUE(line.options) << line.output;
   EXPECT_EQ(line.options->kubeconfig, "/k");
-  EXPECT_EQ(line.options->listen.size(), 2u);
-  EXPECT_FALSE(line.options->listen_defaulted);
-  EXPECT_EQ(line.options->forward[0].to_string(), "9.9.9.9:53");
-  EXPECT_EQ(line.options->forward[1].to_string(), "[fd00::1]:5353");
-  EXPECT_EQ(line.options->policy, UpstreamPolicy::kSequential);
-  EXPECT_FALSE(line.options->pods_insecure);
-  EXPECT_FALSE(line.options->health);
-  EXPECT_EQ(line.options->ready->to_string(), "0.0.0.0:1");
+  EXPECT_EQ(line.options->workers, 2u);
+  EXPECT_EQ(line.options->corefile_text, kEverything);
+}
+
+TEST(CommandLine, AsCoreDns) {
+  for (const Arguments& arguments :
+       {Arguments{"-conf", "/etc/coredns/Corefile", "-dns.port=1053"},
+        Arguments{"--conf=/etc/coredns/Corefile", "-p", "1053", "-quiet"}}) {
+    const CommandLine line = parse_command_line(arguments, 1);
+    ASSERT_TRUE(line.options) << line.output;
+    EXPECT_EQ(line.options->corefile, "/etc/coredns/Corefile");
+    EXPECT_EQ(line.options->port, 1053);
+    EXPECT_FALSE(line.options->check);
+  }
+  const CommandLine check = parse_command_line({"check", "Corefile"}, 1);
+  ASSERT_TRUE(check.options);
+  EXPECT_TRUE(check.options->check);
+  EXPECT_EQ(check.options->corefile, "Corefile");
 }
 
 struct RefusedCase {
@@ -65,8 +109,9 @@ struct RefusedCase {
 
 TEST(CommandLine, SaysWhatIsWrong) {
   const RefusedCase kCases[] = {
-      {{"-conf", "Corefile"}, "-conf: a Corefile is not read yet"},
-      {{"-dns.port=53"}, "-dns.port=53: give --listen"},
+      {{"-conf", "Corefile", "--forward", "1.1.1.1"}, "-conf names a Corefile; what --listen"},
+      {{"-dns.port=0"}, "-dns.port is from 1 to 65535"},
+      {{"check"}, "usage: fairlead-dns check COREFILE"},
       {{"--cluster-domain", "a..b"}, "--cluster-domain: 'a..b' is not a domain name"},
       {{"--cluster-domain", "."}, "cannot be the root"},
       {{"--listen", "10.0.0.1"}, "--listen: '10.0.0.1' is not an address and port"},
@@ -90,7 +135,9 @@ TEST(CommandLine, SaysWhatIsWrong) {
 TEST(CommandLine, CoreDnsQuestions) {
   EXPECT_EQ(parse_command_line({"-version"}, 1).output, "fairlead-dns 0.1.0\n");
   EXPECT_EQ(parse_command_line({"-version"}, 1).exit_code, 0);
-  EXPECT_EQ(parse_command_line({"-plugins"}, 1).output, "kubernetes\nforward\n");
+  const std::string plugins = "\n" + parse_command_line({"-plugins"}, 1).output;
+  EXPECT_LT(plugins.find("\nkubernetes\n"), plugins.find("\nforward\n"));
+  EXPECT_NE(plugins.find("\nforward\n"), std::string::npos);
   EXPECT_EQ(parse_command_line({"--help"}, 1).exit_code, 0);
 }
 

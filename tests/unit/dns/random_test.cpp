@@ -100,7 +100,7 @@ TEST(Random, TheZoneAnswersAsTheModelDoes) {
   Zone zone;
   ZoneConfig config;
   config.zone = dns_name("cluster.local");
-  config.reverse_falls_through = false;
+  config.fallthrough.clear();
   zone.set_synced();
   Model model;
   for (uint32_t step = 1; step <= 1500; ++step) {

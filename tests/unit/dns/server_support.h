@@ -89,17 +89,17 @@ class ServerTest : public ::testing::Test {
   // Queries wait until the server runs.
   void open(const std::string& host = "127.0.0.1", size_t workers = 2, TcpLimits tcp = {}) {
     auto kubernetes = std::make_shared<KubernetesOptions>();
-    kubernetes->zone.zone = dns_name(domain);
+    kubernetes->zones.emplace_back().zone = dns_name(domain);
+    kubernetes->zones.front().pods_insecure = true;
+    kubernetes->published = &zone.published();
     auto forward = std::make_shared<ForwardOptions>();
     forward->upstreams = std::make_shared<UpstreamList>(upstreams);
-    ServerOptions options;
     const IpAddress bind = ip(host);
     address = {bind.is_unspecified() ? ip(bind.is_v4() ? "127.0.0.2" : "::1") : bind, free_port()};
-    options.listen = {{bind, address.port}};
-    options.workers = workers;
-    options.tcp = tcp;
-    auto opened =
-        Server::open(options, {{"kubernetes", kubernetes}, {"forward", forward}}, zone.published());
+    auto opened = Server::open(
+        std::make_shared<Plan>(Plan::of({{bind, address.port}},
+                                        {{"kubernetes", kubernetes}, {"forward", forward}}, tcp)),
+        workers);
     ASSERT_TRUE(opened.ok()) << opened.error().message();
     server = *std::move(opened);
   }

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "dns/registry.h"
+#include "dns/setup.h"
+
+namespace fairlead::dns {
+namespace {
+
+using corefile::Directive;
+using corefile::ServerBlock;
+using corefile::Word;
+
+using ByName = std::map<std::string, std::vector<Directive>, std::less<>>;
+
+Result<ByName> by_name(const ServerBlock& block) {
+  ByName directives;
+  for (const Directive& directive : block.directives) {
+    const std::string& name = directive.name.text;
+    if (registered(name) == nullptr) {
+      if (known_to_coredns(name))
+        return directive.name.place.error(
+            fmt::format("CoreDNS's plugin '{}' is not in fairlead-dns", name));
+      return directive.name.place.error(fmt::format("there is no plugin '{}', here or in CoreDNS{}",
+                                                    name,
+                                                    corefile::did_you_mean(name, plugin_names())));
+    }
+    directives[name].push_back(directive);
+  }
+  return directives;
+}
+
+class Reader {
+ public:
+  Reader(corefile::Files& files, std::string folder, const Interfaces& interfaces)
+      : files_(files), folder_(std::move(folder)), interfaces_(interfaces) {}
+
+  Result<void> add(const ServerBlock& block);
+  Config take() { return std::move(config_); }
+
+ private:
+  Result<ChainConfig> read_plugins(const ServerBlock& block, BlockSetup& setup);
+  Result<std::vector<SocketAddress>> addresses(const BlockSetup& setup);
+  Result<std::vector<IpAddress>> resolve(const std::vector<Word>& words);
+  Result<void> route(const ServerBlock& block, const BlockSetup& setup, const Name& zone,
+                     size_t index);
+  Plan::Listener& listener(const SocketAddress& address, bool optional, const TcpLimits& tcp);
+
+  corefile::Files& files_;
+  const std::string folder_;
+  const Interfaces& interfaces_;
+  Config config_{std::make_shared<Plan>(), {}, {}};
+};
+
+// Ports of one block may differ (a.test:53 b.test:54): each is a block of its own, as in CoreDNS.
+Result<void> Reader::add(const ServerBlock& block) {
+  std::map<uint16_t, std::vector<Name>> zones;
+  for (const corefile::ZoneKey& key : block.keys) {
+    if (key.scheme != corefile::Scheme::kDns)
+      return block.place.error(
+          fmt::format("{}:// is not served here, plain DNS is", corefile::scheme_text(key.scheme)));
+    zones[key.port].push_back(key.zone);
+  }
+  for (auto& [port, names] : zones) {
+    BlockSetup setup;
+    setup.zones = names;
+    setup.port = port;
+    setup.files = &files_;
+    setup.folder = folder_;
+    Result<ChainConfig> plugins = read_plugins(block, setup);
+    if (!plugins.ok()) return plugins.error();
+    const size_t index = config_.plan->blocks.size();
+    const std::string bound = setup.bind.empty() ? "" : setup.bind.front().text;
+    config_.plan->blocks.push_back({fmt::format("dns://{}:{}", bound, port), *std::move(plugins)});
+    for (const Name& zone : names)
+      if (const Result<void> routed = route(block, setup, zone, index); !routed.ok()) return routed;
+    config_.notes.insert(config_.notes.end(), setup.notes.begin(), setup.notes.end());
+  }
+  return ok();
+}
+
+Result<ChainConfig> Reader::read_plugins(const ServerBlock& block, BlockSetup& setup) {
+  const Result<ByName> directives = by_name(block);
+  if (!directives.ok()) return directives.error();
+  ChainConfig plugins;
+  for (const Registered& each : registry()) {
+    const auto at = directives->find(each.name);
+    if (at == directives->end()) continue;
+    auto options = each.kind->parse(at->second, setup);
+    if (!options.ok()) return options.error();
+    if (*options) plugins.emplace(each.name, *std::move(options));
+  }
+  return plugins;
+}
+
+Result<std::vector<IpAddress>> Reader::resolve(const std::vector<Word>& words) {
+  std::vector<IpAddress> out;
+  for (const Word& word : words) {
+    if (const Result<IpAddress> address = IpAddress::parse(word.text); address.ok()) {
+      out.push_back(*address);
+      continue;
+    }
+    const std::vector<IpAddress> found = interfaces_(word.text);
+    if (found.empty())
+      return word.place.error(
+          fmt::format("'{}' is neither an address nor an interface with one", word.text));
+    out.insert(out.end(), found.begin(), found.end());
+  }
+  return out;
+}
+
+Result<std::vector<SocketAddress>> Reader::addresses(const BlockSetup& setup) {
+  const auto bound = resolve(setup.bind);
+  if (!bound.ok()) return bound.error();
+  const auto except = resolve(setup.except);
+  if (!except.ok()) return except.error();
+  std::vector<SocketAddress> out;
+  for (const IpAddress& address : *bound)
+    if (std::ranges::find(*except, address) == except->end()) out.push_back({address, setup.port});
+  if (setup.bind.empty())
+    out = {{IpAddress::any(Family::kIpv4), setup.port},
+           {IpAddress::any(Family::kIpv6), setup.port}};
+  return out;
+}
+
+Plan::Listener& Reader::listener(const SocketAddress& address, bool optional,
+                                 const TcpLimits& tcp) {
+  auto& listeners = config_.plan->listeners;
+  const auto at = std::ranges::find(listeners, address, &Plan::Listener::address);
+  if (at != listeners.end()) return *at;
+  listeners.push_back({address, optional, {}, tcp});
+  return listeners.back();
+}
+
+Result<void> Reader::route(const ServerBlock& block, const BlockSetup& setup, const Name& zone,
+                           size_t index) {
+  const auto where = addresses(setup);
+  if (!where.ok()) return where.error();
+  for (const SocketAddress& address : *where) {
+    const bool optional = setup.bind.empty() && address.address.is_v6();
+    Plan::Listener& at = listener(address, optional, setup.tcp);
+    for (const Plan::Route& other : at.routes)
+      if (other.zone == zone)
+        return block.place.error(
+            fmt::format("{} is served at {} already", zone.to_text(), address.to_string()));
+    at.routes.push_back({zone, index});
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<Config> read_config(const corefile::Corefile& corefile, corefile::Files& files,
+                           const std::string& folder, const Interfaces& interfaces) {
+  Reader reader(files, folder, interfaces);
+  for (const ServerBlock& block : corefile.blocks)
+    if (const Result<void> added = reader.add(block); !added.ok()) return added.error();
+  Config config = reader.take();
+  config.files = corefile.files;
+  return config;
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/host.h"
+
+#include <algorithm>
+
+#include "base/http/server.h"
+#include "dns/registry.h"
+
+namespace fairlead::dns {
+namespace {
+
+class Undo : public Service {
+ public:
+  explicit Undo(std::function<void()> undo) : undo_(std::move(undo)) {}
+  ~Undo() override { undo_(); }
+  Undo(const Undo&) = delete;
+  Undo& operator=(const Undo&) = delete;
+
+ private:
+  std::function<void()> undo_;
+};
+
+HttpServerOptions small_server() {
+  HttpServerOptions options;
+  options.max_header_bytes = 16 * 1024;
+  options.max_body_bytes = 64 * 1024;
+  options.max_connections = 256;
+  return options;
+}
+
+}  // namespace
+
+// One listening address; it is open while somebody answers there.
+struct Host::Http {
+  explicit Http(Loop& loop)
+      : server(loop, small_server(),
+               [this](const HttpServerRequest& request,
+                      const std::shared_ptr<HttpResponder>& responder) {
+                 if (!serve_ops(newest(), request, *responder))
+                   responder->respond(404, {}, "404 page not found\n");
+               }) {}
+
+  OpsEndpoints newest() const {
+    OpsEndpoints endpoints;
+    for (const auto& [path, answer] : answers) endpoints.checks[path] = answer;
+    return endpoints;
+  }
+
+  std::list<std::pair<std::string, std::function<HealthAnswer()>>> answers;
+  HttpServer server;
+};
+
+template <typename T>
+Host::Token Host::put(std::list<T>& list, T value) {
+  const auto at = list.insert(list.end(), std::move(value));
+  return std::make_unique<Undo>([&list, at] { list.erase(at); });
+}
+
+Result<Host::Token> Host::serve_http(const SocketAddress& address, const std::string& path,
+                                     std::function<HealthAnswer()> answer) {
+  std::shared_ptr<Http> http = http_[address].lock();
+  if (!http) {
+    http = std::make_shared<Http>(loop_);
+    const Result<SocketAddress> bound = http->server.listen(address);
+    if (!bound.ok()) return bound.error();
+    http_[address] = http;
+  }
+  const auto at = http->answers.insert(http->answers.end(), {path, std::move(answer)});
+  return Token(std::make_unique<Undo>([http, at] { http->answers.erase(at); }));
+}
+
+Host::Token Host::add_readiness(const std::string& plugin, std::function<bool()> ready) {
+  return put(readiness_, Readiness{plugin, std::move(ready)});
+}
+
+Host::Token Host::add_metrics(std::function<void(std::string& out)> render) {
+  return put(metrics_, std::move(render));
+}
+
+Host::Token Host::add_lameduck(Duration duration) {
+  return put(lameducks_, duration);
+}
+
+Host::Token Host::add_reload(Duration period, Duration jitter) {
+  return put(reloads_, Reload{period, jitter});
+}
+
+std::vector<std::string> Host::not_ready() const {
+  std::vector<std::string> names;
+  for (const Registered& each : registry())
+    if (std::ranges::any_of(readiness_, [&](const Readiness& readiness) {
+          return readiness.plugin == each.name && !readiness.ready();
+        }))
+      names.emplace_back(each.name);
+  return names;
+}
+
+std::string Host::metrics() const {
+  std::string out;
+  if (workers) render_metrics(workers(), out);
+  for (const auto& render : metrics_) render(out);
+  return out;
+}
+
+Duration Host::lameduck() const {
+  return lameducks_.empty() ? Duration::zero() : *std::ranges::max_element(lameducks_);
+}
+
+}  // namespace fairlead::dns

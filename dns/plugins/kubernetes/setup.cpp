@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/plugins/kubernetes/setup.h"
+
+#include <algorithm>
+
+namespace fairlead::dns {
+namespace {
+
+using corefile::Directive;
+
+Result<void> not_here(const Directive& property) {
+  return property.name.place.error("CoreDNS's property '" + property.name.text +
+                                   "' of kubernetes is not in fairlead-dns");
+}
+
+bool is_reverse(const Name& zone) {
+  const auto parents = reverse_zones();
+  return std::ranges::any_of(parents, [&](const Name& parent) { return zone.ends_with(parent); });
+}
+
+Result<void> read_zones_into(const Directive& directive, const BlockSetup& block,
+                             KubernetesOptions& options) {
+  const auto zones = read_zones(directive.arguments, block.zones);
+  if (!zones.ok()) return zones.error();
+  std::vector<Name> reverse;
+  for (const Name& zone : *zones) {
+    if (is_reverse(zone)) {
+      reverse.push_back(zone);
+    } else if (zone.labels() == 0) {
+      return directive.name.place.error(
+          "kubernetes needs a zone, such as 'kubernetes cluster.local': the root is not a "
+          "cluster's");
+    } else {
+      options.zones.emplace_back().zone = zone;
+    }
+  }
+  if (options.zones.empty())
+    return directive.name.place.error(
+        "kubernetes needs a zone that is no reverse zone: names of addresses end in it");
+  for (ZoneConfig& zone : options.zones) {
+    zone.reverse.clear();
+    zone.fallthrough.clear();
+    zone.pods_insecure = false;
+  }
+  options.zones.front().reverse = std::move(reverse);
+  return ok();
+}
+
+}  // namespace
+
+Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Directives& directives,
+                                                        BlockSetup& block) {
+  if (const auto once = expect_once(directives); !once.ok()) return once.error();
+  const Directive& directive = directives.front();
+  auto options = std::make_shared<KubernetesOptions>();
+  if (const auto zones = read_zones_into(directive, block, *options); !zones.ok())
+    return zones.error();
+  uint32_t ttl = 5;
+  bool pods = false;
+  std::vector<Name> fallthrough;
+  const auto read = read_properties(
+      directive,
+      {{"kubeconfig", 1, 1,
+        [&](const Directive& p) {
+          options->kubeconfig = block.path_of(p.arguments[0].text);
+          return ok();
+        }},
+       {"pods", 1, 1,
+        [&](const Directive& p) -> Result<void> {
+          const auto choice = read_choice(p.arguments[0], {"disabled", "insecure", "verified"});
+          if (!choice.ok()) return choice.error();
+          if (*choice == 2)
+            return p.arguments[0].place.error("'pods verified' is not in fairlead-dns yet");
+          pods = *choice == 1;
+          return ok();
+        }},
+       {"ttl", 1, 1,
+        [&](const Directive& p) -> Result<void> {
+          const auto number = read_number(p.arguments[0], 0, 3600);
+          if (!number.ok()) return number.error();
+          ttl = static_cast<uint32_t>(*number);
+          return ok();
+        }},
+       {"fallthrough", 0, Property::kAny,
+        [&](const Directive& p) -> Result<void> {
+          auto zones = read_zones(p.arguments, {Name()});
+          if (!zones.ok()) return zones.error();
+          fallthrough = *std::move(zones);
+          return ok();
+        }},
+       {"startup_timeout", 1, 1,
+        [&](const Directive& p) -> Result<void> {
+          const auto limit = read_duration(p.arguments[0]);
+          if (!limit.ok()) return limit.error();
+          block.notes.push_back(
+              "kubernetes: startup_timeout has no effect: five seconds are waited for the first "
+              "sync");
+          return ok();
+        }},
+       {"endpoint", 0, Property::kAny, &not_here},
+       {"tls", 0, Property::kAny, &not_here},
+       {"apiserver_qps", 0, Property::kAny, &not_here},
+       {"apiserver_burst", 0, Property::kAny, &not_here},
+       {"apiserver_max_inflight", 0, Property::kAny, &not_here},
+       {"namespaces", 0, Property::kAny, &not_here},
+       {"namespace_labels", 0, Property::kAny, &not_here},
+       {"labels", 0, Property::kAny, &not_here},
+       {"endpoint_pod_names", 0, Property::kAny, &not_here},
+       {"noendpoints", 0, Property::kAny, &not_here},
+       {"ignore", 0, Property::kAny, &not_here},
+       {"multicluster", 0, Property::kAny, &not_here},
+       {"zonal", 0, Property::kAny, &not_here}});
+  if (!read.ok()) return read.error();
+  for (ZoneConfig& zone : options->zones) {
+    zone.ttl = ttl;
+    zone.pods_insecure = pods;
+    zone.fallthrough = fallthrough;
+  }
+  return std::shared_ptr<PluginOptions>(std::move(options));
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/plugins/kubernetes/source.h"
+
+#include <malloc.h>
+
+#include "base/log.h"
+
+namespace fairlead::dns {
+namespace {
+
+constexpr Duration kWordLimit = std::chrono::seconds(5);  // then it is logged that there is none
+
+}  // namespace
+
+Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host,
+                                                         const std::string& kubeconfig) {
+  return host.shared<ClusterSource>(
+      "kubernetes " + kubeconfig, [&]() -> Result<std::shared_ptr<ClusterSource>> {
+        std::shared_ptr<ClusterSource> source(new ClusterSource(host));
+        if (const Result<void> connected = source->connect(kubeconfig); !connected.ok())
+          return connected.error();
+        return source;
+      });
+}
+
+Result<void> ClusterSource::connect(const std::string& kubeconfig) {
+  Result<kube::ClientConfig> config = kube::find_config(kubeconfig);
+  if (!config.ok()) return config.error();
+  auto cluster = kube::Cluster::connect(host_.loop(), *std::move(config), "fairlead-dns/0.1.0");
+  if (!cluster.ok()) return cluster.error();
+  cluster_ = *std::move(cluster);
+  readiness_ = host_.add_readiness("kubernetes", [this] { return zone_.snapshot().synced; });
+  metrics_ = host_.add_metrics([this](std::string& out) {
+    render_value(out, "fairlead_dns_services", "gauge", "Services known.", "", zone_.services());
+    render_value(out, "fairlead_dns_endpoints", "gauge", "Ready endpoints known.", "",
+                 zone_.endpoints());
+    render_value(out, "fairlead_dns_zone_serial", "gauge",
+                 "SOA serial: Unix time of the last change.", "", zone_.snapshot().serial);
+    render_value(out, "fairlead_dns_synced", "gauge", "1 once all objects have been read.", "",
+                 zone_.snapshot().synced ? 1 : 0);
+  });
+  feed_ = std::make_unique<ClusterFeed>(host_.loop(), cluster_->api(), zone_, [this] {
+    unsynced_.cancel();
+    host_.ready_changed();
+    malloc_trim(0);  // what reading the first lists took and nothing needs again
+  });
+  unsynced_ = host_.loop().clock().after(kWordLimit, [this] {
+    log::warn("no word from {} yet: SERVFAIL for what is not known", cluster_->config().server);
+  });
+  feed_->start();
+  return ok();
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which server block answers a name: the one whose zone is the longest that the name ends with.
+// Threads: one worker's.
+#pragma once
+
+#include <vector>
+
+#include "dns/chain.h"
+#include "dns/metrics.h"
+
+namespace fairlead::dns {
+
+class Router {
+ public:
+  struct Route {
+    Name zone;
+    Chain* chain = nullptr;
+    BlockMetrics* metrics = nullptr;
+  };
+
+  // Chains and counters outlive the router.
+  void add(const Route& route);
+  // nullptr: no block serves the name.
+  const Route* find(const Name& name) const {
+    for (const Route& route : routes_)
+      if (name.ends_with(route.zone)) return &route;
+    return nullptr;
+  }
+
+  // Asks a question of our own. The callback runs once, maybe before ask() returns, unless the
+  // chain is destroyed before there is a reply. Such a question may not lead to another.
+  void ask(const Name& name, Type type, const Client& client, SendLater on_reply) const;
+
+ private:
+  std::vector<Route> routes_;  // the longest zones first
+};
+
+}  // namespace fairlead::dns
