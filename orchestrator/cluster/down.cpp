@@ -112,13 +112,31 @@ Result<void> unmount_below(const std::string& path) {
   return result;
 }
 
+// Of the pods that this data folder knows: another cluster's, in another network namespace, are
+// below the same root.
+Result<void> remove_cgroups(const ClusterOptions& options) {
+  const Result<Cgroups> cgroups = Cgroups::detect();
+  if (!cgroups.ok()) return ok();
+  const std::string root = kPodCgroupRoot;
+  const std::string classes[] = {root + "/besteffort", root + "/burstable", root};
+  for (const std::string& uid : files::list(options.data_dir + "/pods"))
+    for (const std::string& parent : classes)
+      if (const auto done = cgroups->kill_and_remove(parent + "/pod" + uid); !done.ok())
+        return done;
+  cgroups->remove_empty(cgroup_holder(options.data_dir));
+  for (const std::string& parent : classes) cgroups->remove_empty(parent);
+  cgroups->remove_empty("/k8s.io");  // releases before this one had containers there
+  const auto kept = cgroups->unmount_ours();
+  if (!kept.ok()) return kept.error();
+  for (const std::string& inside : *kept)
+    log::info("a cgroup hierarchy of ours stays mounted: {} is in it", inside);
+  return ok();
+}
+
 Result<void> remove_files(const ClusterOptions& options, bool purge) {
   for (const std::string& dir : {options.data_dir, options.run_dir})
     if (const Result<void> done = unmount_below(dir); !done.ok()) return done;
-  if (const auto cgroups = Cgroups::detect(); cgroups.ok()) {
-    if (const Result<void> done = cgroups->kill_and_remove(kPodCgroupRoot); !done.ok()) return done;
-    if (const Result<void> done = cgroups->unmount_ours(); !done.ok()) return done;
-  }
+  if (const Result<void> done = remove_cgroups(options); !done.ok()) return done;
   for (const std::string& dir :
        {options.run_dir, options.data_dir + "/pods", options.data_dir + "/cni/addresses"})
     if (const Result<void> done = files::remove_tree(dir); !done.ok()) return done;

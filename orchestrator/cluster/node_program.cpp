@@ -39,13 +39,15 @@ pid_t recorded_containerd(const std::string& run_dir) {
   return 0;
 }
 
-void mount_controllers() {
+void mount_controllers(const std::string& data_dir) {
   Result<Cgroups> cgroups = Cgroups::detect();
   if (!cgroups.ok()) return;  // start() says so
-  if (const Result<int> mounted = cgroups->mount_left_in_v2(); !mounted.ok())
-    log::info("{}", mounted.error().message());
-  else if (*mounted > 0)
+  const Result<int> mounted = cgroups->mount_left_in_v2();
+  if (!mounted.ok()) return log::info("{}", mounted.error().message());
+  if (*mounted > 0)
     log::info("{} cgroup controllers had no v1 hierarchy and have one now", *mounted);
+  if (const auto held = cgroups->hold_ours(cgroup_holder(data_dir)); !held.ok())
+    log::warn("{}", held.error().message());
 }
 
 }  // namespace
@@ -59,7 +61,7 @@ Result<void> NodeProgram::start_runtime() {
         cidr.ok() && options_.cluster_cidr.contains(*cidr))
       pod_cidr_ = *cidr;
   if (options_.containerd_socket.empty()) {
-    mount_controllers();
+    mount_controllers(options_.data_dir);
     const Result<bool> changed = prepare_containerd(paths_);
     if (!changed.ok()) return changed.error();
     if (pod_cidr_)

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <iterator>
+#include <optional>
 #include <sstream>
 
 #include "orchestrator/node/files.h"
@@ -21,8 +22,14 @@ constexpr const char* kControllers[] = {"cpu",     "cpuacct", "cpuset",   "memor
                                         "devices", "freezer", "blkio",    "pids",
                                         "hugetlb", "net_cls", "net_prio", "perf_event"};
 
+constexpr char kRoot[] = "/sys/fs/cgroup";
+constexpr char kUnified[] = "/sys/fs/cgroup/unified";
 // What /proc/mounts calls the file system that mount_left_in_v2() mounts.
 constexpr char kOurs[] = "fairlead";
+
+bool known_to_v1(const std::string& controller) {
+  return std::ranges::find(kControllers, controller) != std::end(kControllers);
+}
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -89,6 +96,11 @@ void kill_below(const std::string& path) {
 
 }  // namespace
 
+std::string cgroup_holder(const std::string& data_dir) {
+  return std::string(kPodCgroupRoot) + "/node-" +
+         std::to_string(std::hash<std::string>()(data_dir));
+}
+
 bool Cgroups::Hierarchy::has(const std::string& controller) const {
   return std::find(controllers.begin(), controllers.end(), controller) != controllers.end();
 }
@@ -102,14 +114,14 @@ Cgroups Cgroups::parse(const std::string& mountinfo) {
     const std::vector<std::string> left = split(line.substr(0, dash), ' ');
     const std::vector<std::string> right = split(line.substr(dash + 3), ' ');
     if (left.size() < 5 || right.size() < 3) continue;
-    if (right[0] == "cgroup2" && cgroups.v2_.empty()) cgroups.v2_ = left[4];
+    if (left[4] == kRoot) cgroups.root_ = right[0];
+    if (right[0] == "cgroup2" && (cgroups.v2_.empty() || left[4] == kUnified))
+      cgroups.v2_ = left[4];
     if (right[0] == "cgroup" || right[0] == "cgroup2") cgroups.mount_points_.push_back(left[4]);
     if (right[0] != "cgroup") continue;
     Hierarchy hierarchy{left[4], {}, right[1] == kOurs};
     for (const std::string& option : split(right[2], ','))
-      if (std::find(std::begin(kControllers), std::end(kControllers), option) !=
-          std::end(kControllers))
-        hierarchy.controllers.push_back(option);
+      if (known_to_v1(option)) hierarchy.controllers.push_back(option);
     if (!hierarchy.controllers.empty()) cgroups.hierarchies_.push_back(std::move(hierarchy));
   }
   if (cgroups.hierarchies_.empty() && !cgroups.v2_.empty()) {
@@ -131,10 +143,18 @@ Result<Cgroups> Cgroups::detect() {
 }
 
 std::vector<std::string> Cgroups::left_in_v2() const {
-  if (unified_ || v2_.empty()) return {};
+  if (root_ == "cgroup2" || v2_ != kUnified) return {};
   const Result<std::string> names = files::read(v2_ + "/cgroup.controllers");
   std::istringstream stream(names.ok() ? *names : "");
   return {std::istream_iterator<std::string>(stream), {}};
+}
+
+// libcrun's cgroup-utils.c looks at the file systems at these two places.
+std::string Cgroups::crun_obstacle() const {
+  if (root_ == "cgroup2") return "";
+  if (root_ != "tmpfs") return std::string("there are no cgroups at ") + kRoot;
+  const std::vector<std::string> left = left_in_v2();
+  return left.empty() ? "" : std::string(kUnified) + " has controllers beside v1: " + left.front();
 }
 
 namespace {
@@ -146,23 +166,42 @@ Result<void> mount_v1(const std::string& name, const std::string& point) {
   return ok();
 }
 
+// The folder and the hierarchy, or nothing.
+Result<void> make_v1(const std::string& name, const std::string& point) {
+  const bool was_there = mkdir(point.c_str(), 0755) != 0;
+  if (was_there && errno != EEXIST) return Error::from_errno(errno, "make the folder " + point);
+  const Result<void> made = mount_v1(name, point);
+  if (!made.ok() && !was_there) rmdir(point.c_str());
+  return made;
+}
+
 }  // namespace
 
 Result<int> Cgroups::mount_left_in_v2() {
-  int mounted = 0;
-  for (const std::string& name : left_in_v2()) {
-    const std::string& beside = hierarchies_.front().mount_point;
-    const std::string point = beside.substr(0, beside.rfind('/') + 1) + name;
-    if (const Result<void> made = files::make_dirs(point); !made.ok()) return made.error();
-    if (const Result<void> made = mount_v1(name, point); !made.ok()) {
-      rmdir(point.c_str());
+  const std::vector<std::string> left = left_in_v2();
+  const Result<std::string> used = files::read(v2_ + "/cgroup.subtree_control");
+  if (left.empty() || hierarchies_.empty() || !std::ranges::all_of(left, known_to_v1) ||
+      !used.ok() || used->find_first_not_of(" \n") != std::string::npos)
+    return 0;
+  const size_t before = hierarchies_.size();
+  for (const std::string& name : left) {
+    const std::string point = std::string(kRoot) + "/" + name;
+    if (const Result<void> made = make_v1(name, point); !made.ok()) {
+      for (size_t i = before; i < hierarchies_.size(); ++i) (void)unmount(hierarchies_[i]);
       return made.error();
     }
     hierarchies_.push_back({point, {name}, true});
     mount_points_.push_back(point);
-    ++mounted;
   }
-  return mounted;
+  return static_cast<int>(left.size());
+}
+
+Result<void> Cgroups::hold_ours(const std::string& holder) const {
+  for (const Hierarchy& hierarchy : hierarchies_)
+    if (hierarchy.ours)
+      if (const Result<void> made = files::make_dirs(hierarchy.mount_point + holder); !made.ok())
+        return made;
+  return ok();
 }
 
 // The kernel gives the controller back to v2 only when the unmounted hierarchy is empty, and a
@@ -174,25 +213,35 @@ Result<void> Cgroups::unmount(const Hierarchy& hierarchy) const {
   for (int round = 0; round < 40; ++round) {
     if (umount(point.c_str()) != 0) return Error::from_errno(errno, "unmount " + point);
     usleep(50 * 1000);
-    if (std::ranges::count(left_in_v2(), name) > 0) break;
+    if (std::ranges::count(left_in_v2(), name) > 0)
+      return rmdir(point.c_str()) == 0 ? ok()
+                                       : Error::from_errno(errno, "remove the folder " + point);
     if (const Result<void> again = mount_v1(name, point); !again.ok()) return again;
   }
-  if (umount(point.c_str()) != 0 && errno != EINVAL)
-    return Error::from_errno(errno, "unmount " + point);
-  return rmdir(point.c_str()) == 0 ? ok() : Error::from_errno(errno, "remove the folder " + point);
+  return Error(ErrorCode::kUnavailable,
+               "unmount " + point + ": it is mounted elsewhere too, in another mount namespace");
 }
 
-Result<void> Cgroups::unmount_ours() const {
-  Result<void> result = ok();
+Result<std::vector<std::string>> Cgroups::unmount_ours() const {
+  std::vector<std::string> kept;
+  std::optional<Error> failed;
   for (const Hierarchy& hierarchy : hierarchies_) {
-    const auto is_cgroup = [&](const std::string& name) {
+    if (!hierarchy.ours) continue;
+    const std::vector<std::string> names = files::list(hierarchy.mount_point);
+    const auto inside = std::ranges::find_if(names, [&](const std::string& name) {
       return files::is_dir(hierarchy.mount_point + "/" + name);
-    };
-    if (!hierarchy.ours || std::ranges::any_of(files::list(hierarchy.mount_point), is_cgroup))
-      continue;
-    if (const Result<void> done = unmount(hierarchy); !done.ok()) result = done;
+    });
+    if (inside != names.end())
+      kept.push_back(hierarchy.mount_point + "/" + *inside);
+    else if (const Result<void> done = unmount(hierarchy); !done.ok())
+      failed = done.error();
   }
-  return result;
+  if (failed) return *failed;
+  return kept;
+}
+
+void Cgroups::remove_empty(const std::string& path) const {
+  for (const std::string& mount_point : mount_points_) rmdir((mount_point + path).c_str());
 }
 
 Result<void> Cgroups::create(const std::string& path) const {

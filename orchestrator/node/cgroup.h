@@ -14,21 +14,29 @@ namespace fairlead::orchestrator {
 // Above all pods of ours. Not a kubelet's "/kubepods": what is below is killed by `fairlead down`.
 inline constexpr char kPodCgroupRoot[] = "/fairlead-pods";
 
+// The holder (Cgroups::hold_ours) of the cluster in that data folder.
+std::string cgroup_holder(const std::string& data_dir);
+
 class Cgroups {
  public:
   // Finds what is mounted; `mountinfo` is the text of /proc/self/mountinfo.
   static Cgroups parse(const std::string& mountinfo);
   static Result<Cgroups> detect();
 
-  // Controllers of a v2 tree beside v1 hierarchies, which no hierarchy has; empty where all are in
-  // one of the two. crun works only there.
-  std::vector<std::string> left_in_v2() const;
-  // Mounts a v1 hierarchy for each of them ("/sys/fs/cgroup/hugetlb"), as init would have, or
-  // cgroupfs-mount(8). How many.
+  // Why crun makes no containers here; empty: it does. Its own rule: v2 at /sys/fs/cgroup, or v1
+  // there, and then no controllers in a v2 at /sys/fs/cgroup/unified.
+  std::string crun_obstacle() const;
+  // That obstacle away: a v1 hierarchy for each controller that init left in v2
+  // (/sys/fs/cgroup/hugetlb), as cgroupfs-mount(8) makes them. All of them or none: not where v2 is
+  // in use, or has a controller that v1 does not know. How many.
   Result<int> mount_left_in_v2();
-  // What mount_left_in_v2() mounted, here or in another process, where no cgroup is in it. Waits,
-  // two seconds at most, until the kernel has the controller back in v2.
-  Result<void> unmount_ours() const;
+  // A cgroup of that name in each hierarchy that mount_left_in_v2() mounted, here or in another
+  // process: as long as it is there nobody takes the hierarchy away.
+  Result<void> hold_ours(const std::string& holder) const;
+  // Takes away what mount_left_in_v2() mounted, here or in another process, and waits, two seconds
+  // at most, until the kernel has the controller back in v2. What has cgroups in it stays: their
+  // paths.
+  Result<std::vector<std::string>> unmount_ours() const;
 
   // One mounted hierarchy that has controllers.
   struct Hierarchy {
@@ -45,19 +53,23 @@ class Cgroups {
   // enabled above, cpu and memory or it fails.
   Result<void> create(const std::string& path) const;
   Result<void> set(const std::string& path, const PodLimits& limits) const;
+  // The folder itself where it is empty; what has folders or processes stays.
+  void remove_empty(const std::string& path) const;
   // The folder and what is below, empty of processes or kBusy-like errors; absent is success.
   Result<void> remove(const std::string& path) const;
   // Kills what is left in it and removes it, trying for a second.
   Result<void> kill_and_remove(const std::string& path) const;
 
  private:
+  std::vector<std::string> left_in_v2() const;
   Result<void> unmount(const Hierarchy& hierarchy) const;
 
   std::vector<Hierarchy> hierarchies_;
-  // All there are, also those without controllers (systemd's, v2 beside v1): runc makes folders in
-  // each.
+  // All there are, also those without controllers (systemd's, v2 beside v1): runtimes make
+  // folders in each.
   std::vector<std::string> mount_points_;
-  std::string v2_;  // where it is mounted, if it is
+  std::string v2_;    // where it is mounted, if it is
+  std::string root_;  // the type of what is at /sys/fs/cgroup
   bool unified_ = false;
 };
 

@@ -62,9 +62,8 @@ ContainerdFeatures detect_features(const std::string& data_dir) {
     features.why_runc = crun.error().message();
   } else if (!cgroups.ok()) {
     features.why_runc = cgroups.error().message();
-  } else if (const auto left = cgroups->left_in_v2(); !left.empty()) {
-    // libcrun's cgroup.c: "cgroups in hybrid mode not supported".
-    features.why_runc = "crun does not run where cgroup v2 has a controller beside v1: " + left[0];
+  } else if (const std::string obstacle = cgroups->crun_obstacle(); !obstacle.empty()) {
+    features.why_runc = "crun does not run here: " + obstacle;
   } else {
     features.runtime = *crun;
   }

@@ -38,12 +38,12 @@ struct ContainerdPaths {
 // Whether this process has it in effect: CAP_NET_ADMIN...
 bool has_capability(int number);
 
-// What this machine can do, found by trying.
+// What this machine can do, found by looking and trying.
 struct ContainerdFeatures {
   bool overlayfs = true;
   bool restrict_oom_score_adj = false;  // without CAP_SYS_RESOURCE a lower score is refused
-  // The program that makes containers: crun (a C program: half of runc's time to make one), or runc
-  // where crun is missing or cannot work.
+  // The program that makes containers: crun, which takes a third of runc's time, or runc where crun is
+  // missing or cannot work.
   std::string runtime = "runc";
   std::string why_runc;  // empty: it is crun
 };

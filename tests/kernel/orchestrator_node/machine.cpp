@@ -78,8 +78,10 @@ Machine::Machine() {
   if (const auto found = check_programs(true); !found.ok()) die(found.error().message());
   Result<Cgroups> cgroups = Cgroups::detect();
   if (!cgroups.ok()) die(cgroups.error().message());
-  if (const auto mounted = cgroups->mount_left_in_v2(); !mounted.ok())
-    die(mounted.error().message());
+  const auto mounted = cgroups->mount_left_in_v2();
+  if (!mounted.ok()) die(mounted.error().message());
+  mounted_ = *mounted > 0;
+  if (const auto held = cgroups->hold_ours(cgroup_root_); !held.ok()) die(held.error().message());
   if (const auto ready = prepare_containerd(paths_); !ready.ok()) die(ready.error().message());
   if (const auto ready = write_cni_config(paths_, *Cidr::parse("10.99.0.0/24")); !ready.ok())
     die(ready.error().message());
@@ -97,7 +99,7 @@ Machine::~Machine() {
   if (containerd_ > 0) kill(containerd_, SIGTERM), waitpid(containerd_, nullptr, 0);
   if (const auto cgroups = Cgroups::detect(); cgroups.ok()) {
     (void)cgroups->kill_and_remove(cgroup_root_);
-    (void)cgroups->unmount_ours();
+    if (mounted_) (void)cgroups->unmount_ours();
   }
   for (const std::string& point : files::mounts_below(root_)) umount2(point.c_str(), MNT_DETACH);
   (void)files::remove_tree(root_);

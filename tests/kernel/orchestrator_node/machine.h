@@ -38,6 +38,7 @@ class Machine {
   Machine();
   std::string root_;
   std::string cgroup_root_;
+  bool mounted_ = false;  // cgroup hierarchies
   ContainerdPaths paths_;
   pid_t containerd_ = -1;
 };

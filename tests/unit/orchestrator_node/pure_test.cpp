@@ -202,6 +202,20 @@ TEST(Cgroups, AreFoundInMountinfo) {
   EXPECT_TRUE(Cgroups::parse("").hierarchies().empty());
 }
 
+// Where v1 and v2 are; controllers in a v2 beside v1 are the kernel tests'.
+TEST(Cgroups, WhereCrunRuns) {
+  const std::string tmpfs = "30 23 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n";
+  const std::string cpu = "31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+  const std::string v2 = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+  const std::string net_cls = "31 30 0:27 / /sys/fs/cgroup/net_cls rw - cgroup cgroup rw,net_cls\n";
+  const std::string elsewhere = "33 30 0:29 / /mnt/v2 rw - cgroup2 cgroup2 rw\n";
+  for (const std::string& layout : {tmpfs + cpu, v2, v2 + net_cls, tmpfs + cpu + elsewhere})
+    EXPECT_EQ(Cgroups::parse(layout).crun_obstacle(), "") << layout;
+  for (const std::string& layout : {std::string(), cpu, elsewhere})
+    EXPECT_EQ(Cgroups::parse(layout).crun_obstacle(), "there are no cgroups at /sys/fs/cgroup")
+        << layout;
+}
+
 TEST(PodSpec, RefusesWhatItCannotDo) {
   const std::pair<Json, const char*> rows[] = {
       {{{"containers", {{{"name", "c"}, {"ports", {{{"containerPort", 80}, {"hostPort", 80}}}}}}}},
