@@ -64,7 +64,16 @@ void Deferred::adopt(std::span<const uint8_t> message, Rcode rcode,
   reply_.adopt(message, rcode, options);
 }
 
+void Request::ask_next(std::span<const uint8_t> packet, SendLater on_reply) const {
+  chain_->ask_from(position_ + 1, client_, packet, std::move(on_reply));
+}
+
 void Deferred::ask_next(std::span<const uint8_t> packet, SendLater on_reply) {
+  chain_->ask_from(position_ + 1, client_, packet, std::move(on_reply));
+}
+
+void Chain::ask_from(size_t position, const Client& client, std::span<const uint8_t> packet,
+                     SendLater on_reply) {
   Query query;
   [[maybe_unused]] const Parsed parsed = parse_query(packet, query);
   assert(parsed.verdict == Verdict::kAnswer);
@@ -72,8 +81,8 @@ void Deferred::ask_next(std::span<const uint8_t> packet, SendLater on_reply) {
   Reply reply({buffer.get(), kMaxMessage});
   reply.begin(query, kMaxMessage);
   InternalPath path(std::move(on_reply));
-  Request request(query, client_, reply, path);
-  if (chain_->serve_from(position_ + 1, request) == Step::kAnswered) path.send(reply.finish());
+  Request request(query, client, reply, path);
+  if (serve_from(position, request) == Step::kAnswered) path.send(reply.finish());
 }
 
 void Deferred::finish() {

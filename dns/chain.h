@@ -39,6 +39,9 @@ class Chain {
   // Fails when the configuration names a plugin that is not in the registry. `config` outlives the
   // chain.
   Result<void> assemble(const PluginContext& context, const ChainConfig& config);
+  // No plugins, and nothing that waits in them, any more. A question that one chain asks may wait
+  // in another: all are cleared before the first goes.
+  void clear() { links_.clear(); }
   // For tests: a plugin at the end.
   void append(std::unique_ptr<Plugin> plugin, PluginId id = 0);
 
@@ -57,12 +60,14 @@ class Chain {
   };
 
   Step serve_from(size_t position, Request& request);
+  void ask_from(size_t position, const Client& client, std::span<const uint8_t> packet,
+                SendLater on_reply);
   // What answered at `position` passes the plugins in front of it, as far as `first`.
   void replied(size_t first, size_t position, const Query& query, const Client& client,
                Reply& reply);
 
-  std::vector<Link> links_;
   size_t waiting_ = 0;
+  std::vector<Link> links_;
 };
 
 }  // namespace fairlead::dns

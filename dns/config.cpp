@@ -105,7 +105,8 @@ Result<std::vector<IpAddress>> Reader::resolve(const std::vector<Word>& words) {
       out.push_back(*address);
       continue;
     }
-    const std::vector<IpAddress> found = interfaces_(word.text);
+    std::vector<IpAddress> found = interfaces_(word.text);
+    std::erase_if(found, [](const IpAddress& address) { return address.is_link_local(); });
     if (found.empty())
       return word.place.error(
           fmt::format("'{}' is neither an address nor an interface with one", word.text));
@@ -121,7 +122,11 @@ Result<std::vector<SocketAddress>> Reader::addresses(const BlockSetup& setup) {
   if (!except.ok()) return except.error();
   std::vector<SocketAddress> out;
   for (const IpAddress& address : *bound)
-    if (std::ranges::find(*except, address) == except->end()) out.push_back({address, setup.port});
+    if (std::ranges::find(*except, address) == except->end() &&
+        std::ranges::find(out, address, &SocketAddress::address) == out.end())
+      out.push_back({address, setup.port});
+  if (out.empty() && !setup.bind.empty())
+    return setup.bind.front().place.error("'bind' leaves no address to answer at");
   if (setup.bind.empty())
     out = {{IpAddress::any(Family::kIpv4), setup.port},
            {IpAddress::any(Family::kIpv6), setup.port}};
@@ -157,6 +162,10 @@ Result<void> Reader::route(const ServerBlock& block, const BlockSetup& setup, co
 
 Result<Config> read_config(const corefile::Corefile& corefile, corefile::Files& files,
                            const std::string& folder, const Interfaces& interfaces) {
+  if (corefile.blocks.empty())
+    return Error(ErrorCode::kInvalid,
+                 (corefile.files.empty() ? "" : *corefile.files.begin() + ": ") +
+                     "there is no server block in it");
   Reader reader(files, folder, interfaces);
   for (const ServerBlock& block : corefile.blocks)
     if (const Result<void> added = reader.add(block); !added.ok()) return added.error();

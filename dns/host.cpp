@@ -61,7 +61,9 @@ Result<Host::Token> Host::serve_http(const SocketAddress& address, const std::st
   std::shared_ptr<Http> http = http_[address].lock();
   if (!http) {
     http = std::make_shared<Http>(loop_);
-    const Result<SocketAddress> bound = http->server.listen(address);
+    Result<SocketAddress> bound = http->server.listen(address);
+    if (!bound.ok() && address.address.is_v6() && address.address.is_unspecified())
+      bound = http->server.listen({IpAddress::any(Family::kIpv4), address.port});  // no IPv6 here
     if (!bound.ok()) return bound.error();
     http_[address] = http;
   }

@@ -118,7 +118,8 @@ Result<std::map<uint16_t, std::string>> listen_addresses(const Raw& raw) {
 }
 
 Result<std::string> upstreams(const Raw& raw) {
-  if (raw.forward.empty()) return " " + raw.resolv_conf;
+  if (raw.forward.empty())  // a path has a '/' in a Corefile
+    return (raw.resolv_conf.find('/') == std::string::npos ? " ./" : " ") + raw.resolv_conf;
   std::string list;
   for (const std::string& text : raw.forward) {
     const Result<SocketAddress> server = parse_server(text);
@@ -138,9 +139,7 @@ Result<std::string> monitoring(const Raw& raw) {
     const Result<SocketAddress> address = SocketAddress::parse(*text);
     if (!address.ok()) return address.error();
     lines += fmt::format("    {} {}", plugin, address->to_string());
-    lines += *text == raw.health && plugin == rows[0].first
-                 ? fmt::format(" {{\n        lameduck {}s\n    }}\n", raw.lameduck_seconds)
-                 : "\n";
+    lines += "\n";
   }
   return lines;
 }
@@ -186,6 +185,7 @@ Result<void> interpret(const Raw& raw, bool small_flags, size_t default_workers,
     Result<std::string> text = small_corefile(raw);
     if (!text.ok()) return text.error();
     options.corefile_text = *std::move(text);
+    options.lameduck_seconds = raw.lameduck_seconds;
   }
   if (options.port == 0) return Error(ErrorCode::kInvalid, "-dns.port is from 1 to 65535");
   if (raw.workers > kMaxWorkers)

@@ -20,7 +20,8 @@ struct Options {
   std::string pidfile;
   size_t workers = 1;
   log::Level log_level = log::Level::kInfo;
-  bool check = false;  // the Corefile is read, and that is all
+  unsigned lameduck_seconds = 0;  // beside those of `health`
+  bool check = false;             // the Corefile is read, and that is all
 };
 
 struct CommandLine {

@@ -71,6 +71,8 @@ class Request {
   Reply& reply() { return reply_; }
   // A copy of everything, to be answered later. At most once; the plugin then returns kPending.
   std::unique_ptr<Deferred> defer();
+  // Deferred::ask_next() for a question that nobody waits for, beside what becomes of this one.
+  void ask_next(std::span<const uint8_t> packet, SendLater on_reply) const;
   // The plugin that answered; after Chain::serve.
   PluginId answered_by() const { return answered_by_; }
 

@@ -7,7 +7,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <random>
 
 #include "base/file.h"
@@ -26,22 +29,42 @@ constexpr Duration kStartupLimit = std::chrono::seconds(5);  // then answer with
 constexpr Duration kOutstandingLimit = std::chrono::seconds(5);
 constexpr Duration kQuiet = std::chrono::milliseconds(500);
 
-// The disk, and the Corefile that the command line stands for.
+// The disk, and the Corefile that the command line stands for. Remembers what it was asked for, to
+// see whether that has changed.
 class ProgramFiles : public corefile::DiskFiles {
  public:
   explicit ProgramFiles(const Options& options) : options_(options) {}
   Result<std::string> read(const std::string& path) override {
-    if (path == kCommandLine && options_.corefile.empty()) return options_.corefile_text;
-    return DiskFiles::read(path);
+    Result<std::string> text = path == kCommandLine && options_.get().corefile.empty()
+                                   ? options_.get().corefile_text
+                                   : DiskFiles::read(path);
+    seen_[path] = text.ok() ? *text : text.error().message();
+    return text;
+  }
+  std::vector<std::string> glob(const std::string& pattern) override {
+    std::vector<std::string> paths = DiskFiles::glob(pattern);
+    globbed_[pattern] = paths;
+    return paths;
+  }
+  bool changed() {
+    corefile::DiskFiles disk;
+    return std::ranges::any_of(seen_,
+                               [&](const auto& row) {
+                                 const Result<std::string> now = disk.read(row.first);
+                                 return (now.ok() ? *now : now.error().message()) != row.second;
+                               }) ||
+           std::ranges::any_of(globbed_,
+                               [&](const auto& row) { return disk.glob(row.first) != row.second; });
   }
   static constexpr const char* kCommandLine = "command-line";
 
  private:
-  const Options& options_;
+  std::reference_wrapper<const Options> options_;
+  std::map<std::string, std::string> seen_;
+  std::map<std::string, std::vector<std::string>> globbed_;
 };
 
-Result<Config> load(const Options& options) {
-  ProgramFiles files(options);
+Result<Config> load(const Options& options, ProgramFiles& files) {
   const std::string path = options.corefile.empty() ? ProgramFiles::kCommandLine : options.corefile;
   corefile::ParseOptions parse{[](const std::string& name) { return getenv(name.c_str()); },
                                options.port};
@@ -50,18 +73,6 @@ Result<Config> load(const Options& options) {
   const size_t slash = path.rfind('/');
   return read_config(*corefile, files, slash == std::string::npos ? "" : path.substr(0, slash),
                      &interface_addresses);
-}
-
-// All that the files hold, to see whether they have changed.
-std::string content_of(const std::set<std::string>& files) {
-  corefile::DiskFiles disk;
-  std::string content;
-  for (const std::string& pattern : files)
-    for (const std::string& path : disk.glob(pattern)) {
-      const Result<std::string> text = disk.read(path);
-      content += path + '\n' + (text.ok() ? *text : text.error().message());
-    }
-  return content;
 }
 
 // The addresses clients reach us at, for NS records.
@@ -83,10 +94,39 @@ std::vector<IpAddress> reached_at(const std::vector<SocketAddress>& listen) {
   return addresses;
 }
 
+// Where a block is served.
+std::vector<SocketAddress> listening_of(const Plan& plan, size_t block) {
+  std::vector<SocketAddress> addresses;
+  for (const Plan::Listener& listener : plan.listeners)
+    if (std::ranges::any_of(listener.routes, [&](auto& route) { return route.block == block; }))
+      addresses.push_back(listener.address);
+  return addresses;
+}
+
+// Plans that no worker serves any more. What their plugins hold belongs to the program's loop, so
+// they are destroyed there.
+class Released {
+ public:
+  void put(std::shared_ptr<const Plan> plan) {
+    const std::lock_guard lock(mutex_);
+    plans_.push_back(std::move(plan));
+  }
+  void clear() {
+    std::vector<std::shared_ptr<const Plan>> gone;
+    const std::lock_guard lock(mutex_);
+    gone.swap(plans_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<const Plan>> plans_;  // under mutex_
+};
+
 class Program {
  public:
   explicit Program(const Options& options)
       : options_(options),
+        files_(options),
         host_(loop_, options.kubeconfig),
         quiet_timer_(loop_),
         reload_timer_(loop_) {}
@@ -107,12 +147,13 @@ class Program {
   void stop_when_quiet();
 
   const Options& options_;
+  ProgramFiles files_;  // as they were at the last load, good or bad
   Loop loop_;
   Host host_;
   Config config_;
-  std::string content_;  // of the files that config_ was made of
   Services services_;
-  std::vector<SocketAddress> listening_;
+  std::vector<SocketAddress> listening_;  // of the block whose services are started
+  Released released_;
   std::unique_ptr<Server> server_;
   Alarm startup_;
   Timer quiet_timer_;
@@ -140,11 +181,10 @@ void Program::connect_host() {
 
 // In the order of the registry, block by block.
 Result<Program::Services> Program::start_services(const Config& config) {
-  listening_.clear();
-  for (const Plan::Listener& listener : config.plan->listeners)
-    listening_.push_back(listener.address);
   Services services;
-  for (const Plan::Block& block : config.plan->blocks) {
+  for (size_t i = 0; i < config.plan->blocks.size(); ++i) {
+    const Plan::Block& block = config.plan->blocks[i];
+    listening_ = listening_of(*config.plan, i);
     for (const Registered& each : registry()) {
       const auto at = block.plugins.find(each.name);
       if (at == block.plugins.end() || each.kind->start == nullptr) continue;
@@ -158,21 +198,21 @@ Result<Program::Services> Program::start_services(const Config& config) {
 
 void Program::keep(Config config, Services services) {
   for (const std::string& note : config.notes) log::info("{}", note);
-  content_ = content_of(config.files);
   config_ = std::move(config);
   services_ = std::move(services);
   plan_reload();
 }
 
 Result<void> Program::open() {
-  Result<Config> config = load(options_);
+  Result<Config> config = load(options_, files_);
   if (!config.ok()) return config.error();
   if (const auto free = Server::check_free_addresses(*config->plan); !free.ok()) return free;
   Result<Services> services = start_services(*config);
   if (!services.ok()) return services.error();
-  // What a worker has no more use for is destroyed here, on the loop that its services are of.
-  auto opened = Server::open(config->plan, options_.workers,
-                             [this](auto plan) { loop_.post([plan = std::move(plan)] {}); });
+  auto opened = Server::open(config->plan, options_.workers, [this](auto plan) {
+    released_.put(std::move(plan));
+    loop_.post([this] { released_.clear(); });
+  });
   if (!opened.ok()) return opened.error();
   server_ = *std::move(opened);
   keep(*std::move(config), *std::move(services));
@@ -188,21 +228,19 @@ void Program::plan_reload() {
 }
 
 void Program::reload_if_changed() {
-  std::string content = content_of(config_.files);
-  if (content == content_) return plan_reload();
-  content_ = std::move(content);  // a bad one is told of once
+  if (!files_.changed()) return plan_reload();
   reload();
 }
 
 // A configuration that cannot be served leaves everything as it is.
 void Program::reload() {
-  if (stopping_ || !server_->running()) return;
+  if (stopping_ || !server_->running()) return plan_reload();
   const auto failed = [this](const Error& error) {
     log::error("reload: {}; the configuration stays as it was", error.message());
-    listening_ = server_->addresses();
     plan_reload();
   };
-  Result<Config> config = load(options_);
+  files_ = ProgramFiles(options_);  // a bad one is told of once
+  Result<Config> config = load(options_, files_);
   if (!config.ok()) return failed(config.error());
   Result<Services> services = start_services(*config);
   if (!services.ok()) return failed(services.error());
@@ -224,7 +262,8 @@ void Program::begin_stop() {
   if (stopping_) return loop_.stop();
   stopping_ = true;
   if (!server_->running()) return loop_.stop();
-  const Duration lameduck = host_.lameduck();
+  const Duration lameduck =
+      std::max<Duration>(host_.lameduck(), std::chrono::seconds(options_.lameduck_seconds));
   log::info("stopping: at most {:.1f} s for queries that still come",
             std::chrono::duration<double>(lameduck).count());
   stop_by_ = loop_.clock().now() + lameduck;
@@ -261,6 +300,7 @@ Result<void> Program::run() {
   serve();
   loop_.run();
   if (server_->running()) server_->stop(kOutstandingLimit);
+  released_.clear();
   log::info("stopped");
   return failure_ ? Result<void>(*failure_) : ok();
 }
@@ -275,7 +315,8 @@ Result<void> run_program(const Options& options) {
 }
 
 Result<std::vector<std::string>> check_corefile(const Options& options) {
-  Result<Config> config = load(options);
+  ProgramFiles files(options);
+  Result<Config> config = load(options, files);
   if (!config.ok()) return config.error();
   return std::move(config->notes);
 }

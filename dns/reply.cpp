@@ -81,6 +81,17 @@ void Reply::set_cookie(std::span<const uint8_t> cookie) {
   reserved_ += kOptionHeaderSize + cookie.size();
 }
 
+void Reply::add_option(EdnsOption code, std::span<const uint8_t> data) {
+  const size_t needed = kOptionHeaderSize + data.size();
+  if (!has_edns_ || question_end_ + reserved_ + needed > limit_) return;
+  const size_t at = options_.size();
+  options_.resize(at + needed);
+  write_u16(&options_[at], static_cast<uint16_t>(code));
+  write_u16(&options_[at + 2], static_cast<uint16_t>(data.size()));
+  std::copy(data.begin(), data.end(), options_.begin() + static_cast<ptrdiff_t>(at) + 4);
+  reserved_ += needed;
+}
+
 bool Reply::fits(Section section, size_t bytes) {
   if (truncated()) return false;  // nothing after the first record that was left out
   if (size_ + bytes + reserved_ <= limit_) return true;
@@ -206,7 +217,9 @@ size_t Reply::room(size_t options) const {
 
 void Reply::adopt(std::span<const uint8_t> message, Rcode rcode, std::span<const uint8_t> options) {
   assert(message.size() >= question_end_);
-  if (has_edns_ && size_ + reserved_ + options.size() <= limit_) {
+  reserved_ -= options_.size();
+  options_.clear();
+  if (has_edns_ && question_end_ + reserved_ + options.size() <= limit_) {
     options_.assign(options.begin(), options.end());
     reserved_ += options.size();
   }

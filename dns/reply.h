@@ -46,6 +46,9 @@ class Reply {
   std::string_view error_text() const { return error_text_; }
   // The data of a cookie option to return, at most 40 bytes; copied.
   void set_cookie(std::span<const uint8_t> cookie);
+  // One more option for the OPT record; copied. Not sent to clients without EDNS, nor when there is
+  // no room. adopt() replaces it.
+  void add_option(EdnsOption code, std::span<const uint8_t> data);
 
   // Begins a record whose owner is a pointer to `owner_at` and makes room for its data; null when
   // it does not fit. Sections go in order: answer, authority, additional.

@@ -18,6 +18,10 @@ std::string BlockSetup::path_of(const std::string& text) const {
   return base.empty() ? text : base + "/" + text;
 }
 
+std::string BlockSetup::server_label() const {
+  return fmt::format("dns://{}:{}", bind.empty() ? "" : bind.front().text, port);
+}
+
 Result<void> read_properties(const Directive& directive, const std::vector<Property>& properties) {
   if (!directive.block) return ok();
   for (const Directive& given : *directive.block) {
@@ -123,7 +127,7 @@ Result<std::vector<Name>> read_zones(std::span<const Word> words,
 Result<SocketAddress> read_listen_address(const Word& word) {
   std::string text = word.text;
   if (text.find(':') == std::string::npos) text = ":" + text;
-  if (text.starts_with(':')) text = "0.0.0.0" + text;
+  if (text.starts_with(':')) text = "[::]" + text;
   if (text.starts_with("localhost:")) text = "127.0.0.1" + text.substr(9);
   const Result<SocketAddress> address = SocketAddress::parse(text);
   if (!address.ok())

@@ -34,6 +34,8 @@ struct BlockSetup {
 
   // A relative path is below the root, without one below the Corefile's folder.
   std::string path_of(const std::string& text) const;
+  // The block's label in metrics: "dns://:53".
+  std::string server_label() const;
 };
 
 // A property of a directive's block: how many arguments it takes, and what is done with them.

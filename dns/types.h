@@ -14,14 +14,17 @@ enum class Type : uint16_t {
   kCname = 5,
   kSoa = 6,
   kPtr = 12,
+  kHinfo = 13,
   kMx = 15,
   kTxt = 16,
   kAaaa = 28,
   kSrv = 33,
+  kDname = 39,
   kOpt = 41,
   kIxfr = 251,
   kAxfr = 252,
   kAny = 255,
+  kCaa = 257,
 };
 
 enum class Class : uint16_t { kIn = 1, kChaos = 3, kHesiod = 4, kNone = 254, kAny = 255 };
@@ -42,7 +45,9 @@ enum class Rcode : uint16_t {
 // Extended DNS Errors, RFC 8914 section 4. kNone: none is sent.
 enum class Ede : uint16_t {
   kOther = 0,
+  kStale = 3,
   kNotReady = 14,
+  kFiltered = 17,
   kProhibited = 18,
   kNotSupported = 21,
   kNoReachableAuthority = 22,
@@ -51,6 +56,7 @@ enum class Ede : uint16_t {
 };
 
 enum class EdnsOption : uint16_t {
+  kNsid = 3,
   kCookie = 10,
   kTcpKeepalive = 11,
   kPadding = 12,

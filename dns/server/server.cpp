@@ -16,6 +16,14 @@ bool no_such_family(const Error& error) {
   return error.error_number() == EAFNOSUPPORT || error.error_number() == EADDRNOTAVAIL;
 }
 
+// Whether we have a socket that takes the address, too: a wildcard beside an address of its family.
+bool overlaps(const std::vector<SocketAddress>& ours, const SocketAddress& address) {
+  return std::ranges::any_of(ours, [&](const SocketAddress& other) {
+    return other.port == address.port && other.address.family() == address.address.family() &&
+           (other.address.is_unspecified() || address.address.is_unspecified());
+  });
+}
+
 // A new one with each start: clients then simply get new cookies.
 CookieMaker::Secret make_secret() {
   CookieMaker::Secret secret;
@@ -66,7 +74,10 @@ Result<void> Server::change_to(std::shared_ptr<const Plan> plan) {
   served->listeners.clear();
   for (const Plan::Listener& listener : plan->listeners) {
     const bool had = std::ranges::count(addresses_, listener.address) != 0;
-    const Result<void> free = had ? ok() : check_free(listener.address);
+    const bool ours = had || overlaps(addresses_, listener.address) ||
+                      overlaps(addresses, listener.address) ||
+                      std::ranges::count(once_, listener.address) != 0;
+    const Result<void> free = ours ? ok() : check_free(listener.address);
     if (!free.ok() && listener.optional && no_such_family(free.error())) {
       log::info("no IPv6 here: not listening on {}", listener.address.to_string());
       continue;
@@ -83,6 +94,8 @@ Result<void> Server::change_to(std::shared_ptr<const Plan> plan) {
     }
   }
   addresses_ = std::move(addresses);
+  for (const SocketAddress& address : addresses_)
+    if (std::ranges::count(once_, address) == 0) once_.push_back(address);
   for (size_t i = 0; i < workers_.size(); ++i)
     workers_[i]->serve(served, std::move(sockets[i]), released_);
   return ok();

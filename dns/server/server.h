@@ -49,6 +49,7 @@ class Server {
   std::vector<std::unique_ptr<WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<SocketAddress> addresses_;
+  std::vector<SocketAddress> once_;  // where it has listened: sockets may be on their way out
   bool running_ = false;
 };
 

@@ -65,9 +65,15 @@ class TcpServer::Connection {
     // From inside read() the connection must not go; on_events() flushes after it.
     if (!reading_ && flush()) update_poll();
   }
+  // A reply that never comes.
+  void gone() {
+    --waiting_;
+    if (!reading_) update_poll();
+  }
 
  private:
   friend class TcpServer::Path;
+  friend class TcpServer::Waiting;
 
   bool paused() const {
     return waiting_ >= limits_.waiting_queries || out_.size() >= limits_.unsent_bytes;
@@ -96,17 +102,44 @@ class TcpServer::Connection {
   bool reading_ = false;  // inside read(), where a chased answer may come at once
 };
 
+// A query whose reply is still to come, or, when it is dropped, never comes.
+class TcpServer::Waiting {
+ public:
+  explicit Waiting(Connection& connection)
+      : server_(connection.server_.self_), id_(connection.id_) {
+    ++connection.waiting_;
+  }
+  ~Waiting() {
+    if (Connection* connection = find()) connection->gone();
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+  void reply(std::span<const uint8_t> message) {
+    Connection* connection = find();
+    replied_ = true;
+    if (connection != nullptr) connection->reply(message);
+  }
+
+ private:
+  Connection* find() const {
+    if (replied_ || *server_ == nullptr) return nullptr;
+    const auto at = (*server_)->connections_.find(id_);
+    return at == (*server_)->connections_.end() ? nullptr : at->second.get();
+  }
+
+  const std::shared_ptr<TcpServer*> server_;
+  const uint64_t id_;
+  bool replied_ = false;
+};
+
 class TcpServer::Path : public ReplyPath {
  public:
   explicit Path(Connection& connection) : connection_(connection) {}
   SendLater later(PluginId) override {
-    ++connection_.waiting_;
-    return
-        [self = connection_.server_.self_, id = connection_.id_](std::span<const uint8_t> message) {
-          if (*self == nullptr) return;
-          const auto at = (*self)->connections_.find(id);
-          if (at != (*self)->connections_.end()) at->second->reply(message);
-        };
+    return [waiting = std::make_shared<Waiting>(connection_)](std::span<const uint8_t> message) {
+      waiting->reply(message);
+    };
   }
 
  private:

@@ -45,6 +45,7 @@ class TcpServer {
  private:
   class Connection;
   class Path;
+  class Waiting;
   struct Listener;
 
   void on_accept(Listener& listener);

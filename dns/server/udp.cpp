@@ -12,6 +12,8 @@ namespace fairlead::dns {
 namespace {
 
 constexpr int kRoundsPerWakeup = 16;  // then other sockets have their turn
+constexpr int kRoundsAtStop =
+    256;  // more than the kernel's buffer holds, unless more come all the time
 constexpr size_t kControlSize = CMSG_SPACE(sizeof(in6_pktinfo));
 
 // Where the query was sent to.
@@ -119,7 +121,7 @@ void UdpListener::start() {
 void UdpListener::stop() {
   stopped_ = true;
   poll_.stop();
-  while (send_batch() && receive_batch()) {
+  for (int round = 0; round < kRoundsAtStop && send_batch() && receive_batch(); ++round) {
   }
   send_batch();
 }

@@ -28,6 +28,10 @@ Worker::~Worker() {
   thread_.join();
 }
 
+Worker::Generation::~Generation() {
+  for (const auto& chain : chains) chain->clear();
+}
+
 size_t Worker::Generation::waiting() const {
   size_t sum = 0;
   for (const auto& chain : chains) sum += chain->waiting();
@@ -52,7 +56,7 @@ void Worker::change_to(std::shared_ptr<const Plan> plan, std::vector<Sockets> so
     bind(next->plan->listeners[i], *next->routers[i], sockets);
   std::swap(current_, next);
   if (!next) return;
-  unbind_others(*current_->plan, *next);
+  unbind_others(*next);
   next->until = loop_.clock().now() + kOldPlan;
   old_.push_back(std::move(next));
   release_old();
@@ -87,7 +91,7 @@ std::unique_ptr<Worker::Generation> Worker::make_generation(std::shared_ptr<cons
 void Worker::bind(const Plan::Listener& listener, const Router& router,
                   std::vector<Sockets>& sockets) {
   for (Binding& binding : bindings_) {
-    if (binding.udp == nullptr || binding.address != listener.address) continue;
+    if (binding.udp == nullptr || binding.address != listener.address || binding.closing) continue;
     binding.handler->set_router(router);
     return tcp_.set_limits(*binding.handler, share_of(listener.tcp));
   }
@@ -100,19 +104,34 @@ void Worker::bind(const Plan::Listener& listener, const Router& router,
                                            metrics_, readers_);
   tcp_.listen(std::move(taken.tcp), *handler, share_of(listener.tcp));
   if (running_) udp->start();
-  bindings_.push_back({listener.address, std::move(handler), std::move(udp)});
+  bindings_.push_back({listener.address, std::move(handler), std::move(udp), false});
 }
 
-// The handlers stay: connections may still have one.
-void Worker::unbind_others(const Plan& plan, Generation& old) {
+// Who answers at an address that is no longer in the plan: the wildcard's router, or nobody.
+const Router& Worker::router_for(const SocketAddress& address) const {
   static const Router kNobody;
-  for (Binding& binding : bindings_) {
+  for (size_t i = 0; i < current_->routers.size(); ++i) {
+    const SocketAddress& other = current_->plan->listeners[i].address;
+    if (other.port == address.port && other.address.is_unspecified() &&
+        other.address.family() == address.address.family())
+      return *current_->routers[i];
+  }
+  return kNobody;
+}
+
+// What has no more listener is still read until nothing waits for a reply over it: the kernel gives
+// it what is for its address. The handlers stay: connections may have one.
+void Worker::unbind_others(Generation& old) {
+  for (size_t i = 0; i < bindings_.size(); ++i) {
+    Binding& binding = bindings_[i];
     const auto same = [&](const Plan::Listener& l) { return l.address == binding.address; };
-    if (binding.udp == nullptr || std::ranges::any_of(plan.listeners, same)) continue;
-    binding.udp->stop();
-    old.closed.push_back(std::move(binding.udp));
+    if (binding.udp == nullptr) continue;
+    const bool stays = std::ranges::any_of(current_->plan->listeners, same) && !binding.closing;
+    if (stays) continue;
+    binding.handler->set_router(router_for(binding.address));
+    if (std::exchange(binding.closing, true)) continue;
     tcp_.unlisten(*binding.handler);
-    binding.handler->set_router(kNobody);
+    old.closing.push_back(i);
   }
 }
 
@@ -122,6 +141,10 @@ void Worker::release_old() {
     if (each->waiting() != 0 && now < each->until) return false;
     std::shared_ptr<const Plan> plan = each->plan;
     const auto released = std::move(each->released);
+    for (const size_t i : each->closing) {
+      bindings_[i].udp->stop();
+      bindings_[i].udp.reset();
+    }
     each.reset();
     if (released) released(std::move(plan));
     return true;

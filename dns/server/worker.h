@@ -51,16 +51,21 @@ class Worker {
     SocketAddress address;
     std::unique_ptr<Handler> handler;
     std::unique_ptr<UdpListener> udp;  // nullptr: no longer listened on
+    bool closing = false;              // until nothing waits for a reply over it
   };
   // A plan with what was made of it.
   struct Generation {
     std::shared_ptr<const Plan> plan;
     std::vector<std::unique_ptr<Router>> routers;  // of the listeners
     std::vector<std::unique_ptr<Chain>> chains;    // of the blocks; they refer to the routers
-    std::vector<std::unique_ptr<UdpListener>> closed;
+    std::vector<size_t> closing;                   // bindings that the next plan does not have
     std::function<void(std::shared_ptr<const Plan>)> released;
     MonoTime until{};
 
+    Generation() = default;
+    ~Generation();
+    Generation(const Generation&) = delete;
+    Generation& operator=(const Generation&) = delete;
     size_t waiting() const;
   };
 
@@ -68,7 +73,8 @@ class Worker {
                  std::function<void(std::shared_ptr<const Plan>)> released);
   std::unique_ptr<Generation> make_generation(std::shared_ptr<const Plan> plan);
   void bind(const Plan::Listener& listener, const Router& router, std::vector<Sockets>& sockets);
-  void unbind_others(const Plan& plan, Generation& old);
+  void unbind_others(Generation& old);
+  const Router& router_for(const SocketAddress& address) const;
   TcpLimits share_of(const TcpLimits& limits) const;
   void release_old();
   void finish_when_idle();

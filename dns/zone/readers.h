@@ -4,6 +4,7 @@
 // gave.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -17,15 +18,19 @@ class Readers {
   Readers(const Readers&) = delete;
   Readers& operator=(const Readers&) = delete;
 
-  // A reader of `published`, which outlives it. Neither this nor the end of a reader is under a
+  // The reader of `published`, which outlives it. Neither this nor the end of a reader is under a
   // Guard.
   std::shared_ptr<Published::Reader> of(Published& published) {
+    if (auto known = known_[&published].lock()) return known;
     auto* reader = new Published::Reader(published);
     live_.push_back(reader);
-    return {reader, [this](Published::Reader* gone) {
-              std::erase(live_, gone);
-              delete gone;
-            }};
+    std::shared_ptr<Published::Reader> shared(reader, [this, key = &published](auto* gone) {
+      std::erase(live_, gone);
+      known_.erase(key);
+      delete gone;
+    });
+    known_[&published] = shared;
+    return shared;
   }
 
   // Nothing that any of the readers may see goes while it lives.
@@ -45,6 +50,7 @@ class Readers {
   };
 
  private:
+  std::map<Published*, std::weak_ptr<Published::Reader>> known_;
   std::vector<Published::Reader*> live_;
 };
 

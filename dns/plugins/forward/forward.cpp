@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <random>
 
@@ -40,9 +41,13 @@ class RandomSource {
 // One directive's.
 class Forwarder {
  public:
-  Forwarder(const PluginContext& context, const ForwardOptions& options)
+  // The block's next one for the name behind `self`, or nullptr.
+  using Next = std::function<Forwarder*(const Name& name, const Forwarder& self)>;
+
+  Forwarder(const PluginContext& context, const ForwardOptions& options, Next next)
       : loop_(context.loop),
         options_(options),
+        next_(std::move(next)),
         health_(options.policy, options.max_fails),
         idle_(context.loop, options.idle),
         probe_timer_(context.loop) {}
@@ -51,6 +56,11 @@ class Forwarder {
   Step serve(Request& request);
 
  private:
+  // A query that another one has deferred.
+  void take(std::unique_ptr<Deferred> deferred);
+  // Why it cannot be asked; false: it can.
+  bool refuse(Reply& reply, InFlightLimit::Place& place);
+
   struct Pending {
     InFlightLimit::Place place;
     std::unique_ptr<Deferred> deferred;
@@ -62,17 +72,18 @@ class Forwarder {
     std::unique_ptr<UpstreamExchange> exchange;
   };
 
+  void begin(InFlightLimit::Place place, std::unique_ptr<Deferred> deferred);
   void refresh_servers();
   void attempt(uint64_t id);
   void on_done(uint64_t id, const Result<ReplyView>& result);
   void reply(uint64_t id, const ReplyView& view);
-  void ask_next(std::shared_ptr<Deferred> deferred);
   void give_up(uint64_t id);
   void start_probing();
   void probe();
 
   Loop& loop_;
   const ForwardOptions& options_;
+  const Next next_;
   UpstreamHealth health_;
   uint64_t version_ = 0;
   RandomSource random_;
@@ -90,28 +101,42 @@ void Forwarder::refresh_servers() {
   health_.set_servers(*options_.upstreams->get());
 }
 
-Step Forwarder::serve(Request& request) {
+bool Forwarder::refuse(Reply& reply, InFlightLimit::Place& place) {
   refresh_servers();
   if (health_.size() == 0) {
-    request.reply().set_rcode(Rcode::kServFail);
-    request.reply().set_error(Ede::kNoReachableAuthority, "no upstream server is configured");
-    return Step::kAnswered;
+    reply.set_rcode(Rcode::kServFail);
+    reply.set_error(Ede::kNoReachableAuthority, "no upstream server is configured");
+    return true;
   }
-  InFlightLimit::Place place = options_.in_flight->take();
-  if (!place) {
-    request.reply().set_rcode(Rcode::kRefused);
-    request.reply().set_error(Ede::kOther, "too many queries wait for upstream servers");
-    return Step::kAnswered;
-  }
+  place = options_.in_flight->take();
+  if (place) return false;
+  reply.set_rcode(Rcode::kRefused);
+  reply.set_error(Ede::kOther, "too many queries wait for upstream servers");
+  return true;
+}
+
+Step Forwarder::serve(Request& request) {
+  InFlightLimit::Place place;
+  if (refuse(request.reply(), place)) return Step::kAnswered;
+  begin(std::move(place), request.defer());
+  return Step::kPending;
+}
+
+void Forwarder::take(std::unique_ptr<Deferred> deferred) {
+  InFlightLimit::Place place;
+  if (refuse(deferred->reply(), place)) return deferred->finish();
+  begin(std::move(place), std::move(deferred));
+}
+
+void Forwarder::begin(InFlightLimit::Place place, std::unique_ptr<Deferred> deferred) {
   const uint64_t id = next_id_++;
   Pending& pending = pending_[id];
   pending.place = std::move(place);
-  pending.query = upstream_query(request.query());
-  pending.deferred = request.defer();
+  pending.query = upstream_query(deferred->query());
+  pending.deferred = std::move(deferred);
   pending.servers = health_.order(random_);
   pending.deadline = loop_.clock().now() + options_.total;
   attempt(id);
-  return Step::kPending;
 }
 
 void Forwarder::attempt(uint64_t id) {
@@ -150,21 +175,11 @@ void Forwarder::reply(uint64_t id, const ReplyView& view) {
   Pending pending = std::move(pending_.extract(id).mapped());
   const Rcode rcode = whole_rcode(view);
   if (std::find(options_.next.begin(), options_.next.end(), rcode) != options_.next.end())
-    return ask_next(std::move(pending.deferred));
+    if (Forwarder* other = next_(pending.deferred->query().name, *this))
+      return other->take(std::move(pending.deferred));
   pending.deferred->adopt(client_reply(view, pending.deferred->query()), rcode,
                           client_options(view));
   pending.deferred->finish();
-}
-
-void Forwarder::ask_next(std::shared_ptr<Deferred> deferred) {
-  const std::vector<uint8_t> packet(deferred->query().packet.begin(),
-                                    deferred->query().packet.end());
-  deferred->ask_next(packet, [deferred](std::span<const uint8_t> message) {
-    if (const auto view = parse_reply(message))
-      deferred->adopt(client_reply(*view, deferred->query()), whole_rcode(*view),
-                      client_options(*view));
-    deferred->finish();
-  });
 }
 
 void Forwarder::give_up(uint64_t id) {
@@ -204,9 +219,12 @@ void Forwarder::probe() {
 class Forward : public Plugin {
  public:
   Forward(const PluginContext& context, const ForwardOptions& options) {
-    forwarders_.push_back(std::make_unique<Forwarder>(context, options));
-    for (const auto& other : options.others)
-      forwarders_.push_back(std::make_unique<Forwarder>(context, *other));
+    std::vector<const ForwardOptions*> all = {&options};
+    for (const auto& other : options.others) all.push_back(other.get());
+    for (const ForwardOptions* each : all)
+      forwarders_.push_back(std::make_unique<Forwarder>(
+          context, *each,
+          [this](const Name& name, const Forwarder& self) { return next(name, self); }));
   }
   Step serve(Request& request) override {
     for (const auto& forwarder : forwarders_)
@@ -215,6 +233,15 @@ class Forward : public Plugin {
   }
 
  private:
+  Forwarder* next(const Name& name, const Forwarder& self) const {
+    bool behind = false;
+    for (const auto& forwarder : forwarders_) {
+      if (behind && forwarder->is_for(name)) return forwarder.get();
+      behind = behind || forwarder.get() == &self;
+    }
+    return nullptr;
+  }
+
   std::vector<std::unique_ptr<Forwarder>> forwarders_;
 };
 

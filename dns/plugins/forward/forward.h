@@ -29,12 +29,13 @@ struct ForwardOptions : PluginOptions {
   std::shared_ptr<InFlightLimit> in_flight = std::make_shared<InFlightLimit>(1000);
   bool force_tcp = false;
   bool prefer_udp = false;  // also for clients that ask over TCP
-  std::vector<Rcode> next;  // with these of a reply the next plugin is asked
+  std::vector<Rcode> next;  // with these of a reply the next of them for the name is asked
   Duration total = std::chrono::seconds(5);
   Duration probe_period = std::chrono::milliseconds(500);
   Duration idle = std::chrono::seconds(10);  // of a connection
   ExchangeLimits limits;
 
+  corefile::Place place;               // of the directive
   std::vector<SocketAddress> servers;  // written in the Corefile
   std::vector<std::string> files;      // resolv.conf(5)s with more of them, which are followed
   // The block's further `forward` directives; the first that is for a name gets it.

@@ -100,7 +100,13 @@ Result<void> read_forward_properties(const Directive& directive, ForwardOptions&
           options.policy = static_cast<UpstreamPolicy>(*choice);
           return ok();
         }},
-       {"health_check", 1, 1, duration_into(options.probe_period)},
+       {"health_check", 1, 4,
+        [&](const Directive& p) -> Result<void> {
+          if (p.arguments.size() > 1)
+            return p.arguments[1].place.error("CoreDNS's '" + p.arguments[1].text +
+                                              "' of health_check is not in fairlead-dns");
+          return duration_into(options.probe_period)(p);
+        }},
        {"max_concurrent", 1, 1,
         number_into(0, 1'000'000,
                     [&](uint64_t n) {
@@ -139,6 +145,7 @@ Result<std::shared_ptr<ForwardOptions>> read_forward(const Directive& directive,
         "'" + directive.arguments[0].text +
         "' is several reverse zones; give a prefix that ends between octets or nibbles");
   options->from = from->front();
+  options->place = directive.name.place;
   for (const Word& word : std::span(directive.arguments).subspan(1))
     if (const auto read = read_server(word, block, *options); !read.ok()) return read.error();
   if (const auto read = read_forward_properties(directive, *options); !read.ok())
@@ -151,7 +158,7 @@ Result<std::shared_ptr<ForwardOptions>> read_forward(const Directive& directive,
 class FileFollower : public Service {
  public:
   FileFollower(Host& host, const ForwardOptions& options)
-      : host_(host),
+      : listening_(host.listening()),
         servers_(options.servers),
         files_(options.files),
         upstreams_(options.upstreams) {
@@ -163,7 +170,7 @@ class FileFollower : public Service {
  private:
   void read();
 
-  Host& host_;
+  const std::vector<SocketAddress> listening_;
   const std::vector<SocketAddress> servers_;
   const std::vector<std::string> files_;
   const std::shared_ptr<UpstreamList> upstreams_;
@@ -179,7 +186,7 @@ void FileFollower::read() {
       continue;
     }
     ResolvConf conf = parse_resolv_conf(*text);
-    remove_own_addresses(conf, host_.listening(), host_addresses());
+    remove_own_addresses(conf, listening_, host_addresses());
     for (const std::string& problem : conf.problems) log::warn("{}: {}: left out", file, problem);
     for (const SocketAddress& server : conf.servers)
       if (std::ranges::find(servers, server) == servers.end()) servers.push_back(server);
@@ -221,8 +228,7 @@ Result<std::unique_ptr<Service>> start_forward(Host& host, PluginOptions& given)
     ResolvConf written{each->servers, {}};
     remove_own_addresses(written, host.listening(), host_addresses());
     if (!written.problems.empty())
-      return Error(ErrorCode::kInvalid,
-                   "forward: " + written.problems.front() + "; it would ask itself");
+      return each->place.error("forward: " + written.problems.front() + "; it would ask itself");
     if (!each->files.empty()) followers->all.push_back(std::make_unique<FileFollower>(host, *each));
   }
   return std::unique_ptr<Service>(std::move(followers));

@@ -11,7 +11,7 @@ namespace fairlead::dns {
 namespace {
 
 struct HealthOptions : PluginOptions {
-  SocketAddress address{IpAddress::any(Family::kIpv4), 8080};
+  SocketAddress address{IpAddress::any(Family::kIpv6), 8080};  // both families
   Duration lameduck{};
 };
 

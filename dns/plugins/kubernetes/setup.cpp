@@ -58,58 +58,51 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   uint32_t ttl = 5;
   bool pods = false;
   std::vector<Name> fallthrough;
-  const auto read = read_properties(
-      directive,
-      {{"kubeconfig", 1, 1,
-        [&](const Directive& p) {
-          options->kubeconfig = block.path_of(p.arguments[0].text);
-          return ok();
-        }},
-       {"pods", 1, 1,
-        [&](const Directive& p) -> Result<void> {
-          const auto choice = read_choice(p.arguments[0], {"disabled", "insecure", "verified"});
-          if (!choice.ok()) return choice.error();
-          if (*choice == 2)
-            return p.arguments[0].place.error("'pods verified' is not in fairlead-dns yet");
-          pods = *choice == 1;
-          return ok();
-        }},
-       {"ttl", 1, 1,
-        [&](const Directive& p) -> Result<void> {
-          const auto number = read_number(p.arguments[0], 0, 3600);
-          if (!number.ok()) return number.error();
-          ttl = static_cast<uint32_t>(*number);
-          return ok();
-        }},
-       {"fallthrough", 0, Property::kAny,
-        [&](const Directive& p) -> Result<void> {
-          auto zones = read_zones(p.arguments, {Name()});
-          if (!zones.ok()) return zones.error();
-          fallthrough = *std::move(zones);
-          return ok();
-        }},
-       {"startup_timeout", 1, 1,
-        [&](const Directive& p) -> Result<void> {
-          const auto limit = read_duration(p.arguments[0]);
-          if (!limit.ok()) return limit.error();
-          block.notes.push_back(
-              "kubernetes: startup_timeout has no effect: five seconds are waited for the first "
-              "sync");
-          return ok();
-        }},
-       {"endpoint", 0, Property::kAny, &not_here},
-       {"tls", 0, Property::kAny, &not_here},
-       {"apiserver_qps", 0, Property::kAny, &not_here},
-       {"apiserver_burst", 0, Property::kAny, &not_here},
-       {"apiserver_max_inflight", 0, Property::kAny, &not_here},
-       {"namespaces", 0, Property::kAny, &not_here},
-       {"namespace_labels", 0, Property::kAny, &not_here},
-       {"labels", 0, Property::kAny, &not_here},
-       {"endpoint_pod_names", 0, Property::kAny, &not_here},
-       {"noendpoints", 0, Property::kAny, &not_here},
-       {"ignore", 0, Property::kAny, &not_here},
-       {"multicluster", 0, Property::kAny, &not_here},
-       {"zonal", 0, Property::kAny, &not_here}});
+  std::vector<Property> properties = {
+      {"kubeconfig", 1, 2,
+       [&](const Directive& p) -> Result<void> {
+         if (p.arguments.size() == 2)
+           return p.arguments[1].place.error(
+               "the context of a kubeconfig is its current-context in fairlead-dns");
+         options->kubeconfig = block.path_of(p.arguments[0].text);
+         return ok();
+       }},
+      {"pods", 1, 1,
+       [&](const Directive& p) -> Result<void> {
+         const auto choice = read_choice(p.arguments[0], {"disabled", "insecure", "verified"});
+         if (!choice.ok()) return choice.error();
+         if (*choice == 2)
+           return p.arguments[0].place.error("'pods verified' is not in fairlead-dns yet");
+         pods = *choice == 1;
+         return ok();
+       }},
+      {"ttl", 1, 1,
+       [&](const Directive& p) -> Result<void> {
+         const auto number = read_number(p.arguments[0], 0, 3600);
+         if (!number.ok()) return number.error();
+         ttl = static_cast<uint32_t>(*number);
+         return ok();
+       }},
+      {"fallthrough", 0, Property::kAny,
+       [&](const Directive& p) -> Result<void> {
+         auto zones = read_zones(p.arguments, {Name()});
+         if (!zones.ok()) return zones.error();
+         fallthrough = *std::move(zones);
+         return ok();
+       }},
+      {"startup_timeout", 1, 1, [&](const Directive& p) -> Result<void> {
+         const auto limit = read_duration(p.arguments[0]);
+         if (!limit.ok()) return limit.error();
+         block.notes.push_back(
+             "kubernetes: startup_timeout has no effect: five seconds are waited for the first "
+             "sync");
+         return ok();
+       }}};
+  for (const char* name : {"endpoint", "tls", "apiserver_qps", "apiserver_burst",
+                           "apiserver_max_inflight", "namespaces", "namespace_labels", "labels",
+                           "endpoint_pod_names", "noendpoints", "ignore", "multicluster", "zonal"})
+    properties.push_back({name, 0, Property::kAny, &not_here});
+  const auto read = read_properties(directive, properties);
   if (!read.ok()) return read.error();
   for (ZoneConfig& zone : options->zones) {
     zone.ttl = ttl;

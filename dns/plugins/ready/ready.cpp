@@ -14,7 +14,7 @@ namespace fairlead::dns {
 namespace {
 
 struct ReadyOptions : PluginOptions {
-  SocketAddress address{IpAddress::any(Family::kIpv4), 8181};
+  SocketAddress address{IpAddress::any(Family::kIpv6), 8181};  // both families
   bool continuously = false;
 };
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as a Corefile that may import itself: a tree or an error that names a place, in bounded
-// time; and what is read has zones and directives with names in every block.
+// time; what is read has zones and directives with names in every block; and every plugin reads its
+// directives, or says where they are wrong.
 #include <cstdlib>
 
+#include "dns/config.h"
 #include "dns/corefile/corefile.h"
 
 namespace {
@@ -53,5 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(!block.keys.empty());
     require(count(block.directives) <= kMaxWords);
   }
+  const auto config = fairlead::dns::read_config(
+      *corefile, files, "/", [](const std::string&) { return std::vector<IpAddress>(); });
+  if (!config.ok()) require(config.error().message().front() == '/');
   return 0;
 }

@@ -100,9 +100,20 @@ class ProgramTest : public ::testing::Test {
   }
 
   void start(std::vector<std::string> arguments = {"--listen", "127.0.0.1:53"}) {
-    arguments.insert(arguments.begin(),
-                     {fairlead::test::program_path("fairlead-dns"), "--kubeconfig",
-                      directory + "/kubeconfig", "--resolv-conf", directory + "/resolv.conf"});
+    arguments.insert(arguments.begin(), {"--resolv-conf", directory + "/resolv.conf"});
+    run(std::move(arguments));
+  }
+  void start_with_corefile(const std::string& text) {
+    write_corefile(text);
+    run({"-conf", directory + "/Corefile"});
+  }
+  void write_corefile(const std::string& text) const {
+    std::ofstream(directory + "/new") << text;
+    std::filesystem::rename(directory + "/new", directory + "/Corefile");
+  }
+  void run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {fairlead::test::program_path("fairlead-dns"),
+                                         "--kubeconfig", directory + "/kubeconfig"});
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -153,6 +164,63 @@ class ProgramTest : public ::testing::Test {
   std::string directory;
   pid_t pid = -1;
 };
+
+std::string corefile(const std::string& more, const std::string& cluster = "cluster.local") {
+  return ".:53 {\n    bind 127.0.0.1\n    health\n    ready\n    prometheus\n    kubernetes " +
+         cluster + " {\n        ttl 7\n    }\n    reload 2s 1s\n" + more + "}\n";
+}
+
+// Under load: what is changed in the file is served, a bad file changes nothing, and no query is
+// lost over either.
+TEST_F(ProgramTest, FollowsItsCorefile) {
+  start_with_corefile(corefile(""));
+  ASSERT_TRUE(ready()) << log();
+  EXPECT_NE(dig("+noall +answer +ttlid web.default.svc.cluster.local | tr -s '\\t ' ' '")
+                .find("web.default.svc.cluster.local. 7 IN A 10.96.0.10"),
+            std::string::npos);
+  EXPECT_NE(dig("web.default.svc.other.test").find("status: REFUSED"), std::string::npos);
+  std::atomic<bool> done{false};
+  std::atomic<int> lost{0};
+  std::thread load([&] {
+    const auto in_space = space.enter();
+    while (!done.load())
+      if (dig("+short web.default.svc.cluster.local") != "10.96.0.10\n") ++lost;
+  });
+  write_corefile(corefile("    nonsense\n"));
+  EXPECT_TRUE(eventually([&] {
+    return log().find("Corefile:10: there is no plugin 'nonsense'") != std::string::npos;
+  })) << log();
+  EXPECT_EQ(http("127.0.0.1:8080/health"), "OK 200");
+  write_corefile(corefile("", "cluster.local other.test") +
+                 "x.test:53 {\n    bind 127.0.0.1 127.0.0.2\n    kubernetes x.test\n}\n");
+  EXPECT_TRUE(eventually([] { return dig("+short web.default.svc.other.test") == "10.96.0.10\n"; }))
+      << log();
+  EXPECT_EQ(shell("dig @127.0.0.2 +short web.default.svc.x.test"), "10.96.0.10\n");
+  write_corefile(corefile(""));
+  kill(pid, SIGUSR1);
+  EXPECT_TRUE(eventually([] {
+    return dig("web.default.svc.other.test").find("status: REFUSED") != std::string::npos;
+  })) << log();
+  EXPECT_NE(shell("dig @127.0.0.2 +time=1 +tries=1 web.default.svc.x.test").find("refused"),
+            std::string::npos);
+  EXPECT_EQ(http("127.0.0.1:8181/ready"), "OK 200");
+  done.store(true);
+  load.join();
+  EXPECT_EQ(lost.load(), 0) << log();
+  kill(pid, SIGTERM);
+  EXPECT_EQ(wait_for_exit(), 0) << log();
+}
+
+TEST_F(ProgramTest, ChecksACorefile) {
+  const std::string check = "{ " + fairlead::test::program_path("fairlead-dns") + " check " +
+                            directory + "/Corefile; echo $?; }";
+  write_corefile(corefile(""));
+  EXPECT_EQ(shell(check), directory + "/Corefile: right\n0\n");
+  write_corefile(corefile("    forwrad . 1.1.1.1\n"));
+  EXPECT_EQ(shell(check), directory +
+                              "/Corefile:10: there is no plugin 'forwrad', here or in CoreDNS, did "
+                              "you mean 'forward'?\n1\n");
+}
 
 TEST_F(ProgramTest, AnswersDigAndFollowsTheCluster) {
   start();

@@ -13,47 +13,46 @@ TEST(CommandLine, Defaults) {
   ASSERT_TRUE(line.options) << line.output;
   EXPECT_EQ(line.options->workers, 4u);
   EXPECT_EQ(line.options->port, 53);
+  EXPECT_EQ(line.options->lameduck_seconds, 5u);
   EXPECT_EQ(line.options->corefile, "");
-  EXPECT_EQ(line.options->corefile_text, R"(.:53 {
-    health 127.0.0.1:8080 {
-        lameduck 5s
-    }
-    ready 127.0.0.1:8181
-    prometheus 127.0.0.1:9153
-    kubernetes cluster.local. in-addr.arpa ip6.arpa {
-        pods insecure
-        fallthrough in-addr.arpa ip6.arpa
-    }
-    forward . /etc/resolv.conf {
-        policy random
-    }
-}
-)");
+  EXPECT_EQ(line.options->corefile_text,
+            ".:53 {\n"
+            "    health 127.0.0.1:8080\n"
+            "    ready 127.0.0.1:8181\n"
+            "    prometheus 127.0.0.1:9153\n"
+            "    kubernetes cluster.local. in-addr.arpa ip6.arpa {\n"
+            "        pods insecure\n"
+            "        fallthrough in-addr.arpa ip6.arpa\n"
+            "    }\n"
+            "    forward . /etc/resolv.conf {\n"
+            "        policy random\n"
+            "    }\n"
+            "}\n");
 }
 
 // Ports are of server blocks, and services are the first one's.
-const char* const kEverything = R"(.:53 {
-    bind ::1
-    ready 0.0.0.0:1
-    kubernetes Example.org. in-addr.arpa ip6.arpa {
-        pods disabled
-        fallthrough in-addr.arpa ip6.arpa
-    }
-    forward . 9.9.9.9:53 [fd00::1]:5353 {
-        policy sequential
-    }
-}
-.:5353 {
-    bind 10.0.0.1
-    kubernetes Example.org. in-addr.arpa ip6.arpa {
-        pods disabled
-        fallthrough in-addr.arpa ip6.arpa
-    }
-    forward . 9.9.9.9:53 [fd00::1]:5353 {
-        policy sequential
-    }
-}
-)";
+const char* const kEverything =
+    ".:53 {\n"
+    "    bind ::1\n"
+    "    ready 0.0.0.0:1\n"
+    "    kubernetes Example.org. in-addr.arpa ip6.arpa {\n"
+    "        pods disabled\n"
+    "        fallthrough in-addr.arpa ip6.arpa\n"
+    "    }\n"
+    "    forward . 9.9.9.9:53 [fd00::1]:5353 {\n"
+    "        policy sequential\n"
+    "    }\n"
+    "}\n"
+    ".:5353 {\n"
+    "    bind 10.0.0.1\n"
+    "    kubernetes Example.org. in-addr.arpa ip6.arpa {\n"
+    "        pods disabled\n"
+    "        fallthrough in-addr.arpa ip6.arpa\n"
+    "    }\n"
+    "    forward . 9.9.9.9:53 [fd00::1]:5353 {\n"
+    "        policy sequential\n"
+    "    }\n"
+    "}\n";
 
 TEST(CommandLine, Everything) {
   const CommandLine line = parse_command_line({"--kubeconfig",

@@ -209,5 +209,52 @@ TEST_F(ServerTest, MetricsHaveCoreDnsNames) {
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
 }
 
+// Another plan takes over without a gap: what stays is listened on all the time, what was asked is
+// still answered, and the old plan is let go.
+TEST_F(ServerTest, APlanReplacesAnother) {
+  start("127.0.0.1", 2);
+  std::atomic<bool> done{false};
+  std::atomic<int> lost{0};
+  std::atomic<int> answered{0};
+  std::thread client([&] {
+    Socket socket(address, SOCK_DGRAM);
+    while (!done.load()) {
+      socket.send(make_query(kWeb, Type::kA));
+      ++(to_text(socket.receive(2000)) == kWebAnswer ? answered : lost);
+    }
+  });
+  auto kubernetes = std::make_shared<KubernetesOptions>();
+  kubernetes->zones.emplace_back().zone = dns_name(domain);
+  kubernetes->published = &zone.published();
+  const SocketAddress more{address.address, free_port()};
+  std::weak_ptr<PluginOptions> last;
+  for (int i = 0; i < 50; ++i) {
+    std::vector<SocketAddress> addresses = {address};
+    if (i % 2 == 0) addresses.push_back(more);
+    auto options = std::make_shared<KubernetesOptions>(*kubernetes);
+    if (i == 30) last = options;
+    const auto plan = std::make_shared<Plan>(Plan::of(addresses, {{"kubernetes", options}}));
+    ASSERT_TRUE(server->change_to(plan).ok());
+    Socket socket(more, SOCK_DGRAM);
+    socket.send(make_query(kWeb, Type::kA));
+    if (i % 2 == 0) EXPECT_EQ(to_text(socket.receive()), kWebAnswer) << "listened on anew";
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  done.store(true);
+  client.join();
+  EXPECT_EQ(lost.load(), 0);
+  EXPECT_GT(answered.load(), 0);
+  EXPECT_TRUE(last.expired()) << "an old plan is let go";
+  const auto taken = open_tcp({ip("127.0.0.1"), 0});
+  ASSERT_TRUE(taken.ok());
+  const auto busy = bound_address(*taken);
+  ASSERT_TRUE(busy.ok());
+  const auto refused = server->change_to(
+      std::make_shared<Plan>(Plan::of({address, *busy}, {{"kubernetes", kubernetes}})));
+  EXPECT_FALSE(refused.ok());
+  EXPECT_EQ(server->addresses(), std::vector{address}) << "nothing has changed";
+  EXPECT_EQ(udp(make_query(kWeb, Type::kA)), kWebAnswer);
+}
+
 }  // namespace
 }  // namespace fairlead::dns

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plugin's counters in /metrics: those of all server blocks under one head, as the format of
+// Prometheus wants them. Threads: the program's; what is read may be atomics of the workers.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "dns/host.h"
+
+namespace fairlead::dns {
+
+struct Count {
+  std::string labels;  // server="dns://:53",zone="."
+  uint64_t value = 0;
+};
+
+// Adds `read` to the counter ("..._total") or gauge of that name; counts with the same labels are
+// summed up.
+Host::Token add_counters(Host& host, const std::string& name, const std::string& help,
+                         std::function<void(std::vector<Count>&)> read);
+
+}  // namespace fairlead::dns

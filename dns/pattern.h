@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Regular expressions in the syntax of Go (RE2), as Corefiles have them, and names as the text they
+// are matched against. Matching takes polynomial time whatever the expression. A pattern is
+// constant once made, and may be used by any number of threads.
+//
+// Understood: literals, classes ([a-z], [[:alpha:]], \d \w \s \D \W \S), groups, (?:...),
+// (?P<name>...), (?<name>...), (?i) at the start, anchors (^ $ \A \z \b \B), repetitions, \Q...\E.
+// Other flags, Unicode classes and what RE2 does not have are errors.
+#pragma once
+
+#include <regex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "dns/name.h"
+
+namespace fairlead::dns {
+
+constexpr size_t kMaxPattern = 4096;
+
+// A name in lower case with its final dot, written on the stack.
+class NameText {
+ public:
+  explicit NameText(const Name& name);
+  std::string_view view() const { return {text_, size_}; }
+
+ private:
+  void add(uint8_t c);
+
+  size_t size_ = 0;
+  char text_[4 * kMaxNameSize];
+};
+
+class Pattern {
+ public:
+  static Result<Pattern> compile(std::string_view text);
+
+  // Whether it matches anywhere in the text. `groups`, if given: the whole match and each group's,
+  // "" for those that take no part.
+  bool search(std::string_view text, std::vector<std::string>* groups = nullptr) const;
+  // By group, "" for those without; the first is the whole match.
+  const std::vector<std::string>& group_names() const { return names_; }
+
+ private:
+  std::regex finder_;  // says only whether it matches, in one pass over the text
+  std::regex regex_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace fairlead::dns

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/plugins/cache/cache.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "dns/plugins/cache/table.h"
+
+namespace fairlead::dns {
+namespace {
+
+using std::chrono::seconds;
+using Bytes = std::vector<uint8_t>;
+
+constexpr size_t kFlights = 1024;
+constexpr Duration kFlightLimit = seconds(6);  // `forward` gives up before
+constexpr size_t kMaxWaiting = 10'000;
+constexpr size_t kMaxRefreshes = 1000;
+constexpr uint16_t kFlagAuthenticData = 0x0020;
+constexpr std::string_view kStaleText = "stale answer";
+
+std::array<uint8_t, 16> new_secret() {
+  std::array<uint8_t, 16> secret;
+  while (getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) {
+  }
+  return secret;
+}
+
+// A whole reply of the plugins behind, without the OPT record that Reply::finish() puts last.
+struct Fetched {
+  Bytes message;
+  size_t records_at = 0;
+  Rcode rcode{};
+};
+
+std::optional<Fetched> read_fetched(std::span<const uint8_t> message) {
+  const auto view = parse_reply(message);
+  if (!view || !view->has_question) return {};
+  Fetched fetched{{message.begin(), message.end()}, view->question_end, view->rcode()};
+  if (!view->opt) return fetched;
+  fetched.message.resize(view->opt->at);
+  write_u16(&fetched.message[10], static_cast<uint16_t>(view->counts[2] - 1));
+  fetched.rcode =
+      static_cast<Rcode>(view->opt->ttl >> 24 << 4 | static_cast<uint32_t>(view->rcode()));
+  return fetched;
+}
+
+bool same_question(const Query& a, const Query& b) {
+  return a.name == b.name && a.type == b.type && a.klass == b.klass;
+}
+
+class Cache : public Plugin {
+ public:
+  Cache(Loop& loop, Clock& clock, const CacheOptions& options)
+      : clock_(clock),
+        options_(options),
+        counters_(options.add_worker()),
+        table_(options.kinds[0].capacity, options.kinds[1].capacity),
+        flights_(kFlights),
+        timer_(loop) {}
+
+  Step serve(Request& request) override;
+  void on_reply(const Query& query, const Client& client, Reply& reply) override;
+
+ private:
+  // A question that went on, until its reply comes back.
+  struct Flight {
+    uint64_t hash = 0;
+    MonoTime since{};
+    Transport transport{};
+  };
+  struct Waiting {
+    MonoTime since{};
+    std::vector<std::unique_ptr<Deferred>> requests;
+  };
+
+  bool concerns(const Query& query) const;
+  bool stale_at(const CacheEntry& entry, MonoTime now) const {
+    return options_.stale > Duration::zero() && now - entry.expires() < options_.stale;
+  }
+  void answer(const CacheEntry& entry, uint32_t left, const Query& query, Reply& reply) const;
+  void answer_stale(const CacheEntry& entry, const Query& query, Reply& reply);
+  Step serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry, MonoTime now);
+  Step serve_stale(Request& request, const CacheKey& key, CacheEntry& entry);
+  Step verify(Request& request, std::shared_ptr<void> mark);
+  void finish_verify(Deferred& deferred, std::optional<Fetched> fetched);
+  Step go_on(Request& request, const CacheKey& key, MonoTime now);
+  void refresh(Request& request, const CacheKey& key);
+  std::shared_ptr<void> mark_refreshing(uint64_t hash);
+
+  uint64_t flight_of(const Query& query, const CacheKey& key) const {
+    return query.recursion_desired() ? key.hash() : ~key.hash();
+  }
+  void store(const Query& query, std::span<uint8_t> message, size_t records_at, Rcode rcode);
+  void wake(uint64_t flight, const Query& query, Reply& reply);
+  void give_up_on_old();
+
+  Clock& clock_;
+  const CacheOptions& options_;
+  const std::shared_ptr<CacheCounters> counters_;
+  const std::array<uint8_t, 16> secret_ = new_secret();
+  CacheTable table_;
+  std::vector<Flight> flights_;
+  std::unordered_map<uint64_t, Waiting> waiting_;
+  size_t waiting_count_ = 0;
+  // Outlives this in callbacks that the plugins behind still hold.
+  std::shared_ptr<std::unordered_set<uint64_t>> refreshing_ =
+      std::make_shared<std::unordered_set<uint64_t>>();
+  Timer timer_;
+};
+
+bool Cache::concerns(const Query& query) const {
+  return query.klass == Class::kIn && options_.is_for(query.name) &&
+         (options_.enabled(0, query.name) || options_.enabled(1, query.name));
+}
+
+Step Cache::serve(Request& request) {
+  const Query& query = request.query();
+  if (!concerns(query)) return Step::kNext;
+  counters_->requests.add();
+  const CacheKey key(query, secret_);
+  const MonoTime now = clock_.now();
+  if (CacheEntry* entry = table_.find(key); entry != nullptr) {
+    if (now < entry->expires()) return serve_fresh(request, key, *entry, now);
+    if (stale_at(*entry, now)) return serve_stale(request, key, *entry);
+  }
+  counters_->misses.add();
+  return go_on(request, key, now);
+}
+
+Step Cache::serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry, MonoTime now) {
+  counters_->hits[static_cast<size_t>(entry.kind())].add();
+  const uint32_t left = entry.left(now);
+  answer(entry, options_.keep_ttl ? entry.ttl() : left, request.query(), request.reply());
+  if (options_.prefetch == 0 || entry.count_hit(now, options_.prefetch_pause) < options_.prefetch ||
+      uint64_t{left} * 100 > uint64_t{entry.ttl()} * options_.prefetch_percent + 99)
+    return Step::kAnswered;
+  counters_->prefetches.add();
+  refresh(request, key);
+  return Step::kAnswered;
+}
+
+// The message as it is kept, with the client's question and flags.
+void Cache::answer(const CacheEntry& entry, uint32_t left, const Query& query, Reply& reply) const {
+  reply.adopt(entry.message(), entry.rcode());
+  if (query.recursion_desired())
+    reply.set_flag(kFlagRecursionDesired);
+  else
+    reply.clear_flag(kFlagRecursionDesired);
+  const bool wants_ad = (query.edns && query.edns->dnssec_ok) ||
+                        (query.flags & kFlagAuthenticData) != 0;  // RFC 6840 section 5.7
+  if (!wants_ad) reply.clear_flag(kFlagAuthenticData);
+  if (left == entry.ttl()) return;  // as it is written
+  const std::span<uint8_t> records = reply.records();
+  const size_t at = reply.records_at();
+  set_ttls({records.data() - at, at + records.size()}, at, left);
+}
+
+void Cache::answer_stale(const CacheEntry& entry, const Query& query, Reply& reply) {
+  counters_->hits[static_cast<size_t>(entry.kind())].add();
+  counters_->served_stale.add();
+  answer(entry, 0, query, reply);
+  reply.set_error(Ede::kStale, kStaleText);
+}
+
+Step Cache::serve_stale(Request& request, const CacheKey& key, CacheEntry& entry) {
+  // Only the first question for it waits for upstream.
+  if (options_.verify && request.client().transport != Transport::kInternal)
+    if (auto mark = mark_refreshing(key.hash()); mark != nullptr)
+      return verify(request, std::move(mark));
+  answer_stale(entry, request.query(), request.reply());
+  refresh(request, key);
+  return Step::kAnswered;
+}
+
+// Held by the callback of one refresh, to its end. Null: one is under way, or too many are.
+std::shared_ptr<void> Cache::mark_refreshing(uint64_t hash) {
+  if (refreshing_->size() >= kMaxRefreshes || !refreshing_->insert(hash).second) return nullptr;
+  return {refreshing_.get(), [all = refreshing_, hash](void*) { all->erase(hash); }};
+}
+
+void Cache::refresh(Request& request, const CacheKey& key) {
+  const std::shared_ptr<void> mark = mark_refreshing(key.hash());
+  if (mark == nullptr) return;
+  const auto sent = request.query().packet;
+  auto packet = std::make_shared<Bytes>(sent.begin(), sent.end());
+  request.ask_next(*packet, [this, packet, mark](std::span<const uint8_t> message) {
+    Query query;
+    auto fetched = read_fetched(message);
+    if (!fetched || parse_query(*packet, query).verdict != Verdict::kAnswer) return;
+    store(query, fetched->message, fetched->records_at, fetched->rcode);
+  });
+}
+
+Step Cache::verify(Request& request, std::shared_ptr<void> mark) {
+  const std::shared_ptr<Deferred> deferred = request.defer();
+  const Bytes packet(deferred->query().packet.begin(), deferred->query().packet.end());
+  deferred->ask_next(packet, [this, deferred, mark](std::span<const uint8_t> message) {
+    finish_verify(*deferred, read_fetched(message));
+  });
+  return Step::kPending;
+}
+
+void Cache::finish_verify(Deferred& deferred, std::optional<Fetched> fetched) {
+  const Query& query = deferred.query();
+  const bool good =
+      fetched && (fetched->rcode == Rcode::kNoError || fetched->rcode == Rcode::kNxDomain);
+  if (good) store(query, fetched->message, fetched->records_at, fetched->rcode);
+  const CacheEntry* entry = good ? nullptr : table_.find(CacheKey(query, secret_));
+  if (entry != nullptr) {
+    deferred.adopt(entry->message(), entry->rcode());  // makes room for it
+    answer_stale(*entry, query, deferred.reply());
+  } else if (fetched) {
+    deferred.adopt(fetched->message, fetched->rcode);
+  } else {
+    deferred.reply().set_rcode(Rcode::kServFail);
+  }
+  deferred.finish();
+}
+
+Step Cache::go_on(Request& request, const CacheKey& key, MonoTime now) {
+  const Query& query = request.query();
+  const Transport transport = request.client().transport;
+  if (transport == Transport::kInternal || query.type == Type::kHinfo) return Step::kNext;
+  const uint64_t hash = flight_of(query, key);
+  Flight& flight = flights_[hash % kFlights];
+  const bool same = flight.hash == hash && now - flight.since < kFlightLimit &&
+                    (transport == Transport::kUdp || flight.transport == transport);
+  if (!same || waiting_count_ >= kMaxWaiting) {
+    flight = {hash, now, transport};
+    return Step::kNext;
+  }
+  Waiting& waiting = waiting_[hash];
+  if (waiting.requests.empty()) waiting.since = now;
+  waiting.requests.push_back(request.defer());
+  ++waiting_count_;
+  if (!timer_.active()) timer_.start_every(seconds(1), [this] { give_up_on_old(); });
+  return Step::kPending;
+}
+
+void Cache::on_reply(const Query& query, const Client&, Reply& reply) {
+  if (!concerns(query)) return;
+  const uint64_t hash = flight_of(query, CacheKey(query, secret_));
+  Flight& flight = flights_[hash % kFlights];
+  if (flight.hash == hash) flight = {};
+  if (!reply.own() && reply.error_text().empty()) {
+    const std::span<const uint8_t> written = reply.message();
+    const size_t at = reply.records_at();
+    store(query, {reply.records().data() - at, written.size()}, at, reply.rcode());
+  }
+  if (!waiting_.empty()) wake(hash, query, reply);
+}
+
+// Keeps the reply and gives it the TTL that it is kept for.
+void Cache::store(const Query& query, std::span<uint8_t> message, size_t records_at, Rcode rcode) {
+  const auto found = classify(message, records_at, rcode);
+  if (!found) return;
+  const auto kind = static_cast<size_t>(found->kind);
+  if (!options_.enabled(kind, query.name)) return;
+  const CacheOptions::Kind& limits = options_.kinds[kind];
+  const bool failure = rcode == Rcode::kServFail;
+  const uint32_t ttl = failure ? options_.servfail_ttl
+                               : std::min(std::max(found->ttl, limits.min_ttl), limits.max_ttl);
+  if (ttl == 0) return;
+  const CacheKey key(query, secret_);
+  const MonoTime now = clock_.now();
+  if (failure) {  // does not hide what is better
+    const CacheEntry* known = table_.find(key);
+    if (known != nullptr && known->rcode() != Rcode::kServFail &&
+        (now < known->expires() || stale_at(*known, now)))
+      return;
+  }
+  if (!options_.keep_ttl) set_ttls(message, records_at, ttl);
+  table_.store(key, found->kind, message, rcode, ttl, now);
+  for (const CacheKind each : {CacheKind::kSuccess, CacheKind::kDenial}) {
+    counters_->entries[static_cast<size_t>(each)].store(table_.entries(each),
+                                                        std::memory_order_relaxed);
+    counters_->evictions[static_cast<size_t>(each)].store(table_.evictions(each),
+                                                          std::memory_order_relaxed);
+  }
+}
+
+// Those that wait for the reply have it, too.
+void Cache::wake(uint64_t flight, const Query& query, Reply& reply) {
+  const auto at = waiting_.find(flight);
+  if (at == waiting_.end()) return;
+  const std::vector<std::unique_ptr<Deferred>> requests = std::move(at->second.requests);
+  waiting_.erase(at);
+  waiting_count_ -= requests.size();
+  for (const auto& each : requests) {
+    if (same_question(each->query(), query))
+      each->adopt(reply.message(), reply.rcode());
+    else
+      each->reply().set_rcode(Rcode::kServFail);  // the hashes of two questions met
+    if (reply.own()) each->reply().set_own();
+    each->finish();
+  }
+}
+
+void Cache::give_up_on_old() {
+  const MonoTime now = clock_.now();
+  std::vector<std::unique_ptr<Deferred>> old;
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    if (now - at->second.since < kFlightLimit) {
+      ++at;
+      continue;
+    }
+    for (auto& request : at->second.requests) old.push_back(std::move(request));
+    at = waiting_.erase(at);
+  }
+  waiting_count_ -= old.size();
+  if (waiting_.empty()) timer_.stop();
+  for (const auto& each : old) {
+    each->reply().set_rcode(Rcode::kServFail);
+    each->reply().set_error(Ede::kOther, "the same question had no reply in time");
+    each->finish();
+  }
+}
+
+std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& options) {
+  return make_cache(context.loop, context.loop.clock(), dynamic_cast<const CacheOptions&>(options));
+}
+
+}  // namespace
+
+std::unique_ptr<Plugin> make_cache(Loop& loop, Clock& clock, const CacheOptions& options) {
+  return std::make_unique<Cache>(loop, clock, options);
+}
+
+FAIRLEAD_DNS_PLUGIN(cache) = {&parse_cache, &make, &start_cache};
+
+}  // namespace fairlead::dns

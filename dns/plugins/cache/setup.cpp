@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "dns/counters.h"
+#include "dns/plugins/cache/cache.h"
+#include "dns/plugins/cache/table.h"
+
+namespace fairlead::dns {
+namespace {
+
+using corefile::Directive;
+using corefile::Word;
+using std::chrono::seconds;
+
+constexpr uint64_t kMaxCapacity = 1'000'000;
+constexpr uint64_t kMaxTtl = 7 * 24 * 3600;
+
+// Seconds, as a number or a duration.
+Result<uint32_t> read_ttl(const Word& word, uint64_t least) {
+  const auto duration = read_duration(word, seconds(1));
+  if (!duration.ok()) return duration.error();
+  const auto whole = static_cast<uint64_t>(std::chrono::floor<seconds>(*duration).count());
+  if (whole < least || whole > kMaxTtl)
+    return word.place.error(
+        fmt::format("'{}' is no TTL from {}s to {}s", word.text, least, kMaxTtl));
+  return static_cast<uint32_t>(whole);
+}
+
+Result<void> read_kind(const Directive& property, CacheOptions::Kind& kind) {
+  const auto& arguments = property.arguments;
+  const auto capacity = read_number(arguments[0], 1, kMaxCapacity);
+  if (!capacity.ok()) return capacity.error();
+  kind.capacity = *capacity;
+  if (arguments.size() > 1) {
+    const auto ttl = read_ttl(arguments[1], 1);
+    if (!ttl.ok()) return ttl.error();
+    kind.max_ttl = *ttl;
+  }
+  if (arguments.size() > 2) {
+    const auto ttl = read_ttl(arguments[2], 0);
+    if (!ttl.ok()) return ttl.error();
+    kind.min_ttl = *ttl;
+  }
+  return ok();
+}
+
+Result<void> read_prefetch(const Directive& property, CacheOptions& options) {
+  const auto& arguments = property.arguments;
+  const auto amount = read_number(arguments[0], 0, UINT32_MAX);
+  if (!amount.ok()) return amount.error();
+  options.prefetch = static_cast<uint32_t>(*amount);
+  if (arguments.size() > 1) {
+    const auto pause = read_duration(arguments[1]);
+    if (!pause.ok()) return pause.error();
+    options.prefetch_pause = *pause;
+  }
+  if (arguments.size() > 2) {
+    Word word = arguments[2];
+    if (!word.text.ends_with('%'))
+      return word.place.error("'" + word.text + "' is no percentage such as 10%");
+    word.text.pop_back();
+    const auto percent = read_number(word, 10, 90);
+    if (!percent.ok()) return percent.error();
+    options.prefetch_percent = static_cast<uint32_t>(*percent);
+  }
+  return ok();
+}
+
+Result<void> read_stale(const Directive& property, CacheOptions& options) {
+  const auto& arguments = property.arguments;
+  options.stale = std::chrono::hours(1);
+  if (!arguments.empty()) {
+    const auto duration = read_duration(arguments[0]);
+    if (!duration.ok()) return duration.error();
+    if (*duration < seconds(1) || *duration > seconds(kMaxTtl))
+      return arguments[0].place.error("'serve_stale' is from 1s to 168h");
+    options.stale = *duration;
+  }
+  if (arguments.size() > 1) {
+    const auto mode = read_choice(arguments[1], {"immediate", "verify"});
+    if (!mode.ok()) return mode.error();
+    options.verify = *mode == 1;
+  }
+  return ok();
+}
+
+Result<void> read_servfail(const Directive& property, CacheOptions& options) {
+  const auto ttl = read_ttl(property.arguments[0], 0);
+  if (!ttl.ok()) return ttl.error();
+  if (*ttl > 300) return property.arguments[0].place.error("'servfail' is at most 5m");
+  options.servfail_ttl = *ttl;
+  return ok();
+}
+
+Result<void> read_disable(const Directive& property, CacheOptions& options) {
+  const auto kind = read_choice(property.arguments[0], {"success", "denial"});
+  if (!kind.ok()) return kind.error();
+  const auto zones = read_zones(std::span(property.arguments).subspan(1), options.zones);
+  if (!zones.ok()) return zones.error();
+  auto& disabled = options.kinds[*kind].disabled;
+  disabled.insert(disabled.end(), zones->begin(), zones->end());
+  return ok();
+}
+
+Result<void> read_cache_properties(const Directive& directive, CacheOptions& options) {
+  return read_properties(
+      directive,
+      {{"success", 1, 3, [&](const Directive& p) { return read_kind(p, options.kinds[0]); }},
+       {"denial", 1, 3, [&](const Directive& p) { return read_kind(p, options.kinds[1]); }},
+       {"prefetch", 1, 3, [&](const Directive& p) { return read_prefetch(p, options); }},
+       {"serve_stale", 0, 2, [&](const Directive& p) { return read_stale(p, options); }},
+       {"servfail", 1, 1, [&](const Directive& p) { return read_servfail(p, options); }},
+       {"disable", 1, Property::kAny, [&](const Directive& p) { return read_disable(p, options); }},
+       {"keepttl", 0, 0, [&](const Directive&) { return options.keep_ttl = true, ok(); }},
+       {"serve_stale_policy", 0, Property::kAny, [](const Directive& p) -> Result<void> {
+          return p.name.place.error(
+              "CoreDNS's property 'serve_stale_policy' of cache is not in fairlead-dns");
+        }}});
+}
+
+}  // namespace
+
+bool CacheOptions::is_for(const Name& name) const {
+  return std::ranges::any_of(zones, [&](const Name& zone) { return name.ends_with(zone); });
+}
+
+bool CacheOptions::enabled(size_t kind, const Name& name) const {
+  return std::ranges::none_of(kinds[kind].disabled,
+                              [&](const Name& zone) { return name.ends_with(zone); });
+}
+
+std::shared_ptr<CacheCounters> CacheOptions::add_worker() const {
+  auto made = std::make_shared<CacheCounters>();
+  const std::lock_guard lock(mutex_);
+  std::erase_if(workers_, [](const auto& each) { return each.expired(); });
+  workers_.push_back(made);
+  return made;
+}
+
+std::vector<std::shared_ptr<CacheCounters>> CacheOptions::workers() const {
+  std::vector<std::shared_ptr<CacheCounters>> all;
+  const std::lock_guard lock(mutex_);
+  for (const auto& each : workers_)
+    if (auto alive = each.lock()) all.push_back(std::move(alive));
+  return all;
+}
+
+Result<std::shared_ptr<PluginOptions>> parse_cache(const PluginKind::Directives& directives,
+                                                   BlockSetup& block) {
+  if (const auto once = expect_once(directives); !once.ok()) return once.error();
+  const Directive& directive = directives.front();
+  auto options = std::make_shared<CacheOptions>();
+  std::span<const Word> zones = directive.arguments;
+  if (!zones.empty() && read_duration(zones[0], seconds(1)).ok()) {
+    const auto ttl = read_ttl(zones[0], 1);
+    if (!ttl.ok()) return ttl.error();
+    for (auto& kind : options->kinds) kind.max_ttl = *ttl;
+    zones = zones.subspan(1);
+  }
+  auto read = read_zones(zones, block.zones);
+  if (!read.ok()) return read.error();
+  options->zones = *std::move(read);
+  if (const auto right = read_cache_properties(directive, *options); !right.ok())
+    return right.error();
+  std::string text;
+  for (const Name& zone : options->zones) text += (text.empty() ? "" : ",") + zone.to_text();
+  options->labels = fmt::format("server=\"{}\",zones=\"{}\",view=\"\"", block.server_label(), text);
+  return std::shared_ptr<PluginOptions>(std::move(options));
+}
+
+namespace {
+
+struct CacheMetrics : Service {
+  std::vector<Host::Token> tokens;
+};
+
+using ReadCounter = std::function<uint64_t(const CacheCounters&)>;
+
+uint64_t sum(const CacheOptions& options, const ReadCounter& read) {
+  uint64_t total = 0;
+  for (const auto& worker : options.workers()) total += read(*worker);
+  return total;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Service>> start_cache(Host& host, PluginOptions& given) {
+  const auto& options = dynamic_cast<const CacheOptions&>(given);
+  auto metrics = std::make_unique<CacheMetrics>();
+  const auto add = [&](const char* name, const char* help, const ReadCounter& read) {
+    metrics->tokens.push_back(
+        add_counters(host, name, help, [&options, read](std::vector<Count>& out) {
+          out.push_back({options.labels, sum(options, read)});
+        }));
+  };
+  const auto add_both = [&](const char* name, const char* help,
+                            const std::function<uint64_t(const CacheCounters&, size_t)>& read) {
+    metrics->tokens.push_back(
+        add_counters(host, name, help, [&options, read](std::vector<Count>& out) {
+          for (size_t kind = 0; kind < 2; ++kind)
+            out.push_back(
+                {fmt::format("{},type=\"{}\"", options.labels, kind == 0 ? "success" : "denial"),
+                 sum(options, [&](const CacheCounters& c) { return read(c, kind); })});
+        }));
+  };
+  add("coredns_cache_requests_total", "Questions that the cache was asked.",
+      [](const CacheCounters& c) { return c.requests.get(); });
+  add("coredns_cache_misses_total", "Questions that it had no answer to.",
+      [](const CacheCounters& c) { return c.misses.get(); });
+  add("coredns_cache_prefetch_total", "Replies fetched again before they expired.",
+      [](const CacheCounters& c) { return c.prefetches.get(); });
+  add("coredns_cache_served_stale_total", "Expired replies that were answered with.",
+      [](const CacheCounters& c) { return c.served_stale.get(); });
+  add_both("coredns_cache_hits_total", "Questions answered from the cache.",
+           [](const CacheCounters& c, size_t kind) { return c.hits[kind].get(); });
+  add_both("coredns_cache_evictions_total", "Replies that made room for others.",
+           [](const CacheCounters& c, size_t kind) { return c.evictions[kind].load(); });
+  add_both("coredns_cache_entries", "Replies that are kept.",
+           [](const CacheCounters& c, size_t kind) { return c.entries[kind].load(); });
+  return std::unique_ptr<Service>(std::move(metrics));
+}
+
+}  // namespace fairlead::dns

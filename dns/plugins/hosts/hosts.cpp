@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers A, AAAA and PTR from a file in the form of /etc/hosts and from lines in the Corefile.
+//
+//   hosts [FILE [ZONES...]] {        /etc/hosts; the block's zones
+//       IP NAMES...                  "*.example.org": all names below that are not there themselves
+//       ttl SECONDS                  3600
+//       no_reverse                   no PTR records
+//       reload DURATION              5s; 0: the file is read once
+//       fallthrough [ZONES...]       names that are not there go on; else they are NXDOMAIN
+//   }
+//
+// Other types of a name that is there have no records; addresses that are not there always go on.
+// A file that is missing is an empty one. Workers share one constant table; a changed file makes
+// another.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "dns/counters.h"
+#include "dns/host.h"
+#include "dns/plugins/hosts/table.h"
+#include "dns/setup.h"
+
+namespace fairlead::dns {
+namespace {
+
+using corefile::Directive;
+using std::chrono::seconds;
+
+constexpr size_t kMaxFile = 32 << 20;
+constexpr uint64_t kMaxTtl = 65535;
+
+// The table that counts now. Any thread.
+class CurrentTable {
+ public:
+  void set(std::shared_ptr<const HostsTable> table) {
+    const std::lock_guard lock(mutex_);
+    table_ = std::move(table);
+    version_.fetch_add(1, std::memory_order_release);
+  }
+  std::shared_ptr<const HostsTable> get() const {
+    const std::lock_guard lock(mutex_);
+    return table_;
+  }
+  uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const HostsTable> table_;  // under mutex_
+  std::atomic<uint64_t> version_{0};
+};
+
+struct HostsOptions : PluginOptions {
+  std::string file = "/etc/hosts";
+  std::vector<Name> zones;
+  std::vector<std::pair<IpAddress, Name>> lines;  // of the Corefile
+  uint32_t ttl = 3600;
+  bool reverse = true;
+  Duration reload = seconds(5);
+  Fallthrough fallthrough;
+  CurrentTable table;
+  std::atomic<uint64_t> read_at{0};  // Unix time
+
+  void build(std::string_view text) {
+    auto built = std::make_shared<HostsTable>(reverse);
+    for (const auto& [address, name] : lines) built->add(address, name);
+    built->add_file(text);
+    table.set(std::move(built));
+  }
+};
+
+class Hosts : public Plugin {
+ public:
+  explicit Hosts(const HostsOptions& options) : options_(options) {}
+
+  Step serve(Request& request) override {
+    const Query& query = request.query();
+    if (query.klass != Class::kIn || std::ranges::none_of(options_.zones, [&](const Name& zone) {
+          return query.name.ends_with(zone);
+        }))
+      return Step::kNext;
+    if (const uint64_t version = options_.table.version(); version != version_) {
+      version_ = version;
+      table_ = options_.table.get();
+    }
+    return query.type == Type::kPtr ? serve_reverse(request) : serve_name(request);
+  }
+
+ private:
+  Step serve_reverse(Request& request) const;
+  Step serve_name(Request& request) const;
+  static void begin(Reply& reply) {
+    reply.set_flag(kFlagAuthoritative);
+    reply.set_own();
+  }
+
+  const HostsOptions& options_;
+  uint64_t version_ = 0;
+  std::shared_ptr<const HostsTable> table_;
+};
+
+Step Hosts::serve_reverse(Request& request) const {
+  const auto address = address_of_reverse(request.query().name);
+  const std::vector<Name>* names = address ? table_->names_of(*address) : nullptr;
+  if (names == nullptr)
+    return table_->find(request.query().name) != nullptr ? serve_name(request) : Step::kNext;
+  begin(request.reply());
+  for (const Name& name : *names) {
+    uint8_t* rdata = request.reply().add(Section::kAnswer, Reply::kQuestionName, Type::kPtr,
+                                         options_.ttl, name.size());
+    if (rdata == nullptr) break;
+    std::memcpy(rdata, name.wire().data(), name.size());
+  }
+  return Step::kAnswered;
+}
+
+Step Hosts::serve_name(Request& request) const {
+  const Query& query = request.query();
+  Reply& reply = request.reply();
+  const HostsTable::Addresses* addresses = table_->find(query.name);
+  if (addresses == nullptr && options_.fallthrough.through(query.name)) return Step::kNext;
+  begin(reply);
+  if (addresses == nullptr) {
+    reply.set_rcode(Rcode::kNxDomain);
+    return Step::kAnswered;
+  }
+  for (const IpAddress& address : *addresses)
+    if (query.type == (address.is_v4() ? Type::kA : Type::kAaaa) &&
+        !reply.add_address(Section::kAnswer, Reply::kQuestionName, options_.ttl, address))
+      break;
+  return Step::kAnswered;
+}
+
+Result<void> read_line(const Directive& line, const IpAddress& address, HostsOptions& options) {
+  if (const auto right = expect_arguments(line, 1, Property::kAny); !right.ok()) return right;
+  if (const auto right = expect_no_block(line); !right.ok()) return right;
+  for (const corefile::Word& word : line.arguments) {
+    const auto name = Name::from_text(word.text);
+    if (!name.ok()) return word.place.error(name.error().message());
+    options.lines.emplace_back(address, *name);
+  }
+  return ok();
+}
+
+Result<void> read_hosts_properties(const Directive& directive, HostsOptions& options) {
+  return read_properties(
+      directive,
+      {{"ttl", 1, 1,
+        [&](const Directive& p) -> Result<void> {
+          const auto ttl = read_number(p.arguments[0], 1, kMaxTtl);
+          if (!ttl.ok()) return ttl.error();
+          options.ttl = static_cast<uint32_t>(*ttl);
+          return ok();
+        }},
+       {"no_reverse", 0, 0, [&](const Directive&) { return options.reverse = false, ok(); }},
+       {"reload", 1, 1,
+        [&](const Directive& p) -> Result<void> {
+          const auto period = read_duration(p.arguments[0]);
+          if (!period.ok()) return period.error();
+          options.reload = *period;
+          return ok();
+        }},
+       {"fallthrough", 0, Property::kAny,
+        [&](const Directive& p) { return options.fallthrough.read(p); }}});
+}
+
+Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
+                                             BlockSetup& block) {
+  if (const auto once = expect_once(directives); !once.ok()) return once.error();
+  Directive directive = directives.front();
+  auto options = std::make_shared<HostsOptions>();
+  std::span<const corefile::Word> zones = directive.arguments;
+  if (!zones.empty()) {
+    options->file = block.path_of(zones[0].text);
+    zones = zones.subspan(1);
+  }
+  auto read = read_zones(zones, block.zones);
+  if (!read.ok()) return read.error();
+  options->zones = *std::move(read);
+  std::vector<Directive> properties;
+  for (const Directive& each : directive.block.value_or(std::vector<Directive>())) {
+    const auto address = IpAddress::parse(each.name.text);
+    if (!address.ok())
+      properties.push_back(each);
+    else if (const auto line = read_line(each, *address, *options); !line.ok())
+      return line.error();
+  }
+  directive.block = std::move(properties);
+  if (const auto right = read_hosts_properties(directive, *options); !right.ok())
+    return right.error();
+  const Result<std::string> text = block.files->read(options->file);
+  options->build(text.ok() ? *text : "");
+  return std::shared_ptr<PluginOptions>(std::move(options));
+}
+
+std::unique_ptr<Plugin> make(const PluginContext&, const PluginOptions& options) {
+  return std::make_unique<Hosts>(dynamic_cast<const HostsOptions&>(options));
+}
+
+// Follows the file.
+class HostsFile : public Service {
+ public:
+  HostsFile(Host& host, HostsOptions& options) : host_(host), options_(options) {
+    read();
+    if (options.reload > Duration::zero())
+      watch_ = std::make_unique<FileWatch>(
+          host.loop(), options.file, [this] { read(); },
+          std::max<Duration>(options.reload, seconds(1)));
+    metrics_.push_back(add_counters(host, "coredns_hosts_entries",
+                                    "Addresses of names in hosts files.", [&options](auto& out) {
+                                      out.push_back({"", options.table.get()->entries()});
+                                    }));
+    metrics_.push_back(add_counters(host, "coredns_hosts_reload_timestamp_seconds",
+                                    "When the hosts file was read.", [&options](auto& out) {
+                                      out.push_back({"", options.read_at.load()});
+                                    }));
+  }
+
+ private:
+  void read() {
+    const Result<std::string> text = read_file(options_.file, kMaxFile);
+    if (!text.ok()) return log::warn("hosts: {}", text.error().message());
+    options_.build(*text);
+    const auto now = host_.loop().clock().wall_now().time_since_epoch();
+    options_.read_at = static_cast<uint64_t>(std::chrono::floor<seconds>(now).count());
+    log::info("hosts: {} has been read, {} entries", options_.file,
+              options_.table.get()->entries());
+  }
+
+  Host& host_;
+  HostsOptions& options_;
+  std::unique_ptr<FileWatch> watch_;
+  std::vector<Host::Token> metrics_;
+};
+
+Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& options) {
+  return std::unique_ptr<Service>(
+      std::make_unique<HostsFile>(host, dynamic_cast<HostsOptions&>(options)));
+}
+
+}  // namespace
+
+FAIRLEAD_DNS_PLUGIN(hosts) = {&parse, &make, &start};
+
+}  // namespace fairlead::dns

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks the next plugins something else than the client did, and changes their replies. The rules
+// are tried in order; `stop` (the default) ends with a rule that was for the query, `continue` goes
+// on with what it made of the query. The client always gets its own question back.
+//
+//   rewrite [stop|continue] name [KIND] FROM TO [answer auto|answer name|value REGEX TO]...
+//   rewrite [stop|continue] type|class FROM TO
+//   rewrite [stop|continue] edns0 local set|append|replace CODE DATA
+//   rewrite [stop|continue] edns0 nsid set|append|replace
+//   rewrite [stop|continue] edns0 subnet set|append|replace IPV4-BITS IPV6-BITS
+//   rewrite [stop|continue] ttl [KIND] NAME SECONDS|LEAST-MOST|LEAST-|-MOST
+//   rewrite [stop|continue] rcode [KIND] NAME FROM TO
+//   rewrite [stop|continue] cname [KIND] FROM TO
+//
+// KIND: exact (the default), prefix, suffix, substring or regex (dns/pattern.h), whose groups are
+// {0} to {9} in TO. A rule may also stand in a block, with `answer` on lines of its own.
+#include <algorithm>
+
+#include "dns/adopt_reply.h"
+#include "dns/plugins/rewrite/setup.h"
+#include "dns/router.h"
+#include "dns/setup.h"
+
+namespace fairlead::dns {
+namespace {
+
+using Field = RewriteRule::Field;
+
+class Rewrite : public Plugin {
+ public:
+  Rewrite(Router& router, const RewriteOptions& options)
+      : router_(router),
+        options_(options),
+        in_place_(std::ranges::any_of(options.rules,
+                                      [](const RewriteRule& rule) {
+                                        return rule.field == Field::kTtl ||
+                                               rule.field == Field::kRcode;
+                                      })),
+        chaos_(std::ranges::any_of(options.rules, [](const RewriteRule& rule) {
+          return rule.field == Field::kClass && static_cast<Class>(rule.from) == Class::kChaos;
+        })) {}
+
+  bool serves_chaos() const override { return chaos_; }
+
+  Step serve(Request& request) override {
+    RewritePlan made = plan_rewrite(options_.rules, request.query());
+    if (made.bad_name) {
+      request.reply().set_rcode(Rcode::kServFail);
+      request.reply().set_error(Ede::kOther, "rewrite made a name that is none");
+      return Step::kAnswered;
+    }
+    if (!made.changes_query && made.cname() == nullptr) return Step::kNext;
+    const auto plan = std::make_shared<const RewritePlan>(std::move(made));
+    const auto packet = rewritten_query(*plan, request.query(), request.client());
+    const std::shared_ptr<Deferred> deferred = request.defer();
+    deferred->ask_next(packet, [this, plan, deferred](std::span<const uint8_t> message) {
+      on_message(*plan, deferred, message);
+    });
+    return Step::kPending;
+  }
+
+  // Only for queries that serve() left alone.
+  void on_reply(const Query& query, const Client&, Reply& reply) override {
+    if (in_place_) rewrite_in_place(plan_rewrite(options_.rules, query), reply);
+  }
+
+ private:
+  void on_message(const RewritePlan& plan, const std::shared_ptr<Deferred>& deferred,
+                  std::span<const uint8_t> message);
+  void chase(const std::shared_ptr<Deferred>& deferred, const Name& target);
+
+  Router& router_;
+  const RewriteOptions& options_;
+  const bool in_place_;
+  const bool chaos_;
+};
+
+// Cuts the answers behind the first CNAME that the rule is for, and says where it leads now.
+std::optional<Name> redirect(const NameRule& rule, EditMessage& reply) {
+  auto& answers = reply[Section::kAnswer];
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i].type != Type::kCname) continue;
+    const std::vector<Name> names = rdata_names(answers[i]);
+    const auto text = names.empty() ? std::nullopt : rule.replace(NameText(names.front()).view());
+    const auto target = text ? Name::from_text(*text) : Result<Name>(Name());
+    if (!text || !target.ok()) continue;
+    set_rdata_name(answers[i], 0, *target);
+    answers.resize(i + 1);
+    return *target;
+  }
+  return std::nullopt;
+}
+
+void Rewrite::on_message(const RewritePlan& plan, const std::shared_ptr<Deferred>& deferred,
+                         std::span<const uint8_t> message) {
+  std::optional<Name> target;
+  adopt_reply(*deferred, message, [&](EditMessage& reply) {
+    rewrite_reply(plan, reply);
+    if (const RewriteRule* rule = plan.cname()) target = redirect(rule->name, reply);
+  });
+  const bool ours = deferred->client().transport == Transport::kInternal;
+  if (!target || deferred->query().type == Type::kCname || ours) return deferred->finish();
+  chase(deferred, *target);
+}
+
+// The records of the new target behind what is there.
+void Rewrite::chase(const std::shared_ptr<Deferred>& deferred, const Name& target) {
+  router_.ask(target, deferred->query().type, deferred->client(),
+              [deferred](std::span<const uint8_t> message) {
+                const std::optional<EditMessage> more = decode(message);
+                const auto so_far = deferred->reply().message();
+                std::optional<EditMessage> reply = decode(so_far);
+                if (more && reply) {
+                  auto& answers = (*reply)[Section::kAnswer];
+                  for (const EditRecord& record : (*more)[Section::kAnswer])
+                    if (record.type == deferred->query().type || record.type == Type::kCname)
+                      answers.push_back(record);
+                  (*reply)[Section::kAuthority].clear();
+                  deferred->adopt(encode(*reply), static_cast<Rcode>(more->flags & 15));
+                }
+                deferred->finish();
+              });
+}
+
+std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& options) {
+  return std::make_unique<Rewrite>(context.router, dynamic_cast<const RewriteOptions&>(options));
+}
+
+}  // namespace
+
+FAIRLEAD_DNS_PLUGIN(rewrite) = {&parse_rewrite, &make, nullptr};
+
+}  // namespace fairlead::dns

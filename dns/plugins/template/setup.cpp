@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/plugins/template/setup.h"
+
+#include <algorithm>
+
+#include "dns/record_text.h"
+
+namespace fairlead::dns {
+namespace {
+
+using corefile::Directive;
+using corefile::Word;
+
+Result<void> not_here(const Directive& property) {
+  return property.name.place.error("CoreDNS's property '" + property.name.text +
+                                   "' of template is not in fairlead-dns");
+}
+
+Result<TemplateRule::Match> read_match(const Word& word) {
+  auto pattern = Pattern::compile(word.text);
+  if (!pattern.ok()) return word.place.error(pattern.error().message());
+  return TemplateRule::Match{word.text, *std::move(pattern)};
+}
+
+// What is the same for every query is checked here and now.
+auto texts_into(std::vector<TemplateText>& texts) {
+  return [&texts](const Directive& property) -> Result<void> {
+    for (const Word& word : property.arguments) {
+      auto text = TemplateText::parse(word.text);
+      if (!text.ok()) return word.place.error(text.error().message());
+      if (text->constant())
+        if (const auto record = parse_record(word.text); !record.ok())
+          return word.place.error("'" + word.text + "' is no record: " + record.error().message());
+      texts.push_back(*std::move(text));
+    }
+    return ok();
+  };
+}
+
+Result<void> read_rcode(const Directive& property, TemplateRule& rule) {
+  const Word& word = property.arguments[0];
+  const auto rcode = rcode_from_text(word.text);
+  if (!rcode) return word.place.error("'" + word.text + "' is no rcode such as NXDOMAIN");
+  rule.rcode = *rcode;
+  return ok();
+}
+
+Result<void> read_error(const Directive& property, TemplateRule& rule) {
+  const auto code = read_number(property.arguments[0], 0, UINT16_MAX - 1);
+  if (!code.ok()) return code.error();
+  rule.error = static_cast<Ede>(*code);
+  if (property.arguments.size() == 2) rule.error_text = property.arguments[1].text;
+  return ok();
+}
+
+Result<void> read_class_and_type(const Directive& directive, TemplateRule& rule) {
+  const Word& klass = directive.arguments[0];
+  const Word& type = directive.arguments[1];
+  const auto read_class = class_from_text(klass.text);
+  if (!read_class) return klass.place.error("'" + klass.text + "' is no class such as IN or ANY");
+  const auto read_type = type_from_text(type.text);
+  if (!read_type) return type.place.error("'" + type.text + "' is no record type such as A or ANY");
+  rule.klass = *read_class;
+  rule.type = *read_type;
+  return ok();
+}
+
+// Groups that no expression has would always be empty.
+Result<void> check_groups(const Directive& directive, const TemplateRule& rule) {
+  for (const auto& texts : rule.records)
+    for (const TemplateText& text : texts)
+      for (const std::string& group : text.groups())
+        if (std::ranges::none_of(rule.matches, [&](const TemplateRule::Match& match) {
+              const auto& names = match.pattern.group_names();
+              return std::ranges::find(names, group) != names.end();
+            }))
+          return directive.name.place.error("template: no 'match' has a group '" + group + "'");
+  return ok();
+}
+
+Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive,
+                                                const BlockSetup& block) {
+  if (const auto right = expect_arguments(directive, 2, Property::kAny); !right.ok())
+    return right.error();
+  auto rule = std::make_unique<TemplateRule>();
+  if (const auto read = read_class_and_type(directive, *rule); !read.ok()) return read.error();
+  auto zones = read_zones(std::span(directive.arguments).subspan(2), block.zones);
+  if (!zones.ok()) return zones.error();
+  rule->zones = *std::move(zones);
+  const auto section = [&](Section which) {
+    return texts_into(rule->records[static_cast<size_t>(which)]);
+  };
+  const auto read = read_properties(
+      directive, {{"match", 1, Property::kAny,
+                   [&](const Directive& p) -> Result<void> {
+                     for (const Word& word : p.arguments) {
+                       auto match = read_match(word);
+                       if (!match.ok()) return match.error();
+                       rule->matches.push_back(*std::move(match));
+                     }
+                     return ok();
+                   }},
+                  {"answer", 1, Property::kAny, section(Section::kAnswer)},
+                  {"additional", 1, Property::kAny, section(Section::kAdditional)},
+                  {"authority", 1, Property::kAny, section(Section::kAuthority)},
+                  {"rcode", 1, 1, [&](const Directive& p) { return read_rcode(p, *rule); }},
+                  {"ederror", 1, 2, [&](const Directive& p) { return read_error(p, *rule); }},
+                  {"fallthrough", 0, Property::kAny,
+                   [&](const Directive& p) { return rule->fallthrough.read(p); }},
+                  {"upstream", 0, Property::kAny, [](const Directive&) { return ok(); }},
+                  {"var", 0, Property::kAny, &not_here},
+                  {"expr", 0, Property::kAny, &not_here}});
+  if (!read.ok()) return read.error();
+  if (rule->matches.empty()) rule->matches.push_back({".*", *Pattern::compile(".*")});
+  if (const auto checked = check_groups(directive, *rule); !checked.ok()) return checked.error();
+  return rule;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<PluginOptions>> parse_template(const PluginKind::Directives& directives,
+                                                      BlockSetup& block) {
+  auto options = std::make_shared<TemplateOptions>();
+  options->server = block.server_label();
+  for (const Directive& directive : directives) {
+    auto rule = read_rule(directive, block);
+    if (!rule.ok()) return rule.error();
+    options->rules.push_back(*std::move(rule));
+  }
+  return std::shared_ptr<PluginOptions>(std::move(options));
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a Corefile says about templates.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dns/pattern.h"
+#include "dns/plugin.h"
+#include "dns/plugins/template/text.h"
+#include "dns/setup.h"
+
+namespace fairlead::dns {
+
+// One directive.
+struct TemplateRule {
+  struct Match {
+    std::string text;
+    Pattern pattern;
+  };
+  Class klass = Class::kAny;  // kAny: every
+  Type type = Type::kAny;
+  std::vector<Name> zones;
+  std::vector<Match> matches;                        // at least one
+  std::array<std::vector<TemplateText>, 3> records;  // by section
+  Rcode rcode = Rcode::kNoError;
+  std::optional<Ede> error;
+  std::string error_text;
+  Fallthrough fallthrough;
+
+  mutable std::atomic<uint64_t> matched{0};
+  mutable std::atomic<uint64_t> failed{0};  // made text that is no record
+};
+
+struct TemplateOptions : PluginOptions {
+  std::string server;
+  std::vector<std::unique_ptr<TemplateRule>> rules;
+};
+
+Result<std::shared_ptr<PluginOptions>> parse_template(const PluginKind::Directives& directives,
+                                                      BlockSetup& block);
+
+}  // namespace fairlead::dns

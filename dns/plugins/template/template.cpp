@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers made of the query's own parts.
+//
+//   template CLASS TYPE [ZONE...] {     ANY: every class, every type; the block's zones
+//       match REGEX...                  .*; one of them must match the name in lower case
+//       answer|additional|authority RECORD...
+//       rcode CODE                      NOERROR
+//       ederror CODE [TEXT]             an extended error for clients with EDNS
+//       fallthrough [ZONE...]           names that nothing matches go on; without it SERVFAIL
+//   }
+//
+// RECORD is a record as in a zone file, with actions such as {{ .Name }} (text.h). Directives are
+// tried in order; those for another class, type or zone are passed over.
+#include <fmt/format.h>
+
+#include "dns/counters.h"
+#include "dns/edit.h"
+#include "dns/plugins/template/setup.h"
+#include "dns/record_text.h"
+#include "dns/router.h"
+
+namespace fairlead::dns {
+namespace {
+
+class Template : public Plugin {
+ public:
+  Template(Router& router, const TemplateOptions& options) : router_(router), options_(options) {
+    for (const auto& rule : options.rules)
+      if (rule->klass == Class::kChaos || rule->klass == Class::kAny) chaos_ = true;
+  }
+  bool serves_chaos() const override { return chaos_; }
+
+  Step serve(Request& request) override {
+    for (const auto& rule : options_.rules) {
+      const Name* zone = zone_of(*rule, request.query());
+      if (zone == nullptr) continue;
+      const NameText text(request.query().name);
+      std::vector<std::string> groups;
+      if (const TemplateRule::Match* match = match_of(*rule, text.view(), groups)) {
+        rule->matched.fetch_add(1, std::memory_order_relaxed);
+        TemplateData data;
+        data.name = text.view();
+        data.zone = NameText(*zone).view();
+        data.regex = match->text;
+        data.match = std::move(groups);
+        data.names = &match->pattern.group_names();
+        return answer(*rule, data, request);
+      }
+      if (!rule->fallthrough.through(request.query().name)) return fail(request.reply());
+    }
+    return Step::kNext;
+  }
+
+ private:
+  // The longest zone of the rule that the name is in; null when the rule is not for the query.
+  static const Name* zone_of(const TemplateRule& rule, const Query& query) {
+    if (rule.klass != Class::kAny && rule.klass != query.klass) return nullptr;
+    if (rule.type != Type::kAny && query.type != Type::kAny && rule.type != query.type)
+      return nullptr;
+    const Name* longest = nullptr;
+    for (const Name& zone : rule.zones)
+      if (query.name.ends_with(zone) && (longest == nullptr || zone.labels() > longest->labels()))
+        longest = &zone;
+    return longest;
+  }
+  static const TemplateRule::Match* match_of(const TemplateRule& rule, std::string_view name,
+                                             std::vector<std::string>& groups) {
+    for (const TemplateRule::Match& match : rule.matches)
+      if (match.pattern.search(name, &groups)) return &match;
+    return nullptr;
+  }
+  static Step fail(Reply& reply) {
+    reply.set_rcode(Rcode::kServFail);
+    reply.set_error(Ede::kOther, "no template matches the name");
+    return Step::kAnswered;
+  }
+
+  Step answer(const TemplateRule& rule, TemplateData& data, Request& request);
+  void chase(Request& request, const Name& target);
+
+  Router& router_;
+  const TemplateOptions& options_;
+  bool chaos_ = false;
+};
+
+// False when one of the texts is no record.
+bool fill(const TemplateRule& rule, const TemplateData& data, EditMessage& message) {
+  for (size_t section = 0; section < 3; ++section)
+    for (const TemplateText& text : rule.records[section]) {
+      auto record = parse_record(text.fill(data));
+      if (!record.ok()) return false;
+      message.sections[section].push_back(*std::move(record));
+    }
+  return true;
+}
+
+Step Template::answer(const TemplateRule& rule, TemplateData& data, Request& request) {
+  const Query& query = request.query();
+  Reply& reply = request.reply();
+  data.klass = class_to_text(query.klass);
+  data.type = query.type == Type::kAny ? "" : type_to_text(query.type);
+  data.remote = request.client().address.address.to_string();
+  data.question = query.name.to_text();
+  data.id = std::to_string(query.id);
+  EditMessage message = reply_to_edit(query, rule.rcode);
+  message.flags |= kFlagAuthoritative;
+  if (!fill(rule, data, message)) {
+    rule.failed.fetch_add(1, std::memory_order_relaxed);
+    reply.set_rcode(Rcode::kServFail);
+    reply.set_error(Ede::kOther, "the template made no record");
+    return Step::kAnswered;
+  }
+  std::optional<Name> target;
+  if (query.type == Type::kA || query.type == Type::kAaaa)
+    for (const EditRecord& record : message[Section::kAnswer])
+      if (record.type == Type::kCname) target = rdata_names(record).front();
+  adopt_edited(reply, query, std::move(message));
+  if (rule.error) reply.set_error(*rule.error, rule.error_text);
+  if (!target || request.client().transport == Transport::kInternal) return Step::kAnswered;
+  chase(request, *target);
+  return Step::kPending;
+}
+
+// What the target of a CNAME is goes behind it. Without an answer the CNAME alone is one, too.
+void Template::chase(Request& request, const Name& target) {
+  const std::shared_ptr<Deferred> deferred = request.defer();
+  router_.ask(target, deferred->query().type, deferred->client(),
+              [deferred](std::span<const uint8_t> message) {
+                const std::optional<EditMessage> more = decode(message);
+                std::optional<EditMessage> reply = decode(deferred->reply().message());
+                if (more && reply) {
+                  auto& answers = (*reply)[Section::kAnswer];
+                  const auto& found = (*more)[Section::kAnswer];
+                  answers.insert(answers.end(), found.begin(), found.end());
+                  reply->flags |= more->flags & kFlagTruncated;
+                  deferred->adopt(encode(*reply), deferred->reply().rcode());
+                }
+                deferred->finish();
+              });
+}
+
+std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& options) {
+  return std::make_unique<Template>(context.router, dynamic_cast<const TemplateOptions&>(options));
+}
+
+struct Running : Service {
+  Host::Token matched;
+  Host::Token failed;
+};
+
+Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
+  const auto& options = dynamic_cast<const TemplateOptions&>(given);
+  const auto read = [&options](std::atomic<uint64_t> TemplateRule::*counter) {
+    return [&options, counter](std::vector<Count>& out) {
+      for (const auto& rule : options.rules)
+        out.push_back({fmt::format("server=\"{}\",zone=\"{}\",view=\"\",class=\"{}\",type=\"{}\"",
+                                   options.server, rule->zones.front().to_text(),
+                                   class_to_text(rule->klass), type_to_text(rule->type)),
+                       ((*rule).*counter).load(std::memory_order_relaxed)});
+    };
+  };
+  auto running = std::make_unique<Running>();
+  running->matched =
+      add_counters(host, "coredns_template_matches_total", "Queries that a template has matched.",
+                   read(&TemplateRule::matched));
+  running->failed =
+      add_counters(host, "coredns_template_rr_failures_total",
+                   "Texts of templates that were no records.", read(&TemplateRule::failed));
+  return std::unique_ptr<Service>(std::move(running));
+}
+
+}  // namespace
+
+FAIRLEAD_DNS_PLUGIN(template) = {&parse_template, &make, &start};
+
+}  // namespace fairlead::dns

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+// Corefiles as they are served: who answers which name where, and what is wrong with a bad one.
+#include "dns/config.h"
+
+#include <gtest/gtest.h>
+
+#include "dns/setup.h"
+#include "tests/unit/dns/plugin_support.h"
+
+namespace fairlead::dns {
+namespace {
+
+using namespace test;
+
+Result<Config> read(const std::string& text) {
+  MemoryFiles files;
+  files.texts["/etc/dns/Corefile"] = text;
+  const auto corefile = corefile::parse_corefile(
+      "/etc/dns/Corefile", files, {[](const std::string&) -> const char* { return nullptr; }, 53});
+  if (!corefile.ok()) return corefile.error();
+  return read_config(*corefile, files, "/etc/dns", [](const std::string& name) {
+    return name == "eth0" ? std::vector<IpAddress>{ip("192.0.2.1"), ip("2001:db8::1")}
+                          : std::vector<IpAddress>{};
+  });
+}
+
+// "address: zone=label zone=label", a line for each listener.
+std::string text_of(const Plan& plan) {
+  std::string text;
+  for (const Plan::Listener& listener : plan.listeners) {
+    text += listener.address.to_string() + (listener.optional ? "?" : "") + ":";
+    for (const Plan::Route& route : listener.routes)
+      text += " " + route.zone.to_text() + "=" + plan.blocks[route.block].label;
+    text += "\n";
+  }
+  return text;
+}
+
+TEST(Config, WhoAnswersWhere) {
+  struct Case {
+    const char* corefile;
+    const char* served;
+  };
+  const Case kCases[] = {
+      {".:53 {\n}\n", "0.0.0.0:53: .=dns://:53\n[::]:53?: .=dns://:53\n"},
+      {"a.test b.test:54 {\nbind 127.0.0.1\n}\n",
+       "127.0.0.1:53: a.test.=dns://127.0.0.1:53\n127.0.0.1:54: b.test.=dns://127.0.0.1:54\n"},
+      {".:53 {\nbind 127.0.0.1 ::1\n}\na.test {\nbind 127.0.0.1\n}\n",
+       "127.0.0.1:53: .=dns://127.0.0.1:53 a.test.=dns://127.0.0.1:53\n"
+       "[::1]:53: .=dns://127.0.0.1:53\n"},
+      {"10.0.0.0/8 {\nbind eth0 {\nexcept 2001:db8::1\n}\n}\n",
+       "192.0.2.1:53: 10.in-addr.arpa.=dns://eth0:53\n"},
+  };
+  for (const Case& c : kCases) {
+    const auto config = read(c.corefile);
+    ASSERT_TRUE(config.ok()) << config.error().message();
+    EXPECT_EQ(text_of(*config->plan), c.served);
+  }
+}
+
+TEST(Config, SaysWhatIsWrong) {
+  struct Case {
+    const char* corefile;
+    const char* error;
+  };
+  const Case kCases[] = {
+      {".:53 {\nforwrad . 1.1.1.1\n}\n",
+       "/etc/dns/Corefile:2: there is no plugin 'forwrad', here or in CoreDNS, did you mean "
+       "'forward'?"},
+      {".:53 {\nroute53\n}\n",
+       "/etc/dns/Corefile:2: CoreDNS's plugin 'route53' is not in fairlead-dns"},
+      {".:53 {\nforward . 1.1.1.1 {\nmax_fials 3\n}\n}\n",
+       "/etc/dns/Corefile:3: plugin 'forward' has no property 'max_fials', did you mean "
+       "'max_fails'?"},
+      {".:53 {\nforward .\n}\n", "/etc/dns/Corefile:2: 'forward' takes 2 to 16 arguments, not 1"},
+      {".:53 {\nforward . dns.test\n}\n",
+       "/etc/dns/Corefile:2: 'dns.test' is neither an address such as 1.1.1.1 or [::1]:53 nor a "
+       "file"},
+      {".:53 {\nforward . tls://1.1.1.1\n}\n",
+       "/etc/dns/Corefile:2: 'tls' to an upstream server is not in fairlead-dns; plain DNS is"},
+      {".:53 {\nforward . 1.1.1.1 {\npolicy randum\n}\n}\n",
+       "/etc/dns/Corefile:3: 'randum' is not one of random, round_robin, sequential, did you mean "
+       "'random'?"},
+      {".:53 {\nforward . 1.1.1.1 {\nexpire 10\n}\n}\n",
+       "/etc/dns/Corefile:3: '10' is no duration such as 500ms, 30s or 1h30m: the unit is "
+       "missing"},
+      {".:53 {\nhealth\nhealth\n}\n",
+       "/etc/dns/Corefile:3: plugin 'health' can be given once in a server block"},
+      {".:53 {\nkubernetes\n}\n",
+       "/etc/dns/Corefile:2: kubernetes needs a zone, such as 'kubernetes cluster.local': the root "
+       "is not a cluster's"},
+      {".:53 {\nkubernetes a.test {\npods verified\n}\n}\n",
+       "/etc/dns/Corefile:3: 'pods verified' is not in fairlead-dns yet"},
+      {".:53 {\nkubernetes a.test {\nttl 3601\n}\n}\n",
+       "/etc/dns/Corefile:3: '3601' is not a whole number from 0 to 3600"},
+      {".:53 {\nbind eth7\n}\n",
+       "/etc/dns/Corefile:2: 'eth7' is neither an address nor an interface with one"},
+      {".:53 {\n}\n.:53 {\n}\n", "/etc/dns/Corefile:3: . is served at 0.0.0.0:53 already"},
+      {".:53 {\nbind eth0 {\nexcept eth0\n}\n}\n",
+       "/etc/dns/Corefile:2: 'bind' leaves no address to answer at"},
+      {"# nothing\n", "/etc/dns/Corefile: there is no server block in it"},
+      {"tls://.:853 {\n}\n", "/etc/dns/Corefile:1: tls:// is not served here, plain DNS is"},
+      {".:53 {\nready {\nmonitor never\n}\n}\n",
+       "/etc/dns/Corefile:3: 'never' is not one of until-ready, continuously"},
+      {".:53 {\ntimeouts {\nread 0s\n}\n}\n", "/etc/dns/Corefile:3: 'read' is from 1s to 24h"},
+  };
+  for (const Case& c : kCases) {
+    const auto config = read(c.corefile);
+    ASSERT_FALSE(config.ok()) << c.corefile;
+    EXPECT_EQ(config.error().message(), c.error);
+  }
+}
+
+TEST(Config, DurationsAreGos) {
+  const auto read_one = [](const std::string& text, Duration unit = Duration::zero()) {
+    return read_duration({text, {std::make_shared<const std::string>("f"), 1}, false, false}, unit);
+  };
+  using namespace std::chrono_literals;
+  const std::pair<const char*, Duration> kRight[] = {
+      {"0", 0s},        {"5s", 5s},          {"1h30m", 90min}, {"1.5s", 1500ms},
+      {"100us", 100us}, {"1m0.5s", 60500ms}, {"7ns", 7ns},     {"0s", 0s}};
+  for (const auto& [text, duration] : kRight) {
+    const auto parsed = read_one(text);
+    ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+    EXPECT_EQ(*parsed, duration) << text;
+  }
+  EXPECT_EQ(*read_one("30", 1s), 30s);
+  for (const char* text : {"", "s", "5", "-1s", "5x", "5 s", "1e3s", "nan", "inf", "99999999999h"})
+    EXPECT_FALSE(read_one(text).ok()) << text;
+}
+
+// As the distributions ship them.
+const std::pair<const char*, const char*> kDefaults[] = {
+    {"kubeadm", R"(.:53 {
+    errors
+    health {
+       lameduck 5s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf {
+       max_concurrent 1000
+    }
+    cache 30 {
+       disable success cluster.local
+       disable denial cluster.local
+    }
+    loop
+    reload
+    loadbalance
+}
+)"},
+    {"EKS", R"(.:53 {
+    errors
+    health {
+        lameduck 5s
+      }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+      pods insecure
+      fallthrough in-addr.arpa ip6.arpa
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf
+    cache 30
+    loop
+    reload
+    loadbalance
+}
+)"},
+    {"k3s", R"(.:53 {
+    errors
+    health
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+      pods insecure
+      fallthrough in-addr.arpa ip6.arpa
+    }
+    hosts /etc/coredns/NodeHosts {
+      ttl 60
+      reload 15s
+      fallthrough
+    }
+    prometheus :9153
+    cache 30
+    loop
+    reload
+    loadbalance
+    import /etc/coredns/custom/*.override
+    forward . /etc/resolv.conf
+}
+import /etc/coredns/custom/*.server
+)"},
+    {"AKS", R"(.:53 {
+    errors
+    ready
+    health {
+      lameduck 5s
+    }
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+      pods insecure
+      fallthrough in-addr.arpa ip6.arpa
+      ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf
+    cache 30
+    loop
+    reload
+    loadbalance
+    import custom/*.override
+    template ANY ANY internal.cloudapp.net {
+      match "^(?:[^.]+\.){4,}internal\.cloudapp\.net\.$"
+      rcode NXDOMAIN
+      fallthrough
+    }
+    template ANY ANY reddog.microsoft.com {
+      rcode NXDOMAIN
+    }
+}
+import custom/*.server
+)"},
+    {"OpenShift", R"(.:5353 {
+    bufsize 1232
+    errors
+    log . {
+        class error
+    }
+    health {
+        lameduck 20s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+    }
+    prometheus 127.0.0.1:9153
+    forward . /etc/resolv.conf {
+        policy sequential
+    }
+    cache 900 {
+        denial 9984 30
+    }
+    reload
+}
+hostname.bind:5353 {
+    chaos
+}
+)"},
+    {"NodeLocal", R"(cluster.local:53 {
+    errors
+    cache {
+            success 9984 30
+            denial 9984 5
+    }
+    reload
+    loop
+    bind 169.254.20.10 10.96.0.10
+    forward . 10.96.0.11 {
+            force_tcp
+    }
+    prometheus :9253
+    health 169.254.20.10:8080
+    }
+in-addr.arpa:53 {
+    errors
+    cache 30
+    reload
+    loop
+    bind 169.254.20.10 10.96.0.10
+    forward . 10.96.0.11 {
+            force_tcp
+    }
+    prometheus :9253
+    }
+ip6.arpa:53 {
+    errors
+    cache 30
+    reload
+    loop
+    bind 169.254.20.10 10.96.0.10
+    forward . 10.96.0.11 {
+            force_tcp
+    }
+    prometheus :9253
+    }
+.:53 {
+    errors
+    cache 30
+    reload
+    loop
+    bind 169.254.20.10 10.96.0.10
+    forward . /etc/resolv.conf
+    prometheus :9253
+    }
+)"},
+};
+
+TEST(Config, DefaultCorefilesLoadUnchanged) {
+  for (const auto& [name, text] : kDefaults) {
+    const auto config = read(text);
+    EXPECT_TRUE(config.ok()) << name << ": " << config.error().message();
+  }
+}
+
+// Longest zone first, whatever the order.
+TEST(Router, TheLongestZoneAnswers) {
+  Router router;
+  Chain root, test, sub;
+  router.add({dns_name("test"), &test, nullptr});
+  router.add({Name(), &root, nullptr});
+  router.add({dns_name("sub.test"), &sub, nullptr});
+  const std::pair<const char*, const Chain*> kCases[] = {{"a.sub.test", &sub}, {"SUB.test", &sub},
+                                                         {"a.test", &test},    {"xsub.test", &test},
+                                                         {"other", &root},     {".", &root}};
+  for (const auto& [name, chain] : kCases)
+    EXPECT_EQ(router.find(dns_name(name))->chain, chain) << name;
+  EXPECT_EQ(Router().find(dns_name("a")), nullptr);
+}
+
+}  // namespace
+}  // namespace fairlead::dns

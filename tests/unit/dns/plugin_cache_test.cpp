@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cache plugin with a clock that the test turns.
+#include <algorithm>
+
+#include "dns/host.h"
+#include "dns/plugins/cache/cache.h"
+#include "dns/registry.h"
+#include "tests/unit/dns/plugin_support.h"
+
+namespace fairlead::dns::test {
+namespace {
+
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+class PluginCache : public PluginTest {
+ protected:
+  void cache(const std::string& directive, LastPlugin last) {
+    use(directive);
+    chain = std::make_unique<Chain>();
+    chain->append(make_cache(loop, clock, options<CacheOptions>("cache")));
+    upstream = std::move(last);
+    chain->append(std::make_unique<FakePlugin>([this](Request& request) {
+      ++asked;
+      return upstream(request);
+    }));
+    asked = 0;
+  }
+  // The TTL of the first record of a reply, -1 without one.
+  static long ttl_of(const std::string& reply) {
+    const size_t at = reply.find("\nanswer ") != std::string::npos ? reply.find("\nanswer ")
+                                                                   : reply.find("\nauthority ");
+    if (at == std::string::npos) return -1;
+    std::istringstream in(reply.substr(at));
+    std::string word;
+    in >> word >> word >> word;
+    return std::stol(word);
+  }
+  // How often upstream is asked for two queries, `apart` from each other.
+  int asked_for_two(Duration apart, const AskOptions& first = {}, const AskOptions& second = {},
+                    const std::string& name = "a.test") {
+    asked = 0;
+    ask(name, "A", first);
+    clock.advance(apart);
+    ask(name, "A", second);
+    return asked;
+  }
+
+  ManualClock clock;
+  LastPlugin upstream;
+};
+
+constexpr const char* kAnswer = "NOERROR ra rd\nanswer @ 60 A 10.0.0.1";
+constexpr const char* kNxDomain = "NXDOMAIN ra rd\nauthority test 100 SOA a. b. 1 2 3 4 20";
+
+TEST_F(PluginCache, HowLong) {
+  const struct {
+    const char* what;
+    const char* directive;
+    const char* reply;
+    long ttl;  // -1: not kept
+  } kCases[] = {
+      {"its own", "cache", kAnswer, 60},
+      {"no longer than the first argument", "cache 30", kAnswer, 30},
+      {"or as a duration", "cache 1m", "NOERROR\nanswer @ 90 A 10.0.0.1", 60},
+      {"success caps", "cache {\nsuccess 100 40\n}", kAnswer, 40},
+      {"an hour", "cache", "NOERROR\nanswer @ 86400 A 10.0.0.1", 3600},
+      {"at least five seconds", "cache", "NOERROR\nanswer @ 1 A 10.0.0.1", 5},
+      {"unless it is said", "cache {\nsuccess 100 3600 1\n}", "NOERROR\nanswer @ 2 A 10.0.0.1", 2},
+      {"not with TTL 0 then", "cache {\nsuccess 100 3600 0\n}", "NOERROR\nanswer @ 0 A 10.0.0.1",
+       -1},
+      {"the least of the records", "cache",
+       "NOERROR\nanswer @ 60 CNAME b.test\nanswer b.test 50 A 10.0.0.1\n"
+       "additional c.test 40 A 10.0.0.2",
+       40},
+      {"the SOA's minimum", "cache", kNxDomain, 20},
+      {"the SOA's TTL", "cache", "NXDOMAIN\nauthority test 10 SOA a. b. 1 2 3 4 20", 10},
+      {"no such records", "cache", "NOERROR\nauthority test 10 SOA a. b. 1 2 3 4 20", 10},
+      {"denial caps", "cache {\ndenial 100 7\n}", kNxDomain, 7},
+      {"half an hour", "cache", "NXDOMAIN\nauthority test 86400 SOA a. b. 1 2 3 4 86400", 1800},
+      {"an alias to nowhere", "cache",
+       "NXDOMAIN\nanswer @ 60 CNAME b.test\nauthority test 99 SOA a. b. 1 2 3 4 20", 20},
+      {"no denial without SOA", "cache", "NXDOMAIN", -1},
+      {"no empty answer without SOA", "cache", "NOERROR", -1},
+      {"no referral", "cache", "NOERROR\nauthority test 10 NS ns.test", -1},
+      {"nothing truncated", "cache", "NOERROR tc\nanswer @ 60 A 10.0.0.1", -1},
+      {"no refusal", "cache", "REFUSED", -1},
+      {"failures", "cache", "SERVFAIL\nauthority test 10 NS ns.test", 5},
+      {"failures as said", "cache {\nservfail 1m\n}", "SERVFAIL\nauthority test 10 NS ns.test", 60},
+      {"no failures", "cache {\nservfail 0\n}", "SERVFAIL\nauthority test 10 NS ns.test", -1},
+      {"not where it is disabled", "cache {\ndisable success test\n}", kAnswer, -1},
+      {"where it is not", "cache {\ndisable success a.example\ndisable denial\n}", kAnswer, 60},
+      {"denials disabled", "cache {\ndisable denial\n}", kNxDomain, -1},
+      {"zones", "cache 30 test example", kAnswer, 30},
+      {"other zones", "cache 30 example", kAnswer, -1},
+  };
+  for (const auto& c : kCases) {
+    cache(c.directive, replies_with(c.reply));
+    const std::string first = ask("a.test");
+    if (c.ttl < 0) {
+      ask("a.test");
+      EXPECT_EQ(asked, 2) << c.what;
+      continue;
+    }
+    EXPECT_EQ(ttl_of(first), c.ttl) << c.what;
+    EXPECT_EQ(ttl_of(ask("A.test")), c.ttl) << c.what;
+    clock.advance(seconds(c.ttl) - std::chrono::milliseconds(1));
+    EXPECT_EQ(ttl_of(ask("a.test")), 1) << c.what;
+    EXPECT_EQ(asked, 1) << c.what;
+    clock.advance(std::chrono::milliseconds(1));
+    ask("a.test");
+    EXPECT_EQ(asked, 2) << c.what;
+  }
+}
+
+TEST_F(PluginCache, TheClientsQuestionAndFlags) {
+  cache("cache", replies_with("NOERROR aa ra rd ad\nanswer @ 60 A 10.0.0.1"));
+  ask("a.test");
+  AskOptions other;
+  other.query.id = 0x4321;
+  other.query.flags = 0;
+  other.query.edns_size = 1232;
+  const Bytes reply = ask_bytes(make_query("A.tEsT", Type::kA, other.query), other);
+  EXPECT_EQ(read_u16(reply.data()), 0x4321);
+  EXPECT_EQ(to_text(reply), "NOERROR aa ra qd=1\nanswer A.tEsT. 60 A 10.0.0.1\nopt 1232\n");
+  other.query.flags = 0x20;  // AD: wants to know
+  EXPECT_TRUE(ask("a.test", "A", other).starts_with("NOERROR aa ra ad qd=1\n"));
+  EXPECT_EQ(asked, 1);
+}
+
+TEST_F(PluginCache, Keys) {
+  AskOptions dnssec;
+  dnssec.query.edns_size = 1232;
+  dnssec.query.dnssec_ok = true;
+  AskOptions edns;
+  edns.query.edns_size = 1232;
+  AskOptions checking_disabled;
+  checking_disabled.query.flags |= kFlagCheckingDisabled;
+  AskOptions tcp;
+  tcp.transport = Transport::kTcp;
+  const auto asked_for = [&](const AskOptions& second) {
+    cache("cache", replies_with(kAnswer));
+    return asked_for_two(seconds(1), {}, second);
+  };
+  EXPECT_EQ(asked_for(edns), 1);
+  EXPECT_EQ(asked_for(tcp), 1);
+  EXPECT_EQ(asked_for(dnssec), 2);
+  EXPECT_EQ(asked_for(checking_disabled), 2);
+  cache("cache", replies_with(kAnswer));
+  ask("a.test", "A");
+  ask("a.test", "AAAA");
+  ask("b.test", "A");
+  EXPECT_EQ(asked, 3);
+}
+
+TEST_F(PluginCache, OwnAnswersAndExplainedFailuresAreNotKept) {
+  cache("cache", [](Request& request) {
+    request.reply().set_own();
+    return replies_with(kAnswer)(request);
+  });
+  EXPECT_EQ(asked_for_two(seconds(0)), 2);
+  EXPECT_EQ(ttl_of(ask("a.test")), 60);
+  cache("cache", [](Request& request) {
+    request.reply().set_rcode(Rcode::kServFail);
+    request.reply().set_error(Ede::kNetworkError, "no network");
+    return Step::kAnswered;
+  });
+  EXPECT_EQ(asked_for_two(seconds(0)), 2);
+}
+
+TEST_F(PluginCache, AnAnswerReplacesADenial) {
+  cache("cache", replies_with(kNxDomain));
+  ask("a.test");
+  upstream = replies_with(kAnswer);
+  clock.advance(seconds(21));
+  ask("a.test");
+  EXPECT_EQ(ttl_of(ask("a.test")), 60);
+  EXPECT_EQ(asked, 2);
+}
+
+TEST_F(PluginCache, KeepTtl) {
+  cache("cache 30 {\nkeepttl\n}", replies_with(kAnswer));
+  EXPECT_EQ(ttl_of(ask("a.test")), 60);
+  clock.advance(seconds(29));
+  EXPECT_EQ(ttl_of(ask("a.test")), 60);
+  EXPECT_EQ(asked, 1);
+}
+
+TEST_F(PluginCache, StaleAtOnce) {
+  cache("cache {\nserve_stale 10m\n}", replies_with(kAnswer));
+  ask("a.test");
+  clock.advance(seconds(90));
+  upstream = replies_with("SERVFAIL");
+  AskOptions edns;
+  edns.query.edns_size = 1232;
+  const std::string stale = ask("a.test", "A", edns);
+  EXPECT_EQ(ttl_of(stale), 0);
+  EXPECT_NE(stale.find("opt 1232"), std::string::npos);
+  const Bytes ede = hex("000f 000e 0003");
+  EXPECT_NE(std::ranges::search(replies.back(), ede).begin(), replies.back().end());
+  EXPECT_EQ(asked, 2);  // it was asked for anew; the failure did not replace it
+  EXPECT_EQ(ttl_of(ask("a.test")), 0);
+  upstream = replies_with("NOERROR\nanswer @ 60 A 10.0.0.2");
+  EXPECT_EQ(ttl_of(ask("a.test")), 0);
+  EXPECT_EQ(ask("a.test"), "NOERROR rd qd=1\nanswer a.test. 60 A 10.0.0.2\n");
+  EXPECT_EQ(asked, 4);
+  clock.advance(seconds(60) + minutes(10));
+  upstream = replies_with("SERVFAIL");
+  EXPECT_EQ(ask("a.test"), "SERVFAIL qd=1\n");
+}
+
+TEST_F(PluginCache, StaleWhenUpstreamFails) {
+  cache("cache {\nserve_stale 1h verify\n}", replies_with(kAnswer));
+  ask("a.test");
+  clock.advance(seconds(90));
+  upstream = waits();
+  EXPECT_EQ(ask("a.test"), "pending");
+  EXPECT_EQ(ttl_of(ask("a.test")), 0);  // others do not wait
+  answer_waiting("SERVFAIL");
+  EXPECT_EQ(to_text(replies.back()), "NOERROR rd ra qd=1\nanswer a.test. 0 A 10.0.0.1\n");
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(ask("a.test"), "pending");
+  answer_waiting("NOERROR\nanswer @ 60 A 10.0.0.2");
+  EXPECT_EQ(to_text(replies.back()), "NOERROR qd=1\nanswer a.test. 60 A 10.0.0.2\n");
+  EXPECT_EQ(ttl_of(ask("a.test")), 60);
+  EXPECT_EQ(asked, 3);
+}
+
+TEST_F(PluginCache, Prefetch) {
+  cache("cache {\nprefetch 3 1m 50%\n}", replies_with("NOERROR\nanswer @ 100 A 10.0.0.1"));
+  ask("a.test");
+  for (int i = 0; i < 5; ++i) ask("a.test");
+  EXPECT_EQ(asked, 1);
+  clock.advance(seconds(49));
+  ask("a.test");
+  EXPECT_EQ(asked, 1);
+  clock.advance(seconds(1));
+  EXPECT_EQ(ttl_of(ask("a.test")), 50);
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(ttl_of(ask("a.test")), 100);
+  clock.advance(seconds(70));  // a pause: it is not popular any more
+  ask("a.test");
+  EXPECT_EQ(asked, 2);
+}
+
+TEST_F(PluginCache, TheSameQuestionWaits) {
+  cache("cache", waits());
+  EXPECT_EQ(ask("a.test"), "pending");
+  AskOptions other;
+  other.query.id = 7;
+  EXPECT_EQ(ask("A.TEST", "A", other), "pending");
+  EXPECT_EQ(ask("a.test", "AAAA"), "pending");
+  EXPECT_EQ(asked, 2);
+  answer_waiting("NOERROR rd\nanswer @ 60 A 10.0.0.1");
+  ASSERT_EQ(replies.size(), 3U);
+  std::map<uint16_t, std::string> by_id;
+  for (const Bytes& reply : replies) by_id[read_u16(reply.data())] = to_text(reply);
+  EXPECT_EQ(by_id[7], "NOERROR rd qd=1\nanswer A.TEST. 60 A 10.0.0.1\n");
+}
+
+TEST_F(PluginCache, WhatDoesNotWait) {
+  AskOptions tcp;
+  tcp.transport = Transport::kTcp;
+  AskOptions no_rd;
+  no_rd.query.flags = 0;
+  cache("cache", waits());
+  ask("a.test", "TYPE13");
+  ask("a.test", "TYPE13");
+  EXPECT_EQ(asked, 2);  // loop counts them
+  ask("b.test");
+  ask("b.test", "A", tcp);  // the reply over UDP may be truncated
+  EXPECT_EQ(asked, 4);
+  ask("c.test");
+  ask("c.test", "A", no_rd);
+  EXPECT_EQ(asked, 6);
+  ask("d.test");
+  clock.advance(seconds(7));
+  ask("d.test");  // the first was lost
+  EXPECT_EQ(asked, 8);
+}
+
+TEST_F(PluginCache, Metrics) {
+  Host host(loop, "");
+  cache("cache", replies_with(kAnswer));
+  auto service = registered("cache")->start(host, *config.plan->blocks.at(0).plugins.at("cache"));
+  ASSERT_TRUE(service.ok());
+  ask("a.test");
+  ask("a.test");
+  const std::string text = host.metrics();
+  for (const char* line : {
+           "coredns_cache_requests_total{server=\"dns://:53\",zones=\".\",view=\"\"} 2\n",
+           "coredns_cache_misses_total{server=\"dns://:53\",zones=\".\",view=\"\"} 1\n",
+           "coredns_cache_hits_total{server=\"dns://:53\",zones=\".\",view=\"\",type=\"success\"} "
+           "1\n",
+           "coredns_cache_entries{server=\"dns://:53\",zones=\".\",view=\"\",type=\"success\"} 1\n",
+           "coredns_cache_entries{server=\"dns://:53\",zones=\".\",view=\"\",type=\"denial\"} 0\n",
+       })
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+}
+
+TEST_F(PluginCache, Refusals) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"cache 0", "Corefile:2: '0' is no TTL from 1s to 604800s"},
+      {"cache {\nsuccess\n}", "Corefile:3: 'success' takes 1 to 3 arguments, not 0"},
+      {"cache {\nsuccess 0\n}", "Corefile:3: '0' is not a whole number from 1 to 1000000"},
+      {"cache {\nservfail 6m\n}", "Corefile:3: 'servfail' is at most 5m"},
+      {"cache {\nserve_stale 0\n}", "Corefile:3: 'serve_stale' is from 1s to 168h"},
+      {"cache {\nserve_stale 1h later\n}", "Corefile:3: 'later' is not one of immediate, verify"},
+      {"cache {\nprefetch 10 1m 10\n}", "Corefile:3: '10' is no percentage such as 10%"},
+      {"cache {\nprefetch 10 1m 5%\n}", "Corefile:3: '5' is not a whole number from 10 to 90"},
+      {"cache {\ndisable all\n}", "Corefile:3: 'all' is not one of success, denial"},
+      {"cache {\nserve_stale_policy x\n}",
+       "Corefile:3: CoreDNS's property 'serve_stale_policy' of cache is not in fairlead-dns"},
+  };
+  for (const auto& [text, error] : kCases) EXPECT_EQ(refusal(text), error);
+  EXPECT_EQ(refusal("cache 3600s {\nserve_stale 3600s verify\nservfail 0\ndenial 9984 30\n}"), "");
+}
+
+}  // namespace
+}  // namespace fairlead::dns::test

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/file.h"
+#include "dns/host.h"
+#include "dns/plugins/hosts/table.h"
+#include "dns/registry.h"
+#include "tests/unit/dns/plugin_support.h"
+
+namespace fairlead::dns::test {
+namespace {
+
+class PluginHosts : public PluginTest {
+ protected:
+  // A reply without its head; what the next plugin says is "next".
+  std::string answer(const std::string& name, const std::string& type) {
+    const int before = asked;
+    const std::string reply = ask(name, type);
+    if (asked != before) return "next";
+    return brief(replies.back());
+  }
+};
+
+constexpr const char* kFile =
+    "# comment\n"
+    "10.0.0.1\ta.test A2.test   # more\n"
+    "10.0.0.2 a.test\r\n"
+    "10.0.0.2 a.test\n"
+    "fd00::1 a.test\n"
+    "fe80::1%eth0 local.test\n"
+    "not-an-address x.test\n"
+    "10.0.0.9 bad..name good.test\n"
+    "10.0.0.3 *.w.test\n"
+    "10.0.0.4 here.w.test\n"
+    "10.0.0.5 a.example";
+
+TEST_F(PluginHosts, Answers) {
+  files.texts["/etc/hosts"] = kFile;
+  const struct {
+    const char* directive;
+    const char* name;
+    const char* type;
+    const char* answer;
+  } kCases[] = {
+      {"hosts", "a.test", "A", "10.0.0.1, 10.0.0.2"},
+      {"hosts", "A.TEST", "AAAA", "fd00::1"},
+      {"hosts", "a2.test", "A", "10.0.0.1"},
+      {"hosts", "a2.test", "AAAA", "NODATA"},
+      {"hosts", "a.test", "TXT", "NODATA"},
+      {"hosts", "local.test", "AAAA", "fe80::1"},
+      {"hosts", "good.test", "A", "10.0.0.9"},
+      {"hosts", "x.test", "A", "NXDOMAIN"},
+      {"hosts", "b.test", "A", "NXDOMAIN"},
+      {"hosts", "any.w.test", "A", "10.0.0.3"},
+      {"hosts", "a.b.w.test", "A", "10.0.0.3"},
+      {"hosts", "here.w.test", "A", "10.0.0.4"},
+      {"hosts", "w.test", "A", "NXDOMAIN"},
+      {"hosts", "1.0.0.10.in-addr.arpa", "PTR", "A2.test., a.test."},
+      {"hosts", "3.0.0.10.in-addr.arpa", "PTR", "next"},
+      {"hosts", "7.0.0.10.in-addr.arpa", "PTR", "next"},
+      {"hosts", "010.0.0.10.in-addr.arpa", "PTR", "next"},
+      {"hosts", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa", "PTR",
+       "a.test."},
+      {"hosts {\nno_reverse\n}", "1.0.0.10.in-addr.arpa", "PTR", "next"},
+      {"hosts {\nfallthrough\n}", "b.test", "A", "next"},
+      {"hosts {\nfallthrough\n}", "a2.test", "AAAA", "NODATA"},
+      {"hosts {\nfallthrough example\n}", "b.test", "A", "NXDOMAIN"},
+      {"hosts {\nfallthrough example\n}", "b.example", "A", "next"},
+      {"hosts /etc/hosts example", "a.test", "A", "next"},
+      {"hosts /etc/hosts example", "a.example", "A", "10.0.0.5"},
+      {"hosts /etc/missing", "a.test", "A", "NXDOMAIN"},
+      {"hosts hosts", "a.test", "A", "10.0.0.1, 10.0.0.2"},
+      {"hosts {\n10.1.0.1 a.test inline.test\nfd00::9 inline.test\n}", "inline.test", "A",
+       "10.1.0.1"},
+      {"hosts {\n10.1.0.1 a.test\n}", "a.test", "A", "10.0.0.1, 10.0.0.2, 10.1.0.1"},
+  };
+  for (const auto& c : kCases) {
+    use(c.directive, replies_with("NOERROR"));
+    EXPECT_EQ(answer(c.name, c.type), c.answer) << c.directive << ": " << c.name << " " << c.type;
+  }
+}
+
+TEST_F(PluginHosts, WholeReply) {
+  use("hosts {\n10.0.0.1 a.test\nttl 30\n}");
+  EXPECT_EQ(ask("A.test"), "NOERROR aa rd qd=1\nanswer A.test. 30 A 10.0.0.1\n");
+  use("hosts {\n10.0.0.1 a.test\n}");
+  EXPECT_EQ(ask("a.test"), "NOERROR aa rd qd=1\nanswer a.test. 3600 A 10.0.0.1\n");
+}
+
+TEST_F(PluginHosts, FollowsTheFile) {
+  char path[] = "/tmp/fairlead-hosts-XXXXXX";
+  ::close(mkstemp(path));
+  Host host(loop, "");
+  use(std::string("hosts ") + path, replies_with("NOERROR"));
+  auto service = registered("hosts")->start(host, *config.plan->blocks.at(0).plugins.at("hosts"));
+  ASSERT_TRUE(service.ok());
+  EXPECT_EQ(answer("a.test", "A"), "NXDOMAIN");
+  ASSERT_TRUE(write_file_atomic(path, "10.0.0.7 a.test\n", 0600, Durability::kUnsynced).ok());
+  EXPECT_TRUE(loop.run_until([&] { return answer("a.test", "A") == "10.0.0.7"; },
+                             std::chrono::seconds(20)));
+  EXPECT_NE(host.metrics().find("coredns_hosts_entries 1\n"), std::string::npos) << host.metrics();
+  unlink(path);
+}
+
+TEST_F(PluginHosts, Refusals) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"hosts {\n10.0.0.1\n}", "Corefile:3: '10.0.0.1' takes at least 1 argument, not 0"},
+      {"hosts {\n10.0.0.1 a..b\n}",
+       "Corefile:3: 'a..b' is not a domain name: an empty label, or over 255 bytes"},
+      {"hosts {\n10.0.0 a.test\n}", "Corefile:3: plugin 'hosts' has no property '10.0.0'"},
+      {"hosts {\nttl 0\n}", "Corefile:3: '0' is not a whole number from 1 to 65535"},
+      {"hosts {\nttl -1\n}", "Corefile:3: '-1' is not a whole number from 1 to 65535"},
+      {"hosts {\nno_reverse yes\n}", "Corefile:3: 'no_reverse' takes 0 arguments, not 1"},
+      {"hosts {\nreload often\n}",
+       "Corefile:3: 'often' is no duration such as 500ms, 30s or 1h30m: a number must come first"},
+  };
+  for (const auto& [text, error] : kCases) EXPECT_EQ(refusal(text), error);
+}
+
+}  // namespace
+}  // namespace fairlead::dns::test

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <set>
+
+#include "tests/unit/dns/plugin_support.h"
+
+namespace fairlead::dns::test {
+namespace {
+
+class PluginLoadBalance : public PluginTest {
+ protected:
+  // The different replies to many queries.
+  std::set<std::string> seen(const std::string& type, int times = 200) {
+    std::set<std::string> all;
+    for (int i = 0; i < times; ++i) all.insert(ask("a.test", type));
+    return all;
+  }
+};
+
+// The lines of a reply, sorted.
+std::string sorted(const std::string& reply) {
+  std::istringstream in(reply);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  std::ranges::sort(lines);
+  std::string out;
+  for (const std::string& line : lines) out += line + "\n";
+  return out;
+}
+
+struct OrderCase {
+  const char* what;
+  const char* type;
+  const char* reply;
+  size_t orders;
+};
+
+TEST_F(PluginLoadBalance, Orders) {
+  const OrderCase kCases[] = {
+      {"one", "A", "NOERROR\nanswer @ 5 A 10.0.0.1", 1},
+      {"three", "A", "NOERROR\nanswer @ 5 A 10.0.0.1\nanswer @ 5 A 10.0.0.2\nanswer @ 5 A 10.0.0.3",
+       6},
+      {"owners written out", "A",
+       "NOERROR\nanswer a.test 5 A 10.0.0.1\nanswer @ 5 A 10.0.0.2\nanswer A.test 5 A 10.0.0.3", 6},
+      {"IPv6", "AAAA", "NOERROR\nanswer @ 5 AAAA ::1\nanswer @ 5 AAAA ::2", 2},
+      {"other names keep their addresses", "A",
+       "NOERROR\nanswer a.test 5 A 10.0.0.1\nanswer b.test 5 A 10.0.0.2", 1},
+      {"behind a CNAME", "A",
+       "NOERROR\nanswer @ 5 CNAME b.test\nanswer b.test 5 A 10.0.0.1\nanswer b.test 5 A 10.0.0.2",
+       2},
+      {"MX", "MX",
+       "NOERROR\nanswer @ 5 MX 10 m.test\nanswer @ 5 MX 10 mail.test\nanswer @ 5 MX 10 n.test\n"
+       "additional m.test 5 A 10.0.0.1",
+       3},
+      {"types that nobody shuffles", "TXT", "NOERROR\nanswer @ 5 TXT \"a\"\nanswer @ 5 TXT \"b\"",
+       1},
+      {"not an answer", "A", "NXDOMAIN\nanswer @ 5 A 10.0.0.1\nanswer @ 5 A 10.0.0.2", 1},
+  };
+  for (const OrderCase& c : kCases) {
+    use("loadbalance round_robin", replies_with(c.reply));
+    const std::set<std::string> orders = seen(c.type);
+    EXPECT_EQ(orders.size(), c.orders) << c.what;
+    std::set<std::string> contents;
+    for (const std::string& order : orders) contents.insert(sorted(order));
+    if (std::string_view(c.what) == "owners written out") continue;  // they stay, in their case
+    EXPECT_EQ(contents.size(), 1U) << c.what;
+  }
+}
+
+TEST_F(PluginLoadBalance, AliasesFirst) {
+  use("loadbalance", replies_with("NOERROR\nanswer b.test 5 A 10.0.0.1\nanswer c.test 5 TXT \"x\"\n"
+                                  "answer @ 5 CNAME c.test\nanswer c.test 5 CNAME b.test"));
+  EXPECT_EQ(ask("a.test"),
+            "NOERROR qd=1\nanswer a.test. 5 CNAME c.test.\nanswer c.test. 5 CNAME b.test.\n"
+            "answer b.test. 5 A 10.0.0.1\nanswer c.test. 5 TXT \"x\"\n");
+}
+
+// Names that point into the records that would move: all stays.
+TEST_F(PluginLoadBalance, CompressedAgainstEachOther) {
+  // Two MX records; the address's owner is the first one's exchange.
+  use("loadbalance", [&](Request& request) {
+    Bytes message = reply_of(request.query(), "NOERROR");
+    const size_t first = message.size();
+    Bytes mx =
+        hex("c00c000f000100000005 0005 000a 016d 00 c00c000f000100000005 0006 000a 016e 0000");
+    mx.resize(mx.size() - 2);
+    const uint16_t exchange = static_cast<uint16_t>(first + 14);
+    mx.push_back(static_cast<uint8_t>(0xc0 | exchange >> 8));
+    mx.push_back(static_cast<uint8_t>(exchange));
+    message.insert(message.end(), mx.begin(), mx.end());
+    write_u16(&message[6], 2);
+    request.reply().adopt(message, Rcode::kNoError);
+    return Step::kAnswered;
+  });
+  EXPECT_EQ(seen("MX"), (std::set<std::string>{"NOERROR qd=1\nanswer a.test. 5 MX \\# 5\n"
+                                               "answer a.test. 5 MX \\# 6\n"}));
+}
+
+TEST_F(PluginLoadBalance, Refusals) {
+  EXPECT_EQ(refusal("loadbalance"), "");
+  EXPECT_EQ(refusal("loadbalance weighted /etc/weights"),
+            "Corefile:2: CoreDNS's 'loadbalance weighted' is not in fairlead-dns");
+  EXPECT_EQ(refusal("loadbalance round_robin {\nprefer 10.0.0.0/8\n}"),
+            "Corefile:3: CoreDNS's property 'prefer' of loadbalance is not in fairlead-dns");
+  EXPECT_EQ(refusal("loadbalance random"),
+            "Corefile:2: 'random' is not one of round_robin, weighted");
+}
+
+}  // namespace
+}  // namespace fairlead::dns::test

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/edit.h"
+#include "tests/unit/dns/plugin_support.h"
+
+namespace fairlead::dns::test {
+namespace {
+
+class PluginRewrite : public PluginTest {
+ protected:
+  // What the next plugin is asked: "name TYPE-number".
+  LastPlugin records(const std::string& reply) {
+    return [this, reply](Request& request) {
+      seen = request.query().name.to_text() + " " +
+             std::to_string(static_cast<unsigned>(request.query().type));
+      const auto opt = decode(request.query().packet);
+      options.clear();
+      for (const EditRecord& record : (*opt)[Section::kAdditional]) options = record.rdata;
+      return replies_with(reply)(request);
+    };
+  }
+  std::string seen;
+  Bytes options;
+};
+
+TEST_F(PluginRewrite, Queries) {
+  struct Case {
+    const char* rules;
+    const char* name;
+    const char* seen;
+  };
+  const Case kCases[] = {
+      {"rewrite name a.test b.test", "A.test", "b.test. 1"},
+      {"rewrite name a.test b.test", "www.a.test", "www.a.test. 1"},
+      {"rewrite name exact a.test. b.test.", "a.test", "b.test. 1"},
+      {"rewrite name prefix www- web.", "www-1.a.test", "web.1.a.test. 1"},
+      {"rewrite name suffix .a.test .b.test", "www.a.test", "www.b.test. 1"},
+      {"rewrite name suffix .a.test .b.test", "a.test", "a.test. 1"},
+      {"rewrite name substring us-west eu", "x.us-west.us-west.test", "x.eu.eu.test. 1"},
+      {"rewrite name regex (.*)-(us-west-1)\\.a\\.test {1}.service.{2}.consul",
+       "ftp-us-west-1.a.test", "ftp.service.us-west-1.consul. 1"},
+      {"rewrite name regex ^(.*)\\.a\\.test\\.$ {1}.b.test", "x.a.test", "x.b.test. 1"},
+      {"rewrite type A AAAA", "a.test", "a.test. 28"},
+      {"rewrite type ANY HINFO", "a.test", "a.test. 1"},
+      {"rewrite continue name a.test b.test\nrewrite name b.test c.test", "a.test", "c.test. 1"},
+      {"rewrite name a.test b.test\nrewrite name b.test c.test", "a.test", "b.test. 1"},
+      {"rewrite stop name x.test y.test\nrewrite name a.test c.test", "a.test", "c.test. 1"},
+      {"rewrite stop {\nname regex (.*)\\.a\\.test {1}.b.test\nanswer name (.*)\\.b\\.test "
+       "{1}.a.test\n}",
+       "x.a.test", "x.b.test. 1"}};
+  for (const Case& c : kCases) {
+    use(c.rules, records("NXDOMAIN"));
+    EXPECT_EQ(ask(c.name), "NXDOMAIN qd=1\n") << c.rules;
+    EXPECT_EQ(seen, c.seen) << c.rules;
+  }
+}
+
+TEST_F(PluginRewrite, NamesArePutBack) {
+  struct Case {
+    const char* rules;
+    const char* next;
+    const char* reply;
+  };
+  const Case kCases[] = {
+      {"rewrite name www.A.test www.b.test", "NOERROR aa\nanswer @ 60 A 192.0.2.1",
+       "NOERROR aa qd=1\nanswer WWW.a.test. 60 A 192.0.2.1\n"},
+      {"rewrite name suffix .a.test .b.test answer auto", "NOERROR\nanswer @ 60 A 192.0.2.1",
+       "NOERROR qd=1\nanswer WWW.a.test. 60 A 192.0.2.1\n"},
+      {"rewrite name suffix .a.test .b.test", "NOERROR\nanswer @ 60 A 192.0.2.1",
+       "NOERROR qd=1\nanswer WWW.a.test. 60 A 192.0.2.1\n"},
+      {"rewrite continue name suffix .a.test .b.test\nrewrite name suffix .b.test .c.test",
+       "NOERROR\nanswer @ 60 A 192.0.2.1", "NOERROR qd=1\nanswer WWW.a.test. 60 A 192.0.2.1\n"},
+      {"rewrite name regex (.*)\\.a\\.test {1}.b.test answer name (.*)\\.b\\.test {1}.a.test",
+       "NOERROR\nanswer @ 60 CNAME x.b.test.\nanswer x.b.test. 5 A 192.0.2.1",
+       "NOERROR qd=1\nanswer www.a.test. 60 CNAME x.b.test.\nanswer x.a.test. 5 A 192.0.2.1\n"},
+      {"rewrite name regex (.*)\\.a\\.test {1}.b.test answer name (.*)\\.b\\.test {1}.a.test "
+       "answer "
+       "value (.*)\\.b\\.test {1}.a.test",
+       "NOERROR\nanswer @ 60 CNAME x.b.test.\nauthority b.test. 5 SOA ns.b.test. root.b.test. 1 2 "
+       "3 4 5",
+       "NOERROR qd=1\nanswer www.a.test. 60 CNAME x.a.test.\n"
+       "authority b.test. 5 SOA ns.a.test. root.b.test. 1 2 3 4 5\n"},
+      {"rewrite type A AAAA", "NOERROR\nanswer @ 60 AAAA ::1",
+       "NOERROR qd=1\nanswer WWW.a.test. 60 AAAA ::1\n"}};
+  for (const Case& c : kCases) {
+    use(c.rules, replies_with(c.next));
+    const Bytes reply = ask_bytes(make_query("WWW.a.test", Type::kA));
+    EXPECT_EQ(to_text(reply), c.reply) << c.rules;
+    ASSERT_GE(reply.size(), 28u);
+    EXPECT_TRUE(std::equal(reply.begin() + 12, reply.begin() + 28,
+                           make_query("WWW.a.test", Type::kA).begin() + 12));
+  }
+}
+
+TEST_F(PluginRewrite, LateReplies) {
+  use("rewrite name a.test b.test", waits());
+  EXPECT_EQ(ask("a.test"), "pending");
+  answer_waiting("NOERROR ra\nanswer @ 60 A 192.0.2.1");
+  ASSERT_EQ(replies.size(), 1u);
+  EXPECT_EQ(to_text(replies[0]), "NOERROR ra qd=1\nanswer a.test. 60 A 192.0.2.1\n");
+  EXPECT_EQ(chain->waiting(), 0u);
+}
+
+TEST_F(PluginRewrite, TtlsAndRcodes) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"rewrite ttl a.test 15", "NOERROR qd=1\nanswer a.test. 15 A 192.0.2.1\n"},
+      {"rewrite ttl exact a.test 15", "NOERROR qd=1\nanswer a.test. 15 A 192.0.2.1\n"},
+      {"rewrite ttl b.test 15", "NOERROR qd=1\nanswer a.test. 60 A 192.0.2.1\n"},
+      {"rewrite ttl suffix test 90-120", "NOERROR qd=1\nanswer a.test. 90 A 192.0.2.1\n"},
+      {"rewrite ttl suffix test -30", "NOERROR qd=1\nanswer a.test. 30 A 192.0.2.1\n"},
+      {"rewrite ttl suffix test 30-", "NOERROR qd=1\nanswer a.test. 60 A 192.0.2.1\n"},
+      {"rewrite continue {\nttl regex (.*)\\.test 15\n}",
+       "NOERROR qd=1\nanswer a.test. 15 A 192.0.2.1\n"},
+      {"rewrite rcode a.test NOERROR NXDOMAIN", "NXDOMAIN qd=1\nanswer a.test. 60 A 192.0.2.1\n"},
+      {"rewrite rcode regex .* SERVFAIL NXDOMAIN", "NOERROR qd=1\nanswer a.test. 60 A 192.0.2.1\n"},
+      {"rewrite continue name a.test b.test\nrewrite continue ttl b.test 7\n"
+       "rewrite rcode b.test NOERROR SERVFAIL",
+       "SERVFAIL qd=1\nanswer a.test. 7 A 192.0.2.1\n"}};
+  for (const auto& [rules, reply] : kCases) {
+    use(rules, replies_with("NOERROR\nanswer @ 60 A 192.0.2.1"));
+    EXPECT_EQ(ask("a.test"), reply) << rules;
+  }
+}
+
+TEST_F(PluginRewrite, Options) {
+  struct Case {
+    const char* rules;
+    const char* before;
+    const char* after;
+  };
+  const Case kCases[] = {
+      {"rewrite edns0 local set 0xffee 0x61626364", "", "ffee 0004 61626364"},
+      {"rewrite edns0 local set 65518 abcd", "", "ffee 0004 61626364"},
+      {"rewrite edns0 local set 0xffee abcd", "ffee 0001 00", "ffee 0004 61626364"},
+      {"rewrite edns0 local append 0xffee ab", "ffee 0001 00", "ffee 0001 00 ffee 0002 6162"},
+      {"rewrite edns0 local replace 0xffee ab", "ffed 0001 00", "ffed 0001 00"},
+      {"rewrite edns0 local replace 0xffee ab", "ffee 0001 00", "ffee 0002 6162"},
+      {"rewrite edns0 local set 0xffee {client_ip}", "", "ffee 0004 c0000209"},
+      {"rewrite edns0 local set 0xffee {client_port}", "", "ffee 0002 03e7"},
+      {"rewrite edns0 local set 0xffee {qtype}", "", "ffee 0002 0001"},
+      {"rewrite edns0 local set 0xffee {protocol}", "", "ffee 0003 756470"},
+      {"rewrite edns0 local set 0xffee {server_port}", "", "ffee 0002 0035"},
+      {"rewrite edns0 local set 0xffee {qname}", "", "ffee 0007 612e746573742e"},
+      {"rewrite edns0 nsid set", "", "0003 0000"},
+      {"rewrite edns0 subnet set 20 56", "", "0008 0007 0001 14 00 c00000"},
+      {"rewrite continue edns0 nsid set\nrewrite edns0 local set 1 0x02", "",
+       "0003 0000 0001 0001 02"}};
+  for (const Case& c : kCases) {
+    use(c.rules, records("NXDOMAIN"));
+    AskOptions with;
+    with.query.edns_size = 1232;
+    with.query.edns_options = hex(c.before);
+    EXPECT_EQ(ask("a.test", "A", with), "NXDOMAIN qd=1\nopt 1232\n") << c.rules;
+    EXPECT_EQ(options, hex(c.after)) << c.rules;
+  }
+  use("rewrite edns0 nsid set", records("NXDOMAIN"));
+  EXPECT_EQ(ask("a.test"), "NXDOMAIN qd=1\n");
+  EXPECT_EQ(options, hex("0003 0000"));
+}
+
+TEST_F(PluginRewrite, Cname) {
+  use("rewrite cname exact x.test y.test", [](Request& request) {
+    const bool first = request.query().name == dns_name("a.test");
+    return replies_with(first ? "NOERROR\nanswer @ 60 CNAME x.test.\nanswer x.test. 5 A 192.0.2.1"
+                              : "NOERROR\nanswer @ 7 A 192.0.2.2")(request);
+  });
+  EXPECT_EQ(ask("a.test"),
+            "NOERROR qd=1\nanswer a.test. 60 CNAME y.test.\nanswer y.test. 7 A 192.0.2.2\n");
+  EXPECT_EQ(ask("b.test"), "NOERROR qd=1\nanswer b.test. 7 A 192.0.2.2\n");
+  EXPECT_EQ(chain->waiting(), 0u);
+}
+
+TEST_F(PluginRewrite, ChaosAsInternet) {
+  use("rewrite class CH IN", records("NXDOMAIN"));
+  AskOptions chaos;
+  chaos.query.klass = Class::kChaos;
+  EXPECT_EQ(ask("a.test", "A", chaos), "NXDOMAIN qd=1\n");
+  EXPECT_EQ(seen, "a.test. 1");
+}
+
+TEST_F(PluginRewrite, NoName) {
+  use("rewrite name regex ^(.*)$ {1}." + std::string(64, 'x') + "y", replies_with("NXDOMAIN"));
+  EXPECT_EQ(ask("a.test"), "SERVFAIL rd qd=1\n");
+  EXPECT_EQ(asked, 0);
+}
+
+TEST_F(PluginRewrite, Refusals) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"rewrite", "Corefile:2: rewrite: what to rewrite is missing"},
+      {"rewrite name a", "Corefile:2: rewrite: the new name is missing"},
+      {"rewrite name a b c", "Corefile:2: rewrite: 'c' is too much"},
+      {"rewrite name regex ( b", "Corefile:2: '(' is no regular expression"},
+      {"rewrite type A WAT", "Corefile:2: 'WAT' is no record type"},
+      {"rewrite class IN WAT", "Corefile:2: 'WAT' is no class"},
+      {"rewrite ttl a x", "Corefile:2: 'x' is no TTL such as 30, 30-60, 30- or -60"},
+      {"rewrite ttl a 60-30", "Corefile:2: '60-30' is no TTL"},
+      {"rewrite rcode a NOERROR NONE", "Corefile:2: 'NONE' is no rcode"},
+      {"rewrite edns0 local set wat x", "Corefile:2: 'wat' is no option code such as 0xffee"},
+      {"rewrite edns0 local set 1 0x1", "Corefile:2: '0x1' is not pairs of hex digits"},
+      {"rewrite edns0 local set 1 {some/label}",
+       "Corefile:2: rewrite: there is no variable '{some/label}'"},
+      {"rewrite edns0 subnet set 33 0", "Corefile:2: '33' is not a whole number from 0 to 32"},
+      {"rewrite {\nname a b\ntype A MX\n}",
+       "Corefile:4: rewrite: one rule in a block, and its 'answer' lines"},
+      {"rewrite names a b", "Corefile:2: 'names' is not one of"}};
+  for (const auto& [text, error] : kCases)
+    EXPECT_TRUE(refusal(text).starts_with(error)) << refusal(text);
+}
+
+}  // namespace
+}  // namespace fairlead::dns::test

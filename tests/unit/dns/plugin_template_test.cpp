@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/host.h"
+#include "dns/registry.h"
+#include "tests/unit/dns/plugin_support.h"
+
+namespace fairlead::dns::test {
+namespace {
+
+class PluginTemplate : public PluginTest {};
+
+TEST_F(PluginTemplate, CorefilesOfAks) {
+  use("template ANY ANY internal.cloudapp.net {\n"
+      "match \"^(?:[^.]+\\.){4,}internal\\.cloudapp\\.net\\.$\"\n"
+      "rcode NXDOMAIN\nfallthrough\n}\n"
+      "template ANY ANY reddog.microsoft.com {\nrcode NXDOMAIN\n}",
+      replies_with("NOERROR"));
+  EXPECT_EQ(ask("a.b.c.d.internal.cloudapp.net"), "NXDOMAIN aa rd qd=1\n");
+  EXPECT_EQ(ask("A.b.c.D.e.Internal.cloudapp.net", "AAAA"), "NXDOMAIN aa rd qd=1\n");
+  EXPECT_EQ(ask("a.b.c.internal.cloudapp.net"), "NOERROR qd=1\n");
+  EXPECT_EQ(ask("x.reddog.microsoft.com", "SRV"), "NXDOMAIN aa rd qd=1\n");
+  EXPECT_EQ(ask("microsoft.com"), "NOERROR qd=1\n");
+}
+
+TEST_F(PluginTemplate, Answers) {
+  struct Case {
+    const char* directive;
+    const char* name;
+    const char* type;
+    const char* reply;
+  };
+  const Case kCases[] = {
+      {"template IN A a.test {\nanswer \"{{ .Name }} 60 IN A 192.0.2.1\"\n}", "www.a.test", "A",
+       "NOERROR aa rd qd=1\nanswer www.a.test. 60 A 192.0.2.1\n"},
+      {"template IN A a.test {\nanswer \"{{ .Name }} 60 IN A 192.0.2.1\"\n}", "www.a.test", "AAAA",
+       "next"},
+      {"template IN ANY a.test {\nanswer \"{{.Name}} TXT {{.Type}}\"\n}", "a.test", "TXT",
+       "NOERROR aa rd qd=1\nanswer a.test. 3600 TXT \"TXT\"\n"},
+      {"template IN A {\nmatch "
+       "^ip-(?P<a>[0-9]*)-(?P<b>[0-9]*)-(?P<c>[0-9]*)-(?P<d>[0-9]*)[.]a[.]test[.]$\n"
+       "answer \"{{ .Name }} 60 IN A {{ .Group.a }}.{{ .Group.b }}.{{ .Group.c }}.{{ .Group.d "
+       "}}\"\n}",
+       "ip-10-0-0-7.a.test", "A", "NOERROR aa rd qd=1\nanswer ip-10-0-0-7.a.test. 60 A 10.0.0.7\n"},
+      {"template IN A {\nmatch ^(.*)[.]a[.]test[.]$\nanswer \"{{ index .Match 1 }}.b.test. 5 A "
+       "192.0.2.1\"\n}",
+       "X.a.test", "A", "NOERROR aa rd qd=1\nanswer x.b.test. 5 A 192.0.2.1\n"},
+      {"template IN MX a.test {\nanswer \"{{ .Question.Name }} 5 MX 10 {{- \" x\" }}\"\n}", "", "",
+       "error"},
+      {"template IN SOA a.test {\nauthority \"{{ .Zone }} 60 IN SOA ns.{{ .Zone }} root.{{ .Zone "
+       "}} (1 60 60 60 60)\"\n"
+       "rcode NXDOMAIN\n}",
+       "www.a.test", "SOA",
+       "NXDOMAIN aa rd qd=1\nauthority a.test. 60 SOA ns.a.test. root.a.test. 1 60 60 60 60\n"},
+      {"template IN SRV a.test {\nanswer \"{{ .Name }} 5 SRV 0 0 80 b.test.\"\n"
+       "additional \"b.test. 5 A 192.0.2.2\" \"b.test. 5 AAAA ::2\"\n}",
+       "a.test", "SRV",
+       "NOERROR aa rd qd=1\nanswer a.test. 5 SRV 0 0 80 b.test.\n"
+       "additional b.test. 5 A 192.0.2.2\nadditional b.test. 5 AAAA ::2\n"},
+      {"template IN A a.test {\nmatch ^x\n}", "y.a.test", "A", "SERVFAIL rd qd=1\n"},
+      {"template IN A a.test {\nmatch ^x\nfallthrough y.a.test\n}", "z.a.test", "A",
+       "SERVFAIL rd qd=1\n"},
+      {"template IN A a.test {\nmatch ^x\nfallthrough y.a.test\n}", "z.y.a.test", "A", "next"},
+      {"template IN A a.test {\nmatch ^x\nfallthrough\n}\ntemplate IN A a.test {\nanswer \"{{ "
+       ".Name }} A ::1\"\n}",
+       "y.a.test", "A", "SERVFAIL rd qd=1\n"},
+      {"template IN A a.test b.a.test {\nanswer \"{{ .Zone }} 5 A 192.0.2.1\"\n}", "x.b.a.test",
+       "A", "NOERROR aa rd qd=1\nanswer b.a.test. 5 A 192.0.2.1\n"}};
+  for (const Case& c : kCases) {
+    if (c.reply == std::string("error")) {
+      EXPECT_NE(refusal(c.directive), "");
+      continue;
+    }
+    use(c.directive, replies_with("NOERROR"));
+    const std::string wanted = c.reply == std::string("next") ? "NOERROR qd=1\n" : c.reply;
+    EXPECT_EQ(ask(c.name, c.type), wanted) << c.directive;
+  }
+}
+
+TEST_F(PluginTemplate, RemoteAndId) {
+  use("template IN TXT . {\nanswer \"a. 5 TXT {{ .Remote }}-{{ .Message.Id }}-{{ .Class }}\"\n}");
+  EXPECT_EQ(ask("a", "TXT"), "NOERROR aa rd qd=1\nanswer a. 5 TXT \"192.0.2.9-4660-IN\"\n");
+}
+
+TEST_F(PluginTemplate, CnamesAreFollowed) {
+  use("template IN A a.test {\nanswer \"{{ .Name }} 60 IN CNAME www.b.test\"\n}",
+      replies_with("NOERROR\nanswer @ 5 A 192.0.2.1"));
+  EXPECT_EQ(ask("x.a.test"),
+            "NOERROR aa rd qd=1\nanswer x.a.test. 60 CNAME www.b.test.\n"
+            "answer www.b.test. 5 A 192.0.2.1\n");
+  use("template IN A . {\nanswer \"{{ .Name }} 60 IN CNAME x.{{ .Name }}\"\n}");
+  EXPECT_EQ(ask("a"), "NOERROR aa rd qd=1\nanswer a. 60 CNAME x.a.\nanswer x.a. 60 CNAME x.x.a.\n");
+  EXPECT_EQ(chain->waiting(), 0u);
+}
+
+TEST_F(PluginTemplate, ExtendedErrors) {
+  use("template IN A a.test {\nrcode REFUSED\nederror 21 \"not today\"\n}");
+  AskOptions edns;
+  edns.query.edns_size = 1232;
+  EXPECT_EQ(ask("a.test", "A", edns), "REFUSED aa rd qd=1\nopt 1232 ede=21\n");
+}
+
+TEST_F(PluginTemplate, Metrics) {
+  use("template IN A a.test {\nmatch ^(x|y)\nanswer \"{{ .Name }} 5 A 192.0.2.{{ index .Match 1 "
+      "}}\"\n}");
+  Host host(loop, "");
+  const auto running =
+      registered("template")->start(host, *config.plan->blocks.at(0).plugins.at("template"));
+  ASSERT_TRUE(running.ok());
+  EXPECT_EQ(ask("x.a.test"), "SERVFAIL rd qd=1\n");
+  const std::string labels =
+      "{server=\"dns://:53\",zone=\"a.test.\",view=\"\",class=\"IN\",type=\"A\"} 1\n";
+  EXPECT_NE(host.metrics().find("coredns_template_matches_total" + labels), std::string::npos);
+  EXPECT_NE(host.metrics().find("coredns_template_rr_failures_total" + labels), std::string::npos);
+}
+
+TEST_F(PluginTemplate, Refusals) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"template IN", "Corefile:2: 'template' takes at least 2 arguments, not 1"},
+      {"template WAT A", "Corefile:2: 'WAT' is no class such as IN or ANY"},
+      {"template IN WAT", "Corefile:2: 'WAT' is no record type such as A or ANY"},
+      {"template IN A {\nmatch (\n}", "Corefile:3: '(' is no regular expression"},
+      {"template IN A {\nanswer \"{{ .Meta \\\"x\\\" }} A 192.0.2.1\"\n}",
+       "Corefile:3: '{{ .Meta \"x\" }}': labels of metadata are not in fairlead-dns"},
+      {"template IN A {\nanswer \"{{ if .Name }} A 192.0.2.1\"\n}",
+       "Corefile:3: '{{ if .Name }}' is not in fairlead-dns"},
+      {"template IN A {\nanswer \"{{ .Name\"\n}", "Corefile:3: a '{{' without a '}}'"},
+      {"template IN A {\nanswer \"a.test. 5 A ::1\"\n}",
+       "Corefile:3: 'a.test. 5 A ::1' is no record"},
+      {"template IN A {\nanswer \"{{ .Group.x }} A 192.0.2.1\"\n}",
+       "Corefile:2: template: no 'match' has a group 'x'"},
+      {"template IN A {\nrcode MAYBE\n}", "Corefile:3: 'MAYBE' is no rcode such as NXDOMAIN"},
+      {"template IN A {\nederror x\n}", "Corefile:3: 'x' is not a whole number from 0 to 65534"},
+      {"template IN A {\nexpr x\n}",
+       "Corefile:3: CoreDNS's property 'expr' of template is not in fairlead-dns"}};
+  for (const auto& [text, error] : kCases)
+    EXPECT_TRUE(refusal(text).starts_with(error)) << refusal(text);
+}
+
+}  // namespace
+}  // namespace fairlead::dns::test
