@@ -75,11 +75,14 @@ void Deferred::ask_next(std::span<const uint8_t> packet, SendLater on_reply) {
 void Chain::ask_from(size_t position, const Client& client, std::span<const uint8_t> packet,
                      SendLater on_reply) {
   Query query;
-  [[maybe_unused]] const Parsed parsed = parse_query(packet, query);
-  assert(parsed.verdict == Verdict::kAnswer);
+  const Parsed parsed = parse_query(packet, query);
   const std::unique_ptr<uint8_t[]> buffer(new uint8_t[kMaxMessage]);
   Reply reply({buffer.get(), kMaxMessage});
   reply.begin(query, kMaxMessage);
+  if (parsed.verdict != Verdict::kAnswer) {
+    reply.set_rcode(parsed.rcode);
+    return on_reply(reply.finish());
+  }
   InternalPath path(std::move(on_reply));
   Request request(query, client, reply, path);
   if (serve_from(position, request) == Step::kAnswered) path.send(reply.finish());

@@ -23,6 +23,11 @@ bool valid_cookie_size(size_t size) {
   return size == 8 || (size >= 16 && size <= 40);
 }
 
+bool is_tailoring(EdnsOption code) {
+  return code != EdnsOption::kCookie && code != EdnsOption::kNsid &&
+         code != EdnsOption::kTcpKeepalive && code != EdnsOption::kPadding;
+}
+
 bool parse_options(std::span<const uint8_t> rdata, Edns& edns) {
   size_t at = 0;
   while (at < rdata.size()) {
@@ -36,6 +41,7 @@ bool parse_options(std::span<const uint8_t> rdata, Edns& edns) {
       edns.cookie_size = static_cast<uint8_t>(size);
       std::memcpy(edns.cookie.data(), &rdata[at], size);
     }
+    edns.tailored = edns.tailored || is_tailoring(code);
     at += size;
   }
   return true;

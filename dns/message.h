@@ -21,6 +21,8 @@ struct Edns {
   // RFC 7873: 8 bytes from the client, then 8 to 32 of ours. Zero: no cookie.
   uint8_t cookie_size = 0;
   std::array<uint8_t, 40> cookie{};
+  // An option that the answer may depend on: a client subnet, a local one.
+  bool tailored = false;
   size_t at = 0;  // of the record in the packet
 };
 

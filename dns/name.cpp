@@ -166,6 +166,10 @@ bool Name::operator==(const Name& other) const {
   return size_ == other.size_ && std::memcmp(lower_.data(), other.lower_.data(), size_) == 0;
 }
 
+bool Name::is_special(uint8_t c) {
+  return std::string_view(".\\\"();@'").find(static_cast<char>(c)) != std::string_view::npos;
+}
+
 std::string Name::to_text() const {
   if (labels_ == 0) return ".";
   std::string text;
@@ -180,7 +184,7 @@ std::string Name::to_text() const {
         text.append(digits, sizeof digits);
         continue;
       }
-      if (c == '.' || c == '\\') text += '\\';
+      if (is_special(c)) text += '\\';
       text += static_cast<char>(c);
     }
     text += '.';

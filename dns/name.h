@@ -51,6 +51,8 @@ class Name {
   bool operator==(const Name& other) const;  // without case (RFC 4343)
 
   std::string to_text() const;  // with the final dot, as given
+  // What has a meaning of its own in a text of records and is escaped by a backslash.
+  static bool is_special(uint8_t c);
 
  private:
   bool append_bytes(const uint8_t* bytes, size_t length);

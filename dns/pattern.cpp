@@ -41,7 +41,7 @@ void NameText::add(uint8_t c) {
     text_[size_++] = static_cast<char>('0' + c % 10);
     return;
   }
-  if (c == '.' || c == '\\') text_[size_++] = '\\';
+  if (Name::is_special(c)) text_[size_++] = '\\';
   text_[size_++] = static_cast<char>(c);
 }
 

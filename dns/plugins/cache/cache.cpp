@@ -79,7 +79,8 @@ class Cache : public Plugin {
 
   bool concerns(const Query& query) const;
   bool stale_at(const CacheEntry& entry, MonoTime now) const {
-    return options_.stale > Duration::zero() && now - entry.expires() < options_.stale;
+    return entry.rcode() != Rcode::kServFail && options_.stale > Duration::zero() &&
+           now - entry.expires() < options_.stale;
   }
   void answer(const CacheEntry& entry, uint32_t left, const Query& query, Reply& reply) const;
   void answer_stale(const CacheEntry& entry, const Query& query, Reply& reply);
@@ -91,8 +92,10 @@ class Cache : public Plugin {
   void refresh(Request& request, const CacheKey& key);
   std::shared_ptr<void> mark_refreshing(uint64_t hash);
 
-  uint64_t flight_of(const Query& query, const CacheKey& key) const {
-    return query.recursion_desired() ? key.hash() : ~key.hash();
+  // Who may have one reply: what fits a UDP client is too little for others.
+  static uint64_t flight_of(const Query& query, const Client& client, const CacheKey& key) {
+    const uint64_t kind = (client.transport == Transport::kUdp ? 0u : 1u) | (query.edns ? 2u : 0u);
+    return key.hash() ^ kind * 0x9e3779b97f4a7c15;
   }
   void store(const Query& query, std::span<uint8_t> message, size_t records_at, Rcode rcode);
   void wake(uint64_t flight, const Query& query, Reply& reply);
@@ -113,6 +116,7 @@ class Cache : public Plugin {
 };
 
 bool Cache::concerns(const Query& query) const {
+  if (query.edns && query.edns->tailored) return false;  // the answer is this client's
   return query.klass == Class::kIn && options_.is_for(query.name) &&
          (options_.enabled(0, query.name) || options_.enabled(1, query.name));
 }
@@ -225,7 +229,7 @@ Step Cache::go_on(Request& request, const CacheKey& key, MonoTime now) {
   const Query& query = request.query();
   const Transport transport = request.client().transport;
   if (transport == Transport::kInternal || query.type == Type::kHinfo) return Step::kNext;
-  const uint64_t hash = flight_of(query, key);
+  const uint64_t hash = flight_of(query, request.client(), key);
   Flight& flight = flights_[hash % kFlights];
   const bool same = flight.hash == hash && now - flight.since < kFlightLimit &&
                     (transport == Transport::kUdp || flight.transport == transport);
@@ -241,9 +245,9 @@ Step Cache::go_on(Request& request, const CacheKey& key, MonoTime now) {
   return Step::kPending;
 }
 
-void Cache::on_reply(const Query& query, const Client&, Reply& reply) {
+void Cache::on_reply(const Query& query, const Client& client, Reply& reply) {
   if (!concerns(query)) return;
-  const uint64_t hash = flight_of(query, CacheKey(query, secret_));
+  const uint64_t hash = flight_of(query, client, CacheKey(query, secret_));
   Flight& flight = flights_[hash % kFlights];
   if (flight.hash == hash) flight = {};
   if (!reply.own() && reply.error_text().empty()) {

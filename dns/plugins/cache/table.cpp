@@ -55,7 +55,8 @@ CacheKey::CacheKey(const Query& query, const std::array<uint8_t, 16>& secret) {
   write_u16(at, static_cast<uint16_t>(query.type));
   write_u16(at + 2, static_cast<uint16_t>(query.klass));
   at[4] = static_cast<uint8_t>((query.edns && query.edns->dnssec_ok ? 1 : 0) |
-                               ((query.flags & kFlagCheckingDisabled) != 0 ? 2 : 0));
+                               ((query.flags & kFlagCheckingDisabled) != 0 ? 2 : 0) |
+                               (query.recursion_desired() ? 4 : 0));
   size_ = name.size() + 5;
   hash_ = siphash24(secret, bytes());
 }

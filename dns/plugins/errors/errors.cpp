@@ -45,8 +45,7 @@ void put(log::Level level, std::string_view text) {
 }
 
 bool failed(const Reply& reply) {
-  return !reply.error_text().empty() && reply.rcode() != Rcode::kNoError &&
-         reply.rcode() != Rcode::kNxDomain;
+  return !reply.error_text().empty() && reply.rcode() == Rcode::kServFail;
 }
 
 class Errors : public Plugin {

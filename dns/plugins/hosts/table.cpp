@@ -68,7 +68,8 @@ void HostsTable::add(const IpAddress& address, const Name& name) {
   addresses.push_back(address);
   ++entries_;
   if (!reverse_ || wildcard) return;
-  addresses_[address].push_back(name);
+  std::vector<Name>& names = addresses_[address];
+  if (names.size() < kMaxNames) names.push_back(name);
 }
 
 void HostsTable::add_file(std::string_view text) {

@@ -27,6 +27,9 @@ class HostsTable {
   // The addresses of one name, in the order of the file.
   using Addresses = std::vector<IpAddress>;
 
+  // Of one address, that are found by it: a block list has a hundred thousand for 0.0.0.0.
+  static constexpr size_t kMaxNames = 256;
+
   // `reverse`: names can be found by the address, too.
   explicit HostsTable(bool reverse = true) : reverse_(reverse) {}
   void add(const IpAddress& address, const Name& name);

@@ -106,6 +106,7 @@ class Prober : public Service {
  public:
   Prober(Host& host, LoopOptions& options)
       : host_(host),
+        listening_(host.listening()),
         options_(options),
         timer_(host.loop()),
         begun_(host.loop().clock().now()),
@@ -129,6 +130,7 @@ class Prober : public Service {
   Error explanation(const Probe& probe) const;
 
   Host& host_;
+  const std::vector<SocketAddress> listening_;  // the block's
   LoopOptions& options_;
   Timer timer_;
   const MonoTime begun_;
@@ -158,7 +160,7 @@ void Prober::tick() {
 SocketAddress Prober::server() const {
   SocketAddress chosen;
   bool found = false;
-  for (const SocketAddress& each : host_.listening()) {
+  for (const SocketAddress& each : listening_) {
     const bool bound = std::ranges::find(options_.bound, each.address) != options_.bound.end();
     if (each.port != options_.port || (found && !bound)) continue;
     chosen = each;

@@ -116,6 +116,7 @@ void Rewrite::chase(const std::shared_ptr<Deferred>& deferred, const Name& targe
                     if (record.type == deferred->query().type || record.type == Type::kCname)
                       answers.push_back(record);
                   (*reply)[Section::kAuthority].clear();
+                  reply->flags |= more->flags & kFlagTruncated;
                   deferred->adopt(encode(*reply), static_cast<Rcode>(more->flags & 15));
                 }
                 deferred->finish();

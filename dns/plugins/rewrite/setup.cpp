@@ -246,6 +246,8 @@ Result<void> RuleReader::local_option() {
   const auto [at, error] = std::from_chars(digits.data(), end, rule_.option.code, hex ? 16 : 10);
   if (error != std::errc() || at != end)
     return (*code)->place.error("'" + (*code)->text + "' is no option code such as 0xffee");
+  if (rule_.option.code == static_cast<uint16_t>(EdnsOption::kCookie))
+    return (*code)->place.error("cookies are between neighbours: option 10 cannot be rewritten");
   const auto data = take("the option's data");
   if (!data.ok()) return data.error();
   return local_data(**data);

@@ -118,13 +118,12 @@ TEST_F(PluginCache, TheClientsQuestionAndFlags) {
   ask("a.test");
   AskOptions other;
   other.query.id = 0x4321;
-  other.query.flags = 0;
   other.query.edns_size = 1232;
   const Bytes reply = ask_bytes(make_query("A.tEsT", Type::kA, other.query), other);
   EXPECT_EQ(read_u16(reply.data()), 0x4321);
-  EXPECT_EQ(to_text(reply), "NOERROR aa ra qd=1\nanswer A.tEsT. 60 A 10.0.0.1\nopt 1232\n");
-  other.query.flags = 0x20;  // AD: wants to know
-  EXPECT_TRUE(ask("a.test", "A", other).starts_with("NOERROR aa ra ad qd=1\n"));
+  EXPECT_EQ(to_text(reply), "NOERROR aa rd ra qd=1\nanswer A.tEsT. 60 A 10.0.0.1\nopt 1232\n");
+  other.query.flags |= 0x20;  // AD: wants to know
+  EXPECT_TRUE(ask("a.test", "A", other).starts_with("NOERROR aa rd ra ad qd=1\n"));
   EXPECT_EQ(asked, 1);
 }
 
@@ -136,6 +135,11 @@ TEST_F(PluginCache, Keys) {
   edns.query.edns_size = 1232;
   AskOptions checking_disabled;
   checking_disabled.query.flags |= kFlagCheckingDisabled;
+  AskOptions not_recursive;
+  not_recursive.query.flags = 0;
+  AskOptions subnet;
+  subnet.query.edns_size = 1232;
+  subnet.query.edns_options = {0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2};
   AskOptions tcp;
   tcp.transport = Transport::kTcp;
   const auto asked_for = [&](const AskOptions& second) {
@@ -146,6 +150,8 @@ TEST_F(PluginCache, Keys) {
   EXPECT_EQ(asked_for(tcp), 1);
   EXPECT_EQ(asked_for(dnssec), 2);
   EXPECT_EQ(asked_for(checking_disabled), 2);
+  EXPECT_EQ(asked_for(not_recursive), 2) << "it may have had less";
+  EXPECT_EQ(asked_for(subnet), 2) << "one client's answer";
   cache("cache", replies_with(kAnswer));
   ask("a.test", "A");
   ask("a.test", "AAAA");
@@ -184,6 +190,14 @@ TEST_F(PluginCache, KeepTtl) {
   clock.advance(seconds(29));
   EXPECT_EQ(ttl_of(ask("a.test")), 60);
   EXPECT_EQ(asked, 1);
+}
+
+TEST_F(PluginCache, FailuresAreNotServedStale) {
+  cache("cache {\nserve_stale 10m\n}", replies_with("SERVFAIL"));
+  ask("a.test");
+  clock.advance(seconds(90));
+  upstream = replies_with(kAnswer);
+  EXPECT_EQ(ttl_of(ask("a.test")), 60);
 }
 
 TEST_F(PluginCache, StaleAtOnce) {

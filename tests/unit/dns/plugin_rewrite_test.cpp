@@ -206,5 +206,11 @@ TEST_F(PluginRewrite, Refusals) {
     EXPECT_TRUE(refusal(text).starts_with(error)) << refusal(text);
 }
 
+// A cookie of a wrong length would make the query malformed.
+TEST_F(PluginRewrite, NoCookies) {
+  EXPECT_EQ(refusal("rewrite edns0 local set 10 abc"),
+            "Corefile:2: cookies are between neighbours: option 10 cannot be rewritten");
+}
+
 }  // namespace
 }  // namespace fairlead::dns::test

@@ -75,6 +75,20 @@ TEST_F(PluginTemplate, Answers) {
   }
 }
 
+// What has a meaning in a text of records is only text in a name.
+TEST_F(PluginTemplate, NamesAreNoRecords) {
+  use("template IN A zone {\nanswer \"{{ .Name }} 60 IN A 10.0.0.1\"\n}");
+  Name name;
+  for (const char* label : {"victim", "org", "(300)a(6", "6", "6", "6);x", "zone"})
+    ASSERT_TRUE(name.append(std::string_view(label)));
+  for (const std::string& text : {name.to_text(), std::string("a\\;b.zone."),
+                                  std::string("a\\\"b.zone."), std::string("\\@.zone.")}) {
+    std::string plain = text;  // as the tests write names
+    std::erase(plain, '\\');
+    EXPECT_EQ(ask(text), "NOERROR aa rd qd=1\nanswer " + plain + " 60 A 10.0.0.1\n");
+  }
+}
+
 TEST_F(PluginTemplate, RemoteAndId) {
   use("template IN TXT . {\nanswer \"a. 5 TXT {{ .Remote }}-{{ .Message.Id }}-{{ .Class }}\"\n}");
   EXPECT_EQ(ask("a", "TXT"), "NOERROR aa rd qd=1\nanswer a. 5 TXT \"192.0.2.9-4660-IN\"\n");
