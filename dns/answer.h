@@ -37,6 +37,7 @@ struct ZoneConfig {
   Name zone;  // the cluster domain
   uint32_t ttl = 5;
   bool pods_insecure = true;                    // false: there are no pod names
+  bool ignore_empty = false;                    // a cluster IP without ready endpoints is not there
   std::vector<Name> reverse = reverse_zones();  // where addresses are named by us
   std::vector<Name> fallthrough =
       reverse_zones();                     // a name here that is not there may be another's

@@ -38,8 +38,10 @@ class ClusterFeed::Target : public kube::ReflectorTarget {
   Result<kube::ObjectVersion> put(std::string_view json) override {
     const Result<T> object = kube::decode<T>(json);
     if (!object.ok()) return object.error();
-    feed_.zone_.put(*object);
-    feed_.changed();
+    if (feed_.wants(*object)) {
+      feed_.zone_.put(*object);
+      feed_.changed();
+    }
     return kube::ObjectVersion{object->meta.key(), object->meta.resource_version, false};
   }
   void remove(const kube::ObjectKey& key) override {
@@ -59,10 +61,11 @@ class ClusterFeed::Target : public kube::ReflectorTarget {
   bool synced_ = false;
 };
 
-ClusterFeed::ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone,
+ClusterFeed::ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFilter filter,
                          std::function<void()> on_synced)
     : loop_(loop),
       zone_(zone),
+      filter_(std::move(filter)),
       on_synced_(std::move(on_synced)),
       publish_timer_(loop),
       reclaim_timer_(loop) {
@@ -71,16 +74,23 @@ ClusterFeed::ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone,
     kube::ReflectorOptions options;
     options.kind = kube::Kind<T>::kName;
     options.path = kube::resource_path(kube::Kind<T>::kApi, kube::Kind<T>::kResource);
+    if (!std::is_same_v<T, kube::Namespace>) options.label_selector = filter_.labels;
     reflectors_.push_back(std::make_unique<kube::Reflector>(loop.clock(), client, *targets_.back(),
                                                             std::move(options)));
   };
   add(static_cast<const kube::Namespace*>(nullptr));
   add(static_cast<const kube::Service*>(nullptr));
-  add(static_cast<const kube::EndpointSlice*>(nullptr));
+  if (filter_.endpoints) add(static_cast<const kube::EndpointSlice*>(nullptr));
   unsynced_ = reflectors_.size();
 }
 
 ClusterFeed::~ClusterFeed() = default;
+
+template <typename T>
+bool ClusterFeed::wants(const T& object) const {
+  const std::string& ns = std::is_same_v<T, kube::Namespace> ? object.meta.name : object.meta.ns;
+  return filter_.namespaces.empty() || filter_.namespaces.contains(ns);
+}
 
 void ClusterFeed::start() {
   for (const auto& reflector : reflectors_) reflector->start();

@@ -7,6 +7,8 @@
 
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "base/loop.h"
 #include "dns/zone/zone.h"
@@ -15,10 +17,20 @@
 
 namespace fairlead::dns {
 
+// What of the cluster is read.
+struct FeedFilter {
+  std::set<std::string> namespaces;  // empty: all
+  std::string labels;                // a selector of services and their slices; empty: all
+  bool endpoints = true;
+
+  auto operator<=>(const FeedFilter&) const = default;
+};
+
 class ClusterFeed {
  public:
   // `on_synced` runs once, when all three kinds are complete and published.
-  ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, std::function<void()> on_synced);
+  ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFilter filter,
+              std::function<void()> on_synced);
   ~ClusterFeed();
   ClusterFeed(const ClusterFeed&) = delete;
   ClusterFeed& operator=(const ClusterFeed&) = delete;
@@ -29,12 +41,15 @@ class ClusterFeed {
   template <typename T>
   class Target;
 
+  template <typename T>
+  bool wants(const T& object) const;
   void changed();
   void synced_one();
   void publish();
 
   Loop& loop_;
   Zone& zone_;
+  const FeedFilter filter_;
   std::function<void()> on_synced_;
   std::vector<std::unique_ptr<kube::ReflectorTarget>> targets_;
   std::vector<std::unique_ptr<kube::Reflector>> reflectors_;

@@ -60,6 +60,10 @@ bool selects_something(const ServiceRecord& service, const Selector& selector) {
   });
 }
 
+bool is_empty(const ServiceRecord& service) {
+  return service.kind() == ServiceKind::kClusterIp && service.endpoints().empty();
+}
+
 // The name has `below` labels left of svc.ns.svc.Z. One is an endpoint, two are a port.
 Found find_in_service(const ServiceRecord& service, const Name& name, size_t below) {
   Found found{.kind = Kind::kService, .service = &service};
@@ -136,7 +140,8 @@ Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Nam
     if (top == "pod") return find_pod(config, snapshot, name, labels);
     if (labels == 2) return exists_if(namespace_exists(snapshot, name, 0));
     const ServiceRecord* service = snapshot.service(label_bytes(name, labels - 3, labels - 1));
-    return service != nullptr ? find_in_service(*service, name, labels - 3) : Found{};
+    if (service == nullptr || (config.ignore_empty && is_empty(*service))) return {};
+    return find_in_service(*service, name, labels - 3);
   }
   if (top == "dns-version" && labels == 1) return {.kind = Kind::kVersion};
   if (top == "dns" && labels == 1) return {.kind = Kind::kEmpty};

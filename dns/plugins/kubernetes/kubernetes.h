@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dns/answer.h"
+#include "dns/feed.h"
 #include "dns/plugin.h"
 
 namespace fairlead::dns {
@@ -17,6 +18,7 @@ class ClusterSource;
 struct KubernetesOptions : PluginOptions {
   std::vector<ZoneConfig> zones;  // one for each cluster domain; reverse zones are the first's
   std::string kubeconfig;         // empty: the program's
+  FeedFilter filter;
   // Once started; tests set them by hand.
   Published* published = nullptr;
   std::shared_ptr<ClusterSource> source;

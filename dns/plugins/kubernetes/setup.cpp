@@ -46,6 +46,73 @@ Result<void> read_zones_into(const Directive& directive, const BlockSetup& block
   return ok();
 }
 
+// What is read of which cluster.
+std::vector<Property> source_properties(BlockSetup& block, KubernetesOptions& options) {
+  return {{"kubeconfig", 1, 2,
+           [&](const Directive& p) -> Result<void> {
+             if (p.arguments.size() == 2)
+               return p.arguments[1].place.error(
+                   "the context of a kubeconfig is its current-context in fairlead-dns");
+             options.kubeconfig = block.path_of(p.arguments[0].text);
+             return ok();
+           }},
+          {"namespaces", 1, Property::kAny,
+           [&](const Directive& p) {
+             for (const corefile::Word& word : p.arguments)
+               options.filter.namespaces.insert(word.text);
+             return ok();
+           }},
+          {"labels", 1, Property::kAny,
+           [&](const Directive& p) {
+             for (const corefile::Word& word : p.arguments)
+               options.filter.labels += (options.filter.labels.empty() ? "" : " ") + word.text;
+             return ok();
+           }},
+          {"noendpoints", 0, 0,
+           [&](const Directive&) { return options.filter.endpoints = false, ok(); }},
+          {"startup_timeout", 1, 1, [&](const Directive& p) -> Result<void> {
+             const auto limit = read_duration(p.arguments[0]);
+             if (!limit.ok()) return limit.error();
+             block.notes.push_back(
+                 "kubernetes: startup_timeout has no effect: five seconds are waited for the first "
+                 "sync");
+             return ok();
+           }}};
+}
+
+// What is answered from it; `zone` is the pattern of all.
+std::vector<Property> answer_properties(ZoneConfig& zone) {
+  return {{"pods", 1, 1,
+           [&](const Directive& p) -> Result<void> {
+             const auto choice = read_choice(p.arguments[0], {"disabled", "insecure", "verified"});
+             if (!choice.ok()) return choice.error();
+             if (*choice == 2)
+               return p.arguments[0].place.error("'pods verified' is not in fairlead-dns yet");
+             zone.pods_insecure = *choice == 1;
+             return ok();
+           }},
+          {"ttl", 1, 1,
+           [&](const Directive& p) -> Result<void> {
+             const auto number = read_number(p.arguments[0], 0, 3600);
+             if (!number.ok()) return number.error();
+             zone.ttl = static_cast<uint32_t>(*number);
+             return ok();
+           }},
+          {"ignore", 1, 1,
+           [&](const Directive& p) -> Result<void> {
+             const auto what = read_choice(p.arguments[0], {"empty_service"});
+             if (!what.ok()) return what.error();
+             zone.ignore_empty = true;
+             return ok();
+           }},
+          {"fallthrough", 0, Property::kAny, [&](const Directive& p) -> Result<void> {
+             auto zones = read_zones(p.arguments, {Name()});
+             if (!zones.ok()) return zones.error();
+             zone.fallthrough = *std::move(zones);
+             return ok();
+           }}};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Directives& directives,
@@ -55,59 +122,20 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   auto options = std::make_shared<KubernetesOptions>();
   if (const auto zones = read_zones_into(directive, block, *options); !zones.ok())
     return zones.error();
-  uint32_t ttl = 5;
-  bool pods = false;
-  std::vector<Name> fallthrough;
-  std::vector<Property> properties = {
-      {"kubeconfig", 1, 2,
-       [&](const Directive& p) -> Result<void> {
-         if (p.arguments.size() == 2)
-           return p.arguments[1].place.error(
-               "the context of a kubeconfig is its current-context in fairlead-dns");
-         options->kubeconfig = block.path_of(p.arguments[0].text);
-         return ok();
-       }},
-      {"pods", 1, 1,
-       [&](const Directive& p) -> Result<void> {
-         const auto choice = read_choice(p.arguments[0], {"disabled", "insecure", "verified"});
-         if (!choice.ok()) return choice.error();
-         if (*choice == 2)
-           return p.arguments[0].place.error("'pods verified' is not in fairlead-dns yet");
-         pods = *choice == 1;
-         return ok();
-       }},
-      {"ttl", 1, 1,
-       [&](const Directive& p) -> Result<void> {
-         const auto number = read_number(p.arguments[0], 0, 3600);
-         if (!number.ok()) return number.error();
-         ttl = static_cast<uint32_t>(*number);
-         return ok();
-       }},
-      {"fallthrough", 0, Property::kAny,
-       [&](const Directive& p) -> Result<void> {
-         auto zones = read_zones(p.arguments, {Name()});
-         if (!zones.ok()) return zones.error();
-         fallthrough = *std::move(zones);
-         return ok();
-       }},
-      {"startup_timeout", 1, 1, [&](const Directive& p) -> Result<void> {
-         const auto limit = read_duration(p.arguments[0]);
-         if (!limit.ok()) return limit.error();
-         block.notes.push_back(
-             "kubernetes: startup_timeout has no effect: five seconds are waited for the first "
-             "sync");
-         return ok();
-       }}};
-  for (const char* name : {"endpoint", "tls", "apiserver_qps", "apiserver_burst",
-                           "apiserver_max_inflight", "namespaces", "namespace_labels", "labels",
-                           "endpoint_pod_names", "noendpoints", "ignore", "multicluster", "zonal"})
+  ZoneConfig pattern = options->zones.front();
+  std::vector<Property> properties = source_properties(block, *options);
+  for (Property& each : answer_properties(pattern)) properties.push_back(std::move(each));
+  for (const char* name :
+       {"endpoint", "tls", "apiserver_qps", "apiserver_burst", "apiserver_max_inflight",
+        "namespace_labels", "endpoint_pod_names", "multicluster", "zonal"})
     properties.push_back({name, 0, Property::kAny, &not_here});
   const auto read = read_properties(directive, properties);
   if (!read.ok()) return read.error();
   for (ZoneConfig& zone : options->zones) {
-    zone.ttl = ttl;
-    zone.pods_insecure = pods;
-    zone.fallthrough = fallthrough;
+    zone.ttl = pattern.ttl;
+    zone.pods_insecure = pattern.pods_insecure;
+    zone.ignore_empty = pattern.ignore_empty;
+    zone.fallthrough = pattern.fallthrough;
   }
   return std::shared_ptr<PluginOptions>(std::move(options));
 }

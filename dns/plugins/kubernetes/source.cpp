@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/plugins/kubernetes/source.h"
 
+#include <fmt/format.h>
 #include <malloc.h>
 
 #include "base/log.h"
@@ -12,18 +13,19 @@ constexpr Duration kWordLimit = std::chrono::seconds(5);  // then it is logged t
 
 }  // namespace
 
-Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host,
-                                                         const std::string& kubeconfig) {
-  return host.shared<ClusterSource>(
-      "kubernetes " + kubeconfig, [&]() -> Result<std::shared_ptr<ClusterSource>> {
-        std::shared_ptr<ClusterSource> source(new ClusterSource(host));
-        if (const Result<void> connected = source->connect(kubeconfig); !connected.ok())
-          return connected.error();
-        return source;
-      });
+Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host, const std::string& kubeconfig,
+                                                         const FeedFilter& filter) {
+  const std::string name = fmt::format("kubernetes {} {} {} {}", kubeconfig, filter.endpoints,
+                                       filter.labels, fmt::join(filter.namespaces, " "));
+  return host.shared<ClusterSource>(name, [&]() -> Result<std::shared_ptr<ClusterSource>> {
+    std::shared_ptr<ClusterSource> source(new ClusterSource(host));
+    if (const Result<void> connected = source->connect(kubeconfig, filter); !connected.ok())
+      return connected.error();
+    return source;
+  });
 }
 
-Result<void> ClusterSource::connect(const std::string& kubeconfig) {
+Result<void> ClusterSource::connect(const std::string& kubeconfig, const FeedFilter& filter) {
   Result<kube::ClientConfig> config = kube::find_config(kubeconfig);
   if (!config.ok()) return config.error();
   auto cluster = kube::Cluster::connect(host_.loop(), *std::move(config), "fairlead-dns/0.1.0");
@@ -39,7 +41,7 @@ Result<void> ClusterSource::connect(const std::string& kubeconfig) {
     render_value(out, "fairlead_dns_synced", "gauge", "1 once all objects have been read.", "",
                  zone_.snapshot().synced ? 1 : 0);
   });
-  feed_ = std::make_unique<ClusterFeed>(host_.loop(), cluster_->api(), zone_, [this] {
+  feed_ = std::make_unique<ClusterFeed>(host_.loop(), cluster_->api(), zone_, filter, [this] {
     unsynced_.cancel();
     host_.ready_changed();
     malloc_trim(0);  // what reading the first lists took and nothing needs again

@@ -17,13 +17,14 @@ namespace fairlead::dns {
 class ClusterSource {
  public:
   // The one there is, or a new one that begins to watch. Fails when the kubeconfig cannot be read.
-  static Result<std::shared_ptr<ClusterSource>> of(Host& host, const std::string& kubeconfig);
+  static Result<std::shared_ptr<ClusterSource>> of(Host& host, const std::string& kubeconfig,
+                                                   const FeedFilter& filter);
 
   Published& published() { return zone_.published(); }
 
  private:
   explicit ClusterSource(Host& host) : host_(host) {}
-  Result<void> connect(const std::string& kubeconfig);
+  Result<void> connect(const std::string& kubeconfig, const FeedFilter& filter);
 
   Host& host_;
   Zone zone_;

@@ -211,6 +211,22 @@ TEST_F(ProgramTest, FollowsItsCorefile) {
   EXPECT_EQ(wait_for_exit(), 0) << log();
 }
 
+TEST_F(ProgramTest, ReadsWhatItIsToldOfTheCluster) {
+  api.run([](ClusterApi& a) {
+    a.put(kNamespaces, "other", test::namespace_json("other"));
+    a.put(kServices, "shop", test::service_json("other", "shop", "10.96.0.77", kPorts));
+  });
+  start_with_corefile(
+      ".:53 {\nbind 127.0.0.1\nready\nkubernetes some.test {\nnamespaces other\n}\n}\n"
+      "none.test:53 {\nbind 127.0.0.1\nkubernetes none.test {\nnoendpoints\n}\n}\n");
+  ASSERT_TRUE(ready()) << log();
+  EXPECT_EQ(dig("+short shop.other.svc.some.test"), "10.96.0.77\n");
+  EXPECT_NE(dig("web.default.svc.some.test").find("status: NXDOMAIN"), std::string::npos);
+  EXPECT_NE(dig("default.svc.some.test").find("status: NXDOMAIN"), std::string::npos);
+  EXPECT_EQ(dig("+short web.default.svc.none.test"), "10.96.0.10\n");
+  EXPECT_NE(dig("db.default.svc.none.test").find("status: NXDOMAIN"), std::string::npos);
+}
+
 TEST_F(ProgramTest, ChecksACorefile) {
   const std::string check = "{ " + fairlead::test::program_path("fairlead-dns") + " check " +
                             directory + "/Corefile; echo $?; }";

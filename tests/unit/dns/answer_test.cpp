@@ -405,6 +405,28 @@ TEST_F(Cluster, UnknownAddressesFallThroughUnlessToldOtherwise) {
   for (const char* name : kUnknown) EXPECT_EQ(brief(ask_for(name, "PTR")), "NXDOMAIN") << name;
 }
 
+// `fallthrough` for the cluster domain, or a part of it; not before everything is known.
+TEST_F(Cluster, UnknownNamesFallThroughWhereTold) {
+  config.fallthrough = {dns_name("default.svc.cluster.local")};
+  ask_for("nobody.default.svc.cluster.local", "A");
+  EXPECT_EQ(outcome, Outcome::kFallsThrough);
+  EXPECT_EQ(brief(ask_for("nobody.empty.svc.cluster.local", "A")), "NXDOMAIN");
+  EXPECT_EQ(brief(ask_for("web.default.svc.cluster.local", "MX")), "NODATA");
+}
+
+// `ignore empty_service`.
+TEST_F(Cluster, EmptyServicesAreIgnoredWhenTold) {
+  zone.put(service("idle", "default", {"10.96.0.99"}, {port("http", 80)}));
+  zone.put(service("busy", "default", {"10.96.0.98"}, {port("http", 80)}));
+  zone.put(slice("busy-1", "busy", "default", {{"10.244.9.9"}}));
+  zone.publish(kSerial);
+  EXPECT_EQ(brief(ask_for("idle.default.svc.cluster.local", "A")), "10.96.0.99");
+  config.ignore_empty = true;
+  EXPECT_EQ(brief(ask_for("idle.default.svc.cluster.local", "A")), "NXDOMAIN");
+  EXPECT_EQ(brief(ask_for("_http._tcp.idle.default.svc.cluster.local", "SRV")), "NXDOMAIN");
+  EXPECT_EQ(brief(ask_for("busy.default.svc.cluster.local", "A")), "10.96.0.98");
+}
+
 TEST_F(Cluster, OneAddressOfSeveralEndpointsHasSeveralNames) {
   zone.put(headless("again", "default"));
   zone.put(slice("again-1", "again", "default", {{"10.244.1.1", "x"}, {"10.96.0.10"}}));
