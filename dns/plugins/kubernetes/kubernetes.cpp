@@ -70,8 +70,7 @@ std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& 
 // The options have the source from now on, so there is no service to keep.
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   auto& options = dynamic_cast<KubernetesOptions&>(given);
-  auto source = ClusterSource::of(
-      host, options.kubeconfig.empty() ? host.kubeconfig() : options.kubeconfig, options.filter);
+  auto source = ClusterSource::of(host, options.access, options.filter);
   if (!source.ok()) return source.error();
   options.source = *std::move(source);
   options.published = &options.source->published();

@@ -15,9 +15,18 @@ namespace fairlead::dns {
 
 class ClusterSource;
 
+// Which cluster is read. With neither a kubeconfig nor an endpoint: the program's kubeconfig, else
+// the pod's service account.
+struct ClusterAccess {
+  std::string kubeconfig;
+  std::string context;               // of the kubeconfig; empty: its current-context
+  std::string endpoint;              // "https://10.96.0.1:443"
+  std::string certificate, key, ca;  // files, for the endpoint
+};
+
 struct KubernetesOptions : PluginOptions {
   std::vector<ZoneConfig> zones;  // one for each cluster domain; reverse zones are the first's
-  std::string kubeconfig;         // empty: the program's
+  ClusterAccess access;
   FeedFilter filter;
   // Once started; tests set them by hand.
   Published* published = nullptr;

@@ -49,11 +49,25 @@ Result<void> read_zones_into(const Directive& directive, const BlockSetup& block
 // What is read of which cluster.
 std::vector<Property> source_properties(BlockSetup& block, KubernetesOptions& options) {
   return {{"kubeconfig", 1, 2,
+           [&](const Directive& p) {
+             options.access.kubeconfig = block.path_of(p.arguments[0].text);
+             if (p.arguments.size() == 2) options.access.context = p.arguments[1].text;
+             return ok();
+           }},
+          {"endpoint", 1, 1,
            [&](const Directive& p) -> Result<void> {
-             if (p.arguments.size() == 2)
-               return p.arguments[1].place.error(
-                   "the context of a kubeconfig is its current-context in fairlead-dns");
-             options.kubeconfig = block.path_of(p.arguments[0].text);
+             const std::string& url = p.arguments[0].text;
+             if (!url.starts_with("https://") && !url.starts_with("http://"))
+               return p.arguments[0].place.error("'" + url +
+                                                 "' is no URL such as https://10.96.0.1:443");
+             options.access.endpoint = url;
+             return ok();
+           }},
+          {"tls", 3, 3,
+           [&](const Directive& p) {
+             options.access.certificate = block.path_of(p.arguments[0].text);
+             options.access.key = block.path_of(p.arguments[1].text);
+             options.access.ca = block.path_of(p.arguments[2].text);
              return ok();
            }},
           {"namespaces", 1, Property::kAny,
@@ -125,12 +139,13 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   ZoneConfig pattern = options->zones.front();
   std::vector<Property> properties = source_properties(block, *options);
   for (Property& each : answer_properties(pattern)) properties.push_back(std::move(each));
-  for (const char* name :
-       {"endpoint", "tls", "apiserver_qps", "apiserver_burst", "apiserver_max_inflight",
-        "namespace_labels", "endpoint_pod_names", "multicluster", "zonal"})
+  for (const char* name : {"apiserver_qps", "apiserver_burst", "apiserver_max_inflight",
+                           "namespace_labels", "endpoint_pod_names", "multicluster", "zonal"})
     properties.push_back({name, 0, Property::kAny, &not_here});
   const auto read = read_properties(directive, properties);
   if (!read.ok()) return read.error();
+  if (!options->access.kubeconfig.empty() && !options->access.endpoint.empty())
+    return directive.name.place.error("kubernetes takes a kubeconfig or an endpoint, not both");
   for (ZoneConfig& zone : options->zones) {
     zone.ttl = pattern.ttl;
     zone.pods_insecure = pattern.pods_insecure;

@@ -2,9 +2,15 @@
 // What a Corefile says of `kubernetes`:
 //
 //   kubernetes [ZONES...] {
-//       kubeconfig PATH             the program's --kubeconfig, else the pod's service account
+//       kubeconfig PATH [CONTEXT]   the program's --kubeconfig, else the pod's service account
+//       endpoint URL                in place of a kubeconfig
+//       tls CERT KEY CACERT         for the endpoint
 //       pods disabled|insecure
 //       ttl SECONDS                 0 to 3600, 5
+//       namespaces NAMESPACE...
+//       labels EXPRESSION
+//       noendpoints
+//       ignore empty_service
 //       fallthrough [ZONES...]
 //       startup_timeout DURATION    no effect: queries wait five seconds for the first sync
 //   }

@@ -13,20 +13,39 @@ constexpr Duration kWordLimit = std::chrono::seconds(5);  // then it is logged t
 
 }  // namespace
 
-Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host, const std::string& kubeconfig,
+namespace {
+
+Result<kube::ClientConfig> config_of(const ClusterAccess& access, const std::string& kubeconfig) {
+  if (!access.kubeconfig.empty())
+    return kube::load_kubeconfig(access.kubeconfig, kube::read_file, access.context);
+  if (access.endpoint.empty()) return kube::find_config(kubeconfig);
+  kube::ClientConfig config;
+  config.server = access.endpoint;
+  while (config.server.ends_with('/')) config.server.pop_back();
+  config.certificate.file = access.certificate;
+  config.key.file = access.key;
+  config.ca.file = access.ca;
+  return config;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host, const ClusterAccess& access,
                                                          const FeedFilter& filter) {
-  const std::string name = fmt::format("kubernetes {} {} {} {}", kubeconfig, filter.endpoints,
-                                       filter.labels, fmt::join(filter.namespaces, " "));
+  const std::string name =
+      fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", access.kubeconfig,
+                  access.context, access.endpoint, access.certificate, access.key, access.ca,
+                  filter.endpoints, filter.labels, fmt::join(filter.namespaces, " "));
   return host.shared<ClusterSource>(name, [&]() -> Result<std::shared_ptr<ClusterSource>> {
     std::shared_ptr<ClusterSource> source(new ClusterSource(host));
-    if (const Result<void> connected = source->connect(kubeconfig, filter); !connected.ok())
+    if (const Result<void> connected = source->connect(access, filter); !connected.ok())
       return connected.error();
     return source;
   });
 }
 
-Result<void> ClusterSource::connect(const std::string& kubeconfig, const FeedFilter& filter) {
-  Result<kube::ClientConfig> config = kube::find_config(kubeconfig);
+Result<void> ClusterSource::connect(const ClusterAccess& access, const FeedFilter& filter) {
+  Result<kube::ClientConfig> config = config_of(access, host_.kubeconfig());
   if (!config.ok()) return config.error();
   auto cluster = kube::Cluster::connect(host_.loop(), *std::move(config), "fairlead-dns/0.1.0");
   if (!cluster.ok()) return cluster.error();

@@ -9,6 +9,7 @@
 
 #include "dns/feed.h"
 #include "dns/host.h"
+#include "dns/plugins/kubernetes/kubernetes.h"
 #include "dns/zone/zone.h"
 #include "kube/cluster.h"
 
@@ -16,15 +17,15 @@ namespace fairlead::dns {
 
 class ClusterSource {
  public:
-  // The one there is, or a new one that begins to watch. Fails when the kubeconfig cannot be read.
-  static Result<std::shared_ptr<ClusterSource>> of(Host& host, const std::string& kubeconfig,
+  // The one there is, or a new one that begins to watch. Fails when a file cannot be read.
+  static Result<std::shared_ptr<ClusterSource>> of(Host& host, const ClusterAccess& access,
                                                    const FeedFilter& filter);
 
   Published& published() { return zone_.published(); }
 
  private:
   explicit ClusterSource(Host& host) : host_(host) {}
-  Result<void> connect(const std::string& kubeconfig, const FeedFilter& filter);
+  Result<void> connect(const ClusterAccess& access, const FeedFilter& filter);
 
   Host& host_;
   Zone zone_;

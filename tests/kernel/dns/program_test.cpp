@@ -218,7 +218,8 @@ TEST_F(ProgramTest, ReadsWhatItIsToldOfTheCluster) {
   });
   start_with_corefile(
       ".:53 {\nbind 127.0.0.1\nready\nkubernetes some.test {\nnamespaces other\n}\n}\n"
-      "none.test:53 {\nbind 127.0.0.1\nkubernetes none.test {\nnoendpoints\n}\n}\n");
+      "none.test:53 {\nbind 127.0.0.1\nkubernetes none.test {\nnoendpoints\nendpoint http://" +
+      api.address.to_string() + "\n}\n}\n");
   ASSERT_TRUE(ready()) << log();
   EXPECT_EQ(dig("+short shop.other.svc.some.test"), "10.96.0.77\n");
   EXPECT_NE(dig("web.default.svc.some.test").find("status: NXDOMAIN"), std::string::npos);
