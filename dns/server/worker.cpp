@@ -107,29 +107,32 @@ void Worker::bind(const Plan::Listener& listener, const Router& router,
   bindings_.push_back({listener.address, std::move(handler), std::move(udp), false});
 }
 
-// Who answers at an address that is no longer in the plan: the wildcard's router, or nobody.
+// Who answers at an address: its listener in the plan, else the wildcard's, or nobody.
 const Router& Worker::router_for(const SocketAddress& address) const {
   static const Router kNobody;
+  const Router* found = &kNobody;
   for (size_t i = 0; i < current_->routers.size(); ++i) {
     const SocketAddress& other = current_->plan->listeners[i].address;
+    if (other == address) return *current_->routers[i];
     if (other.port == address.port && other.address.is_unspecified() &&
         other.address.family() == address.address.family())
-      return *current_->routers[i];
+      found = current_->routers[i].get();
   }
-  return kNobody;
+  return *found;
 }
 
 // What has no more listener is still read until nothing waits for a reply over it: the kernel gives
-// it what is for its address. The handlers stay: connections may have one.
+// it what is for its address. The handlers stay for good, with a router that does: connections may
+// have them.
 void Worker::unbind_others(Generation& old) {
   for (size_t i = 0; i < bindings_.size(); ++i) {
     Binding& binding = bindings_[i];
     const auto same = [&](const Plan::Listener& l) { return l.address == binding.address; };
-    if (binding.udp == nullptr) continue;
-    const bool stays = std::ranges::any_of(current_->plan->listeners, same) && !binding.closing;
+    const bool stays = binding.udp != nullptr && !binding.closing &&
+                       std::ranges::any_of(current_->plan->listeners, same);
     if (stays) continue;
     binding.handler->set_router(router_for(binding.address));
-    if (std::exchange(binding.closing, true)) continue;
+    if (binding.udp == nullptr || std::exchange(binding.closing, true)) continue;
     tcp_.unlisten(*binding.handler);
     old.closing.push_back(i);
   }
