@@ -184,7 +184,7 @@ TEST_F(ProgramTest, FollowsItsCorefile) {
   std::thread load([&] {
     const auto in_space = space.enter();
     while (!done.load())
-      if (dig("+short web.default.svc.cluster.local") != "10.96.0.10\n") ++lost;
+      if (dig("+time=5 +short web.default.svc.cluster.local") != "10.96.0.10\n") ++lost;
   });
   write_corefile(corefile("    nonsense\n"));
   EXPECT_TRUE(eventually([&] {

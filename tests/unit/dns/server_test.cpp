@@ -220,7 +220,7 @@ TEST_F(ServerTest, APlanReplacesAnother) {
     Socket socket(address, SOCK_DGRAM);
     while (!done.load()) {
       socket.send(make_query(kWeb, Type::kA));
-      ++(to_text(socket.receive(2000)) == kWebAnswer ? answered : lost);
+      ++(to_text(socket.receive()) == kWebAnswer ? answered : lost);
     }
   });
   auto kubernetes = std::make_shared<KubernetesOptions>();
