@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -112,17 +113,24 @@ Result<void> unmount_below(const std::string& path) {
   return result;
 }
 
-// Of the pods that this data folder knows: another cluster's, in another network namespace, are
-// below the same root.
+// Of the pods that this data folder knows, and what nothing lives in: another cluster's, in another
+// network namespace, are below the same root.
 Result<void> remove_cgroups(const ClusterOptions& options) {
   const Result<Cgroups> cgroups = Cgroups::detect();
   if (!cgroups.ok()) return ok();
+  const std::vector<std::string> uids = files::list(options.data_dir + "/pods");
   const std::string root = kPodCgroupRoot;
   const std::string classes[] = {root + "/besteffort", root + "/burstable", root};
-  for (const std::string& uid : files::list(options.data_dir + "/pods"))
-    for (const std::string& parent : classes)
-      if (const auto done = cgroups->kill_and_remove(parent + "/pod" + uid); !done.ok())
+  for (const std::string& parent : classes) {
+    for (const std::string& name : cgroups->children(parent)) {
+      if (!name.starts_with("pod")) continue;
+      const std::string path = parent + "/" + name;
+      if (std::ranges::find(uids, name.substr(3)) == uids.end())
+        (void)cgroups->remove(path);
+      else if (const auto done = cgroups->kill_and_remove(path); !done.ok())
         return done;
+    }
+  }
   cgroups->remove_empty(cgroup_holder(options.data_dir));
   for (const std::string& parent : classes) cgroups->remove_empty(parent);
   cgroups->remove_empty("/k8s.io");  // releases before this one had containers there

@@ -240,6 +240,14 @@ Result<std::vector<std::string>> Cgroups::unmount_ours() const {
   return kept;
 }
 
+std::set<std::string> Cgroups::children(const std::string& path) const {
+  std::set<std::string> names;
+  for (const std::string& mount_point : mount_points_)
+    for (const std::string& name : files::list(mount_point + path))
+      if (files::is_dir(mount_point + path + "/" + name)) names.insert(name);
+  return names;
+}
+
 void Cgroups::remove_empty(const std::string& path) const {
   for (const std::string& mount_point : mount_points_) rmdir((mount_point + path).c_str());
 }

@@ -3,6 +3,7 @@
 // hierarchy (v2), or with both. Errors are values; any thread.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,8 @@ class Cgroups {
   // enabled above, cpu and memory or it fails.
   Result<void> create(const std::string& path) const;
   Result<void> set(const std::string& path, const PodLimits& limits) const;
+  // Names of the folders in it, in any hierarchy.
+  std::set<std::string> children(const std::string& path) const;
   // The folder itself where it is empty; what has folders or processes stays.
   void remove_empty(const std::string& path) const;
   // The folder and what is below, empty of processes or kBusy-like errors; absent is success.
