@@ -54,7 +54,7 @@ class Reader {
   corefile::Files& files_;
   const std::string folder_;
   const Interfaces& interfaces_;
-  Config config_{std::make_shared<Plan>(), {}, {}};
+  Config config_{std::make_shared<Plan>(), {}};
 };
 
 // Ports of one block may differ (a.test:53 b.test:54): each is a block of its own, as in CoreDNS.
@@ -75,8 +75,7 @@ Result<void> Reader::add(const ServerBlock& block) {
     Result<ChainConfig> plugins = read_plugins(block, setup);
     if (!plugins.ok()) return plugins.error();
     const size_t index = config_.plan->blocks.size();
-    const std::string bound = setup.bind.empty() ? "" : setup.bind.front().text;
-    config_.plan->blocks.push_back({fmt::format("dns://{}:{}", bound, port), *std::move(plugins)});
+    config_.plan->blocks.push_back({setup.server_label(), *std::move(plugins)});
     for (const Name& zone : names)
       if (const Result<void> routed = route(block, setup, zone, index); !routed.ok()) return routed;
     config_.notes.insert(config_.notes.end(), setup.notes.begin(), setup.notes.end());
@@ -169,9 +168,7 @@ Result<Config> read_config(const corefile::Corefile& corefile, corefile::Files& 
   Reader reader(files, folder, interfaces);
   for (const ServerBlock& block : corefile.blocks)
     if (const Result<void> added = reader.add(block); !added.ok()) return added.error();
-  Config config = reader.take();
-  config.files = corefile.files;
-  return config;
+  return reader.take();
 }
 
 }  // namespace fairlead::dns

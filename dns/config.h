@@ -4,7 +4,6 @@
 #pragma once
 
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -15,7 +14,6 @@ namespace fairlead::dns {
 
 struct Config {
   std::shared_ptr<Plan> plan;
-  std::set<std::string> files;     // the Corefile, what it imports, and patterns
   std::vector<std::string> notes;  // what is accepted and has no effect
 };
 

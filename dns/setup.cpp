@@ -2,8 +2,10 @@
 #include "dns/setup.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -16,6 +18,12 @@ std::string BlockSetup::path_of(const std::string& text) const {
   if (text.starts_with('/')) return text;
   const std::string& base = root.empty() ? folder : root;
   return base.empty() ? text : base + "/" + text;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
 }
 
 std::string BlockSetup::server_label() const {

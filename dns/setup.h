@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What plugins read their directives with: the block they stand in, and values in the forms that
-// CoreDNS takes. Errors say "file:line: what". Pure but for the files it is given.
+// CoreDNS takes. Errors say "file:line: what". Reads nothing but the files it is given and the name
+// of this host.
 #pragma once
 
 #include <functional>
@@ -26,7 +27,6 @@ struct BlockSetup {
   std::string folder;                // of the Corefile
 
   std::string root;                    // `root`
-  bool debug = false;                  // `debug`
   std::vector<corefile::Word> bind;    // `bind`: addresses and interfaces; empty: all
   std::vector<corefile::Word> except;  // `bind`
   TcpLimits tcp;                       // `timeouts`
@@ -52,6 +52,8 @@ Result<void> read_properties(const corefile::Directive& directive,
 
 // Fails unless the directive has so many arguments.
 Result<void> expect_arguments(const corefile::Directive& directive, size_t least, size_t most);
+// This host's, for plugins that say who is there; "localhost" when it cannot be told.
+std::string host_name();
 // Fails when it has a block.
 Result<void> expect_no_block(const corefile::Directive& directive);
 // Fails when there is more than one: "plugin 'hosts' can be given once in a server block".

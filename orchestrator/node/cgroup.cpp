@@ -124,9 +124,11 @@ Cgroups Cgroups::parse(const std::string& mountinfo) {
       if (known_to_v1(option)) hierarchy.controllers.push_back(option);
     if (!hierarchy.controllers.empty()) cgroups.hierarchies_.push_back(std::move(hierarchy));
   }
-  if (cgroups.hierarchies_.empty() && !cgroups.v2_.empty()) {
+  // A v1 hierarchy or two beside v2 at its own place (net_cls, say) have none of a pod's limits.
+  const bool unified = cgroups.hierarchies_.empty() || cgroups.root_ == "cgroup2";
+  if (unified && !cgroups.v2_.empty()) {
     cgroups.unified_ = true;
-    cgroups.hierarchies_.push_back({cgroups.v2_, {}, false});
+    cgroups.hierarchies_ = {{cgroups.v2_, {}, false}};
   }
   return cgroups;
 }

@@ -12,7 +12,8 @@
 
 namespace fairlead::orchestrator {
 
-// Above all pods of ours. Not a kubelet's "/kubepods": what is below is killed by `fairlead down`.
+// Above all pods of ours. Not a kubelet's "/kubepods": `fairlead down` kills what is left of its
+// own pods below.
 inline constexpr char kPodCgroupRoot[] = "/fairlead-pods";
 
 // The holder (Cgroups::hold_ours) of the cluster in that data folder.

@@ -42,8 +42,8 @@ bool has_capability(int number);
 struct ContainerdFeatures {
   bool overlayfs = true;
   bool restrict_oom_score_adj = false;  // without CAP_SYS_RESOURCE a lower score is refused
-  // The program that makes containers: crun, which takes a third of runc's time, or runc where crun
-  // is missing or cannot work.
+  // The program that makes containers: crun, the faster one, or runc where crun is missing or
+  // cannot work.
   std::string runtime = "runc";
   std::string why_runc;  // empty: it is crun
 };

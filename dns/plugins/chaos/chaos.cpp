@@ -7,10 +7,7 @@
 //   version.bind, version.server     VERSION
 //   hostname.bind, id.server         the host's name
 //   authors.bind                     a record for each of the AUTHORS
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 
 #include "dns/edit.h"
 #include "dns/plugin.h"
@@ -28,12 +25,6 @@ struct ChaosOptions : PluginOptions {
   };
   std::vector<Entry> entries;
 };
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
-  return name.data();
-}
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
                                              BlockSetup&) {

@@ -16,7 +16,6 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   if (const auto right = expect_arguments(directives.front(), 0, 0); !right.ok())
     return right.error();
   if (const auto right = expect_no_block(directives.front()); !right.ok()) return right.error();
-  block.debug = true;
   block.notes.push_back("debug: has no effect; --log-level debug says more");
   return std::shared_ptr<PluginOptions>();
 }

@@ -2,10 +2,6 @@
 // Which of several servers has replied, for clients that ask for it (RFC 5001).
 //
 //   nsid [DATA...]       the host's name
-#include <unistd.h>
-
-#include <array>
-
 #include "dns/edit.h"
 #include "dns/plugin.h"
 #include "dns/setup.h"
@@ -18,12 +14,6 @@ constexpr size_t kMaxData = 255;
 struct NsidOptions : PluginOptions {
   std::vector<uint8_t> data;
 };
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
-  return name.data();
-}
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
                                              BlockSetup&) {

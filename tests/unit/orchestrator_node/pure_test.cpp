@@ -211,6 +211,7 @@ TEST(Cgroups, WhereCrunRuns) {
   const std::string elsewhere = "33 30 0:29 / /mnt/v2 rw - cgroup2 cgroup2 rw\n";
   for (const std::string& layout : {tmpfs + cpu, v2, v2 + net_cls, tmpfs + cpu + elsewhere})
     EXPECT_EQ(Cgroups::parse(layout).crun_obstacle(), "") << layout;
+  EXPECT_TRUE(Cgroups::parse(v2 + net_cls).unified());
   for (const std::string& layout : {std::string(), cpu, elsewhere})
     EXPECT_EQ(Cgroups::parse(layout).crun_obstacle(), "there are no cgroups at /sys/fs/cgroup")
         << layout;
