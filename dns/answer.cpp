@@ -120,7 +120,7 @@ const Answerer::Rule Answerer::kRules[] = {
 };
 
 Outcome Answerer::run() {
-  const Found found = zone_.reverse ? find_reverse(snapshot_, query_.name)
+  const Found found = zone_.reverse ? find_reverse(snapshot_.reverse, query_.name)
                                     : find_in_zone(config_, snapshot_, query_.name);
   if (found.kind == Kind::kNothing) {
     // Before everything is known another server must not deny what may be ours.
@@ -300,8 +300,7 @@ void Answerer::visit_endpoints(const Found& found, Visit&& visit) const {
   const ServiceRecord& service = *found.service;
   const auto endpoints = chosen_endpoints(service, found.selector);
   const auto is_chosen = [&](const EndpointRecord& endpoint) {
-    return !found.selector.by_port ||
-           found.selector.matches(service, service.ports_of(endpoint.ports));
+    return found.selector.chooses(service, endpoint);
   };
   const auto is_first = [&](const EndpointRecord& endpoint) {
     return !endpoint.repeated ||

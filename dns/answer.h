@@ -11,6 +11,8 @@
 //   _port._proto.svc.ns.svc.Z           SRV, A, AAAA (the underscores may be left out)
 //   endpoint.svc.ns.svc.Z               A, AAAA, SRV of the ready endpoints so called
 //   1-2-3-4.ns.pod.Z                    A, AAAA: the address itself, if the namespace exists
+//   a.pin._zone.svc.ns.svc.Z            what svc.ns.svc.Z has, of endpoints in topology zone a;
+//                                       prefer._zone: of all if there are none in it
 //   dns-version.Z                       TXT
 //   ns.dns.Z                            A, AAAA: this server
 //   4.3.2.1.in-addr.arpa, ...ip6.arpa   PTR of cluster IPs and endpoints
@@ -33,10 +35,17 @@ namespace fairlead::dns {
 // in-addr.arpa and ip6.arpa.
 std::vector<Name> reverse_zones();
 
+enum class PodNames : uint8_t {
+  kDisabled,  // there are none
+  kInsecure,  // of any address
+  kVerified,  // of the addresses that pods of the namespace have
+};
+
 struct ZoneConfig {
   Name zone;  // the cluster domain
   uint32_t ttl = 5;
-  bool pods_insecure = true;                    // false: there are no pod names
+  PodNames pods = PodNames::kInsecure;
+  bool zonal = false;                           // headless services have names below _zone
   bool ignore_empty = false;                    // a cluster IP without ready endpoints is not there
   std::vector<Name> reverse = reverse_zones();  // where addresses are named by us
   std::vector<Name> fallthrough =

@@ -94,6 +94,13 @@ Result<ChainConfig> Reader::read_plugins(const ServerBlock& block, BlockSetup& s
     if (!options.ok()) return options.error();
     if (*options) plugins.emplace(each.name, *std::move(options));
   }
+  for (const BlockSetup::Need& need : setup.needs) {
+    const auto at = plugins.find(need.plugin);
+    if (at == plugins.end())
+      return need.place.error(
+          fmt::format("this needs the plugin '{}' in the same server block", need.plugin));
+    need.take(at->second);
+  }
   return plugins;
 }
 

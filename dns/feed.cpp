@@ -18,6 +18,9 @@ void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::EndpointSli
 void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::Namespace*) {
   zone.remove_namespace(key);
 }
+void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::Pod*) {
+  zone.remove_pod(key);
+}
 void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::Service*) {
   zone.retain_services(keys);
 }
@@ -26,6 +29,22 @@ void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::En
 }
 void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::Namespace*) {
   zone.retain_namespaces(keys);
+}
+void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::Pod*) {
+  zone.retain_pods(keys);
+}
+
+// What the server chooses of a kind.
+template <typename T>
+void select(kube::ReflectorOptions& options, const FeedFilter& filter) {
+  if constexpr (std::is_same_v<T, kube::Namespace>) {
+    options.label_selector = filter.namespace_labels;
+  } else if constexpr (std::is_same_v<T, kube::Pod>) {
+    // One that has ended is gone from such a watch, and its address with it.
+    options.field_selector = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown";
+  } else {
+    options.label_selector = filter.labels;
+  }
 }
 
 }  // namespace
@@ -74,13 +93,14 @@ ClusterFeed::ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFi
     kube::ReflectorOptions options;
     options.kind = kube::Kind<T>::kName;
     options.path = kube::resource_path(kube::Kind<T>::kApi, kube::Kind<T>::kResource);
-    if (!std::is_same_v<T, kube::Namespace>) options.label_selector = filter_.labels;
+    select<T>(options, filter_);
     reflectors_.push_back(std::make_unique<kube::Reflector>(loop.clock(), client, *targets_.back(),
                                                             std::move(options)));
   };
   add(static_cast<const kube::Namespace*>(nullptr));
   add(static_cast<const kube::Service*>(nullptr));
   if (filter_.endpoints) add(static_cast<const kube::EndpointSlice*>(nullptr));
+  if (filter_.pods) add(static_cast<const kube::Pod*>(nullptr));
   unsynced_ = reflectors_.size();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the API server into the zone: watches Services, EndpointSlices and Namespaces, keeps nothing
-// of them but what the zone keeps, and publishes once for each burst of events.
+// From the API server into the zone: watches Services, EndpointSlices and Namespaces, Pods where
+// that is asked for, keeps nothing of them but what the zone keeps, and publishes once for each
+// burst of events.
 //
 // Threads: the loop's, which is the zone's writer.
 #pragma once
@@ -21,14 +22,17 @@ namespace fairlead::dns {
 struct FeedFilter {
   std::set<std::string> namespaces;  // empty: all
   std::string labels;                // a selector of services and their slices; empty: all
+  std::string namespace_labels;      // a selector of namespaces; empty: all
   bool endpoints = true;
+  bool pods = false;
+  ZoneContent content;
 
   auto operator<=>(const FeedFilter&) const = default;
 };
 
 class ClusterFeed {
  public:
-  // `on_synced` runs once, when all three kinds are complete and published.
+  // `on_synced` runs once, when all kinds are complete and published.
   ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFilter filter,
               std::function<void()> on_synced);
   ~ClusterFeed();

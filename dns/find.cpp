@@ -42,7 +42,7 @@ bool namespace_exists(const Snapshot& snapshot, const Name& name, size_t label) 
 
 // Whether the service has any name below _proto.svc...: an empty non-terminal (RFC 8020).
 bool has_protocol(const ServiceRecord& service, std::string_view label) {
-  const Selector selector{.protocol = without_underscore(label), .by_port = true};
+  const Selector selector = Selector::of_port({}, label);
   if (selector.protocol.empty()) return false;
   if (service.kind() == ServiceKind::kClusterIp) return selector.matches(service, service.ports());
   const auto endpoints = service.endpoints();
@@ -56,7 +56,7 @@ bool selects_something(const ServiceRecord& service, const Selector& selector) {
     return !selector.by_port || selector.matches(service, service.ports());
   const auto endpoints = chosen_endpoints(service, selector);
   return std::any_of(endpoints.begin(), endpoints.end(), [&](const EndpointRecord& endpoint) {
-    return selector.matches(service, service.ports_of(endpoint.ports));
+    return selector.chooses(service, endpoint);
   });
 }
 
@@ -64,8 +64,27 @@ bool is_empty(const ServiceRecord& service) {
   return service.kind() == ServiceKind::kClusterIp && service.endpoints().empty();
 }
 
+// a.b.pin._zone.svc..., of which `below` labels are left of the service: a.b is a topology zone.
+// A zone without endpoints exists: the same on every replica, be it drained or misspelt.
+Found find_in_topology(const ServiceRecord& service, const Name& name, size_t below) {
+  if (service.kind() != ServiceKind::kHeadless) return {};
+  if (below == 1) return {.kind = Kind::kEmpty};
+  const std::string_view how = name.label(below - 2);
+  if (how != "pin" && how != "prefer") return {};
+  if (below == 2) return {.kind = Kind::kEmpty};
+  Found found{.kind = Kind::kService, .service = &service};
+  found.selector.topology = label_bytes(name, 0, below - 2);
+  if (selects_something(service, found.selector)) return found;
+  found.selector.topology = {};
+  const bool widens = how == "prefer" && selects_something(service, found.selector);
+  return widens ? found : Found{.kind = Kind::kEmpty};
+}
+
 // The name has `below` labels left of svc.ns.svc.Z. One is an endpoint, two are a port.
-Found find_in_service(const ServiceRecord& service, const Name& name, size_t below) {
+Found find_in_service(const ZoneConfig& config, const ServiceRecord& service, const Name& name,
+                      size_t below) {
+  if (config.zonal && below > 0 && name.label(below - 1) == "_zone")
+    return find_in_topology(service, name, below);
   Found found{.kind = Kind::kService, .service = &service};
   if (service.kind() == ServiceKind::kExternalName) {
     found.kind = Kind::kAlias;
@@ -78,9 +97,7 @@ Found find_in_service(const ServiceRecord& service, const Name& name, size_t bel
       found.selector.endpoint = name.label(0);
       break;
     case 2:
-      found.selector.port = without_underscore(name.label(0));
-      found.selector.protocol = without_underscore(name.label(1));
-      found.selector.by_port = true;
+      found.selector = Selector::of_port(name.label(0), name.label(1));
       break;
     default:
       return {};
@@ -92,11 +109,15 @@ Found find_in_service(const ServiceRecord& service, const Name& name, size_t bel
 // The name has `labels` labels left of Z; the last is "pod".
 Found find_pod(const ZoneConfig& config, const Snapshot& snapshot, const Name& name,
                size_t labels) {
-  if (!config.pods_insecure || labels > 3 || !namespace_exists(snapshot, name, labels - 2))
+  if (config.pods == PodNames::kDisabled || labels > 3 ||
+      !namespace_exists(snapshot, name, labels - 2))
     return {};
   if (labels == 2) return {.kind = Kind::kEmpty};
   Found found{.kind = Kind::kPod};
-  return parse_dashed(name.label(0), found.address) ? found : Found{};
+  if (!parse_dashed(name.label(0), found.address)) return {};
+  if (config.pods == PodNames::kInsecure) return found;
+  const PodKey pod(label_bytes(name, 1, 2), found.address);
+  return snapshot.pods.find(LabelKey(pod.bytes())) != nullptr ? found : Found{};
 }
 
 // A decimal octet as in-addr.arpa writes it: no leading zero.
@@ -114,6 +135,11 @@ bool parse_nibble(std::string_view label, uint8_t& nibble) {
 
 }  // namespace
 
+Selector Selector::of_port(std::string_view port, std::string_view protocol) {
+  return {
+      .port = without_underscore(port), .protocol = without_underscore(protocol), .by_port = true};
+}
+
 bool Selector::matches(const ServiceRecord& service, const PortRecord& record) const {
   return (port.empty() || port == service.name_of(record)) &&
          (protocol.empty() || protocol == protocol_label(record.protocol));
@@ -123,6 +149,10 @@ bool Selector::matches(const ServiceRecord& service, std::span<const PortRecord>
   if (ports.empty()) return port.empty() && protocol.empty();
   return std::any_of(ports.begin(), ports.end(),
                      [&](const PortRecord& record) { return matches(service, record); });
+}
+
+bool Selector::is_in_topology(const ServiceRecord& service, const EndpointRecord& which) const {
+  return std::ranges::equal(service.topology_of(which), topology);
 }
 
 std::span<const EndpointRecord> chosen_endpoints(const ServiceRecord& service,
@@ -141,7 +171,7 @@ Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Nam
     if (labels == 2) return exists_if(namespace_exists(snapshot, name, 0));
     const ServiceRecord* service = snapshot.service(label_bytes(name, labels - 3, labels - 1));
     if (service == nullptr || (config.ignore_empty && is_empty(*service))) return {};
-    return find_in_service(*service, name, labels - 3);
+    return find_in_service(config, *service, name, labels - 3);
   }
   if (top == "dns-version" && labels == 1) return {.kind = Kind::kVersion};
   if (top == "dns" && labels == 1) return {.kind = Kind::kEmpty};
@@ -149,7 +179,7 @@ Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Nam
   return {};
 }
 
-Found find_reverse(const Snapshot& snapshot, const Name& name) {
+Found find_reverse(const Trie<ReverseRecord>& addresses, const Name& name) {
   const size_t parts = name.labels() - 2;
   const bool v4 = name.label(parts) == "in-addr";
   if (parts == 0) return {.kind = Kind::kApex};
@@ -168,10 +198,10 @@ Found find_reverse(const Snapshot& snapshot, const Name& name) {
   const IpAddress address = IpAddress::from_bytes({bytes, v4 ? 4u : 16u});
   const AddressKey key(address);
   if (parts == (v4 ? 4u : 32u)) {
-    const ReverseRecord* record = snapshot.reverse.find(key);
+    const ReverseRecord* record = addresses.find(key);
     return record != nullptr ? Found{.kind = Kind::kReverse, .reverse = record} : Found{};
   }
-  return exists_if(snapshot.reverse.has_prefix(key, 1 + (v4 ? 2 * parts : parts)));
+  return exists_if(addresses.has_prefix(key, 1 + (v4 ? 2 * parts : parts)));
 }
 
 }  // namespace fairlead::dns

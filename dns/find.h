@@ -18,11 +18,21 @@ struct Selector {
   std::string_view endpoint{};
   std::string_view port{};
   std::string_view protocol{};  // "tcp", "udp", "sctp"
+  // The topology zone of endpoints, as lower-case labels on the wire.
+  std::span<const uint8_t> topology{};
   bool by_port = false;
 
+  // "_port._proto"; the underscores may be missing.
+  static Selector of_port(std::string_view port, std::string_view protocol);
   bool matches(const ServiceRecord& service, const PortRecord& port) const;
   // Whether one of the ports matches; an endpoint or service without ports has none to choose by.
   bool matches(const ServiceRecord& service, std::span<const PortRecord> ports) const;
+  bool is_in_topology(const ServiceRecord& service, const EndpointRecord& which) const;
+  // Of those with the label.
+  bool chooses(const ServiceRecord& service, const EndpointRecord& which) const {
+    return (topology.empty() || is_in_topology(service, which)) &&
+           (!by_port || matches(service, service.ports_of(which.ports)));
+  }
 };
 
 struct Found {
@@ -48,7 +58,7 @@ struct Found {
 Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Name& name);
 
 // `name` ends in in-addr.arpa or ip6.arpa.
-Found find_reverse(const Snapshot& snapshot, const Name& name);
+Found find_reverse(const Trie<ReverseRecord>& addresses, const Name& name);
 
 // The endpoints a selector chooses from: all, or those of one label.
 std::span<const EndpointRecord> chosen_endpoints(const ServiceRecord& service,

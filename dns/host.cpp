@@ -83,6 +83,10 @@ Host::Token Host::add_lameduck(Duration duration) {
   return put(lameducks_, duration);
 }
 
+Host::Token Host::add_startup_limit(Duration duration) {
+  return put(startup_limits_, duration);
+}
+
 Host::Token Host::add_reload(Duration period, Duration jitter) {
   return put(reloads_, Reload{period, jitter});
 }
@@ -104,8 +108,20 @@ std::string Host::metrics() const {
   return out;
 }
 
+namespace {
+
+Duration longest(const std::list<Duration>& all) {
+  return all.empty() ? Duration::zero() : *std::ranges::max_element(all);
+}
+
+}  // namespace
+
 Duration Host::lameduck() const {
-  return lameducks_.empty() ? Duration::zero() : *std::ranges::max_element(lameducks_);
+  return longest(lameducks_);
+}
+
+Duration Host::startup_limit() const {
+  return longest(startup_limits_);
 }
 
 }  // namespace fairlead::dns

@@ -41,6 +41,8 @@ class Host {
   Token add_metrics(std::function<void(std::string& out)> render);
   // How long queries are still answered after SIGTERM, at most; the longest counts.
   Token add_lameduck(Duration duration);
+  // How long queries wait for what is not ready yet, at most; the longest counts.
+  Token add_startup_limit(Duration duration);
   // Looks every `period` (with as much as `jitter` more) whether the Corefile has changed.
   Token add_reload(Duration period, Duration jitter);
 
@@ -59,6 +61,7 @@ class Host {
   std::vector<std::string> not_ready() const;
   std::string metrics() const;
   Duration lameduck() const;
+  Duration startup_limit() const;
   struct Reload {
     Duration period{};
     Duration jitter{};
@@ -103,6 +106,7 @@ class Host {
   std::list<Readiness> readiness_;
   std::list<std::function<void(std::string&)>> metrics_;
   std::list<Duration> lameducks_;
+  std::list<Duration> startup_limits_;
   std::list<Reload> reloads_;
 };
 

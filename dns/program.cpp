@@ -25,7 +25,6 @@
 namespace fairlead::dns {
 namespace {
 
-constexpr Duration kStartupLimit = std::chrono::seconds(5);  // then answer without being ready
 constexpr Duration kOutstandingLimit = std::chrono::seconds(5);
 constexpr Duration kQuiet = std::chrono::milliseconds(500);
 
@@ -292,7 +291,7 @@ Result<void> Program::run() {
   SignalWatch terminate(loop_, SIGTERM, [this] { begin_stop(); });
   SignalWatch interrupt(loop_, SIGINT, [this] { begin_stop(); });
   SignalWatch again(loop_, SIGUSR1, [this] { reload(); });
-  startup_ = loop_.clock().after(kStartupLimit, [this] {
+  startup_ = loop_.clock().after(host_.startup_limit(), [this] {
     if (server_->running()) return;
     log::warn("not ready yet: answering what is known");
     server_->run();

@@ -24,6 +24,11 @@ uint8_t* put_label(uint8_t* at, std::string_view label) {
   return at + label.size();
 }
 
+// Of one that may be missing.
+size_t label_size(std::string_view label) {
+  return label.empty() ? 0 : 1 + label.size();
+}
+
 uint8_t* put_pointer(uint8_t* at, size_t target) {
   write_u16(at, static_cast<uint16_t>(kPointer | target));
   return at + 2;
@@ -98,6 +103,15 @@ size_t RecordWriter::srv(std::string_view label, const ServiceName& service, uin
   return reply_.position(at + 6);
 }
 
+void RecordWriter::srv_to(std::span<const uint8_t> target, uint16_t port, uint16_t weight) {
+  uint8_t* at = add_to_question(Type::kSrv, 6 + target.size());
+  if (at == nullptr) return;
+  write_u16(at, 0);
+  write_u16(at + 2, weight);
+  write_u16(at + 4, port);
+  put_bytes(at + 6, target);
+}
+
 size_t RecordWriter::srv_size(std::string_view label, const ServiceName& service) const {
   const size_t size = name_size(label, service);
   return size != 0 ? kSrvNameAt + size : 0;
@@ -105,14 +119,15 @@ size_t RecordWriter::srv_size(std::string_view label, const ServiceName& service
 
 // Zero: longer than a name may be.
 size_t RecordWriter::name_size(std::string_view label, const ServiceName& service) const {
-  const size_t size =
-      (label.empty() ? 0 : 1 + label.size()) + service.key().size() + 4 + domain_.size();
+  const size_t size = label_size(label) + service.key().size() + label_size(kind_) + domain_.size();
   return size <= kMaxNameSize ? size : 0;
 }
 
 void RecordWriter::put_name(uint8_t* at, std::string_view label, const ServiceName& service) const {
   if (!label.empty()) at = put_label(at, label);
-  put_bytes(put_label(put_bytes(at, service.key()), "svc"), domain_);
+  at = put_bytes(at, service.key());
+  if (!kind_.empty()) at = put_label(at, kind_);
+  put_bytes(at, domain_);
 }
 
 uint8_t* RecordWriter::add_to_question(Type type, size_t size) {

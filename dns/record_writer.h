@@ -19,9 +19,11 @@ namespace fairlead::dns {
 
 class RecordWriter {
  public:
-  // `domain`: the cluster domain on the wire; it must outlive the writer.
-  RecordWriter(Reply& reply, uint32_t ttl, std::span<const uint8_t> domain)
-      : reply_(reply), ttl_(ttl), domain_(domain) {}
+  // `domain`: the cluster domain on the wire; it must outlive the writer. `kind`: the label between
+  // it and the namespaces; empty: there is none.
+  RecordWriter(Reply& reply, uint32_t ttl, std::span<const uint8_t> domain,
+               std::string_view kind = "svc")
+      : reply_(reply), ttl_(ttl), domain_(domain), kind_(kind) {}
 
   // `owner_at`, `zone_at`: where the owner's name stands in the reply. Records without one belong
   // to the question's name, in the answer section. What returns a position tells where the name in
@@ -34,6 +36,8 @@ class RecordWriter {
   size_t name_server(const ServiceName& service);
   size_t own_name_server();
   size_t srv(std::string_view label, const ServiceName& service, uint16_t port, uint16_t weight);
+  // To any other name, in wire form.
+  void srv_to(std::span<const uint8_t> target, uint16_t port, uint16_t weight);
 
   // How many bytes srv() takes for this name, and how many of them come before the name. 0: the
   // name is too long.
@@ -53,6 +57,7 @@ class RecordWriter {
   Reply& reply_;
   const uint32_t ttl_;
   const std::span<const uint8_t> domain_;
+  const std::string_view kind_;
 };
 
 }  // namespace fairlead::dns

@@ -36,7 +36,9 @@ class ChosenPorts {
       if (selector_.matches(service_, ports[i]) && !has(ports.first(i), ports[i].number))
         visit(ports[i].number);
   }
+  // None of an endpoint in another topology zone than was asked for.
   std::span<const PortRecord> of(const EndpointRecord& endpoint) const {
+    if (!selector_.topology.empty() && !selector_.is_in_topology(service_, endpoint)) return {};
     return service_.ports_of(endpoint.ports);
   }
 
@@ -70,11 +72,11 @@ void visit_target(const ChosenPorts& ports, Endpoints target, Visit&& visit) {
     });
 }
 
-void add_cluster_ip_ports(const ServiceRecord& service, const ChosenPorts& ports,
-                          RecordWriter& writer) {
-  const auto addresses = service.cluster_ips();
+// The service itself at these addresses.
+void add_address_ports(const ServiceRecord& service, const ChosenPorts& ports,
+                       std::span<const IpAddress> addresses, uint16_t weight,
+                       RecordWriter& writer) {
   if (addresses.empty()) return;
-  const uint16_t weight = weight_of(ports.count(service.ports()) * addresses.size());
   size_t target_at = 0;
   ports.visit_numbers(service.ports(), [&](uint16_t number) {
     const size_t at = writer.srv({}, service.name(), number, weight);
@@ -126,10 +128,25 @@ void add_service_ports(const ServiceRecord& service, const Selector& selector,
                        RecordWriter& writer) {
   const ChosenPorts ports(service, selector);
   if (uses_cluster_ips(service, selector)) {
-    add_cluster_ip_ports(service, ports, writer);
+    const auto addresses = service.cluster_ips();
+    const uint16_t weight = weight_of(ports.count(service.ports()) * addresses.size());
+    add_address_ports(service, ports, addresses, weight, writer);
   } else {
     add_endpoint_ports(service, ports, chosen_endpoints(service, selector), writer);
   }
+}
+
+void add_external_ports(const ServiceRecord& service, const Selector& selector,
+                        RecordWriter& writer) {
+  const ChosenPorts ports(service, selector);
+  const auto addresses = service.external_ips();
+  const size_t hosts = service.external_hosts();
+  const uint16_t weight = weight_of(ports.count(service.ports()) * (addresses.size() + hosts));
+  for (size_t i = 0; i < hosts; ++i)
+    ports.visit_numbers(service.ports(), [&](uint16_t number) {
+      writer.srv_to(service.external_host(i), number, weight);
+    });
+  add_address_ports(service, ports, addresses, weight, writer);
 }
 
 }  // namespace fairlead::dns

@@ -13,6 +13,9 @@ namespace fairlead::dns {
 
 void add_service_ports(const ServiceRecord& service, const Selector& selector,
                        RecordWriter& writer);
+// The same where the service is reached from outside: at its external addresses and host names.
+void add_external_ports(const ServiceRecord& service, const Selector& selector,
+                        RecordWriter& writer);
 
 // What an endpoint is called: the label it has of its own, or its address with dashes.
 class EndpointLabel {

@@ -20,6 +20,8 @@ namespace fairlead::dns {
 
 // A server block while it is read: plugins read in the registry's order, and some only leave word
 // here.
+struct PluginOptions;
+
 struct BlockSetup {
   std::vector<Name> zones;  // the block's
   uint16_t port = 53;
@@ -31,6 +33,15 @@ struct BlockSetup {
   std::vector<corefile::Word> except;  // `bind`
   TcpLimits tcp;                       // `timeouts`
   std::vector<std::string> notes;      // what is accepted and has no effect; to be logged
+
+  // What a plugin wants of another one in the block, which must be there: its options, once all are
+  // read.
+  struct Need {
+    std::string plugin;
+    corefile::Place place;  // of who needs it
+    std::function<void(const std::shared_ptr<PluginOptions>&)> take;
+  };
+  std::vector<Need> needs;
 
   // A relative path is below the root, without one below the Corefile's folder.
   std::string path_of(const std::string& text) const;

@@ -131,17 +131,16 @@ std::vector<ServicePort> read_service_ports(const Field& list) {
   return ports;
 }
 
-// An ingress with a host name alone is for the cloud, not for a node.
-std::vector<LoadBalancerIngress> read_ingress(const Field& root) {
-  std::vector<LoadBalancerIngress> result;
+void read_ingress(const Field& root, Service& service) {
   const Field status = root.at("status");
   const Field load_balancer = status.at("loadBalancer");
-  load_balancer.at("ingress").each_element([&result](const Field& element) {
+  load_balancer.at("ingress").each_element([&service](const Field& element) {
     const bool vip = element.at("ipMode").text() != "Proxy";
     const Result<IpAddress> ip = IpAddress::parse_lenient(element.at("ip").text());
-    if (ip.ok()) result.push_back({*ip, vip});
+    if (ip.ok()) return service.load_balancer_ingress.push_back({*ip, vip});
+    const std::string_view host = element.at("hostname").text();
+    if (!host.empty()) service.load_balancer_hosts.emplace_back(host);
   });
-  return result;
 }
 
 std::optional<uint32_t> read_affinity(const Field& spec) {
@@ -159,7 +158,7 @@ void read(const Field& root, Service& service) {
   service.type = read_service_type(spec.at("type"));
   read_cluster_ips(spec, service);
   service.external_ips = read_addresses(spec.at("externalIPs"));
-  service.load_balancer_ingress = read_ingress(root);
+  read_ingress(root, service);
   const Field ranges = spec.at("loadBalancerSourceRanges");
   service.load_balancer_source_ranges = read_cidrs(ranges);
   if (ranges.size() > 0 && service.load_balancer_source_ranges.empty())

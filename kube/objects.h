@@ -64,6 +64,7 @@ struct Service {
   std::vector<Family> ip_families;
   std::vector<IpAddress> external_ips;
   std::vector<LoadBalancerIngress> load_balancer_ingress;
+  std::vector<std::string> load_balancer_hosts;  // ingress that has a host name alone
   std::vector<Cidr> load_balancer_source_ranges;
   std::vector<ServicePort> ports;
   std::string external_name;

@@ -86,10 +86,26 @@ class Packer {
                         port.number});
     return at->second;
   }
+  // From 1; 0 stands for an empty one, and for those beyond 255.
+  uint8_t add_topology(const std::string& topology) {
+    if (topology.empty()) return 0;
+    const auto known = topologies_.find(topology);
+    if (known != topologies_.end()) return known->second;
+    if (topologies_.size() == 255) return 0;
+    add_range(topology);
+    const auto number = static_cast<uint8_t>(topologies_.size() + 1);
+    topologies_.emplace(topology, number);
+    return number;
+  }
+  void add_range(const std::string& text) {
+    ranges_of_text_.push_back({add_text(text), static_cast<uint8_t>(text.size())});
+  }
   std::vector<PortRecord> ports_;
+  std::vector<TextRange> ranges_of_text_;
   std::string text_;
 
  private:
+  std::map<std::string, uint8_t> topologies_;
   std::map<std::string, uint32_t> texts_;
   std::map<std::vector<EndpointDraft::Port>, PortRange> ranges_;
 };
@@ -105,6 +121,7 @@ std::vector<EndpointRecord> pack_endpoints(const std::vector<EndpointDraft>& dra
     record.label_size = static_cast<uint8_t>(draft.label.size());
     record.label_at = draft.label.empty() ? 0 : packer.add_text(draft.label);
     record.ports = packer.add_ports(draft.ports);
+    record.topology = packer.add_topology(draft.topology);
     records.push_back(record);
   }
   std::vector<uint32_t> order(records.size());
@@ -147,9 +164,23 @@ ServiceName::ServiceName(std::string_view name, std::string_view ns) {
   hash_ = hash_bytes(key());
 }
 
-NamespaceRecord::NamespaceRecord(std::string_view name) {
-  append_label(key_, name);
-  hash_ = hash_bytes(key());
+KeyRecord::KeyRecord(std::string key) : key_(std::move(key)), hash_(0) {
+  key_.shrink_to_fit();
+  hash_ = hash_bytes(this->key());
+}
+
+std::string namespace_key(std::string_view name) {
+  std::string key;
+  append_label(key, name);
+  return key;
+}
+
+PodKey::PodKey(std::span<const uint8_t> label, const IpAddress& address) {
+  assert(label.size() <= 1 + kMaxLabelSize);
+  uint8_t* at = std::copy(label.begin(), label.end(), bytes_);
+  *at++ = address.is_v4() ? 4 : 6;
+  at = std::copy(address.bytes().begin(), address.bytes().end(), at);
+  size_ = static_cast<size_t>(at - bytes_);
 }
 
 ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) {
@@ -157,15 +188,19 @@ ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) 
   Packer packer;
   packer.text_ = std::move(draft.external_name);
   const size_t external_size = packer.text_.size();
+  for (const std::string& host : draft.external_hosts) packer.add_range(host);
   const PortRange own_ports = packer.add_ports(draft.ports);
   const std::vector<EndpointRecord> endpoints = pack_endpoints(draft.endpoints, packer);
 
   static_assert(alignof(EndpointRecord) <= 8 && sizeof(ServiceRecord) % 8 == 0);
   static_assert(sizeof(EndpointRecord) % alignof(PortRecord) == 0 &&
-                sizeof(PortRecord) % alignof(IpAddress) == 0);
+                sizeof(PortRecord) % alignof(TextRange) == 0 &&
+                sizeof(TextRange) % alignof(IpAddress) == 0);
   const size_t size = sizeof(ServiceRecord) + endpoints.size() * sizeof(EndpointRecord) +
                       packer.ports_.size() * sizeof(PortRecord) +
-                      draft.cluster_ips.size() * sizeof(IpAddress) + packer.text_.size();
+                      packer.ranges_of_text_.size() * sizeof(TextRange) +
+                      (draft.cluster_ips.size() + draft.external_ips.size()) * sizeof(IpAddress) +
+                      packer.text_.size();
   auto* block = static_cast<uint8_t*>(::operator new(size));
   auto* record = new (block) ServiceRecord;
   uint8_t* at = block + sizeof(ServiceRecord);
@@ -173,7 +208,9 @@ ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) 
   record->kind_ = draft.kind;
   record->endpoints_ = place<EndpointRecord>(at, endpoints);
   record->ports_ = place<PortRecord>(at, packer.ports_);
+  record->texts_ = place<TextRange>(at, packer.ranges_of_text_);
   record->cluster_ips_ = place<IpAddress>(at, draft.cluster_ips);
+  place<IpAddress>(at, draft.external_ips);
   record->text_ = place<char>(at, packer.text_);
   record->endpoint_count_ = static_cast<uint32_t>(endpoints.size());
   record->named_count_ = static_cast<uint32_t>(
@@ -181,6 +218,8 @@ ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) 
   record->own_ports_ = own_ports;
   record->external_name_size_ = static_cast<uint16_t>(external_size);
   record->cluster_ip_count_ = static_cast<uint8_t>(draft.cluster_ips.size());
+  record->external_ip_count_ = static_cast<uint8_t>(draft.external_ips.size());
+  record->external_host_count_ = static_cast<uint8_t>(draft.external_hosts.size());
   return record;
 }
 

@@ -77,13 +77,15 @@ struct EndpointRecord {
   IpAddress address;
   uint8_t label_size = 0;
   bool repeated = false;  // an earlier endpoint of the record has the same address
+  uint8_t topology = 0;   // which of the record's topology zones it is in, from 1; 0: none
   uint32_t label_at = 0;
   PortRange ports;
 };
 
 // The draft of a record, from which it is packed.
 struct EndpointDraft {
-  std::string label;  // empty: the address with dashes
+  std::string label;     // empty: the address with dashes
+  std::string topology;  // the zone it is in, as lower-case labels on the wire; empty: none
   IpAddress address;
   struct Port {
     std::string name;
@@ -99,6 +101,15 @@ struct ServiceDraft {
   std::vector<EndpointDraft::Port> ports;
   std::vector<EndpointDraft> endpoints;  // any order; the same (label, address) twice is merged
   std::string external_name;             // a whole name in wire form
+  // Where a load balancer or an administrator takes clients from outside to it.
+  std::vector<IpAddress> external_ips;
+  std::vector<std::string> external_hosts;  // whole names in wire form
+};
+
+// A piece of a record's text.
+struct TextRange {
+  uint32_t at = 0;
+  uint8_t size = 0;
 };
 
 class ServiceRecord {
@@ -109,6 +120,12 @@ class ServiceRecord {
   const ServiceName& name() const { return *name_; }
   ServiceKind kind() const { return kind_; }
   std::span<const IpAddress> cluster_ips() const { return {cluster_ips_, cluster_ip_count_}; }
+  std::span<const IpAddress> external_ips() const {
+    return {cluster_ips_ + cluster_ip_count_, external_ip_count_};
+  }
+  size_t external_hosts() const { return external_host_count_; }
+  // A whole name in wire form.
+  std::span<const uint8_t> external_host(size_t index) const { return bytes_of(texts_[index]); }
   // The service's own, for a cluster IP.
   std::span<const PortRecord> ports() const { return ports_of(own_ports_); }
   std::span<const PortRecord> ports_of(PortRange range) const {
@@ -124,6 +141,11 @@ class ServiceRecord {
   std::string_view name_of(const PortRecord& port) const {
     return {text_ + port.name_at, port.name_size};
   }
+  // The zone it is in, as lower-case labels on the wire; empty: it is not known.
+  std::span<const uint8_t> topology_of(const EndpointRecord& endpoint) const {
+    if (endpoint.topology == 0) return {};
+    return bytes_of(texts_[external_host_count_ + endpoint.topology - 1u]);
+  }
   // Empty for other kinds.
   std::span<const uint8_t> external_name() const {
     return {reinterpret_cast<const uint8_t*>(text_), external_name_size_};
@@ -138,8 +160,12 @@ class ServiceRecord {
 
  private:
   ServiceRecord() = default;
+  std::span<const uint8_t> bytes_of(const TextRange& range) const {
+    return {reinterpret_cast<const uint8_t*>(text_) + range.at, range.size};
+  }
   const ServiceName* name_ = nullptr;
-  const IpAddress* cluster_ips_ = nullptr;
+  const IpAddress* cluster_ips_ = nullptr;  // then the external ones
+  const TextRange* texts_ = nullptr;        // external hosts, then topology zones
   const PortRecord* ports_ = nullptr;
   const EndpointRecord* endpoints_ = nullptr;
   const char* text_ = nullptr;
@@ -148,13 +174,16 @@ class ServiceRecord {
   PortRange own_ports_;
   uint16_t external_name_size_ = 0;
   uint8_t cluster_ip_count_ = 0;
+  uint8_t external_ip_count_ = 0;
+  uint8_t external_host_count_ = 0;
   ServiceKind kind_ = ServiceKind::kClusterIp;
 };
 
-class NamespaceRecord {
+// Says that a namespace, or a pod, is there.
+class KeyRecord {
  public:
-  explicit NamespaceRecord(std::string_view name);
-  static void destroy(void* record) { delete static_cast<NamespaceRecord*>(record); }
+  explicit KeyRecord(std::string key);
+  static void destroy(void* record) { delete static_cast<KeyRecord*>(record); }
   uint8_t nibble(size_t index) const { return LabelKey::nibble_of(hash_, key(), index); }
   uint64_t hash() const { return hash_; }
   std::span<const uint8_t> key() const {
@@ -164,6 +193,20 @@ class NamespaceRecord {
  private:
   std::string key_;
   uint64_t hash_;
+};
+
+// A namespace's key is its label. A pod's is its namespace's label, then its address, which a byte
+// for the family precedes. Neither is a prefix of another of its kind.
+std::string namespace_key(std::string_view name);
+class PodKey {
+ public:
+  // `label`: the namespace on the wire, in lower case.
+  PodKey(std::span<const uint8_t> label, const IpAddress& address);
+  std::span<const uint8_t> bytes() const { return {bytes_, size_}; }
+
+ private:
+  uint8_t bytes_[1 + kMaxLabelSize + 1 + 16];
+  size_t size_;
 };
 
 // An address as a key: a nibble for the family, then its own, so that a reverse zone's name is a

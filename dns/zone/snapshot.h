@@ -14,10 +14,12 @@ namespace fairlead::dns {
 
 struct Snapshot {
   Trie<ServiceRecord> services;
-  Trie<NamespaceRecord> namespaces;
-  Trie<ReverseRecord> reverse;
-  uint32_t serial = 0;  // Unix time of the last change
-  bool synced = false;  // everything there was at the start has been seen
+  Trie<KeyRecord> namespaces;
+  Trie<KeyRecord> pods;          // by PodKey, where they are read
+  Trie<ReverseRecord> reverse;   // of cluster IPs and endpoints
+  Trie<ReverseRecord> external;  // of the addresses services have outside
+  uint32_t serial = 0;           // Unix time of the last change
+  bool synced = false;           // everything there was at the start has been seen
 
   const ServiceRecord* service(std::span<const uint8_t> key) const {
     return services.find(LabelKey(key));

@@ -32,6 +32,14 @@ ServiceDraft draft_of(const kube::Service& service) {
       draft.external_name.assign(target->wire().begin(), target->wire().end());
     return draft;
   }
+  draft.external_ips = service.external_ips;
+  for (const kube::LoadBalancerIngress& ingress : service.load_balancer_ingress)
+    draft.external_ips.push_back(ingress.ip);
+  for (const std::string& host : service.load_balancer_hosts)
+    if (const Result<Name> name = Name::from_text(host); name.ok() && name->labels() > 0)
+      draft.external_hosts.emplace_back(name->wire().begin(), name->wire().end());
+  if (draft.external_ips.size() > 255) draft.external_ips.resize(255);
+  if (draft.external_hosts.size() > 255) draft.external_hosts.resize(255);
   draft.kind = service.headless ? ServiceKind::kHeadless : ServiceKind::kClusterIp;
   draft.cluster_ips = service.cluster_ips;
   if (draft.cluster_ips.size() > 255) draft.cluster_ips.resize(255);
@@ -60,6 +68,45 @@ std::vector<Naming> namings_of(const ServiceRecord* record) {
   return namings;
 }
 
+std::vector<Naming> external_namings_of(const ServiceRecord* record) {
+  std::vector<Naming> namings;
+  if (record == nullptr) return namings;
+  for (const IpAddress& address : record->external_ips())
+    namings.push_back({address, {&record->name(), true, {}}});
+  std::sort(namings.begin(), namings.end());
+  return namings;
+}
+
+// Calls set(naming, present) for what is in one of them alone.
+template <typename Set>
+void for_changes(const std::vector<Naming>& before, const std::vector<Naming>& after, Set&& set) {
+  std::vector<Naming> gone;
+  std::vector<Naming> added;
+  std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
+                      std::back_inserter(gone));
+  std::set_difference(after.begin(), after.end(), before.begin(), before.end(),
+                      std::back_inserter(added));
+  for (const Naming& naming : gone) set(naming, false);
+  for (const Naming& naming : added) set(naming, true);
+}
+
+// A topology zone as the labels it has in a name, in lower case; empty when it has none.
+std::string topology_labels(const std::string& zone) {
+  const Result<Name> name = Name::from_text(zone);
+  if (!name.ok()) return {};
+  const auto labels = name->lower().first(name->size() - 1);
+  return {labels.begin(), labels.end()};
+}
+
+// What an endpoint is called other than by its address. A pod's name with dots is no label.
+const std::string* label_of(const kube::Endpoint& endpoint, const ZoneContent& content) {
+  if (is_label(endpoint.hostname)) return &endpoint.hostname;
+  const bool named = content.pod_names && endpoint.hostname.empty() &&
+                     is_label(endpoint.target_name) &&
+                     endpoint.target_name.find('.') == std::string::npos;
+  return named ? &endpoint.target_name : nullptr;
+}
+
 template <typename Map>
 std::vector<kube::ObjectKey> keys_not_in(const Map& map, const std::set<kube::ObjectKey>& keys) {
   std::vector<kube::ObjectKey> gone;
@@ -75,7 +122,8 @@ struct Zone::Slice {
   kube::ObjectKey key;
   std::vector<EndpointDraft::Port> ports;
   std::vector<IpAddress> addresses;
-  std::vector<std::pair<uint32_t, std::string>> labels;  // of addresses that have one; by index
+  std::vector<std::pair<uint32_t, std::string>> labels;      // of addresses that have one; by index
+  std::vector<std::pair<uint32_t, std::string>> topologies;  // where they change; by index
 };
 
 // A service and what belongs to it. `draft` is absent while only its slices are known.
@@ -90,7 +138,7 @@ struct Zone::Entry {
   bool dirty = false;
 };
 
-Zone::Zone() {
+Zone::Zone(ZoneContent content) : content_(content) {
   published_.current.store(new Snapshot(next_));
 }
 
@@ -101,14 +149,18 @@ Zone::~Zone() {
   // Leaves are reachable in next_ alone: what it no longer has went to the trash.
   next_.services.for_each(
       [](const ServiceRecord& leaf) { ServiceRecord::destroy(const_cast<ServiceRecord*>(&leaf)); });
-  next_.namespaces.for_each([](const NamespaceRecord& leaf) {
-    NamespaceRecord::destroy(const_cast<NamespaceRecord*>(&leaf));
-  });
-  next_.reverse.for_each(
-      [](const ReverseRecord& leaf) { ReverseRecord::destroy(const_cast<ReverseRecord*>(&leaf)); });
+  for (auto* keys : {&next_.namespaces, &next_.pods}) {
+    keys->for_each(
+        [](const KeyRecord& leaf) { KeyRecord::destroy(const_cast<KeyRecord*>(&leaf)); });
+    keys->destroy_nodes();
+  }
+  for (auto* names : {&next_.reverse, &next_.external}) {
+    names->for_each([](const ReverseRecord& leaf) {
+      ReverseRecord::destroy(const_cast<ReverseRecord*>(&leaf));
+    });
+    names->destroy_nodes();
+  }
   next_.services.destroy_nodes();
-  next_.namespaces.destroy_nodes();
-  next_.reverse.destroy_nodes();
   delete published_.current.load();
 }
 
@@ -143,9 +195,14 @@ void Zone::put(const kube::EndpointSlice& slice) {
       kept.ports.push_back({lower(port.name), port.protocol, port.port});
   for (const kube::Endpoint& endpoint : slice.endpoints) {
     if (!endpoint.ready) continue;
+    if (content_.topology) {
+      const std::string topology = topology_labels(endpoint.zone);
+      if (kept.topologies.empty() || kept.topologies.back().second != topology)
+        kept.topologies.emplace_back(static_cast<uint32_t>(kept.addresses.size()), topology);
+    }
     for (const IpAddress& address : endpoint.addresses) {
-      if (is_label(endpoint.hostname))
-        kept.labels.emplace_back(static_cast<uint32_t>(kept.addresses.size()), endpoint.hostname);
+      if (const std::string* label = label_of(endpoint, content_))
+        kept.labels.emplace_back(static_cast<uint32_t>(kept.addresses.size()), *label);
       kept.addresses.push_back(address);
     }
   }
@@ -159,6 +216,12 @@ void Zone::put(const kube::EndpointSlice& slice) {
 void Zone::put(const kube::Namespace& ns) {
   if (!is_label(ns.meta.name)) return;
   set_namespace(ns.meta.name, true, 0);
+}
+
+void Zone::put(const kube::Pod& pod) {
+  if (!is_label(pod.meta.ns)) return;
+  const bool ended = pod.phase == "Succeeded" || pod.phase == "Failed";
+  set_pod(pod.meta.key(), ended ? std::vector<IpAddress>() : pod.pod_ips);
 }
 
 void Zone::remove_service(const kube::ObjectKey& key) {
@@ -186,6 +249,14 @@ void Zone::remove_namespace(const kube::ObjectKey& key) {
   if (at != namespaces_.end() && at->second.first) set_namespace(key.name, false, 0);
 }
 
+void Zone::remove_pod(const kube::ObjectKey& key) {
+  set_pod(key, {});
+}
+
+void Zone::retain_pods(const std::set<kube::ObjectKey>& keys) {
+  for (const auto& key : keys_not_in(pods_, keys)) remove_pod(key);
+}
+
 void Zone::retain_services(const std::set<kube::ObjectKey>& keys) {
   for (const auto& key : keys_not_in(entries_, keys)) remove_service(key);
 }
@@ -205,25 +276,60 @@ void Zone::retain_namespaces(const std::set<kube::ObjectKey>& keys) {
 void Zone::set_namespace(const std::string& name, bool object, int services) {
   const auto at = namespaces_.try_emplace(name, false, 0).first;
   auto& [has_object, count] = at->second;
-  const bool was = has_object || count > 0;
-  has_object = object;
+  const bool was = has_object || (count > 0 && !content_.namespaces);
+  const bool had_object = std::exchange(has_object, object);
   count += services;
-  const bool is = has_object || count > 0;
-  if (!is) namespaces_.erase(at);
-  if (was == is) return;
-  namespaces_changed_ = true;
-  auto* record = new NamespaceRecord(name);
-  const LabelKey key(record->key());
-  if (is) {
-    next_.namespaces.put(record, key, trash_);
+  const bool is = has_object || (count > 0 && !content_.namespaces);
+  if (!has_object && count == 0) namespaces_.erase(at);
+  if (content_.namespaces && had_object != object)
+    for (auto e = entries_.lower_bound({name, ""}); e != entries_.end() && e->first.ns == name; ++e)
+      touch(*e->second);
+  if (was != is) set_key(next_.namespaces, namespace_key(name), is);
+}
+
+void Zone::set_key(Trie<KeyRecord>& keys, std::string key, bool present) {
+  keys_changed_ = true;
+  auto* const record = new KeyRecord(std::move(key));
+  if (present) {
+    keys.put(record, LabelKey(record->key()), trash_);
     return;
   }
-  trash_.add(next_.namespaces.remove(key, trash_), &NamespaceRecord::destroy);
+  trash_.add(keys.remove(LabelKey(record->key()), trash_), &KeyRecord::destroy);
   delete record;
 }
 
+void Zone::set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses) {
+  const std::string label = namespace_key(key.ns);
+  const auto change = [&](const std::vector<IpAddress>& of, int delta) {
+    for (const IpAddress& address : of) {
+      const PodKey pod({reinterpret_cast<const uint8_t*>(label.data()), label.size()}, address);
+      std::string bytes(pod.bytes().begin(), pod.bytes().end());
+      int& more = shared_pods_[bytes];  // than the first, which the trie has
+      const bool known = next_.pods.find(LabelKey(pod.bytes())) != nullptr;
+      if (delta > 0 ? known : more > 0) {
+        more += delta;
+      } else {
+        set_key(next_.pods, bytes, delta > 0);
+      }
+      if (more == 0) shared_pods_.erase(bytes);
+    }
+  };
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  const auto known = pods_.find(key);
+  if (known != pods_.end() && known->second == addresses) return;
+  change(addresses, 1);
+  if (known != pods_.end()) change(known->second, -1);
+  if (addresses.empty()) {
+    pods_.erase(key);
+  } else {
+    addresses.shrink_to_fit();
+    pods_[key] = std::move(addresses);
+  }
+}
+
 bool Zone::changed() const {
-  return !dirty_.empty() || namespaces_changed_ || synced_ != next_.synced;
+  return !dirty_.empty() || keys_changed_ || synced_ != next_.synced;
 }
 
 void Zone::publish(uint32_t unix_time) {
@@ -232,7 +338,7 @@ void Zone::publish(uint32_t unix_time) {
     return;
   }
   for (Entry* entry : std::exchange(dirty_, {})) rebuild(*entry);
-  namespaces_changed_ = false;
+  keys_changed_ = false;
   next_.synced = synced_;
   if (static_cast<int32_t>(unix_time - next_.serial) > 0 || next_.serial == 0)
     next_.serial = unix_time;
@@ -255,11 +361,17 @@ size_t Zone::reclaim() {
   return waiting;
 }
 
+bool Zone::is_hidden(const Entry& entry) const {
+  if (!content_.namespaces) return false;
+  const auto at = namespaces_.find(entry.ns);
+  return at == namespaces_.end() || !at->second.first;
+}
+
 void Zone::rebuild(Entry& entry) {
   entry.dirty = false;
-  if (!entry.draft) {
+  if (!entry.draft || is_hidden(entry)) {
     replace_record(entry, nullptr);
-    if (!entry.slices.empty()) return;
+    if (entry.draft || !entry.slices.empty()) return;
     trash_.add(entry.name.release(), [](void* name) { delete static_cast<ServiceName*>(name); });
     const kube::ObjectKey key{
         entry.ns, std::string(static_cast<ServiceName*>(trash_.items.back().object)->name())};
@@ -271,8 +383,14 @@ void Zone::rebuild(Entry& entry) {
     for (const Slice& slice : entry.slices) {
       const size_t first = draft.endpoints.size();
       for (const IpAddress& address : slice.addresses)
-        draft.endpoints.push_back({{}, address, slice.ports});
+        draft.endpoints.push_back({{}, {}, address, slice.ports});
       for (const auto& [index, label] : slice.labels) draft.endpoints[first + index].label = label;
+      for (size_t i = 0; i < slice.topologies.size(); ++i) {
+        const size_t end = i + 1 < slice.topologies.size() ? slice.topologies[i + 1].first
+                                                           : slice.addresses.size();
+        for (size_t k = slice.topologies[i].first; k < end; ++k)
+          draft.endpoints[first + k].topology = slice.topologies[i].second;
+      }
     }
   }
   replace_record(entry, ServiceRecord::make(*entry.name, std::move(draft)));
@@ -301,22 +419,20 @@ void Zone::replace_record(Entry& entry, ServiceRecord* record) {
 }
 
 void Zone::update_reverse(const ServiceRecord* before, const ServiceRecord* after) {
-  const std::vector<Naming> old_names = namings_of(before);
-  const std::vector<Naming> new_names = namings_of(after);
-  std::vector<Naming> gone;
-  std::vector<Naming> added;
-  std::set_difference(old_names.begin(), old_names.end(), new_names.begin(), new_names.end(),
-                      std::back_inserter(gone));
-  std::set_difference(new_names.begin(), new_names.end(), old_names.begin(), old_names.end(),
-                      std::back_inserter(added));
-  for (const Naming& naming : gone) set_reverse(naming.address, naming.name, false);
-  for (const Naming& naming : added) set_reverse(naming.address, naming.name, true);
+  for_changes(namings_of(before), namings_of(after), [&](const Naming& naming, bool present) {
+    set_reverse(next_.reverse, naming.address, naming.name, present);
+  });
+  for_changes(external_namings_of(before), external_namings_of(after),
+              [&](const Naming& naming, bool present) {
+                set_reverse(next_.external, naming.address, naming.name, present);
+              });
 }
 
-void Zone::set_reverse(const IpAddress& address, const ReverseName& name, bool present) {
+void Zone::set_reverse(Trie<ReverseRecord>& trie, const IpAddress& address, const ReverseName& name,
+                       bool present) {
   const AddressKey key(address);
   std::vector<ReverseName> names;
-  const ReverseRecord* const before = next_.reverse.find(key);
+  const ReverseRecord* const before = trie.find(key);
   if (before != nullptr) names.assign(before->names().begin(), before->names().end());
   const auto same = [&name](const ReverseName& other) {
     return other.service == name.service && other.cluster_ip == name.cluster_ip &&
@@ -333,10 +449,10 @@ void Zone::set_reverse(const IpAddress& address, const ReverseName& name, bool p
   }
   ReverseRecord* old = nullptr;
   if (names.empty()) {
-    old = next_.reverse.remove(key, trash_);
+    old = trie.remove(key, trash_);
   } else {
     ReverseRecord* const record = ReverseRecord::make(address, names);
-    old = next_.reverse.put(record, AddressKey(record->address()), trash_);
+    old = trie.put(record, AddressKey(record->address()), trash_);
   }
   if (old != nullptr) trash_.add(old, &ReverseRecord::destroy);
 }

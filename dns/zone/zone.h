@@ -27,9 +27,17 @@
 
 namespace fairlead::dns {
 
+// What of the objects is taken.
+struct ZoneContent {
+  bool pod_names = false;   // endpoints without a host name are called like their pods
+  bool topology = false;    // the topology zones of endpoints
+  bool namespaces = false;  // only services of namespaces that have been seen
+  auto operator<=>(const ZoneContent&) const = default;
+};
+
 class Zone {
  public:
-  Zone();
+  explicit Zone(ZoneContent content = {});
   ~Zone();
   Zone(const Zone&) = delete;
   Zone& operator=(const Zone&) = delete;
@@ -38,13 +46,17 @@ class Zone {
   void put(const kube::Service& service);
   void put(const kube::EndpointSlice& slice);
   void put(const kube::Namespace& ns);
+  // Its addresses; one that has run to its end has none.
+  void put(const kube::Pod& pod);
   void remove_service(const kube::ObjectKey& key);
   void remove_slice(const kube::ObjectKey& key);
   void remove_namespace(const kube::ObjectKey& key);
+  void remove_pod(const kube::ObjectKey& key);
   // Removes every object of the kind whose key is not given: after a complete list.
   void retain_services(const std::set<kube::ObjectKey>& keys);
   void retain_slices(const std::set<kube::ObjectKey>& keys);
   void retain_namespaces(const std::set<kube::ObjectKey>& keys);
+  void retain_pods(const std::set<kube::ObjectKey>& keys);
   void set_synced() { synced_ = true; }
 
   // Whether publish() would change anything.
@@ -71,20 +83,28 @@ class Zone {
   void rebuild(Entry& entry);
   void replace_record(Entry& entry, ServiceRecord* record);
   void update_reverse(const ServiceRecord* before, const ServiceRecord* after);
-  void set_reverse(const IpAddress& address, const ReverseName& name, bool present);
+  void set_reverse(Trie<ReverseRecord>& trie, const IpAddress& address, const ReverseName& name,
+                   bool present);
   void set_namespace(const std::string& name, bool object, int services);
+  void set_key(Trie<KeyRecord>& keys, std::string key, bool present);
+  bool is_hidden(const Entry& entry) const;
+  void set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses);
   void drop_slice(const kube::ObjectKey& key);
 
+  const ZoneContent content_;
   EntryMap entries_;  // by service
   std::vector<Entry*> dirty_;
   std::map<kube::ObjectKey, Entry*> slice_owner_;
   // Why a namespace is there: its own object, and how many services it has.
   std::map<std::string, std::pair<bool, int>> namespaces_;
 
+  std::map<kube::ObjectKey, std::vector<IpAddress>> pods_;
+  std::unordered_map<std::string, int> shared_pods_;  // keys that several pods have
+
   Snapshot next_;
   Trash trash_;
   std::deque<std::pair<uint64_t, std::vector<Trash::Item>>> retired_;  // by the epoch that ended
-  bool namespaces_changed_ = false;
+  bool keys_changed_ = false;                                          // namespaces or pods
   bool synced_ = false;
   size_t service_count_ = 0;
   size_t endpoint_count_ = 0;

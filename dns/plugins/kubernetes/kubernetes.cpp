@@ -41,20 +41,7 @@ class Kubernetes : public Plugin {
         break;
     }
     request.reply().set_own();
-    if (request.client().transport == Transport::kInternal) return Step::kAnswered;
-    chase(request, target);
-    return Step::kPending;
-  }
-
-  // The CNAME alone is a complete answer too, should the target not resolve.
-  void chase(Request& request, const Name& target) {
-    const Client client = request.client();
-    const std::shared_ptr<Deferred> deferred = request.defer();
-    router_.ask(target, deferred->query().type, client,
-                [deferred, target](std::span<const uint8_t> message) {
-                  append_chased(message, target, deferred->query().type, deferred->reply());
-                  deferred->finish();
-                });
+    return chase_alias(router_, request, target);
   }
 
   Router& router_;
@@ -67,7 +54,7 @@ std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& 
   return std::make_unique<Kubernetes>(context, dynamic_cast<const KubernetesOptions&>(options));
 }
 
-// The options have the source from now on, so there is no service to keep.
+// The options have the source from now on.
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   auto& options = dynamic_cast<KubernetesOptions&>(given);
   auto source = ClusterSource::of(host, options.access, options.filter);
@@ -75,12 +62,24 @@ Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   options.source = *std::move(source);
   options.published = &options.source->published();
   for (ZoneConfig& zone : options.zones) zone.local_addresses = host.local_addresses();
-  return std::unique_ptr<Service>();
+  return host.add_startup_limit(options.startup_timeout);
 }
 
 }  // namespace
 
 FAIRLEAD_DNS_PLUGIN(kubernetes) = {&parse_kubernetes, &make, &start};
+
+Step chase_alias(Router& router, Request& request, const Name& target) {
+  const Client client = request.client();
+  if (client.transport == Transport::kInternal) return Step::kAnswered;
+  const std::shared_ptr<Deferred> deferred = request.defer();
+  router.ask(target, deferred->query().type, client,
+             [deferred, target](std::span<const uint8_t> message) {
+               append_chased(message, target, deferred->query().type, deferred->reply());
+               deferred->finish();
+             });
+  return Step::kPending;
+}
 
 void append_chased(std::span<const uint8_t> message, const Name& target, Type type, Reply& reply) {
   const std::optional<ReplyView> view = parse_reply(message);

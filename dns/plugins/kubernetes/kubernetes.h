@@ -28,10 +28,16 @@ struct KubernetesOptions : PluginOptions {
   std::vector<ZoneConfig> zones;  // one for each cluster domain; reverse zones are the first's
   ClusterAccess access;
   FeedFilter filter;
+  Duration startup_timeout = std::chrono::seconds(5);  // how long queries wait for the first sync
   // Once started; tests set them by hand.
   Published* published = nullptr;
   std::shared_ptr<ClusterSource> source;
 };
+
+// Answers a request whose reply ends in a CNAME to `target` once that has been looked up: by the
+// server block it belongs to. The CNAME alone is a complete answer too, should it not resolve. A
+// question of our own is answered with it at once: it may not lead to another.
+Step chase_alias(Router& router, Request& request, const Name& target);
 
 // Appends to `reply` what `message`, an answer to a question for `target`, says of it: CNAME
 // records and records of `type`, as far as they hang together (what an upstream adds unasked is

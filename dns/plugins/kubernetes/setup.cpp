@@ -40,7 +40,7 @@ Result<void> read_zones_into(const Directive& directive, const BlockSetup& block
   for (ZoneConfig& zone : options.zones) {
     zone.reverse.clear();
     zone.fallthrough.clear();
-    zone.pods_insecure = false;
+    zone.pods = PodNames::kDisabled;
   }
   options.zones.front().reverse = std::move(reverse);
   return ok();
@@ -82,16 +82,43 @@ std::vector<Property> source_properties(BlockSetup& block, KubernetesOptions& op
                options.filter.labels += (options.filter.labels.empty() ? "" : " ") + word.text;
              return ok();
            }},
+          {"namespace_labels", 1, Property::kAny,
+           [&](const Directive& p) {
+             std::string& selector = options.filter.namespace_labels;
+             for (const corefile::Word& word : p.arguments)
+               selector += (selector.empty() ? "" : " ") + word.text;
+             options.filter.content.namespaces = true;
+             return ok();
+           }},
           {"noendpoints", 0, 0,
            [&](const Directive&) { return options.filter.endpoints = false, ok(); }},
+          {"endpoint_pod_names", 0, 0,
+           [&](const Directive&) { return options.filter.content.pod_names = true, ok(); }},
           {"startup_timeout", 1, 1, [&](const Directive& p) -> Result<void> {
              const auto limit = read_duration(p.arguments[0]);
              if (!limit.ok()) return limit.error();
-             block.notes.push_back(
-                 "kubernetes: startup_timeout has no effect: five seconds are waited for the first "
-                 "sync");
+             options.startup_timeout = *limit;
              return ok();
            }}};
+}
+
+// CoreDNS's limits on what it asks of the API server: here it is one watch for each kind of object.
+std::vector<Property> request_properties(BlockSetup& block) {
+  std::vector<Property> properties;
+  for (const char* name : {"apiserver_qps", "apiserver_burst", "apiserver_max_inflight"})
+    properties.push_back(
+        {name, 1, 1, [&block, name](const Directive& p) -> Result<void> {
+           const std::string& text = p.arguments[0].text;
+           char* end = nullptr;
+           const double number = std::strtod(text.c_str(), &end);
+           if (text.empty() || *end != '\0' || !(number >= 0))
+             return p.arguments[0].place.error("'" + text + "' is no number from 0 up");
+           block.notes.push_back(std::string("kubernetes: ") + name +
+                                 " has no effect: the API server is asked for one watch of each "
+                                 "kind");
+           return ok();
+         }});
+  return properties;
 }
 
 // What is answered from it; `zone` is the pattern of all.
@@ -100,9 +127,7 @@ std::vector<Property> answer_properties(ZoneConfig& zone) {
            [&](const Directive& p) -> Result<void> {
              const auto choice = read_choice(p.arguments[0], {"disabled", "insecure", "verified"});
              if (!choice.ok()) return choice.error();
-             if (*choice == 2)
-               return p.arguments[0].place.error("'pods verified' is not in fairlead-dns yet");
-             zone.pods_insecure = *choice == 1;
+             zone.pods = static_cast<PodNames>(*choice);
              return ok();
            }},
           {"ttl", 1, 1,
@@ -112,6 +137,7 @@ std::vector<Property> answer_properties(ZoneConfig& zone) {
              zone.ttl = static_cast<uint32_t>(*number);
              return ok();
            }},
+          {"zonal", 0, 0, [&](const Directive&) { return zone.zonal = true, ok(); }},
           {"ignore", 1, 1,
            [&](const Directive& p) -> Result<void> {
              const auto what = read_choice(p.arguments[0], {"empty_service"});
@@ -129,6 +155,21 @@ std::vector<Property> answer_properties(ZoneConfig& zone) {
 
 }  // namespace
 
+namespace {
+
+Result<void> check(const Directive& directive, const KubernetesOptions& options) {
+  const auto wrong = [&](const char* what) { return directive.name.place.error(what); };
+  if (!options.access.kubeconfig.empty() && !options.access.endpoint.empty())
+    return wrong("kubernetes takes a kubeconfig or an endpoint, not both");
+  if (!options.filter.namespaces.empty() && options.filter.content.namespaces)
+    return wrong("kubernetes takes namespaces or namespace_labels, not both");
+  if (options.filter.content.topology && !options.filter.endpoints)
+    return wrong("kubernetes has no zonal names with noendpoints");
+  return ok();
+}
+
+}  // namespace
+
 Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Directives& directives,
                                                         BlockSetup& block) {
   if (const auto once = expect_once(directives); !once.ok()) return once.error();
@@ -139,16 +180,17 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   ZoneConfig pattern = options->zones.front();
   std::vector<Property> properties = source_properties(block, *options);
   for (Property& each : answer_properties(pattern)) properties.push_back(std::move(each));
-  for (const char* name : {"apiserver_qps", "apiserver_burst", "apiserver_max_inflight",
-                           "namespace_labels", "endpoint_pod_names", "multicluster", "zonal"})
-    properties.push_back({name, 0, Property::kAny, &not_here});
+  for (Property& each : request_properties(block)) properties.push_back(std::move(each));
+  properties.push_back({"multicluster", 0, Property::kAny, &not_here});
   const auto read = read_properties(directive, properties);
   if (!read.ok()) return read.error();
-  if (!options->access.kubeconfig.empty() && !options->access.endpoint.empty())
-    return directive.name.place.error("kubernetes takes a kubeconfig or an endpoint, not both");
+  options->filter.pods = pattern.pods == PodNames::kVerified;
+  options->filter.content.topology = pattern.zonal;
+  if (const auto right = check(directive, *options); !right.ok()) return right.error();
   for (ZoneConfig& zone : options->zones) {
     zone.ttl = pattern.ttl;
-    zone.pods_insecure = pattern.pods_insecure;
+    zone.pods = pattern.pods;
+    zone.zonal = pattern.zonal;
     zone.ignore_empty = pattern.ignore_empty;
     zone.fallthrough = pattern.fallthrough;
   }

@@ -5,17 +5,21 @@
 //       kubeconfig PATH [CONTEXT]   the program's --kubeconfig, else the pod's service account
 //       endpoint URL                in place of a kubeconfig
 //       tls CERT KEY CACERT         for the endpoint
-//       pods disabled|insecure
+//       pods disabled|insecure|verified
 //       ttl SECONDS                 0 to 3600, 5
 //       namespaces NAMESPACE...
 //       labels EXPRESSION
+//       namespace_labels EXPRESSION
 //       noendpoints
+//       endpoint_pod_names
+//       zonal
 //       ignore empty_service
 //       fallthrough [ZONES...]
-//       startup_timeout DURATION    no effect: queries wait five seconds for the first sync
+//       startup_timeout DURATION    5s
+//       apiserver_qps|apiserver_burst|apiserver_max_inflight N     no effect
 //   }
 //
-// CoreDNS's other properties are errors that say so.
+// `multicluster` is an error that says so.
 #pragma once
 
 #include "dns/plugins/kubernetes/kubernetes.h"

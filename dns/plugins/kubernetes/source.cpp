@@ -11,10 +11,6 @@ namespace {
 
 constexpr Duration kWordLimit = std::chrono::seconds(5);  // then it is logged that there is none
 
-}  // namespace
-
-namespace {
-
 Result<kube::ClientConfig> config_of(const ClusterAccess& access, const std::string& kubeconfig) {
   if (!access.kubeconfig.empty())
     return kube::load_kubeconfig(access.kubeconfig, kube::read_file, access.context);
@@ -32,12 +28,13 @@ Result<kube::ClientConfig> config_of(const ClusterAccess& access, const std::str
 
 Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host, const ClusterAccess& access,
                                                          const FeedFilter& filter) {
-  const std::string name =
-      fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", access.kubeconfig,
-                  access.context, access.endpoint, access.certificate, access.key, access.ca,
-                  filter.endpoints, filter.labels, fmt::join(filter.namespaces, " "));
+  const std::string name = fmt::format(
+      "kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}{}{}{}", access.kubeconfig,
+      access.context, access.endpoint, access.certificate, access.key, access.ca, filter.labels,
+      filter.namespace_labels, fmt::join(filter.namespaces, " "), filter.endpoints, filter.pods,
+      filter.content.pod_names, filter.content.topology, filter.content.namespaces);
   return host.shared<ClusterSource>(name, [&]() -> Result<std::shared_ptr<ClusterSource>> {
-    std::shared_ptr<ClusterSource> source(new ClusterSource(host));
+    std::shared_ptr<ClusterSource> source(new ClusterSource(host, filter));
     if (const Result<void> connected = source->connect(access, filter); !connected.ok())
       return connected.error();
     return source;

@@ -24,7 +24,7 @@ class ClusterSource {
   Published& published() { return zone_.published(); }
 
  private:
-  explicit ClusterSource(Host& host) : host_(host) {}
+  ClusterSource(Host& host, const FeedFilter& filter) : host_(host), zone_(filter.content) {}
   Result<void> connect(const ClusterAccess& access, const FeedFilter& filter);
 
   Host& host_;

@@ -437,12 +437,6 @@ TEST_F(Cluster, OneAddressOfSeveralEndpointsHasSeveralNames) {
   EXPECT_EQ(brief(ask_for("10.0.96.10.in-addr.arpa", "PTR")), "web.default.svc.cluster.local.");
 }
 
-TEST_F(Cluster, PodsDisabled) {
-  config.pods_insecure = false;
-  EXPECT_EQ(brief(ask_for("1-2-3-4.default.pod.cluster.local", "A")), "NXDOMAIN");
-  EXPECT_EQ(brief(ask_for("pod.cluster.local", "A")), "NODATA");
-}
-
 TEST_F(Cluster, EveryAddressComesFirstInTurn) {
   std::set<std::string> first;
   for (uint32_t rotation = 0; rotation < 6; ++rotation) {

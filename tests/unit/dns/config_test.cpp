@@ -89,8 +89,15 @@ TEST(Config, SaysWhatIsWrong) {
       {".:53 {\nkubernetes\n}\n",
        "/etc/dns/Corefile:2: kubernetes needs a zone, such as 'kubernetes cluster.local': the root "
        "is not a cluster's"},
-      {".:53 {\nkubernetes a.test {\npods verified\n}\n}\n",
-       "/etc/dns/Corefile:3: 'pods verified' is not in fairlead-dns yet"},
+      {".:53 {\nkubernetes a.test {\nmulticluster\n}\n}\n",
+       "/etc/dns/Corefile:3: CoreDNS's property 'multicluster' of kubernetes is not in "
+       "fairlead-dns"},
+      {".:53 {\nkubernetes a.test {\nnamespaces a\nnamespace_labels b=c\n}\n}\n",
+       "/etc/dns/Corefile:2: kubernetes takes namespaces or namespace_labels, not both"},
+      {".:53 {\nkubernetes a.test {\nzonal\nnoendpoints\n}\n}\n",
+       "/etc/dns/Corefile:2: kubernetes has no zonal names with noendpoints"},
+      {".:53 {\nkubernetes a.test {\napiserver_qps many\n}\n}\n",
+       "/etc/dns/Corefile:3: 'many' is no number from 0 up"},
       {".:53 {\nkubernetes a.test {\nttl 3601\n}\n}\n",
        "/etc/dns/Corefile:3: '3601' is not a whole number from 0 to 3600"},
       {".:53 {\nkubernetes a.test {\nendpoint 10.0.0.1\n}\n}\n",

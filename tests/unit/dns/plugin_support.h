@@ -22,6 +22,7 @@
 #include "base/loop.h"
 #include "dns/chain.h"
 #include "dns/config.h"
+#include "dns/plugins/kubernetes/kubernetes.h"
 #include "dns/router.h"
 #include "tests/unit/dns/memory_files.h"
 #include "tests/unit/dns/support.h"
@@ -178,6 +179,9 @@ class PluginTest : public ::testing::Test {
     const Result<Config> read = config_of(directives, zones);
     ASSERT_TRUE(read.ok()) << read.error().message();
     config = *read;
+    const ChainConfig& plugins = config.plan->blocks.at(0).plugins;
+    if (cluster != nullptr && plugins.contains("kubernetes"))
+      options<KubernetesOptions>("kubernetes").published = &cluster->published();
     chain = std::make_unique<Chain>();
     router = std::make_unique<Router>();
     const Result<void> assembled =
@@ -252,6 +256,7 @@ class PluginTest : public ::testing::Test {
   }
 
   Loop loop;
+  Zone* cluster = nullptr;  // what `kubernetes` answers from; outlives the test
   Readers readers;
   MemoryFiles files;  // what the block may read, by path; the Corefile is in "/etc"
   Config config;

@@ -90,7 +90,7 @@ class ServerTest : public ::testing::Test {
   void open(const std::string& host = "127.0.0.1", size_t workers = 2, TcpLimits tcp = {}) {
     auto kubernetes = std::make_shared<KubernetesOptions>();
     kubernetes->zones.emplace_back().zone = dns_name(domain);
-    kubernetes->zones.front().pods_insecure = true;
+    kubernetes->zones.front().pods = PodNames::kInsecure;
     kubernetes->published = &zone.published();
     auto forward = std::make_shared<ForwardOptions>();
     forward->upstreams = std::make_shared<UpstreamList>(upstreams);

@@ -301,6 +301,16 @@ kube::ServicePort port(const std::string& name, uint16_t number, kube::Protocol 
   return p;
 }
 
+kube::Pod pod(const std::string& name, const std::string& ns,
+              const std::vector<std::string>& addresses, const std::string& phase) {
+  kube::Pod p;
+  p.meta.name = name;
+  p.meta.ns = ns;
+  p.phase = phase;
+  for (const std::string& address : addresses) p.pod_ips.push_back(ip(address));
+  return p;
+}
+
 kube::EndpointSlice slice(const std::string& name, const std::string& service,
                           const std::string& ns, const std::vector<TestEndpoint>& endpoints,
                           const std::vector<kube::EndpointPort>& ports) {
@@ -314,6 +324,8 @@ kube::EndpointSlice slice(const std::string& name, const std::string& service,
     endpoint.addresses = {ip(e.address)};
     endpoint.hostname = e.hostname;
     endpoint.ready = e.ready;
+    endpoint.target_name = e.pod;
+    endpoint.zone = e.zone;
     s.family = endpoint.addresses[0].family();
     s.endpoints.push_back(endpoint);
   }

@@ -53,12 +53,16 @@ kube::Service headless(const std::string& name, const std::string& ns,
                        const std::vector<kube::ServicePort>& ports = {});
 kube::Service external(const std::string& name, const std::string& ns, const std::string& target);
 kube::Namespace ns(const std::string& name);
+kube::Pod pod(const std::string& name, const std::string& ns,
+              const std::vector<std::string>& addresses, const std::string& phase = "Running");
 kube::ServicePort port(const std::string& name, uint16_t number,
                        kube::Protocol protocol = kube::Protocol::kTcp);
 struct TestEndpoint {
   std::string address;
   std::string hostname{};
   bool ready = true;
+  std::string pod{};
+  std::string zone{};
 };
 kube::EndpointSlice slice(const std::string& name, const std::string& service,
                           const std::string& ns, const std::vector<TestEndpoint>& endpoints,

@@ -166,7 +166,7 @@ TEST(Zone, RetainRemovesWhatAListDidNotHave) {
   EXPECT_EQ(names_of(zone, "10.0.0.1"), Names{});
   EXPECT_EQ(names_of(zone, "10.0.0.2"), Names{"=b.x"});
   size_t namespaces = 0;
-  zone.snapshot().namespaces.for_each([&](const NamespaceRecord&) { ++namespaces; });
+  zone.snapshot().namespaces.for_each([&](const KeyRecord&) { ++namespaces; });
   EXPECT_EQ(namespaces, 1u);
 }
 
@@ -175,7 +175,7 @@ TEST(Zone, ANamespaceExistsAsLongAsItHasServices) {
   Zone zone;
   const auto count = [&] {
     size_t n = 0;
-    zone.snapshot().namespaces.for_each([&](const NamespaceRecord&) { ++n; });
+    zone.snapshot().namespaces.for_each([&](const KeyRecord&) { ++n; });
     return n;
   };
   zone.put(service("a", "x", {"10.0.0.1"}));
