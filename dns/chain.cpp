@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/chain.h"
 
+#include <algorithm>
 #include <cassert>
 
 #include "dns/registry.h"
+#include "dns/trace.h"
 
 namespace fairlead::dns {
 namespace {
@@ -28,7 +30,23 @@ bool refuse(const Query& query, Reply& reply) {
   return true;
 }
 
+const char* text_of(Step step) {
+  switch (step) {
+    case Step::kAnswered:
+      return "answers";
+    case Step::kNext:
+      return "passes on";
+    case Step::kPending:
+      return "answers later";
+  }
+  return "";
+}
+
 }  // namespace
+
+void Client::tell(const std::string& text) const {
+  trace->say(text);
+}
 
 std::unique_ptr<Deferred> Request::defer() {
   return std::make_unique<Deferred>(*this, path_.later(chain_->links_[position_].id));
@@ -113,7 +131,22 @@ void Chain::append(std::unique_ptr<Plugin> plugin, PluginId id) {
   links_.push_back({std::move(plugin), id, chaos});
 }
 
+std::string_view Chain::name_of(size_t position) const {
+  const PluginId id = links_[position].id;
+  return id != 0 ? registry()[id - 1u].name : "a plugin";
+}
+
 Step Chain::serve_from(size_t position, Request& request) {
+  Trace* const trace = request.client_.trace;
+  if (trace == nullptr) return ask_plugins(position, request);
+  trace->begin(request.query_);
+  const Step step = ask_plugins(position, request);
+  trace->end();
+  return step;
+}
+
+Step Chain::ask_plugins(size_t position, Request& request) {
+  Trace* const trace = request.client_.trace;
   if (refuse(request.query_, request.reply_)) return Step::kAnswered;
   const bool chaos = request.query_.klass == Class::kChaos;
   request.chain_ = this;
@@ -121,7 +154,9 @@ Step Chain::serve_from(size_t position, Request& request) {
   for (size_t i = position; i < links_.size(); ++i) {
     if (chaos && !links_[i].chaos) continue;
     request.position_ = i;
-    switch (links_[i].plugin->serve(request)) {
+    const Step step = links_[i].plugin->serve(request);
+    if (trace != nullptr) trace->step(name_of(i), text_of(step));
+    switch (step) {
       case Step::kNext:
         break;
       case Step::kPending:
@@ -136,13 +171,24 @@ Step Chain::serve_from(size_t position, Request& request) {
     request.reply_.set_rcode(Rcode::kRefused);
   else
     refuse_name(request.reply_);
+  if (trace != nullptr) trace->say("no plugin has an answer");
   replied(position, links_.size(), request.query_, request.client_, request.reply_);
   return Step::kAnswered;
 }
 
 void Chain::replied(size_t first, size_t position, const Query& query, const Client& client,
                     Reply& reply) {
-  for (size_t i = position; i-- > first;) links_[i].plugin->on_reply(query, client, reply);
+  for (size_t i = position; i-- > first;) {
+    if (client.trace != nullptr) {
+      const auto message = reply.message();
+      const std::vector<uint8_t> before(message.begin(), message.end());
+      links_[i].plugin->on_reply(query, client, reply);
+      if (!std::ranges::equal(before, reply.message()))
+        client.trace->step(name_of(i), "changes the answer");
+      continue;
+    }
+    links_[i].plugin->on_reply(query, client, reply);
+  }
 }
 
 void refuse_name(Reply& reply) {

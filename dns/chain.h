@@ -60,6 +60,8 @@ class Chain {
   };
 
   Step serve_from(size_t position, Request& request);
+  Step ask_plugins(size_t position, Request& request);
+  std::string_view name_of(size_t position) const;
   void ask_from(size_t position, const Client& client, std::span<const uint8_t> packet,
                 SendLater on_reply);
   // What answered at `position` passes the plugins in front of it, as far as `first`.

@@ -58,6 +58,7 @@ Host::Token Host::put(std::list<T>& list, T value) {
 
 Result<Host::Token> Host::serve_http(const SocketAddress& address, const std::string& path,
                                      std::function<HealthAnswer()> answer) {
+  if (!serves_) return Token();
   std::shared_ptr<Http> http = http_[address].lock();
   if (!http) {
     http = std::make_shared<Http>(loop_);

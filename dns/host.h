@@ -24,13 +24,17 @@ class Host {
   // Something that was put here; destroying it takes it back.
   using Token = std::unique_ptr<Service>;
 
-  Host(Loop& loop, std::string kubeconfig) : loop_(loop), kubeconfig_(std::move(kubeconfig)) {}
+  // `serves`: false where nothing is to be seen from outside, as when a configuration is only asked
+  // what it would answer: no port is opened, and plugins do not test themselves.
+  Host(Loop& loop, std::string kubeconfig, bool serves = true)
+      : loop_(loop), kubeconfig_(std::move(kubeconfig)), serves_(serves) {}
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
   Loop& loop() { return loop_; }
   // --kubeconfig, for a `kubernetes` that names none.
   const std::string& kubeconfig() const { return kubeconfig_; }
+  bool serves() const { return serves_; }
 
   // Answers GET `path` at `address`.
   Result<Token> serve_http(const SocketAddress& address, const std::string& path,
@@ -101,6 +105,7 @@ class Host {
 
   Loop& loop_;
   const std::string kubeconfig_;
+  const bool serves_;
   std::map<SocketAddress, std::weak_ptr<Http>> http_;
   std::map<std::string, std::weak_ptr<void>> shared_;
   std::list<Readiness> readiness_;

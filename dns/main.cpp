@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/log.h"
+#include "dns/compare.h"
+#include "dns/explain.h"
 #include "dns/options.h"
 #include "dns/program.h"
 
@@ -20,6 +23,20 @@ int check(const dns::Options& options) {
   return 0;
 }
 
+// Of a command for people: its error is a sentence, not a log line.
+int report(const Result<void>& result) {
+  if (result.ok()) return 0;
+  std::fprintf(stderr, "fairlead-dns: %s\n", result.error().message().c_str());
+  return 1;
+}
+
+// 1: something differs and nobody has said why.
+int compare_servers(const dns::Options& options) {
+  const auto result = dns::compare(options);
+  if (!result.ok()) return report(result.error());
+  return result->differences == result->documented ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -31,7 +48,11 @@ int main(int argc, char** argv) {
     return line.exit_code;
   }
   if (line.options->check) return check(*line.options);
-  log::init("dns", line.options->log_level);
+  const bool asks = line.options->explain || line.options->compare;
+  log::init("dns", asks ? std::max(line.options->log_level, log::Level::kWarn)
+                        : line.options->log_level);
+  if (line.options->explain) return report(dns::explain(*line.options));
+  if (line.options->compare) return compare_servers(*line.options);
   const Result<void> result = dns::run_program(*line.options);
   if (result.ok()) return 0;
   log::error("{}", result.error().message());

@@ -123,6 +123,21 @@ bool read_record(std::span<const uint8_t> message, size_t& at, Record& record) {
   return true;
 }
 
+std::vector<uint8_t> question_packet(const Name& name, Type type) {
+  constexpr size_t kOptSize = 11;
+  std::vector<uint8_t> packet(kHeaderSize + name.size() + 4 + kOptSize);
+  packet[2] = kFlagRecursionDesired >> 8;
+  packet[5] = 1;
+  packet[11] = 1;
+  std::ranges::copy(name.wire(), packet.begin() + kHeaderSize);
+  uint8_t* const at = &packet[kHeaderSize + name.size()];
+  write_u16(at, static_cast<uint16_t>(type));
+  write_u16(at + 2, static_cast<uint16_t>(Class::kIn));
+  write_u16(at + 5, static_cast<uint16_t>(Type::kOpt));
+  write_u16(at + 7, kEdnsUdpSize);
+  return packet;
+}
+
 std::optional<ReplyView> parse_reply(std::span<const uint8_t> message) {
   if (message.size() < kHeaderSize || message.size() > kMaxMessage) return std::nullopt;
   ReplyView reply;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "dns/name.h"
 #include "dns/types.h"
@@ -59,6 +60,9 @@ Parsed parse_query(std::span<const uint8_t> packet, Query& query);
 // The most bytes a UDP reply to this query may have: 512 without EDNS, else what the client takes
 // within [512, 1232] (RFC 6891 section 6.2.3).
 size_t udp_limit(const Query& query);
+
+// A question of our own: class IN, ID 0, RD set, with an OPT record, so that the reply may be long.
+std::vector<uint8_t> question_packet(const Name& name, Type type);
 
 // One resource record of a message.
 struct Record {

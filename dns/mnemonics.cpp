@@ -86,4 +86,8 @@ std::optional<Rcode> rcode_from_text(std::string_view text) {
   return number ? std::optional(static_cast<Rcode>(*number)) : std::nullopt;
 }
 
+std::string rcode_to_text(Rcode rcode) {
+  return text_of(kRcodes, static_cast<uint16_t>(rcode), "RCODE");
+}
+
 }  // namespace fairlead::dns

@@ -17,5 +17,6 @@ std::string type_to_text(Type type);
 std::optional<Class> class_from_text(std::string_view text);
 std::string class_to_text(Class klass);
 std::optional<Rcode> rcode_from_text(std::string_view text);  // "NXDOMAIN"
+std::string rcode_to_text(Rcode rcode);                       // RCODE11 for those without a name
 
 }  // namespace fairlead::dns

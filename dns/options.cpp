@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/address.h"
+#include "dns/mnemonics.h"
 #include "dns/name.h"
 #include "dns/registry.h"
 
@@ -210,6 +211,57 @@ CommandLine wrong(const std::string& what) {
 
 }  // namespace
 
+namespace {
+
+// What the sub-commands have beside the flags of the server that they stand for.
+struct Questions {
+  std::string name;
+  std::string type = "A";
+  std::string from;
+  std::string against;
+};
+
+void define_explain(CLI::App& app, Questions& raw) {
+  app.description("Which plugin answers a question, and why.");
+  app.add_option("name", raw.name, "The name asked for")->required()->type_name("NAME");
+  app.add_option("type", raw.type, "A, AAAA, SRV, ...")->capture_default_str()->type_name("TYPE");
+  app.add_option("--from", raw.from, "Who asks; default: 127.0.0.1")->type_name("ADDR");
+}
+
+void define_compare(CLI::App& app, Questions& raw, Options& options) {
+  app.description("What another DNS server answers differently for this cluster's names.");
+  app.add_option("--against", raw.against, "The other server")
+      ->required()
+      ->type_name("ADDR[:PORT]");
+  app.add_option("--sample", options.compare->sample, "How many names that do not exist")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1000000));
+}
+
+Result<void> interpret(const Questions& raw, Options& options) {
+  if (options.explain) {
+    const Result<Name> name = Name::from_text(raw.name);
+    if (!name.ok()) return name.error().with_context("NAME");
+    const std::optional<Type> type = type_from_text(raw.type);
+    if (!type) return Error(ErrorCode::kInvalid, "'" + raw.type + "' is no record type");
+    options.explain->name = *name;
+    options.explain->type = *type;
+    if (!raw.from.empty()) {
+      const Result<IpAddress> from = IpAddress::parse(raw.from);
+      if (!from.ok()) return from.error().with_context("--from");
+      options.explain->from = *from;
+    }
+  }
+  if (options.compare) {
+    const Result<SocketAddress> against = parse_server(raw.against);
+    if (!against.ok()) return against.error().with_context("--against");
+    options.compare->against = *against;
+  }
+  return ok();
+}
+
+}  // namespace
+
 CommandLine parse_command_line(const std::vector<std::string>& arguments, size_t default_workers) {
   Options options;
   if (!arguments.empty() && arguments[0] == "check") {
@@ -221,12 +273,20 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, size_t
   for (const std::string& argument : arguments)
     if (auto answer = coredns_question(argument)) return *answer;
   Raw raw;
+  Questions questions;
   CLI::App app("Authoritative DNS for a Kubernetes cluster; forwards all other names.",
                "fairlead-dns");
   define(app, options, raw);
+  const std::string command = arguments.empty() ? "" : arguments[0];
+  if (command == "explain") define_explain(app, questions), options.explain.emplace();
+  if (command == "compare") {
+    options.compare.emplace();
+    define_compare(app, questions, options);
+  }
+  const bool served = !options.explain && !options.compare;
   try {
     std::vector<std::string> reversed;
-    for (auto at = arguments.rbegin(); at != arguments.rend(); ++at)
+    for (auto at = arguments.rbegin(); at != arguments.rend() - (served ? 0 : 1); ++at)
       reversed.push_back(with_two_dashes(*at));
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
@@ -236,6 +296,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, size_t
   }
   const Result<void> valid = interpret(raw, any_small_flag(app), default_workers, options);
   if (!valid.ok()) return wrong(valid.error().message());
+  const Result<void> askable = interpret(questions, options);
+  if (!askable.ok()) return wrong(askable.error().message());
   return {std::move(options), "", 0};
 }
 

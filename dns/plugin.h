@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/address.h"
@@ -30,6 +31,7 @@ namespace fairlead::dns {
 class Chain;
 class Deferred;
 class Router;
+class Trace;
 
 enum class Step : uint8_t { kAnswered, kNext, kPending };
 
@@ -44,6 +46,16 @@ struct Client {
   Transport transport = Transport::kUdp;
   MonoTime arrived{};     // of the query
   SocketAddress local{};  // where it came to; the address may be a wildcard
+  Trace* trace = nullptr;  // is told why; outlives what is asked
+
+  // For a plugin to say why, in what `make` returns: a sentence that is only made for a trace.
+  template <typename Make>
+  void explain(Make&& make) const {
+    if (trace != nullptr) tell(make());
+  }
+
+ private:
+  void tell(const std::string& text) const;
 };
 
 // Its place in the registry, from 1; 0: no plugin.

@@ -15,92 +15,15 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "dns/config.h"
-#include "dns/corefile/disk.h"
 #include "dns/host.h"
-#include "dns/registry.h"
+#include "dns/loading.h"
 #include "dns/server/server.h"
-#include "dns/server/socket.h"
 
 namespace fairlead::dns {
 namespace {
 
 constexpr Duration kOutstandingLimit = std::chrono::seconds(5);
 constexpr Duration kQuiet = std::chrono::milliseconds(500);
-
-// The disk, and the Corefile that the command line stands for. Remembers what it was asked for, to
-// see whether that has changed.
-class ProgramFiles : public corefile::DiskFiles {
- public:
-  explicit ProgramFiles(const Options& options) : options_(options) {}
-  Result<std::string> read(const std::string& path) override {
-    Result<std::string> text = path == kCommandLine && options_.get().corefile.empty()
-                                   ? options_.get().corefile_text
-                                   : DiskFiles::read(path);
-    seen_[path] = text.ok() ? *text : text.error().message();
-    return text;
-  }
-  std::vector<std::string> glob(const std::string& pattern) override {
-    std::vector<std::string> paths = DiskFiles::glob(pattern);
-    globbed_[pattern] = paths;
-    return paths;
-  }
-  bool changed() {
-    corefile::DiskFiles disk;
-    return std::ranges::any_of(seen_,
-                               [&](const auto& row) {
-                                 const Result<std::string> now = disk.read(row.first);
-                                 return (now.ok() ? *now : now.error().message()) != row.second;
-                               }) ||
-           std::ranges::any_of(globbed_,
-                               [&](const auto& row) { return disk.glob(row.first) != row.second; });
-  }
-  static constexpr const char* kCommandLine = "command-line";
-
- private:
-  std::reference_wrapper<const Options> options_;
-  std::map<std::string, std::string> seen_;
-  std::map<std::string, std::vector<std::string>> globbed_;
-};
-
-Result<Config> load(const Options& options, ProgramFiles& files) {
-  const std::string path = options.corefile.empty() ? ProgramFiles::kCommandLine : options.corefile;
-  corefile::ParseOptions parse{[](const std::string& name) { return getenv(name.c_str()); },
-                               options.port};
-  const auto corefile = corefile::parse_corefile(path, files, parse);
-  if (!corefile.ok()) return corefile.error();
-  const size_t slash = path.rfind('/');
-  return read_config(*corefile, files, slash == std::string::npos ? "" : path.substr(0, slash),
-                     &interface_addresses);
-}
-
-// The addresses clients reach us at, for NS records.
-std::vector<IpAddress> reached_at(const std::vector<SocketAddress>& listen) {
-  std::vector<IpAddress> addresses;
-  const auto add = [&addresses](const IpAddress& address) {
-    if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
-  };
-  for (const SocketAddress& socket : listen) {
-    if (!socket.address.is_unspecified()) {
-      add(socket.address);
-      continue;
-    }
-    for (const IpAddress& address : host_addresses())
-      if (address.family() == socket.address.family() && !address.is_loopback() &&
-          !address.is_link_local())
-        add(address);
-  }
-  return addresses;
-}
-
-// Where a block is served.
-std::vector<SocketAddress> listening_of(const Plan& plan, size_t block) {
-  std::vector<SocketAddress> addresses;
-  for (const Plan::Listener& listener : plan.listeners)
-    if (std::ranges::any_of(listener.routes, [&](auto& route) { return route.block == block; }))
-      addresses.push_back(listener.address);
-  return addresses;
-}
 
 // Plans that no worker serves any more. What their plugins hold belongs to the program's loop, so
 // they are destroyed there.
@@ -132,11 +55,8 @@ class Program {
   Result<void> run();
 
  private:
-  using Services = std::vector<std::unique_ptr<Service>>;
-
   void connect_host();
   Result<void> open();
-  Result<Services> start_services(const Config& config);
   void keep(Config config, Services services);
   void plan_reload();
   void reload_if_changed();
@@ -146,12 +66,11 @@ class Program {
   void stop_when_quiet();
 
   const Options& options_;
-  ProgramFiles files_;  // as they were at the last load, good or bad
+  ConfigFiles files_;  // as they were at the last load, good or bad
   Loop loop_;
   Host host_;
   Config config_;
   Services services_;
-  std::vector<SocketAddress> listening_;  // of the block whose services are started
   Released released_;
   std::unique_ptr<Server> server_;
   Alarm startup_;
@@ -171,28 +90,9 @@ void Program::connect_host() {
   };
   host_.on_ready = [this] { serve(); };
   host_.stopping = [this] { return stopping_; };
-  host_.listening = [this] { return listening_; };
-  host_.local_addresses = [this] { return reached_at(listening_); };
   host_.workers = [this] {
     return server_ ? server_->metrics() : std::span<const std::unique_ptr<WorkerMetrics>>();
   };
-}
-
-// In the order of the registry, block by block.
-Result<Program::Services> Program::start_services(const Config& config) {
-  Services services;
-  for (size_t i = 0; i < config.plan->blocks.size(); ++i) {
-    const Plan::Block& block = config.plan->blocks[i];
-    listening_ = listening_of(*config.plan, i);
-    for (const Registered& each : registry()) {
-      const auto at = block.plugins.find(each.name);
-      if (at == block.plugins.end() || each.kind->start == nullptr) continue;
-      auto service = each.kind->start(host_, *at->second);
-      if (!service.ok()) return service.error();
-      if (*service) services.push_back(*std::move(service));
-    }
-  }
-  return services;
 }
 
 void Program::keep(Config config, Services services) {
@@ -203,10 +103,10 @@ void Program::keep(Config config, Services services) {
 }
 
 Result<void> Program::open() {
-  Result<Config> config = load(options_, files_);
+  Result<Config> config = load_config(options_, files_);
   if (!config.ok()) return config.error();
   if (const auto free = Server::check_free_addresses(*config->plan); !free.ok()) return free;
-  Result<Services> services = start_services(*config);
+  Result<Services> services = start_services(host_, *config);
   if (!services.ok()) return services.error();
   auto opened = Server::open(config->plan, options_.workers, [this](auto plan) {
     released_.put(std::move(plan));
@@ -238,10 +138,10 @@ void Program::reload() {
     log::error("reload: {}; the configuration stays as it was", error.message());
     plan_reload();
   };
-  files_ = ProgramFiles(options_);  // a bad one is told of once
-  Result<Config> config = load(options_, files_);
+  files_ = ConfigFiles(options_);  // a bad one is told of once
+  Result<Config> config = load_config(options_, files_);
   if (!config.ok()) return failed(config.error());
-  Result<Services> services = start_services(*config);
+  Result<Services> services = start_services(host_, *config);
   if (!services.ok()) return failed(services.error());
   if (const Result<void> changed = server_->change_to(config->plan); !changed.ok())
     return failed(changed.error());
@@ -314,8 +214,8 @@ Result<void> run_program(const Options& options) {
 }
 
 Result<std::vector<std::string>> check_corefile(const Options& options) {
-  ProgramFiles files(options);
-  Result<Config> config = load(options, files);
+  ConfigFiles files(options);
+  Result<Config> config = load_config(options, files);
   if (!config.ok()) return config.error();
   return std::move(config->notes);
 }

@@ -28,16 +28,6 @@ Worker::~Worker() {
   thread_.join();
 }
 
-Worker::Generation::~Generation() {
-  for (const auto& chain : chains) chain->clear();
-}
-
-size_t Worker::Generation::waiting() const {
-  size_t sum = 0;
-  for (const auto& chain : chains) sum += chain->waiting();
-  return sum;
-}
-
 void Worker::serve(std::shared_ptr<const Plan> plan, std::vector<Sockets> sockets,
                    std::function<void(std::shared_ptr<const Plan>)> released) {
   if (!running_) return change_to(std::move(plan), std::move(sockets), std::move(released));
@@ -49,43 +39,17 @@ void Worker::serve(std::shared_ptr<const Plan> plan, std::vector<Sockets> socket
 
 void Worker::change_to(std::shared_ptr<const Plan> plan, std::vector<Sockets> sockets,
                        std::function<void(std::shared_ptr<const Plan>)> released) {
-  std::unique_ptr<Generation> next = make_generation(std::move(plan));
-  next->released = std::move(released);
+  auto next = std::make_unique<Generation>(std::move(plan), loop_, readers_, metrics_);
   std::reverse(sockets.begin(), sockets.end());  // taken from the end
-  for (size_t i = 0; i < next->routers.size(); ++i)
-    bind(next->plan->listeners[i], *next->routers[i], sockets);
+  for (size_t i = 0; i < next->plan()->listeners.size(); ++i)
+    bind(next->plan()->listeners[i], next->router(i), sockets);
   std::swap(current_, next);
+  std::swap(released_, released);
   if (!next) return;
-  unbind_others(*next);
-  next->until = loop_.clock().now() + kOldPlan;
-  old_.push_back(std::move(next));
+  std::vector<size_t> closing = unbind_others();
+  old_.push_back({std::move(next), std::move(closing), std::move(released),
+                  loop_.clock().now() + kOldPlan});
   release_old();
-}
-
-std::unique_ptr<Worker::Generation> Worker::make_generation(std::shared_ptr<const Plan> plan) {
-  auto made = std::make_unique<Generation>();
-  made->plan = std::move(plan);
-  const Plan& of = *made->plan;
-  for (size_t i = 0; i < of.listeners.size(); ++i)
-    made->routers.push_back(std::make_unique<Router>());
-  for (size_t block = 0; block < of.blocks.size(); ++block) {
-    // Questions of a block's plugins go where its own clients' do: they may be for other blocks.
-    size_t first = 0;
-    const auto routes_to = [&](const Plan::Listener& listener) {
-      return std::ranges::any_of(listener.routes, [&](auto& r) { return r.block == block; });
-    };
-    while (first + 1 < of.listeners.size() && !routes_to(of.listeners[first])) ++first;
-    made->chains.push_back(std::make_unique<Chain>());
-    // The registry has all that a plan names (dns/config.h).
-    (void)made->chains.back()->assemble({loop_, readers_, *made->routers[first]},
-                                        of.blocks[block].plugins);
-  }
-  for (size_t i = 0; i < of.listeners.size(); ++i)
-    for (const Plan::Route& route : of.listeners[i].routes)
-      made->routers[i]->add(
-          {route.zone, made->chains[route.block].get(),
-           &metrics_.block({of.blocks[route.block].label, route.zone.to_text()})});
-  return made;
 }
 
 void Worker::bind(const Plan::Listener& listener, const Router& router,
@@ -111,12 +75,13 @@ void Worker::bind(const Plan::Listener& listener, const Router& router,
 const Router& Worker::router_for(const SocketAddress& address) const {
   static const Router kNobody;
   const Router* found = &kNobody;
-  for (size_t i = 0; i < current_->routers.size(); ++i) {
-    const SocketAddress& other = current_->plan->listeners[i].address;
-    if (other == address) return *current_->routers[i];
+  const auto& listeners = current_->plan()->listeners;
+  for (size_t i = 0; i < listeners.size(); ++i) {
+    const SocketAddress& other = listeners[i].address;
+    if (other == address) return current_->router(i);
     if (other.port == address.port && other.address.is_unspecified() &&
         other.address.family() == address.address.family())
-      found = current_->routers[i].get();
+      found = &current_->router(i);
   }
   return *found;
 }
@@ -124,32 +89,33 @@ const Router& Worker::router_for(const SocketAddress& address) const {
 // What has no more listener is still read until nothing waits for a reply over it: the kernel gives
 // it what is for its address. The handlers stay for good, with a router that does: connections may
 // have them.
-void Worker::unbind_others(Generation& old) {
+std::vector<size_t> Worker::unbind_others() {
+  std::vector<size_t> closing;
   for (size_t i = 0; i < bindings_.size(); ++i) {
     Binding& binding = bindings_[i];
     const auto same = [&](const Plan::Listener& l) { return l.address == binding.address; };
     const bool stays = binding.udp != nullptr && !binding.closing &&
-                       std::ranges::any_of(current_->plan->listeners, same);
+                       std::ranges::any_of(current_->plan()->listeners, same);
     if (stays) continue;
     binding.handler->set_router(router_for(binding.address));
     if (binding.udp == nullptr || std::exchange(binding.closing, true)) continue;
     tcp_.unlisten(*binding.handler);
-    old.closing.push_back(i);
+    closing.push_back(i);
   }
+  return closing;
 }
 
 void Worker::release_old() {
   const MonoTime now = loop_.clock().now();
-  std::erase_if(old_, [&](std::unique_ptr<Generation>& each) {
-    if (each->waiting() != 0 && now < each->until) return false;
-    std::shared_ptr<const Plan> plan = each->plan;
-    const auto released = std::move(each->released);
-    for (const size_t i : each->closing) {
+  std::erase_if(old_, [&](Old& each) {
+    if (each.generation->waiting() != 0 && now < each.until) return false;
+    std::shared_ptr<const Plan> plan = each.generation->plan();
+    for (const size_t i : each.closing) {
       bindings_[i].udp->stop();
       bindings_[i].udp.reset();
     }
-    each.reset();
-    if (released) released(std::move(plan));
+    each.generation.reset();
+    if (each.released) each.released(std::move(plan));
     return true;
   });
   if (!old_.empty()) release_timer_.start_once(kIdleCheck, [this] { release_old(); });

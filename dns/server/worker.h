@@ -9,7 +9,7 @@
 
 #include "base/loop.h"
 #include "dns/metrics.h"
-#include "dns/router.h"
+#include "dns/server/generation.h"
 #include "dns/server/handler.h"
 #include "dns/server/plan.h"
 #include "dns/server/tcp.h"
@@ -53,27 +53,18 @@ class Worker {
     std::unique_ptr<UdpListener> udp;  // nullptr: no longer listened on
     bool closing = false;              // until nothing waits for a reply over it
   };
-  // A plan with what was made of it.
-  struct Generation {
-    std::shared_ptr<const Plan> plan;
-    std::vector<std::unique_ptr<Router>> routers;  // of the listeners
-    std::vector<std::unique_ptr<Chain>> chains;    // of the blocks; they refer to the routers
-    std::vector<size_t> closing;                   // bindings that the next plan does not have
+  // A plan that is no longer served.
+  struct Old {
+    std::unique_ptr<Generation> generation;
+    std::vector<size_t> closing;  // bindings that the next plan does not have
     std::function<void(std::shared_ptr<const Plan>)> released;
     MonoTime until{};
-
-    Generation() = default;
-    ~Generation();
-    Generation(const Generation&) = delete;
-    Generation& operator=(const Generation&) = delete;
-    size_t waiting() const;
   };
 
   void change_to(std::shared_ptr<const Plan> plan, std::vector<Sockets> sockets,
                  std::function<void(std::shared_ptr<const Plan>)> released);
-  std::unique_ptr<Generation> make_generation(std::shared_ptr<const Plan> plan);
   void bind(const Plan::Listener& listener, const Router& router, std::vector<Sockets>& sockets);
-  void unbind_others(Generation& old);
+  std::vector<size_t> unbind_others();
   const Router& router_for(const SocketAddress& address) const;
   TcpLimits share_of(const TcpLimits& limits) const;
   void release_old();
@@ -91,8 +82,9 @@ class Worker {
   Timer release_timer_;
   bool running_ = false;
   // Go first: what waits in them refers to the sockets.
-  std::vector<std::unique_ptr<Generation>> old_;
+  std::vector<Old> old_;
   std::unique_ptr<Generation> current_;
+  std::function<void(std::shared_ptr<const Plan>)> released_;  // for the current one
   std::thread thread_;
 };
 

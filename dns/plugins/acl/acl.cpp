@@ -141,6 +141,10 @@ class Acl : public Plugin {
       if (zone == nullptr) continue;
       const Rule* rule = first(directed, query.type, request.client().address.address);
       if (rule == nullptr) continue;
+      request.client().explain([&] {
+        return fmt::format("a rule of zone {} is for {}", zone->zone.to_text(),
+                           request.client().address.address.to_string());
+      });
       if (rule->action == Action::kAllow) break;
       zone->refused[static_cast<size_t>(rule->action)].fetch_add(1, std::memory_order_relaxed);
       return act(rule->action, request);

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "dns/plugins/kubernetes/describe.h"
 #include "dns/plugins/kubernetes/setup.h"
 #include "dns/plugins/kubernetes/source.h"
 #include "dns/router.h"
@@ -29,8 +30,14 @@ class Kubernetes : public Plugin {
   Step serve_zone(const ZoneConfig& zone, Request& request) {
     Name target;
     const Published::Reader::Guard guard(*reader_);
-    switch (
-        answer(zone, reader_->snapshot(), request.query(), rotation_++, request.reply(), target)) {
+    const Outcome outcome =
+        answer(zone, reader_->snapshot(), request.query(), rotation_++, request.reply(), target);
+    request.client().explain([&] {
+      return outcome == Outcome::kNotOurs
+                 ? "not in " + zone.zone.to_text()
+                 : describe(zone, reader_->snapshot(), request.query().name);
+    });
+    switch (outcome) {
       case Outcome::kAnswered:
         request.reply().set_own();
         return Step::kAnswered;

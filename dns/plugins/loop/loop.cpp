@@ -226,6 +226,7 @@ Error Prober::explanation(const Probe& probe) const {
 }
 
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& options) {
+  if (!host.serves()) return std::unique_ptr<Service>();
   return std::unique_ptr<Service>(
       std::make_unique<Prober>(host, dynamic_cast<LoopOptions&>(options)));
 }

@@ -53,6 +53,7 @@ class Rewrite : public Plugin {
     const auto plan = std::make_shared<const RewritePlan>(std::move(made));
     const auto packet = rewritten_query(*plan, request.query(), request.client());
     const std::shared_ptr<Deferred> deferred = request.defer();
+    request.client().explain([] { return std::string("a rule changes the question"); });
     deferred->ask_next(packet, [this, plan, deferred](std::span<const uint8_t> message) {
       on_message(*plan, deferred, message);
     });

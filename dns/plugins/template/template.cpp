@@ -95,6 +95,7 @@ bool fill(const TemplateRule& rule, const TemplateData& data, EditMessage& messa
 }
 
 Step Template::answer(const TemplateRule& rule, TemplateData& data, Request& request) {
+  request.client().explain([&] { return "matched by '" + data.regex + "'"; });
   const Query& query = request.query();
   Reply& reply = request.reply();
   data.klass = class_to_text(query.klass);

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/comparison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "dns/mnemonics.h"
+#include "dns/record_print.h"
+#include "dns/service_ports.h"
+
+namespace fairlead::dns {
+namespace {
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(to_lower(static_cast<uint8_t>(c)));
+  return text;
+}
+
+const char* protocol_label(kube::Protocol protocol) {
+  switch (protocol) {
+    case kube::Protocol::kTcp:
+      return "_tcp";
+    case kube::Protocol::kUdp:
+      return "_udp";
+    case kube::Protocol::kSctp:
+      return "_sctp";
+  }
+  return "";
+}
+
+// Collects questions, each once.
+class Questions {
+ public:
+  Questions(const ZoneConfig& config, size_t sample, uint64_t seed)
+      : config_(config), sample_(sample), random_(seed) {}
+
+  void ask(const std::string& labels, const Name& zone, std::initializer_list<Type> types) {
+    const Result<Name> below = Name::from_text(labels);
+    if (!below.ok()) return;
+    Name name = *below;
+    if (!name.append(zone)) return;
+    for (const Type type : types)
+      if (seen_.emplace(lower(name.to_text()), type).second) all_.push_back({name, type});
+  }
+  void ask(const std::string& labels, std::initializer_list<Type> types) {
+    ask(labels, config_.zone, types);
+  }
+  // The name of an address, if it is ours to name.
+  void ask_reverse(const IpAddress& address) {
+    std::string text;
+    const auto bytes = address.bytes();
+    for (size_t i = bytes.size(); i-- > 0;)
+      text += address.is_v4() ? fmt::format("{}.", bytes[i])
+                              : fmt::format("{:x}.{:x}.", bytes[i] & 15, bytes[i] >> 4);
+    text += address.is_v4() ? "in-addr.arpa" : "ip6.arpa";
+    const Result<Name> name = Name::from_text(text);
+    const bool ours = std::ranges::any_of(config_.reverse,
+                                          [&](const Name& zone) { return name->ends_with(zone); });
+    if (ours && seen_.emplace(text, Type::kPtr).second) all_.push_back({*name, Type::kPtr});
+  }
+  // Names that are not there, beside one that is; as many as are still to come from `services`.
+  void ask_made_up(const std::string& service, size_t services) {
+    if (services == 0 || made_up_ >= sample_) return;
+    const size_t wanted = (sample_ - made_up_ + services - 1) / services;
+    const std::string word = fmt::format("x{:08x}", static_cast<uint32_t>(random_()));
+    const std::string below_ns = service.substr(service.find('.') + 1);
+    const std::string kinds[] = {word + "." + below_ns,
+                                 word + "." + service,
+                                 "_" + word + "._tcp." + service,
+                                 "www.example.com." + below_ns,
+                                 "a.b.c." + service,
+                                 word + "." + word + ".svc"};
+    for (size_t i = 0; i < std::min(wanted, std::size(kinds)); ++i, ++made_up_)
+      ask(kinds[(made_up_ + i) % std::size(kinds)], {Type::kA});
+  }
+  std::vector<ComparedQuestion> take() { return std::move(all_); }
+
+ private:
+  const ZoneConfig& config_;
+  const size_t sample_;
+  std::minstd_rand random_;
+  size_t made_up_ = 0;
+  std::set<std::pair<std::string, Type>> seen_;
+  std::vector<ComparedQuestion> all_;
+};
+
+void ask_about(const ServiceRecord& service, const ZoneConfig& config, Questions& questions) {
+  const std::string base =
+      fmt::format("{}.{}.svc", service.name().name(), service.name().ns());
+  questions.ask(base, {Type::kA, Type::kAaaa, Type::kSrv, Type::kTxt});
+  if (service.kind() == ServiceKind::kExternalName) questions.ask(base, {Type::kCname});
+  const auto ask_ports = [&](std::span<const PortRecord> ports) {
+    for (const PortRecord& port : ports)
+      if (!service.name_of(port).empty())
+        questions.ask(fmt::format("_{}.{}.{}", service.name_of(port),
+                                  protocol_label(port.protocol), base),
+                      {Type::kSrv, Type::kA});
+  };
+  ask_ports(service.ports());
+  for (const IpAddress& address : service.cluster_ips()) questions.ask_reverse(address);
+  for (const EndpointRecord& endpoint : service.endpoints()) {
+    const EndpointLabel label(service.label_of(endpoint), endpoint.address);
+    questions.ask(fmt::format("{}.{}", label.text(), base),
+                  {endpoint.address.is_v4() ? Type::kA : Type::kAaaa});
+    if (service.kind() == ServiceKind::kHeadless) ask_ports(service.ports_of(endpoint.ports));
+    questions.ask_reverse(endpoint.address);
+    if (config.pods == PodNames::kDisabled) continue;
+    char dashed[64];
+    questions.ask(fmt::format("{}.{}.pod",
+                              std::string_view(dashed, write_dashed(endpoint.address, dashed)),
+                              service.name().ns()),
+                  {endpoint.address.is_v4() ? Type::kA : Type::kAaaa});
+  }
+}
+
+// The serial is the time of a server's last change; nobody's is another's.
+std::string data_of(const EditRecord& record) {
+  std::string text = lower(rdata_to_text(record));
+  if (record.type != Type::kSoa) return text;
+  std::vector<std::string> words;
+  size_t at = 0;
+  for (size_t end; (end = text.find(' ', at)) != std::string::npos; at = end + 1)
+    words.push_back(text.substr(at, end - at));
+  words.push_back(text.substr(at));
+  if (words.size() == 7) words[2] = "SERIAL";
+  return fmt::format("{}", fmt::join(words, " "));
+}
+
+using Record = ComparedReply::Record;
+
+std::vector<Record> without_ttl(std::vector<Record> records) {
+  for (Record& record : records) record.ttl = 0;
+  std::ranges::sort(records);
+  return records;
+}
+
+size_t count(const ComparedReply& reply, std::string_view section) {
+  return static_cast<size_t>(
+      std::ranges::count_if(reply.records, [&](auto& r) { return r.section == section; }));
+}
+
+// SRV data without its weight: "priority port target".
+std::vector<Record> without_weights(std::vector<Record> records) {
+  for (Record& record : records) {
+    if (record.type != "SRV") continue;
+    const size_t first = record.data.find(' ');
+    const size_t second = record.data.find(' ', first + 1);
+    if (second != std::string::npos) record.data.erase(first, second - first);
+  }
+  std::ranges::sort(records);
+  return records;
+}
+
+// The rows of docs/dns.md, "Where it differs from CoreDNS".
+std::string reason_of(const ComparedReply& here, const ComparedReply& there) {
+  const bool same_header = here.rcode == there.rcode && here.authoritative == there.authoritative;
+  if (here.rcode == Rcode::kNoError && count(here, "answer") == 0 &&
+      there.rcode == Rcode::kNxDomain)
+    return "names below it exist, so the name does (RFC 8020)";
+  if (same_header && without_ttl(here.records) == without_ttl(there.records)) {
+    const bool older = std::ranges::all_of(here.records, [&](const Record& record) {
+      return std::ranges::none_of(there.records, [&](const Record& other) {
+        return other.owner == record.owner && other.type == record.type &&
+               other.data == record.data && other.ttl > record.ttl;
+      });
+    });
+    if (older) return "the other server answers from its cache; answers about the cluster are "
+                      "never cached here";
+  }
+  if (same_header && without_weights(here.records) == without_weights(there.records))
+    return "an endpoint in two slices counts once in the weights";
+  return "";
+}
+
+}  // namespace
+
+std::vector<ComparedQuestion> questions_about(const ZoneConfig& config, const Snapshot& snapshot,
+                                              size_t sample, uint64_t seed) {
+  Questions questions(config, sample, seed);
+  questions.ask(".", {Type::kSoa, Type::kNs, Type::kA});
+  questions.ask("svc", {Type::kA});
+  questions.ask("pod", {Type::kA});
+  questions.ask("dns-version", {Type::kTxt});
+  std::set<std::string> namespaces;
+  size_t services = 0;
+  snapshot.services.for_each([&](const ServiceRecord& service) {
+    namespaces.emplace(service.name().ns());
+    ++services;
+  });
+  for (const std::string& ns : namespaces) {
+    questions.ask(ns + ".svc", {Type::kA});
+    if (config.pods != PodNames::kDisabled) questions.ask(ns + ".pod", {Type::kA});
+  }
+  snapshot.services.for_each([&](const ServiceRecord& service) {
+    ask_about(service, config, questions);
+    questions.ask_made_up(
+        fmt::format("{}.{}.svc", service.name().name(), service.name().ns()), services--);
+  });
+  return questions.take();
+}
+
+ComparedReply ComparedReply::of(const EditMessage& message) {
+  static constexpr const char* kSections[] = {"answer", "authority", "additional"};
+  ComparedReply reply;
+  reply.rcode = static_cast<Rcode>(message.flags & 15);
+  reply.authoritative = (message.flags & kFlagAuthoritative) != 0;
+  for (size_t section = 0; section < 3; ++section)
+    for (const EditRecord& record : message.sections[section])
+      if (record.type != Type::kOpt)
+        reply.records.push_back({kSections[section], lower(record.owner.to_text()),
+                                 type_to_text(record.type), data_of(record), record.ttl});
+  std::ranges::sort(reply.records);
+  const auto repeated = std::ranges::unique(reply.records);
+  reply.records.erase(repeated.begin(), repeated.end());
+  return reply;
+}
+
+std::string ComparedReply::to_text() const {
+  std::string text = rcode_to_text(rcode) + (authoritative ? " aa" : "");
+  for (const Record& record : records)
+    text += fmt::format("\n{:<10} {} {} {} {}", record.section, record.owner, record.ttl,
+                        record.type, record.data);
+  return text;
+}
+
+std::optional<Difference> difference(const EditMessage& here, const EditMessage& there) {
+  Difference found{ComparedReply::of(here), ComparedReply::of(there), {}};
+  if (found.here.rcode == found.there.rcode &&
+      found.here.authoritative == found.there.authoritative &&
+      found.here.records == found.there.records)
+    return std::nullopt;
+  found.reason = reason_of(found.here, found.there);
+  return found;
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/plugins/kubernetes/describe.h"
+
+#include <fmt/format.h>
+
+#include "dns/find.h"
+#include "dns/service_ports.h"
+
+namespace fairlead::dns {
+namespace {
+
+using Kind = Found::Kind;
+
+std::string key_of(const ServiceName& service) {
+  return fmt::format("Service {}/{}", service.ns(), service.name());
+}
+
+std::string list(std::span<const IpAddress> addresses) {
+  std::string text;
+  for (const IpAddress& address : addresses)
+    text += (text.empty() ? "" : ", ") + address.to_string();
+  return text;
+}
+
+std::string describe_service(const ServiceRecord& service, const Selector& selector) {
+  std::string text = key_of(service.name());
+  const size_t endpoints = service.endpoints().size();
+  switch (service.kind()) {
+    case ServiceKind::kClusterIp:
+      text += ", ClusterIP " + list(service.cluster_ips());
+      break;
+    case ServiceKind::kHeadless:
+      text += fmt::format(", headless, {} ready endpoint{}", endpoints, endpoints == 1 ? "" : "s");
+      break;
+    case ServiceKind::kExternalName: {
+      Name target;
+      size_t at = 0;
+      target.parse(service.external_name(), at);
+      return text + ", ExternalName " + target.to_text();
+    }
+  }
+  if (!selector.endpoint.empty()) text += fmt::format(", endpoint {}", selector.endpoint);
+  if (selector.by_port) text += fmt::format(", port {} over {}", selector.port, selector.protocol);
+  if (!selector.topology.empty()) text += ", endpoints of one topology zone";
+  return text;
+}
+
+// Why there is nothing at [...]service.ns.svc.Z, `labels` labels left of Z.
+std::string missing_service(const ZoneConfig& config, const Snapshot& snapshot, const Name& name,
+                            size_t labels) {
+  const std::string_view ns = name.label(labels - 2);
+  if (labels == 2) return fmt::format("there is no Namespace {}", ns);
+  const auto key = name.lower().subspan(
+      name.offset(labels - 3), name.offset(labels - 1) - name.offset(labels - 3));
+  const ServiceRecord* const service = snapshot.service(key);
+  const std::string what = fmt::format("Service {}/{}", ns, name.label(labels - 3));
+  if (service == nullptr) return "there is no " + what;
+  if (config.ignore_empty && service->endpoints().empty()) return what + " has no ready endpoint";
+  if (labels > 3) return what + " has no such endpoint or port";
+  if (service->kind() == ServiceKind::kExternalName)
+    return what + " has an address for its externalName, which is no name";
+  return what + " has no ready endpoint";
+}
+
+std::string missing(const ZoneConfig& config, const Snapshot& snapshot, const Name& name) {
+  if (!name.ends_with(config.zone)) return "no object has that address";
+  const size_t labels = name.labels() - config.zone.labels();
+  const std::string_view top = name.label(labels - 1);
+  if (top == "svc") return missing_service(config, snapshot, name, labels);
+  if (top != "pod") return fmt::format("nothing stands at {} but svc and pod", top);
+  if (config.pods == PodNames::kDisabled) return "names of pods are disabled";
+  if (labels == 3 && config.pods == PodNames::kVerified)
+    return fmt::format("no Pod in {} has that address", name.label(1));
+  return labels == 3 ? "that is no address, or there is no such Namespace"
+                     : "there is no such Namespace";
+}
+
+}  // namespace
+
+std::string describe(const ZoneConfig& config, const Snapshot& snapshot, const Name& name) {
+  const Found found = name.ends_with(config.zone) ? find_in_zone(config, snapshot, name)
+                                                  : find_reverse(snapshot.reverse, name);
+  switch (found.kind) {
+    case Kind::kNothing:
+      return missing(config, snapshot, name) +
+             (snapshot.synced ? "" : ", as far as the objects have been read");
+    case Kind::kEmpty:
+      return "nothing of its own, but names below it";
+    case Kind::kApex:
+      return "the zone itself";
+    case Kind::kVersion:
+      return "the version of the specification";
+    case Kind::kNameServer:
+      return "this server";
+    case Kind::kPod:
+      return "a pod's address, " + found.address.to_string();
+    case Kind::kService:
+    case Kind::kAlias:
+      return describe_service(*found.service, found.selector);
+    case Kind::kReverse: {
+      std::string text;
+      for (const ReverseName& each : found.reverse->names()) {
+        const EndpointLabel label(each.label, found.reverse->address());
+        text += (text.empty() ? "" : ", ") +
+                (each.cluster_ip ? std::string("the ClusterIP of ")
+                                 : fmt::format("endpoint {} of ", label.text())) +
+                key_of(*each.service);
+        if (each.cluster_ip) break;
+      }
+      return text;
+    }
+  }
+  return "";
+}
+
+}  // namespace fairlead::dns
