@@ -326,7 +326,8 @@ Result<Name> name_from_text(std::string_view text, const Name& origin) {
   return name;
 }
 
-Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaults) {
+Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaults,
+                                bool* ttl_given) {
   EditRecord record{defaults.owner, Type{}, defaults.klass, defaults.ttl, {}};
   std::span<const Token> rest = entry.tokens;
   if (!entry.starts_blank) {
@@ -352,6 +353,7 @@ Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaul
       break;
     }
   }
+  if (ttl_given != nullptr) *ttl_given = has_ttl;
   if (rest.empty()) return bad("the type is missing");
   const auto type = type_from_text(rest.front().text);
   if (!type || rest.front().quoted) return bad("'" + rest.front().text + "' is no record type");

@@ -62,7 +62,9 @@ struct RecordDefaults {
 
 // A name, relative to the origin without a final dot; "@" is the origin.
 Result<Name> name_from_text(std::string_view text, const Name& origin);
-Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaults);
+// `ttl_given`: whether it names a TTL.
+Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaults,
+                                bool* ttl_given = nullptr);
 // One record in a text of its own, as dns.NewRR of Go's library takes it.
 Result<EditRecord> parse_record(std::string_view text);
 
