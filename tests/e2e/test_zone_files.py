@@ -22,6 +22,19 @@ import unittest
 PROGRAM = pathlib.Path(__file__).resolve().parents[2] / "build/release/bin/fairlead-dns"
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33,
          "DNAME": 39, "DS": 43, "ANY": 255}
+# Data in all the forms there are, which both must read as the same bytes.
+OTHERS = {
+    17: "RP admin.example. txt.example.", 18: "AFSDB 1 afs.example.", 13: 'HINFO "a b" c\\"d', 36: "KX 5 kx.example.",
+    29: "LOC 42 21 54.123 N 71 06 18 W -24.5m 30m 2000.25m 7", 35: 'NAPTR 100 50 "s" "http+E2U" "!^.*$!x\\\\1!i" _x.example.',
+    44: "SSHFP 1 2 ( 00112233445566778899aabbccddeeff 00112233445566778899aabbccddeeff )",
+    48: "DNSKEY 256 3 8 ( AwEAAaHn\n YW5k )", 49: "DHCID AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=",
+    52: "TLSA 3 1 1 " + "0fA1" * 16, 61: "OPENPGPKEY aGVsbG8gd29ybGQh", 256: 'URI 10 1 "https://x.example/a\\034b"',
+    64: "SVCB 1 svc.example. alpn=h2,h3 port=8443 ipv4hint=192.0.2.1,192.0.2.2",
+    65: 'HTTPS 1 . ( mandatory=port,alpn alpn="h2" port=1 ipv6hint=2001:db8::1 no-default-alpn ech=aGVsbG8= key667=a\\210b )',
+    257: 'CAA 128 issue "ca.example; a=b"', 108: "EUI48 00-00-5e-00-53-2a", 59: "CDS 1 8 2 " + "ab" * 32,
+    731: "TYPE731 \\# 5 ab cdef01\t02", 99: 'SPF "v=spf1" -all',
+}
+TYPES |= {f"TYPE{number}": number for number in OTHERS}
 # Where names begin in the data, and how many there are.
 NAMES = {2: (0, 1), 5: (0, 1), 6: (0, 2), 12: (0, 1), 15: (2, 1), 33: (6, 1), 39: (0, 1)}
 LABELS = ["a", "b", "c", "d", "*", "_x", "long-label"]
@@ -76,7 +89,7 @@ class Zone:
             number = self.rng.randint(1, 250)
             lines.append(self.rng.choice([f"A 192.0.2.{number}", f"AAAA 2001:db8::{number}", f'TXT "{number}" x',
                                           f"MX {number} {self.target()}", f"SRV 1 2 {number} {self.target()}",
-                                          f"PTR {self.target()}"]))
+                                          f"PTR {self.target()}", self.rng.choice(list(OTHERS.values()))]))
         return sorted(set(lines))
 
     def delegation(self, owner):
@@ -85,7 +98,7 @@ class Zone:
         if self.rng.random() < 0.5:
             lines.append(f"NS {self.target()}")
         if self.rng.random() < 0.3:
-            lines.append("TYPE43 \\# 36 00010802" + "ab" * 32)
+            lines.append("DS 1 8 2 " + "ab" * 32)
         return sorted(set(lines))
 
     def question(self):

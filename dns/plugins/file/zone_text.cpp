@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <optional>
 
+#include "dns/mnemonics.h"
 #include "dns/plugins/file/generate.h"
 #include "dns/record_text.h"
 
@@ -14,14 +14,6 @@ namespace {
 
 Error bad(std::string what) {
   return Error(ErrorCode::kInvalid, std::move(what));
-}
-
-std::string upper(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) {
-    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-  });
-  return out;
 }
 
 // A relative path is below the folder of the file that names it.
@@ -89,7 +81,7 @@ Result<void> ZoneTextReader::file(const std::string& path, const std::string& te
     if (!more.ok()) return more.error().with_context(fmt::format("{}:{}", path, reader.line()));
     if (!*more) return ok();
     // What an included file says of itself has its own place.
-    if (const bool is_include = upper(each.tokens.front().text) == "$INCLUDE"; is_include) {
+    if (const bool is_include = to_upper(each.tokens.front().text) == "$INCLUDE"; is_include) {
       if (const auto done = include(each, place); !done.ok()) return done;
     } else if (const auto done = entry(each, place); !done.ok()) {
       return done.error().with_context(fmt::format("{}:{}", path, each.line));
@@ -101,7 +93,7 @@ Result<void> ZoneTextReader::entry(const Entry& entry, Place& place) {
   const Token& first = entry.tokens.front();
   if (entry.starts_blank || first.quoted || !first.text.starts_with('$'))
     return record(entry, place.origin);
-  const std::string word = upper(first.text);
+  const std::string word = to_upper(first.text);
   if (word == "$ORIGIN") return set_origin(entry, place);
   if (word == "$TTL") return set_ttl(entry);
   if (word == "$GENERATE") return generate(entry, place);
