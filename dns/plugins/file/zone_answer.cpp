@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/plugins/file/zone_answer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -141,6 +142,8 @@ class ZoneWalk {
   // The end of the name that is looked up, of so many labels.
   Owner suffix(size_t labels) const;
   bool seen_before() const;
+  // A DNAME that stands in the answer already: names may come back to it.
+  bool has_answered(const RecordSet& dname) const;
 
   const ZoneTree& zone_;
   const Query& query_;
@@ -148,6 +151,7 @@ class ZoneWalk {
   SetWriter writer_;
   Owner owner_;                         // what is looked up now
   std::array<Name, kMaxAliases> seen_;  // and was before
+  std::array<const RecordSet*, kMaxAliases> dnames_{};
   size_t aliases_ = 0;
 };
 
@@ -173,6 +177,10 @@ bool ZoneWalk::seen_before() const {
   for (size_t i = 0; i < aliases_; ++i)
     if (seen_[i] == owner_.name) return true;
   return false;
+}
+
+bool ZoneWalk::has_answered(const RecordSet& dname) const {
+  return std::ranges::find(dnames_, &dname) != dnames_.end();
 }
 
 ZoneWalk::Next ZoneWalk::step(bool may_fall_through) {
@@ -210,7 +218,7 @@ ZoneWalk::Next ZoneWalk::at_node(const Node& node) {
     return alias(owner_, *cname);
   const RecordSet* found = node.find(query_.type);
   if (found == nullptr) return negative(Rcode::kNoError);
-  writer_.set(Section::kAnswer, owner_, *found);
+  if (!has_answered(*found)) writer_.set(Section::kAnswer, owner_, *found);
   return positive();
 }
 
@@ -226,7 +234,8 @@ ZoneWalk::Next ZoneWalk::alias(const Owner& owner, const RecordSet& cname) {
 ZoneWalk::Next ZoneWalk::substitute(uint32_t index, const RecordSet& dname) {
   reply_.set_flag(kFlagAuthoritative);
   const size_t labels = zone_.node(index).labels;
-  writer_.set(Section::kAnswer, suffix(labels), dname);
+  if (!has_answered(dname)) writer_.set(Section::kAnswer, suffix(labels), dname);
+  dnames_[aliases_] = &dname;
   Name target;
   bool fits = true;
   for (size_t i = 0; fits && i + labels < owner_.name.labels(); ++i)

@@ -198,7 +198,7 @@ TEST(ZoneAnswer, Dname) {
   Zone zone("test.",
             "$TTL 60\n" + soa +
                 "d DNAME t\nd TXT own\nb.d A 192.0.2.9\na.t A 192.0.2.1\nout DNAME example.\n"
-                "loop DNAME x.loop\nself DNAME self\nc CNAME a.d\n"
+                "loop DNAME x.loop\nback DNAME @\nx CNAME back\nself DNAME self\nc CNAME a.d\n"
                 "long DNAME " +
                 std::string(63, 'a') + "." + std::string(63, 'b') + "." + std::string(63, 'c') +
                 "\n",
@@ -221,6 +221,9 @@ TEST(ZoneAnswer, Dname) {
       {"c.test. A",
        "NOERROR aa\nanswer c.test. 60 CNAME a.d.test.\nanswer d.test. 60 DNAME t.test.\n"
        "answer a.d.test. 60 CNAME a.t.test.\nanswer a.t.test. 60 A 192.0.2.1\n"},
+      {"x.back.test. DNAME",
+       "NOERROR aa\nanswer back.test. 60 DNAME test.\nanswer x.back.test. 60 CNAME x.test.\n"
+       "answer x.test. 60 CNAME back.test.\n"},
       {"a.self.test. A",
        "NOERROR aa\nanswer self.test. 60 DNAME self.test.\n"
        "answer a.self.test. 60 CNAME a.self.test.\n"},
