@@ -80,7 +80,6 @@ Result<std::string> modified(std::string_view text, uint32_t number) {
 
 Result<GenerateRange> generate_range(std::string_view text) {
   std::string_view rest = text;
-  GenerateRange range;
   const auto start = number_of<uint32_t>(take(rest, '-'));
   const auto stop = number_of<uint32_t>(take(rest, '/'));
   const auto step = rest.empty() ? std::optional<uint32_t>(1) : number_of<uint32_t>(rest);

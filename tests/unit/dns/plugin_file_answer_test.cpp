@@ -6,6 +6,7 @@
 
 #include "dns/plugins/file/zone_answer.h"
 #include "dns/plugins/file/zone_text.h"
+#include "tests/unit/dns/costs.h"
 #include "tests/unit/dns/support.h"
 
 namespace fairlead::dns::test {
@@ -317,6 +318,29 @@ TEST(ZoneAnswer, LargeAnswers) {
   EXPECT_EQ(reply.substr(0, 11), "NOERROR aa\n");
   EXPECT_EQ(std::ranges::count(reply, '\n'), 1 + 800 + 1 + 64);
   EXPECT_EQ(zone.ask("big.test.", "SRV", 512).substr(0, 14), "NOERROR aa tc\n");
+}
+
+TEST(ZoneAnswer, NothingAllocates) {
+  const auto zone = zone_of("test.",
+                            "$TTL 60\n@ SOA ns root 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nm MX 5 ns\n"
+                            "*.w TXT x\nc CNAME m\nd DNAME w\nsub NS ns.sub\nns.sub A 192.0.2.2\n");
+  ASSERT_TRUE(zone.ok());
+  Bytes buffer(kMaxMessage);
+  Reply reply(buffer);
+  for (const char* name :
+       {"m.test.", "no.test.", "x.w.test.", "c.test.", "y.d.test.", "x.sub.test."})
+    for (const Type type : {Type::kA, Type::kMx, Type::kTxt, Type::kAny}) {
+      const Bytes packet = make_query(name, type);
+      Query query;
+      parse_query(packet, query);
+      Name target;
+      reply.begin(query, kEdnsUdpSize);
+      Counting counting(Watch::kThisThread);
+      answer_from_zone(*zone, query, false, reply, target);
+      counting.stop();
+      EXPECT_EQ(allocations(), 0u) << name;
+      EXPECT_EQ(locks(), 0u) << name;
+    }
 }
 
 // The zone's TTLs and sets.
