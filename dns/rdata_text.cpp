@@ -348,7 +348,7 @@ std::optional<std::vector<uint8_t>> base64_from_text(std::string_view text) {
     for (const int shift : {16, 8, 0}) out.push_back(static_cast<uint8_t>(bits >> shift));
     bits = 0;
   }
-  out.resize(out.size() - padding);
+  for (; padding > 0 && !out.empty(); --padding) out.pop_back();
   return out;
 }
 
