@@ -193,10 +193,40 @@ def difference(ours, theirs, zone, name, qtype):
     return None
 
 
+class DifferenceTest(unittest.TestCase):
+    """The comparison sees what is not the same."""
+
+    def reply(self, flags, *sections):
+        """Records as (owner, type, data)."""
+        message = struct.pack(">HHHHHH", 1, 0x8000 | flags, 1, *[len(s) for s in sections]) + encode("a.z.") + bytes(4)
+        for owner, rtype, data in (record for section in sections for record in section):
+            message += encode(owner) + struct.pack(">HHIH", rtype, 1, 60, len(data)) + data
+        return Reply(message)
+
+    def test_differences(self):
+        address, other = ("a.z.", 1, b"\1\2\3\4"), ("a.z.", 1, b"\1\2\3\5")
+        servers, cut = ("z.", 2, encode("ns.z.")), ("a.z.", 2, encode("ns.a.z."))
+        glue = ("ns.a.z.", 1, b"\1\2\3\4")
+        plain = self.reply(0x400, [address], [], [])
+        for ours, theirs, wanted in [
+                (self.reply(0x400, [address], [servers], []), plain, None),
+                (self.reply(0x400, [("A.z.", 1, b"\1\2\3\4")], [], []), plain, None),
+                (self.reply(0, [address], [], []), plain, "rcode or AA"),
+                (self.reply(0x403, [address], [], []), plain, "rcode or AA"),
+                (self.reply(0x400, [other], [], []), plain, "answer"),
+                (self.reply(0x400, [], [], []), plain, "answer"),
+                (self.reply(0x400, [address, other], [], []), plain, "answer"),
+                (self.reply(0x400, [address, address], [], []), plain, "a record twice"),
+                (self.reply(0x400, [address], [cut], []), plain, "authority"),
+                (self.reply(0, [], [cut], []), self.reply(0, [], [cut], [glue]), "glue"),
+                (self.reply(0, [], [cut], [glue]), self.reply(0, [], [cut], [glue]), None)]:
+            self.assertEqual(difference(ours, theirs, "z.", "a.z.", "A"), wanted, f"{ours}\n{theirs}")
+
+
 class ZoneFilesTest(unittest.TestCase):
     def setUp(self):
         self.seed = int(os.environ.get("FAIRLEAD_SEED") or random.SystemRandom().randrange(1 << 32))
-        print(f"seed {self.seed}", flush=True)
+        print(f"\n  FAIRLEAD_SEED={self.seed}", flush=True)
         rng = random.Random(self.seed)
         folder = tempfile.TemporaryDirectory(prefix="fairlead-zones-")
         self.addCleanup(folder.cleanup)
@@ -267,10 +297,10 @@ class ZoneFilesTest(unittest.TestCase):
                 ours, theirs = self.ask("fairlead", query), self.ask("knot", query)
                 what = difference(ours, theirs, zone.name, name, qtype)
                 if what:
-                    self.fail(f"seed {self.seed}: {name} {qtype}: {what}\nfairlead: {ours}\nknot: {theirs}\n{zone.text}")
+                    self.fail(f"FAIRLEAD_SEED={self.seed}: {name} {qtype}: {what}\nfairlead: {ours}\nknot: {theirs}\n{zone.text}")
                 asked += 1
         self.assertGreater(asked, 0)
-        print(f"{asked} questions about {len(self.zones)} zones")
+        print(f"  {asked} questions about {len(self.zones)} zones")
 
 
 if __name__ == "__main__":
