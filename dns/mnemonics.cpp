@@ -27,14 +27,6 @@ constexpr std::pair<std::string_view, uint16_t> kRcodes[] = {
     {"NOTIMP", 4},  {"REFUSED", 5}, {"YXDOMAIN", 6}, {"YXRRSET", 7},
     {"NXRRSET", 8}, {"NOTAUTH", 9}, {"NOTZONE", 10}};
 
-std::string upper(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) {
-    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-  });
-  return out;
-}
-
 std::optional<uint16_t> number_of(std::string_view text) {
   uint16_t number = 0;
   const char* const end = text.data() + text.size();
@@ -46,7 +38,7 @@ std::optional<uint16_t> number_of(std::string_view text) {
 template <typename Table>
 std::optional<uint16_t> look_up(const Table& table, std::string_view text,
                                 std::string_view generic) {
-  const std::string wanted = upper(text);
+  const std::string wanted = to_upper(text);
   for (const auto& [name, number] : table)
     if (name == wanted) return number;
   if (!generic.empty() && wanted.starts_with(generic))
@@ -62,6 +54,14 @@ std::string text_of(const Table& table, uint16_t wanted, std::string_view generi
 }
 
 }  // namespace
+
+std::string to_upper(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  });
+  return out;
+}
 
 std::optional<Type> type_from_text(std::string_view text) {
   const auto number = look_up(kTypes, text, "TYPE");

@@ -11,6 +11,8 @@
 
 namespace fairlead::dns {
 
+std::string to_upper(std::string_view text);  // of ASCII
+
 // Mnemonics in any case; TYPE731 and CLASS3 for those without.
 std::optional<Type> type_from_text(std::string_view text);
 std::string type_to_text(Type type);

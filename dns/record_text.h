@@ -5,8 +5,7 @@
 //   @ IN SOA ns.example.org. root.example.org. (
 //       7 7200 1800 86400 60 )    ; several lines in parentheses
 //
-// Types A, AAAA, CNAME, DNAME, NS, PTR, MX, SRV, TXT, SPF, SOA, CAA and HINFO, and any type in the
-// form of RFC 3597 (TYPE731 \# 3 abcdef). Pure.
+// The data is rdata_text.h's. Pure.
 #pragma once
 
 #include <optional>
@@ -18,16 +17,9 @@
 #include "base/result.h"
 #include "dns/edit.h"
 #include "dns/mnemonics.h"
+#include "dns/rdata_text.h"
 
 namespace fairlead::dns {
-
-// A TTL in seconds ("300") or in BIND's units ("1h30m"), at most 2^31 - 1 (RFC 2181 section 8).
-std::optional<uint32_t> ttl_from_text(std::string_view text);
-
-struct Token {
-  std::string text;  // with its backslash escapes
-  bool quoted = false;
-};
 
 // What stands on one line, or on several in parentheses.
 struct Entry {
@@ -60,9 +52,9 @@ struct RecordDefaults {
   Class klass = Class::kIn;
 };
 
-// A name, relative to the origin without a final dot; "@" is the origin.
-Result<Name> name_from_text(std::string_view text, const Name& origin);
-Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaults);
+// `ttl_given`: whether it names a TTL.
+Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaults,
+                                bool* ttl_given = nullptr);
 // One record in a text of its own, as dns.NewRR of Go's library takes it.
 Result<EditRecord> parse_record(std::string_view text);
 

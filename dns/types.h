@@ -21,6 +21,13 @@ enum class Type : uint16_t {
   kSrv = 33,
   kDname = 39,
   kOpt = 41,
+  kDs = 43,
+  kRrsig = 46,
+  kNsec = 47,
+  kNsec3 = 50,
+  kNsec3param = 51,
+  kSvcb = 64,
+  kHttps = 65,
   kIxfr = 251,
   kAxfr = 252,
   kAny = 255,
@@ -39,6 +46,7 @@ enum class Rcode : uint16_t {
   kNxDomain = 3,
   kNotImp = 4,
   kRefused = 5,
+  kYxDomain = 6,
   kBadVers = 16,
 };
 

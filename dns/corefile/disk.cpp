@@ -7,8 +7,11 @@
 
 namespace fairlead::dns::corefile {
 
+// Zone files are larger than what a Corefile is made of, which has a limit of its own.
+constexpr size_t kMaxRead = 256 << 20;
+
 Result<std::string> DiskFiles::read(const std::string& path) {
-  return read_file(path, kMaxFileSize);
+  return read_file(path, kMaxRead);
 }
 
 std::vector<std::string> DiskFiles::glob(const std::string& pattern) {

@@ -15,11 +15,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <mutex>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "dns/counters.h"
+#include "dns/current.h"
 #include "dns/host.h"
 #include "dns/plugins/hosts/table.h"
 #include "dns/setup.h"
@@ -33,26 +33,6 @@ using std::chrono::seconds;
 constexpr size_t kMaxFile = 32 << 20;
 constexpr uint64_t kMaxTtl = 65535;
 
-// The table that counts now. Any thread.
-class CurrentTable {
- public:
-  void set(std::shared_ptr<const HostsTable> table) {
-    const std::lock_guard lock(mutex_);
-    table_ = std::move(table);
-    version_.fetch_add(1, std::memory_order_release);
-  }
-  std::shared_ptr<const HostsTable> get() const {
-    const std::lock_guard lock(mutex_);
-    return table_;
-  }
-  uint64_t version() const { return version_.load(std::memory_order_acquire); }
-
- private:
-  mutable std::mutex mutex_;
-  std::shared_ptr<const HostsTable> table_;  // under mutex_
-  std::atomic<uint64_t> version_{0};
-};
-
 struct HostsOptions : PluginOptions {
   std::string file = "/etc/hosts";
   std::vector<Name> zones;
@@ -61,7 +41,7 @@ struct HostsOptions : PluginOptions {
   bool reverse = true;
   Duration reload = seconds(5);
   Fallthrough fallthrough;
-  CurrentTable table;
+  Current<HostsTable> table;
   std::atomic<uint64_t> read_at{0};  // Unix time
 
   void build(std::string_view text) {
@@ -82,10 +62,7 @@ class Hosts : public Plugin {
           return query.name.ends_with(zone);
         }))
       return Step::kNext;
-    if (const uint64_t version = options_.table.version(); version != version_) {
-      version_ = version;
-      table_ = options_.table.get();
-    }
+    table_ = seen_.newest(options_.table).get();
     return query.type == Type::kPtr ? serve_reverse(request) : serve_name(request);
   }
 
@@ -98,8 +75,8 @@ class Hosts : public Plugin {
   }
 
   const HostsOptions& options_;
-  uint64_t version_ = 0;
-  std::shared_ptr<const HostsTable> table_;
+  Seen<HostsTable> seen_;
+  const HostsTable* table_ = nullptr;  // of this query
 };
 
 Step Hosts::serve_reverse(Request& request) const {

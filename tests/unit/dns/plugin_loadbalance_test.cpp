@@ -90,8 +90,8 @@ TEST_F(PluginLoadBalance, CompressedAgainstEachOther) {
     request.reply().adopt(message, Rcode::kNoError);
     return Step::kAnswered;
   });
-  EXPECT_EQ(seen("MX"), (std::set<std::string>{"NOERROR qd=1\nanswer a.test. 5 MX \\# 5\n"
-                                               "answer a.test. 5 MX \\# 6\n"}));
+  EXPECT_EQ(seen("MX"), (std::set<std::string>{"NOERROR qd=1\nanswer a.test. 5 MX 10 m.\n"
+                                               "answer a.test. 5 MX 10 n.m.\n"}));
 }
 
 TEST_F(PluginLoadBalance, Refusals) {

@@ -13,8 +13,8 @@ namespace fairlead::dns::test {
 namespace {
 
 const std::map<std::string, uint16_t> kTypes = {
-    {"A", 1},      {"NS", 2},     {"CNAME", 5},  {"SOA", 6},  {"PTR", 12},
-    {"MX", 15},    {"TXT", 16},   {"AAAA", 28},  {"SRV", 33}, {"OPT", 41},
+    {"A", 1},      {"NS", 2},     {"CNAME", 5},  {"SOA", 6},    {"PTR", 12}, {"MX", 15},
+    {"TXT", 16},   {"AAAA", 28},  {"SRV", 33},   {"DNAME", 39}, {"OPT", 41}, {"DS", 43},
     {"HTTPS", 65}, {"IXFR", 251}, {"AXFR", 252}, {"ANY", 255}};
 
 std::string type_text(uint16_t type) {
@@ -37,6 +37,8 @@ std::string rcode_text(unsigned rcode) {
       return "NOTIMP";
     case 5:
       return "REFUSED";
+    case 6:
+      return "YXDOMAIN";
     case 16:
       return "BADVERS";
     default:
@@ -98,8 +100,11 @@ std::string rdata_text(Reader& reader, unsigned type, size_t size) {
     const std::string raw = reader.raw(size);
     text = IpAddress::from_bytes({reinterpret_cast<const uint8_t*>(raw.data()), raw.size()})
                .to_string();
-  } else if (type == 2 || type == 5 || type == 12) {
+  } else if (type == 2 || type == 5 || type == 12 || type == 39) {
     text = reader.name();
+  } else if (type == 15) {
+    text = std::to_string(reader.u16()) + " ";
+    text += reader.name();
   } else if (type == 33) {
     for (int i = 0; i < 3; ++i) text += std::to_string(reader.u16()) + " ";
     text += reader.name();
