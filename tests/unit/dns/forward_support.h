@@ -152,6 +152,9 @@ class ForwardTest : public ::testing::Test {
     options->probe_period = milliseconds(20);
   }
   void use(const std::vector<SocketAddress>& servers) {
+    use_servers({servers.begin(), servers.end()});
+  }
+  void use_servers(const std::vector<UpstreamServer>& servers) {
     options->upstreams = std::make_shared<UpstreamList>(servers);
     auto kubernetes = std::make_shared<KubernetesOptions>();
     kubernetes->zones.emplace_back().zone = dns_name("cluster.local");
