@@ -167,7 +167,7 @@ void Forwarder::give_up(uint64_t id) {
   const Pending pending = std::move(pending_.extract(id).mapped());
   Reply& reply = pending.deferred->reply();
   reply.set_rcode(Rcode::kServFail);
-  const std::string tls = "no TLS with the upstream servers: " + pending.tls_failure;
+  const std::string tls = "upstream TLS: " + pending.tls_failure;
   if (!pending.tls_failure.empty()) {
     reply.set_error(Ede::kNetworkError, tls);
   } else if (pending.network_error) {

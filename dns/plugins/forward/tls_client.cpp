@@ -96,17 +96,19 @@ Result<size_t> TlsStream::moved(int done, size_t size) {
 
 Error TlsStream::why(int error) {
   const bool in_handshake = SSL_is_init_finished(ssl_) == 0;
+  if (in_handshake) dialer_.forget(server_);  // the next one is without what may have spoilt this
   const long verdict = SSL_get_verify_result(ssl_);
-  const bool ended = error == SSL_ERROR_ZERO_RETURN || error == SSL_ERROR_SYSCALL ||
-                     ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+  const bool ended = error == SSL_ERROR_ZERO_RETURN || error == SSL_ERROR_SYSCALL;
   if (in_handshake && verdict != X509_V_OK) {
     ERR_clear_error();
-    failure_ = std::string("certificate: ") + X509_verify_cert_error_string(verdict);
-    return Error(ErrorCode::kPermission, failure_);
+    failure_ = X509_verify_cert_error_string(verdict);
+    return Error(ErrorCode::kPermission, "certificate: " + failure_);
   }
   if (ended) {
     ERR_clear_error();
     if (in_handshake) failure_ = "closed during the handshake";
+    // The session is none the worse; without this OpenSSL would have it forgotten.
+    SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     return Error(ErrorCode::kUnavailable, in_handshake ? failure_ : "closed before the reply");
   }
   const Error said = tls::openssl_error(ErrorCode::kInvalid, in_handshake ? "handshake" : "TLS");
@@ -163,7 +165,9 @@ Result<std::shared_ptr<TlsClient>> TlsClient::make(const TlsPems& pems) {
   if (context == nullptr) return tls::openssl_error(ErrorCode::kResourceExhausted, "TLS context");
   std::shared_ptr<TlsClient> made(new TlsClient(context));
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
+  // Messages have a length, so an end without close_notify hides nothing; as an error it would cost
+  // the session, and servers end idle connections like that.
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
@@ -203,6 +207,13 @@ void TlsDialer::keep(const UpstreamServer& server, SSL_SESSION* session) {
   } else {
     SSL_SESSION_free(session);
   }
+}
+
+void TlsDialer::forget(const UpstreamServer& server) {
+  const auto at = sessions_.find(server);
+  if (at == sessions_.end()) return;
+  SSL_SESSION_free(at->second);
+  sessions_.erase(at);
 }
 
 }  // namespace fairlead::dns

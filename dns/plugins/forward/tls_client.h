@@ -55,6 +55,7 @@ class TlsDialer {
   friend class TlsStream;
   static constexpr size_t kMaxSessions = 64;
   void keep(const UpstreamServer& server, SSL_SESSION* session);
+  void forget(const UpstreamServer& server);
 
   std::shared_ptr<TlsClient> client_;
   std::map<UpstreamServer, SSL_SESSION*> sessions_;
