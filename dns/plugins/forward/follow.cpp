@@ -22,6 +22,7 @@ class Follower : public Service {
   struct Lookup {
     explicit Lookup(Loop& loop) : timer(loop) {}
     size_t target = 0;
+    bool failed = false;  // the last time; told once
     std::unique_ptr<NameLookup> question;
     Timer timer;
   };
@@ -117,9 +118,11 @@ void Follower::on_addresses(Lookup& lookup, const Result<std::vector<IpAddress>>
     for (const IpAddress& address : *addresses) servers.push_back({address, target.port});
     target.addresses = others_of(std::move(servers), target.host);
     publish();
-  } else {
-    log::warn("forward: upstream server {}: {}", target.host, addresses.error().message());
+  } else if (!lookup.failed) {
+    log::warn("forward: upstream server {}: {}; tried again until it is found", target.host,
+              addresses.error().message());
   }
+  lookup.failed = !addresses.ok();
   lookup.timer.start_once(addresses.ok() ? again_ : retry_, [this, &lookup] { look_up(lookup); });
 }
 
