@@ -28,7 +28,9 @@ UpstreamExchange::UpstreamExchange(const Outside& outside, const UpstreamServer&
       on_done_(std::move(on_done)),
       timer_(outside.loop) {
   write_u16(query_.data(), id);
-  if (over_tcp || server_.tls) {
+  if (server_.way == UpstreamWay::kHttps) {
+    start_https();
+  } else if (over_tcp || !server_.is_plain()) {
     start_stream();
   } else {
     start_udp();
@@ -36,12 +38,13 @@ UpstreamExchange::UpstreamExchange(const Outside& outside, const UpstreamServer&
 }
 
 std::string UpstreamExchange::what() const {
-  constexpr const char* kOver[] = {" over UDP", " over TCP", " over TLS"};
+  constexpr const char* kOver[] = {" over UDP", " over TCP", " over TLS", " over HTTPS"};
   return "DNS server " + server_.address.to_string() + kOver[proto()];
 }
 
 ForwardMetrics::Proto UpstreamExchange::proto() const {
-  if (server_.tls) return ForwardMetrics::kTls;
+  if (server_.way == UpstreamWay::kHttps) return ForwardMetrics::kHttps;
+  if (server_.way == UpstreamWay::kTls) return ForwardMetrics::kTls;
   return over_tcp_ ? ForwardMetrics::kTcp : ForwardMetrics::kUdp;
 }
 
@@ -94,7 +97,7 @@ void UpstreamExchange::connect_stream() {
   Result<Fd> socket = connect_socket(server_.address, outside_.source, SOCK_STREAM);
   if (!socket.ok()) return fail(socket.error());
   const MonoTime now = outside_.loop.clock().now();
-  if (server_.tls) {
+  if (server_.way == UpstreamWay::kTls) {
     Result<std::unique_ptr<Stream>> made = outside_.tls.dial(server_, *std::move(socket), now);
     if (!made.ok()) return fail(made.error());
     use_stream(*std::move(made));
@@ -168,6 +171,28 @@ void UpstreamExchange::on_stream_reply() {
   poll_.reset();
   // More than the reply was not asked for: such a connection is not to be trusted with another.
   if (in_.size() == 2 + reply->message.size()) outside_.idle.put(server_, std::move(stream_));
+  done(*reply);
+}
+
+void UpstreamExchange::start_https() {
+  HttpTransport* transport = outside_.https == nullptr ? nullptr : outside_.https->to(server_);
+  if (transport == nullptr) return fail(Error(ErrorCode::kUnsupported, "no HTTPS is set up"));
+  HttpRequest request = outside_.https->request(server_, query_);
+  request.connect_timeout = limits_.tcp_connect;
+  request.total_timeout = limits_.tcp_connect + limits_.tcp_reply;
+  call_ = fetch(*transport, std::move(request), kMaxMessage,
+                [this](const Result<HttpResponse>& response) { on_https(response); });
+}
+
+void UpstreamExchange::on_https(const Result<HttpResponse>& response) {
+  if (!response.ok()) return done(response.error().with_context(what()));
+  if (response->status != 200)
+    return done(Error(ErrorCode::kUnavailable,
+                      what() + ": HTTP status " + std::to_string(response->status)));
+  in_.assign(response->body.begin(), response->body.end());
+  const std::optional<ReplyView> reply = parse_reply(in_);
+  if (!reply || !is_reply_to(*reply, query_))
+    return done(Error(ErrorCode::kInvalid, what() + ": the reply is not to our question"));
   done(*reply);
 }
 

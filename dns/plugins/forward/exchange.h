@@ -6,7 +6,7 @@
 // is dropped; the first such datagram sends us to TCP, where nobody can guess (RFC 5452). TC does
 // too (RFC 7766 section 5). TCP, or TLS for a server that is asked so and then always, goes over an
 // idle connection when there is one; if that ends before the reply begins the server had closed it,
-// and a new one is made.
+// and a new one is made. HTTPS is libcurl's business, connections included.
 //
 // Threads: the loop's. The callback runs exactly once, never from the constructor, unless the
 // exchange is destroyed first. It may destroy the exchange.
@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "dns/message.h"
+#include "dns/plugins/forward/https_client.h"
 #include "dns/plugins/forward/idle_connections.h"
 #include "dns/plugins/forward/metrics.h"
 #include "dns/plugins/forward/stream.h"
@@ -43,6 +44,7 @@ struct Outside {
   TlsDialer& tls;  // outlives `idle`
   IdleConnections& idle;
   std::optional<IpAddress> source;  // where they come from; the kernel's choice without
+  HttpsClient* https = nullptr;     // null: no server is asked over HTTPS
 };
 
 class UpstreamExchange {
@@ -64,6 +66,8 @@ class UpstreamExchange {
  private:
   void start_udp();
   void on_udp();
+  void start_https();
+  void on_https(const Result<HttpResponse>& response);
   void start_stream();
   void connect_stream();
   void use_stream(std::unique_ptr<Stream> stream);
@@ -99,6 +103,7 @@ class UpstreamExchange {
   std::vector<uint8_t> in_;         // the reply so far; over a stream with its length in front
   std::vector<uint8_t> truncated_;  // the reply with TC that made us turn to TCP
   std::string tls_failure_;
+  HttpCall call_;  // over HTTPS
 };
 
 }  // namespace fairlead::dns

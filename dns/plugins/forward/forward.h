@@ -49,6 +49,8 @@ struct ForwardOptions : PluginOptions {
   ExchangeLimits limits;
   std::optional<IpAddress> source;  // where our questions come from
   std::shared_ptr<TlsClient> tls;   // null: no server is asked over TLS
+  TlsPems pems;                     // for HTTPS, too
+  bool https_get = false;           // GET instead of POST
   std::shared_ptr<ForwardMetrics> metrics = std::make_shared<ForwardMetrics>();
 
   corefile::Place place;                 // of the directive

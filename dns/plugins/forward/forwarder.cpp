@@ -28,7 +28,8 @@ Forwarder::Forwarder(const PluginContext& context, const ForwardOptions& options
       health_(options.policy, options.max_fails),
       tls_(options.tls),
       idle_(context.loop, options.idle),
-      outside_{context.loop, tls_, idle_, options.source},
+      https_(context.loop, options.pems, options.https_get),
+      outside_{context.loop, tls_, idle_, options.source, &https_},
       probe_timer_(context.loop) {}
 
 void Forwarder::refresh_servers() {

@@ -71,6 +71,7 @@ class Forwarder {
   RandomSource random_;
   TlsDialer tls_;
   IdleConnections idle_;  // its connections use tls_
+  HttpsClient https_;
   const Outside outside_;
   std::map<uint64_t, Pending> pending_;
   uint64_t next_id_ = 0;

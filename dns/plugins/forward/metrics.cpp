@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* kRcodes[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
                                    "NOTIMP",  "REFUSED", "BADVERS",  "OTHER"};
-constexpr const char* kProtos[] = {"udp", "tcp", "tcp-tls"};
+constexpr const char* kProtos[] = {"udp", "tcp", "tcp-tls", "https"};
 
 size_t rcode_index(Rcode rcode) {
   if (rcode == Rcode::kBadVers) return 6;

@@ -22,7 +22,7 @@ class ForwardMetrics {
  public:
   static constexpr size_t kMaxServers = 256;
   using Count = std::atomic<uint64_t>;
-  enum Proto : uint8_t { kUdp, kTcp, kTls };
+  enum Proto : uint8_t { kUdp, kTcp, kTls, kHttps };
 
   struct Durations {
     std::array<Count, kDurationBounds.size() + 1> buckets{};
@@ -31,8 +31,8 @@ class ForwardMetrics {
   struct Server {
     std::array<Durations, 8> durations;  // by rcode; the last: others
     Count failed_probes{0};
-    std::array<Count, 3> hits{};  // by Proto: an idle connection was there
-    std::array<Count, 3> misses{};
+    std::array<Count, 4> hits{};  // by Proto: an idle connection was there
+    std::array<Count, 4> misses{};
 
     void observe(Rcode rcode, Duration duration);
   };

@@ -111,11 +111,6 @@ Result<void> read_tls_name(const Directive& property, TlsWords& tls) {
   return ok();
 }
 
-Result<void> not_here(const Directive& property) {
-  return property.name.place.error("CoreDNS's property '" + property.name.text +
-                                   "' of forward is not in fairlead-dns");
-}
-
 // Which servers are asked, and for what.
 std::vector<Property> choice_properties(ForwardOptions& options) {
   return {
@@ -174,7 +169,12 @@ std::vector<Property> way_properties(ForwardOptions& options, TlsWords& tls) {
              return ok();
            }},
           {"tls_servername", 1, 1, [&](const Directive& p) { return read_tls_name(p, tls); }},
-          {"doh_method", 0, Property::kAny, &not_here}};
+          {"doh_method", 1, 1, [&](const Directive& p) -> Result<void> {
+             const auto choice = read_choice(p.arguments[0], {"GET", "POST"});
+             if (!choice.ok()) return choice.error();
+             options.https_get = *choice == 0;
+             return ok();
+           }}};
 }
 
 Result<void> read_file_into(const Word& word, const BlockSetup& block, std::string& to) {
@@ -205,8 +205,12 @@ Result<TlsPems> read_pems(const std::vector<Word>& files, const BlockSetup& bloc
 Result<void> set_up_tls(const TlsWords& words, const BlockSetup& block, ForwardOptions& options) {
   bool used = !words.files.empty();
   for (Target& target : options.targets) {
-    if (!target.tls) continue;
+    if (target.way == UpstreamWay::kPlain) continue;
     used = true;
+    if (target.way == UpstreamWay::kHttps && options.source)
+      return options.place.error(
+          "forward: 'source_address' with a server over HTTPS is not in "
+          "fairlead-dns");
     if (words.name && !target.tls_name.empty())
       return words.name->place.error("'tls_servername' and '%" + target.tls_name +
                                      "' are two names for one server");
@@ -214,9 +218,10 @@ Result<void> set_up_tls(const TlsWords& words, const BlockSetup& block, ForwardO
     if (target.tls_name.empty()) target.tls_name = words.name ? words.name->text : target.host;
   }
   if (!used) return ok();
-  const Result<TlsPems> pems = read_pems(words.files, block);
+  Result<TlsPems> pems = read_pems(words.files, block);
   if (!pems.ok()) return pems.error();
-  auto client = TlsClient::make(*pems);
+  options.pems = *std::move(pems);
+  auto client = TlsClient::make(options.pems);
   if (!client.ok()) return options.place.error("forward: tls: " + client.error().message());
   options.tls = *std::move(client);
   return ok();

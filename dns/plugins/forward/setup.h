@@ -21,10 +21,9 @@
 //       source_address IP
 //       tls [CERT KEY] [CA]
 //       tls_servername NAME
+//       doh_method GET|POST          POST
 //       resolver IP[:PORT]...
 //   }
-//
-// `https` servers and `doh_method` are errors that say so.
 #pragma once
 
 #include "dns/host.h"

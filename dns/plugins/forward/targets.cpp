@@ -10,9 +10,6 @@ namespace {
 
 using corefile::Word;
 
-constexpr uint16_t kDnsPort = 53;
-constexpr uint16_t kTlsPort = 853;
-
 // "9.9.9.9%dns.quad9.net:10853" and "[::1%name]:853" without the name, which is returned.
 std::string take_tls_name(std::string& text) {
   const size_t percent = text.rfind('%');
@@ -44,16 +41,28 @@ bool read_host(const std::string& text, Target& target) {
   return read.ec == std::errc() && read.ptr == end && target.port != 0;
 }
 
+struct Scheme {
+  const char* name;
+  UpstreamWay way;
+  uint16_t port;
+};
+constexpr Scheme kSchemes[] = {{"dns", UpstreamWay::kPlain, 53},
+                               {"tls", UpstreamWay::kTls, 853},
+                               {"https", UpstreamWay::kHttps, 443}};
+
 // The scheme is taken off.
-Result<bool> read_scheme(const Word& word, std::string& text) {
-  const size_t scheme = text.find("://");
-  if (scheme == std::string::npos) return false;
-  const std::string name = text.substr(0, scheme);
-  text.erase(0, scheme + 3);
-  if (name == "tls") return true;
-  if (name == "dns") return false;
-  return word.place.error("'" + name +
-                          "' to an upstream server is not in fairlead-dns; dns and tls are");
+Result<void> read_scheme(const Word& word, std::string& text, Target& target) {
+  const size_t end = text.find("://");
+  if (end == std::string::npos) return ok();
+  const std::string name = text.substr(0, end);
+  const auto* known = std::ranges::find(kSchemes, name, &Scheme::name);
+  if (known == std::end(kSchemes))
+    return word.place.error("'" + name + "' to an upstream server is not in fairlead-dns; dns, " +
+                            "tls and https are");
+  text.erase(0, end + 3);
+  target.way = known->way;
+  target.port = known->port;
+  return ok();
 }
 
 }  // namespace
@@ -70,14 +79,12 @@ bool is_host_name(const std::string& text) {
 
 Result<Target> read_target(const Word& word, const BlockSetup& block) {
   std::string text = word.text;
-  const Result<bool> tls = read_scheme(word, text);
-  if (!tls.ok()) return tls.error();
   Target target;
-  target.tls = *tls;
-  target.port = target.tls ? kTlsPort : kDnsPort;
+  if (const auto read = read_scheme(word, text, target); !read.ok()) return read.error();
+  const bool plain = target.way == UpstreamWay::kPlain;
   const bool named = text.find('%') != std::string::npos;
   target.tls_name = take_tls_name(text);
-  if (named && (!target.tls || !is_host_name(target.tls_name)))
+  if (named && (plain || !is_host_name(target.tls_name)))
     return word.place.error("'" + word.text + "': what follows '%' is a name in a certificate, " +
                             "such as tls://9.9.9.9%dns.quad9.net");
   if (const auto address = read_address(text, target.port)) {
@@ -86,7 +93,7 @@ Result<Target> read_target(const Word& word, const BlockSetup& block) {
     return target;
   }
   const bool path = text.find('/') != std::string::npos;
-  if (!target.tls && (path || block.files->read(block.path_of(text)).ok())) {
+  if (plain && (path || block.files->read(block.path_of(text)).ok())) {
     target.file = block.path_of(text);
     return target;
   }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whom `forward FROM TO...` names: addresses, files and host names, asked as they are or over TLS.
+// Whom `forward FROM TO...` names: addresses, files and host names, asked as they are, over TLS or
+// over HTTPS.
 // Pure but for the files it is given.
 //
 //   1.1.1.1  [::1]:5353  dns://1.1.1.1  /etc/resolv.conf  dns.example.org:53
 //   tls://9.9.9.9  tls://9.9.9.9%dns.quad9.net  tls://[2620:fe::fe%dns.quad9.net]:10853
+//   https://8.8.8.8%dns.google  https://dns.google
 #pragma once
 
 #include <string>
@@ -20,12 +22,10 @@ struct Target {
   std::string file;                      // resolv.conf(5)
   std::string host;
   uint16_t port = 53;  // of a host
-  bool tls = false;
+  UpstreamWay way = UpstreamWay::kPlain;
   std::string tls_name;  // whom the certificate must name; empty: the address
 
-  UpstreamServer server(const SocketAddress& address) const {
-    return tls ? UpstreamServer(address, tls_name) : UpstreamServer(address);
-  }
+  UpstreamServer server(const SocketAddress& address) const { return {address, way, tls_name}; }
 };
 
 // The error says where.

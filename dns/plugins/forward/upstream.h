@@ -16,14 +16,18 @@
 
 namespace fairlead::dns {
 
-// A server to ask: as it is, or over TLS (RFC 7858).
+// As it is, over TLS (RFC 7858) or over HTTPS (RFC 8484).
+enum class UpstreamWay : uint8_t { kPlain, kTls, kHttps };
+
+// A server to ask.
 struct UpstreamServer {
   UpstreamServer(const SocketAddress& where) : address(where) {}  // as it is
-  UpstreamServer(const SocketAddress& where, std::string name)
-      : address(where), tls(true), tls_name(std::move(name)) {}
+  UpstreamServer(const SocketAddress& where, UpstreamWay how, std::string name)
+      : address(where), way(how), tls_name(std::move(name)) {}
+  bool is_plain() const { return way == UpstreamWay::kPlain; }
 
   SocketAddress address;  // no two servers of a list have the same
-  bool tls = false;
+  UpstreamWay way = UpstreamWay::kPlain;
   std::string tls_name;  // whom its certificate must name; empty: its address
   auto operator<=>(const UpstreamServer&) const = default;
 };

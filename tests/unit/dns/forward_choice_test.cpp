@@ -311,7 +311,7 @@ class ForwardNames : public ForwardTest {
     Target target;
     target.host = name;
     target.port = 5353;
-    target.tls = tls;
+    if (tls) target.way = UpstreamWay::kTls;
     target.tls_name = tls ? name : "";
     options->targets.push_back(target);
   }
@@ -321,7 +321,7 @@ class ForwardNames : public ForwardTest {
     loop.run_until([&] { return options->upstreams->get()->size() == size; }, seconds(20));
     std::string text;
     for (const UpstreamServer& server : *options->upstreams->get())
-      text += server.address.to_string() + (server.tls ? "%" + server.tls_name : "") + " ";
+      text += server.address.to_string() + (server.is_plain() ? "" : "%" + server.tls_name) + " ";
     return text;
   }
 

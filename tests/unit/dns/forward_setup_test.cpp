@@ -25,7 +25,8 @@ class ForwardSetup : public PluginTest {
     std::string text;
     for (const Target& target : read("forward . " + to).targets) {
       text += text.empty() ? "" : " ";
-      if (target.tls) text += "tls(" + target.tls_name + ")@";
+      if (target.way == UpstreamWay::kTls) text += "tls(" + target.tls_name + ")@";
+      if (target.way == UpstreamWay::kHttps) text += "https(" + target.tls_name + ")@";
       if (!target.file.empty())
         text += "file " + target.file;
       else if (!target.host.empty())
@@ -54,6 +55,8 @@ TEST_F(ForwardSetup, WhomToAsk) {
        "tls(dns.quad9.net)@9.9.9.9:853 tls(one.test)@1.1.1.1:10853"},
       {"tls://[::1%a.test] tls://[::2%b.test]:10853 tls://[::3]:1853 tls://::4%d.test",
        "tls(a.test)@[::1]:853 tls(b.test)@[::2]:10853 tls()@[::3]:1853 tls(d.test)@[::4]:853"},
+      {"https://8.8.8.8 https://8.8.4.4%dns.google:8443 https://dns.google",
+       "https()@8.8.8.8:443 https(dns.google)@8.8.4.4:8443 https(dns.google)@host dns.google:443"},
       {"tls://dns.google tls://dns.google%other.test:10853",
        "tls(dns.google)@host dns.google:853 tls(other.test)@host dns.google:10853"},
   };
@@ -70,7 +73,7 @@ TEST_F(ForwardSetup, OneNameForAllServers) {
 TEST_F(ForwardSetup, EachAddressIsAskedOnce) {
   const ForwardOptions& o = read("forward . 1.1.1.1 tls://1.1.1.1:53 1.1.1.1:54 1.1.1.1");
   EXPECT_EQ(o.upstreams->get()->size(), 2u);
-  EXPECT_FALSE(o.upstreams->get()->front().tls) << "the first counts";
+  EXPECT_TRUE(o.upstreams->get()->front().is_plain()) << "the first counts";
 }
 
 TEST_F(ForwardSetup, Defaults) {
@@ -94,6 +97,8 @@ TEST_F(ForwardSetup, Properties) {
   EXPECT_TRUE(with("failfast_all_unhealthy_upstreams").failfast);
   EXPECT_TRUE(with("next_on_nodata").next_on_nodata);
   EXPECT_EQ(with("policy round_robin").policy, UpstreamPolicy::kRoundRobin);
+  EXPECT_TRUE(with("doh_method GET").https_get);
+  EXPECT_FALSE(with("doh_method POST").https_get);
   EXPECT_EQ(with("max_fails 0").max_fails, 0u);
   EXPECT_EQ(with("max_connect_attempts 0").attempts, 0u);
   EXPECT_EQ(with("max_connect_attempts 7").attempts, 7u);
@@ -151,8 +156,11 @@ TEST_F(ForwardSetup, TlsFiles) {
 
 TEST_F(ForwardSetup, SaysWhatIsWrongWithAServer) {
   const std::pair<const char*, const char*> kCases[] = {
-      {"https://9.9.9.9", "'https' to an upstream server is not in fairlead-dns; dns and tls are"},
-      {"grpc://9.9.9.9", "'grpc' to an upstream server is not in fairlead-dns; dns and tls are"},
+      {"https://9.9.9.9/dns-query",
+       "'https://9.9.9.9/dns-query' is neither an address such as 1.1.1.1 or [::1]:53, nor a file "
+       "or a host name"},
+      {"grpc://9.9.9.9",
+       "'grpc' to an upstream server is not in fairlead-dns; dns, tls and https are"},
       {"1.1.1.300",
        "'1.1.1.300' is neither an address such as 1.1.1.1 or [::1]:53, nor a file or a host name"},
       {"a..b",
@@ -200,12 +208,15 @@ TEST_F(ForwardSetup, SaysWhatIsWrongWithAProperty) {
       {"health_check 1s domain", "3: 'domain' of health_check takes a name"},
       {"health_check 1s domain a..b", "3: 'a..b' is no domain name"},
       {"tls_servername a_!b", "3: 'a_!b' is no name in a certificate"},
-      {"doh_method GET", "3: CoreDNS's property 'doh_method' of forward is not in fairlead-dns"},
+      {"doh_method PUT", "3: 'PUT' is not one of GET, POST"},
   };
   for (const auto& [property, expected] : kCases) {
     const std::string text = refusal(std::string("forward . 1.1.1.1 {\n") + property + "\n}");
     EXPECT_EQ(text, std::string("Corefile:") + expected);
   }
+  EXPECT_EQ(refusal("forward . https://9.9.9.9 {\nsource_address 10.0.0.1\n}"),
+            "Corefile:2: forward: 'source_address' with a server over HTTPS is not in "
+            "fairlead-dns");
   EXPECT_EQ(refusal("forward . tls://9.9.9.9%a.test {\ntls_servername b.test\n}"),
             "Corefile:3: 'tls_servername' and '%a.test' are two names for one server");
 }

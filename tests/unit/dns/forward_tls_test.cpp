@@ -80,7 +80,7 @@ class TlsUpstream {
     SSL_CTX_free(context_);
   }
   void drop_connections() { open_.clear(); }
-  UpstreamServer named(const std::string& name) const { return {address, name}; }
+  UpstreamServer named(const std::string& name) const { return {address, UpstreamWay::kTls, name}; }
   // Over every connection that is there, unasked.
   void say(const Bytes& bytes) {
     for (const auto& each : open_) {
@@ -190,7 +190,14 @@ std::optional<Bytes> answers(const Bytes& query) {
 
 class ForwardTls : public ForwardTest {
  protected:
-  ForwardTls() { trust(our_authority()); }
+  ForwardTls() {
+    trust(our_authority());
+    options->limits = {seconds(20), seconds(20), seconds(20)};
+    options->total = seconds(60);
+  }
+  void be_impatient() {
+    options->limits = {milliseconds(100), milliseconds(100), milliseconds(100)};
+  }
   void trust(const CertificateAndKey& ca) {
     options->tls = *TlsClient::make({"", "", ca.certificate_pem});
   }
@@ -347,8 +354,6 @@ TEST_F(ForwardTls, WhatComesUnaskedEndsAConnection) {
 
 // Handshake and reply a few bytes at a time.
 TEST_F(ForwardTls, SmallPieces) {
-  options->limits = {seconds(20), seconds(20), seconds(20)};
-  options->total = seconds(60);
   serve({.piece = 13});
   EXPECT_EQ(ask_once(), kAnswer);
   EXPECT_EQ(ask_once(), kAnswer);
@@ -357,7 +362,7 @@ TEST_F(ForwardTls, SmallPieces) {
 
 // However long a server drips, the deadlines stand.
 TEST_F(ForwardTls, ADripIsNotWaitedFor) {
-  options->limits = {milliseconds(50), milliseconds(50), milliseconds(50)};
+  be_impatient();
   serve({.piece = 1});
   EXPECT_EQ(failure(), "SERVFAIL rd qd=1\nopt 1232 ede=22\n");
   EXPECT_EQ(up->queries, 0);
@@ -371,6 +376,7 @@ TEST_F(ForwardTls, ATruncatedRecordIsNoReply) {
 }
 
 TEST_F(ForwardTls, SilenceAfterTheHandshake) {
+  be_impatient();
   serve({}, [](const Bytes&) { return std::nullopt; });
   EXPECT_EQ(failure(), "SERVFAIL rd qd=1\nopt 1232 ede=22\n");
 }
@@ -395,6 +401,7 @@ TEST_F(ForwardTls, ALongReply) {
 
 TEST_F(ForwardTls, ProbesGoOverTls) {
   bool silent = true;
+  be_impatient();
   serve({}, [&](const Bytes& query) { return silent ? std::nullopt : answers(query); });
   EXPECT_EQ(ask_once(), "SERVFAIL rd qd=1\n");
   silent = false;
