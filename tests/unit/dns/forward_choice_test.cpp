@@ -364,6 +364,36 @@ TEST_F(ForwardNames, TheSystemsResolvers) {
   EXPECT_EQ(list(0), "") << "without any it is tried again, and nothing else happens";
 }
 
+TEST_F(ForwardNames, OverTlsTheyAreNamesInCertificates) {
+  resolver.addresses["a.test."] = {"192.0.2.1"};
+  follow("a.test", true);
+  start();
+  EXPECT_EQ(list(1), "192.0.2.1:5353%a.test ");
+  resolver.addresses["a.test."] = {"192.0.2.2"};
+  loop.run_until(
+      [&] { return options->upstreams->get()->at(0).address.address == ip("192.0.2.2"); },
+      seconds(20));
+  EXPECT_EQ(list(1), "192.0.2.2:5353%a.test ");
+}
+
+// The next configuration goes on counting, for all directives together.
+TEST_F(ForwardNames, CountersOutliveTheConfiguration) {
+  start();
+  options->metrics->rejects = 3;
+  auto next = std::make_shared<ForwardOptions>();
+  next->upstreams = std::make_shared<UpstreamList>(std::vector<UpstreamServer>());
+  service = *start_forward(host, *next);
+  options.reset();
+  next->metrics->rejects += 1;
+  const std::string text = host.metrics();
+  const size_t at = text.find("\ncoredns_forward_max_concurrent_rejects_total 4\n");
+  ASSERT_NE(at, std::string::npos) << text;
+  EXPECT_EQ(text.find("\ncoredns_forward_max_concurrent_rejects_total ", at + 1), std::string::npos)
+      << "once";
+  service.reset();
+  EXPECT_EQ(host.metrics().find("coredns_forward"), std::string::npos);
+}
+
 TEST_F(ForwardNames, AreAskedForClients) {
   Upstream up(loop, answers);
   resolver.addresses["a.test."] = {"127.0.0.1"};
