@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/plugins/forward/exchange.h"
 
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -13,54 +12,56 @@ namespace fairlead::dns {
 namespace {
 
 constexpr size_t kUdpBuffer = 4096;  // we announce 1232
-constexpr size_t kTcpChunk = 8192;
+constexpr size_t kStreamChunk = 8192;
 
 }  // namespace
 
-UpstreamExchange::UpstreamExchange(Loop& loop, IdleConnections& idle, const SocketAddress& server,
+UpstreamExchange::UpstreamExchange(const Outside& outside, const UpstreamServer& server,
                                    std::vector<uint8_t> query, uint16_t id, bool over_tcp,
-                                   const ExchangeLimits& limits, OnDone on_done)
-    : loop_(loop),
-      idle_(idle),
+                                   const ExchangeLimits& limits, ForwardMetrics::Server& counts,
+                                   OnDone on_done)
+    : outside_(outside),
       server_(server),
       query_(std::move(query)),
       limits_(limits),
+      counts_(counts),
       on_done_(std::move(on_done)),
-      timer_(loop) {
+      timer_(outside.loop) {
   write_u16(query_.data(), id);
-  if (over_tcp) {
-    start_tcp();
+  if (server_.way == UpstreamWay::kHttps) {
+    start_https();
+  } else if (over_tcp || !server_.is_plain()) {
+    start_stream();
   } else {
     start_udp();
   }
 }
 
 std::string UpstreamExchange::what() const {
-  return std::string("DNS server ") + server_.to_string() + (over_tcp_ ? " over TCP" : " over UDP");
+  constexpr const char* kOver[] = {" over UDP", " over TCP", " over TLS", " over HTTPS"};
+  return "DNS server " + server_.address.to_string() + kOver[proto()];
 }
 
-Result<void> UpstreamExchange::open(int type) {
-  poll_.reset();
-  socket_ = Fd(::socket(server_.address.is_v4() ? AF_INET : AF_INET6,
-                        type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket_) return Error::from_errno(errno, what());
-  sockaddr_storage storage;
-  const socklen_t length = server_.to_sockaddr(storage);
-  if (connect(socket_.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0 &&
-      errno != EINPROGRESS)
-    return Error::from_errno(errno, what());
-  poll_ = std::make_unique<Poll>(loop_, socket_.get());
-  return ok();
+ForwardMetrics::Proto UpstreamExchange::proto() const {
+  if (server_.way == UpstreamWay::kHttps) return ForwardMetrics::kHttps;
+  if (server_.way == UpstreamWay::kTls) return ForwardMetrics::kTls;
+  return over_tcp_ ? ForwardMetrics::kTcp : ForwardMetrics::kUdp;
+}
+
+Error UpstreamExchange::late(const char* what_is_missing) const {
+  return Error(ErrorCode::kTimeout, what() + ": no " + what_is_missing + " in time");
 }
 
 void UpstreamExchange::start_udp() {
-  const Result<void> opened = open(SOCK_DGRAM);
-  if (!opened.ok()) return fail(opened.error());
+  counts_.misses[proto()].fetch_add(1, std::memory_order_relaxed);
+  Result<Fd> socket = connect_socket(server_.address, outside_.source, SOCK_DGRAM);
+  if (!socket.ok()) return fail(socket.error());
+  socket_ = *std::move(socket);
+  poll_ = std::make_unique<Poll>(outside_.loop, socket_.get());
   if (send(socket_.get(), query_.data(), query_.size(), 0) < 0)
-    return fail(Error::from_errno(errno, what()));
+    return fail(Error::from_errno(errno, "send"));
   poll_->start(UV_READABLE, [this](int) { on_udp(); });
-  timer_.start_once(limits_.udp_reply,
-                    [this] { done(Error(ErrorCode::kTimeout, what() + ": no reply in time")); });
+  timer_.start_once(limits_.udp_reply, [this] { done(late("reply")); });
 }
 
 void UpstreamExchange::on_udp() {
@@ -69,99 +70,141 @@ void UpstreamExchange::on_udp() {
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (size < 0) return done(Error::from_errno(errno, what()));
   const std::optional<ReplyView> reply = parse_reply({buffer, static_cast<size_t>(size)});
-  if (!reply || !is_reply_to(*reply, query_)) return start_tcp();
+  if (!reply || !is_reply_to(*reply, query_)) return start_stream();
   if (!reply->truncated()) return done(*reply);
   truncated_.assign(buffer, buffer + size);
-  start_tcp();
+  start_stream();
 }
 
-void UpstreamExchange::start_tcp() {
+void UpstreamExchange::start_stream() {
   over_tcp_ = true;
+  out_.resize(2);
+  write_u16(out_.data(), static_cast<uint16_t>(query_.size()));
+  out_.insert(out_.end(), query_.begin(), query_.end());
+  std::unique_ptr<Stream> idle = outside_.idle.take(server_);
+  auto& counts = idle ? counts_.hits : counts_.misses;
+  counts[proto()].fetch_add(1, std::memory_order_relaxed);
+  if (!idle) return connect_stream();
+  reused_ = true;
+  open_ = true;
+  use_stream(std::move(idle));
+  await_stream_reply();
+}
+
+void UpstreamExchange::connect_stream() {
+  reused_ = false;
+  open_ = false;
+  Result<Fd> socket = connect_socket(server_.address, outside_.source, SOCK_STREAM);
+  if (!socket.ok()) return fail(socket.error());
+  const MonoTime now = outside_.loop.clock().now();
+  if (server_.way == UpstreamWay::kTls) {
+    Result<std::unique_ptr<Stream>> made = outside_.tls.dial(server_, *std::move(socket), now);
+    if (!made.ok()) return fail(made.error());
+    use_stream(*std::move(made));
+  } else {
+    use_stream(plain_stream(*std::move(socket), now));
+  }
+  timer_.start_once(limits_.tcp_connect, [this] { give_up(late("connection")); });
+}
+
+void UpstreamExchange::use_stream(std::unique_ptr<Stream> stream) {
   poll_.reset();
-  socket_ = idle_.take(server_);
-  if (!socket_) return connect_tcp();
-  reused_ = connected_ = true;
-  poll_ = std::make_unique<Poll>(loop_, socket_.get());
-  poll_->start(UV_WRITABLE, [this](int events) { on_tcp(events); });
-  await_tcp_reply();
-}
-
-void UpstreamExchange::connect_tcp() {
-  reused_ = connected_ = false;
+  socket_.reset();
+  stream_ = std::move(stream);
   sent_ = 0;
-  const Result<void> opened = open(SOCK_STREAM);
-  if (!opened.ok()) return fail(opened.error());
-  const int on = 1;
-  setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  poll_->start(UV_WRITABLE, [this](int events) { on_tcp(events); });
-  timer_.start_once(limits_.tcp_connect, [this] {
-    give_up_tcp(Error(ErrorCode::kTimeout, what() + ": no connection in time"));
-  });
+  poll_ = std::make_unique<Poll>(outside_.loop, stream_->fd());
+  poll_->start(UV_WRITABLE, [this](int) { on_stream(); });
 }
 
-void UpstreamExchange::on_tcp(int events) {
-  if (!connected_) {
-    int error = 0;
-    socklen_t length = sizeof error;
-    getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error != 0) return give_up_tcp(Error::from_errno(error, what()));
-    connected_ = true;
-    await_tcp_reply();
-  }
-  if ((events & UV_WRITABLE) != 0 && sent_ < query_.size() + 2 && !write_tcp()) return;
-  if ((events & UV_READABLE) != 0) read_tcp();
+// As far as it goes now: the connection, the query, the reply.
+void UpstreamExchange::on_stream() {
+  Result<bool> complete = open_stream();
+  if (complete.ok() && *complete) complete = write_stream();
+  if (complete.ok() && *complete) complete = read_stream();
+  if (!complete.ok()) return stream_failed(complete.error());
+  if (*complete) return on_stream_reply();
+  poll_->start(stream_->awaits(), [this](int) { on_stream(); });
 }
 
-void UpstreamExchange::await_tcp_reply() {
-  timer_.start_once(limits_.tcp_reply, [this] {
-    give_up_tcp(Error(ErrorCode::kTimeout, what() + ": no reply in time"));
-  });
-}
-
-bool UpstreamExchange::write_tcp() {
-  std::vector<uint8_t> out(query_.size() + 2);
-  write_u16(out.data(), static_cast<uint16_t>(query_.size()));
-  std::copy(query_.begin(), query_.end(), out.begin() + 2);
-  const ssize_t size = send(socket_.get(), &out[sent_], out.size() - sent_, MSG_NOSIGNAL);
-  if (size < 0 && errno != EAGAIN && errno != EINTR) {
-    tcp_failed(Error::from_errno(errno, what()));
-    return false;
-  }
-  if (size > 0) sent_ += static_cast<size_t>(size);
-  const int events = sent_ < out.size() ? UV_READABLE | UV_WRITABLE : UV_READABLE;
-  poll_->start(events, [this](int ready) { on_tcp(ready); });
+Result<bool> UpstreamExchange::open_stream() {
+  if (open_) return true;
+  Result<bool> open = stream_->open();
+  if (!open.ok() || !*open) return open;
+  open_ = true;
+  await_stream_reply();
   return true;
 }
 
-void UpstreamExchange::read_tcp() {
-  const size_t had = in_.size();
-  const size_t wanted = had < 2 ? kTcpChunk : 2u + read_u16(in_.data()) - had;
-  in_.resize(had + wanted);
-  const ssize_t size = recv(socket_.get(), &in_[had], wanted, 0);
-  in_.resize(had + static_cast<size_t>(std::max<ssize_t>(size, 0)));
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (size < 0) return tcp_failed(Error::from_errno(errno, what()));
-  if (size == 0)
-    return tcp_failed(Error(ErrorCode::kUnavailable, what() + ": closed before the reply"));
-  if (in_.size() < 2 || in_.size() < 2u + read_u16(in_.data())) return;
+void UpstreamExchange::await_stream_reply() {
+  timer_.start_once(limits_.tcp_reply, [this] { give_up(late("reply")); });
+}
+
+Result<bool> UpstreamExchange::write_stream() {
+  while (sent_ < out_.size()) {
+    const Result<size_t> size = stream_->write(std::span<const uint8_t>(out_).subspan(sent_));
+    if (!size.ok()) return size.error();
+    if (*size == 0) return false;
+    sent_ += *size;
+  }
+  return true;
+}
+
+// No byte is read behind what the server says is the reply's end once it has said it.
+Result<bool> UpstreamExchange::read_stream() {
+  for (;;) {
+    const size_t had = in_.size();
+    const size_t whole = had < 2 ? kStreamChunk : 2u + read_u16(in_.data());
+    if (had >= whole) return true;
+    in_.resize(whole);
+    const Result<size_t> size = stream_->read(std::span(in_).subspan(had));
+    in_.resize(had + (size.ok() ? *size : 0));
+    if (!size.ok()) return size.error();
+    if (*size == 0) return false;
+  }
+}
+
+void UpstreamExchange::on_stream_reply() {
   const std::optional<ReplyView> reply =
       parse_reply(std::span<const uint8_t>(in_).subspan(2, read_u16(in_.data())));
   if (!reply || !is_reply_to(*reply, query_))
-    return give_up_tcp(Error(ErrorCode::kInvalid, what() + ": the reply is not to our question"));
+    return give_up(Error(ErrorCode::kInvalid, what() + ": the reply is not to our question"));
   poll_.reset();
   // More than the reply was not asked for: such a connection is not to be trusted with another.
-  if (in_.size() == 2 + reply->message.size()) idle_.put(server_, std::move(socket_));
+  if (in_.size() == 2 + reply->message.size()) outside_.idle.put(server_, std::move(stream_));
+  done(*reply);
+}
+
+void UpstreamExchange::start_https() {
+  HttpTransport* transport = outside_.https == nullptr ? nullptr : outside_.https->to(server_);
+  if (transport == nullptr) return fail(Error(ErrorCode::kUnsupported, "no HTTPS is set up"));
+  HttpRequest request = outside_.https->request(server_, query_);
+  request.connect_timeout = limits_.tcp_connect;
+  request.total_timeout = limits_.tcp_connect + limits_.tcp_reply;
+  call_ = fetch(*transport, std::move(request), kMaxMessage,
+                [this](const Result<HttpResponse>& response) { on_https(response); });
+}
+
+void UpstreamExchange::on_https(const Result<HttpResponse>& response) {
+  if (!response.ok()) return done(response.error().with_context(what()));
+  if (response->status != 200)
+    return done(Error(ErrorCode::kUnavailable,
+                      what() + ": HTTP status " + std::to_string(response->status)));
+  in_.assign(response->body.begin(), response->body.end());
+  const std::optional<ReplyView> reply = parse_reply(in_);
+  if (!reply || !is_reply_to(*reply, query_))
+    return done(Error(ErrorCode::kInvalid, what() + ": the reply is not to our question"));
   done(*reply);
 }
 
 // An idle connection that had already ended says nothing of the server.
-void UpstreamExchange::tcp_failed(Error error) {
-  if (reused_ && in_.empty()) return connect_tcp();
-  give_up_tcp(std::move(error));
+void UpstreamExchange::stream_failed(Error error) {
+  if (reused_ && in_.empty()) return connect_stream();
+  tls_failure_ = stream_->failure();
+  give_up(error.with_context(what()));
 }
 
 // A reply with TC is better than none: the client can ask over TCP itself.
-void UpstreamExchange::give_up_tcp(Error error) {
+void UpstreamExchange::give_up(Error error) {
   const std::optional<ReplyView> reply = parse_reply(truncated_);
   if (!truncated_.empty() && reply) return done(*reply);
   done(std::move(error));
@@ -170,7 +213,8 @@ void UpstreamExchange::give_up_tcp(Error error) {
 // For failures that may come within the constructor: reports from the loop.
 void UpstreamExchange::fail(Error error) {
   poll_.reset();
-  timer_.start_once(Duration::zero(), [this, error = std::move(error)] { give_up_tcp(error); });
+  timer_.start_once(Duration::zero(),
+                    [this, error = error.with_context(what())] { give_up(error); });
 }
 
 void UpstreamExchange::done(Result<ReplyView> result) {

@@ -83,6 +83,17 @@ std::vector<uint8_t> upstream_query(const Query& query) {
   return out;
 }
 
+std::vector<uint8_t> simple_query(const Name& name, Type type, bool recursion_desired) {
+  std::vector<uint8_t> out(kHeaderSize);
+  if (recursion_desired) write_u16(&out[2], kFlagRecursionDesired);
+  write_u16(&out[4], 1);
+  append(out, name.wire());
+  out.resize(out.size() + 4);
+  write_u16(&out[out.size() - 4], static_cast<uint16_t>(type));
+  write_u16(&out[out.size() - 2], static_cast<uint16_t>(Class::kIn));
+  return out;
+}
+
 bool is_reply_to(const ReplyView& reply, std::span<const uint8_t> query) {
   if (reply.id != read_u16(query.data()) || (reply.flags & 0x7800) != 0) return false;
   if (!reply.has_question) {

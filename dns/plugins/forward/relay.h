@@ -17,6 +17,9 @@ namespace fairlead::dns {
 // so none is asked for.
 std::vector<uint8_t> upstream_query(const Query& query);
 
+// A question of our own, without EDNS.
+std::vector<uint8_t> simple_query(const Name& name, Type type, bool recursion_desired);
+
 // Whether a reply is one to this query: its ID, and the question without regard to case. A refusal
 // of the whole message (FORMERR, NOTIMP, SERVFAIL, REFUSED) may come without a question.
 bool is_reply_to(const ReplyView& reply, std::span<const uint8_t> query);

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "base/file.h"
-#include "base/log.h"
+#include "dns/mnemonics.h"
+#include "dns/plugins/forward/follow.h"
 #include "dns/plugins/forward/resolv_conf.h"
 #include "dns/server/socket.h"
 
@@ -13,124 +13,229 @@ namespace {
 
 using corefile::Directive;
 using corefile::Word;
+using Read = std::function<Result<void>(const Directive&)>;
 
-constexpr size_t kMaxFile = 64 * 1024;
+constexpr size_t kMaxInFlight = 1'000'000;
 constexpr uint16_t kDnsPort = 53;
 
-Result<void> not_here(const Directive& property) {
-  return property.name.place.error("CoreDNS's property '" + property.name.text +
-                                   "' of forward is not in fairlead-dns");
-}
+// What is read of `tls` and `tls_servername`, to be put together at the end.
+struct TlsWords {
+  std::vector<Word> files;
+  std::optional<Word> name;
+};
 
-Result<void> read_server(const Word& word, const BlockSetup& block, ForwardOptions& options) {
-  std::string text = word.text;
-  const size_t scheme = text.find("://");
-  if (scheme != std::string::npos) {
-    if (!text.starts_with("dns://"))
-      return word.place.error("'" + text.substr(0, scheme) +
-                              "' to an upstream server is not in fairlead-dns; plain DNS is");
-    text = text.substr(6);
-  }
-  if (const auto address = IpAddress::parse(text); address.ok()) {
-    options.servers.push_back({*address, kDnsPort});
-  } else if (const auto socket = SocketAddress::parse(text); socket.ok()) {
-    options.servers.push_back(*socket);
-  } else if (text.find('/') != std::string::npos) {
-    options.files.push_back(block.path_of(text));
-  } else {
-    return word.place.error("'" + word.text +
-                            "' is neither an address such as 1.1.1.1 or [::1]:53 nor a file");
-  }
-  return ok();
-}
-
-Result<Rcode> read_rcode(const Word& word) {
-  static constexpr std::pair<const char*, Rcode> kRcodes[] = {
-      {"NOERROR", Rcode::kNoError},   {"FORMERR", Rcode::kFormErr}, {"SERVFAIL", Rcode::kServFail},
-      {"NXDOMAIN", Rcode::kNxDomain}, {"NOTIMP", Rcode::kNotImp},   {"REFUSED", Rcode::kRefused}};
-  std::string upper = word.text;
-  std::ranges::transform(upper, upper.begin(),
-                         [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
-  for (const auto& [text, rcode] : kRcodes)
-    if (upper == text) return rcode;
-  return word.place.error("'" + word.text + "' is no rcode such as NXDOMAIN");
+Read flag_into(bool& to) {
+  return [&to](const Directive&) { return to = true, ok(); };
 }
 
 // A whole number into `to`.
-auto number_into(uint64_t least, uint64_t most, std::function<void(uint64_t)> to) {
+Read number_into(uint64_t most, std::function<void(uint64_t)> to) {
   return [=](const Directive& property) -> Result<void> {
-    const auto number = read_number(property.arguments[0], least, most);
+    const auto number = read_number(property.arguments[0], 0, most);
     if (!number.ok()) return number.error();
     to(*number);
     return ok();
   };
 }
 
-auto duration_into(Duration& to) {
-  return [&to](const Directive& property) -> Result<void> {
+Read duration_into(Duration& to, Duration least = std::chrono::milliseconds(1)) {
+  return [&to, least](const Directive& property) -> Result<void> {
     const auto duration = read_duration(property.arguments[0]);
     if (!duration.ok()) return duration.error();
-    if (*duration < std::chrono::milliseconds(1))
+    if (*duration < least)
       return property.arguments[0].place.error("'" + property.name.text + "' must be at least 1ms");
     to = *duration;
     return ok();
   };
 }
 
-Result<void> read_forward_properties(const Directive& directive, ForwardOptions& options) {
-  return read_properties(
-      directive,
-      {{"except", 1, Property::kAny,
-        [&](const Directive& p) -> Result<void> {
-          const auto zones = read_zones(p.arguments, {});
-          if (!zones.ok()) return zones.error();
-          options.except.insert(options.except.end(), zones->begin(), zones->end());
-          return ok();
-        }},
-       {"force_tcp", 0, 0, [&](const Directive&) { return options.force_tcp = true, ok(); }},
-       {"prefer_udp", 0, 0, [&](const Directive&) { return options.prefer_udp = true, ok(); }},
-       {"max_fails", 1, 1,
-        number_into(0, UINT32_MAX,
-                    [&](uint64_t n) { options.max_fails = static_cast<unsigned>(n); })},
-       {"expire", 1, 1, duration_into(options.idle)},
-       {"policy", 1, 1,
-        [&](const Directive& p) -> Result<void> {
-          const auto choice = read_choice(p.arguments[0], {"random", "round_robin", "sequential"});
-          if (!choice.ok()) return choice.error();
-          options.policy = static_cast<UpstreamPolicy>(*choice);
-          return ok();
-        }},
-       {"health_check", 1, 4,
-        [&](const Directive& p) -> Result<void> {
-          if (p.arguments.size() > 1)
-            return p.arguments[1].place.error("CoreDNS's '" + p.arguments[1].text +
-                                              "' of health_check is not in fairlead-dns");
-          return duration_into(options.probe_period)(p);
-        }},
-       {"max_concurrent", 1, 1,
-        number_into(0, 1'000'000,
-                    [&](uint64_t n) {
-                      options.in_flight = std::make_shared<InFlightLimit>(n == 0 ? SIZE_MAX : n);
-                    })},
-       {"next", 1, Property::kAny,
-        [&](const Directive& p) -> Result<void> {
-          for (const Word& word : p.arguments) {
-            const auto rcode = read_rcode(word);
-            if (!rcode.ok()) return rcode.error();
-            options.next.push_back(*rcode);
-          }
-          return ok();
-        }},
-       {"next_on_nodata", 0, Property::kAny, &not_here},
-       {"failover", 0, Property::kAny, &not_here},
-       {"failfast_all_unhealthy_upstreams", 0, Property::kAny, &not_here},
-       {"max_connect_attempts", 0, Property::kAny, &not_here},
-       {"max_idle_conns", 0, Property::kAny, &not_here},
-       {"max_age", 0, Property::kAny, &not_here},
-       {"tls", 0, Property::kAny, &not_here},
-       {"tls_servername", 0, Property::kAny, &not_here},
-       {"source_address", 0, Property::kAny, &not_here},
-       {"resolver", 0, Property::kAny, &not_here}});
+Read rcodes_into(std::vector<Rcode>& to) {
+  return [&to](const Directive& property) -> Result<void> {
+    for (const Word& word : property.arguments) {
+      const std::optional<Rcode> rcode = rcode_from_text(word.text);
+      if (!rcode) return word.place.error("'" + word.text + "' is no rcode such as NXDOMAIN");
+      if (property.name.text == "failover" && *rcode == Rcode::kNoError)
+        return word.place.error("'failover' is not for NOERROR");
+      to.push_back(*rcode);
+    }
+    return ok();
+  };
+}
+
+Result<void> read_health_check(const Directive& property, ForwardOptions& options) {
+  if (const auto read = duration_into(options.probe_period)(property); !read.ok()) return read;
+  const auto& arguments = property.arguments;
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    const auto choice = read_choice(arguments[i], {"no_rec", "domain"});
+    if (!choice.ok()) return choice.error();
+    if (*choice == 0) {
+      options.probe_recursion = false;
+      continue;
+    }
+    if (++i == arguments.size())
+      return property.name.place.error("'domain' of health_check takes a name");
+    const Result<Name> name = Name::from_text(arguments[i].text);
+    if (!name.ok())
+      return arguments[i].place.error("'" + arguments[i].text + "' is no domain name");
+    options.probe_name = *name;
+  }
+  return ok();
+}
+
+Result<void> read_resolvers(const Directive& property, ForwardOptions& options) {
+  for (const Word& word : property.arguments) {
+    if (const auto address = IpAddress::parse(word.text); address.ok())
+      options.resolvers.push_back({*address, kDnsPort});
+    else if (const auto socket = SocketAddress::parse(word.text); socket.ok())
+      options.resolvers.push_back(*socket);
+    else
+      return word.place.error("'" + word.text + "' is no address such as 10.0.0.1 or [::1]:53");
+  }
+  return ok();
+}
+
+Result<void> read_source(const Directive& property, ForwardOptions& options) {
+  const auto address = IpAddress::parse(property.arguments[0].text);
+  if (!address.ok())
+    return property.arguments[0].place.error("'" + property.arguments[0].text +
+                                             "' is not an IP address");
+  options.source = *address;
+  return ok();
+}
+
+Result<void> read_tls_name(const Directive& property, TlsWords& tls) {
+  const Word& word = property.arguments[0];
+  if (!is_host_name(word.text) && !IpAddress::parse(word.text).ok())
+    return word.place.error("'" + word.text + "' is no name in a certificate");
+  tls.name = word;
+  return ok();
+}
+
+// Which servers are asked, and for what.
+std::vector<Property> choice_properties(ForwardOptions& options) {
+  return {
+      {"except", 1, Property::kAny,
+       [&](const Directive& p) -> Result<void> {
+         const auto zones = read_zones(p.arguments, {});
+         if (!zones.ok()) return zones.error();
+         options.except.insert(options.except.end(), zones->begin(), zones->end());
+         return ok();
+       }},
+      {"policy", 1, 1,
+       [&](const Directive& p) -> Result<void> {
+         const auto choice = read_choice(p.arguments[0], {"random", "round_robin", "sequential"});
+         if (!choice.ok()) return choice.error();
+         options.policy = static_cast<UpstreamPolicy>(*choice);
+         return ok();
+       }},
+      {"max_fails", 1, 1,
+       number_into(UINT32_MAX, [&](uint64_t n) { options.max_fails = static_cast<unsigned>(n); })},
+      {"failfast_all_unhealthy_upstreams", 0, 0, flag_into(options.failfast)},
+      {"health_check", 1, 4, [&](const Directive& p) { return read_health_check(p, options); }},
+      {"max_concurrent", 1, 1,
+       number_into(kMaxInFlight,
+                   [&](uint64_t n) {
+                     options.in_flight = std::make_shared<InFlightLimit>(n == 0 ? SIZE_MAX : n);
+                   })},
+      {"max_connect_attempts", 1, 1,
+       number_into(UINT32_MAX, [&](uint64_t n) { options.attempts = n; })},
+      {"next", 1, Property::kAny, rcodes_into(options.next)},
+      {"next_on_nodata", 0, 0, flag_into(options.next_on_nodata)},
+      {"failover", 1, Property::kAny, rcodes_into(options.failover)},
+      {"resolver", 1, kMaxUpstreams,
+       [&](const Directive& p) { return read_resolvers(p, options); }}};
+}
+
+// How they are.
+std::vector<Property> way_properties(ForwardOptions& options, TlsWords& tls) {
+  return {{"force_tcp", 0, 0, flag_into(options.force_tcp)},
+          {"prefer_udp", 0, 0, flag_into(options.prefer_udp)},
+          {"expire", 1, 1, duration_into(options.idle.disuse, Duration::zero())},
+          {"max_age", 1, 1, duration_into(options.idle.age, Duration::zero())},
+          {"max_idle_conns", 1, 1,
+           number_into(INT32_MAX,
+                       [&](uint64_t n) { options.idle.most = n == 0 ? IdleLimits::kMost : n; })},
+          {"read_timeout", 1, 1,
+           [&](const Directive& p) -> Result<void> {
+             if (const auto read = duration_into(options.limits.udp_reply)(p); !read.ok())
+               return read;
+             options.limits.tcp_reply = options.limits.udp_reply;
+             return ok();
+           }},
+          {"source_address", 1, 1, [&](const Directive& p) { return read_source(p, options); }},
+          {"tls", 0, 3,
+           [&](const Directive& p) {
+             tls.files = p.arguments;
+             return ok();
+           }},
+          {"tls_servername", 1, 1, [&](const Directive& p) { return read_tls_name(p, tls); }},
+          {"doh_method", 1, 1, [&](const Directive& p) -> Result<void> {
+             const auto choice = read_choice(p.arguments[0], {"GET", "POST"});
+             if (!choice.ok()) return choice.error();
+             options.https_get = *choice == 0;
+             return ok();
+           }}};
+}
+
+Result<void> read_file_into(const Word& word, const BlockSetup& block, std::string& to) {
+  Result<std::string> text = block.files->read(block.path_of(word.text));
+  if (!text.ok()) return word.place.error(text.error().message());
+  // Nothing would stand for the system's authorities.
+  if (text->empty()) return word.place.error(word.text + " is empty");
+  to = *std::move(text);
+  return ok();
+}
+
+// tls | tls CA | tls CERT KEY | tls CERT KEY CA
+Result<TlsPems> read_pems(const std::vector<Word>& files, const BlockSetup& block) {
+  TlsPems pems;
+  if (files.size() >= 2) {
+    if (const auto read = read_file_into(files[0], block, pems.certificate); !read.ok())
+      return read.error();
+    if (const auto read = read_file_into(files[1], block, pems.key); !read.ok())
+      return read.error();
+  }
+  if (files.size() % 2 == 1)
+    if (const auto read = read_file_into(files.back(), block, pems.authorities); !read.ok())
+      return read.error();
+  return pems;
+}
+
+// The names of the servers that have none of their own, and what TLS needs.
+Result<void> set_up_tls(const TlsWords& words, const BlockSetup& block, ForwardOptions& options) {
+  bool used = !words.files.empty();
+  for (Target& target : options.targets) {
+    if (target.way == UpstreamWay::kPlain) continue;
+    used = true;
+    if (target.way == UpstreamWay::kHttps && options.source)
+      return options.place.error(
+          "forward: 'source_address' with a server over HTTPS is not in "
+          "fairlead-dns");
+    if (words.name && !target.tls_name.empty())
+      return words.name->place.error("'tls_servername' and '%" + target.tls_name +
+                                     "' are two names for one server");
+    // A server found by its name has it in its certificate.
+    if (target.tls_name.empty()) target.tls_name = words.name ? words.name->text : target.host;
+  }
+  if (!used) return ok();
+  Result<TlsPems> pems = read_pems(words.files, block);
+  if (!pems.ok()) return pems.error();
+  options.pems = *std::move(pems);
+  auto client = TlsClient::make(options.pems);
+  if (!client.ok()) return options.place.error("forward: tls: " + client.error().message());
+  options.tls = *std::move(client);
+  return ok();
+}
+
+Result<void> read_body(const Directive& directive, const BlockSetup& block,
+                       ForwardOptions& options) {
+  TlsWords tls;
+  std::vector<Property> properties = choice_properties(options);
+  for (Property& each : way_properties(options, tls)) properties.push_back(std::move(each));
+  if (const auto read = read_properties(directive, properties); !read.ok()) return read;
+  if (options.idle.age != Duration::zero() && options.idle.age < options.idle.disuse)
+    return options.place.error("forward: 'max_age' must not be less than 'expire'");
+  return set_up_tls(tls, block, options);
 }
 
 Result<std::shared_ptr<ForwardOptions>> read_forward(const Directive& directive,
@@ -146,62 +251,47 @@ Result<std::shared_ptr<ForwardOptions>> read_forward(const Directive& directive,
         "' is several reverse zones; give a prefix that ends between octets or nibbles");
   options->from = from->front();
   options->place = directive.name.place;
-  for (const Word& word : std::span(directive.arguments).subspan(1))
-    if (const auto read = read_server(word, block, *options); !read.ok()) return read.error();
-  if (const auto read = read_forward_properties(directive, *options); !read.ok())
-    return read.error();
-  options->upstreams = std::make_shared<UpstreamList>(options->servers);
+  for (const Word& word : std::span(directive.arguments).subspan(1)) {
+    Result<Target> target = read_target(word, block);
+    if (!target.ok()) return target.error();
+    options->targets.push_back(*std::move(target));
+  }
+  if (const auto read = read_body(directive, block, *options); !read.ok()) return read.error();
+  options->upstreams = std::make_shared<UpstreamList>(servers_of(options->targets));
   return options;
 }
 
-// The files of one directive.
-class FileFollower : public Service {
- public:
-  FileFollower(Host& host, const ForwardOptions& options)
-      : listening_(host.listening()),
-        servers_(options.servers),
-        files_(options.files),
-        upstreams_(options.upstreams) {
-    read();
-    for (const std::string& file : files_)
-      watches_.push_back(std::make_unique<FileWatch>(host.loop(), file, [this] { read(); }));
-  }
-
- private:
-  void read();
-
-  const std::vector<SocketAddress> listening_;
-  const std::vector<SocketAddress> servers_;
-  const std::vector<std::string> files_;
-  const std::shared_ptr<UpstreamList> upstreams_;
-  std::vector<std::unique_ptr<FileWatch>> watches_;
+// What is counted, while somebody does.
+struct SharedMetrics {
+  std::shared_ptr<ForwardMetrics> counts = std::make_shared<ForwardMetrics>();
+  Host::Token token;
 };
 
-void FileFollower::read() {
-  std::vector<SocketAddress> servers = servers_;
-  for (const std::string& file : files_) {
-    const Result<std::string> text = read_file(file, kMaxFile);
-    if (!text.ok()) {
-      log::warn("forward: no upstream servers: {}", text.error().message());
-      continue;
-    }
-    ResolvConf conf = parse_resolv_conf(*text);
-    remove_own_addresses(conf, listening_, host_addresses());
-    for (const std::string& problem : conf.problems) log::warn("{}: {}: left out", file, problem);
-    for (const SocketAddress& server : conf.servers)
-      if (std::ranges::find(servers, server) == servers.end()) servers.push_back(server);
-  }
-  if (servers == *upstreams_->get()) return;
-  std::string list;
-  for (const SocketAddress& server : servers) list += " " + server.to_string();
-  log::info("forward: upstream servers:{}", list.empty() ? " none" : list);
-  upstreams_->replace(std::move(servers));
+class Running : public Service {
+ public:
+  std::shared_ptr<SharedMetrics> metrics;
+  std::vector<std::unique_ptr<Service>> followers;
+};
+
+std::shared_ptr<SharedMetrics> share_metrics(Host& host) {
+  return *host.shared<SharedMetrics>("forward:metrics", [&host] {
+    auto made = std::make_shared<SharedMetrics>();
+    made->token =
+        host.add_metrics([counts = made->counts](std::string& out) { counts->render(out); });
+    return Result<std::shared_ptr<SharedMetrics>>(std::move(made));
+  });
 }
 
-class Followers : public Service {
- public:
-  std::vector<std::unique_ptr<FileFollower>> all;
-};
+// A server that is this one would be asked by itself.
+Result<void> expect_others(const Host& host, const ForwardOptions& options) {
+  ResolvConf written;
+  for (const UpstreamServer& server : servers_of(options.targets))
+    written.servers.push_back(server.address);
+  remove_own_addresses(written, host.listening(), host_addresses());
+  if (!written.problems.empty())
+    return options.place.error("forward: " + written.problems.front() + "; it would ask itself");
+  return ok();
+}
 
 }  // namespace
 
@@ -221,17 +311,19 @@ Result<std::shared_ptr<PluginOptions>> parse_forward(const PluginKind::Directive
 
 Result<std::unique_ptr<Service>> start_forward(Host& host, PluginOptions& given) {
   auto& options = dynamic_cast<ForwardOptions&>(given);
-  auto followers = std::make_unique<Followers>();
+  auto running = std::make_unique<Running>();
+  running->metrics = share_metrics(host);
   std::vector<ForwardOptions*> all = {&options};
   for (const auto& other : options.others) all.push_back(other.get());
   for (ForwardOptions* each : all) {
-    ResolvConf written{each->servers, {}};
-    remove_own_addresses(written, host.listening(), host_addresses());
-    if (!written.problems.empty())
-      return each->place.error("forward: " + written.problems.front() + "; it would ask itself");
-    if (!each->files.empty()) followers->all.push_back(std::make_unique<FileFollower>(host, *each));
+    if (const auto others = expect_others(host, *each); !others.ok()) return others.error();
+    each->metrics = running->metrics->counts;
+    const bool follows = std::ranges::any_of(each->targets, [](const Target& target) {
+      return !target.file.empty() || !target.host.empty();
+    });
+    if (follows) running->followers.push_back(follow_targets(host, *each));
   }
-  return std::unique_ptr<Service>(std::move(followers));
+  return std::unique_ptr<Service>(std::move(running));
 }
 
 }  // namespace fairlead::dns

@@ -8,22 +8,40 @@
 #include <memory>
 #include <mutex>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
 
 namespace fairlead::dns {
 
+// As it is, over TLS (RFC 7858) or over HTTPS (RFC 8484).
+enum class UpstreamWay : uint8_t { kPlain, kTls, kHttps };
+
+// A server to ask.
+struct UpstreamServer {
+  UpstreamServer(const SocketAddress& where) : address(where) {}  // as it is
+  UpstreamServer(const SocketAddress& where, UpstreamWay how, std::string name)
+      : address(where), way(how), tls_name(std::move(name)) {}
+  bool is_plain() const { return way == UpstreamWay::kPlain; }
+
+  SocketAddress address;  // no two servers of a list have the same
+  UpstreamWay way = UpstreamWay::kPlain;
+  std::string tls_name;  // whom its certificate must name; empty: its address
+  auto operator<=>(const UpstreamServer&) const = default;
+};
+
 // The list, replaced while workers use it. Any thread.
 class UpstreamList {
  public:
-  using List = std::shared_ptr<const std::vector<SocketAddress>>;
-  explicit UpstreamList(std::vector<SocketAddress> servers)
-      : servers_(std::make_shared<const std::vector<SocketAddress>>(std::move(servers))) {}
+  using List = std::shared_ptr<const std::vector<UpstreamServer>>;
+  explicit UpstreamList(std::vector<UpstreamServer> servers)
+      : servers_(std::make_shared<const std::vector<UpstreamServer>>(std::move(servers))) {}
 
-  void replace(std::vector<SocketAddress> servers) {
+  void replace(std::vector<UpstreamServer> servers) {
     std::lock_guard lock(mutex_);
-    servers_ = std::make_shared<const std::vector<SocketAddress>>(std::move(servers));
+    servers_ = std::make_shared<const std::vector<UpstreamServer>>(std::move(servers));
     version_.fetch_add(1, std::memory_order_release);
   }
   List get() const {
@@ -50,14 +68,18 @@ class UpstreamHealth {
       : policy_(policy), max_fails_(max_fails) {}
 
   // What is known of servers that stay is kept.
-  void set_servers(const std::vector<SocketAddress>& servers);
+  void set_servers(const std::vector<UpstreamServer>& servers);
   size_t size() const { return upstreams_.size(); }
+  bool all_down() const {
+    return std::all_of(upstreams_.begin(), upstreams_.end(),
+                       [this](const Upstream& u) { return is_down(u); });
+  }
   // The servers in the order to try them: those that are up first.
   template <typename Random>
-  std::vector<SocketAddress> order(Random& random) {
-    std::vector<SocketAddress> up;
-    std::vector<SocketAddress> down;
-    for (const Upstream& u : upstreams_) (is_down(u) ? down : up).push_back(u.address);
+  std::vector<UpstreamServer> order(Random& random) {
+    std::vector<UpstreamServer> up;
+    std::vector<UpstreamServer> down;
+    for (const Upstream& u : upstreams_) (is_down(u) ? down : up).push_back(u.server);
     if (policy_ == UpstreamPolicy::kRandom) std::shuffle(up.begin(), up.end(), random);
     if (policy_ == UpstreamPolicy::kRoundRobin && !up.empty())
       std::rotate(up.begin(), up.begin() + static_cast<long>(turn_++ % up.size()), up.end());
@@ -66,18 +88,18 @@ class UpstreamHealth {
     up.insert(up.end(), down.begin(), down.end());
     return up;
   }
-  void succeeded(const SocketAddress& server);
-  void failed(const SocketAddress& server);
+  void succeeded(const UpstreamServer& server);
+  void failed(const UpstreamServer& server);
   // Those to probe until they reply.
-  std::vector<SocketAddress> down() const;
+  std::vector<UpstreamServer> down() const;
 
  private:
   struct Upstream {
-    SocketAddress address;
+    UpstreamServer server;
     unsigned fails = 0;
   };
   bool is_down(const Upstream& u) const { return max_fails_ != 0 && u.fails >= max_fails_; }
-  Upstream* find(const SocketAddress& server);
+  Upstream* find(const UpstreamServer& server);
 
   UpstreamPolicy policy_;
   unsigned max_fails_;

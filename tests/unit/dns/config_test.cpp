@@ -73,11 +73,6 @@ TEST(Config, SaysWhatIsWrong) {
        "/etc/dns/Corefile:3: plugin 'forward' has no property 'max_fials', did you mean "
        "'max_fails'?"},
       {".:53 {\nforward .\n}\n", "/etc/dns/Corefile:2: 'forward' takes 2 to 16 arguments, not 1"},
-      {".:53 {\nforward . dns.test\n}\n",
-       "/etc/dns/Corefile:2: 'dns.test' is neither an address such as 1.1.1.1 or [::1]:53 nor a "
-       "file"},
-      {".:53 {\nforward . tls://1.1.1.1\n}\n",
-       "/etc/dns/Corefile:2: 'tls' to an upstream server is not in fairlead-dns; plain DNS is"},
       {".:53 {\nforward . 1.1.1.1 {\npolicy randum\n}\n}\n",
        "/etc/dns/Corefile:3: 'randum' is not one of random, round_robin, sequential, did you mean "
        "'random'?"},

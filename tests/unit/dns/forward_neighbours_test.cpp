@@ -56,26 +56,26 @@ TEST_F(ForwardTest, AConnectionThatSaysTooMuchIsClosed) {
 
 TEST(IdleConnections, AreFewAndNotForLong) {
   Loop loop;
-  IdleConnections idle(loop, milliseconds(40));
-  const SocketAddress server{ip("127.0.0.1"), 53};
+  constexpr size_t kMost = 8;
+  IdleConnections idle(loop, {.disuse = milliseconds(40), .most = kMost});
+  const UpstreamServer server(SocketAddress{ip("127.0.0.1"), 53});
   std::vector<Fd> others;
   const auto put = [&] {
     int pair[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     others.emplace_back(pair[0]);
-    idle.put(server, Fd(pair[1]));
+    idle.put(server, plain_stream(Fd(pair[1]), loop.clock().now()));
   };
   EXPECT_FALSE(idle.take(server));
-  for (size_t i = 0; i < IdleConnections::kPerServer + 3; ++i) put();
-  EXPECT_EQ(idle.size(), IdleConnections::kPerServer);
-  EXPECT_FALSE(idle.take({ip("127.0.0.1"), 54}));
+  for (size_t i = 0; i < kMost + 3; ++i) put();
+  EXPECT_EQ(idle.size(), kMost);
+  EXPECT_FALSE(idle.take(SocketAddress{ip("127.0.0.1"), 54}));
   EXPECT_TRUE(idle.take(server));
-  EXPECT_EQ(idle.size(), IdleConnections::kPerServer - 1);
+  EXPECT_EQ(idle.size(), kMost - 1);
   // The other end goes, or speaks unasked.
   others[others.size() - 2].reset();
   ASSERT_EQ(write(others[others.size() - 3].get(), "x", 1), 1);
-  EXPECT_TRUE(
-      loop.run_until([&] { return idle.size() <= IdleConnections::kPerServer - 3; }, seconds(20)));
+  EXPECT_TRUE(loop.run_until([&] { return idle.size() <= kMost - 3; }, seconds(20)));
   EXPECT_TRUE(loop.run_until([&] { return idle.size() == 0; }, seconds(20))) << "disuse";
   put();
   EXPECT_TRUE(idle.take(server)) << "and again";

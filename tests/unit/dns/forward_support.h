@@ -50,6 +50,7 @@ class Upstream {
   int tcp_queries = 0;
   int tcp_connections = 0;
   Bytes after_reply;  // sent behind every reply over TCP
+  std::function<void(const SocketAddress&)> on_peer = [](const SocketAddress&) {};
 
  private:
   struct Connection {
@@ -64,6 +65,7 @@ class Upstream {
     const ssize_t size = recvfrom(udp_.get(), buffer.data(), buffer.size(), 0,
                                   reinterpret_cast<sockaddr*>(&peer), &length);
     if (size < 0) return;
+    on_peer(SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&peer)));
     buffer.resize(static_cast<size_t>(size));
     queries.push_back(buffer);
     if (const auto reply = udp_script_(buffer))
@@ -72,8 +74,11 @@ class Upstream {
   }
   // A query is on the way in one piece.
   void on_accept() {
-    Fd connection(accept4(tcp_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    Fd connection(accept4(tcp_.get(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
     if (!connection) return;
+    on_peer(SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&peer)));
     ++tcp_connections;
     auto& open =
         connections_.emplace_back(std::make_unique<Connection>(loop_, std::move(connection)));
@@ -152,6 +157,9 @@ class ForwardTest : public ::testing::Test {
     options->probe_period = milliseconds(20);
   }
   void use(const std::vector<SocketAddress>& servers) {
+    use_servers({servers.begin(), servers.end()});
+  }
+  void use_servers(const std::vector<UpstreamServer>& servers) {
     options->upstreams = std::make_shared<UpstreamList>(servers);
     auto kubernetes = std::make_shared<KubernetesOptions>();
     kubernetes->zones.emplace_back().zone = dns_name("cluster.local");

@@ -243,7 +243,7 @@ TEST_F(ForwardTest, WhatWasNotAskedIsNotChased) {
 TEST_F(ForwardTest, DestroyedWhileWaiting) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
   auto other = std::make_unique<Chain>();
-  options->upstreams = std::make_shared<UpstreamList>(std::vector{silent.address});
+  options->upstreams = std::make_shared<UpstreamList>(std::vector<UpstreamServer>{silent.address});
   config = {{"forward", options}};
   ASSERT_TRUE(other->assemble({loop, readers, router}, config).ok());
   const Bytes packet = make_query(kName, Type::kA);

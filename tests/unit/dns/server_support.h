@@ -93,7 +93,8 @@ class ServerTest : public ::testing::Test {
     kubernetes->zones.front().pods = PodNames::kInsecure;
     kubernetes->published = &zone.published();
     auto forward = std::make_shared<ForwardOptions>();
-    forward->upstreams = std::make_shared<UpstreamList>(upstreams);
+    forward->upstreams = std::make_shared<UpstreamList>(
+        std::vector<UpstreamServer>(upstreams.begin(), upstreams.end()));
     const IpAddress bind = ip(host);
     address = {bind.is_unspecified() ? ip(bind.is_v4() ? "127.0.0.2" : "::1") : bind, free_port()};
     auto opened = Server::open(
