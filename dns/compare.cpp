@@ -2,7 +2,6 @@
 #include "dns/compare.h"
 
 #include <fmt/format.h>
-
 #include <unistd.h>
 
 #include <cstdio>
@@ -164,8 +163,9 @@ CompareResult report(size_t questions, const std::vector<Differing>& found) {
 Result<CompareResult> Comparer::run() {
   const Questions all = questions();
   if (all.empty())
-    return Error(ErrorCode::kInvalid, "the configuration has no kubernetes, so there is no name to "
-                                      "compare");
+    return Error(ErrorCode::kInvalid,
+                 "the configuration has no kubernetes, so there is no name to "
+                 "compare");
   Result<std::vector<Differing>> found = ask_all(all);
   if (!found.ok()) return found.error();
   if (!found->empty()) {

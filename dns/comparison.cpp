@@ -67,12 +67,9 @@ class Questions {
     const size_t wanted = (sample_ - made_up_ + services - 1) / services;
     const std::string word = fmt::format("x{:08x}", static_cast<uint32_t>(random_()));
     const std::string below_ns = service.substr(service.find('.') + 1);
-    const std::string kinds[] = {word + "." + below_ns,
-                                 word + "." + service,
-                                 "_" + word + "._tcp." + service,
-                                 "www.example.com." + below_ns,
-                                 "a.b.c." + service,
-                                 word + "." + word + ".svc"};
+    const std::string kinds[] = {
+        word + "." + below_ns,         word + "." + service, "_" + word + "._tcp." + service,
+        "www.example.com." + below_ns, "a.b.c." + service,   word + "." + word + ".svc"};
     for (size_t i = 0; i < std::min(wanted, std::size(kinds)); ++i, ++made_up_)
       ask(kinds[(made_up_ + i) % std::size(kinds)], {Type::kA});
   }
@@ -88,16 +85,15 @@ class Questions {
 };
 
 void ask_about(const ServiceRecord& service, const ZoneConfig& config, Questions& questions) {
-  const std::string base =
-      fmt::format("{}.{}.svc", service.name().name(), service.name().ns());
+  const std::string base = fmt::format("{}.{}.svc", service.name().name(), service.name().ns());
   questions.ask(base, {Type::kA, Type::kAaaa, Type::kSrv, Type::kTxt});
   if (service.kind() == ServiceKind::kExternalName) questions.ask(base, {Type::kCname});
   const auto ask_ports = [&](std::span<const PortRecord> ports) {
     for (const PortRecord& port : ports)
       if (!service.name_of(port).empty())
-        questions.ask(fmt::format("_{}.{}.{}", service.name_of(port),
-                                  protocol_label(port.protocol), base),
-                      {Type::kSrv, Type::kA});
+        questions.ask(
+            fmt::format("_{}.{}.{}", service.name_of(port), protocol_label(port.protocol), base),
+            {Type::kSrv, Type::kA});
   };
   ask_ports(service.ports());
   for (const IpAddress& address : service.cluster_ips()) questions.ask_reverse(address);
@@ -109,10 +105,10 @@ void ask_about(const ServiceRecord& service, const ZoneConfig& config, Questions
     questions.ask_reverse(endpoint.address);
     if (config.pods == PodNames::kDisabled) continue;
     char dashed[64];
-    questions.ask(fmt::format("{}.{}.pod",
-                              std::string_view(dashed, write_dashed(endpoint.address, dashed)),
-                              service.name().ns()),
-                  {endpoint.address.is_v4() ? Type::kA : Type::kAaaa});
+    questions.ask(
+        fmt::format("{}.{}.pod", std::string_view(dashed, write_dashed(endpoint.address, dashed)),
+                    service.name().ns()),
+        {endpoint.address.is_v4() ? Type::kA : Type::kAaaa});
   }
 }
 
@@ -167,8 +163,9 @@ std::string reason_of(const ComparedReply& here, const ComparedReply& there) {
                other.data == record.data && other.ttl > record.ttl;
       });
     });
-    if (older) return "the other server answers from its cache; answers about the cluster are "
-                      "never cached here";
+    if (older)
+      return "the other server answers from its cache; answers about the cluster are "
+             "never cached here";
   }
   if (same_header && without_weights(here.records) == without_weights(there.records))
     return "an endpoint in two slices counts once in the weights";
@@ -196,8 +193,8 @@ std::vector<ComparedQuestion> questions_about(const ZoneConfig& config, const Sn
   }
   snapshot.services.for_each([&](const ServiceRecord& service) {
     ask_about(service, config, questions);
-    questions.ask_made_up(
-        fmt::format("{}.{}.svc", service.name().name(), service.name().ns()), services--);
+    questions.ask_made_up(fmt::format("{}.{}.svc", service.name().name(), service.name().ns()),
+                          services--);
   });
   return questions.take();
 }

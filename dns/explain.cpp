@@ -22,8 +22,8 @@ class Printer : public Trace {
   void begin(const Query& query) override {
     // Deeper ones are questions of a plugin.
     if (depth_++ > 0)
-      line(depth_ - 1, fmt::format("asks for {} {}", query.name.to_text(),
-                                   type_to_text(query.type)));
+      line(depth_ - 1,
+           fmt::format("asks for {} {}", query.name.to_text(), type_to_text(query.type)));
   }
   void end() override {
     --depth_;
@@ -73,10 +73,10 @@ void print_answer(std::span<const uint8_t> message) {
   std::printf("\n%s, %s\n", rcode_to_text(rcode).c_str(), flags_to_text(decoded->flags).c_str());
   for (size_t section = 0; section < 3; ++section)
     for (const EditRecord& record : decoded->sections[section]) {
-      const std::string note =
-          record.type == Type::kOpt ? extended_error(record)
-          : section == 0            ? record_to_text(record)
-                                    : record_to_text(record) + "  ; " + kSections[section];
+      const std::string note = record.type == Type::kOpt ? extended_error(record)
+                               : section == 0
+                                   ? record_to_text(record)
+                                   : record_to_text(record) + "  ; " + kSections[section];
       if (!note.empty()) std::printf("%s\n", note.c_str());
     }
 }
@@ -107,8 +107,7 @@ Result<void> explain(const Options& options) {
   asked.ask(
       place, question_packet(question.name, question.type), client,
       [&](std::span<const uint8_t> message) { answer.emplace(message.begin(), message.end()); });
-  const bool answered =
-      asked.loop().run_until([&] { return answer.has_value(); }, kAnswerLimit);
+  const bool answered = asked.loop().run_until([&] { return answer.has_value(); }, kAnswerLimit);
   printer.flush();
   if (answered) {
     print_answer(*answer);

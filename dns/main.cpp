@@ -49,8 +49,8 @@ int main(int argc, char** argv) {
   }
   if (line.options->check) return check(*line.options);
   const bool asks = line.options->explain || line.options->compare;
-  log::init("dns", asks ? std::max(line.options->log_level, log::Level::kWarn)
-                        : line.options->log_level);
+  log::init("dns",
+            asks ? std::max(line.options->log_level, log::Level::kWarn) : line.options->log_level);
   if (line.options->explain) return report(dns::explain(*line.options));
   if (line.options->compare) return compare_servers(*line.options);
   const Result<void> result = dns::run_program(*line.options);

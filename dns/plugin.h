@@ -44,8 +44,8 @@ enum class Transport : uint8_t {
 struct Client {
   SocketAddress address;
   Transport transport = Transport::kUdp;
-  MonoTime arrived{};     // of the query
-  SocketAddress local{};  // where it came to; the address may be a wildcard
+  MonoTime arrived{};      // of the query
+  SocketAddress local{};   // where it came to; the address may be a wildcard
   Trace* trace = nullptr;  // is told why; outlives what is asked
 
   // For a plugin to say why, in what `make` returns: a sentence that is only made for a trace.

@@ -43,10 +43,9 @@ std::string caa(std::span<const uint8_t> data) {
   std::string value(1, static_cast<char>(std::min<size_t>(255, data.size() - 2 - data[1])));
   value.append(data.begin() + 2 + data[1], data.end());
   if (value.size() > 256) return "";
-  return fmt::format(
-      "{} {} {}", data[0],
-      std::string_view(reinterpret_cast<const char*>(data.data()) + 2, data[1]),
-      strings({reinterpret_cast<const uint8_t*>(value.data()), value.size()}));
+  return fmt::format("{} {} {}", data[0],
+                     std::string_view(reinterpret_cast<const char*>(data.data()) + 2, data[1]),
+                     strings({reinterpret_cast<const uint8_t*>(value.data()), value.size()}));
 }
 
 std::string soa(std::span<const uint8_t> data, const std::vector<Name>& names) {
@@ -102,9 +101,8 @@ std::string record_to_text(const EditRecord& record) {
 
 std::string flags_to_text(uint16_t flags) {
   static constexpr std::pair<uint16_t, const char*> kFlags[] = {
-      {kFlagResponse, "qr"},         {kFlagAuthoritative, "aa"},
-      {kFlagTruncated, "tc"},        {kFlagRecursionDesired, "rd"},
-      {kFlagRecursionAvailable, "ra"}, {0x0020, "ad"},
+      {kFlagResponse, "qr"},         {kFlagAuthoritative, "aa"},      {kFlagTruncated, "tc"},
+      {kFlagRecursionDesired, "rd"}, {kFlagRecursionAvailable, "ra"}, {0x0020, "ad"},
       {kFlagCheckingDisabled, "cd"}};
   std::string text;
   for (const auto& [flag, name] : kFlags)

@@ -18,8 +18,8 @@ Result<std::unique_ptr<Rehearsal>> Rehearsal::open(const Options& options) {
   Result<Services> services = start_services(made->host_, made->config_);
   if (!services.ok()) return services.error();
   made->services_ = *std::move(services);
-  made->generation_ = std::make_unique<Generation>(made->config_.plan, made->loop_, made->readers_,
-                                                   made->metrics_);
+  made->generation_ =
+      std::make_unique<Generation>(made->config_.plan, made->loop_, made->readers_, made->metrics_);
   return made;
 }
 

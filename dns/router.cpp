@@ -16,14 +16,13 @@ void Router::add(const Route& route) {
 void Router::ask(const Name& name, Type type, const Client& client, SendLater on_reply) const {
   const std::vector<uint8_t> packet = question_packet(name, type);
   Query query;
-  [[maybe_unused]] const Parsed parsed =
-      parse_query(packet, query);
+  [[maybe_unused]] const Parsed parsed = parse_query(packet, query);
   assert(parsed.verdict == Verdict::kAnswer);
   const std::unique_ptr<uint8_t[]> buffer(new uint8_t[kMaxMessage]);
   Reply reply({buffer.get(), kMaxMessage});
   reply.begin(query, kMaxMessage);
-  const Client internal{
-      client.address, Transport::kInternal, client.arrived, client.local, client.trace};
+  const Client internal{client.address, Transport::kInternal, client.arrived, client.local,
+                        client.trace};
   InternalPath path(std::move(on_reply));
   Request request(query, internal, reply, path);
   const Route* route = find(name);

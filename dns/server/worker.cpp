@@ -47,8 +47,8 @@ void Worker::change_to(std::shared_ptr<const Plan> plan, std::vector<Sockets> so
   std::swap(released_, released);
   if (!next) return;
   std::vector<size_t> closing = unbind_others();
-  old_.push_back({std::move(next), std::move(closing), std::move(released),
-                  loop_.clock().now() + kOldPlan});
+  old_.push_back(
+      {std::move(next), std::move(closing), std::move(released), loop_.clock().now() + kOldPlan});
   release_old();
 }
 

@@ -99,9 +99,9 @@ Step Hosts::serve_name(Request& request) const {
   Reply& reply = request.reply();
   const HostsTable::Addresses* addresses = table_->find(query.name);
   request.client().explain([&] {
-    return fmt::format("{} has {} of it", options_.file,
-                       addresses == nullptr ? "nothing"
-                                            : fmt::format("{} addresses", addresses->size()));
+    return fmt::format(
+        "{} has {} of it", options_.file,
+        addresses == nullptr ? "nothing" : fmt::format("{} addresses", addresses->size()));
   });
   if (addresses == nullptr && options_.fallthrough.through(query.name)) return Step::kNext;
   begin(reply);

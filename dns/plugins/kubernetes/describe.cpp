@@ -50,8 +50,8 @@ std::string missing_service(const ZoneConfig& config, const Snapshot& snapshot, 
                             size_t labels) {
   const std::string_view ns = name.label(labels - 2);
   if (labels == 2) return fmt::format("there is no Namespace {}", ns);
-  const auto key = name.lower().subspan(
-      name.offset(labels - 3), name.offset(labels - 1) - name.offset(labels - 3));
+  const auto key = name.lower().subspan(name.offset(labels - 3),
+                                        name.offset(labels - 1) - name.offset(labels - 3));
   const ServiceRecord* const service = snapshot.service(key);
   const std::string what = fmt::format("Service {}/{}", ns, name.label(labels - 3));
   if (service == nullptr) return "there is no " + what;
