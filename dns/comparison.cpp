@@ -70,8 +70,12 @@ class Questions {
     const std::string kinds[] = {
         word + "." + below_ns,         word + "." + service, "_" + word + "._tcp." + service,
         "www.example.com." + below_ns, "a.b.c." + service,   word + "." + word + ".svc"};
-    for (size_t i = 0; i < std::min(wanted, std::size(kinds)); ++i, ++made_up_)
-      ask(kinds[(made_up_ + i) % std::size(kinds)], {Type::kA});
+    const size_t first = made_up_;
+    for (size_t i = 0; i < std::size(kinds) && made_up_ < first + wanted; ++i) {
+      const size_t before = all_.size();
+      ask(kinds[(first + i) % std::size(kinds)], {Type::kA});
+      made_up_ += all_.size() - before;
+    }
   }
   std::vector<ComparedQuestion> take() { return std::move(all_); }
 
@@ -182,20 +186,23 @@ std::vector<ComparedQuestion> questions_about(const ZoneConfig& config, const Sn
   questions.ask("pod", {Type::kA});
   questions.ask("dns-version", {Type::kTxt});
   std::set<std::string> namespaces;
-  size_t services = 0;
+  std::vector<const ServiceRecord*> services;
   snapshot.services.for_each([&](const ServiceRecord& service) {
     namespaces.emplace(service.name().ns());
-    ++services;
+    services.push_back(&service);
+  });
+  std::ranges::sort(services, {}, [](const ServiceRecord* service) {
+    return std::pair(service->name().ns(), service->name().name());
   });
   for (const std::string& ns : namespaces) {
     questions.ask(ns + ".svc", {Type::kA});
     if (config.pods != PodNames::kDisabled) questions.ask(ns + ".pod", {Type::kA});
   }
-  snapshot.services.for_each([&](const ServiceRecord& service) {
-    ask_about(service, config, questions);
-    questions.ask_made_up(fmt::format("{}.{}.svc", service.name().name(), service.name().ns()),
-                          services--);
-  });
+  for (size_t i = 0; i < services.size(); ++i) {
+    const ServiceName& name = services[i]->name();
+    ask_about(*services[i], config, questions);
+    questions.ask_made_up(fmt::format("{}.{}.svc", name.name(), name.ns()), services.size() - i);
+  }
   return questions.take();
 }
 

@@ -170,6 +170,58 @@ std::string corefile(const std::string& more, const std::string& cluster = "clus
          cluster + " {\n        ttl 7\n    }\n    reload 2s 1s\n" + more + "}\n";
 }
 
+TEST_F(ProgramTest, ExplainsWhyAQuestionIsAnsweredAsItIs) {
+  const auto explain = [&](const std::string& what) {
+    return shell(fairlead::test::program_path("fairlead-dns") + " explain " + what +
+                 " --log-level error --kubeconfig " + directory + "/kubeconfig --resolv-conf " +
+                 directory + "/resolv.conf");
+  };
+  EXPECT_EQ(explain("web.default.svc.cluster.local --from 10.244.0.7"),
+            "web.default.svc.cluster.local. A from 10.244.0.7\n"
+            "block dns://:53, zone .\n"
+            "  kubernetes    answers: Service default/web, ClusterIP 10.96.0.10\n"
+            "\nNOERROR, qr aa rd\n"
+            "web.default.svc.cluster.local. 5 IN A 10.96.0.10\n");
+  EXPECT_NE(explain("nobody.default.svc.cluster.local")
+                .find("  kubernetes    answers: there is no Service default/nobody\n\nNXDOMAIN,"),
+            std::string::npos);
+  EXPECT_NE(explain("db.default.svc.cluster.local AAAA")
+                .find("answers: Service default/db, headless, 2 ready endpoints\n"),
+            std::string::npos);
+  EXPECT_NE(explain("x.test").find("  kubernetes    passes on: not in cluster.local.\n"),
+            std::string::npos);
+  EXPECT_EQ(explain("x.test NOTYPE"), "fairlead-dns: 'NOTYPE' is no record type\n");
+}
+
+TEST_F(ProgramTest, ComparesWithAnotherServer) {
+  start_with_corefile(corefile(""));
+  ASSERT_TRUE(ready()) << log();
+  const auto compare = [&](const std::string& with) {
+    write_corefile(with);
+    return shell(fairlead::test::program_path("fairlead-dns") + " compare --kubeconfig " +
+                 directory + "/kubeconfig --against 127.0.0.1:53 -conf " + directory +
+                 "/Corefile; echo \"exit $?\"");
+  };
+  const std::string same = compare(corefile(""));
+  EXPECT_NE(same.find(" questions, 0 differences, 0 of them documented\nexit 0\n"),
+            std::string::npos)
+      << same;
+  // A lower TTL there is what a cache in front of it would say; the names of pods are not.
+  const std::string other = compare(
+      ".:53 {\n    kubernetes cluster.local {\n        ttl 9\n"
+      "        pods insecure\n    }\n}\n");
+  EXPECT_NE(other.find("documented: the other server answers from its cache"), std::string::npos)
+      << other;
+  EXPECT_NE(other.find("10-244-0-1.default.pod.cluster.local. A\n  here   NOERROR aa\n"),
+            std::string::npos)
+      << other;
+  EXPECT_NE(other.find("exit 1\n"), std::string::npos) << other;
+  const std::string nobody =
+      shell(fairlead::test::program_path("fairlead-dns") + " compare --kubeconfig " + directory +
+            "/kubeconfig --against 127.0.0.1:54 -conf " + directory + "/Corefile");
+  EXPECT_EQ(nobody, "fairlead-dns: 127.0.0.1:54: Connection refused\n");
+}
+
 // Under load: what is changed in the file is served, a bad file changes nothing, and no query is
 // lost over either.
 TEST_F(ProgramTest, FollowsItsCorefile) {

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/comparison.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "dns/record_print.h"
+#include "dns/record_text.h"
+#include "tests/unit/dns/plugin_support.h"
+
+namespace fairlead::dns {
+namespace {
+
+using namespace test;
+
+EditMessage message(const std::string& text) {
+  const Bytes packet = make_query("web.default.svc.cluster.local", Type::kA);
+  Query query;
+  parse_query(packet, query);
+  return *decode(reply_of(query, text));
+}
+
+// What differs: "" nothing, "?" something that is documented nowhere, or why.
+std::string compared(const std::string& here, const std::string& there) {
+  const auto found = difference(message(here), message(there));
+  if (!found) return "";
+  return found->reason.empty() ? "?" : found->reason;
+}
+
+TEST(Comparison, WhatIsTheSameAndWhatIsNot) {
+  const std::string soa =
+      "authority cluster.local. 5 SOA ns.dns.cluster.local. hostmaster.cluster.local. ";
+  const struct {
+    const char* what;
+    std::string here;
+    std::string there;
+    std::string reason;
+  } kRows[] = {
+      {"the same", "NOERROR aa\nanswer @ 5 A 10.0.0.1\n", "NOERROR aa\nanswer @ 5 A 10.0.0.1\n",
+       ""},
+      {"another order", "NOERROR aa\nanswer @ 5 A 10.0.0.1\nanswer @ 5 A 10.0.0.2\n",
+       "NOERROR aa\nanswer @ 5 A 10.0.0.2\nanswer @ 5 A 10.0.0.1\n", ""},
+      {"letters", "NOERROR aa\nanswer WEB.default.svc.cluster.local. 5 A 10.0.0.1\n",
+       "NOERROR aa\nanswer @ 5 A 10.0.0.1\n", ""},
+      {"serials", "NXDOMAIN aa\n" + soa + "7 7200 1800 86400 5\n",
+       "NXDOMAIN aa\n" + soa + "8 7200 1800 86400 5\n", ""},
+      {"minimum", "NXDOMAIN aa\n" + soa + "7 7200 1800 86400 5\n",
+       "NXDOMAIN aa\n" + soa + "7 7200 1800 86400 30\n", "?"},
+      {"another address", "NOERROR aa\nanswer @ 5 A 10.0.0.1\n",
+       "NOERROR aa\nanswer @ 5 A 10.0.0.2\n", "?"},
+      {"one less", "NOERROR aa\nanswer @ 5 A 10.0.0.1\nanswer @ 5 A 10.0.0.2\n",
+       "NOERROR aa\nanswer @ 5 A 10.0.0.2\n", "?"},
+      {"AA", "NOERROR aa\nanswer @ 5 A 10.0.0.1\n", "NOERROR\nanswer @ 5 A 10.0.0.1\n", "?"},
+      {"rcode", "NXDOMAIN aa\n", "NOERROR aa\n", "?"},
+      {"an empty non-terminal", "NOERROR aa\n", "NXDOMAIN aa\n",
+       "names below it exist, so the name does (RFC 8020)"},
+      {"a cache's TTL", "NOERROR aa\nanswer @ 30 A 10.0.0.1\n",
+       "NOERROR aa\nanswer @ 12 A 10.0.0.1\n",
+       "the other server answers from its cache; answers about the cluster are never cached here"},
+      {"more TTL", "NOERROR aa\nanswer @ 5 A 10.0.0.1\n", "NOERROR aa\nanswer @ 30 A 10.0.0.1\n",
+       "?"},
+      {"weights", "NOERROR aa\nanswer @ 5 SRV 0 50 80 a.b.\n",
+       "NOERROR aa\nanswer @ 5 SRV 0 33 80 a.b.\n",
+       "an endpoint in two slices counts once in the weights"},
+      {"ports", "NOERROR aa\nanswer @ 5 SRV 0 50 80 a.b.\n",
+       "NOERROR aa\nanswer @ 5 SRV 0 50 81 a.b.\n", "?"},
+  };
+  for (const auto& row : kRows) EXPECT_EQ(compared(row.here, row.there), row.reason) << row.what;
+}
+
+TEST(Comparison, AsksAboutEveryNameThereIs) {
+  Zone zone;
+  zone.put(ns("default"));
+  zone.put(service("web", "default", {"10.96.0.1", "fd00::1"}, {port("http", 80), port("", 81)}));
+  zone.put(headless("db", "default"));
+  zone.put(slice("db-1", "db", "default", {{"10.244.0.1", "db-0"}, {"10.244.0.2"}},
+                 {{"sql", kube::Protocol::kTcp, 5432}}));
+  zone.put(external("out", "default", "www.example.com"));
+  zone.set_synced();
+  zone.publish(7);
+  ZoneConfig config;
+  config.zone = dns_name("cluster.local");
+  std::set<std::string> asked;
+  size_t denied = 0;
+  for (const ComparedQuestion& question : questions_about(config, zone.snapshot(), 12, 1)) {
+    const auto packet = question_packet(question.name, question.type);
+    const std::string text = question.name.to_text();
+    asked.insert(text);
+    Outcome outcome{};
+    if (brief(ask(config, zone.snapshot(), packet, 0, &outcome)) == "NXDOMAIN") ++denied;
+  }
+  for (const char* name :
+       {"cluster.local.", "svc.cluster.local.", "default.svc.cluster.local.",
+        "web.default.svc.cluster.local.", "_http._tcp.web.default.svc.cluster.local.",
+        "1.0.96.10.in-addr.arpa.", "db.default.svc.cluster.local.",
+        "db-0.db.default.svc.cluster.local.", "10-244-0-2.db.default.svc.cluster.local.",
+        "_sql._tcp.db.default.svc.cluster.local.", "2.0.244.10.in-addr.arpa.",
+        "10-244-0-1.default.pod.cluster.local.", "out.default.svc.cluster.local."})
+    EXPECT_TRUE(asked.contains(name)) << name;
+  EXPECT_GE(denied, 12u);
+}
+
+// Each way is the other's check.
+TEST(RecordPrint, WhatIsPrintedIsReadAgain) {
+  for (const char* text :
+       {"a.test. 60 IN A 192.0.2.1", "a.test. 60 IN AAAA 2001:db8::1",
+        "a.test. 60 IN CNAME b.test.", "a.test. 60 IN MX 10 b.test.",
+        "a.test. 60 IN SRV 1 2 3 b.test.", "a.test. 60 IN TXT \"a b\" \"c\\\"d\\\\e\\200\"",
+        "a.test. 60 IN SOA b.test. c.test. 1 2 3 4 5", "a.test. 60 IN CAA 128 issue \"ca.test\"",
+        "a.test. 60 IN HINFO \"x\" \"y\"", "a.test. 60 IN TYPE731 \\# 3 abcdef",
+        "a.test. 60 IN TYPE731 \\# 0", "a.test. 60 IN PTR b.test."}) {
+    const auto record = parse_record(text);
+    ASSERT_TRUE(record.ok()) << text << ": " << record.error().message();
+    EXPECT_EQ(record_to_text(*record), text);
+  }
+  EditRecord broken = *parse_record("a.test. 60 IN MX 10 b.test.");
+  broken.rdata.resize(3);
+  EXPECT_EQ(rdata_to_text(broken), "\\# 3 000a01");
+}
+
+}  // namespace
+}  // namespace fairlead::dns
