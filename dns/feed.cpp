@@ -58,16 +58,19 @@ class ClusterFeed::Target : public kube::ReflectorTarget {
     const Result<T> object = kube::decode<T>(json);
     if (!object.ok()) return object.error();
     if (feed_.wants(*object)) {
+      feed_.zone_.set_time(feed_.loop_.clock().now());
       feed_.zone_.put(*object);
       feed_.changed();
     }
     return kube::ObjectVersion{object->meta.key(), object->meta.resource_version, false};
   }
   void remove(const kube::ObjectKey& key) override {
+    feed_.zone_.set_time(feed_.loop_.clock().now());
     remove_from(feed_.zone_, key, static_cast<const T*>(nullptr));
     feed_.changed();
   }
   void retain(const std::set<kube::ObjectKey>& keys) override {
+    feed_.zone_.set_time(feed_.loop_.clock().now());
     retain_in(feed_.zone_, keys, static_cast<const T*>(nullptr));
     feed_.changed();
   }
@@ -87,7 +90,8 @@ ClusterFeed::ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFi
       filter_(std::move(filter)),
       on_synced_(std::move(on_synced)),
       publish_timer_(loop),
-      reclaim_timer_(loop) {
+      reclaim_timer_(loop),
+      hold_timer_(loop) {
   const auto add = [&]<typename T>(const T*) {
     targets_.push_back(std::make_unique<Target<T>>(*this));
     kube::ReflectorOptions options;
@@ -127,6 +131,17 @@ void ClusterFeed::synced_one() {
   changed();
 }
 
+// What the zone holds goes in time, whether or not something else happens.
+void ClusterFeed::release_held() {
+  const std::optional<MonoTime> due = zone_.due();
+  if (!due || hold_timer_.active()) return;
+  hold_timer_.start_once(std::max<Duration>(*due - loop_.clock().now(), Duration::zero()), [this] {
+    zone_.set_time(loop_.clock().now());
+    if (zone_.changed()) return changed();
+    release_held();
+  });
+}
+
 void ClusterFeed::publish() {
   const auto now = loop_.clock().wall_now().time_since_epoch();
   const bool was_synced = zone_.snapshot().synced;
@@ -137,6 +152,7 @@ void ClusterFeed::publish() {
       if (zone_.reclaim() == 0) reclaim_timer_.stop();
     });
   }
+  release_held();
   if (was_synced || !zone_.snapshot().synced) return;
   log::info("{} services with {} ready endpoints known", zone_.services(), zone_.endpoints());
   on_synced_();

@@ -50,6 +50,7 @@ class ClusterFeed {
   void changed();
   void synced_one();
   void publish();
+  void release_held();
 
   Loop& loop_;
   Zone& zone_;
@@ -60,6 +61,7 @@ class ClusterFeed {
   size_t unsynced_ = 0;
   Timer publish_timer_;
   Timer reclaim_timer_;
+  Timer hold_timer_;
 };
 
 }  // namespace fairlead::dns

@@ -126,6 +126,19 @@ struct Zone::Slice {
   std::vector<std::pair<uint32_t, std::string>> topologies;  // where they change; by index
 };
 
+void Zone::add_endpoints(const Slice& slice, std::vector<EndpointDraft>& endpoints) {
+  const size_t first = endpoints.size();
+  for (const IpAddress& address : slice.addresses)
+    endpoints.push_back({{}, {}, address, slice.ports});
+  for (const auto& [index, label] : slice.labels) endpoints[first + index].label = label;
+  for (size_t i = 0; i < slice.topologies.size(); ++i) {
+    const size_t end =
+        i + 1 < slice.topologies.size() ? slice.topologies[i + 1].first : slice.addresses.size();
+    for (size_t k = slice.topologies[i].first; k < end; ++k)
+      endpoints[first + k].topology = slice.topologies[i].second;
+  }
+}
+
 // A service and what belongs to it. `draft` is absent while only its slices are known.
 struct Zone::Entry {
   explicit Entry(const kube::ObjectKey& key)
@@ -134,6 +147,11 @@ struct Zone::Entry {
   std::string ns;
   std::optional<ServiceDraft> draft;
   std::vector<Slice> slices;
+  struct Held {
+    EndpointDraft endpoint;
+    MonoTime until{};
+  };
+  std::vector<Held> held;  // in none of the slices
   ServiceRecord* record = nullptr;
   bool dirty = false;
 };
@@ -179,13 +197,29 @@ void Zone::put(const kube::Service& service) {
   if (!is_label(service.meta.name) || !is_label(service.meta.ns)) return;
   Entry& target = entry(service.meta.key());
   target.draft = draft_of(service);
+  if (target.draft->kind != ServiceKind::kHeadless) target.held.clear();
   touch(target);
+}
+
+// Leaves of `before`, and of what is held, what the slice has in no state at all.
+void Zone::keep_gone(Entry& entry, const kube::EndpointSlice& slice,
+                     std::vector<EndpointDraft>& before) {
+  if (before.empty() && entry.held.empty()) return;
+  std::vector<IpAddress> present;
+  for (const kube::Endpoint& endpoint : slice.endpoints)
+    present.insert(present.end(), endpoint.addresses.begin(), endpoint.addresses.end());
+  std::ranges::sort(present);
+  const auto seen = [&](const EndpointDraft& endpoint) {
+    return std::ranges::binary_search(present, endpoint.address);
+  };
+  std::erase_if(entry.held, [&](const Entry::Held& held) { return seen(held.endpoint); });
+  std::erase_if(before, seen);
 }
 
 void Zone::put(const kube::EndpointSlice& slice) {
   const kube::ObjectKey key = slice.meta.key();
   const kube::ObjectKey service{slice.meta.ns, slice.service_name};
-  drop_slice(key);
+  std::vector<EndpointDraft> before = drop_slice(key);
   if (slice.fqdn || !is_label(service.name) || !is_label(service.ns)) return;
   Entry& target = entry(service);
   Slice kept;
@@ -193,6 +227,7 @@ void Zone::put(const kube::EndpointSlice& slice) {
   for (const kube::EndpointPort& port : slice.ports)
     if (port.name.size() <= kMaxLabelSize)
       kept.ports.push_back({lower(port.name), port.protocol, port.port});
+  keep_gone(target, slice, before);
   for (const kube::Endpoint& endpoint : slice.endpoints) {
     if (!endpoint.ready) continue;
     if (content_.topology) {
@@ -210,6 +245,7 @@ void Zone::put(const kube::EndpointSlice& slice) {
   kept.addresses.shrink_to_fit();
   target.slices.push_back(std::move(kept));
   slice_owner_[key] = &target;
+  hold(target, std::move(before));
   touch(target);
 }
 
@@ -228,20 +264,61 @@ void Zone::remove_service(const kube::ObjectKey& key) {
   const auto at = entries_.find(key);
   if (at == entries_.end() || !at->second->draft) return;
   at->second->draft.reset();
+  at->second->held.clear();
   touch(*at->second);
 }
 
-void Zone::drop_slice(const kube::ObjectKey& key) {
+// Returns what it had, where such things are held.
+std::vector<EndpointDraft> Zone::drop_slice(const kube::ObjectKey& key) {
+  std::vector<EndpointDraft> had;
   const auto at = slice_owner_.find(key);
-  if (at == slice_owner_.end()) return;
+  if (at == slice_owner_.end()) return had;
   Entry& owner = *at->second;
-  std::erase_if(owner.slices, [&](const Slice& slice) { return slice.key == key; });
+  const auto slice =
+      std::ranges::find_if(owner.slices, [&](const Slice& each) { return each.key == key; });
+  const bool holds = content_.hold > Duration::zero() && owner.draft &&
+                     owner.draft->kind == ServiceKind::kHeadless;
+  if (holds) add_endpoints(*slice, had);
+  owner.slices.erase(slice);
   slice_owner_.erase(at);
   touch(owner);
+  return had;
 }
 
 void Zone::remove_slice(const kube::ObjectKey& key) {
-  drop_slice(key);
+  const auto at = slice_owner_.find(key);
+  if (at == slice_owner_.end()) return;
+  Entry& owner = *at->second;
+  hold(owner, drop_slice(key));
+}
+
+// What another slice has, too, has not gone.
+void Zone::hold(Entry& entry, std::vector<EndpointDraft> gone) {
+  for (EndpointDraft& endpoint : gone) {
+    const bool elsewhere = std::ranges::any_of(entry.slices, [&](const Slice& slice) {
+      return std::ranges::find(slice.addresses, endpoint.address) != slice.addresses.end();
+    });
+    if (elsewhere) continue;
+    entry.held.push_back({std::move(endpoint), now_ + content_.hold});
+    const kube::ObjectKey key{entry.ns, std::string(entry.name->name())};
+    if (holding_.empty() || holding_.back() != std::pair(now_ + content_.hold, key))
+      holding_.emplace_back(now_ + content_.hold, key);
+  }
+}
+
+void Zone::set_time(MonoTime now) {
+  now_ = now;
+  while (!holding_.empty() && holding_.front().first <= now) {
+    const auto at = entries_.find(holding_.front().second);
+    holding_.pop_front();
+    if (at == entries_.end()) continue;
+    if (std::erase_if(at->second->held, [&](const auto& held) { return held.until <= now; }) > 0)
+      touch(*at->second);
+  }
+}
+
+std::optional<MonoTime> Zone::due() const {
+  return holding_.empty() ? std::nullopt : std::optional(holding_.front().first);
 }
 
 void Zone::remove_namespace(const kube::ObjectKey& key) {
@@ -380,18 +457,8 @@ void Zone::rebuild(Entry& entry) {
   }
   ServiceDraft draft = *entry.draft;
   if (draft.kind != ServiceKind::kExternalName) {
-    for (const Slice& slice : entry.slices) {
-      const size_t first = draft.endpoints.size();
-      for (const IpAddress& address : slice.addresses)
-        draft.endpoints.push_back({{}, {}, address, slice.ports});
-      for (const auto& [index, label] : slice.labels) draft.endpoints[first + index].label = label;
-      for (size_t i = 0; i < slice.topologies.size(); ++i) {
-        const size_t end = i + 1 < slice.topologies.size() ? slice.topologies[i + 1].first
-                                                           : slice.addresses.size();
-        for (size_t k = slice.topologies[i].first; k < end; ++k)
-          draft.endpoints[first + k].topology = slice.topologies[i].second;
-      }
-    }
+    for (const Slice& slice : entry.slices) add_endpoints(slice, draft.endpoints);
+    for (const Entry::Held& held : entry.held) draft.endpoints.push_back(held.endpoint);
   }
   replace_record(entry, ServiceRecord::make(*entry.name, std::move(draft)));
 }

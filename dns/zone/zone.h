@@ -16,12 +16,14 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/time.h"
 #include "dns/zone/snapshot.h"
 #include "kube/objects.h"
 
@@ -32,6 +34,10 @@ struct ZoneContent {
   bool pod_names = false;   // endpoints without a host name are called like their pods
   bool topology = false;    // the topology zones of endpoints
   bool namespaces = false;  // only services of namespaces that have been seen
+  // How long a headless service keeps an endpoint that has gone without having been unready first:
+  // when it moves to another slice, which comes as two changes, it is not missed in between. One
+  // that is seen again, in whatever state, is held no longer.
+  Duration hold = Duration::zero();
   auto operator<=>(const ZoneContent&) const = default;
 };
 
@@ -41,6 +47,11 @@ class Zone {
   ~Zone();
   Zone(const Zone&) = delete;
   Zone& operator=(const Zone&) = delete;
+
+  // The time it is: what has been held long enough goes. Before any change, where there is a hold.
+  void set_time(MonoTime now);
+  // When set_time() has something to do.
+  std::optional<MonoTime> due() const;
 
   // Level-triggered: the newest state of one object. Nothing is visible before publish().
   void put(const kube::Service& service);
@@ -78,6 +89,7 @@ class Zone {
   struct Entry;
   using EntryMap = std::map<kube::ObjectKey, std::unique_ptr<Entry>>;
 
+  static void add_endpoints(const Slice& slice, std::vector<EndpointDraft>& endpoints);
   Entry& entry(const kube::ObjectKey& key);
   void touch(Entry& entry);
   void rebuild(Entry& entry);
@@ -89,11 +101,16 @@ class Zone {
   void set_key(Trie<KeyRecord>& keys, std::string key, bool present);
   bool is_hidden(const Entry& entry) const;
   void set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses);
-  void drop_slice(const kube::ObjectKey& key);
+  std::vector<EndpointDraft> drop_slice(const kube::ObjectKey& key);
+  void keep_gone(Entry& entry, const kube::EndpointSlice& slice,
+                 std::vector<EndpointDraft>& before);
+  void hold(Entry& entry, std::vector<EndpointDraft> gone);
 
   const ZoneContent content_;
   EntryMap entries_;  // by service
   std::vector<Entry*> dirty_;
+  MonoTime now_{};
+  std::deque<std::pair<MonoTime, kube::ObjectKey>> holding_;  // until when, which service
   std::map<kube::ObjectKey, Entry*> slice_owner_;
   // Why a namespace is there: its own object, and how many services it has.
   std::map<std::string, std::pair<bool, int>> namespaces_;

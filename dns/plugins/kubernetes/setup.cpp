@@ -186,6 +186,7 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   if (!read.ok()) return read.error();
   options->filter.pods = pattern.pods == PodNames::kVerified;
   options->filter.content.topology = pattern.zonal;
+  options->filter.content.hold = std::chrono::seconds(2);
   if (const auto right = check(directive, *options); !right.ok()) return right.error();
   for (ZoneConfig& zone : options->zones) {
     zone.ttl = pattern.ttl;

@@ -190,6 +190,84 @@ TEST(Zone, ANamespaceExistsAsLongAsItHasServices) {
   EXPECT_EQ(count(), 0u);
 }
 
+// Make before break: an endpoint that moves from slice to slice is never missed.
+class HeldEndpoints : public ::testing::Test {
+ protected:
+  HeldEndpoints() : zone({.hold = std::chrono::seconds(2)}) {
+    zone.set_time(at(0));
+    zone.put(headless("db", "x"));
+    zone.put(service("web", "x", {"10.0.0.1"}));
+    zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}, {"10.1.0.2", "b"}}));
+    zone.put(slice("web-1", "web", "x", {{"10.1.1.1"}}));
+    zone.publish(1);
+  }
+  static MonoTime at(int milliseconds) {
+    return MonoTime() + std::chrono::hours(1) + std::chrono::milliseconds(milliseconds);
+  }
+  std::string addresses(const std::string& service) {
+    zone.publish(2);
+    std::string text;
+    const ServiceName name(service, "x");
+    const ServiceRecord* record = zone.snapshot().service(name.key());
+    if (record == nullptr) return "none";
+    for (const EndpointRecord& endpoint : record->endpoints())
+      text += (text.empty() ? "" : " ") + endpoint.address.to_string();
+    return text;
+  }
+  Zone zone;
+};
+
+TEST_F(HeldEndpoints, AMoveIsNotSeen) {
+  zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}}));
+  EXPECT_EQ(addresses("db"), "10.1.0.1 10.1.0.2");
+  EXPECT_EQ(zone.due(), at(2000));
+  zone.set_time(at(500));
+  zone.put(slice("db-2", "db", "x", {{"10.1.0.2", "b"}}));
+  EXPECT_EQ(addresses("db"), "10.1.0.1 10.1.0.2");
+  zone.set_time(at(5000));
+  EXPECT_EQ(addresses("db"), "10.1.0.1 10.1.0.2");
+  EXPECT_EQ(zone.due(), std::nullopt);
+}
+
+TEST_F(HeldEndpoints, WhatHasGoneGoesInTime) {
+  zone.remove_slice({"x", "db-1"});
+  EXPECT_EQ(addresses("db"), "10.1.0.1 10.1.0.2");
+  zone.set_time(at(1999));
+  EXPECT_EQ(addresses("db"), "10.1.0.1 10.1.0.2");
+  zone.set_time(at(2000));
+  EXPECT_TRUE(zone.changed());
+  EXPECT_EQ(addresses("db"), "");
+  EXPECT_EQ(zone.snapshot().address(ip("10.1.0.1")), nullptr);
+}
+
+TEST_F(HeldEndpoints, UnreadyIsGoneAtOnce) {
+  zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}, {"10.1.0.2", "b", false}}));
+  EXPECT_EQ(addresses("db"), "10.1.0.1");
+  // Also one that is held: it has come again, and is not ready.
+  zone.put(slice("db-1", "db", "x", {{"10.1.0.2", "b", false}}));
+  EXPECT_EQ(addresses("db"), "10.1.0.1");
+  zone.put(slice("db-2", "db", "x", {{"10.1.0.1", "a", false}}));
+  EXPECT_EQ(addresses("db"), "");
+}
+
+TEST_F(HeldEndpoints, OnlyOfHeadlessServicesThatAreThere) {
+  zone.remove_slice({"x", "web-1"});
+  EXPECT_EQ(addresses("web"), "");
+  zone.put(slice("db-1", "db", "x", {}));
+  EXPECT_EQ(addresses("db"), "10.1.0.1 10.1.0.2");
+  zone.put(service("db", "x", {"10.0.0.2"}));
+  EXPECT_EQ(addresses("db"), "");
+  zone.put(headless("db", "x"));
+  zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}}));
+  zone.put(slice("db-1", "db", "x", {}));
+  zone.remove_service({"x", "db"});
+  EXPECT_EQ(addresses("db"), "none");
+  zone.put(headless("db", "x"));
+  EXPECT_EQ(addresses("db"), "");
+  zone.set_time(at(9000));
+  EXPECT_EQ(zone.due(), std::nullopt);
+}
+
 TEST(Zone, NamesThatAreNoLabelsAreLeftOut) {
   Zone zone;
   zone.put(service(std::string(64, 'a'), "x", {"10.0.0.1"}));
