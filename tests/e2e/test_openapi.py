@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What kubectl learns from OpenAPI: explain, diff, server-side dry run, client-side validation."""
+import re
 import subprocess
 import unittest
 
 import test_kubectl
-from cluster import each_kubectl
+from cluster import ROOT, each_kubectl
 
 HELLO = test_kubectl.HELLO.split("---")[0]
 
@@ -69,6 +70,17 @@ class OpenApiTest(unittest.TestCase):
             with self.subTest(what):
                 self.assertIn(names, kubectl.run("create", "-f", "-", stdin=HELLO.replace(old, new), fails=True))
         self.assertEqual(kubectl.run("get", "deploy", "-o", "name"), "")
+
+    @each_kubectl("tools", after="clean")
+    def test_the_examples_are_taken(self, kubectl):
+        for name in ("deployment-dns", "daemonset-dns", "daemonset-proxy"):
+            for document in (ROOT / "docs" / "examples" / f"{name}.yaml").read_text().split("\n---\n"):
+                kind = re.search(r"(?m)^kind: (\w+)$", document).group(1)
+                if kind.startswith("ClusterRole"):
+                    continue    # there is no RBAC in fairlead
+                with self.subTest(f"{name}: {kind}"):
+                    self.assertRegex(kubectl.run("apply", "--dry-run=server", "-f", "-", stdin=document),
+                                     r"created \(server dry run\)\n$")
 
 
 if __name__ == "__main__":

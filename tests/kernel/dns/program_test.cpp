@@ -442,6 +442,28 @@ TEST_F(ProgramTest, SaysWhichPortItCannotHave) {
       << busy;
 }
 
+// As docs/examples/deployment-dns.yaml runs it: a user like any other, and one capability.
+TEST_F(ProgramTest, RunsAsAnOrdinaryUserWhoMayBindItsPort) {
+  std::filesystem::permissions(directory, std::filesystem::perms(0755));
+  std::filesystem::copy(fairlead::test::program_path("fairlead-dns"), directory + "/program");
+  write_corefile(corefile(""));
+  const std::string log_path = directory + "/log";
+  shell("setpriv --reuid=65534 --regid=65534 --clear-groups "
+        "--bounding-set=-all,+net_bind_service --inh-caps=-all,+net_bind_service "
+        "--ambient-caps=-all,+net_bind_service --no-new-privs " +
+        directory + "/program -conf " + directory + "/Corefile --kubeconfig " + directory +
+        "/kubeconfig >" + log_path + " 2>&1 & echo $! >" + directory + "/pid");
+  pid = std::stoi(read_all(directory + "/pid"));
+  const bool was_ready = ready();
+  EXPECT_TRUE(was_ready) << log();
+  EXPECT_EQ(dig("+short web.default.svc.cluster.local"), "10.96.0.10\n");
+  const std::string status = read_all("/proc/" + std::to_string(pid) + "/status");
+  EXPECT_NE(status.find("CapEff:\t0000000000000400\n"), std::string::npos) << status;
+  EXPECT_NE(status.find("Uid:\t65534\t65534\t65534\t65534\n"), std::string::npos) << status;
+  kill(pid, SIGKILL);
+  pid = -1;
+}
+
 TEST_F(ProgramTest, SaysWhyItCannotStart) {
   start();
   ASSERT_TRUE(ready()) << log();
