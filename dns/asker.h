@@ -34,7 +34,8 @@ class Asker {
   Asker& operator=(const Asker&) = delete;
 
   // A whole message, whose ID is replaced. The callback runs once, later, with the reply or with
-  // what kept the server from giving one; never after the Asker has gone.
+  // what kept the server from giving one; never after the Asker has gone, which
+  // it may not destroy.
   void ask(std::vector<uint8_t> query, OnReply on_reply);
   // How many have no reply yet.
   size_t waiting() const { return queued_.size() + asked_.size(); }

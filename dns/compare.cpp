@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 
@@ -52,16 +53,24 @@ class Comparer {
 
 Comparer::Questions Comparer::questions() const {
   Questions all;
-  for (const Plan::Block& block : rehearsal_.config().plan->blocks) {
+  const Plan& plan = *rehearsal_.config().plan;
+  for (size_t i = 0; i < plan.blocks.size(); ++i) {
+    const Plan::Block& block = plan.blocks[i];
     const auto at = block.plugins.find("kubernetes");
     if (at == block.plugins.end()) continue;
+    const auto listener = std::ranges::find_if(plan.listeners, [&](const Plan::Listener& each) {
+      return std::ranges::any_of(each.routes, [&](auto& route) { return route.block == i; });
+    });
+    if (listener == plan.listeners.end()) continue;
     const auto& options = dynamic_cast<const KubernetesOptions&>(*at->second);
     Published::Reader reader(*options.published);
     const Published::Reader::Guard guard(reader);
     for (const ZoneConfig& zone : options.zones)
       for (ComparedQuestion& question :
-           questions_about(zone, reader.snapshot(), options_.compare->sample, 1))
+           questions_about(zone, reader.snapshot(), options_.compare->sample, 1)) {
+        question.port = listener->address.port;
         all.push_back(std::move(question));
+      }
   }
   return all;
 }
@@ -70,13 +79,13 @@ std::optional<EditMessage> Comparer::ask_here(const ComparedQuestion& question) 
   const Client client{{IpAddress::v4(127, 0, 0, 1), 53000},
                       Transport::kTcp,
                       rehearsal_.loop().clock().now(),
-                      {IpAddress::v4(127, 0, 0, 1), options_.port}};
+                      {IpAddress::v4(127, 0, 0, 1), question.port}};
   struct Answer {
     std::optional<EditMessage> message;
     bool there = false;
   };
   const auto answer = std::make_shared<Answer>();  // a late one finds it still
-  rehearsal_.ask(rehearsal_.place_of(question.name, options_.port),
+  rehearsal_.ask(rehearsal_.place_of(question.name, question.port),
                  question_packet(question.name, question.type), client,
                  [answer](std::span<const uint8_t> message) {
                    answer->message = decode(message);

@@ -15,6 +15,7 @@ namespace fairlead::dns {
 struct ComparedQuestion {
   Name name;
   Type type = Type::kA;
+  uint16_t port = 53;  // where the server block that has it listens here
 };
 
 // A question for every name that the zone has, each type that means something there, and for up to

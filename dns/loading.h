@@ -22,6 +22,9 @@ class ConfigFiles : public corefile::DiskFiles {
  public:
   explicit ConfigFiles(const Options& options) : options_(options) {}
   Result<std::string> read(const std::string& path) override;
+  Result<std::string> read_followed(const std::string& path) override {
+    return DiskFiles::read(path);
+  }
   std::vector<std::string> glob(const std::string& pattern) override;
   bool changed();
   static constexpr const char* kCommandLine = "command-line";

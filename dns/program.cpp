@@ -23,6 +23,7 @@ namespace fairlead::dns {
 namespace {
 
 constexpr Duration kOutstandingLimit = std::chrono::seconds(5);
+constexpr Duration kReadyCheck = std::chrono::milliseconds(20);
 constexpr Duration kQuiet = std::chrono::milliseconds(500);
 
 // Plans that no worker serves any more. What their plugins hold belongs to the program's loop, so
@@ -51,7 +52,8 @@ class Program {
         files_(options),
         host_(loop_, options.kubeconfig),
         quiet_timer_(loop_),
-        reload_timer_(loop_) {}
+        reload_timer_(loop_),
+        next_timer_(loop_) {}
   Result<void> run();
 
  private:
@@ -61,6 +63,7 @@ class Program {
   void plan_reload();
   void reload_if_changed();
   void reload();
+  void change_when_ready();
   void serve();
   void begin_stop();
   void stop_when_quiet();
@@ -76,6 +79,14 @@ class Program {
   Alarm startup_;
   Timer quiet_timer_;
   Timer reload_timer_;
+  // Read and started, and not yet served: what it needs is still to come.
+  struct Next {
+    Config config;
+    Services services;
+    MonoTime until{};
+  };
+  std::optional<Next> next_;
+  Timer next_timer_;
   std::minstd_rand random_{std::random_device()()};
   std::optional<Error> failure_;
   bool stopping_ = false;
@@ -143,9 +154,23 @@ void Program::reload() {
   if (!config.ok()) return failed(config.error());
   Result<Services> services = start_services(host_, *config);
   if (!services.ok()) return failed(services.error());
-  if (const Result<void> changed = server_->change_to(config->plan); !changed.ok())
-    return failed(changed.error());
-  keep(*std::move(config), *std::move(services));
+  next_ =
+      Next{*std::move(config), *std::move(services), loop_.clock().now() + host_.startup_limit()};
+  change_when_ready();
+}
+
+// Another cluster, or other objects of it, are read before they are answered from; not for ever.
+void Program::change_when_ready() {
+  if (!next_ || stopping_) return;
+  if (!host_.not_ready().empty() && loop_.clock().now() < next_->until)
+    return next_timer_.start_once(kReadyCheck, [this] { change_when_ready(); });
+  Next next = *std::move(next_);
+  next_.reset();
+  if (const Result<void> changed = server_->change_to(next.config.plan); !changed.ok()) {
+    log::error("reload: {}; the configuration stays as it was", changed.error().message());
+    return plan_reload();
+  }
+  keep(std::move(next.config), std::move(next.services));
   log::info("reload: {} is served now", options_.corefile);
 }
 

@@ -117,6 +117,7 @@ class RdataReader {
   std::span<const Token> tokens_;
   const Name& origin_;
   std::vector<uint8_t> out_;
+  bool may_split_ = false;  // a text may be as many strings as it takes
 };
 
 std::optional<std::vector<uint8_t>> hex_from_text(std::string_view digits) {
@@ -145,6 +146,7 @@ Result<void> RdataReader::read(Type type) {
   const auto* layout = std::ranges::find(kLayouts, static_cast<uint16_t>(type), &Layout::type);
   if (layout == std::end(kLayouts))
     return bad(type_to_text(type) + " is only understood in the form of RFC 3597: \\# SIZE HEX");
+  may_split_ = std::string_view(layout->what).ends_with('+');
   for (const char kind : layout->what) {
     if (kind == '+') {
       while (!tokens_.empty())
@@ -225,9 +227,20 @@ Result<void> RdataReader::number(size_t size, bool is_ttl) {
 Result<void> RdataReader::string(bool with_length) {
   const Result<std::string> value = unescaped(text());
   if (!value.ok()) return value.error();
-  if (with_length && value->size() > kMaxString) return bad("a string is over 255 bytes");
-  if (with_length) out_.push_back(static_cast<uint8_t>(value->size()));
-  out_.insert(out_.end(), value->begin(), value->end());
+  if (!with_length) {
+    out_.insert(out_.end(), value->begin(), value->end());
+    return ok();
+  }
+  // A long text is several strings, as keys of 2048 bits (DKIM) are mostly written.
+  size_t at = 0;
+  do {
+    const size_t size = std::min(kMaxString, value->size() - at);
+    if (at > 0 && !may_split_) return bad("a string is over 255 bytes");
+    out_.push_back(static_cast<uint8_t>(size));
+    out_.insert(out_.end(), value->begin() + static_cast<ptrdiff_t>(at),
+                value->begin() + static_cast<ptrdiff_t>(at + size));
+    at += size;
+  } while (at < value->size());
   return ok();
 }
 

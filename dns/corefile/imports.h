@@ -30,6 +30,8 @@ class Files {
  public:
   virtual ~Files() = default;
   virtual Result<std::string> read(const std::string& path) = 0;
+  // What a plugin follows by itself as it changes: no reason to read the Corefile again.
+  virtual Result<std::string> read_followed(const std::string& path) { return read(path); }
   // Sorted; empty when nothing matches. '*', '?' and '[...]' as in glob(7).
   virtual std::vector<std::string> glob(const std::string& pattern) = 0;
 };

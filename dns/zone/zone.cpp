@@ -22,6 +22,16 @@ std::string lower(std::string_view text) {
   return result;
 }
 
+// Each once, in their order, at most 255.
+template <typename T>
+void tidy(std::vector<T>& all) {
+  std::vector<T> once;
+  for (T& each : all)
+    if (once.size() < 255 && std::ranges::find(once, each) == once.end())
+      once.push_back(std::move(each));
+  all = std::move(once);
+}
+
 ServiceDraft draft_of(const kube::Service& service) {
   ServiceDraft draft;
   if (service.type == kube::ServiceType::kExternalName) {
@@ -38,8 +48,8 @@ ServiceDraft draft_of(const kube::Service& service) {
   for (const std::string& host : service.load_balancer_hosts)
     if (const Result<Name> name = Name::from_text(host); name.ok() && name->labels() > 0)
       draft.external_hosts.emplace_back(name->wire().begin(), name->wire().end());
-  if (draft.external_ips.size() > 255) draft.external_ips.resize(255);
-  if (draft.external_hosts.size() > 255) draft.external_hosts.resize(255);
+  tidy(draft.external_ips);
+  tidy(draft.external_hosts);
   draft.kind = service.headless ? ServiceKind::kHeadless : ServiceKind::kClusterIp;
   draft.cluster_ips = service.cluster_ips;
   if (draft.cluster_ips.size() > 255) draft.cluster_ips.resize(255);
@@ -122,6 +132,7 @@ struct Zone::Slice {
   kube::ObjectKey key;
   std::vector<EndpointDraft::Port> ports;
   std::vector<IpAddress> addresses;
+  std::vector<IpAddress> unready;                            // where endpoints may be held
   std::vector<std::pair<uint32_t, std::string>> labels;      // of addresses that have one; by index
   std::vector<std::pair<uint32_t, std::string>> topologies;  // where they change; by index
 };
@@ -219,6 +230,8 @@ void Zone::keep_gone(Entry& entry, const kube::EndpointSlice& slice,
 void Zone::put(const kube::EndpointSlice& slice) {
   const kube::ObjectKey key = slice.meta.key();
   const kube::ObjectKey service{slice.meta.ns, slice.service_name};
+  const auto owner = slice_owner_.find(key);
+  Entry* const from = owner != slice_owner_.end() ? owner->second : nullptr;
   std::vector<EndpointDraft> before = drop_slice(key);
   if (slice.fqdn || !is_label(service.name) || !is_label(service.ns)) return;
   Entry& target = entry(service);
@@ -229,6 +242,8 @@ void Zone::put(const kube::EndpointSlice& slice) {
       kept.ports.push_back({lower(port.name), port.protocol, port.port});
   keep_gone(target, slice, before);
   for (const kube::Endpoint& endpoint : slice.endpoints) {
+    if (!endpoint.ready && content_.hold > Duration::zero())
+      kept.unready.insert(kept.unready.end(), endpoint.addresses.begin(), endpoint.addresses.end());
     if (!endpoint.ready) continue;
     if (content_.topology) {
       const std::string topology = topology_labels(endpoint.zone);
@@ -245,7 +260,7 @@ void Zone::put(const kube::EndpointSlice& slice) {
   kept.addresses.shrink_to_fit();
   target.slices.push_back(std::move(kept));
   slice_owner_[key] = &target;
-  hold(target, std::move(before));
+  if (from == &target) hold(target, std::move(before));
   touch(target);
 }
 
@@ -296,9 +311,18 @@ void Zone::remove_slice(const kube::ObjectKey& key) {
 void Zone::hold(Entry& entry, std::vector<EndpointDraft> gone) {
   for (EndpointDraft& endpoint : gone) {
     const bool elsewhere = std::ranges::any_of(entry.slices, [&](const Slice& slice) {
-      return std::ranges::find(slice.addresses, endpoint.address) != slice.addresses.end();
+      return std::ranges::find(slice.addresses, endpoint.address) != slice.addresses.end() ||
+             std::ranges::find(slice.unready, endpoint.address) != slice.unready.end();
     });
-    if (elsewhere) continue;
+    // A name that another pod has got is that pod's alone.
+    const bool followed =
+        !endpoint.label.empty() && std::ranges::any_of(entry.slices, [&](const Slice& slice) {
+          return std::ranges::any_of(slice.labels, [&](const auto& row) {
+            return row.second == endpoint.label &&
+                   slice.addresses[row.first].family() == endpoint.address.family();
+          });
+        });
+    if (elsewhere || followed) continue;
     entry.held.push_back({std::move(endpoint), now_ + content_.hold});
     const kube::ObjectKey key{entry.ns, std::string(entry.name->name())};
     if (holding_.empty() || holding_.back() != std::pair(now_ + content_.hold, key))

@@ -78,7 +78,8 @@ class FilePlugin : public Plugin {
 // Follows one zone's file.
 class ZoneWatch {
  public:
-  ZoneWatch(Loop& loop, ZoneFile& file) : file_(file), retry_(loop) {
+  ZoneWatch(Loop& loop, ZoneFile& file, std::shared_ptr<Current<ZoneTree>> last)
+      : file_(file), last_(std::move(last)), retry_(loop) {
     const Duration period = std::max<Duration>(file.reload, std::chrono::seconds(1));
     watch_ = std::make_unique<FileWatch>(
         loop, file.path, [this] { look(true); }, period);
@@ -91,6 +92,7 @@ class ZoneWatch {
   void failed(const std::string& what);
 
   ZoneFile& file_;
+  const std::shared_ptr<Current<ZoneTree>> last_;
   std::unique_ptr<FileWatch> watch_;
   Timer retry_;        // a file may be right again without having changed: one it includes has
   std::string error_;  // the last
@@ -113,6 +115,7 @@ void ZoneWatch::look(bool changed) {
   for (const std::string& note : (*tree)->notes()) log::warn("file: {}: {}", file_.path, note);
   log::info("file: {} has been read from {}, serial {}, {} records", file_.zone.to_text(),
             file_.path, (*tree)->serial(), (*tree)->records());
+  last_->set(*tree);
   file_.tree.set(*std::move(tree));
 }
 
@@ -127,13 +130,24 @@ void ZoneWatch::failed(const std::string& what) {
 
 class ZoneWatches : public Service {
  public:
-  ZoneWatches(Loop& loop, FileOptions& options) {
-    for (const auto& file : options.zones)
-      if (file->reload > Duration::zero())
-        watches_.push_back(std::make_unique<ZoneWatch>(loop, *file));
+  // The zone as it was last read, for who reads the Corefile again while the file is away.
+  using Last = std::shared_ptr<Current<ZoneTree>>;
+
+  ZoneWatches(Host& host, FileOptions& options) {
+    for (const auto& file : options.zones) {
+      if (file->reload == Duration::zero()) continue;
+      const Last last = *host.shared<Current<ZoneTree>>(
+          "file " + file->zone.to_text() + " " + file->path,
+          [] { return Result(std::make_shared<Current<ZoneTree>>()); });
+      if (file->tree.get() == nullptr && last->get() != nullptr) file->tree.set(last->get());
+      if (file->tree.get() != nullptr) last->set(file->tree.get());
+      last_.push_back(last);
+      watches_.push_back(std::make_unique<ZoneWatch>(host.loop(), *file, last));
+    }
   }
 
  private:
+  std::vector<Last> last_;
   std::vector<std::unique_ptr<ZoneWatch>> watches_;
 };
 
@@ -143,7 +157,7 @@ std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& 
 
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& options) {
   return std::unique_ptr<Service>(
-      std::make_unique<ZoneWatches>(host.loop(), dynamic_cast<FileOptions&>(options)));
+      std::make_unique<ZoneWatches>(host, dynamic_cast<FileOptions&>(options)));
 }
 
 }  // namespace

@@ -30,16 +30,19 @@ Result<void> read_file_properties(const Directive& directive, ZoneFile& file) {
 // A file that is not there may come; one that is wrong is for whoever starts the server to see.
 Result<void> read_first(ZoneFile& file, const Directive& directive, BlockSetup& block) {
   const corefile::Place& place = directive.arguments[0].place;
-  const Result<std::string> text = block.files->read(file.path);
+  const Result<std::string> text = block.files->read_followed(file.path);
   if (!text.ok()) {
-    if (file.reload == Duration::zero()) return place.error(text.error().message());
+    if (file.reload == Duration::zero() || text.error().code() == ErrorCode::kInvalid)
+      return place.error(text.error().message());
     block.notes.push_back(fmt::format("file: {}; {} is SERVFAIL until the file is there",
                                       text.error().message(), file.zone.to_text()));
     return ok();
   }
   auto tree = load_zone(
       file,
-      [&](const std::string& path) { return path == file.path ? text : block.files->read(path); },
+      [&](const std::string& path) {
+        return path == file.path ? text : block.files->read_followed(path);
+      },
       nullptr);
   if (!tree.ok()) return place.error(tree.error().message());
   for (const std::string& note : (*tree)->notes())

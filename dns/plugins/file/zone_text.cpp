@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <tuple>
 
 #include "dns/mnemonics.h"
 #include "dns/plugins/file/generate.h"
@@ -136,9 +137,10 @@ Result<void> ZoneTextReader::include(const Entry& entry, Place& place) {
   const std::string path = path_beside(place.path, entry.tokens[1].text);
   const Result<std::string> text = load(path);
   if (!text.ok()) return here(text.error().message());
-  const std::optional<Name> owner = owner_;
+  // What the file sets is its own.
+  const auto before = std::tuple(owner_, ttl_, ttl_is_set_);
   const Result<void> done = file(path, *text, origin, place.depth + 1);
-  owner_ = owner;
+  std::tie(owner_, ttl_, ttl_is_set_) = before;
   return done;
 }
 

@@ -106,6 +106,10 @@ Result<void> ZoneBuilder::add(const EditRecord& record) {
     return bad(type_to_text(record.type) +
                ": signed zones are not served, and without its signatures this one would be taken "
                "for a forged one");
+  // RFC 6895 section 3.1: QTYPEs and Meta-TYPEs are in messages, never in zones.
+  const auto number = static_cast<uint16_t>(record.type);
+  if (number == 0 || record.type == Type::kOpt || (number >= 128 && number <= 255))
+    return bad(type_to_text(record.type) + " is no type of data");
   if (record.type == Type::kSoa && !(record.owner == zone_.name_))
     return bad("a SOA below the zone " + zone_.name_.to_text());
   if (record.rdata.size() > kMaxMessage) return bad("the data is over 65535 bytes");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/plugins/forward/follow.h"
 
+#include <map>
 #include <vector>
 
 #include "base/file.h"
@@ -13,6 +14,9 @@ namespace fairlead::dns {
 namespace {
 
 constexpr size_t kMaxFile = 64 * 1024;
+
+// What the names of servers were last found to be. Outlives a reload, which looks them up anew.
+using KnownAddresses = std::map<std::pair<std::string, uint16_t>, std::vector<SocketAddress>>;
 
 class Follower : public Service {
  public:
@@ -43,6 +47,7 @@ class Follower : public Service {
   const Duration retry_;
   const std::shared_ptr<UpstreamList> upstreams_;
   std::vector<Target> targets_;
+  const std::shared_ptr<KnownAddresses> known_;
   std::vector<std::unique_ptr<FileWatch>> watches_;
   std::vector<std::unique_ptr<Lookup>> lookups_;
 };
@@ -55,7 +60,13 @@ Follower::Follower(Host& host, const ForwardOptions& options)
       again_(options.look_up),
       retry_(options.look_up_retry),
       upstreams_(options.upstreams),
-      targets_(options.targets) {
+      targets_(options.targets),
+      known_(*host.shared<KnownAddresses>(
+          "forward names", [] { return Result(std::make_shared<KnownAddresses>()); })) {
+  for (Target& target : targets_)
+    if (const auto at = known_->find({target.host, target.port});
+        !target.host.empty() && at != known_->end())
+      target.addresses = at->second;
   read_files();
   for (size_t i = 0; i < targets_.size(); ++i) {
     if (!targets_[i].file.empty())
@@ -113,17 +124,25 @@ void Follower::look_up(Lookup& lookup) {
 
 void Follower::on_addresses(Lookup& lookup, const Result<std::vector<IpAddress>>& addresses) {
   Target& target = targets_[lookup.target];
+  const bool complete = lookup.question->complete();
   if (addresses.ok()) {
     std::vector<SocketAddress> servers;
     for (const IpAddress& address : *addresses) servers.push_back({address, target.port});
+    // Half an answer takes nothing away.
+    if (!complete)
+      for (const SocketAddress& known : target.addresses)
+        if (std::ranges::find(servers, known) == servers.end()) servers.push_back(known);
+    servers.resize(std::min(servers.size(), kMaxUpstreams));
     target.addresses = others_of(std::move(servers), target.host);
+    (*known_)[{target.host, target.port}] = target.addresses;
     publish();
   } else if (!lookup.failed) {
     log::warn("forward: upstream server {}: {}; tried again until it is found", target.host,
               addresses.error().message());
   }
   lookup.failed = !addresses.ok();
-  lookup.timer.start_once(addresses.ok() ? again_ : retry_, [this, &lookup] { look_up(lookup); });
+  lookup.timer.start_once(addresses.ok() && complete ? again_ : retry_,
+                          [this, &lookup] { look_up(lookup); });
 }
 
 void Follower::publish() {

@@ -139,7 +139,7 @@ void Forwarder::on_done(uint64_t id, const Result<ReplyView>& result) {
 // Once for each server, and the last one's reply is kept.
 bool Forwarder::wants_another(Pending& pending, const ReplyView& view) {
   if (!has(options_.failover, whole_rcode(view))) return false;
-  if (++pending.failovers >= pending.servers.size()) return false;
+  if (pending.asked >= pending.servers.size()) return false;
   pending.second_best.assign(view.message.begin(), view.message.end());
   return true;
 }

@@ -38,7 +38,6 @@ class Forwarder {
     std::vector<UpstreamServer> servers;
     size_t asked = 0;  // servers, again and again
     size_t failures = 0;
-    size_t failovers = 0;
     std::vector<uint8_t> second_best;  // the last reply with an rcode in `failover`
     MonoTime deadline;
     MonoTime sent;  // to the present server

@@ -16,6 +16,11 @@ HttpRequest HttpsClient::request(const UpstreamServer& server,
   message[0] = message[1] = 0;
   HttpRequest request;
   request.url = "https://" + server.address.to_string() + "/dns-query";
+  // Not the address, which the URL has: virtual hosts go by the name.
+  if (!server.tls_name.empty()) {
+    const uint16_t port = server.address.port;
+    request.headers.add("Host", server.tls_name + (port == 443 ? "" : ":" + std::to_string(port)));
+  }
   request.headers.add("Accept", "application/dns-message");
   if (get_) {
     request.url += "?dns=" + base64url(message);

@@ -27,6 +27,7 @@ NameLookup::NameLookup(Loop& loop, const Name& name, std::vector<SocketAddress> 
 void NameLookup::ask() {
   const SocketAddress& server = servers_[next_++];
   waiting_ = std::size(kTypes);
+  answered_ = 0;
   for (size_t i = 0; i < std::size(kTypes); ++i)
     questions_[i] = std::make_unique<UpstreamExchange>(
         outside_, server, simple_query(name_, kTypes[i], true), random_(), false, ExchangeLimits(),
@@ -34,15 +35,17 @@ void NameLookup::ask() {
 }
 
 void NameLookup::on_reply(const Result<ReplyView>& reply) {
-  if (reply.ok()) {
+  if (reply.ok() && (reply->rcode() == Rcode::kNoError || reply->rcode() == Rcode::kNxDomain)) {
+    ++answered_;
     const std::vector<IpAddress> more = addresses_in(*reply);
     addresses_.insert(addresses_.end(), more.begin(), more.end());
     failure_ = Error(ErrorCode::kNotFound, "it has no addresses");
   } else {
-    failure_ = reply.error();
+    failure_ =
+        reply.ok() ? Error(ErrorCode::kUnavailable, "its resolver has no answer") : reply.error();
   }
   if (--waiting_ > 0) return;
-  if (!addresses_.empty() || next_ == servers_.size()) return done();
+  if ((complete() && !addresses_.empty()) || next_ == servers_.size()) return done();
   ask();  // destroys the question that calls
 }
 

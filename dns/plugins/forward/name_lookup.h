@@ -19,6 +19,8 @@ class NameLookup {
   using OnDone = std::function<void(Result<std::vector<IpAddress>>)>;
 
   NameLookup(Loop& loop, const Name& name, std::vector<SocketAddress> servers, OnDone on_done);
+  // False: of one of the two types nobody could say what there is. In the callback.
+  bool complete() const { return answered_ == std::size(kTypes); }
 
  private:
   static constexpr Type kTypes[] = {Type::kA, Type::kAaaa};
@@ -37,6 +39,7 @@ class NameLookup {
   ForwardMetrics::Server counts_;
   std::unique_ptr<UpstreamExchange> questions_[2];
   size_t waiting_ = 0;
+  size_t answered_ = 0;  // of the types, by the server asked last
   std::vector<IpAddress> addresses_;
   Error failure_{ErrorCode::kNotFound, "there is no server to ask"};
   Timer timer_;

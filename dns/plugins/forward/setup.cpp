@@ -216,6 +216,8 @@ Result<void> set_up_tls(const TlsWords& words, const BlockSetup& block, ForwardO
                                      "' are two names for one server");
     // A server found by its name has it in its certificate.
     if (target.tls_name.empty()) target.tls_name = words.name ? words.name->text : target.host;
+    // Certificates and SNI (RFC 6066 section 3) have names without the final dot.
+    if (target.tls_name.ends_with('.')) target.tls_name.pop_back();
   }
   if (!used) return ok();
   Result<TlsPems> pems = read_pems(words.files, block);

@@ -36,7 +36,7 @@ class Answerer {
         writer_(reply, config.ttl, query.name.wire().subspan(query.name.offset(labels_)), {}),
         target_(target) {}
 
-  Outcome run(bool reverse);
+  Outcome run(bool reverse, bool falls_through);
 
  private:
   bool answer_name();
@@ -50,8 +50,11 @@ class Answerer {
   void add_address(size_t owner_at, Section section, const IpAddress& address);
   void add_own_addresses(size_t owner_at, Section section);
   void add_soa(Section section);
-  bool wants(const IpAddress& address) const {
-    return query_.type == (address.is_v4() ? Type::kA : Type::kAaaa) || query_.type == Type::kAny;
+  // Of ANY one set of records (RFC 8482): the family that comes first.
+  bool wants(const IpAddress& address) {
+    const Type type = address.is_v4() ? Type::kA : Type::kAaaa;
+    if (query_.type == Type::kAny && any_ == Type::kAny) any_ = type;
+    return query_.type == type || any_ == type;
   }
 
   const ExternalConfig& config_;
@@ -64,20 +67,21 @@ class Answerer {
   Reply& reply_;
   RecordWriter writer_;
   Name& target_;
+  Type any_ = Type::kAny;
   Outcome outcome_ = Outcome::kAnswered;
 };
 
-Outcome Answerer::run(bool reverse) {
-  reply_.set_flag(kFlagAuthoritative);
+Outcome Answerer::run(bool reverse, bool falls_through) {
   if (!(reverse ? answer_reverse() : answer_name())) {
+    if (snapshot_.synced && falls_through) return Outcome::kFallsThrough;
     if (snapshot_.synced) {
       reply_.set_rcode(Rcode::kNxDomain);
-      outcome_ = Outcome::kFallsThrough;
     } else {
       reply_.set_rcode(Rcode::kServFail);
       reply_.set_error(Ede::kNotReady, "the cluster's objects are still being read");
     }
   }
+  reply_.set_flag(kFlagAuthoritative);
   if (reply_.count(Section::kAnswer) == 0 && !reply_.truncated()) add_soa(Section::kAuthority);
   return outcome_;
 }
@@ -131,13 +135,16 @@ bool Answerer::answer_own_names() {
 // server's own addresses.
 void Answerer::add_own_addresses(size_t owner_at, Section section) {
   bool found = false;
+  std::vector<const ServiceRecord*> known;
   for (const IpAddress& address : local_) {
     const ReverseRecord* const record = snapshot_.address(address);
     if (record == nullptr) continue;
     for (const ReverseName& name : record->names()) {
       const ServiceRecord* const service = snapshot_.service(name.service->key());
-      if (name.cluster_ip || service == nullptr) continue;
+      if (name.cluster_ip || service == nullptr || std::ranges::find(known, service) != known.end())
+        continue;
       found = true;
+      known.push_back(service);
       for (const IpAddress& outside : service->external_ips())
         add_address(owner_at, section, outside);
     }
@@ -234,8 +241,8 @@ void Answerer::add_soa(Section section) {
 }  // namespace
 
 Outcome answer_external(const ExternalConfig& config, const Snapshot& snapshot, const Query& query,
-                        const std::vector<IpAddress>& local, uint32_t rotation, Reply& reply,
-                        Name& target) {
+                        const std::vector<IpAddress>& local, bool falls_through, uint32_t rotation,
+                        Reply& reply, Name& target) {
   const Name* zone = nullptr;
   for (const Name& each : config.zones)
     if (query.name.ends_with(each) && (zone == nullptr || each.labels() > zone->labels()))
@@ -244,7 +251,8 @@ Outcome answer_external(const ExternalConfig& config, const Snapshot& snapshot, 
   const auto parents = reverse_zones();
   const bool reverse =
       std::ranges::any_of(parents, [&](const Name& parent) { return zone->ends_with(parent); });
-  return Answerer(config, snapshot, query, *zone, local, rotation, reply, target).run(reverse);
+  return Answerer(config, snapshot, query, *zone, local, rotation, reply, target)
+      .run(reverse, falls_through);
 }
 
 }  // namespace fairlead::dns

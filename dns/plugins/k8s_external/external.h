@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the outside sees of a cluster's services: a zone of the addresses that load balancers and
-// administrators have given them. Pure; nothing allocates.
+// administrators have given them. Pure.
 //
 // The names of a zone Z, APEX being "dns" unless it is told otherwise:
 //   Z                            SOA, NS
@@ -29,10 +29,10 @@ struct ExternalConfig {
   bool headless = false;
 };
 
-// Completes `reply`, which Reply::begin started for this query; kFallsThrough: there is no such
-// name, and what says so is written. `local`: where this server answers.
+// Completes `reply`, which Reply::begin started for this query. `falls_through`: nothing is written
+// when there is no such name. `local`: where this server answers.
 Outcome answer_external(const ExternalConfig& config, const Snapshot& snapshot, const Query& query,
-                        const std::vector<IpAddress>& local, uint32_t rotation, Reply& reply,
-                        Name& target);
+                        const std::vector<IpAddress>& local, bool falls_through, uint32_t rotation,
+                        Reply& reply, Name& target);
 
 }  // namespace fairlead::dns

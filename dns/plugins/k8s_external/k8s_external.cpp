@@ -75,12 +75,9 @@ class External : public Plugin {
     const Published::Reader::Guard guard(*reader_);
     const Outcome outcome = answer_external(options_.config, reader_->snapshot(), request.query(),
                                             options_.kubernetes->zones.front().local_addresses,
+                                            options_.fallthrough.through(request.query().name),
                                             rotation_++, request.reply(), target);
-    if (outcome == Outcome::kNotOurs) return Step::kNext;
-    if (outcome == Outcome::kFallsThrough && options_.fallthrough.through(request.query().name)) {
-      request.reply().begin(request.query(), request.reply().limit());
-      return Step::kNext;
-    }
+    if (outcome == Outcome::kNotOurs || outcome == Outcome::kFallsThrough) return Step::kNext;
     request.reply().set_own();
     if (outcome != Outcome::kChase) return Step::kAnswered;
     return chase_alias(router_, request, target);

@@ -448,11 +448,12 @@ TEST_F(ProgramTest, RunsAsAnOrdinaryUserWhoMayBindItsPort) {
   std::filesystem::copy(fairlead::test::program_path("fairlead-dns"), directory + "/program");
   write_corefile(corefile(""));
   const std::string log_path = directory + "/log";
-  shell("setpriv --reuid=65534 --regid=65534 --clear-groups "
-        "--bounding-set=-all,+net_bind_service --inh-caps=-all,+net_bind_service "
-        "--ambient-caps=-all,+net_bind_service --no-new-privs " +
-        directory + "/program -conf " + directory + "/Corefile --kubeconfig " + directory +
-        "/kubeconfig >" + log_path + " 2>&1 & echo $! >" + directory + "/pid");
+  shell(
+      "setpriv --reuid=65534 --regid=65534 --clear-groups "
+      "--bounding-set=-all,+net_bind_service --inh-caps=-all,+net_bind_service "
+      "--ambient-caps=-all,+net_bind_service --no-new-privs " +
+      directory + "/program -conf " + directory + "/Corefile --kubeconfig " + directory +
+      "/kubeconfig >" + log_path + " 2>&1 & echo $! >" + directory + "/pid");
   pid = std::stoi(read_all(directory + "/pid"));
   const bool was_ready = ready();
   EXPECT_TRUE(was_ready) << log();

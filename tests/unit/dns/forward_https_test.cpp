@@ -65,6 +65,7 @@ TEST_F(ForwardHttps, Posts) {
   ASSERT_EQ(requests.size(), 1u);
   EXPECT_EQ(requests[0].method, "POST");
   EXPECT_EQ(requests[0].path, "/dns-query");
+  EXPECT_EQ(requests[0].headers.get("Host").value_or("").substr(0, 9), "dns.test:");
   EXPECT_EQ(requests[0].headers.get("Content-Type"), "application/dns-message");
   EXPECT_EQ(requests[0].body.substr(0, 2), std::string(2, '\0')) << "RFC 8484 section 4.1";
   EXPECT_EQ(read_u16(replies[0].data()), 0x1234) << "the client's ID comes back";

@@ -147,6 +147,7 @@ TEST_F(PluginK8sExternal, FallsThroughWhereItIsToldTo) {
             "NOERROR qd=1\nanswer nobody.shop.example.org. 60 A 203.0.113.7\n");
   EXPECT_EQ(brief_of("9.2.0.192.in-addr.arpa", "PTR"), "NXDOMAIN");
   EXPECT_EQ(brief_of("web.shop.example.org", "MX"), "NODATA");
+  EXPECT_EQ(brief_of("web.shop.example.org", "ANY"), "192.0.2.1, 192.0.2.2");
   EXPECT_EQ(asked, 1);
 }
 
@@ -159,6 +160,19 @@ TEST_F(PluginK8sExternal, DeniesNothingBeforeItKnows) {
   EXPECT_EQ(brief_of("web.shop.example.org", "A"), "192.0.2.1");
   EXPECT_EQ(brief_of("x.shop.example.org", "A"), "SERVFAIL");
   chain->clear();  // before the zone it reads
+}
+
+// An address that stands in spec and in status is one.
+TEST_F(PluginK8sExternal, AnAddressTwiceIsOne) {
+  use_it();
+  zone.put(with_external(service("web", "shop", {"10.96.0.1"}, {port("http", 80)}), {"192.0.2.1"},
+                         {"192.0.2.1"}));
+  zone.publish(8);
+  EXPECT_EQ(brief_of("web.shop.example.org", "A"), "192.0.2.1");
+  EXPECT_EQ(brief_of("web.shop.example.org", "SRV"), "0 100 80 web.shop.example.org.");
+  zone.put(with_external(service("web", "shop", {"10.96.0.1"}, {port("http", 80)}), {"192.0.2.1"}));
+  zone.publish(9);
+  EXPECT_EQ(brief_of("1.2.0.192.in-addr.arpa", "PTR"), "web.shop.example.org.");
 }
 
 TEST_F(PluginK8sExternal, FollowsChanges) {

@@ -250,6 +250,23 @@ TEST_F(HeldEndpoints, UnreadyIsGoneAtOnce) {
   EXPECT_EQ(addresses("db"), "");
 }
 
+TEST_F(HeldEndpoints, WhatAnotherSliceSaysOfItCounts) {
+  // It has moved, and is not ready where it is now.
+  zone.put(slice("db-2", "db", "x", {{"10.1.0.2", "b", false}}));
+  zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}}));
+  EXPECT_EQ(addresses("db"), "10.1.0.1");
+  // Its name is another pod's now.
+  zone.put(slice("db-1", "db", "x", {{"10.1.0.9", "a"}}));
+  EXPECT_EQ(addresses("db"), "10.1.0.9");
+}
+
+TEST_F(HeldEndpoints, ASliceThatChangesItsServiceTakesNothingAlong) {
+  zone.put(headless("other", "x"));
+  zone.put(slice("db-1", "other", "x", {{"10.1.0.7"}}));
+  EXPECT_EQ(addresses("other"), "10.1.0.7");
+  EXPECT_EQ(addresses("db"), "");
+}
+
 TEST_F(HeldEndpoints, OnlyOfHeadlessServicesThatAreThere) {
   zone.remove_slice({"x", "web-1"});
   EXPECT_EQ(addresses("web"), "");
