@@ -77,6 +77,8 @@ Outcome Answerer::run(bool reverse) {
       reply_.set_rcode(Rcode::kServFail);
       reply_.set_error(Ede::kNotReady, "the cluster's objects are still being read");
     }
+  } else if (snapshot_.stale) {
+    reply_.set_error(Ede::kStale, kStaleText);
   }
   if (reply_.count(Section::kAnswer) == 0 && !reply_.truncated()) add_soa(Section::kAuthority);
   return outcome_;

@@ -321,6 +321,89 @@ TEST_F(ProgramTest, KeepsAnsweringWhileTheApiServerIsAway) {
   })) << log();
 }
 
+// The API server is away when a server starts again: what the last one knew is answered, and what
+// it did not know is not denied.
+TEST_F(ProgramTest, AnswersFromItsSnapshotWhileTheApiServerIsAway) {
+  const std::string snapshot = directory + "/snapshot";
+  const std::vector<std::string> arguments = {"--listen", "127.0.0.1:53", "--snapshot", snapshot};
+  start(arguments);
+  ASSERT_TRUE(ready()) << log();
+  kill(pid, SIGTERM);
+  EXPECT_EQ(wait_for_exit(), 0) << log();
+  ASSERT_TRUE(std::filesystem::exists(snapshot)) << log();
+
+  api.run([](ClusterApi& a) { a.set_down(true); });
+  const auto begun = std::chrono::steady_clock::now();
+  start(arguments);
+  const auto stale = [] {
+    return shell("dig @127.0.0.1 +time=1 +tries=1 web.default.svc.cluster.local");
+  };
+  std::string answer;
+  ASSERT_TRUE(eventually([&] {
+    return (answer = stale()).find("10.96.0.10") != std::string::npos;
+  })) << log();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 3s)
+      << "not after the five of a start without";
+  EXPECT_NE(answer.find("EDE: 3"), std::string::npos) << answer;
+  EXPECT_EQ(dig("+short db.default.svc.cluster.local"), "10.244.0.1\n10.244.0.2\n");
+  const std::string unknown = shell("dig @127.0.0.1 +time=1 +tries=1 x.default.svc.cluster.local");
+  EXPECT_NE(unknown.find("status: SERVFAIL"), std::string::npos) << unknown;
+  EXPECT_NE(unknown.find("EDE: 14"), std::string::npos) << unknown;
+  const std::string readiness = http("127.0.0.1:8181/ready");
+  EXPECT_TRUE(readiness.starts_with("kubernetes: answers from a snapshot of 20") &&
+              readiness.ends_with("Z 200"))
+      << readiness;
+  const std::string metrics = http("127.0.0.1:9153/metrics");
+  EXPECT_NE(metrics.find("fairlead_dns_stale 1\n"), std::string::npos) << metrics;
+  EXPECT_NE(metrics.find("fairlead_dns_snapshot_age_seconds "), std::string::npos) << metrics;
+
+  api.run([](ClusterApi& a) {
+    a.remove(kServices, "db");
+    a.set_down(false);
+  });
+  EXPECT_TRUE(ready()) << log();
+  EXPECT_EQ(stale().find("EDE:"), std::string::npos) << stale();
+  EXPECT_NE(shell("dig @127.0.0.1 +time=1 +tries=1 db.default.svc.cluster.local")
+                .find("status: NXDOMAIN"),
+            std::string::npos);
+  EXPECT_NE(http("127.0.0.1:9153/metrics").find("fairlead_dns_stale 0\n"), std::string::npos);
+  // A change is on disk some seconds later, without a SIGTERM.
+  api.run([](ClusterApi& a) {
+    a.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
+  });
+  EXPECT_TRUE(eventually([&] { return read_all(snapshot).find("late") != std::string::npos; }))
+      << log();
+}
+
+// Not one of another choice of objects, and not a broken one.
+TEST_F(ProgramTest, IgnoresASnapshotThatIsNotItsOwn) {
+  const std::string snapshot = directory + "/snapshot";
+  const auto with = [&](const char* more) {
+    return ".:53 {\nbind 127.0.0.1\nready\nkubernetes cluster.local {\nsnapshot " + snapshot +
+           "\nstartup_timeout 100ms\n" + more + "\n}\n}\n";
+  };
+  start_with_corefile(with("namespaces default"));
+  ASSERT_TRUE(ready()) << log();
+  kill(pid, SIGTERM);
+  EXPECT_EQ(wait_for_exit(), 0) << log();
+  api.run([](ClusterApi& a) { a.set_down(true); });
+  const auto refuses = [&] {
+    return eventually([] {
+      return dig("web.default.svc.cluster.local").find("status: SERVFAIL") != std::string::npos;
+    });
+  };
+  start_with_corefile(with(""));
+  EXPECT_TRUE(refuses()) << log();
+  EXPECT_NE(log().find("it is of another cluster"), std::string::npos) << log();
+  EXPECT_EQ(http("127.0.0.1:8181/ready"), "kubernetes 503");
+  kill(pid, SIGKILL);
+  EXPECT_EQ(wait_for_exit(), 128 + SIGKILL);
+  std::filesystem::resize_file(snapshot, std::filesystem::file_size(snapshot) - 1);
+  start_with_corefile(with("namespaces default"));
+  EXPECT_TRUE(refuses()) << log();
+  EXPECT_NE(log().find("it is damaged"), std::string::npos) << log();
+}
+
 // A second server stands in for the upstream; resolv.conf is followed.
 TEST_F(ProgramTest, ForwardsToTheServersOfResolvConfAndFollowsIt) {
   start({"--listen", "127.0.0.1:53"});
