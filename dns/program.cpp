@@ -105,13 +105,19 @@ void Program::keep(Config config, Services services) {
 Result<void> Program::open() {
   Result<Config> config = load_config(options_, files_);
   if (!config.ok()) return config.error();
-  if (const auto free = Server::check_free_addresses(*config->plan); !free.ok()) return free;
+  Result<InheritedSockets> inherited = InheritedSockets::from_environment();
+  if (!inherited.ok()) return inherited.error();
+  if (const auto free = Server::check_free_addresses(*config->plan, *inherited); !free.ok())
+    return free;
+  for (const SocketAddress& address : inherited->addresses())
+    log::info("{}: the socket is inherited", address.to_string());
   Result<Services> services = start_services(host_, *config);
   if (!services.ok()) return services.error();
-  auto opened = Server::open(config->plan, options_.workers, [this](auto plan) {
+  const auto released = [this](auto plan) {
     released_.put(std::move(plan));
     loop_.post([this] { released_.clear(); });
-  });
+  };
+  auto opened = Server::open(config->plan, options_.workers, released, *std::move(inherited));
   if (!opened.ok()) return opened.error();
   server_ = *std::move(opened);
   keep(*std::move(config), *std::move(services));

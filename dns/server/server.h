@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dns/metrics.h"
+#include "dns/server/inherited.h"
 #include "dns/server/plan.h"
 #include "dns/server/worker.h"
 
@@ -19,12 +20,15 @@ class Server {
   // plan holds is not to be destroyed there.
   using Released = std::function<void(std::shared_ptr<const Plan>)>;
 
-  // Whether every address is free, before anything else is begun.
-  static Result<void> check_free_addresses(const Plan& plan);
+  // Whether every address that is not inherited is free, before anything else is begun.
+  static Result<void> check_free_addresses(const Plan& plan,
+                                           const InheritedSockets& inherited = {});
 
-  // Queries wait in the kernel's buffers until run().
+  // Queries wait in the kernel's buffers until run(). Inherited sockets are used for the addresses
+  // they have, and kept: a later plan may listen there.
   static Result<std::unique_ptr<Server>> open(std::shared_ptr<const Plan> plan, size_t workers,
-                                              Released released = nullptr);
+                                              Released released = nullptr,
+                                              InheritedSockets inherited = {});
 
   void run();
   bool running() const { return running_; }
@@ -41,8 +45,10 @@ class Server {
   uint64_t queries() const;
 
  private:
-  Server(size_t workers, Released released);
+  Server(size_t workers, Released released, InheritedSockets inherited);
+  Result<Worker::Sockets> open_sockets(const SocketAddress& address, size_t worker) const;
 
+  const InheritedSockets inherited_;
   const Released released_;
   // One secret for all workers: a client's next query may come to another.
   const CookieMaker cookies_;

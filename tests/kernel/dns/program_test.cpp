@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // fairlead-dns as a program, in a network namespace of its own: an API server beside it, dig
 // asking.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,9 +124,20 @@ class ProgramTest : public ::testing::Test {
     if (pid == 0) {
       const std::string log = directory + "/log";
       if (freopen(log.c_str(), "a", stderr) == nullptr) _exit(126);
+      if (!inherit.empty()) hand_over_sockets();
       execv(argv[0], argv.data());
       _exit(127);
     }
+  }
+  // As systemd does, to a program that may not bind the port itself. In the child.
+  void hand_over_sockets() const {
+    for (size_t i = 0; i < inherit.size(); ++i)  // above what they become first
+      fcntl(inherit[i], F_DUPFD, 100 + static_cast<int>(i));
+    for (size_t i = 0; i < inherit.size(); ++i)
+      dup2(100 + static_cast<int>(i), 3 + static_cast<int>(i));
+    setenv("LISTEN_PID", std::to_string(getpid()).c_str(), 1);
+    setenv("LISTEN_FDS", std::to_string(inherit.size()).c_str(), 1);
+    prctl(PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE);
   }
   int wait_for_exit() {
     int status = 0;
@@ -163,6 +177,7 @@ class ProgramTest : public ::testing::Test {
   ApiThread api;
   std::string directory;
   pid_t pid = -1;
+  std::vector<int> inherit;  // sockets for the next start
 };
 
 std::string corefile(const std::string& more, const std::string& cluster = "cluster.local") {
@@ -402,6 +417,45 @@ TEST_F(ProgramTest, IgnoresASnapshotThatIsNotItsOwn) {
   start_with_corefile(with("namespaces default"));
   EXPECT_TRUE(refuses()) << log();
   EXPECT_NE(log().find("it is damaged"), std::string::npos) << log();
+}
+
+// A server without the right to bind the port; what comes while there is none waits for the next.
+TEST_F(ProgramTest, AnswersOnInheritedSocketsAndLosesNothingWhenItStartsAgain) {
+  const SocketAddress address{IpAddress::v4(127, 0, 0, 5), 53};
+  const auto udp = open_udp(address);
+  const auto tcp = open_tcp(address);
+  ASSERT_TRUE(udp.ok() && tcp.ok());
+  inherit = {udp->get(), tcp->get()};
+  const std::vector<std::string> arguments = {"--listen", "127.0.0.5:53", "--workers", "3"};
+  start(arguments);
+  ASSERT_TRUE(ready()) << log();
+  EXPECT_NE(log().find("127.0.0.5:53: the socket is inherited"), std::string::npos) << log();
+  const std::string ask = "dig @127.0.0.5 +time=20 +tries=1 +short web.default.svc.cluster.local ";
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(shell(ask), "10.96.0.10\n");
+    EXPECT_EQ(shell(ask + "+tcp"), "10.96.0.10\n");
+  }
+  for (const int signal_number : {SIGTERM, SIGKILL}) {
+    kill(pid, signal_number);
+    EXPECT_EQ(wait_for_exit(), signal_number == SIGTERM ? 0 : 128 + SIGKILL) << log();
+    std::vector<FILE*> waiting;
+    for (const char* how : {"", "+tcp", ""}) waiting.push_back(popen((ask + how).c_str(), "r"));
+    std::this_thread::sleep_for(200ms);
+    start(arguments);
+    for (FILE* each : waiting) {
+      char line[64] = {};
+      EXPECT_NE(fgets(line, sizeof line, each), nullptr) << log();
+      EXPECT_STREQ(line, "10.96.0.10\n");
+      pclose(each);
+    }
+  }
+  kill(pid, SIGTERM);
+  EXPECT_EQ(wait_for_exit(), 0) << log();
+  inherit = {udp->get()};
+  start(arguments);
+  EXPECT_EQ(wait_for_exit(), 1);
+  EXPECT_NE(log().find("127.0.0.5:53 needs as many TCP as UDP sockets"), std::string::npos)
+      << log();
 }
 
 // A second server stands in for the upstream; resolv.conf is followed.
