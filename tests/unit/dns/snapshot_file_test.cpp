@@ -243,7 +243,7 @@ TEST(SnapshotFile, IsAnsweredFromUntilTheClusterIsKnown) {
   EXPECT_TRUE(look("web.default.svc.cluster.local").starts_with("SERVFAIL"));
   EXPECT_EQ(
       brief(ask(config, zone.snapshot(), make_query("db.default.svc.cluster.local", Type::kA))),
-      "10.1.0.1 10.1.0.2 10.1.0.3");
+      "10.1.0.1, 10.1.0.2, 10.1.0.3");
   zone.retain_slices({{"default", "db-2"}});
   zone.set_synced();
   zone.publish(3);
