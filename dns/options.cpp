@@ -65,6 +65,9 @@ void define(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--dns.port,--p", options.port, "Port of zones that name none, as -dns.port")
       ->capture_default_str();
   app.add_option("--pidfile", options.pidfile, "Written at start, as -pidfile")->type_name("PATH");
+  app.add_option("--handover", options.handover,
+                 "Takes the sockets of the server that runs with the same path, and its place")
+      ->type_name("PATH");
   app.add_flag("--quiet", raw.quiet, "Only errors, as -quiet");
   app.add_option("--kubeconfig", options.kubeconfig,
                  "Kubeconfig of the API server; without it the pod's service account")

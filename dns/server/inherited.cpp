@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -104,6 +105,12 @@ Result<InheritedSockets::Pair> InheritedSockets::pair_for(const SocketAddress& a
   Result<Fd> tcp = duplicate(pair.tcp);
   if (!tcp.ok()) return tcp.error();
   return Pair{*std::move(udp), *std::move(tcp)};
+}
+
+size_t InheritedSockets::most_pairs() const {
+  size_t most = 0;
+  for (const auto& [address, pairs] : pairs_) most = std::max(most, pairs.size());
+  return most;
 }
 
 std::vector<SocketAddress> InheritedSockets::addresses() const {

@@ -42,6 +42,8 @@ class InheritedSockets {
   };
   // A descriptor of its own for each worker, ready to be served. The address must have a pair.
   Result<Pair> pair_for(const SocketAddress& address, size_t worker) const;
+  // Of any address at most.
+  size_t most_pairs() const;
   std::vector<SocketAddress> addresses() const;
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/server/server.h"
 
+#include <fcntl.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -111,11 +112,41 @@ Result<void> Server::change_to(std::shared_ptr<const Plan> plan) {
     }
   }
   addresses_ = std::move(addresses);
+  keep_copies(*served, sockets);
   for (const SocketAddress& address : addresses_)
     if (std::ranges::count(once_, address) == 0) once_.push_back(address);
   for (size_t i = 0; i < workers_.size(); ++i)
     workers_[i]->serve(served, std::move(sockets[i]), released_);
   return ok();
+}
+
+// `sockets`: of each worker, those that were opened for the plan, in its order.
+void Server::keep_copies(const Plan& plan,
+                         const std::vector<std::vector<Worker::Sockets>>& sockets) {
+  std::map<SocketAddress, std::vector<Worker::Sockets>> copies;
+  size_t opened = 0;
+  for (const Plan::Listener& listener : plan.listeners) {
+    std::vector<Worker::Sockets>& copy = copies[listener.address];
+    if (const auto known = copies_.find(listener.address); known != copies_.end()) {
+      copy = std::move(known->second);
+      continue;
+    }
+    for (const auto& of_worker : sockets) {
+      const Worker::Sockets& from = of_worker[opened];
+      copy.push_back({Fd(fcntl(from.udp.get(), F_DUPFD_CLOEXEC, 0)),
+                      Fd(fcntl(from.tcp.get(), F_DUPFD_CLOEXEC, 0))});
+    }
+    ++opened;
+  }
+  copies_ = std::move(copies);
+}
+
+std::vector<int> Server::sockets() const {
+  std::vector<int> all;
+  for (const auto& [address, copies] : copies_)
+    for (const Worker::Sockets& copy : copies)
+      if (copy.udp && copy.tcp) all.insert(all.end(), {copy.udp.get(), copy.tcp.get()});
+  return all;
 }
 
 void Server::run() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -38,6 +39,11 @@ class Server {
   // Blocks until every worker has ended: outstanding replies get at most `limit`.
   void stop(Duration limit);
 
+  // Inherited sockets that the plan does not have are closed.
+  void forget_inherited() { inherited_ = {}; }
+  // All it listens on, to be handed over. They stay the server's.
+  std::vector<int> sockets() const;
+
   // Where it listens.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
   std::span<const std::unique_ptr<WorkerMetrics>> metrics() const { return metrics_; }
@@ -46,15 +52,18 @@ class Server {
 
  private:
   Server(size_t workers, Released released, InheritedSockets inherited);
+  void keep_copies(const Plan& plan, const std::vector<std::vector<Worker::Sockets>>& sockets);
   Result<Worker::Sockets> open_sockets(const SocketAddress& address, size_t worker) const;
 
-  const InheritedSockets inherited_;
+  InheritedSockets inherited_;
   const Released released_;
   // One secret for all workers: a client's next query may come to another.
   const CookieMaker cookies_;
   std::vector<std::unique_ptr<WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<SocketAddress> addresses_;
+  // Of each address a second descriptor of every worker's sockets, for who takes over.
+  std::map<SocketAddress, std::vector<Worker::Sockets>> copies_;
   std::vector<SocketAddress> once_;  // where it has listened: sockets may be on their way out
   bool running_ = false;
 };
