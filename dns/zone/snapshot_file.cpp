@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/zone/snapshot_file.h"
 
+#include <algorithm>
 #include <bit>
 #include <map>
-#include <optional>
+#include <tuple>
 #include <utility>
 
 namespace fairlead::dns {
@@ -136,6 +137,17 @@ void write_service(const ServiceRecord& service, Output& out) {
   out.text(text_of(service.external_name()));
   write_ports(service, service.ports(), out);
   write_endpoints(service, out);
+}
+
+// In the order in which a zone keeps them, so that it is filled from the end, fast.
+std::vector<const ServiceRecord*> by_name(const Snapshot& snapshot) {
+  std::vector<const ServiceRecord*> services;
+  snapshot.services.for_each([&](const ServiceRecord& service) { services.push_back(&service); });
+  std::sort(services.begin(), services.end(), [](const auto* a, const auto* b) {
+    return std::tuple(a->name().ns(), a->name().name()) <
+           std::tuple(b->name().ns(), b->name().name());
+  });
+  return services;
 }
 
 // ---- reading ----
@@ -338,9 +350,8 @@ Result<void> write_snapshot(const Snapshot& snapshot, std::string_view source, u
     out.number('n', 1);
     out.text(text_of(record.key()));
   });
-  snapshot.services.for_each([&](const ServiceRecord& service) {
-    if (!out.failed()) write_service(service, out);
-  });
+  for (const ServiceRecord* service : by_name(snapshot))
+    if (!out.failed()) write_service(*service, out);
   snapshot.pods.for_each([&](const KeyRecord& record) {
     out.number('p', 1);
     out.text(text_of(record.key()));

@@ -11,9 +11,9 @@
 //   'e'              the end
 //   u64              checksum of everything before it
 //
-// Writing takes one buffer whatever the snapshot has, and may be done on any thread that may read
-// the snapshot. Reading bounds every count by the bytes there are; what is not exactly such a file
-// leaves the zone as empty as it was.
+// Writing takes one buffer and a pointer for each service, and may be done on any thread that may
+// read the snapshot. Reading bounds every count by the bytes there are; what is not exactly such a
+// file leaves the zone as empty as it was.
 #pragma once
 
 #include <cstdint>

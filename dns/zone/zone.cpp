@@ -220,7 +220,10 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
   if (!is_label(key.name) || !is_label(key.ns) ||
       std::any_of(draft.endpoints.begin(), draft.endpoints.end(), is_wrong))
     return false;
-  Entry& target = entry(key);
+  // Files are in order, so the end is where it belongs.
+  auto& slot = entries_.try_emplace(entries_.end(), key)->second;
+  if (!slot) slot = std::make_unique<Entry>(key);
+  Entry& target = *slot;
   if (target.draft) return false;
   std::map<std::vector<EndpointDraft::Port>, Slice> slices;
   for (EndpointDraft& endpoint : draft.endpoints) {
@@ -236,7 +239,7 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
     // No name of Kubernetes has a slash.
     slice.key = {key.ns, "/" + key.name + "/" + std::to_string(target.slices.size())};
     slice.ports = ports;
-    slice_owner_[slice.key] = &target;
+    slice_owner_.insert_or_assign(slice_owner_.end(), slice.key, &target);
     target.slices.push_back(std::move(slice));
   }
   draft.endpoints = {};

@@ -22,7 +22,7 @@ namespace fairlead::dns {
 
 class ClusterSource {
  public:
-  static constexpr Duration kStaleAfter = std::chrono::milliseconds(50);
+  static constexpr Duration kStaleAfter = std::chrono::milliseconds(20);
 
   // The one there is, or a new one that begins to watch. Fails when a file of `access` cannot be
   // read. `snapshot`: the path, empty: none, or the one that another block gave.
