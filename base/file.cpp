@@ -50,18 +50,6 @@ Result<void> sync_directory(const std::string& directory) {
   return ok();
 }
 
-// The temporary file is removed unless the rename took it.
-Result<void> write_and_rename(int fd, const std::string& temporary, const std::string& path,
-                              std::string_view bytes, mode_t mode, Durability durability) {
-  if (fchmod(fd, mode) != 0) return Error::from_errno(errno, "chmod " + temporary);
-  if (const auto written = write_all(fd, bytes, temporary); !written.ok()) return written;
-  if (durability == Durability::kSynced && fsync(fd) != 0)
-    return Error::from_errno(errno, "sync " + temporary);
-  if (rename(temporary.c_str(), path.c_str()) != 0)
-    return Error::from_errno(errno, "rename " + temporary + " to " + path);
-  return ok();
-}
-
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, size_t max_bytes) {
@@ -83,15 +71,44 @@ Result<std::string> read_file(const std::string& path, size_t max_bytes) {
 
 Result<void> write_file_atomic(const std::string& path, std::string_view bytes, mode_t mode,
                                Durability durability) {
+  Result<AtomicFile> file = AtomicFile::create(path, mode);
+  if (!file.ok()) return file.error();
+  if (const auto written = file->append(bytes); !written.ok()) return written;
+  return file->commit(durability);
+}
+
+Result<AtomicFile> AtomicFile::create(const std::string& path, mode_t mode) {
+  AtomicFile file;
+  file.path_ = path;
   std::string temporary = path + ".tmp-XXXXXX";
-  const Descriptor fd(mkostemp(temporary.data(), O_CLOEXEC));
-  if (fd.get() < 0) return Error::from_errno(errno, "create a temporary file beside " + path);
-  if (const auto written = write_and_rename(fd.get(), temporary, path, bytes, mode, durability);
-      !written.ok()) {
-    unlink(temporary.c_str());
-    return written;
-  }
-  return durability == Durability::kSynced ? sync_directory(directory_of(path)) : ok();
+  file.fd_ = mkostemp(temporary.data(), O_CLOEXEC);
+  if (file.fd_ < 0) return Error::from_errno(errno, "create a temporary file beside " + path);
+  file.temporary_ = std::move(temporary);
+  if (fchmod(file.fd_, mode) != 0) return Error::from_errno(errno, "chmod " + file.temporary_);
+  return file;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      fd_(std::exchange(other.fd_, -1)) {}
+
+AtomicFile::~AtomicFile() {
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<void> AtomicFile::append(std::string_view bytes) {
+  return write_all(fd_, bytes, temporary_);
+}
+
+Result<void> AtomicFile::commit(Durability durability) {
+  if (durability == Durability::kSynced && fsync(fd_) != 0)
+    return Error::from_errno(errno, "sync " + temporary_);
+  if (rename(temporary_.c_str(), path_.c_str()) != 0)
+    return Error::from_errno(errno, "rename " + temporary_ + " to " + path_);
+  temporary_.clear();
+  return durability == Durability::kSynced ? sync_directory(directory_of(path_)) : ok();
 }
 
 Result<void> make_directories(const std::string& path, mode_t mode) {

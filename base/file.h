@@ -26,6 +26,25 @@ enum class Durability { kSynced, kUnsynced };
 Result<void> write_file_atomic(const std::string& path, std::string_view bytes, mode_t mode,
                                Durability durability = Durability::kSynced);
 
+// The same for what is too large to be made in memory first: pieces, then commit(). Without that
+// the path stays as it was. One owner; the temporary file goes with it.
+class AtomicFile {
+ public:
+  static Result<AtomicFile> create(const std::string& path, mode_t mode);
+  AtomicFile(AtomicFile&& other) noexcept;
+  ~AtomicFile();
+  AtomicFile& operator=(AtomicFile&&) = delete;
+
+  Result<void> append(std::string_view bytes);
+  Result<void> commit(Durability durability);
+
+ private:
+  AtomicFile() = default;
+  std::string path_;
+  std::string temporary_;  // empty once it is gone
+  int fd_ = -1;
+};
+
 // Like mkdir -p; those that exist keep their mode.
 Result<void> make_directories(const std::string& path, mode_t mode);
 

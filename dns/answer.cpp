@@ -128,6 +128,7 @@ Outcome Answerer::run() {
     deny();
   } else {
     add_records(found);
+    if (snapshot_.stale) reply_.set_error(Ede::kStale, kStaleText);
   }
   reply_.set_flag(kFlagAuthoritative);
   // RFC 2308 section 2: a name that is not there, or has nothing of the type.

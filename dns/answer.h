@@ -18,7 +18,8 @@
 //   4.3.2.1.in-addr.arpa, ...ip6.arpa   PTR of cluster IPs and endpoints
 //
 // NODATA and NXDOMAIN carry the SOA (RFC 2308). A name with nothing of its own but names below
-// exists (RFC 8020). Until all objects have been seen, what would be NXDOMAIN is SERVFAIL.
+// exists (RFC 8020). Until all objects have been seen, what would be NXDOMAIN is SERVFAIL;
+// what is known from a file alone is answered with EDE 3 (RFC 8914 section 4.4).
 #pragma once
 
 #include <cstdint>

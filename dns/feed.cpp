@@ -153,7 +153,9 @@ void ClusterFeed::publish() {
     });
   }
   release_held();
-  if (was_synced || !zone_.snapshot().synced) return;
+  if (!zone_.snapshot().synced) return;
+  if (on_published_) on_published_();
+  if (was_synced) return;
   log::info("{} services with {} ready endpoints known", zone_.services(), zone_.endpoints());
   on_synced_();
 }

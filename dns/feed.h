@@ -35,6 +35,8 @@ class ClusterFeed {
   // `on_synced` runs once, when all kinds are complete and published.
   ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFilter filter,
               std::function<void()> on_synced);
+  // From now on runs after each publication of complete knowledge, the first included.
+  void on_published(std::function<void()> callback) { on_published_ = std::move(callback); }
   ~ClusterFeed();
   ClusterFeed(const ClusterFeed&) = delete;
   ClusterFeed& operator=(const ClusterFeed&) = delete;
@@ -56,6 +58,7 @@ class ClusterFeed {
   Zone& zone_;
   const FeedFilter filter_;
   std::function<void()> on_synced_;
+  std::function<void()> on_published_;
   std::vector<std::unique_ptr<kube::ReflectorTarget>> targets_;
   std::vector<std::unique_ptr<kube::Reflector>> reflectors_;
   size_t unsynced_ = 0;

@@ -72,8 +72,9 @@ Result<Host::Token> Host::serve_http(const SocketAddress& address, const std::st
   return Token(std::make_unique<Undo>([http, at] { http->answers.erase(at); }));
 }
 
-Host::Token Host::add_readiness(const std::string& plugin, std::function<bool()> ready) {
-  return put(readiness_, Readiness{plugin, std::move(ready)});
+Host::Token Host::add_readiness(const std::string& plugin, std::function<bool()> ready,
+                                std::function<std::string()> remark) {
+  return put(readiness_, Readiness{plugin, std::move(ready), std::move(remark)});
 }
 
 Host::Token Host::add_metrics(std::function<void(std::string& out)> render) {
@@ -100,6 +101,17 @@ std::vector<std::string> Host::not_ready() const {
         }))
       names.emplace_back(each.name);
   return names;
+}
+
+std::vector<std::string> Host::remarks() const {
+  std::vector<std::string> remarks;
+  for (const Readiness& readiness : readiness_) {
+    const std::string text = readiness.remark ? readiness.remark() : std::string();
+    if (text.empty()) continue;
+    std::string whole = readiness.plugin + ": " + text;
+    if (std::ranges::find(remarks, whole) == remarks.end()) remarks.push_back(std::move(whole));
+  }
+  return remarks;
 }
 
 std::string Host::metrics() const {

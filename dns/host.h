@@ -39,8 +39,10 @@ class Host {
   // Answers GET `path` at `address`.
   Result<Token> serve_http(const SocketAddress& address, const std::string& path,
                            std::function<HealthAnswer()> answer);
-  // Something without which the server is not ready.
-  Token add_readiness(const std::string& plugin, std::function<bool()> ready);
+  // Something without which the server is not ready. `remark`: what is to be said though it is
+  // ready; empty: nothing.
+  Token add_readiness(const std::string& plugin, std::function<bool()> ready,
+                      std::function<std::string()> remark = {});
   // Text for /metrics.
   Token add_metrics(std::function<void(std::string& out)> render);
   // How long queries are still answered after SIGTERM, at most; the longest counts.
@@ -63,6 +65,8 @@ class Host {
 
   // The plugins that are not ready, in the registry's order.
   std::vector<std::string> not_ready() const;
+  // "PLUGIN: REMARK" of those that have one, each once.
+  std::vector<std::string> remarks() const;
   std::string metrics() const;
   Duration lameduck() const;
   Duration startup_limit() const;
@@ -99,6 +103,7 @@ class Host {
   struct Readiness {
     std::string plugin;
     std::function<bool()> ready;
+    std::function<std::string()> remark;
   };
   template <typename T>
   Token put(std::list<T>& list, T value);

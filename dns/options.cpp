@@ -28,6 +28,7 @@ struct Raw {
   std::string resolv_conf = "/etc/resolv.conf";
   std::string policy = "random";
   std::string pods = "insecure";
+  std::string snapshot;
   size_t workers = 0;
   std::string health = "127.0.0.1:8080";
   std::string ready = "127.0.0.1:8181";
@@ -64,6 +65,9 @@ void define(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--dns.port,--p", options.port, "Port of zones that name none, as -dns.port")
       ->capture_default_str();
   app.add_option("--pidfile", options.pidfile, "Written at start, as -pidfile")->type_name("PATH");
+  app.add_option("--handover", options.handover,
+                 "Takes the sockets of the server that runs with the same path, and its place")
+      ->type_name("PATH");
   app.add_flag("--quiet", raw.quiet, "Only errors, as -quiet");
   app.add_option("--kubeconfig", options.kubeconfig,
                  "Kubeconfig of the API server; without it the pod's service account")
@@ -88,6 +92,9 @@ void define(CLI::App& app, Options& options, Raw& raw) {
       ->capture_default_str();
   small(app.add_option("--pods", raw.pods, "Names of pod addresses: insecure or disabled"))
       ->capture_default_str();
+  small(app.add_option("--snapshot", raw.snapshot,
+                       "Keep what is known here, to answer from while the API server is away"))
+      ->type_name("PATH");
   for (const auto& [name, to] :
        {std::pair{"health", &raw.health}, {"ready", &raw.ready}, {"metrics", &raw.metrics}})
     small(app.add_option(fmt::format("--{}-listen", name), *to,
@@ -157,6 +164,8 @@ Result<std::string> small_corefile(const Raw& raw) {
   if (!servers.ok()) return servers.error().with_context("--forward");
   auto lines = monitoring(raw);
   if (!lines.ok()) return lines.error();
+  const std::string snapshot =
+      raw.snapshot.empty() ? "" : "        snapshot \"" + raw.snapshot + "\"\n";
   std::string text;
   for (const auto& [port, addresses] : *by_port) {
     text += fmt::format(".:{} {{\n", port);
@@ -164,8 +173,8 @@ Result<std::string> small_corefile(const Raw& raw) {
     text += std::exchange(*lines, "");
     text += fmt::format(
         "    kubernetes {} in-addr.arpa ip6.arpa {{\n        pods {}\n"
-        "        fallthrough in-addr.arpa ip6.arpa\n    }}\n",
-        domain->to_text(), raw.pods);
+        "{}        fallthrough in-addr.arpa ip6.arpa\n    }}\n",
+        domain->to_text(), raw.pods, snapshot);
     text +=
         fmt::format("    forward .{} {{\n        policy {}\n    }}\n}}\n", *servers, raw.policy);
   }

@@ -33,6 +33,7 @@ struct Options {
   std::string corefile_text;
   uint16_t port = 53;  // of zones that name none (-dns.port)
   std::string pidfile;
+  std::string handover;  // where servers hand over to one another; empty: nowhere
   size_t workers = 1;
   log::Level log_level = log::Level::kInfo;
   unsigned lameduck_seconds = 0;  // beside those of `health`

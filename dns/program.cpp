@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "dns/host.h"
 #include "dns/loading.h"
+#include "dns/server/handover.h"
 #include "dns/server/server.h"
 
 namespace fairlead::dns {
@@ -24,6 +25,7 @@ namespace {
 
 constexpr Duration kOutstandingLimit = std::chrono::seconds(5);
 constexpr Duration kReadyCheck = std::chrono::milliseconds(20);
+constexpr Duration kGoOnAgain = std::chrono::milliseconds(200);
 constexpr Duration kQuiet = std::chrono::milliseconds(500);
 
 // Plans that no worker serves any more. What their plugins hold belongs to the program's loop, so
@@ -65,6 +67,11 @@ class Program {
   void reload();
   void change_when_ready();
   void serve();
+  void begin_answering();
+  Result<InheritedSockets> inherit();
+  Result<void> succeed();
+  std::vector<int> hand_over();
+  void go_on();
   void begin_stop();
   void stop_when_quiet();
 
@@ -89,6 +96,10 @@ class Program {
   Timer next_timer_;
   std::minstd_rand random_{std::random_device()()};
   std::optional<Error> failure_;
+  std::unique_ptr<Predecessor> predecessor_;  // until this server answers
+  std::unique_ptr<Succession> succession_;    // from then on
+  bool handing_over_ = false;
+  Alarm go_on_;
   bool stopping_ = false;
   uint64_t queries_seen_ = 0;
   MonoTime stop_by_{};
@@ -116,17 +127,72 @@ void Program::keep(Config config, Services services) {
 Result<void> Program::open() {
   Result<Config> config = load_config(options_, files_);
   if (!config.ok()) return config.error();
-  if (const auto free = Server::check_free_addresses(*config->plan); !free.ok()) return free;
+  Result<InheritedSockets> inherited = inherit();
+  if (!inherited.ok()) return inherited.error();
+  if (const auto free = Server::check_free_addresses(*config->plan, *inherited); !free.ok())
+    return free;
+  for (const SocketAddress& address : inherited->addresses())
+    log::info("{}: the socket is inherited", address.to_string());
   Result<Services> services = start_services(host_, *config);
   if (!services.ok()) return services.error();
-  auto opened = Server::open(config->plan, options_.workers, [this](auto plan) {
+  const auto released = [this](auto plan) {
     released_.put(std::move(plan));
     loop_.post([this] { released_.clear(); });
-  });
+  };
+  const size_t workers = std::max(options_.workers, inherited->most_pairs());
+  auto opened = Server::open(config->plan, workers, released, *std::move(inherited));
   if (!opened.ok()) return opened.error();
   server_ = *std::move(opened);
+  if (predecessor_) server_->forget_inherited();
   keep(*std::move(config), *std::move(services));
   return ok();
+}
+
+// From the server before this one, else from who started us.
+Result<InheritedSockets> Program::inherit() {
+  if (!options_.handover.empty()) {
+    auto met = Predecessor::meet(options_.handover);
+    if (!met.ok()) return met.error();
+    predecessor_ = *std::move(met);
+  }
+  if (predecessor_) return InheritedSockets::of(predecessor_->take_sockets());
+  return InheritedSockets::from_environment();
+}
+
+// The server before this one may go; the next one may come.
+Result<void> Program::succeed() {
+  if (predecessor_) predecessor_->dismiss();
+  predecessor_.reset();
+  if (options_.handover.empty()) return ok();
+  auto succession = Succession::listen(loop_, options_.handover,
+                                       {[this] { return hand_over(); }, [this] { go_on(); },
+                                        [this] {
+                                          stopping_ = true;
+                                          loop_.stop();
+                                        }});
+  if (!succession.ok()) return succession.error();
+  succession_ = *std::move(succession);
+  return ok();
+}
+
+// What listens beside the DNS listens in the next server from now on.
+std::vector<int> Program::hand_over() {
+  handing_over_ = true;
+  go_on_.cancel();
+  services_.clear();
+  return server_->sockets();
+}
+
+// The one that has gone may hold its ports for a moment yet.
+void Program::go_on() {
+  Result<Services> services = start_services(host_, config_);
+  if (!services.ok()) {
+    log::warn("handover: {}", services.error().message());
+    go_on_ = loop_.clock().after(kGoOnAgain, [this] { go_on(); });
+    return;
+  }
+  handing_over_ = false;
+  services_ = *std::move(services);
 }
 
 void Program::plan_reload() {
@@ -144,7 +210,7 @@ void Program::reload_if_changed() {
 
 // A configuration that cannot be served leaves everything as it is.
 void Program::reload() {
-  if (stopping_ || !server_->running()) return plan_reload();
+  if (stopping_ || handing_over_ || !server_->running()) return plan_reload();
   const auto failed = [this](const Error& error) {
     log::error("reload: {}; the configuration stays as it was", error.message());
     plan_reload();
@@ -162,7 +228,8 @@ void Program::reload() {
 // Another cluster, or other objects of it, are read before they are answered from; not for ever.
 void Program::change_when_ready() {
   if (!next_ || stopping_) return;
-  if (!host_.not_ready().empty() && loop_.clock().now() < next_->until)
+  const bool ready = host_.not_ready().empty() || loop_.clock().now() >= next_->until;
+  if (!ready || handing_over_)
     return next_timer_.start_once(kReadyCheck, [this] { change_when_ready(); });
   Next next = *std::move(next_);
   next_.reset();
@@ -176,8 +243,14 @@ void Program::change_when_ready() {
 
 void Program::serve() {
   if (server_ == nullptr || server_->running() || stopping_ || !host_.not_ready().empty()) return;
+  begin_answering();
+}
+
+void Program::begin_answering() {
   startup_.cancel();
   server_->run();
+  if (const auto succeeded = succeed(); !succeeded.ok())
+    log::error("{}; nobody can take over from this server", succeeded.error().message());
   for (const SocketAddress& address : server_->addresses())
     log::info("answering on {}", address.to_string());
 }
@@ -219,7 +292,7 @@ Result<void> Program::run() {
   startup_ = loop_.clock().after(host_.startup_limit(), [this] {
     if (server_->running()) return;
     log::warn("not ready yet: answering what is known");
-    server_->run();
+    begin_answering();
   });
   serve();
   loop_.run();

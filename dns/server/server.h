@@ -4,10 +4,12 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "dns/metrics.h"
+#include "dns/server/inherited.h"
 #include "dns/server/plan.h"
 #include "dns/server/worker.h"
 
@@ -19,12 +21,15 @@ class Server {
   // plan holds is not to be destroyed there.
   using Released = std::function<void(std::shared_ptr<const Plan>)>;
 
-  // Whether every address is free, before anything else is begun.
-  static Result<void> check_free_addresses(const Plan& plan);
+  // Whether every address that is not inherited is free, before anything else is begun.
+  static Result<void> check_free_addresses(const Plan& plan,
+                                           const InheritedSockets& inherited = {});
 
-  // Queries wait in the kernel's buffers until run().
+  // Queries wait in the kernel's buffers until run(). Inherited sockets are used for the addresses
+  // they have, and kept: a later plan may listen there.
   static Result<std::unique_ptr<Server>> open(std::shared_ptr<const Plan> plan, size_t workers,
-                                              Released released = nullptr);
+                                              Released released = nullptr,
+                                              InheritedSockets inherited = {});
 
   void run();
   bool running() const { return running_; }
@@ -34,6 +39,11 @@ class Server {
   // Blocks until every worker has ended: outstanding replies get at most `limit`.
   void stop(Duration limit);
 
+  // Inherited sockets that the plan does not have are closed.
+  void forget_inherited() { inherited_ = {}; }
+  // All it listens on, to be handed over. They stay the server's.
+  std::vector<int> sockets() const;
+
   // Where it listens.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
   std::span<const std::unique_ptr<WorkerMetrics>> metrics() const { return metrics_; }
@@ -41,14 +51,19 @@ class Server {
   uint64_t queries() const;
 
  private:
-  Server(size_t workers, Released released);
+  Server(size_t workers, Released released, InheritedSockets inherited);
+  void keep_copies(const Plan& plan, const std::vector<std::vector<Worker::Sockets>>& sockets);
+  Result<Worker::Sockets> open_sockets(const SocketAddress& address, size_t worker) const;
 
+  InheritedSockets inherited_;
   const Released released_;
   // One secret for all workers: a client's next query may come to another.
   const CookieMaker cookies_;
   std::vector<std::unique_ptr<WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<SocketAddress> addresses_;
+  // Of each address a second descriptor of every worker's sockets, for who takes over.
+  std::map<SocketAddress, std::vector<Worker::Sockets>> copies_;
   std::vector<SocketAddress> once_;  // where it has listened: sockets may be on their way out
   bool running_ = false;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/server/socket.h"
 
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -49,19 +50,22 @@ Result<Fd> open_bound(const SocketAddress& address, int type, bool shared) {
   return socket;
 }
 
+void set_up_udp(const Fd& socket, const SocketAddress& address) {
+  set(socket, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
+  if (address.address.is_v4()) {
+    set(socket, IPPROTO_IP, IP_MTU_DISCOVER, kPmtudiscOmit);
+    if (address.address.is_unspecified()) set(socket, IPPROTO_IP, IP_PKTINFO, 1);
+  } else {
+    set(socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, kPmtudiscOmit);
+    if (address.address.is_unspecified()) set(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  }
+}
+
 }  // namespace
 
 Result<Fd> open_udp(const SocketAddress& address) {
   Result<Fd> socket = open_bound(address, SOCK_DGRAM, true);
-  if (!socket.ok()) return socket;
-  set(*socket, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
-  if (address.address.is_v4()) {
-    set(*socket, IPPROTO_IP, IP_MTU_DISCOVER, kPmtudiscOmit);
-    if (address.address.is_unspecified()) set(*socket, IPPROTO_IP, IP_PKTINFO, 1);
-  } else {
-    set(*socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, kPmtudiscOmit);
-    if (address.address.is_unspecified()) set(*socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-  }
+  if (socket.ok()) set_up_udp(*socket, address);
   return socket;
 }
 
@@ -70,6 +74,19 @@ Result<Fd> open_tcp(const SocketAddress& address) {
   if (!socket.ok()) return socket;
   if (listen(socket->get(), kBacklog) != 0) return failed(address, SOCK_STREAM, errno);
   return socket;
+}
+
+Result<void> prepare_inherited(const Fd& socket, const SocketAddress& address, int type) {
+  const int flags = fcntl(socket.get(), F_GETFL);
+  if (flags < 0 || fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK) != 0 ||
+      fcntl(socket.get(), F_SETFD, FD_CLOEXEC) != 0)
+    return failed(address, type, errno);
+  if (type == SOCK_DGRAM) {
+    set_up_udp(socket, address);
+  } else if (listen(socket.get(), kBacklog) != 0) {
+    return failed(address, type, errno);
+  }
+  return ok();
 }
 
 Result<void> check_free(const SocketAddress& address) {

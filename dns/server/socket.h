@@ -17,6 +17,10 @@ namespace fairlead::dns {
 Result<Fd> open_udp(const SocketAddress& address);
 Result<Fd> open_tcp(const SocketAddress& address);
 
+// What open_udp() and open_tcp() set, for a socket that somebody else has bound to the address.
+// `type`: SOCK_DGRAM or SOCK_STREAM.
+Result<void> prepare_inherited(const Fd& socket, const SocketAddress& address, int type);
+
 // Fails when somebody has the address already. SO_REUSEPORT alone would share it with another
 // server of the same user without a word.
 Result<void> check_free(const SocketAddress& address);

@@ -5,12 +5,17 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string_view>
 
 #include "dns/zone/epoch.h"
 #include "dns/zone/records.h"
 #include "dns/zone/trie.h"
 
 namespace fairlead::dns {
+
+// Said with every answer from a stale snapshot (EDE 3).
+inline constexpr std::string_view kStaleText =
+    "from a snapshot: the API server has not answered yet";
 
 struct Snapshot {
   Trie<ServiceRecord> services;
@@ -20,6 +25,7 @@ struct Snapshot {
   Trie<ReverseRecord> external;  // of the addresses services have outside
   uint32_t serial = 0;           // Unix time of the last change
   bool synced = false;           // everything there was at the start has been seen
+  bool stale = false;            // some of it is what a file said, and nobody has confirmed it
 
   const ServiceRecord* service(std::span<const uint8_t> key) const {
     return services.find(LabelKey(key));

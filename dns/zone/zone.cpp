@@ -264,6 +264,41 @@ void Zone::put(const kube::EndpointSlice& slice) {
   touch(target);
 }
 
+bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
+  const auto is_wrong = [](const EndpointDraft& e) {
+    return !e.label.empty() && !is_label(e.label);
+  };
+  if (!is_label(key.name) || !is_label(key.ns) ||
+      std::any_of(draft.endpoints.begin(), draft.endpoints.end(), is_wrong))
+    return false;
+  // Files are in order, so the end is where it belongs.
+  auto& slot = entries_.try_emplace(entries_.end(), key)->second;
+  if (!slot) slot = std::make_unique<Entry>(key);
+  Entry& target = *slot;
+  if (target.draft) return false;
+  std::map<std::vector<EndpointDraft::Port>, Slice> slices;
+  for (EndpointDraft& endpoint : draft.endpoints) {
+    Slice& slice = slices[endpoint.ports];
+    const auto index = static_cast<uint32_t>(slice.addresses.size());
+    if (content_.topology &&
+        (slice.topologies.empty() || slice.topologies.back().second != endpoint.topology))
+      slice.topologies.emplace_back(index, endpoint.topology);
+    if (!endpoint.label.empty()) slice.labels.emplace_back(index, std::move(endpoint.label));
+    slice.addresses.push_back(endpoint.address);
+  }
+  for (auto& [ports, slice] : slices) {
+    // No name of Kubernetes has a slash.
+    slice.key = {key.ns, "/" + key.name + "/" + std::to_string(target.slices.size())};
+    slice.ports = ports;
+    slice_owner_.insert_or_assign(slice_owner_.end(), slice.key, &target);
+    target.slices.push_back(std::move(slice));
+  }
+  draft.endpoints = {};
+  target.draft = std::move(draft);
+  touch(target);
+  return true;
+}
+
 void Zone::put(const kube::Namespace& ns) {
   if (!is_label(ns.meta.name)) return;
   set_namespace(ns.meta.name, true, 0);
@@ -430,7 +465,7 @@ void Zone::set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses)
 }
 
 bool Zone::changed() const {
-  return !dirty_.empty() || keys_changed_ || synced_ != next_.synced;
+  return !dirty_.empty() || keys_changed_ || synced_ != next_.synced || stale_ != next_.stale;
 }
 
 void Zone::publish(uint32_t unix_time) {
@@ -441,6 +476,7 @@ void Zone::publish(uint32_t unix_time) {
   for (Entry* entry : std::exchange(dirty_, {})) rebuild(*entry);
   keys_changed_ = false;
   next_.synced = synced_;
+  next_.stale = stale_;
   if (static_cast<int32_t>(unix_time - next_.serial) > 0 || next_.serial == 0)
     next_.serial = unix_time;
   const Snapshot* const before = published_.current.exchange(new Snapshot(next_));

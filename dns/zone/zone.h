@@ -68,7 +68,16 @@ class Zone {
   void retain_slices(const std::set<kube::ObjectKey>& keys);
   void retain_namespaces(const std::set<kube::ObjectKey>& keys);
   void retain_pods(const std::set<kube::ObjectKey>& keys);
-  void set_synced() { synced_ = true; }
+  void set_synced() {
+    synced_ = true;
+    stale_ = false;
+  }
+  // A service with its ready endpoints as another Zone published it. The endpoints become slices
+  // that no API server has, so retain_slices() takes them away once the true ones are complete.
+  // False, and nothing is changed: none can have published it, or the service is known.
+  bool restore(const kube::ObjectKey& key, ServiceDraft draft);
+  // What was put so far is old, until set_synced().
+  void set_stale() { stale_ = true; }
 
   // Whether publish() would change anything.
   bool changed() const;
@@ -123,6 +132,7 @@ class Zone {
   std::deque<std::pair<uint64_t, std::vector<Trash::Item>>> retired_;  // by the epoch that ended
   bool keys_changed_ = false;                                          // namespaces or pods
   bool synced_ = false;
+  bool stale_ = false;
   size_t service_count_ = 0;
   size_t endpoint_count_ = 0;
   Published published_;

@@ -80,6 +80,8 @@ Outcome Answerer::run(bool reverse, bool falls_through) {
       reply_.set_rcode(Rcode::kServFail);
       reply_.set_error(Ede::kNotReady, "the cluster's objects are still being read");
     }
+  } else if (snapshot_.stale) {
+    reply_.set_error(Ede::kStale, kStaleText);
   }
   reply_.set_flag(kFlagAuthoritative);
   if (reply_.count(Section::kAnswer) == 0 && !reply_.truncated()) add_soa(Section::kAuthority);

@@ -64,7 +64,7 @@ std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& 
 // The options have the source from now on.
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   auto& options = dynamic_cast<KubernetesOptions&>(given);
-  auto source = ClusterSource::of(host, options.access, options.filter);
+  auto source = ClusterSource::of(host, options.access, options.filter, options.snapshot);
   if (!source.ok()) return source.error();
   options.source = *std::move(source);
   options.published = &options.source->published();

@@ -28,6 +28,7 @@ struct KubernetesOptions : PluginOptions {
   std::vector<ZoneConfig> zones;  // one for each cluster domain; reverse zones are the first's
   ClusterAccess access;
   FeedFilter filter;
+  std::string snapshot;  // where what is known is kept; empty: nowhere
   Duration startup_timeout = std::chrono::seconds(5);  // how long queries wait for the first sync
   // Once started; tests set them by hand.
   Published* published = nullptr;

@@ -94,6 +94,11 @@ std::vector<Property> source_properties(BlockSetup& block, KubernetesOptions& op
            [&](const Directive&) { return options.filter.endpoints = false, ok(); }},
           {"endpoint_pod_names", 0, 0,
            [&](const Directive&) { return options.filter.content.pod_names = true, ok(); }},
+          {"snapshot", 1, 1,
+           [&](const Directive& p) {
+             options.snapshot = block.path_of(p.arguments[0].text);
+             return ok();
+           }},
           {"startup_timeout", 1, 1, [&](const Directive& p) -> Result<void> {
              const auto limit = read_duration(p.arguments[0]);
              if (!limit.ok()) return limit.error();

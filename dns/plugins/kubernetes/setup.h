@@ -16,6 +16,7 @@
 //       ignore empty_service
 //       fallthrough [ZONES...]
 //       startup_timeout DURATION    5s
+//       snapshot PATH               not in CoreDNS
 //       apiserver_qps|apiserver_burst|apiserver_max_inflight N     no effect
 //   }
 //

@@ -2,6 +2,10 @@
 // A cluster that is watched: its API server, the feed and the zone that is made of it. All server
 // blocks that ask for the same one share it, over a reload of the configuration too. Threads: the
 // program's.
+//
+// With a path for snapshots it is kept there (saver.h), and a source that finds one answers from it
+// until the API server's first complete lists are here. For kStaleAfter it waits for these first:
+// where the API server is there, clients see no stale answer and no SERVFAIL.
 #pragma once
 
 #include <memory>
@@ -10,6 +14,7 @@
 #include "dns/feed.h"
 #include "dns/host.h"
 #include "dns/plugins/kubernetes/kubernetes.h"
+#include "dns/plugins/kubernetes/saver.h"
 #include "dns/zone/zone.h"
 #include "kube/cluster.h"
 
@@ -17,21 +22,35 @@ namespace fairlead::dns {
 
 class ClusterSource {
  public:
-  // The one there is, or a new one that begins to watch. Fails when a file cannot be read.
+  static constexpr Duration kStaleAfter = std::chrono::milliseconds(20);
+
+  // The one there is, or a new one that begins to watch. Fails when a file of `access` cannot be
+  // read. `snapshot`: the path, empty: none, or the one that another block gave.
   static Result<std::shared_ptr<ClusterSource>> of(Host& host, const ClusterAccess& access,
-                                                   const FeedFilter& filter);
+                                                   const FeedFilter& filter,
+                                                   const std::string& snapshot);
 
   Published& published() { return zone_.published(); }
 
  private:
   ClusterSource(Host& host, const FeedFilter& filter) : host_(host), zone_(filter.content) {}
   Result<void> connect(const ClusterAccess& access, const FeedFilter& filter);
+  void add_monitoring();
+  void render(std::string& out) const;
+  void keep_snapshot(const std::string& path);
+  void load_snapshot(const std::string& path);
+  std::string remark() const;
 
   Host& host_;
   Zone zone_;
+  std::string description_;  // what is read, for the snapshot
+  bool answers_stale_ = false;
+  uint64_t stale_since_ = 0;  // Unix time of the snapshot that was loaded
+  std::unique_ptr<SnapshotSaver> saver_;
   std::unique_ptr<kube::Cluster> cluster_;
   std::unique_ptr<ClusterFeed> feed_;
   Alarm unsynced_;
+  Alarm stale_;
   Host::Token readiness_;
   Host::Token metrics_;
 };

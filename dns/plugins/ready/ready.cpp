@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // GET /ready says OK once every plugin is ready; until then 503 and the names of those that are
-// not.
+// not. A plugin that is ready but has something to remark is quoted in place of OK.
 //
 //   ready [ADDRESS] {                      :8181
 //       monitor until-ready|continuously   until-ready: once ready, for ever ready
@@ -43,16 +43,19 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
 
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   const auto& options = dynamic_cast<const ReadyOptions&>(given);
-  auto http =
-      host.serve_http(options.address, "/ready",
-                      [&host, continuously = options.continuously, was_ready = false]() mutable {
-                        if (host.stopping()) return HealthAnswer{false, "Shutting down"};
-                        const std::vector<std::string> names = host.not_ready();
-                        if (names.empty()) was_ready = true;
-                        if (names.empty() || (was_ready && !continuously))
-                          return HealthAnswer{true, "OK"};
-                        return HealthAnswer{false, fmt::format("{}", fmt::join(names, ","))};
-                      });
+  auto http = host.serve_http(
+      options.address, "/ready",
+      [&host, continuously = options.continuously, was_ready = false]() mutable {
+        if (host.stopping()) return HealthAnswer{false, "Shutting down"};
+        const std::vector<std::string> names = host.not_ready();
+        if (names.empty()) was_ready = true;
+        if (names.empty() || (was_ready && !continuously)) {
+          const auto remarks = host.remarks();
+          return HealthAnswer{true, remarks.empty() ? std::string("OK")
+                                                    : fmt::format("{}", fmt::join(remarks, "\n"))};
+        }
+        return HealthAnswer{false, fmt::format("{}", fmt::join(names, ","))};
+      });
   if (!http.ok()) return http.error().with_context("ready");
   return *std::move(http);
 }

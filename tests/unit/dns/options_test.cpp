@@ -85,6 +85,19 @@ TEST(CommandLine, Everything) {
   EXPECT_EQ(line.options->corefile_text, kEverything);
 }
 
+TEST(CommandLine, Handover) {
+  const CommandLine line = parse_command_line({"--handover", "/run/s", "-conf", "/c"}, 1);
+  ASSERT_TRUE(line.options) << line.output;
+  EXPECT_EQ(line.options->handover, "/run/s");
+}
+
+TEST(CommandLine, Snapshot) {
+  const CommandLine line = parse_command_line({"--snapshot", "/var/lib/a b"}, 1);
+  ASSERT_TRUE(line.options) << line.output;
+  EXPECT_NE(line.options->corefile_text.find("        snapshot \"/var/lib/a b\"\n"),
+            std::string::npos);
+}
+
 TEST(CommandLine, AsCoreDns) {
   for (const Arguments& arguments :
        {Arguments{"-conf", "/etc/coredns/Corefile", "-dns.port=1053"},
