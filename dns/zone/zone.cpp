@@ -107,11 +107,15 @@ const std::string* label_of(const kube::Endpoint& endpoint, const ZoneContent& c
   return named ? &endpoint.target_name : nullptr;
 }
 
+// Both are in the order of their keys, so one walk will do.
 template <typename Map>
 std::vector<kube::ObjectKey> keys_not_in(const Map& map, const std::set<kube::ObjectKey>& keys) {
   std::vector<kube::ObjectKey> gone;
-  for (const auto& [key, value] : map)
-    if (!keys.contains(key)) gone.push_back(key);
+  auto kept = keys.begin();
+  for (const auto& [key, value] : map) {
+    while (kept != keys.end() && *kept < key) ++kept;
+    if (kept == keys.end() || *kept != key) gone.push_back(key);
+  }
   return gone;
 }
 
@@ -126,15 +130,17 @@ struct Zone::Slice {
   std::vector<std::pair<uint32_t, std::string>> topologies;  // where they change; by index
 };
 
-// A service and what belongs to it. `draft` is absent while only its slices are known.
+// A service and what belongs to it. What is known of the service itself is in its record, which is
+// packed; `draft` has what is not in the record yet, or is not to be seen.
 struct Zone::Entry {
   explicit Entry(const kube::ObjectKey& key)
-      : name(std::make_unique<ServiceName>(key.name, key.ns)), ns(key.ns) {}
+      : name(std::make_unique<ServiceName>(key.name, key.ns)) {}
+  std::string_view ns() const { return name->ns(); }
   std::unique_ptr<ServiceName> name;
-  std::string ns;
-  std::optional<ServiceDraft> draft;
+  std::unique_ptr<ServiceDraft> draft;
   std::vector<Slice> slices;
   ServiceRecord* record = nullptr;
+  bool known = false;  // not only slices
   bool dirty = false;
 };
 
@@ -178,7 +184,8 @@ void Zone::touch(Entry& entry) {
 void Zone::put(const kube::Service& service) {
   if (!is_label(service.meta.name) || !is_label(service.meta.ns)) return;
   Entry& target = entry(service.meta.key());
-  target.draft = draft_of(service);
+  target.known = true;
+  target.draft = std::make_unique<ServiceDraft>(draft_of(service));
   touch(target);
 }
 
@@ -226,7 +233,8 @@ void Zone::put(const kube::Pod& pod) {
 
 void Zone::remove_service(const kube::ObjectKey& key) {
   const auto at = entries_.find(key);
-  if (at == entries_.end() || !at->second->draft) return;
+  if (at == entries_.end() || !at->second->known) return;
+  at->second->known = false;
   at->second->draft.reset();
   touch(*at->second);
 }
@@ -363,22 +371,24 @@ size_t Zone::reclaim() {
 
 bool Zone::is_hidden(const Entry& entry) const {
   if (!content_.namespaces) return false;
-  const auto at = namespaces_.find(entry.ns);
+  const auto at = namespaces_.find(std::string(entry.ns()));
   return at == namespaces_.end() || !at->second.first;
 }
 
 void Zone::rebuild(Entry& entry) {
   entry.dirty = false;
-  if (!entry.draft || is_hidden(entry)) {
+  if (entry.known && !entry.draft)
+    entry.draft = std::make_unique<ServiceDraft>(entry.record->draft());
+  if (!entry.known || is_hidden(entry)) {
     replace_record(entry, nullptr);
-    if (entry.draft || !entry.slices.empty()) return;
+    if (entry.known || !entry.slices.empty()) return;
     trash_.add(entry.name.release(), [](void* name) { delete static_cast<ServiceName*>(name); });
-    const kube::ObjectKey key{
-        entry.ns, std::string(static_cast<ServiceName*>(trash_.items.back().object)->name())};
-    entries_.erase(key);
+    const auto& name = *static_cast<ServiceName*>(trash_.items.back().object);
+    entries_.erase(kube::ObjectKey{std::string(name.ns()), std::string(name.name())});
     return;
   }
-  ServiceDraft draft = *entry.draft;
+  ServiceDraft draft = std::move(*entry.draft);
+  entry.draft.reset();
   if (draft.kind != ServiceKind::kExternalName) {
     for (const Slice& slice : entry.slices) {
       const size_t first = draft.endpoints.size();
@@ -409,8 +419,9 @@ void Zone::replace_record(Entry& entry, ServiceRecord* record) {
   if ((before == nullptr) != (record == nullptr)) {
     const int delta = record != nullptr ? 1 : -1;
     service_count_ += static_cast<size_t>(delta);
-    const auto known = namespaces_.find(entry.ns);
-    set_namespace(entry.ns, known != namespaces_.end() && known->second.first, delta);
+    const std::string ns(entry.ns());
+    const auto known = namespaces_.find(ns);
+    set_namespace(ns, known != namespaces_.end() && known->second.first, delta);
   }
   update_reverse(before, record);
   if (before == nullptr) return;
