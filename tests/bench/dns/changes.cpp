@@ -87,8 +87,8 @@ Result<std::vector<Duration>> time_changes(test::ClusterApi& api, const SocketAd
   bool seen = ask_until(*fd, record_of(0));
   for (int i = 1; seen && i <= count; ++i) {
     std::this_thread::sleep_for(kQuiet);
-    const auto start = SteadyClock::now();
     put_endpoints(api, i);
+    const auto start = SteadyClock::now();
     seen = ask_until(*fd, record_of(i));
     times.push_back(SteadyClock::now() - start);
   }

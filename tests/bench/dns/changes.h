@@ -2,10 +2,9 @@
 // How long a changed endpoint takes until a client is told: a headless service has one of its ten
 // addresses replaced again and again, and a client asks for it in a tight loop.
 //
-// The time is from just before the API source writes the event to the socket until the first
-// reply with the new address has been received. It so includes the event's way through the kernel,
-// reading and decoding it, publishing, and the question that finds it, sent or not when the event
-// was written; not the time since the question before.
+// The time is from when the API source has written the event to the socket until the first reply
+// with the new address has been received. It so includes the event's way through the kernel, waking
+// up, reading and decoding it, publishing, and a whole question; not making the event's JSON.
 //
 // Threads: the API's loop, which stands still meanwhile.
 #pragma once
