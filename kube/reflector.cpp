@@ -201,7 +201,7 @@ bool Reflector::on_item(std::string_view json) {
   const Result<ObjectVersion> version = put(json);
   if (!version.ok()) return broken(version.error()), false;
   ++page_items_;
-  seen_.insert(version->key);
+  seen_.insert(seen_.end(), version->key);  // lists come in this order, mostly
   return true;
 }
 
@@ -233,7 +233,7 @@ bool Reflector::on_object(const WatchEvent& event) {
   ++stream_events_;
   if (deleted) target_.remove(version->key);
   if (phase_ == Phase::kInitial) {
-    deleted ? void(seen_.erase(version->key)) : void(seen_.insert(version->key));
+    deleted ? void(seen_.erase(version->key)) : void(seen_.insert(seen_.end(), version->key));
   } else if (!version->resource_version.empty()) {
     status_.resource_version = version->resource_version;
     relisted_ = false;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <tuple>
 
 #include "base/log.h"
 #include "dns/server/framing.h"
@@ -48,8 +49,13 @@ class TcpServer::Connection {
   }
 
   const IpAddress& client() const { return client_.address.address; }
-  MonoTime active_at() const { return active_at_; }
-  bool idle() const { return waiting_ == 0 && out_.empty() && !framer_.partial(); }
+  bool idle() const { return expendable() && !framer_.partial(); }
+  // Nothing that was asked is lost with it.
+  bool expendable() const { return waiting_ == 0 && out_.empty(); }
+  // The least makes room.
+  auto merit() const {
+    return std::tuple(!expendable(), !idle(), idle() ? active_at_ : message_at_);
+  }
 
   // False: past a deadline.
   bool in_time(MonoTime now) const {
@@ -283,22 +289,19 @@ void TcpServer::on_accept(Listener& listener) {
   }
 }
 
-// Whether one more connection of this client is within the limits, maybe at an idle one's expense.
+// Whether one more connection of this client is within the limits, maybe at another's expense: the
+// one idle for longest; when all are busy, the one whose unfinished message began first, for an
+// honest client sends a message at once.
 bool TcpServer::make_room(const IpAddress& client, const TcpLimits& limits) {
   const auto known = clients_.find(client);
   if (known != clients_.end() && known->second >= limits.connections_per_client) return false;
   if (connections_.size() < limits.connections) return true;
-  const Connection* oldest = nullptr;
-  uint64_t oldest_id = 0;
-  for (const auto& [id, connection] : connections_) {
-    if (!connection->idle()) continue;
-    if (oldest != nullptr && connection->active_at() >= oldest->active_at()) continue;
-    oldest = connection.get();
-    oldest_id = id;
-  }
-  if (oldest == nullptr) return false;
+  const auto worst = std::min_element(
+      connections_.begin(), connections_.end(),
+      [](const auto& a, const auto& b) { return a.second->merit() < b.second->merit(); });
+  if (!worst->second->expendable()) return false;
   metrics_.tcp_evicted.add();
-  close(oldest_id);
+  close(worst->first);
   return true;
 }
 

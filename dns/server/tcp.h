@@ -5,7 +5,8 @@
 // deadline for each message from its first byte (a byte now and then does not extend it); idle
 // time; time without progress while we have something to send; queries of one connection that wait
 // for an answer, and bytes of replies it has not taken: beyond those it is not read. When all
-// connections are taken the one idle for longest makes room; when none is idle the newcomer is
+// connections are taken the one idle for longest makes room; when none is idle, the one that has
+// been in the middle of a message for longest; when each has something to answer, the newcomer is
 // closed. A message of no bytes, or over 4096, closes the connection. Threads: the loop's.
 #pragma once
 

@@ -227,6 +227,19 @@ void ServiceRecord::destroy(void* record) {
   ::operator delete(record);
 }
 
+ServiceDraft ServiceRecord::draft() const {
+  ServiceDraft draft;
+  draft.kind = kind_;
+  draft.cluster_ips.assign(cluster_ips().begin(), cluster_ips().end());
+  for (const PortRecord& port : ports())
+    draft.ports.push_back({std::string(name_of(port)), port.protocol, port.number});
+  draft.external_name.assign(external_name().begin(), external_name().end());
+  draft.external_ips.assign(external_ips().begin(), external_ips().end());
+  for (size_t i = 0; i < external_hosts(); ++i)
+    draft.external_hosts.emplace_back(external_host(i).begin(), external_host(i).end());
+  return draft;
+}
+
 std::span<const EndpointRecord> ServiceRecord::endpoints_named(std::string_view label) const {
   const EndpointRecord* const end = endpoints_ + named_count_;
   const auto [first, last] =

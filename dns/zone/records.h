@@ -116,6 +116,8 @@ class ServiceRecord {
  public:
   static ServiceRecord* make(const ServiceName& name, ServiceDraft draft);
   static void destroy(void* record);
+  // What it was made of, but for its endpoints.
+  ServiceDraft draft() const;
 
   const ServiceName& name() const { return *name_; }
   ServiceKind kind() const { return kind_; }

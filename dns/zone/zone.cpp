@@ -117,11 +117,15 @@ const std::string* label_of(const kube::Endpoint& endpoint, const ZoneContent& c
   return named ? &endpoint.target_name : nullptr;
 }
 
+// Both are in the order of their keys, so one walk will do.
 template <typename Map>
 std::vector<kube::ObjectKey> keys_not_in(const Map& map, const std::set<kube::ObjectKey>& keys) {
   std::vector<kube::ObjectKey> gone;
-  for (const auto& [key, value] : map)
-    if (!keys.contains(key)) gone.push_back(key);
+  auto kept = keys.begin();
+  for (const auto& [key, value] : map) {
+    while (kept != keys.end() && *kept < key) ++kept;
+    if (kept == keys.end() || *kept != key) gone.push_back(key);
+  }
   return gone;
 }
 
@@ -150,13 +154,18 @@ void Zone::add_endpoints(const Slice& slice, std::vector<EndpointDraft>& endpoin
   }
 }
 
-// A service and what belongs to it. `draft` is absent while only its slices are known.
+// A service and what belongs to it. What is known of the service itself is in its record, which is
+// packed; `draft` has what is not in the record yet, or is not to be seen.
 struct Zone::Entry {
   explicit Entry(const kube::ObjectKey& key)
-      : name(std::make_unique<ServiceName>(key.name, key.ns)), ns(key.ns) {}
+      : name(std::make_unique<ServiceName>(key.name, key.ns)) {}
+  std::string_view ns() const { return name->ns(); }
+  bool is_headless() const {
+    if (!known) return false;
+    return (draft ? draft->kind : record->kind()) == ServiceKind::kHeadless;
+  }
   std::unique_ptr<ServiceName> name;
-  std::string ns;
-  std::optional<ServiceDraft> draft;
+  std::unique_ptr<ServiceDraft> draft;
   std::vector<Slice> slices;
   struct Held {
     EndpointDraft endpoint;
@@ -164,6 +173,7 @@ struct Zone::Entry {
   };
   std::vector<Held> held;  // in none of the slices
   ServiceRecord* record = nullptr;
+  bool known = false;  // not only slices
   bool dirty = false;
 };
 
@@ -207,7 +217,8 @@ void Zone::touch(Entry& entry) {
 void Zone::put(const kube::Service& service) {
   if (!is_label(service.meta.name) || !is_label(service.meta.ns)) return;
   Entry& target = entry(service.meta.key());
-  target.draft = draft_of(service);
+  target.known = true;
+  target.draft = std::make_unique<ServiceDraft>(draft_of(service));
   if (target.draft->kind != ServiceKind::kHeadless) target.held.clear();
   touch(target);
 }
@@ -275,7 +286,7 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
   auto& slot = entries_.try_emplace(entries_.end(), key)->second;
   if (!slot) slot = std::make_unique<Entry>(key);
   Entry& target = *slot;
-  if (target.draft) return false;
+  if (target.known) return false;
   std::map<std::vector<EndpointDraft::Port>, Slice> slices;
   for (EndpointDraft& endpoint : draft.endpoints) {
     Slice& slice = slices[endpoint.ports];
@@ -294,7 +305,8 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
     target.slices.push_back(std::move(slice));
   }
   draft.endpoints = {};
-  target.draft = std::move(draft);
+  target.known = true;
+  target.draft = std::make_unique<ServiceDraft>(std::move(draft));
   touch(target);
   return true;
 }
@@ -312,7 +324,8 @@ void Zone::put(const kube::Pod& pod) {
 
 void Zone::remove_service(const kube::ObjectKey& key) {
   const auto at = entries_.find(key);
-  if (at == entries_.end() || !at->second->draft) return;
+  if (at == entries_.end() || !at->second->known) return;
+  at->second->known = false;
   at->second->draft.reset();
   at->second->held.clear();
   touch(*at->second);
@@ -326,8 +339,7 @@ std::vector<EndpointDraft> Zone::drop_slice(const kube::ObjectKey& key) {
   Entry& owner = *at->second;
   const auto slice =
       std::ranges::find_if(owner.slices, [&](const Slice& each) { return each.key == key; });
-  const bool holds = content_.hold > Duration::zero() && owner.draft &&
-                     owner.draft->kind == ServiceKind::kHeadless;
+  const bool holds = content_.hold > Duration::zero() && owner.is_headless();
   if (holds) add_endpoints(*slice, had);
   owner.slices.erase(slice);
   slice_owner_.erase(at);
@@ -359,7 +371,7 @@ void Zone::hold(Entry& entry, std::vector<EndpointDraft> gone) {
         });
     if (elsewhere || followed) continue;
     entry.held.push_back({std::move(endpoint), now_ + content_.hold});
-    const kube::ObjectKey key{entry.ns, std::string(entry.name->name())};
+    const kube::ObjectKey key{std::string(entry.ns()), std::string(entry.name->name())};
     if (holding_.empty() || holding_.back() != std::pair(now_ + content_.hold, key))
       holding_.emplace_back(now_ + content_.hold, key);
   }
@@ -500,22 +512,24 @@ size_t Zone::reclaim() {
 
 bool Zone::is_hidden(const Entry& entry) const {
   if (!content_.namespaces) return false;
-  const auto at = namespaces_.find(entry.ns);
+  const auto at = namespaces_.find(std::string(entry.ns()));
   return at == namespaces_.end() || !at->second.first;
 }
 
 void Zone::rebuild(Entry& entry) {
   entry.dirty = false;
-  if (!entry.draft || is_hidden(entry)) {
+  if (entry.known && !entry.draft)
+    entry.draft = std::make_unique<ServiceDraft>(entry.record->draft());
+  if (!entry.known || is_hidden(entry)) {
     replace_record(entry, nullptr);
-    if (entry.draft || !entry.slices.empty()) return;
+    if (entry.known || !entry.slices.empty()) return;
     trash_.add(entry.name.release(), [](void* name) { delete static_cast<ServiceName*>(name); });
-    const kube::ObjectKey key{
-        entry.ns, std::string(static_cast<ServiceName*>(trash_.items.back().object)->name())};
-    entries_.erase(key);
+    const auto& name = *static_cast<ServiceName*>(trash_.items.back().object);
+    entries_.erase(kube::ObjectKey{std::string(name.ns()), std::string(name.name())});
     return;
   }
-  ServiceDraft draft = *entry.draft;
+  ServiceDraft draft = std::move(*entry.draft);
+  entry.draft.reset();
   if (draft.kind != ServiceKind::kExternalName) {
     for (const Slice& slice : entry.slices) add_endpoints(slice, draft.endpoints);
     for (const Entry::Held& held : entry.held) draft.endpoints.push_back(held.endpoint);
@@ -536,8 +550,9 @@ void Zone::replace_record(Entry& entry, ServiceRecord* record) {
   if ((before == nullptr) != (record == nullptr)) {
     const int delta = record != nullptr ? 1 : -1;
     service_count_ += static_cast<size_t>(delta);
-    const auto known = namespaces_.find(entry.ns);
-    set_namespace(entry.ns, known != namespaces_.end() && known->second.first, delta);
+    const std::string ns(entry.ns());
+    const auto known = namespaces_.find(ns);
+    set_namespace(ns, known != namespaces_.end() && known->second.first, delta);
   }
   update_reverse(before, record);
   if (before == nullptr) return;

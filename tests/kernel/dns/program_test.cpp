@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// fairlead-dns as a program, in a network namespace of its own: an API server beside it, dig
-// asking.
+// fairlead-dns as a program: its Corefile, its cluster, how it starts and stops.
+#include "dns/server/socket.h"
 #include "tests/kernel/dns/program_support.h"
 
 namespace fairlead::dns {

@@ -108,6 +108,30 @@ TEST_F(ServerTest, TcpLimits) {
   EXPECT_EQ(metric(&WorkerMetrics::tcp_evicted), 1u);
 }
 
+// Slowloris: all connections are in the middle of a message, which no deadline has ended yet.
+TEST_F(ServerTest, TcpUnfinishedMessagesMakeRoom) {
+  TcpLimits limits;
+  limits.connections = 16;
+  limits.connections_per_client = 100;
+  limits.message = std::chrono::hours(1);
+  start("127.0.0.1", 1, limits);
+  std::vector<std::unique_ptr<Socket>> slow;
+  for (int i = 0; i < 16; ++i) {
+    slow.push_back(std::make_unique<Socket>(address, SOCK_STREAM));
+    slow.back()->send_framed(make_query(kWeb, Type::kA));
+    EXPECT_EQ(to_text(slow.back()->receive_framed()), kWebAnswer);
+    slow.back()->send({0});
+  }
+  // When it has answered twice, it has read what came before the second question.
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(udp(make_query(kWeb, Type::kA)), kWebAnswer);
+  for (int i = 0; i < 16; ++i) {
+    Socket client(address, SOCK_STREAM);
+    client.send_framed(make_query(kWeb, Type::kA));
+    EXPECT_EQ(to_text(client.receive_framed()), kWebAnswer);
+  }
+  EXPECT_TRUE(slow[0]->closed()) << "the one that began first made room";
+}
+
 TEST_F(ServerTest, TcpLimitPerClient) {
   TcpLimits limits;
   limits.connections_per_client = 8;

@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 #include <thread>
+#include <tuple>
 
 #include "tests/unit/dns/support.h"
 
@@ -147,6 +148,61 @@ TEST(Zone, SlicesMayComeBeforeTheirServiceAndMoveBetweenServices) {
   zone.put(slice("s", "b", "x", {{"10.1.0.1"}}));
   zone.publish(3);
   EXPECT_EQ(names_of(zone, "10.1.0.1"), Names{"/b.x"});
+}
+
+// What is known of a service is in its record alone, from which later records are made.
+TEST(Zone, AServiceStaysWhatItIsWhileItsSlicesAndItsNamespaceChange) {
+  kube::Service full = service("a", "x", {"10.0.0.1", "fd00::1"},
+                               {port("Http", 80), port("", 53, kube::Protocol::kUdp)});
+  full.external_ips = {ip("192.0.2.1")};
+  full.load_balancer_ingress.push_back({ip("192.0.2.2"), true});
+  full.load_balancer_hosts = {"lb.example.com", "lb2.example.com"};
+  const kube::Service services[] = {full, headless("b", "x", {port("db", 5432)}),
+                                    external("c", "x", "www.example.com")};
+  Zone zone({.namespaces = true});
+  for (const kube::Service& each : services) zone.put(each);
+  zone.put(ns("x"));
+  zone.publish(1);
+  const auto endpoints = [&](const std::string& address) {
+    for (const kube::Service& each : services)
+      zone.put(slice(each.meta.name + "-1", each.meta.name, "x", {{address}},
+                     {{"p", kube::Protocol::kTcp, 1}}));
+  };
+  const auto record_of = [](const Zone& of, const kube::Service& each) {
+    const ServiceName name(each.meta.name, each.meta.ns);
+    return of.snapshot().service(name.key());
+  };
+  const auto parts_of = [](const ServiceRecord& record) {
+    const ServiceDraft d = record.draft();
+    return std::tuple(d.kind, d.cluster_ips, d.ports, d.external_name, d.external_ips,
+                      d.external_hosts);
+  };
+  const auto expect_like_new = [&](const std::string& address) {
+    Zone fresh;
+    for (const kube::Service& each : services) {
+      fresh.put(each);
+      fresh.put(slice(each.meta.name + "-1", each.meta.name, "x", {{address}},
+                      {{"p", kube::Protocol::kTcp, 1}}));
+    }
+    fresh.publish(1);
+    for (const kube::Service& each : services) {
+      const ServiceRecord* const record = record_of(zone, each);
+      ASSERT_NE(record, nullptr) << each.meta.name;
+      EXPECT_TRUE(parts_of(*record) == parts_of(*record_of(fresh, each))) << each.meta.name;
+      EXPECT_EQ(record->endpoints().size(), record_of(fresh, each)->endpoints().size());
+    }
+  };
+  endpoints("10.1.0.1");
+  zone.publish(2);
+  expect_like_new("10.1.0.1");
+  zone.remove_namespace({"", "x"});
+  zone.publish(3);
+  for (const kube::Service& each : services) EXPECT_EQ(record_of(zone, each), nullptr);
+  endpoints("10.1.0.2");
+  zone.publish(4);
+  zone.put(ns("x"));
+  zone.publish(5);
+  expect_like_new("10.1.0.2");
 }
 
 TEST(Zone, RetainRemovesWhatAListDidNotHave) {

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers from the cache: names of another server's zone, asked through fairlead-dns and Unbound.
+
+Every name is asked once and the other server is stopped before anything is measured, so that each
+answer is a cache's. The same fairlead-dns process is then asked for names of the cluster, which is
+what its cache should be compared with.
+"""
+import os
+import random
+
+from measures import QUICK, instructions, load, row
+from servers import (OUTSIDE, Server, ask_many, fail, fairlead_cache_command, free_port, knot_command, say,
+                     unbound_command)
+
+NAMES = 500 if QUICK else 5000
+CACHE_ON = "fairlead-dns, cache on"
+
+
+def write_files(directory):
+    """The zone that is forwarded, and questions for its names; the lines to warm a cache with."""
+    with open(os.path.join(directory, "outside.txt"), "w", encoding="ascii") as zone:
+        zone.write(f"$ORIGIN {OUTSIDE}.\n$TTL 3600\n@ SOA ns hostmaster 1 7200 1800 86400 3600\n@ NS ns\n"
+                   "ns A 127.0.0.1\n")
+        zone.writelines(f"host{n}.www A 192.0.{n // 250}.{n % 250}\n" for n in range(NAMES))
+    rng = random.Random(1)
+    queries = os.path.join(directory, "outside-queries.txt")
+    with open(queries, "w", encoding="ascii") as out:
+        out.writelines(f"host{rng.randrange(NAMES)}.www.{OUTSIDE} A\n" for _ in range(50000))
+    return queries, [f"host{n}.www.{OUTSIDE} A" for n in range(NAMES)]
+
+
+def warmed(upstream, name, command, port, lines):
+    """A server that has every name of `lines`, and nobody any more to ask."""
+    with upstream() as other:
+        server = Server(name, command, port, other.directory, f"ns.{OUTSIDE}")
+        if ask_many(port, lines) != len(lines):
+            server.stop()
+            fail(f"{name} could not be warmed")
+    return server
+
+
+def measure(directory, api, own_queries):
+    """Rows of the case "cache hit"; `own_queries` are for the cluster's names."""
+    ports = [free_port() for _ in range(3)]
+    command = knot_command(directory, ports[0], OUTSIDE, "outside.txt")
+    if command is None:
+        say("knot is not installed: nothing to forward to, the cache is left out")
+        return []
+
+    def upstream():
+        return Server("upstream", command, ports[0], directory, f"ns.{OUTSIDE}")
+
+    queries, lines = write_files(directory)
+    rows = []
+    for name, own, port in (
+            ("fairlead-dns", fairlead_cache_command(directory, api.kubeconfig, ports[1], ports[0]), ports[1]),
+            ("unbound", unbound_command(directory, ports[2], ports[0]), ports[2])):
+        if own is None:
+            say(f"{name} is not installed: left out")
+            continue
+        with warmed(upstream, name, own, port, lines) as server:
+            rows += load(server, "cache hit", queries)
+            if name == "fairlead-dns":
+                rows += load(server, "A", own_queries, CACHE_ON)
+                rows.append(ratio(rows))
+        with upstream():
+            rows += instructions(server, "cache hit", queries, warm=lines)
+        if name == "fairlead-dns":
+            rows += instructions(server, "A", own_queries, subject=CACHE_ON)
+    return rows
+
+
+def ratio(rows):
+    hit, own = [next(r for r in rows if r["metric"] == "server CPU" and r["case"] == case)
+                for case in ("cache hit", "A")]
+    return row("cache hit", "fairlead-dns", "server CPU, of an answer of its own", "times",
+               [hit["value"] / own["value"]])

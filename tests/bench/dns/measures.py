@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured of a DNS server under load, as rows for scripts/bench."""
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+
+from servers import Server, ask_many, cpu_seconds, fail, process_tree, say
+
+QUICK = os.environ.get("FAIRLEAD_QUICK", "") not in ("", "0")
+SECONDS = int(os.environ.get("DNSPERF_SECONDS", "1" if QUICK else "5"))
+REPEATS = int(os.environ.get("REPEATS", "1" if QUICK else "3"))
+COUNTED = 2000 if QUICK else 20000  # questions whose instructions are counted
+
+
+def row(case, subject, metric, unit, values):
+    return {"case": case, "subject": subject, "metric": metric, "unit": unit,
+            "value": round(statistics.median(values), 3), "min": round(min(values), 3),
+            "max": round(max(values), 3), "runs": len(values)}
+
+
+def dnsperf(port, queries, seconds):
+    """Completed, a second, lost, and answered with an error."""
+    command = ["taskset", "-c", "1", "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", queries,
+               "-l", str(seconds), "-c", "16", "-q", "200", "-T", "1"]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False).stdout
+    found = {}
+    for line in text.splitlines():
+        key, colon, value = line.partition(":")
+        if colon:
+            found[key.strip()] = value.strip()
+    if "Queries completed" not in found:
+        fail(f"dnsperf failed: {text[-500:]}")
+    codes = [code.split() for code in found.get("Response codes", "").split(",")]
+    errors = sum(int(code[1]) for code in codes if code and code[0] not in ("NOERROR", "NXDOMAIN"))
+    number = {key: float(found[key].split()[0])
+              for key in ("Queries completed", "Queries per second", "Queries lost")}
+    return int(number["Queries completed"]), number["Queries per second"], int(number["Queries lost"]), errors
+
+
+def system_calls(server, queries):
+    """System calls per query, by strace -c in a run of its own; None without strace."""
+    if not shutil.which("strace"):
+        return None
+    with tempfile.NamedTemporaryFile("r", suffix=".strace") as out:
+        pids = [arg for pid in process_tree(server.process.pid) for arg in ("-p", str(pid))]
+        tracer = subprocess.Popen(["strace", "-c", "-f", "-o", out.name] + pids,
+                                  stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(0.5)
+        completed = dnsperf(server.port, queries, 2)[0]
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(15)
+        for line in out.read().splitlines():
+            fields = line.split()
+            if fields and fields[-1] == "total":
+                calls = int(fields[3] if fields[3].isdigit() else fields[2])
+                return calls / max(1, completed)
+    return None
+
+
+def load(server, case, queries, subject=None):
+    """Rows of REPEATS runs of dnsperf; errors fail the benchmark, as none is expected."""
+    subject = subject or server.name
+    rates, costs, losses = [], [], []
+    for _ in range(REPEATS):
+        before = cpu_seconds(server.process.pid)
+        completed, rate, lost, errors = dnsperf(server.port, queries, SECONDS)
+        spent = cpu_seconds(server.process.pid) - before
+        if errors > 0 and subject != "echo":
+            fail(f"{subject}, {case}: {errors} of {completed} answers are errors")
+        rates.append(rate)
+        costs.append(spent * 1e6 / max(1, completed))
+        losses.append(lost)
+    rows = [row(case, subject, "rate", "queries/s", rates),
+            row(case, subject, "server CPU", "us/query", costs),
+            row(case, subject, "lost", "queries", losses)]
+    say(f"{subject:13} {case:9} {statistics.median(rates):9.0f} queries/s  "
+        f"{statistics.median(costs):6.2f} us CPU a query")
+    calls = system_calls(server, queries)
+    if calls is not None:
+        rows.append(row(case, subject, "system calls (strace -c)", "calls/query", [calls]))
+    return rows
+
+
+def instructions(server, case, queries, warm=None, subject=None):
+    """Rows with the instructions in user space per query, by callgrind on a server of its own, like
+    `server`, that was asked the questions of `warm` before; none without callgrind. Counting begins
+    after the start, so only answering is counted."""
+    if not shutil.which("valgrind"):
+        return []
+    with open(queries, encoding="ascii") as text:
+        lines = text.read().splitlines()[:COUNTED]
+    subject = subject or server.name
+    out = tempfile.mkdtemp(dir=server.directory)
+    command = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
+               f"--callgrind-out-file={out}/%p"] + server.command
+    with Server(f"{server.name}-callgrind", command, server.port, server.directory, server.probe) as slow:
+        ask_many(server.port, warm or lines[:2000])
+        pids = [str(pid) for pid in process_tree(slow.process.pid)]
+        control = ["callgrind_control", "--instr=on"] + pids
+        subprocess.run(control, capture_output=True, timeout=60, check=False)
+        answered = ask_many(server.port, lines)
+        control[1] = "--instr=off"
+        subprocess.run(control, capture_output=True, timeout=60, check=False)
+    total = 0
+    for name in os.listdir(out):
+        with open(os.path.join(out, name), encoding="ascii", errors="replace") as profile:
+            total += sum(int(line.split()[1]) for line in profile if line.startswith(("totals:", "summary:")))
+    if answered < len(lines) or total == 0:
+        say(f"{subject}: callgrind counted nothing ({answered} of {len(lines)} answered): left out")
+        return []
+    say(f"{subject:13} {case:9} {total / answered:9.0f} instructions a query")
+    return [row(case, subject, "instructions (callgrind)", "instructions/query", [total / answered])]

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+// fairlead-dns as a program while something goes wrong beside it: what can be answered is answered.
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <random>
+
+#include "dns/server/fd.h"
+#include "tests/kernel/dns/program_support.h"
+#include "tests/support/seed.h"
+
+namespace fairlead::dns {
+namespace {
+
+using Bytes = std::string;
+
+constexpr int kWaitMillis = 10'000;
+const char* const kWeb = "web.default.svc.cluster.local";
+
+Bytes question(uint16_t id, const std::string& name) {
+  Bytes bytes = {static_cast<char>(id >> 8), static_cast<char>(id), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+  std::istringstream labels(name);
+  for (std::string label; std::getline(labels, label, '.');)
+    bytes += static_cast<char>(label.size()) + label;
+  return bytes + Bytes("\0\0\1\0\1", 5);
+}
+
+// NOERROR and one record at least.
+bool answers(const Bytes& reply) {
+  return reply.size() > 12 && (reply[3] & 15) == 0 && reply[7] > 0;
+}
+
+// A socket from `from` to port 53 of 127.0.0.1.
+Fd connect_from(const std::string& from, int type) {
+  const auto to_native = [](const std::string& text, uint16_t port) {
+    sockaddr_in native{};
+    native.sin_family = AF_INET;
+    native.sin_port = htons(port);
+    std::memcpy(&native.sin_addr, IpAddress::parse(text)->bytes().data(), 4);
+    return native;
+  };
+  Fd fd(socket(AF_INET, type | SOCK_CLOEXEC, 0));
+  const sockaddr_in client = to_native(from, 0), server = to_native("127.0.0.1", 53);
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&client), sizeof client), 0);
+  EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&server), sizeof server), 0);
+  return fd;
+}
+
+Bytes receive(const Fd& fd) {
+  pollfd p{fd.get(), POLLIN, 0};
+  if (poll(&p, 1, kWaitMillis) != 1) return {};
+  Bytes reply(2048, '\0');
+  const ssize_t size = recv(fd.get(), reply.data(), reply.size(), 0);
+  reply.resize(static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  return reply;
+}
+
+// Clients that ask one question after another, each of a socket of its own now and then, so that
+// every worker is asked. What has no answer is lost.
+class Load {
+ public:
+  Load(const test::NetNamespace& space, std::string name, int clients = 3)
+      : name_(std::move(name)) {
+    for (int i = 0; i < clients; ++i)
+      threads_.emplace_back([this, &space] {
+        const auto inside = space.enter();
+        for (uint16_t id = 0; !done_.load(); id += kQuestionsOfASocket) ask_some(id);
+      });
+  }
+  ~Load() { stop(); }
+  // Returns how many had no answer.
+  size_t stop() {
+    done_.store(true);
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+    return asked_ - answered_;
+  }
+  size_t answered() const { return answered_.load(); }
+  // Waits until so many more have been answered.
+  void wait_for(size_t more) const {
+    const size_t enough = answered() + more;
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (answered() < enough && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(1ms);
+    EXPECT_GE(answered(), enough);
+  }
+
+ private:
+  static constexpr uint16_t kQuestionsOfASocket = 16;
+
+  void ask_some(uint16_t id) {
+    const Fd fd = connect_from("127.0.0.1", SOCK_DGRAM);
+    for (uint16_t end = id + kQuestionsOfASocket; id != end && !done_.load(); ++id) {
+      const Bytes query = question(id, name_);
+      ++asked_;
+      send(fd.get(), query.data(), query.size(), 0);
+      const Bytes reply = receive(fd);
+      if (answers(reply) && reply.substr(0, 2) == query.substr(0, 2)) ++answered_;
+    }
+  }
+
+  const std::string name_;
+  std::atomic<bool> done_{false};
+  std::atomic<size_t> asked_{0}, answered_{0};
+  std::vector<std::thread> threads_;
+};
+
+class FaultsTest : public ProgramTest {
+ protected:
+  size_t log_count(const std::string& what) const {
+    const std::string text = log();
+    size_t count = 0;
+    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+      ++count;
+    return count;
+  }
+  static bool is_nxdomain(const std::string& name) {
+    return dig(name).find("status: NXDOMAIN") != std::string::npos;
+  }
+};
+
+std::string corefile(const std::string& cluster, const std::string& more) {
+  return ".:53 {\n    bind 127.0.0.1\n    ready\n    kubernetes " + cluster +
+         "\n    reload 2s 1s\n" + more + "}\n";
+}
+
+TEST_F(FaultsTest, ReloadWithAGoodAndABadCorefileUnderLoadLosesNothing) {
+  start_with_corefile(corefile("cluster.local", ""));
+  ASSERT_TRUE(ready()) << log();
+  Load load(space, kWeb);
+  for (int round = 0; round < 4; ++round) {
+    const std::string zone = "round" + std::to_string(round) + ".test";
+    write_corefile(corefile("cluster.local " + zone, ""));
+    kill(pid, SIGUSR1);
+    EXPECT_TRUE(eventually([&] { return dig("+short web.default.svc." + zone) == "10.96.0.10\n"; }))
+        << log();
+    const std::string bad = "nonsense" + std::to_string(round);
+    write_corefile(corefile("cluster.local", "    " + bad + "\n"));
+    kill(pid, SIGUSR1);
+    EXPECT_TRUE(eventually([&] { return log_count("'" + bad + "'") > 0; })) << log();
+    EXPECT_EQ(dig("+short web.default.svc." + zone), "10.96.0.10\n") << "the last good one stays";
+    load.wait_for(100);
+  }
+  EXPECT_EQ(load.stop(), 0u) << log();
+}
+
+// Clients that go on asking after SIGTERM, until they have heard of another server.
+TEST_F(FaultsTest, SigtermWithLameduckLosesNothing) {
+  start({"--listen", "127.0.0.1:53", "--lameduck-seconds", "60"});
+  ASSERT_TRUE(ready()) << log();
+  Load load(space, kWeb);
+  load.wait_for(500);
+  kill(pid, SIGTERM);
+  load.wait_for(2000);
+  EXPECT_EQ(load.stop(), 0u) << log();
+  EXPECT_EQ(wait_for_exit(), 0) << log();
+}
+
+// As a process that is stopped: its connections stay open, and nothing comes.
+TEST_F(FaultsTest, AnswersGoOnWhileTheApiServerIsFrozen) {
+  start();
+  ASSERT_TRUE(ready()) << log();
+  Load load(space, kWeb);
+  std::atomic<bool> thaw{false};
+  std::thread freezer([&] {
+    api.run([&](ClusterApi& a) {
+      while (!thaw.load()) std::this_thread::sleep_for(1ms);
+      a.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
+    });
+  });
+  load.wait_for(2000);
+  EXPECT_TRUE(is_nxdomain("x.default.svc.cluster.local")) << "what is known is still said";
+  EXPECT_EQ(http("127.0.0.1:8181/ready"), "OK 200");
+  thaw.store(true);
+  freezer.join();
+  EXPECT_TRUE(eventually([] {
+    return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n";
+  })) << log();
+  EXPECT_EQ(load.stop(), 0u) << log();
+}
+
+// It takes requests and never answers, and watches have ended.
+TEST_F(FaultsTest, AnswersGoOnWhileTheApiServerHangs) {
+  start();
+  ASSERT_TRUE(ready()) << log();
+  Load load(space, kWeb);
+  api.run([](ClusterApi& a) { a.set_trouble(ClusterApi::Trouble::kSilent); });
+  load.wait_for(2000);
+  EXPECT_EQ(http("127.0.0.1:8181/ready"), "OK 200");
+  api.run([](ClusterApi& a) {
+    a.set_trouble(ClusterApi::Trouble::kNone);
+    a.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
+  });
+  EXPECT_TRUE(eventually([] {
+    return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n";
+  })) << log();
+  EXPECT_EQ(load.stop(), 0u) << log();
+}
+
+// What happened meanwhile is no longer in the API server's history: everything is listed again.
+TEST_F(FaultsTest, A410GoneIsMadeUpForAndNothingElseIsLost) {
+  api.run([](ClusterApi& a) {
+    a.put(kServices, "old", test::service_json("default", "old", "10.96.0.12", kPorts));
+  });
+  start();
+  ASSERT_TRUE(ready()) << log();
+  ASSERT_EQ(dig("+short old.default.svc.cluster.local"), "10.96.0.12\n");
+  Load load(space, kWeb);
+  api.run([](ClusterApi& a) {
+    a.set_down(true);
+    a.remove(kServices, "old");
+    a.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
+    a.put(kSlices, "db-1", test::slice_json("default", "db-1", "db", {"10.244.0.9"}, kPorts));
+    a.compact();
+    a.set_down(false);
+  });
+  EXPECT_TRUE(eventually([] {
+    return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n";
+  })) << log();
+  EXPECT_TRUE(eventually([] { return is_nxdomain("old.default.svc.cluster.local"); })) << log();
+  EXPECT_TRUE(eventually([] {
+    return dig("+short db.default.svc.cluster.local") == "10.244.0.9\n";
+  })) << log();
+  EXPECT_GT(log_count("listing again"), 0u) << log();
+  EXPECT_EQ(load.stop(), 0u) << log();
+}
+
+// Names nobody has, of the cluster and of an upstream server, beside names that are asked for all
+// the time: the storm takes neither the place of the warm names in the cache nor their turn.
+TEST_F(FaultsTest, AnNxdomainStormLeavesWarmNamesAnswered) {
+  constexpr int kNames = 30'000;  // half of them upstream: more than a cache holds denials
+  constexpr int kAtOnce = 64;
+  start_with_corefile(
+      ".:53 {\n    bind 127.0.0.2\n    ready :8282\n    kubernetes up.test {\n"
+      "        ttl 3600\n    }\n}\n");
+  ASSERT_TRUE(eventually([] { return http("127.0.0.1:8282/ready") == "OK 200"; })) << log();
+  const pid_t upstream = std::exchange(pid, -1);
+  start_with_corefile(corefile("cluster.local", "    cache\n    forward . 127.0.0.2\n"));
+  ASSERT_TRUE(ready()) << log();
+  Load cluster(space, kWeb, 1);
+  Load cached(space, "web.default.svc.up.test", 1);
+  std::mt19937 random(test::random_seed());
+  const Fd storm = connect_from("127.0.0.3", SOCK_DGRAM);
+  for (int i = 0; i < kNames;) {
+    for (int k = 0; k < kAtOnce; ++k, ++i) {
+      const std::string name = "x" + std::to_string(random()) + ".default.svc.";
+      const Bytes query =
+          question(static_cast<uint16_t>(i), name + (i % 2 ? "up.test" : "cluster.local"));
+      send(storm.get(), query.data(), query.size(), 0);
+    }
+    for (int k = 0; k < kAtOnce && !receive(storm).empty(); ++k) continue;
+  }
+  cluster.wait_for(10);
+  cached.wait_for(10);
+  EXPECT_EQ(cluster.stop(), 0u);
+  EXPECT_EQ(cached.stop(), 0u);
+  kill(upstream, SIGKILL);
+  waitpid(upstream, nullptr, 0);
+  EXPECT_EQ(dig("+short web.default.svc.up.test"), "10.96.0.10\n") << "still in the cache";
+}
+
+size_t open_files(pid_t pid) {
+  const auto files = std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd");
+  return static_cast<size_t>(std::distance(begin(files), end(files)));
+}
+
+// 2,000 connections from forty addresses, each in the middle of a message for ever.
+TEST_F(FaultsTest, SlowConnectionsLeaveRoomForOthers) {
+  constexpr int kClients = 40, kConnections = 50;
+  start();
+  ASSERT_TRUE(ready()) << log();
+  const size_t before = open_files(pid);
+  Load load(space, kWeb);
+  std::vector<Fd> slow;
+  for (int i = 0; i < kClients * kConnections; ++i) {
+    slow.push_back(connect_from("127.0.1." + std::to_string(1 + i % kClients), SOCK_STREAM));
+    send(slow.back().get(), "\0", 1, MSG_NOSIGNAL);
+    if (i % 100 == 99)
+      EXPECT_EQ(dig("+tcp +time=10 +short " + std::string(kWeb)), "10.96.0.10\n") << i;
+  }
+  EXPECT_LE(open_files(pid), before + 520) << "512 connections, and what accepts them";
+  load.wait_for(500);
+  EXPECT_EQ(load.stop(), 0u) << log();
+}
+
+// The same with connections that have asked and are idle.
+TEST_F(FaultsTest, ManyIdleConnectionsLeaveRoomForOthers) {
+  constexpr int kClients = 40, kConnections = 50;
+  start();
+  ASSERT_TRUE(ready()) << log();
+  Load load(space, kWeb);
+  std::vector<Fd> idle;
+  const Bytes query = question(7, kWeb);
+  for (int i = 0; i < kClients * kConnections; ++i) {
+    idle.push_back(connect_from("127.0.1." + std::to_string(1 + i % kClients), SOCK_STREAM));
+    const Bytes framed = Bytes{0, static_cast<char>(query.size())} + query;
+    send(idle.back().get(), framed.data(), framed.size(), MSG_NOSIGNAL);
+    const Bytes reply = receive(idle.back());
+    EXPECT_TRUE(reply.size() > 2 && answers(reply.substr(2))) << i;
+  }
+  load.wait_for(500);
+  EXPECT_EQ(load.stop(), 0u) << log();
+}
+
+}  // namespace
+}  // namespace fairlead::dns
