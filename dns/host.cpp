@@ -32,13 +32,23 @@ HttpServerOptions small_server() {
 
 // One listening address; it is open while somebody answers there.
 struct Host::Http {
-  explicit Http(Loop& loop)
-      : server(loop, small_server(),
-               [this](const HttpServerRequest& request,
-                      const std::shared_ptr<HttpResponder>& responder) {
-                 if (!serve_ops(newest(), request, *responder))
-                   responder->respond(404, {}, "404 page not found\n");
-               }) {}
+  explicit Http(const SocketAddress& where) : address(where) {}
+
+  Result<void> open(Loop& loop) {
+    if (server) return ok();
+    server = std::make_unique<HttpServer>(
+        loop, small_server(),
+        [this](const HttpServerRequest& request, const std::shared_ptr<HttpResponder>& responder) {
+          if (!serve_ops(newest(), request, *responder))
+            responder->respond(404, {}, "404 page not found\n");
+        });
+    Result<SocketAddress> bound = server->listen(address);
+    if (!bound.ok() && address.address.is_v6() && address.address.is_unspecified())
+      bound = server->listen({IpAddress::any(Family::kIpv4), address.port});  // no IPv6 here
+    if (bound.ok()) return ok();
+    server.reset();
+    return bound.error();
+  }
 
   OpsEndpoints newest() const {
     OpsEndpoints endpoints;
@@ -46,8 +56,9 @@ struct Host::Http {
     return endpoints;
   }
 
+  const SocketAddress address;
   std::list<std::pair<std::string, std::function<HealthAnswer()>>> answers;
-  HttpServer server;
+  std::unique_ptr<HttpServer> server;
 };
 
 template <typename T>
@@ -61,15 +72,24 @@ Result<Host::Token> Host::serve_http(const SocketAddress& address, const std::st
   if (!serves_) return Token();
   std::shared_ptr<Http> http = http_[address].lock();
   if (!http) {
-    http = std::make_shared<Http>(loop_);
-    Result<SocketAddress> bound = http->server.listen(address);
-    if (!bound.ok() && address.address.is_v6() && address.address.is_unspecified())
-      bound = http->server.listen({IpAddress::any(Family::kIpv4), address.port});  // no IPv6 here
-    if (!bound.ok()) return bound.error();
+    http = std::make_shared<Http>(address);
+    if (const Result<void> opened = http->open(loop_); !opened.ok()) return opened.error();
     http_[address] = http;
   }
   const auto at = http->answers.insert(http->answers.end(), {path, std::move(answer)});
   return Token(std::make_unique<Undo>([http, at] { http->answers.erase(at); }));
+}
+
+void Host::release_ports() {
+  for (const auto& [address, weak] : http_)
+    if (const auto http = weak.lock()) http->server.reset();
+}
+
+Result<void> Host::take_ports() {
+  for (const auto& [address, weak] : http_)
+    if (const auto http = weak.lock())
+      if (const Result<void> opened = http->open(loop_); !opened.ok()) return opened;
+  return ok();
 }
 
 Host::Token Host::add_readiness(const std::string& plugin, std::function<bool()> ready,

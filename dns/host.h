@@ -39,6 +39,10 @@ class Host {
   // Answers GET `path` at `address`.
   Result<Token> serve_http(const SocketAddress& address, const std::string& path,
                            std::function<HealthAnswer()> answer);
+  // Closes the ports of serve_http() for another process, and opens them again. What answers there
+  // stays. Opening fails while somebody has one of them; it may be tried again.
+  void release_ports();
+  Result<void> take_ports();
   // Something without which the server is not ready. `remark`: what is to be said though it is
   // ready; empty: nothing.
   Token add_readiness(const std::string& plugin, std::function<bool()> ready,
@@ -96,6 +100,9 @@ class Host {
   // Where clients reach us, for name server records.
   std::function<std::vector<IpAddress>()> local_addresses = [] { return std::vector<IpAddress>(); };
   std::function<bool()> stopping = [] { return false; };
+  // While something new is made ready, what was there before answers: the server whose place this
+  // one takes, or the configuration before a reload.
+  std::function<bool()> answered_before = [] { return false; };
   std::function<std::span<const std::unique_ptr<WorkerMetrics>>()> workers;
 
  private:

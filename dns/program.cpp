@@ -25,6 +25,7 @@ namespace {
 
 constexpr Duration kOutstandingLimit = std::chrono::seconds(5);
 constexpr Duration kReadyCheck = std::chrono::milliseconds(20);
+constexpr Duration kSuccession = std::chrono::seconds(45);  // the one before waits for a minute
 constexpr Duration kGoOnAgain = std::chrono::milliseconds(200);
 constexpr Duration kQuiet = std::chrono::milliseconds(500);
 
@@ -112,6 +113,7 @@ void Program::connect_host() {
   };
   host_.on_ready = [this] { serve(); };
   host_.stopping = [this] { return stopping_; };
+  host_.answered_before = [this] { return predecessor_ != nullptr || next_.has_value(); };
   host_.workers = [this] {
     return server_ ? server_->metrics() : std::span<const std::unique_ptr<WorkerMetrics>>();
   };
@@ -155,8 +157,9 @@ Result<InheritedSockets> Program::inherit() {
     if (!met.ok()) return met.error();
     predecessor_ = *std::move(met);
   }
-  if (predecessor_) return InheritedSockets::of(predecessor_->take_sockets());
-  return InheritedSockets::from_environment();
+  Result<InheritedSockets> given = InheritedSockets::from_environment();
+  if (!predecessor_ || !given.ok()) return given;
+  return InheritedSockets::of(predecessor_->take_sockets());
 }
 
 // The server before this one may go; the next one may come.
@@ -179,20 +182,18 @@ Result<void> Program::succeed() {
 std::vector<int> Program::hand_over() {
   handing_over_ = true;
   go_on_.cancel();
-  services_.clear();
+  host_.release_ports();
   return server_->sockets();
 }
 
 // The one that has gone may hold its ports for a moment yet.
 void Program::go_on() {
-  Result<Services> services = start_services(host_, config_);
-  if (!services.ok()) {
-    log::warn("handover: {}", services.error().message());
+  if (const Result<void> taken = host_.take_ports(); !taken.ok()) {
+    log::warn("handover: {}", taken.error().message());
     go_on_ = loop_.clock().after(kGoOnAgain, [this] { go_on(); });
     return;
   }
   handing_over_ = false;
-  services_ = *std::move(services);
 }
 
 void Program::plan_reload() {
@@ -289,7 +290,9 @@ Result<void> Program::run() {
   SignalWatch terminate(loop_, SIGTERM, [this] { begin_stop(); });
   SignalWatch interrupt(loop_, SIGINT, [this] { begin_stop(); });
   SignalWatch again(loop_, SIGUSR1, [this] { reload(); });
-  startup_ = loop_.clock().after(host_.startup_limit(), [this] {
+  const Duration wait = predecessor_ != nullptr ? std::min(host_.startup_limit(), kSuccession)
+                                                : host_.startup_limit();
+  startup_ = loop_.clock().after(wait, [this] {
     if (server_->running()) return;
     log::warn("not ready yet: answering what is known");
     begin_answering();

@@ -21,7 +21,7 @@ namespace fairlead::dns {
 class InheritedSockets {
  public:
   static constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
-  static constexpr size_t kMost = 1024;
+  static constexpr size_t kMost = 128;
 
   // How many there are, from the variables LISTEN_PID and LISTEN_FDS (null: not set). None when
   // they are meant for another process.

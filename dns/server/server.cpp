@@ -156,6 +156,7 @@ void Server::run() {
 
 void Server::stop(Duration limit) {
   running_ = false;
+  copies_.clear();  // nobody is to connect any more
   for (const auto& worker : workers_) worker->stop(limit);
   for (const auto& worker : workers_) worker->join();
 }

@@ -71,6 +71,8 @@ class TcpServer::Connection {
     // From inside read() the connection must not go; on_events() flushes after it.
     if (!reading_ && flush()) update_poll();
   }
+  // Answers what has been received, and closes unless something is still to come.
+  void finish() { on_events(UV_READABLE); }
   // A reply that never comes.
   void gone() {
     --waiting_;
@@ -257,7 +259,8 @@ void TcpServer::stop() {
   std::vector<uint64_t> idle;
   for (const auto& [id, connection] : connections_)
     if (connection->idle()) idle.push_back(id);
-  for (const uint64_t id : idle) close(id);
+  for (const uint64_t id : idle)
+    if (const auto at = connections_.find(id); at != connections_.end()) at->second->finish();
 }
 
 void TcpServer::on_accept(Listener& listener) {

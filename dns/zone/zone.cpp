@@ -286,7 +286,10 @@ void Zone::remove_slice(const kube::ObjectKey& key) {
   const auto at = slice_owner_.find(key);
   if (at == slice_owner_.end()) return;
   Entry& owner = *at->second;
-  hold(owner, drop_slice(key));
+  // What a restored one had went while nobody looked.
+  const bool restored = key.name.starts_with('/');
+  std::vector<EndpointDraft> gone = drop_slice(key);
+  if (!restored) hold(owner, std::move(gone));
 }
 
 // What another slice has, too, has not gone.

@@ -100,7 +100,9 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
                                              BlockSetup&) {
   if (const auto once = expect_once(directives); !once.ok()) return once.error();
   const Directive& directive = directives.front();
-  if (const auto right = expect_arguments(directive, 0, 0); !right.ok()) return right.error();
+  if (const auto right = expect_arguments(directive, 0, 1); !right.ok()) return right.error();
+  for (const corefile::Word& word : directive.arguments)  // where CoreDNS writes, and we all logs
+    if (word.text != "stdout") return word.place.error("'errors' can go to stdout alone");
   auto options = std::make_shared<ErrorsOptions>();
   const auto read = read_properties(
       directive,

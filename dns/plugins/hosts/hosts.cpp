@@ -41,6 +41,8 @@ struct HostsOptions : PluginOptions {
   bool reverse = true;
   Duration reload = seconds(5);
   Fallthrough fallthrough;
+  bool falls = false;            // it was given
+  bool unsupported_too = false;  // also for types that a hosts file does not have
   Current<HostsTable> table;
   std::atomic<uint64_t> read_at{0};  // Unix time
 
@@ -104,11 +106,15 @@ Step Hosts::serve_name(Request& request) const {
         addresses == nullptr ? "nothing" : fmt::format("{} addresses", addresses->size()));
   });
   if (addresses == nullptr && options_.fallthrough.through(query.name)) return Step::kNext;
-  begin(reply);
   if (addresses == nullptr) {
+    begin(reply);
     reply.set_rcode(Rcode::kNxDomain);
     return Step::kAnswered;
   }
+  if (options_.unsupported_too && query.type != Type::kA && query.type != Type::kAaaa &&
+      options_.fallthrough.through(query.name))
+    return Step::kNext;
+  begin(reply);
   for (const IpAddress& address : *addresses)
     if (query.type == (address.is_v4() ? Type::kA : Type::kAaaa) &&
         !reply.add_address(Section::kAnswer, Reply::kQuestionName, options_.ttl, address))
@@ -146,7 +152,9 @@ Result<void> read_hosts_properties(const Directive& directive, HostsOptions& opt
           return ok();
         }},
        {"fallthrough", 0, Property::kAny,
-        [&](const Directive& p) { return options.fallthrough.read(p); }}});
+        [&](const Directive& p) { return options.falls = true, options.fallthrough.read(p); }},
+       {"fallthrough_unsupported", 0, 0,
+        [&](const Directive&) { return options.unsupported_too = true, ok(); }}});
 }
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
@@ -173,6 +181,8 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   directive.block = std::move(properties);
   if (const auto right = read_hosts_properties(directive, *options); !right.ok())
     return right.error();
+  if (options->unsupported_too && !options->falls)
+    return directive.name.place.error("hosts: 'fallthrough_unsupported' needs 'fallthrough'");
   const Result<std::string> text = block.files->read(options->file);
   options->build(text.ok() ? *text : "");
   return std::shared_ptr<PluginOptions>(std::move(options));

@@ -88,12 +88,10 @@ void HostsTable::add_file(std::string_view text) {
 const HostsTable::Addresses* HostsTable::find(const Name& name) const {
   const auto lower = name.lower();
   if (const auto at = names_.find(text_of(lower)); at != names_.end()) return &at->second;
-  if (wildcards_.empty()) return nullptr;
-  for (size_t label = 1; label <= name.labels(); ++label)
-    if (const auto at = wildcards_.find(text_of(lower.subspan(name.offset(label))));
-        at != wildcards_.end())
-      return &at->second;
-  return nullptr;
+  if (wildcards_.empty() || name.labels() == 0) return nullptr;
+  // For one label, as CoreDNS has it; not for names further below (RFC 4592 would).
+  const auto at = wildcards_.find(text_of(lower.subspan(name.offset(1))));
+  return at != wildcards_.end() ? &at->second : nullptr;
 }
 
 const std::vector<Name>* HostsTable::names_of(const IpAddress& address) const {

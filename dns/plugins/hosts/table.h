@@ -2,7 +2,7 @@
 // What a hosts file says: addresses by name, names by address. Pure; constant once it is built.
 //
 //   10.0.0.1 a.example.org a    # an address and its names
-//   10.0.0.2 *.example.org      the names below, unless they are there themselves
+//   10.0.0.2 *.example.org      the names one label below, unless they are there themselves
 //
 // Lines that begin with no address, and names that are none, are left out.
 #pragma once

@@ -93,7 +93,11 @@ Result<void> ClusterSource::connect(const ClusterAccess& access, const FeedFilte
 
 void ClusterSource::add_monitoring() {
   readiness_ = host_.add_readiness(
-      "kubernetes", [this] { return zone_.snapshot().synced || answers_stale_; },
+      "kubernetes",
+      [this] {
+        // What is stale is no reason for what is not to go.
+        return zone_.snapshot().synced || (answers_stale_ && !host_.answered_before());
+      },
       [this] { return remark(); });
   metrics_ = host_.add_metrics([this](std::string& out) { render(out); });
 }

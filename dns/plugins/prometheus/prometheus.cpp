@@ -15,11 +15,17 @@ struct PrometheusOptions : PluginOptions {
 };
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
-                                             BlockSetup&) {
+                                             BlockSetup& block) {
   if (const auto once = expect_once(directives); !once.ok()) return once.error();
   const corefile::Directive& directive = directives.front();
   if (const auto right = expect_arguments(directive, 0, 1); !right.ok()) return right.error();
-  if (const auto right = expect_no_block(directive); !right.ok()) return right.error();
+  const auto read = read_properties(
+      directive, {{"runtime_metrics", 0, 0, [&](const corefile::Directive&) {
+                     block.notes.push_back(
+                         "prometheus: runtime_metrics has no effect: there is no Go runtime");
+                     return ok();
+                   }}});
+  if (!read.ok()) return read.error();
   auto options = std::make_shared<PrometheusOptions>();
   if (!directive.arguments.empty()) {
     const auto address = read_listen_address(directive.arguments[0]);

@@ -49,7 +49,7 @@ Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
         if (host.stopping()) return HealthAnswer{false, "Shutting down"};
         const std::vector<std::string> names = host.not_ready();
         if (names.empty()) was_ready = true;
-        if (names.empty() || (was_ready && !continuously)) {
+        if (names.empty() || (was_ready && !continuously) || host.answered_before()) {
           const auto remarks = host.remarks();
           return HealthAnswer{true, remarks.empty() ? std::string("OK")
                                                     : fmt::format("{}", fmt::join(remarks, "\n"))};

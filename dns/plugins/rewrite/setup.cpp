@@ -71,8 +71,12 @@ std::optional<uint16_t> class_number(std::string_view text) {
   return klass ? std::optional(static_cast<uint16_t>(*klass)) : std::nullopt;
 }
 std::optional<uint16_t> rcode_number(std::string_view text) {
-  const auto rcode = rcode_from_text(text);
-  return rcode ? std::optional(static_cast<uint16_t>(*rcode)) : std::nullopt;
+  if (const auto rcode = rcode_from_text(text)) return static_cast<uint16_t>(*rcode);
+  // Or its number, of those that have a name (IANA "DNS RCODEs").
+  uint16_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number > 23) return std::nullopt;
+  return number;
 }
 
 Result<RewriteRule> RuleReader::run() {

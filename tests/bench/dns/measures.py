@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from servers import Server, ask_many, cpu_seconds, fail, process_tree, say
+from servers import BIN, Server, ask_many, cpu_seconds, fail, process_tree, say
 
 QUICK = os.environ.get("FAIRLEAD_QUICK", "") not in ("", "0")
 SECONDS = int(os.environ.get("DNSPERF_SECONDS", "1" if QUICK else "5"))
@@ -61,6 +61,25 @@ def system_calls(server, queries):
     return None
 
 
+def latency(server, case, queries, rate, subject):
+    """Rows of REPEATS runs at a fixed rate: half of what the server can."""
+    p50, p99 = [], []
+    for _ in range(REPEATS):
+        command = ["taskset", "-c", "1", os.path.join(BIN, "bench_dns_latency"), f"127.0.0.1:{server.port}", queries,
+                   str(int(rate)), str(SECONDS)]
+        text = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS + 60, check=False).stdout
+        words = text.split()
+        if len(words) != 8:
+            fail(f"bench_dns_latency failed: {text}")
+        if int(words[5]) < int(words[7]):
+            say(f"{subject}, {case}: {words[5]} of {words[7]} answered at half load")
+        p50.append(float(words[1]))
+        p99.append(float(words[3]))
+    say(f"{subject:13} {case:9} {statistics.median(p50):9.1f} us p50, {statistics.median(p99):.1f} us p99 at {rate:.0f}/s")
+    return [row(case, subject, "latency at half of saturation, p50", "us", p50),
+            row(case, subject, "latency at half of saturation, p99", "us", p99)]
+
+
 def load(server, case, queries, subject=None):
     """Rows of REPEATS runs of dnsperf; errors fail the benchmark, as none is expected."""
     subject = subject or server.name
@@ -79,6 +98,8 @@ def load(server, case, queries, subject=None):
             row(case, subject, "lost", "queries", losses)]
     say(f"{subject:13} {case:9} {statistics.median(rates):9.0f} queries/s  "
         f"{statistics.median(costs):6.2f} us CPU a query")
+    if subject != "echo":
+        rows += latency(server, case, queries, statistics.median(rates) / 2, subject)
     calls = system_calls(server, queries)
     if calls is not None:
         rows.append(row(case, subject, "system calls (strace -c)", "calls/query", [calls]))

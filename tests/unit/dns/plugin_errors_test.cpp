@@ -78,7 +78,8 @@ TEST_F(PluginErrors, Consolidates) {
 
 TEST_F(PluginErrors, Refusals) {
   EXPECT_EQ(refusal("errors"), "");
-  EXPECT_EQ(refusal("errors stdout"), "Corefile:2: 'errors' takes 0 arguments, not 1");
+  EXPECT_EQ(refusal("errors stdout"), "");
+  EXPECT_EQ(refusal("errors stderr"), "Corefile:2: 'errors' can go to stdout alone");
   EXPECT_EQ(refusal("errors {\nconsolidate 5m\n}"),
             "Corefile:3: 'consolidate' takes 2 to 4 arguments, not 1");
   EXPECT_EQ(refusal("errors {\nconsolidate 0 x\n}"),

@@ -36,6 +36,18 @@ constexpr const char* kFile =
     "10.0.0.4 here.w.test\n"
     "10.0.0.5 a.example";
 
+TEST_F(PluginHosts, OtherTypesGoOnWhereTold) {
+  files.texts["/etc/hosts"] = kFile;
+  use("hosts {\nfallthrough test\nfallthrough_unsupported\n}",
+      replies_with("NOERROR\nanswer @ 60 TXT \"next\"\n"));
+  EXPECT_EQ(ask("a.test", "TXT"), "NOERROR qd=1\nanswer a.test. 60 TXT \"next\"\n");
+  EXPECT_EQ(brief(ask_bytes(make_query("a.test", Type::kA))), "10.0.0.1, 10.0.0.2");
+  EXPECT_EQ(brief(ask_bytes(make_query("a2.test", Type::kAaaa))), "NODATA");
+  EXPECT_EQ(brief(ask_bytes(make_query("a.example", Type::kTxt))), "NODATA");
+  EXPECT_EQ(refusal("hosts {\nfallthrough_unsupported\n}"),
+            "Corefile:2: hosts: 'fallthrough_unsupported' needs 'fallthrough'");
+}
+
 TEST_F(PluginHosts, Answers) {
   files.texts["/etc/hosts"] = kFile;
   const struct {
@@ -54,7 +66,7 @@ TEST_F(PluginHosts, Answers) {
       {"hosts", "x.test", "A", "NXDOMAIN"},
       {"hosts", "b.test", "A", "NXDOMAIN"},
       {"hosts", "any.w.test", "A", "10.0.0.3"},
-      {"hosts", "a.b.w.test", "A", "10.0.0.3"},
+      {"hosts", "a.b.w.test", "A", "NXDOMAIN"},  // a wildcard is for one label
       {"hosts", "here.w.test", "A", "10.0.0.4"},
       {"hosts", "w.test", "A", "NXDOMAIN"},
       {"hosts", "1.0.0.10.in-addr.arpa", "PTR", "A2.test., a.test."},
