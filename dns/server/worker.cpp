@@ -86,9 +86,10 @@ const Router& Worker::router_for(const SocketAddress& address) const {
   return *found;
 }
 
-// What has no more listener is still read until nothing waits for a reply over it: the kernel gives
-// it what is for its address. The handlers stay for good, with a router that does: connections may
-// have them.
+// What has no more listener is still read, and answered as before, until nothing waits for a reply
+// over it: the kernel gives it what is for its address, which may be listened on again already. The
+// handlers stay for good, with a router that does: connections may have them. Returns which are to
+// be closed.
 std::vector<size_t> Worker::unbind_others() {
   std::vector<size_t> closing;
   for (size_t i = 0; i < bindings_.size(); ++i) {
@@ -97,7 +98,7 @@ std::vector<size_t> Worker::unbind_others() {
     const bool stays = binding.udp != nullptr && !binding.closing &&
                        std::ranges::any_of(current_->plan()->listeners, same);
     if (stays) continue;
-    binding.handler->set_router(router_for(binding.address));
+    if (binding.udp == nullptr) binding.handler->set_router(router_for(binding.address));
     if (binding.udp == nullptr || std::exchange(binding.closing, true)) continue;
     tcp_.unlisten(*binding.handler);
     closing.push_back(i);
@@ -113,6 +114,7 @@ void Worker::release_old() {
     for (const size_t i : each.closing) {
       bindings_[i].udp->stop();
       bindings_[i].udp.reset();
+      bindings_[i].handler->set_router(router_for(bindings_[i].address));
     }
     each.generation.reset();
     if (each.released) each.released(std::move(plan));

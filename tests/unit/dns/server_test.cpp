@@ -226,10 +226,11 @@ TEST_F(ServerTest, APlanReplacesAnother) {
   auto kubernetes = std::make_shared<KubernetesOptions>();
   kubernetes->zones.emplace_back().zone = dns_name(domain);
   kubernetes->published = &zone.published();
-  const SocketAddress more{address.address, free_port()};
   std::weak_ptr<PluginOptions> last;
   for (int i = 0; i < 50; ++i) {
     std::vector<SocketAddress> addresses = {address};
+    // Another each time: what comes to a socket while it is being closed is lost.
+    const SocketAddress more{address.address, free_port()};
     if (i % 2 == 0) addresses.push_back(more);
     auto options = std::make_shared<KubernetesOptions>(*kubernetes);
     if (i == 30) last = options;
