@@ -248,9 +248,8 @@ ZoneWalk::Next ZoneWalk::substitute(uint32_t index, const RecordSet& dname) {
   if (rdata != nullptr) std::memcpy(rdata, target.wire().data(), target.size());
   seen_[aliases_++] = owner_.name;
   owner_ = {target, rdata == nullptr ? 0 : reply_.position(rdata)};
-  // Who asks for CNAME records, or for ANY, has the one there is (RFC 1034 section 4.3.2).
-  const bool there = query_.type == Type::kCname || query_.type == Type::kAny;
-  return there ? positive() : Next::kFollow;
+  // Who asks for CNAME records has the one there is.
+  return query_.type == Type::kCname ? positive() : Next::kFollow;
 }
 
 ZoneWalk::Next ZoneWalk::refer(uint32_t index) {
