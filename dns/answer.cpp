@@ -321,6 +321,11 @@ std::vector<Name> reverse_zones() {
   return {*Name::from_text("in-addr.arpa"), *Name::from_text("ip6.arpa")};
 }
 
+bool is_reverse(const Name& zone) {
+  static const std::vector<Name> kParents = reverse_zones();
+  return std::ranges::any_of(kParents, [&](const Name& parent) { return zone.ends_with(parent); });
+}
+
 Outcome answer(const ZoneConfig& config, const Snapshot& snapshot, const Query& query,
                uint32_t rotation, Reply& reply, Name& target) {
   const std::optional<ZonePart> zone = zone_of(query.name, config);

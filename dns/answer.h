@@ -35,6 +35,8 @@ namespace fairlead::dns {
 
 // in-addr.arpa and ip6.arpa.
 std::vector<Name> reverse_zones();
+// One of them, or below.
+bool is_reverse(const Name& zone);
 
 enum class PodNames : uint8_t {
   kDisabled,  // there are none

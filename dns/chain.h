@@ -47,6 +47,11 @@ class Chain {
 
   // kAnswered: the reply is complete but for Reply::finish(). kPending: it comes later, or never.
   Step serve(Request& request) { return serve_from(0, request); }
+  // Asks a whole message; the reply has up to 65535 bytes. The callback runs once, maybe before
+  // ask() returns, unless the chain is destroyed before there is a reply.
+  void ask(std::span<const uint8_t> packet, const Client& client, SendLater on_reply) {
+    ask_from(0, client, packet, std::move(on_reply));
+  }
   // Requests that were deferred and have had no reply yet.
   size_t waiting() const { return waiting_; }
 

@@ -2,7 +2,8 @@
 #include "dns/mnemonics.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "dns/number_text.h"
 
 namespace fairlead::dns {
 namespace {
@@ -27,14 +28,6 @@ constexpr std::pair<std::string_view, uint16_t> kRcodes[] = {
     {"NOTIMP", 4},  {"REFUSED", 5}, {"YXDOMAIN", 6}, {"YXRRSET", 7},
     {"NXRRSET", 8}, {"NOTAUTH", 9}, {"NOTZONE", 10}};
 
-std::optional<uint16_t> number_of(std::string_view text) {
-  uint16_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || at != end) return std::nullopt;
-  return number;
-}
-
 template <typename Table>
 std::optional<uint16_t> look_up(const Table& table, std::string_view text,
                                 std::string_view generic) {
@@ -42,7 +35,7 @@ std::optional<uint16_t> look_up(const Table& table, std::string_view text,
   for (const auto& [name, number] : table)
     if (name == wanted) return number;
   if (!generic.empty() && wanted.starts_with(generic))
-    return number_of(std::string_view(wanted).substr(generic.size()));
+    return number_of<uint16_t>(std::string_view(wanted).substr(generic.size()));
   return std::nullopt;
 }
 

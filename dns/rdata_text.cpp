@@ -8,6 +8,7 @@
 #include "base/address.h"
 #include "dns/loc_text.h"
 #include "dns/mnemonics.h"
+#include "dns/number_text.h"
 #include "dns/svcb_text.h"
 
 namespace fairlead::dns {
@@ -15,15 +16,6 @@ namespace {
 
 constexpr size_t kMaxString = 255;
 constexpr uint64_t kMaxTtl = 0x7fffffff;
-
-template <typename Number>
-std::optional<Number> number_of(std::string_view text) {
-  Number number{};
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || at != end) return std::nullopt;
-  return number;
-}
 
 Error bad(const std::string& what) {
   return Error(ErrorCode::kInvalid, what);

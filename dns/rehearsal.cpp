@@ -49,22 +49,9 @@ Rehearsal::Place Rehearsal::place_of(const Name& name, uint16_t port) const {
 
 void Rehearsal::ask(const Place& place, std::span<const uint8_t> packet, const Client& client,
                     SendLater on_reply) {
-  Query query;
-  const Parsed parsed = parse_query(packet, query);
-  const std::unique_ptr<uint8_t[]> buffer(new uint8_t[kMaxMessage]);
-  Reply reply({buffer.get(), kMaxMessage});
-  reply.begin(query, kMaxMessage);
-  if (parsed.verdict != Verdict::kAnswer || place.route == nullptr) {
-    if (parsed.verdict != Verdict::kAnswer) {
-      reply.set_rcode(parsed.rcode);
-    } else {
-      refuse_name(reply);
-    }
-    return on_reply(reply.finish());
-  }
-  InternalPath path(std::move(on_reply));
-  Request request(query, client, reply, path);
-  if (place.route->chain->serve(request) == Step::kAnswered) path.send(reply.finish());
+  static const Router kNobody;
+  const Router& router = place.router != nullptr ? *place.router : kNobody;
+  router.ask(packet, client, std::move(on_reply));
 }
 
 }  // namespace fairlead::dns

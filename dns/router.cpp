@@ -2,8 +2,6 @@
 #include "dns/router.h"
 
 #include <algorithm>
-#include <cassert>
-#include <cstring>
 
 namespace fairlead::dns {
 void Router::add(const Route& route) {
@@ -14,21 +12,25 @@ void Router::add(const Route& route) {
 }
 
 void Router::ask(const Name& name, Type type, const Client& client, SendLater on_reply) const {
-  const std::vector<uint8_t> packet = question_packet(name, type);
+  Client internal = client;
+  internal.transport = Transport::kInternal;
+  ask(question_packet(name, type), internal, std::move(on_reply));
+}
+
+void Router::ask(std::span<const uint8_t> packet, const Client& client, SendLater on_reply) const {
   Query query;
-  [[maybe_unused]] const Parsed parsed = parse_query(packet, query);
-  assert(parsed.verdict == Verdict::kAnswer);
-  const std::unique_ptr<uint8_t[]> buffer(new uint8_t[kMaxMessage]);
-  Reply reply({buffer.get(), kMaxMessage});
+  const bool readable = parse_query(packet, query).verdict == Verdict::kAnswer;
+  const Route* const route = readable ? find(query.name) : nullptr;
+  if (route != nullptr) return route->chain->ask(packet, client, std::move(on_reply));
+  std::vector<uint8_t> buffer(kMaxMessage);
+  Reply reply(buffer);
   reply.begin(query, kMaxMessage);
-  const Client internal{client.address, Transport::kInternal, client.arrived, client.local,
-                        client.trace};
-  InternalPath path(std::move(on_reply));
-  Request request(query, internal, reply, path);
-  const Route* route = find(name);
-  if (route == nullptr) refuse_name(reply);
-  if (route == nullptr || route->chain->serve(request) == Step::kAnswered)
-    path.send(reply.finish());
+  if (readable) {
+    refuse_name(reply);
+  } else {
+    reply.set_rcode(Rcode::kFormErr);
+  }
+  on_reply(reply.finish());
 }
 
 }  // namespace fairlead::dns

@@ -30,6 +30,8 @@ class Router {
   // Asks a question of our own. The callback runs once, maybe before ask() returns, unless the
   // chain is destroyed before there is a reply. Such a question may not lead to another.
   void ask(const Name& name, Type type, const Client& client, SendLater on_reply) const;
+  // The same with a whole message of the client's, which may lead to further questions.
+  void ask(std::span<const uint8_t> packet, const Client& client, SendLater on_reply) const;
 
  private:
   std::vector<Route> routes_;  // the longest zones first

@@ -2,10 +2,10 @@
 #include "dns/svcb_text.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 #include "base/address.h"
+#include "dns/number_text.h"
 
 namespace fairlead::dns {
 namespace {
@@ -35,19 +35,11 @@ Error bad(const std::string& what) {
   return Error(ErrorCode::kInvalid, what);
 }
 
-std::optional<uint16_t> number_of(std::string_view text) {
-  uint16_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || at != end) return std::nullopt;
-  return number;
-}
-
 std::optional<uint16_t> key_of(std::string_view text) {
   for (const auto& [name, number] : kKeys)
     if (name == text) return number;
   if (!text.starts_with("key")) return std::nullopt;
-  return number_of(text.substr(3));
+  return number_of<uint16_t>(text.substr(3));
 }
 
 void put_u16(Bytes& out, size_t value) {
@@ -124,7 +116,7 @@ Result<Bytes> value_of(uint16_t key, const std::string& value) {
       if (!value.empty()) return bad("'no-default-alpn' and 'ohttp' take no value");
       return Bytes();
     case kPort: {
-      const auto port = number_of(value);
+      const auto port = number_of<uint16_t>(value);
       if (!port) return bad("'" + value + "' is no port");
       Bytes out;
       put_u16(out, *port);

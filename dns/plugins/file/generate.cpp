@@ -3,8 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <optional>
+
+#include "dns/number_text.h"
 
 namespace fairlead::dns {
 namespace {
@@ -14,15 +15,6 @@ constexpr uint32_t kMaxWidth = 255;  // no name and no string is longer
 
 Error bad(std::string what) {
   return Error(ErrorCode::kInvalid, std::move(what));
-}
-
-template <typename Number>
-std::optional<Number> number_of(std::string_view text) {
-  Number number{};
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || at != end) return std::nullopt;
-  return number;
 }
 
 // What is up to the separator, which goes too; all of it without one.

@@ -250,11 +250,8 @@ Outcome answer_external(const ExternalConfig& config, const Snapshot& snapshot, 
     if (query.name.ends_with(each) && (zone == nullptr || each.labels() > zone->labels()))
       zone = &each;
   if (zone == nullptr) return Outcome::kNotOurs;
-  const auto parents = reverse_zones();
-  const bool reverse =
-      std::ranges::any_of(parents, [&](const Name& parent) { return zone->ends_with(parent); });
   return Answerer(config, snapshot, query, *zone, local, rotation, reply, target)
-      .run(reverse, falls_through);
+      .run(is_reverse(*zone), falls_through);
 }
 
 }  // namespace fairlead::dns

@@ -13,11 +13,6 @@ Result<void> not_here(const Directive& property) {
                                    "' of kubernetes is not in fairlead-dns");
 }
 
-bool is_reverse(const Name& zone) {
-  const auto parents = reverse_zones();
-  return std::ranges::any_of(parents, [&](const Name& parent) { return zone.ends_with(parent); });
-}
-
 Result<void> read_zones_into(const Directive& directive, const BlockSetup& block,
                              KubernetesOptions& options) {
   const auto zones = read_zones(directive.arguments, block.zones);

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "dns/mnemonics.h"
+#include "dns/number_text.h"
 #include "dns/setup.h"
 
 namespace fairlead::dns {
@@ -73,10 +74,8 @@ std::optional<uint16_t> class_number(std::string_view text) {
 std::optional<uint16_t> rcode_number(std::string_view text) {
   if (const auto rcode = rcode_from_text(text)) return static_cast<uint16_t>(*rcode);
   // Or its number, of those that have a name (IANA "DNS RCODEs").
-  uint16_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number > 23) return std::nullopt;
-  return number;
+  const auto number = number_of<uint16_t>(text);
+  return number && *number <= 23 ? number : std::nullopt;
 }
 
 Result<RewriteRule> RuleReader::run() {
