@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/choice.h"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstdio>
@@ -133,9 +134,9 @@ std::optional<Choice> parse_choice(std::string_view text) {
 
 uint32_t choices_for(size_t endpoints) {
   if (endpoints == 0) return 0;
-  const uint32_t power = std::bit_ceil(static_cast<uint32_t>(endpoints));
-  const uint32_t between = power / 4 * 3;  // 0 for 1 and 2
-  return endpoints <= between ? between : power;
+  const auto count = static_cast<uint32_t>(endpoints);
+  const uint32_t step = std::max(std::bit_ceil(count) / 8, 1u);
+  return (count + step - 1) / step * step;
 }
 
 }  // namespace fairlead::proxy

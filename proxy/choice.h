@@ -3,10 +3,10 @@
 // a shape, not to a service: all services of the same shape share it, so rules do not grow with
 // services. Only source ranges and affinity give a chain to few services or one. Pure values.
 //
-//   sel_8              a cluster IP with 7 or 8 endpoints: foreign sources are masqueraded
+//   sel_8              a cluster IP with 8 endpoints: foreign sources are masqueraded
 //   ext_8              an external address: every source is masqueraded
 //   local_4_16         an external address that keeps sources: 4 endpoints on this node; what comes
-//                      from a pod or from this node chooses among 13 to 16 anywhere
+//                      from a pod or from this node chooses among 15 or 16 anywhere
 //   inside_16          where the latter go
 //   node_ext_8 ...     the same for node ports
 //   ext_8_g0123...     only sources in some ranges go on to ext_8; the number names the ranges
@@ -73,8 +73,8 @@ std::optional<uint64_t> parse_affinity_map(std::string_view name);
 // The inverse of name(); nullopt for any other name, "refuse" among them.
 std::optional<Choice> parse_choice(std::string_view chain_name);
 
-// How many indexes are drawn from for that many endpoints: the next of 1, 2, 3, 4, 6, 8, 12,
-// 16, 24... (2^k and 3 * 2^k). More than two thirds of them have an endpoint.
+// How many indexes are drawn from for that many endpoints: as many up to 8, then the next of 10,
+// 12, 14, 16, 20, 24, 28, 32, 40... (four to a doubling). More than four fifths of them have one.
 uint32_t choices_for(size_t endpoints);
 
 }  // namespace fairlead::proxy

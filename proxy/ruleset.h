@@ -5,12 +5,12 @@
 //
 // The shape: a service's address and port is one element of map `svc` (frontend -> goto a choice
 // chain, see choice.h) and one element of map `ep` for each endpoint (frontend . index -> address .
-// port). Chain sel_12 serves every service with 9 to 12 endpoints. It draws an index below 12 and
+// port). Chain sel_12 serves every service with 11 or 12 endpoints. It draws an index below 12 and
 // looks it up in `ep`; an index without endpoint falls through to the next of kDraws equal rules,
-// so every endpoint is equally likely up to 3^-kDraws. A service of some size that gains or loses
-// an endpoint therefore rarely changes its `svc` element, whose goto makes the kernel walk the
+// so every endpoint is equally likely up to 5^-kDraws. A service of some size that gains or loses
+// an endpoint therefore seldom changes its `svc` element, whose goto makes the kernel walk the
 // whole map again (nft_chain_validate), milliseconds with many services: only passing one of
-// choices_for()'s steps does.
+// choices_for()'s steps does. Up to 8 endpoints each count is a step: no draw is missed.
 //
 // Every decision is made in nat hooks, which the kernel asks for the first packet of a flow only.
 #pragma once
@@ -101,7 +101,7 @@ SetId services_set(bool node_port);
 SetId learn_set(bool node_port);
 SetId endpoints_set(bool node_port, bool inside);
 
-inline constexpr int kDraws = 9;
+inline constexpr int kDraws = 7;
 // Sources an affinity map remembers; a flow from one more is balanced and forgotten.
 inline constexpr uint32_t kAffinitySize = 1u << 18;
 

@@ -135,6 +135,39 @@ TEST(Row30_Restart, WithOtherFlagsRewritesRulesInPlace) {
   EXPECT_EQ(traffic.failures(), 0);
 }
 
+// Before, both hooks jumped to one chain, and the counts that have a chain were others.
+TEST(Row30_Restart, OverTheRulesOfAnEarlierVersion) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  Traffic traffic(cluster, "client", "10.96.0.1:80");
+  cluster.stop_proxy();
+  cluster.at("node").run([&] {
+    const auto done = fairlead::test::run_command(
+        {"nft",
+         "add chain ip fairlead services; add chain ip fairlead sel_12;"
+         "add rule ip fairlead services ip daddr . meta l4proto . th dport vmap @svc;"
+         "flush chain ip fairlead prerouting; flush chain ip fairlead output;"
+         "add rule ip fairlead prerouting jump services;"
+         "add rule ip fairlead output jump services;"});
+    EXPECT_EQ(done.status, 0) << done.errors;
+  });
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  expect_settled(cluster, "after the earlier version");
+  EXPECT_TRUE(cluster.run_until(
+      [&] { return cluster.list_ruleset().find("sel_12") == std::string::npos; }));
+  const std::string text = cluster.list_ruleset();
+  EXPECT_EQ(text.find("services"), std::string::npos) << text;
+  traffic.stop();
+  EXPECT_GT(traffic.connections(), 0);
+  EXPECT_EQ(traffic.failures(), 0);
+}
+
 const char* const kDamage[] = {
     "flush ruleset",
     "delete table ip fairlead",
@@ -150,8 +183,8 @@ const char* const kDamage[] = {
     "add element ip fairlead ep { 10.96.0.1 . tcp . 80 . 9 : 192.0.2.2 . 8080 }",
     "add element ip fairlead svc { 10.96.0.1 . udp . 9 : goto refuse }",
     "add element ip fairlead hairpin { 10.9.9.9 . 10.9.9.9 . tcp . 80 }",
-    "insert rule ip fairlead services drop",
-    "add chain ip fairlead theirs; add rule ip fairlead services jump theirs",
+    "insert rule ip fairlead prerouting drop",
+    "add chain ip fairlead theirs; add rule ip fairlead prerouting jump theirs",
     "add set ip fairlead theirs { type ipv4_addr; }",
     "delete table ip fairlead; add table ip fairlead; add map ip fairlead svc { type mark : "
     "verdict; }",
