@@ -55,10 +55,25 @@ void Programmer::plan_table() {
   if (!status_.last_error) set_loading(true);
   programmed_ = Ruleset(config_, parameters_);
   size_sets();
-  put_structure();
+  transaction_.add(programmed_.table());
+  structure_left_ = programmed_.sets();
+  plan_structure();
   table_exists_ = true;
   hooks_missing_ = true;
   unhooked_ = true;
+}
+
+// So that no transaction takes long (nf_tables_newset).
+void Programmer::plan_structure() {
+  std::vector<SetId>& left = *structure_left_;
+  while (!left.empty()) {
+    const SetId id = left.back();
+    left.pop_back();
+    transaction_.add(programmed_.set(id));
+    if (programmed_.state(id).size >= kLargeSet) return;
+  }
+  put_chains();
+  structure_left_.reset();
 }
 
 // One transaction, however long it holds the commit lock: between the old table and the new one no
@@ -277,6 +292,10 @@ void Programmer::plan_cleanup() {
 void Programmer::put_structure() {
   transaction_.add(programmed_.table());
   for (const SetId id : programmed_.sets()) transaction_.add(programmed_.set(id));
+  put_chains();
+}
+
+void Programmer::put_chains() {
   const std::vector<nft::Chain> chains = programmed_.chains();
   for (const nft::Chain& chain : chains) transaction_.add(chain);
   for (const nft::Chain& chain : chains) put_rules(chain);

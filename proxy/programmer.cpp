@@ -171,6 +171,7 @@ void Programmer::adopt(TableReader::Content content) {
   growth_.reset();
   repairs_.reset();
   foreign_.reset();
+  structure_left_.reset();
   unhooked_ = false;
   table_exists_ = content.has_value();
   if (table_exists_ && !rebuild_) {
@@ -203,6 +204,8 @@ bool Programmer::plan() {
     plan_rebuild();
   } else if (!table_exists_) {
     plan_table();
+  } else if (structure_left_) {
+    plan_structure();
   } else if (repairs_) {
     plan_repairs();
   } else if (foreign_) {
@@ -231,7 +234,7 @@ void Programmer::commit() {
     if (*alive) on_commit(std::move(result));
   });
   acknowledge(done_frontends_);
-  if (growth_ || frontends_left() < kAhead) return;
+  if (growth_ || structure_left_ || frontends_left() < kAhead) return;
   if (spent) transaction_ = nft::Transaction::in_place_of(*spent);
   plan_ahead();
 }

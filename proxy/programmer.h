@@ -34,7 +34,10 @@ namespace fairlead::proxy {
 class Programmer {
  public:
   static constexpr size_t kChunk = 8192;  // operations in a transaction
-  static constexpr size_t kAhead = 128;   // frontends left from which there is planning ahead
+  // From this size on a new set has a transaction to itself: the kernel gets the memory of its hash
+  // within it, 10 bytes an element.
+  static constexpr uint32_t kLargeSet = 65536;
+  static constexpr size_t kAhead = 128;  // frontends left from which there is planning ahead
   static constexpr Duration kRetryMin = std::chrono::milliseconds(10);
   static constexpr Duration kRetryMax = std::chrono::seconds(5);
   // Choice chains without users are removed this long after the change that left them.
@@ -122,6 +125,7 @@ class Programmer {
   // Each fills transaction_ with the next piece of its kind of work, if it has any.
   bool plan();
   void plan_table();
+  void plan_structure();
   void plan_rebuild();
   void plan_repairs();
   void plan_foreign_objects();
@@ -139,6 +143,7 @@ class Programmer {
   // Changes programmed_ by `change` and writes the chains whose rules are others after it.
   void rewrite_chains(const std::function<void()>& change);
   void put_structure();
+  void put_chains();
   void put_rules(const nft::Chain& chain);
   void put_hooks();
   void apply_and_put(const std::vector<Operation>& operations);
@@ -173,6 +178,8 @@ class Programmer {
   bool repairing_ = false;  // the commit in flight is one of repairs
   int interruptions_ = 0;   // of readings, in a row
   Ruleset programmed_;
+  // Of a new table: sets not yet planned, the chains after them.
+  std::optional<std::vector<SetId>> structure_left_;
   std::optional<Repairs> repairs_;
   std::optional<Repairs> foreign_;  // what is left of the repairs: objects to remove
   std::optional<Growth> growth_;

@@ -236,10 +236,13 @@ struct Floor {
   std::vector<nft::Transaction> transactions() const {
     std::vector<nft::Transaction> load(1);
     load[0].add(ruleset.table());
-    for (const SetId id : ruleset.sets()) load[0].add(ruleset.set(id));
-    for (const nft::Chain& chain : ruleset.chains()) load[0].add(chain);
+    for (const SetId id : ruleset.sets()) {
+      load.back().add(ruleset.set(id));
+      if (ruleset.state(id).size >= Programmer::kLargeSet) load.emplace_back();
+    }
+    for (const nft::Chain& chain : ruleset.chains()) load.back().add(chain);
     for (const nft::Chain& chain : ruleset.chains())
-      for (const nft::Rule& rule : ruleset.rules(chain)) load[0].add(rule);
+      for (const nft::Rule& rule : ruleset.rules(chain)) load.back().add(rule);
     for (const SetId id : {SetId::kEndpoints, SetId::kServices, SetId::kClusterIps}) {
       const nft::Set set = ruleset.set(id);
       for (const Operation& operation : ruleset.elements(id)) {
