@@ -135,11 +135,9 @@ std::vector<EndpointRecord> pack_endpoints(const std::vector<EndpointDraft>& dra
 }
 
 template <typename T>
-const T* place(uint8_t*& at, std::span<const T> from) {
-  T* to = reinterpret_cast<T*>(at);
-  std::uninitialized_copy(from.begin(), from.end(), to);
+void place(uint8_t*& at, std::span<const T> from) {
+  std::uninitialized_copy(from.begin(), from.end(), reinterpret_cast<T*>(at));
   at += from.size_bytes();
-  return to;
 }
 
 }  // namespace
@@ -157,11 +155,20 @@ bool LabelKey::same(std::span<const uint8_t> a, std::span<const uint8_t> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-ServiceName::ServiceName(std::string_view name, std::string_view ns) {
-  append_label(key_, name);
-  append_label(key_, ns);
-  key_.shrink_to_fit();
-  hash_ = hash_bytes(key());
+ServiceName::Ptr ServiceName::make(std::string_view name, std::string_view ns) {
+  std::string key;
+  append_label(key, name);
+  append_label(key, ns);
+  static_assert(2 * (1 + kMaxLabelSize) <= UINT8_MAX);
+  const uint64_t hash = hash_bytes({reinterpret_cast<const uint8_t*>(key.data()), key.size()});
+  void* const block = ::operator new(std::max(sizeof(ServiceName), kKeyAt + key.size()));
+  auto* const made = new (block) ServiceName(hash, key.size());
+  std::memcpy(static_cast<char*>(block) + kKeyAt, key.data(), key.size());
+  return Ptr(made);
+}
+
+void ServiceName::destroy(void* name) {
+  ::operator delete(name);
 }
 
 KeyRecord::KeyRecord(std::string key) : key_(std::move(key)), hash_(0) {
@@ -206,16 +213,18 @@ ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) 
   uint8_t* at = block + sizeof(ServiceRecord);
   record->name_ = &name;
   record->kind_ = draft.kind;
-  record->endpoints_ = place<EndpointRecord>(at, endpoints);
-  record->ports_ = place<PortRecord>(at, packer.ports_);
-  record->texts_ = place<TextRange>(at, packer.ranges_of_text_);
-  record->cluster_ips_ = place<IpAddress>(at, draft.cluster_ips);
+  place<EndpointRecord>(at, endpoints);
+  place<PortRecord>(at, packer.ports_);
+  place<TextRange>(at, packer.ranges_of_text_);
+  place<IpAddress>(at, draft.cluster_ips);
   place<IpAddress>(at, draft.external_ips);
-  record->text_ = place<char>(at, packer.text_);
+  place<char>(at, packer.text_);
   record->endpoint_count_ = static_cast<uint32_t>(endpoints.size());
   record->named_count_ = static_cast<uint32_t>(
       std::count_if(endpoints.begin(), endpoints.end(), [](auto& e) { return e.label_size != 0; }));
-  record->own_ports_ = own_ports;
+  record->port_count_ = static_cast<uint32_t>(packer.ports_.size());
+  record->own_port_count_ = own_ports.count;
+  record->text_count_ = static_cast<uint16_t>(packer.ranges_of_text_.size());
   record->external_name_size_ = static_cast<uint16_t>(external_size);
   record->cluster_ip_count_ = static_cast<uint8_t>(draft.cluster_ips.size());
   record->external_ip_count_ = static_cast<uint8_t>(draft.external_ips.size());
@@ -241,9 +250,10 @@ ServiceDraft ServiceRecord::draft() const {
 }
 
 std::span<const EndpointRecord> ServiceRecord::endpoints_named(std::string_view label) const {
-  const EndpointRecord* const end = endpoints_ + named_count_;
+  const EndpointRecord* const begin = endpoints_at();
+  const EndpointRecord* const end = begin + named_count_;
   const auto [first, last] =
-      std::equal_range(endpoints_, end, label, [this](const auto& a, const auto& b) {
+      std::equal_range(begin, end, label, [this](const auto& a, const auto& b) {
         if constexpr (std::is_same_v<std::decay_t<decltype(a)>, EndpointRecord>) {
           return label_of(a) < b;
         } else {
@@ -255,7 +265,7 @@ std::span<const EndpointRecord> ServiceRecord::endpoints_named(std::string_view 
   char canonical[64];
   if (!parse_dashed(label, address)) return {};
   if (label != std::string_view(canonical, write_dashed(address, canonical))) return {};
-  const EndpointRecord* const all = endpoints_ + endpoint_count_;
+  const EndpointRecord* const all = begin + endpoint_count_;
   const EndpointRecord* const found = std::lower_bound(
       end, all, address, [](const EndpointRecord& e, const IpAddress& a) { return e.address < a; });
   if (found == all || found->address != address) return {};
@@ -263,18 +273,20 @@ std::span<const EndpointRecord> ServiceRecord::endpoints_named(std::string_view 
 }
 
 ReverseRecord* ReverseRecord::make(const IpAddress& address, std::span<const ReverseName> names) {
-  static_assert(sizeof(ReverseRecord) % alignof(ReverseName) == 0);
+  static_assert(sizeof(ReverseRecord) % alignof(Stored) == 0);
   size_t text_size = 0;
   for (const ReverseName& name : names) text_size += name.label.size();
-  const size_t size = sizeof(ReverseRecord) + names.size_bytes() + text_size;
+  const size_t size = sizeof(ReverseRecord) + names.size() * sizeof(Stored) + text_size;
   auto* block = static_cast<uint8_t*>(::operator new(size));
   auto* record = new (block) ReverseRecord(address, static_cast<uint32_t>(names.size()));
-  auto* out = reinterpret_cast<ReverseName*>(record + 1);
-  auto* text = reinterpret_cast<char*>(out + names.size());
+  auto* out = reinterpret_cast<Stored*>(record + 1);
+  auto* const text = reinterpret_cast<char*>(out + names.size());
+  uint32_t at = 0;
   for (const ReverseName& name : names) {
-    std::copy(name.label.begin(), name.label.end(), text);
-    new (out++) ReverseName{name.service, name.cluster_ip, {text, name.label.size()}};
-    text += name.label.size();
+    std::copy(name.label.begin(), name.label.end(), text + at);
+    const auto label_size = static_cast<uint8_t>(name.label.size());
+    new (out++) Stored{name.service, at, label_size, name.cluster_ip};
+    at += label_size;
   }
   return record;
 }

@@ -8,6 +8,8 @@
 
 #include <compare>
 #include <cstdint>
+#include <memory>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,19 +44,27 @@ class LabelKey {
 // The name of a service, shared by its records of all versions; lives as long as the service.
 class ServiceName {
  public:
+  static void destroy(void* name);
+  struct Free {
+    void operator()(ServiceName* name) const { destroy(name); }
+  };
+  using Ptr = std::unique_ptr<ServiceName, Free>;
   // Both must be labels: 1 to 63 bytes.
-  ServiceName(std::string_view name, std::string_view ns);
-  std::string_view name() const { return std::string_view(key_).substr(1, name_size()); }
-  std::string_view ns() const { return std::string_view(key_).substr(2 + name_size()); }
-  std::span<const uint8_t> key() const {
-    return {reinterpret_cast<const uint8_t*>(key_.data()), key_.size()};
-  }
+  static Ptr make(std::string_view name, std::string_view ns);
+
+  std::string_view name() const { return text().substr(1, name_size()); }
+  std::string_view ns() const { return text().substr(2 + name_size()); }
+  std::span<const uint8_t> key() const { return {bytes(), size_}; }
   uint64_t hash() const { return hash_; }
 
  private:
-  size_t name_size() const { return static_cast<uint8_t>(key_[0]); }
-  std::string key_;
+  static constexpr size_t kKeyAt = sizeof(uint64_t) + 1;  // in the block
+  ServiceName(uint64_t hash, size_t size) : hash_(hash), size_(static_cast<uint8_t>(size)) {}
+  const uint8_t* bytes() const { return &size_ + 1; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(bytes()), size_}; }
+  size_t name_size() const { return *bytes(); }
   uint64_t hash_;
+  uint8_t size_;  // of the key, which follows
 };
 
 enum class ServiceKind : uint8_t { kClusterIp, kHeadless, kExternalName };
@@ -121,36 +131,36 @@ class ServiceRecord {
 
   const ServiceName& name() const { return *name_; }
   ServiceKind kind() const { return kind_; }
-  std::span<const IpAddress> cluster_ips() const { return {cluster_ips_, cluster_ip_count_}; }
+  std::span<const IpAddress> cluster_ips() const { return {addresses_at(), cluster_ip_count_}; }
   std::span<const IpAddress> external_ips() const {
-    return {cluster_ips_ + cluster_ip_count_, external_ip_count_};
+    return {addresses_at() + cluster_ip_count_, external_ip_count_};
   }
   size_t external_hosts() const { return external_host_count_; }
   // A whole name in wire form.
-  std::span<const uint8_t> external_host(size_t index) const { return bytes_of(texts_[index]); }
+  std::span<const uint8_t> external_host(size_t index) const { return bytes_of(texts_at()[index]); }
   // The service's own, for a cluster IP.
-  std::span<const PortRecord> ports() const { return ports_of(own_ports_); }
+  std::span<const PortRecord> ports() const { return {ports_at(), own_port_count_}; }
   std::span<const PortRecord> ports_of(PortRange range) const {
-    return {ports_ + range.begin, range.count};
+    return {ports_at() + range.begin, range.count};
   }
   // Those with a label of their own first, by label; then the others, by address.
-  std::span<const EndpointRecord> endpoints() const { return {endpoints_, endpoint_count_}; }
+  std::span<const EndpointRecord> endpoints() const { return {endpoints_at(), endpoint_count_}; }
   // The endpoints with this lower-case label.
   std::span<const EndpointRecord> endpoints_named(std::string_view label) const;
   std::string_view label_of(const EndpointRecord& endpoint) const {
-    return {text_ + endpoint.label_at, endpoint.label_size};
+    return {text_at() + endpoint.label_at, endpoint.label_size};
   }
   std::string_view name_of(const PortRecord& port) const {
-    return {text_ + port.name_at, port.name_size};
+    return {text_at() + port.name_at, port.name_size};
   }
   // The zone it is in, as lower-case labels on the wire; empty: it is not known.
   std::span<const uint8_t> topology_of(const EndpointRecord& endpoint) const {
     if (endpoint.topology == 0) return {};
-    return bytes_of(texts_[external_host_count_ + endpoint.topology - 1u]);
+    return bytes_of(texts_at()[external_host_count_ + endpoint.topology - 1u]);
   }
   // Empty for other kinds.
   std::span<const uint8_t> external_name() const {
-    return {reinterpret_cast<const uint8_t*>(text_), external_name_size_};
+    return {reinterpret_cast<const uint8_t*>(text_at()), external_name_size_};
   }
 
   // As a leaf of a trie.
@@ -163,18 +173,31 @@ class ServiceRecord {
  private:
   ServiceRecord() = default;
   std::span<const uint8_t> bytes_of(const TextRange& range) const {
-    return {reinterpret_cast<const uint8_t*>(text_) + range.at, range.size};
+    return {reinterpret_cast<const uint8_t*>(text_at()) + range.at, range.size};
+  }
+  // What follows in the same block, one after the other.
+  const EndpointRecord* endpoints_at() const {
+    return reinterpret_cast<const EndpointRecord*>(this + 1);
+  }
+  const PortRecord* ports_at() const {  // the service's own, then those of endpoints
+    return reinterpret_cast<const PortRecord*>(endpoints_at() + endpoint_count_);
+  }
+  const TextRange* texts_at() const {  // external hosts, then topology zones
+    return reinterpret_cast<const TextRange*>(ports_at() + port_count_);
+  }
+  const IpAddress* addresses_at() const {  // the cluster's, then external ones
+    return reinterpret_cast<const IpAddress*>(texts_at() + text_count_);
+  }
+  const char* text_at() const {
+    return reinterpret_cast<const char*>(addresses_at() + cluster_ip_count_ + external_ip_count_);
   }
   const ServiceName* name_ = nullptr;
-  const IpAddress* cluster_ips_ = nullptr;  // then the external ones
-  const TextRange* texts_ = nullptr;        // external hosts, then topology zones
-  const PortRecord* ports_ = nullptr;
-  const EndpointRecord* endpoints_ = nullptr;
-  const char* text_ = nullptr;
   uint32_t endpoint_count_ = 0;
   uint32_t named_count_ = 0;
-  PortRange own_ports_;
+  uint32_t port_count_ = 0;
+  uint32_t own_port_count_ = 0;
   uint16_t external_name_size_ = 0;
+  uint16_t text_count_ = 0;
   uint8_t cluster_ip_count_ = 0;
   uint8_t external_ip_count_ = 0;
   uint8_t external_host_count_ = 0;
@@ -243,13 +266,26 @@ class ReverseRecord {
   static void destroy(void* record);
   const IpAddress& address() const { return address_; }
   // Cluster addresses first; at least one.
-  std::span<const ReverseName> names() const {
-    return {reinterpret_cast<const ReverseName*>(this + 1), count_};
+  auto names() const {
+    return std::views::iota(uint32_t{0}, count_) |
+           std::views::transform([this](uint32_t index) { return name(index); });
   }
   uint8_t nibble(size_t index) const { return AddressKey(address_).nibble(index); }
 
  private:
+  struct Stored {
+    const ServiceName* service;
+    uint32_t label_at;  // in the text behind the last of them
+    uint8_t label_size;
+    bool cluster_ip;
+  };
   ReverseRecord(const IpAddress& address, uint32_t count) : address_(address), count_(count) {}
+  const Stored* stored() const { return reinterpret_cast<const Stored*>(this + 1); }
+  ReverseName name(uint32_t index) const {
+    const Stored& it = stored()[index];
+    const char* const text = reinterpret_cast<const char*>(stored() + count_);
+    return {it.service, it.cluster_ip, {text + it.label_at, it.label_size}};
+  }
   IpAddress address_;
   uint32_t count_;
 };

@@ -104,8 +104,8 @@ class Trie {
   using Slot = uintptr_t;  // a leaf when the lowest bit is set, else a node
 
   struct Node {
-    uint64_t generation;
-    uint32_t bitmap;  // which of the sixteen slots are there
+    uint64_t generation : 48;  // of centuries
+    uint64_t bitmap : 16;      // which of the sixteen slots are there
     bool has(unsigned nibble) const { return (bitmap >> nibble & 1) != 0; }
     unsigned index(unsigned nibble) const { return ones(bitmap & ((1u << nibble) - 1)); }
     unsigned count() const { return ones(bitmap); }

@@ -52,65 +52,7 @@ void for_changes(const std::vector<Naming>& before, const std::vector<Naming>& a
   for (const Naming& naming : added) set(naming, true);
 }
 
-// Both are in the order of their keys, so one walk will do.
-template <typename Map>
-std::vector<kube::ObjectKey> keys_not_in(const Map& map, const std::set<kube::ObjectKey>& keys) {
-  std::vector<kube::ObjectKey> gone;
-  auto kept = keys.begin();
-  for (const auto& [key, value] : map) {
-    while (kept != keys.end() && *kept < key) ++kept;
-    if (kept == keys.end() || *kept != key) gone.push_back(key);
-  }
-  return gone;
-}
-
 }  // namespace
-
-// What is kept of an EndpointSlice: its ready addresses.
-struct Zone::Slice {
-  kube::ObjectKey key;
-  std::vector<EndpointDraft::Port> ports;
-  std::vector<IpAddress> addresses;
-  std::vector<IpAddress> unready;                            // where endpoints may be held
-  std::vector<std::pair<uint32_t, std::string>> labels;      // of addresses that have one; by index
-  std::vector<std::pair<uint32_t, std::string>> topologies;  // where they change; by index
-};
-
-void Zone::add_endpoints(const Slice& slice, std::vector<EndpointDraft>& endpoints) {
-  const size_t first = endpoints.size();
-  for (const IpAddress& address : slice.addresses)
-    endpoints.push_back({{}, {}, address, slice.ports});
-  for (const auto& [index, label] : slice.labels) endpoints[first + index].label = label;
-  for (size_t i = 0; i < slice.topologies.size(); ++i) {
-    const size_t end =
-        i + 1 < slice.topologies.size() ? slice.topologies[i + 1].first : slice.addresses.size();
-    for (size_t k = slice.topologies[i].first; k < end; ++k)
-      endpoints[first + k].topology = slice.topologies[i].second;
-  }
-}
-
-// A service and what belongs to it. What is known of the service itself is in its record, which is
-// packed; `draft` has what is not in the record yet, or is not to be seen.
-struct Zone::Entry {
-  explicit Entry(const kube::ObjectKey& key)
-      : name(std::make_unique<ServiceName>(key.name, key.ns)) {}
-  std::string_view ns() const { return name->ns(); }
-  bool is_headless() const {
-    if (!known) return false;
-    return (draft ? draft->kind : record->kind()) == ServiceKind::kHeadless;
-  }
-  std::unique_ptr<ServiceName> name;
-  std::unique_ptr<ServiceDraft> draft;
-  std::vector<Slice> slices;
-  struct Held {
-    EndpointDraft endpoint;
-    MonoTime until{};
-  };
-  std::vector<Held> held;  // in none of the slices
-  ServiceRecord* record = nullptr;
-  bool known = false;  // not only slices
-  bool dirty = false;
-};
 
 Zone::Zone(ZoneContent content) : content_(content) {
   published_.current.store(new Snapshot(next_));
@@ -138,30 +80,31 @@ Zone::~Zone() {
   delete published_.current.load();
 }
 
-Zone::Entry& Zone::entry(const kube::ObjectKey& key) {
-  auto& slot = entries_[key];
-  if (!slot) slot = std::make_unique<Entry>(key);
-  return *slot;
+Zone::Named& Zone::entry(const kube::ObjectKey& key) {
+  const auto at = entries_.lower_bound(key);
+  if (at != entries_.end() && key_of(at->first) == key_of(key)) return *at;
+  return *entries_.try_emplace(at, ServiceName::make(key.name, key.ns));
 }
 
-void Zone::touch(Entry& entry) {
-  if (std::exchange(entry.dirty, true)) return;
-  dirty_.push_back(&entry);
+void Zone::touch(Named& named) {
+  if (std::exchange(named.second.dirty, true)) return;
+  dirty_.push_back(&named);
 }
 
 void Zone::put(const kube::Service& service) {
   if (!is_label(service.meta.name) || !is_label(service.meta.ns)) return;
-  Entry& target = entry(service.meta.key());
-  target.known = true;
-  target.draft = std::make_unique<ServiceDraft>(draft_of(service));
-  if (target.draft->kind != ServiceKind::kHeadless) target.held.clear();
+  Named& target = entry(service.meta.key());
+  target.second.known = true;
+  target.second.draft = std::make_unique<ServiceDraft>(draft_of(service));
+  if (target.second.draft->kind != ServiceKind::kHeadless) held_.erase(target.first.get());
   touch(target);
 }
 
 // Leaves of `before`, and of what is held, what the slice has in no state at all.
-void Zone::keep_gone(Entry& entry, const kube::EndpointSlice& slice,
+void Zone::keep_gone(const ServiceName& name, const kube::EndpointSlice& slice,
                      std::vector<EndpointDraft>& before) {
-  if (before.empty() && entry.held.empty()) return;
+  const auto held = held_.find(&name);
+  if (before.empty() && held == held_.end()) return;
   std::vector<IpAddress> present;
   for (const kube::Endpoint& endpoint : slice.endpoints)
     present.insert(present.end(), endpoint.addresses.begin(), endpoint.addresses.end());
@@ -169,24 +112,25 @@ void Zone::keep_gone(Entry& entry, const kube::EndpointSlice& slice,
   const auto seen = [&](const EndpointDraft& endpoint) {
     return std::ranges::binary_search(present, endpoint.address);
   };
-  std::erase_if(entry.held, [&](const Entry::Held& held) { return seen(held.endpoint); });
   std::erase_if(before, seen);
+  if (held == held_.end()) return;
+  std::erase_if(held->second, [&](const Held& each) { return seen(each.endpoint); });
+  if (held->second.empty()) held_.erase(held);
 }
 
 void Zone::put(const kube::EndpointSlice& slice) {
   const kube::ObjectKey key = slice.meta.key();
   const kube::ObjectKey service{slice.meta.ns, slice.service_name};
-  const auto owner = slice_owner_.find(key);
-  Entry* const from = owner != slice_owner_.end() ? owner->second : nullptr;
+  const auto old = slices_.find(key);
+  const Named* const from = old != slices_.end() ? &owner_of(**old) : nullptr;
   std::vector<EndpointDraft> before = drop_slice(key);
   if (slice.fqdn || !is_label(service.name) || !is_label(service.ns)) return;
-  Entry& target = entry(service);
-  Slice kept;
-  kept.key = key;
+  Named& target = entry(service);
+  SliceContent kept;
   for (const kube::EndpointPort& port : slice.ports)
     if (port.name.size() <= kMaxLabelSize)
       kept.ports.push_back({lower(port.name), port.protocol, port.port});
-  keep_gone(target, slice, before);
+  keep_gone(*target.first, slice, before);
   for (const kube::Endpoint& endpoint : slice.endpoints) {
     if (!endpoint.ready && content_.hold > Duration::zero())
       kept.unready.insert(kept.unready.end(), endpoint.addresses.begin(), endpoint.addresses.end());
@@ -202,12 +146,15 @@ void Zone::put(const kube::EndpointSlice& slice) {
       kept.addresses.push_back(address);
     }
   }
-  kept.ports.shrink_to_fit();
-  kept.addresses.shrink_to_fit();
-  target.slices.push_back(std::move(kept));
-  slice_owner_[key] = &target;
+  add_slice(target, key.name, kept);
   if (from == &target) hold(target, std::move(before));
   touch(target);
+}
+
+void Zone::add_slice(Named& named, std::string_view name, const SliceContent& content) {
+  Slice::Ptr slice = Slice::make(*named.first, name, content);
+  slices_.insert(slice.get());
+  named.second.slices.add(std::move(slice));
 }
 
 bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
@@ -218,13 +165,14 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
       std::any_of(draft.endpoints.begin(), draft.endpoints.end(), is_wrong))
     return false;
   // Files are in order, so the end is where it belongs.
-  auto& slot = entries_.try_emplace(entries_.end(), key)->second;
-  if (!slot) slot = std::make_unique<Entry>(key);
-  Entry& target = *slot;
-  if (target.known) return false;
-  std::map<std::vector<EndpointDraft::Port>, Slice> slices;
+  const auto at = entries_.empty() || key_of(entries_.rbegin()->first) < key_of(key)
+                      ? entries_.try_emplace(entries_.end(), ServiceName::make(key.name, key.ns))
+                      : entries_.find(entry(key).first);
+  Named& target = *at;
+  if (target.second.known) return false;
+  std::map<std::vector<EndpointDraft::Port>, SliceContent> slices;
   for (EndpointDraft& endpoint : draft.endpoints) {
-    Slice& slice = slices[endpoint.ports];
+    SliceContent& slice = slices[endpoint.ports];
     const auto index = static_cast<uint32_t>(slice.addresses.size());
     if (content_.topology &&
         (slice.topologies.empty() || slice.topologies.back().second != endpoint.topology))
@@ -232,16 +180,15 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
     if (!endpoint.label.empty()) slice.labels.emplace_back(index, std::move(endpoint.label));
     slice.addresses.push_back(endpoint.address);
   }
+  size_t number = 0;
   for (auto& [ports, slice] : slices) {
-    // No name of Kubernetes has a slash.
-    slice.key = {key.ns, "/" + key.name + "/" + std::to_string(target.slices.size())};
     slice.ports = ports;
-    slice_owner_.insert_or_assign(slice_owner_.end(), slice.key, &target);
-    target.slices.push_back(std::move(slice));
+    // No name of Kubernetes has a slash.
+    add_slice(target, "/" + key.name + "/" + std::to_string(number++), slice);
   }
   draft.endpoints = {};
-  target.known = true;
-  target.draft = std::make_unique<ServiceDraft>(std::move(draft));
+  target.second.known = true;
+  target.second.draft = std::make_unique<ServiceDraft>(std::move(draft));
   touch(target);
   return true;
 }
@@ -259,33 +206,30 @@ void Zone::put(const kube::Pod& pod) {
 
 void Zone::remove_service(const kube::ObjectKey& key) {
   const auto at = entries_.find(key);
-  if (at == entries_.end() || !at->second->known) return;
-  at->second->known = false;
-  at->second->draft.reset();
-  at->second->held.clear();
-  touch(*at->second);
+  if (at == entries_.end() || !at->second.known) return;
+  at->second.known = false;
+  at->second.draft.reset();
+  held_.erase(at->first.get());
+  touch(*at);
 }
 
 // Returns what it had, where such things are held.
 std::vector<EndpointDraft> Zone::drop_slice(const kube::ObjectKey& key) {
   std::vector<EndpointDraft> had;
-  const auto at = slice_owner_.find(key);
-  if (at == slice_owner_.end()) return had;
-  Entry& owner = *at->second;
-  const auto slice =
-      std::ranges::find_if(owner.slices, [&](const Slice& each) { return each.key == key; });
-  const bool holds = content_.hold > Duration::zero() && owner.is_headless();
-  if (holds) add_endpoints(*slice, had);
-  owner.slices.erase(slice);
-  slice_owner_.erase(at);
+  const auto at = slices_.find(key);
+  if (at == slices_.end()) return had;
+  Named& owner = owner_of(**at);
+  const Slice::Ptr slice = owner.second.slices.remove(**at);
+  slices_.erase(at);
+  if (content_.hold > Duration::zero() && owner.second.is_headless()) slice->content().add_to(had);
   touch(owner);
   return had;
 }
 
 void Zone::remove_slice(const kube::ObjectKey& key) {
-  const auto at = slice_owner_.find(key);
-  if (at == slice_owner_.end()) return;
-  Entry& owner = *at->second;
+  const auto at = slices_.find(key);
+  if (at == slices_.end()) return;
+  const Named& owner = owner_of(**at);
   // What a restored one had went while nobody looked.
   const bool restored = key.name.starts_with('/');
   std::vector<EndpointDraft> gone = drop_slice(key);
@@ -293,25 +237,26 @@ void Zone::remove_slice(const kube::ObjectKey& key) {
 }
 
 // What another slice has, too, has not gone.
-void Zone::hold(Entry& entry, std::vector<EndpointDraft> gone) {
+void Zone::hold(const Named& named, std::vector<EndpointDraft> gone) {
+  if (gone.empty()) return;
+  std::set<IpAddress> elsewhere;
+  std::set<std::pair<std::string, Family>> followed;  // names that other pods have got are theirs
+  named.second.slices.for_each([&](const Slice& slice) {
+    const SliceContent content = slice.content();
+    elsewhere.insert(content.addresses.begin(), content.addresses.end());
+    elsewhere.insert(content.unready.begin(), content.unready.end());
+    for (const auto& [index, label] : content.labels)
+      followed.emplace(label, content.addresses[index].family());
+  });
   for (EndpointDraft& endpoint : gone) {
-    const bool elsewhere = std::ranges::any_of(entry.slices, [&](const Slice& slice) {
-      return std::ranges::find(slice.addresses, endpoint.address) != slice.addresses.end() ||
-             std::ranges::find(slice.unready, endpoint.address) != slice.unready.end();
-    });
-    // A name that another pod has got is that pod's alone.
-    const bool followed =
-        !endpoint.label.empty() && std::ranges::any_of(entry.slices, [&](const Slice& slice) {
-          return std::ranges::any_of(slice.labels, [&](const auto& row) {
-            return row.second == endpoint.label &&
-                   slice.addresses[row.first].family() == endpoint.address.family();
-          });
-        });
-    if (elsewhere || followed) continue;
-    entry.held.push_back({std::move(endpoint), now_ + content_.hold});
-    const kube::ObjectKey key{std::string(entry.ns()), std::string(entry.name->name())};
-    if (holding_.empty() || holding_.back() != std::pair(now_ + content_.hold, key))
-      holding_.emplace_back(now_ + content_.hold, key);
+    if (elsewhere.contains(endpoint.address) ||
+        followed.contains({endpoint.label, endpoint.address.family()}))
+      continue;
+    const MonoTime until = now_ + content_.hold;
+    held_[named.first.get()].push_back({std::move(endpoint), until});
+    const kube::ObjectKey key{std::string(named.first->ns()), std::string(named.first->name())};
+    if (holding_.empty() || holding_.back() != std::pair(until, key))
+      holding_.emplace_back(until, key);
   }
 }
 
@@ -321,8 +266,11 @@ void Zone::set_time(MonoTime now) {
     const auto at = entries_.find(holding_.front().second);
     holding_.pop_front();
     if (at == entries_.end()) continue;
-    if (std::erase_if(at->second->held, [&](const auto& held) { return held.until <= now; }) > 0)
-      touch(*at->second);
+    const auto held = held_.find(at->first.get());
+    if (held == held_.end()) continue;
+    if (std::erase_if(held->second, [&](const Held& each) { return each.until <= now; }) > 0)
+      touch(*at);
+    if (held->second.empty()) held_.erase(held);
   }
 }
 
@@ -340,15 +288,27 @@ void Zone::remove_pod(const kube::ObjectKey& key) {
 }
 
 void Zone::retain_pods(const std::set<kube::ObjectKey>& keys) {
-  for (const auto& key : keys_not_in(pods_, keys)) remove_pod(key);
+  std::vector<kube::ObjectKey> gone;
+  for (const auto& [key, addresses] : pods_)
+    if (!keys.contains(key)) gone.push_back(key);
+  for (const auto& key : gone) remove_pod(key);
 }
 
 void Zone::retain_services(const std::set<kube::ObjectKey>& keys) {
-  for (const auto& key : keys_not_in(entries_, keys)) remove_service(key);
+  for (const auto& [name, entry] : entries_) {
+    if (!entry.known) continue;
+    const kube::ObjectKey key{std::string(name->ns()), std::string(name->name())};
+    if (!keys.contains(key)) remove_service(key);
+  }
 }
 
 void Zone::retain_slices(const std::set<kube::ObjectKey>& keys) {
-  for (const auto& key : keys_not_in(slice_owner_, keys)) remove_slice(key);
+  std::vector<kube::ObjectKey> gone;
+  for (const Slice* slice : slices_) {
+    kube::ObjectKey key{std::string(slice->service().ns()), std::string(slice->name())};
+    if (!keys.contains(key)) gone.push_back(std::move(key));
+  }
+  for (const auto& key : gone) remove_slice(key);
 }
 
 void Zone::retain_namespaces(const std::set<kube::ObjectKey>& keys) {
@@ -368,8 +328,9 @@ void Zone::set_namespace(const std::string& name, bool object, int services) {
   const bool is = has_object || (count > 0 && !content_.namespaces);
   if (!has_object && count == 0) namespaces_.erase(at);
   if (content_.namespaces && had_object != object)
-    for (auto e = entries_.lower_bound({name, ""}); e != entries_.end() && e->first.ns == name; ++e)
-      touch(*e->second);
+    for (auto e = entries_.lower_bound(kube::ObjectKey{name, ""});
+         e != entries_.end() && e->first->ns() == name; ++e)
+      touch(*e);
   if (was != is) set_key(next_.namespaces, namespace_key(name), is);
 }
 
@@ -423,7 +384,7 @@ void Zone::publish(uint32_t unix_time) {
     reclaim();
     return;
   }
-  for (Entry* entry : std::exchange(dirty_, {})) rebuild(*entry);
+  for (Named* named : std::exchange(dirty_, {})) rebuild(*named);
   keys_changed_ = false;
   next_.synced = synced_;
   next_.stale = stale_;
@@ -448,37 +409,44 @@ size_t Zone::reclaim() {
   return waiting;
 }
 
-bool Zone::is_hidden(const Entry& entry) const {
+bool Zone::is_hidden(const ServiceName& name) const {
   if (!content_.namespaces) return false;
-  const auto at = namespaces_.find(std::string(entry.ns()));
+  const auto at = namespaces_.find(std::string(name.ns()));
   return at == namespaces_.end() || !at->second.first;
 }
 
-void Zone::rebuild(Entry& entry) {
+void Zone::rebuild(Named& named) {
+  auto& [name, entry] = named;
   entry.dirty = false;
   if (entry.known && !entry.draft)
     entry.draft = std::make_unique<ServiceDraft>(entry.record->draft());
-  if (!entry.known || is_hidden(entry)) {
-    replace_record(entry, nullptr);
-    if (entry.known || !entry.slices.empty()) return;
-    trash_.add(entry.name.release(), [](void* name) { delete static_cast<ServiceName*>(name); });
-    const auto& name = *static_cast<ServiceName*>(trash_.items.back().object);
-    entries_.erase(kube::ObjectKey{std::string(name.ns()), std::string(name.name())});
+  if (!entry.known || is_hidden(*name)) {
+    replace_record(named, nullptr);
+    if (!entry.known && entry.slices.empty()) forget(named);
     return;
   }
   ServiceDraft draft = std::move(*entry.draft);
   entry.draft.reset();
   if (draft.kind != ServiceKind::kExternalName) {
-    for (const Slice& slice : entry.slices) add_endpoints(slice, draft.endpoints);
-    for (const Entry::Held& held : entry.held) draft.endpoints.push_back(held.endpoint);
+    entry.slices.for_each([&](const Slice& slice) { slice.content().add_to(draft.endpoints); });
+    const auto held = held_.find(name.get());
+    if (held != held_.end())
+      for (const Held& each : held->second) draft.endpoints.push_back(each.endpoint);
   }
-  replace_record(entry, ServiceRecord::make(*entry.name, std::move(draft)));
+  replace_record(named, ServiceRecord::make(*name, std::move(draft)));
 }
 
-void Zone::replace_record(Entry& entry, ServiceRecord* record) {
-  ServiceRecord* const before = std::exchange(entry.record, record);
+// Readers may still see its name.
+void Zone::forget(Named& named) {
+  held_.erase(named.first.get());
+  auto node = entries_.extract(entries_.find(named.first));
+  trash_.add(node.key().release(), &ServiceName::destroy);
+}
+
+void Zone::replace_record(Named& named, ServiceRecord* record) {
+  ServiceRecord* const before = std::exchange(named.second.record, record);
   if (before == nullptr && record == nullptr) return;
-  const LabelKey key(entry.name->key());
+  const LabelKey key(named.first->key());
   if (record != nullptr) {
     next_.services.put(record, key, trash_);
     endpoint_count_ += record->endpoints().size();
@@ -488,7 +456,7 @@ void Zone::replace_record(Entry& entry, ServiceRecord* record) {
   if ((before == nullptr) != (record == nullptr)) {
     const int delta = record != nullptr ? 1 : -1;
     service_count_ += static_cast<size_t>(delta);
-    const std::string ns(entry.ns());
+    const std::string ns(named.first->ns());
     const auto known = namespaces_.find(ns);
     set_namespace(ns, known != namespaces_.end() && known->second.first, delta);
   }
@@ -513,7 +481,8 @@ void Zone::set_reverse(Trie<ReverseRecord>& trie, const IpAddress& address, cons
   const AddressKey key(address);
   std::vector<ReverseName> names;
   const ReverseRecord* const before = trie.find(key);
-  if (before != nullptr) names.assign(before->names().begin(), before->names().end());
+  if (before != nullptr)
+    for (const ReverseName& known : before->names()) names.push_back(known);
   const auto same = [&name](const ReverseName& other) {
     return other.service == name.service && other.cluster_ip == name.cluster_ip &&
            other.label == name.label;

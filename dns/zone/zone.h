@@ -19,11 +19,14 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "base/time.h"
+#include "dns/zone/slice.h"
 #include "dns/zone/snapshot.h"
 #include "kube/objects.h"
 
@@ -94,33 +97,82 @@ class Zone {
   size_t endpoints() const { return endpoint_count_; }
 
  private:
-  struct Slice;
-  struct Entry;
-  using EntryMap = std::map<kube::ObjectKey, std::unique_ptr<Entry>>;
+  // A service and what belongs to it. What is known of the service itself is in its record, which
+  // is packed; `draft` has what is not in the record yet, or is not to be seen.
+  struct Entry {
+    bool is_headless() const {
+      return known && (draft ? draft->kind : record->kind()) == ServiceKind::kHeadless;
+    }
+    std::unique_ptr<ServiceDraft> draft;
+    Slices slices;
+    ServiceRecord* record = nullptr;
+    bool known = false;  // not only slices
+    bool dirty = false;
+  };
+  // By namespace, then by name.
+  struct ByName {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return key_of(a) < key_of(b);
+    }
+  };
+  using NameKey = std::pair<std::string_view, std::string_view>;
+  static NameKey key_of(const ServiceName::Ptr& name) { return key_of(*name); }
+  static NameKey key_of(const ServiceName& name) { return {name.ns(), name.name()}; }
+  static NameKey key_of(const kube::ObjectKey& key) { return {key.ns, key.name}; }
+  static NameKey key_of(const Slice* slice) { return {slice->service().ns(), slice->name()}; }
+  struct SliceHash {
+    using is_transparent = void;
+    template <typename Key>
+    size_t operator()(const Key& key) const noexcept {  // noexcept: not kept in the set
+      const auto [ns, name] = key_of(key);
+      const std::hash<std::string_view> hash;
+      return hash(ns) * 31 + hash(name);
+    }
+  };
+  struct SliceEqual {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return key_of(a) == key_of(b);
+    }
+  };
+  using EntryMap = std::map<ServiceName::Ptr, Entry, ByName>;
+  using Named = EntryMap::value_type;
+  // An endpoint of a headless service that is in none of its slices.
+  struct Held {
+    EndpointDraft endpoint;
+    MonoTime until{};
+  };
+  using SliceSet = std::unordered_set<Slice*, SliceHash, SliceEqual>;
 
-  static void add_endpoints(const Slice& slice, std::vector<EndpointDraft>& endpoints);
-  Entry& entry(const kube::ObjectKey& key);
-  void touch(Entry& entry);
-  void rebuild(Entry& entry);
-  void replace_record(Entry& entry, ServiceRecord* record);
+  Named& entry(const kube::ObjectKey& key);
+  Named& owner_of(const Slice& slice) { return *entries_.find(slice.service()); }
+  void add_slice(Named& entry, std::string_view name, const SliceContent& content);
+  void touch(Named& named);
+  void rebuild(Named& named);
+  void forget(Named& named);
+  void replace_record(Named& named, ServiceRecord* record);
   void update_reverse(const ServiceRecord* before, const ServiceRecord* after);
   void set_reverse(Trie<ReverseRecord>& trie, const IpAddress& address, const ReverseName& name,
                    bool present);
   void set_namespace(const std::string& name, bool object, int services);
   void set_key(Trie<KeyRecord>& keys, std::string key, bool present);
-  bool is_hidden(const Entry& entry) const;
+  bool is_hidden(const ServiceName& name) const;
   void set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses);
   std::vector<EndpointDraft> drop_slice(const kube::ObjectKey& key);
-  void keep_gone(Entry& entry, const kube::EndpointSlice& slice,
+  void keep_gone(const ServiceName& name, const kube::EndpointSlice& slice,
                  std::vector<EndpointDraft>& before);
-  void hold(Entry& entry, std::vector<EndpointDraft> gone);
+  void hold(const Named& named, std::vector<EndpointDraft> gone);
 
   const ZoneContent content_;
-  EntryMap entries_;  // by service
-  std::vector<Entry*> dirty_;
+  EntryMap entries_;
+  std::vector<Named*> dirty_;
+  std::map<const ServiceName*, std::vector<Held>> held_;
   MonoTime now_{};
   std::deque<std::pair<MonoTime, kube::ObjectKey>> holding_;  // until when, which service
-  std::map<kube::ObjectKey, Entry*> slice_owner_;
+  SliceSet slices_;                                           // of all entries
   // Why a namespace is there: its own object, and how many services it has.
   std::map<std::string, std::pair<bool, int>> namespaces_;
 

@@ -169,8 +169,7 @@ TEST(Zone, AServiceStaysWhatItIsWhileItsSlicesAndItsNamespaceChange) {
                      {{"p", kube::Protocol::kTcp, 1}}));
   };
   const auto record_of = [](const Zone& of, const kube::Service& each) {
-    const ServiceName name(each.meta.name, each.meta.ns);
-    return of.snapshot().service(name.key());
+    return of.snapshot().service(ServiceName::make(each.meta.name, each.meta.ns)->key());
   };
   const auto parts_of = [](const ServiceRecord& record) {
     const ServiceDraft d = record.draft();
@@ -263,8 +262,7 @@ class HeldEndpoints : public ::testing::Test {
   std::string addresses(const std::string& service) {
     zone.publish(2);
     std::string text;
-    const ServiceName name(service, "x");
-    const ServiceRecord* record = zone.snapshot().service(name.key());
+    const ServiceRecord* record = zone.snapshot().service(ServiceName::make(service, "x")->key());
     if (record == nullptr) return "none";
     for (const EndpointRecord& endpoint : record->endpoints())
       text += (text.empty() ? "" : " ") + endpoint.address.to_string();
