@@ -26,6 +26,13 @@ class Kubernetes : public Plugin {
     return Step::kNext;
   }
 
+  std::optional<std::string> label(std::string_view name, const Query& query,
+                                   const Client&) const override {
+    for (const ZoneConfig& zone : options_.zones)
+      if (auto value = kubernetes_label(zone, name, query.name)) return value;
+    return std::nullopt;
+  }
+
  private:
   Step serve_zone(const ZoneConfig& zone, Request& request) {
     Name target;
