@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "dns/labels.h"
+#include "dns/number_text.h"
 #include "dns/record_text.h"
 
 namespace fairlead::dns {
@@ -11,11 +13,6 @@ namespace {
 using corefile::Directive;
 using corefile::Word;
 
-Result<void> not_here(const Directive& property) {
-  return property.name.place.error("CoreDNS's property '" + property.name.text +
-                                   "' of template is not in fairlead-dns");
-}
-
 Result<TemplateRule::Match> read_match(const Word& word) {
   auto pattern = Pattern::compile(word.text);
   if (!pattern.ok()) return word.place.error(pattern.error().message());
@@ -23,14 +20,15 @@ Result<TemplateRule::Match> read_match(const Word& word) {
 }
 
 // What is the same for every query is checked here and now.
-auto texts_into(std::vector<TemplateText>& texts) {
-  return [&texts](const Directive& property) -> Result<void> {
+auto texts_into(std::vector<TemplateText>& texts, BlockSetup& block) {
+  return [&texts, &block](const Directive& property) -> Result<void> {
     for (const Word& word : property.arguments) {
       auto text = TemplateText::parse(word.text);
       if (!text.ok()) return word.place.error(text.error().message());
       if (text->constant())
         if (const auto record = parse_record(word.text); !record.ok())
           return word.place.error("'" + word.text + "' is no record: " + record.error().message());
+      for (const std::string& label : text->labels()) ask_label(block, label);
       texts.push_back(*std::move(text));
     }
     return ok();
@@ -70,7 +68,8 @@ Result<void> check_groups(const Directive& directive, const TemplateRule& rule) 
   for (const auto& texts : rule.records)
     for (const TemplateText& text : texts)
       for (const std::string& group : text.groups())
-        if (std::ranges::none_of(rule.matches, [&](const TemplateRule::Match& match) {
+        if (!number_of<size_t>(group) &&
+            std::ranges::none_of(rule.matches, [&](const TemplateRule::Match& match) {
               const auto& names = match.pattern.group_names();
               return std::ranges::find(names, group) != names.end();
             }))
@@ -78,8 +77,7 @@ Result<void> check_groups(const Directive& directive, const TemplateRule& rule) 
   return ok();
 }
 
-Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive,
-                                                const BlockSetup& block) {
+Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive, BlockSetup& block) {
   if (const auto right = expect_arguments(directive, 2, Property::kAny); !right.ok())
     return right.error();
   auto rule = std::make_unique<TemplateRule>();
@@ -88,7 +86,7 @@ Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive,
   if (!zones.ok()) return zones.error();
   rule->zones = *std::move(zones);
   const auto section = [&](Section which) {
-    return texts_into(rule->records[static_cast<size_t>(which)]);
+    return texts_into(rule->records[static_cast<size_t>(which)], block);
   };
   const auto read = read_properties(
       directive, {{"match", 1, Property::kAny,
@@ -107,9 +105,7 @@ Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive,
                   {"ederror", 1, 2, [&](const Directive& p) { return read_error(p, *rule); }},
                   {"fallthrough", 0, Property::kAny,
                    [&](const Directive& p) { return rule->fallthrough.read(p); }},
-                  {"upstream", 0, Property::kAny, [](const Directive&) { return ok(); }},
-                  {"var", 0, Property::kAny, &not_here},
-                  {"expr", 0, Property::kAny, &not_here}});
+                  {"upstream", 0, Property::kAny, [](const Directive&) { return ok(); }}});
   if (!read.ok()) return read.error();
   if (rule->matches.empty()) rule->matches.push_back({".*", *Pattern::compile(".*")});
   if (const auto checked = check_groups(directive, *rule); !checked.ok()) return checked.error();

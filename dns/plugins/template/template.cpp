@@ -15,6 +15,7 @@
 
 #include "dns/counters.h"
 #include "dns/edit.h"
+#include "dns/labels.h"
 #include "dns/plugins/template/setup.h"
 #include "dns/record_text.h"
 #include "dns/router.h"
@@ -87,7 +88,8 @@ class Template : public Plugin {
 bool fill(const TemplateRule& rule, const TemplateData& data, EditMessage& message) {
   for (size_t section = 0; section < 3; ++section)
     for (const TemplateText& text : rule.records[section]) {
-      auto record = parse_record(text.fill(data));
+      const auto filled = text.fill(data);
+      auto record = filled.ok() ? parse_record(*filled) : Result<EditRecord>(filled.error());
       if (!record.ok()) return false;
       message.sections[section].push_back(*std::move(record));
     }
@@ -101,8 +103,8 @@ Step Template::answer(const TemplateRule& rule, TemplateData& data, Request& req
   data.klass = class_to_text(query.klass);
   data.type = query.type == Type::kAny ? "" : type_to_text(query.type);
   data.remote = request.client().address.address.to_string();
-  data.question = query.name.to_text();
-  data.id = std::to_string(query.id);
+  data.query = &query;
+  data.label = [&](std::string_view label) { return label_value(request.client(), label); };
   EditMessage message = reply_to_edit(query, rule.rcode);
   message.flags |= kFlagAuthoritative;
   if (!fill(rule, data, message)) {
