@@ -51,6 +51,42 @@ Result<void> read_error(const Directive& property, TemplateRule& rule) {
   return ok();
 }
 
+// The words of an expression, which may but need not be in quotes.
+Result<Expression> read_expression(std::span<const Word> words, const TemplateRule& rule,
+                                   BlockSetup& block) {
+  std::string text;
+  for (const Word& word : words) text += (text.empty() ? "" : " ") + word.text;
+  std::vector<std::string> variables;
+  for (const TemplateRule::Variable& each : rule.variables) variables.push_back(each.name);
+  auto expression = Expression::parse(text, variables);
+  if (!expression.ok())
+    return words[0].place.error("'" + text + "': " + expression.error().message());
+  for (const std::string& label : expression->labels()) ask_label(block, label);
+  return expression;
+}
+
+Result<void> read_variable(const Directive& property, TemplateRule& rule, BlockSetup& block) {
+  const Word& name = property.arguments[0];
+  const bool letters = !name.text.empty() && !number_of<int>(name.text.substr(0, 1)) &&
+                       std::ranges::all_of(name.text, [](char c) {
+                         return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                                (c >= 'A' && c <= 'Z');
+                       });
+  if (!letters || is_expression_word(name.text))
+    return name.place.error("'" + name.text + "' cannot be the name of a variable");
+  auto value = read_expression(std::span(property.arguments).subspan(1), rule, block);
+  if (!value.ok()) return value.error();
+  rule.variables.push_back({name.text, *std::move(value)});
+  return ok();
+}
+
+Result<void> read_condition(const Directive& property, TemplateRule& rule, BlockSetup& block) {
+  auto condition = read_expression(property.arguments, rule, block);
+  if (!condition.ok()) return condition.error();
+  rule.conditions.push_back(*std::move(condition));
+  return ok();
+}
+
 Result<void> read_class_and_type(const Directive& directive, TemplateRule& rule) {
   const Word& klass = directive.arguments[0];
   const Word& type = directive.arguments[1];
@@ -74,6 +110,12 @@ Result<void> check_groups(const Directive& directive, const TemplateRule& rule) 
               return std::ranges::find(names, group) != names.end();
             }))
           return directive.name.place.error("template: no 'match' has a group '" + group + "'");
+  for (const auto& texts : rule.records)
+    for (const TemplateText& text : texts)
+      for (const std::string& name : text.variables())
+        if (std::ranges::find(rule.variables, name, &TemplateRule::Variable::name) ==
+            rule.variables.end())
+          return directive.name.place.error("template: there is no 'var " + name + "'");
   return ok();
 }
 
@@ -105,6 +147,10 @@ Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive, Bloc
                   {"ederror", 1, 2, [&](const Directive& p) { return read_error(p, *rule); }},
                   {"fallthrough", 0, Property::kAny,
                    [&](const Directive& p) { return rule->fallthrough.read(p); }},
+                  {"var", 2, Property::kAny,
+                   [&](const Directive& p) { return read_variable(p, *rule, block); }},
+                  {"expr", 1, Property::kAny,
+                   [&](const Directive& p) { return read_condition(p, *rule, block); }},
                   {"upstream", 0, Property::kAny, [](const Directive&) { return ok(); }}});
   if (!read.ok()) return read.error();
   if (rule->matches.empty()) rule->matches.push_back({".*", *Pattern::compile(".*")});

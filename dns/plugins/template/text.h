@@ -17,6 +17,8 @@
 
 namespace fairlead::dns {
 
+struct Client;
+
 // What a text is filled with.
 struct TemplateData {
   std::string name;  // in lower case, with the final dot
@@ -26,6 +28,7 @@ struct TemplateData {
   std::string remote;
   std::string regex;
   const Query* query = nullptr;
+  const Client* client = nullptr;
   std::vector<std::string> match;                   // the groups
   const std::vector<std::string>* names = nullptr;  // of the groups
   ValueMap variables;                               // `var`
