@@ -2,7 +2,7 @@
 // The Corefiles of distributions, as they ship them.
 #pragma once
 
-namespace fairlead::dns::test {
+namespace fairlead::test {
 
 struct DefaultCorefile {
   const char* name;
@@ -246,4 +246,4 @@ cluster.local:53 {
 )"},
 };
 
-}  // namespace fairlead::dns::test
+}  // namespace fairlead::test

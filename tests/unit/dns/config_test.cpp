@@ -144,7 +144,7 @@ TEST(Config, DurationsAreGos) {
 }
 
 TEST(Config, DefaultCorefilesLoadUnchanged) {
-  for (const test::DefaultCorefile& each : test::kDefaultCorefiles) {
+  for (const fairlead::test::DefaultCorefile& each : fairlead::test::kDefaultCorefiles) {
     const auto config = read(each.text);
     EXPECT_TRUE(config.ok()) << each.name << ": " << config.error().message();
   }
