@@ -32,9 +32,14 @@ bool is_label_name(std::string_view text) {
 }
 
 void ask_label(BlockSetup& block, std::string_view label) {
-  // Of plugins that are not here, and of pods, which are not kept by their address.
-  static constexpr std::string_view kMissing[] = {
-      "kubernetes/client-", "kubernetes/cluster", "geoip/", "trace/", "view/", "zone/wildcard"};
+  // Of plugins that are not here, and of pods, whose names are not kept.
+  static constexpr std::string_view kMissing[] = {"kubernetes/client-pod-name",
+                                                  "kubernetes/client-label/",
+                                                  "kubernetes/cluster",
+                                                  "geoip/",
+                                                  "trace/",
+                                                  "view/",
+                                                  "zone/wildcard"};
   *block.labels_asked = true;
   for (const std::string_view missing : kMissing)
     if (label.starts_with(missing))

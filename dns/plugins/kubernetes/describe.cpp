@@ -173,4 +173,15 @@ std::optional<std::string> kubernetes_label(const ZoneConfig& config, std::strin
   return std::nullopt;
 }
 
+std::optional<std::string> client_namespace(const Snapshot& snapshot, const IpAddress& address) {
+  std::optional<std::string> found;
+  snapshot.namespaces.for_each([&](const KeyRecord& record) {
+    const PodKey pod(record.key(), address);
+    if (found || snapshot.pods.find(LabelKey(pod.bytes())) == nullptr) return;
+    const auto label = record.key().subspan(1);  // behind its length
+    found.emplace(label.begin(), label.end());
+  });
+  return found;
+}
+
 }  // namespace fairlead::dns

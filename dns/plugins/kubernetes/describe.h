@@ -19,4 +19,8 @@ std::string describe(const ZoneConfig& config, const Snapshot& snapshot, const N
 std::optional<std::string> kubernetes_label(const ZoneConfig& config, std::string_view label,
                                             const Name& name);
 
+// The namespace of a pod with this address, where pods are read; else nothing. Tries all
+// namespaces.
+std::optional<std::string> client_namespace(const Snapshot& snapshot, const IpAddress& address);
+
 }  // namespace fairlead::dns

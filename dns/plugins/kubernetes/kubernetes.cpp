@@ -27,7 +27,11 @@ class Kubernetes : public Plugin {
   }
 
   std::optional<std::string> label(std::string_view name, const Query& query,
-                                   const Client&) const override {
+                                   const Client& client) const override {
+    if (name == "kubernetes/client-namespace") {
+      const Published::Reader::Guard guard(*reader_);
+      return client_namespace(reader_->snapshot(), client.address.address);
+    }
     for (const ZoneConfig& zone : options_.zones)
       if (auto value = kubernetes_label(zone, name, query.name)) return value;
     return std::nullopt;

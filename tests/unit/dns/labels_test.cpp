@@ -55,7 +55,6 @@ TEST_F(LabelsTest, OfKubernetes) {
       {"a.b.c.web.default.svc.cluster.local", "parse-error", "invalid query name"},
       {"a.b.c.web.default.svc.cluster.local", "service", ""},
       {"web.default.svc.example", "service", ""},
-      {"web.default.svc.cluster.local", "client-namespace", ""},
   };
   for (const Case& c : kCases) {
     use("kubernetes cluster.local");
@@ -67,12 +66,29 @@ TEST_F(LabelsTest, OfKubernetes) {
   }
 }
 
+TEST_F(LabelsTest, TheNamespaceOfThePodThatAsks) {
+  cluster = &zone;
+  zone.put(ns("empty"));
+  zone.put(ns("shop"));
+  zone.put(pod("client", "shop", {"192.0.2.9"}));
+  zone.publish(1);
+  use("kubernetes cluster.local {\npods verified\n}");
+  const Bytes packet = make_query("a.test", Type::kA);
+  Query query;
+  ASSERT_EQ(parse_query(packet, query).verdict, Verdict::kAnswer);
+  const auto of = [&](const char* address) {
+    return chain->label("kubernetes/client-namespace", query, {{ip(address), 999}}).value_or("-");
+  };
+  EXPECT_EQ(of("192.0.2.9"), "shop");
+  EXPECT_EQ(of("192.0.2.8"), "-");
+}
+
 TEST_F(LabelsTest, WhatIsNotHereIsSaid) {
-  use("metadata\nlog . {/kubernetes/client-namespace}");
+  use("metadata\nlog . {/kubernetes/client-pod-name}");
   ASSERT_EQ(config.notes.size(), 1U);
   EXPECT_EQ(
       config.notes[0],
-      "the label kubernetes/client-namespace has no value: CoreDNS knows it, fairlead-dns does "
+      "the label kubernetes/client-pod-name has no value: CoreDNS knows it, fairlead-dns does "
       "not yet");
 }
 
