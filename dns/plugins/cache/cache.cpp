@@ -241,8 +241,9 @@ bool Cache::refreshed(const Query& query, std::optional<Fetched>& fetched) {
   if (fetched) store(query, fetched->message, fetched->records_at, fetched->rcode);
   if (answers || denies) return true;
   CacheEntry* entry = table_.find(CacheKey(query, secret_));
-  if (entry != nullptr && options_.recheck > Duration::zero())
-    entry->set_quiet_until(clock_.now() + options_.recheck);
+  const MonoTime now = clock_.now();
+  if (entry != nullptr && entry->expires() <= now && options_.recheck > Duration::zero())
+    entry->set_quiet_until(now + options_.recheck);
   return false;
 }
 

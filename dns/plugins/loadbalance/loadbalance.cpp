@@ -178,11 +178,13 @@ size_t LoadBalance::reorder(std::span<const uint8_t> message, size_t first) {
          same_owner(message, head, answer_.records[end]))
     ++end;
   if (head.type == Type::kA || head.type == Type::kAaaa) {
+    // What comes from upstream may be of the type and no address.
+    const bool whole = head.rdata_size == (head.type == Type::kA ? 4u : 16u);
     if (options_.file.empty())
       shuffle(first, end);
-    else
+    else if (whole)
       draw(message, first, end);
-    if (!options_.preferred.empty()) put_preferred_first(first, end);
+    if (whole && !options_.preferred.empty()) put_preferred_first(first, end);
     return end;
   }
   if (head.type != Type::kMx || !options_.file.empty()) return first + 1;

@@ -120,6 +120,17 @@ TEST_F(PluginLoadBalance, Weighted) {
   EXPECT_EQ(seen("MX").size(), 1U);
 }
 
+TEST_F(PluginLoadBalance, AddressesThatAreNone) {
+  files.texts["/etc/weights"] = "a.test\n10.0.0.1 6\n";
+  const std::string long_one(80, '0');
+  use("loadbalance weighted weights {\nprefer 10.0.0.0/8\n}",
+      replies_with("NOERROR\nanswer @ 5 TYPE1 " + long_one + "\nanswer @ 5 TYPE1 " + long_one +
+                   "\nanswer @ 5 TYPE28 0a00\nanswer @ 5 TYPE28 0b00"));
+  std::set<Bytes> all;
+  for (int i = 0; i < 20; ++i) all.insert(ask_bytes(make_query("a.test", Type::kA)));
+  EXPECT_EQ(all.size(), 1U) << "they stay";
+}
+
 TEST_F(PluginLoadBalance, AWeightFileThatComesLater) {
   use("loadbalance weighted weights", replies_with(kThree));
   EXPECT_EQ(seen("A").size(), 3U);
