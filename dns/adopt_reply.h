@@ -10,9 +10,15 @@
 
 namespace fairlead::dns {
 
-// What a Deferred::ask_next with a query of our own came to, as the reply to the client's: `change`
-// sees it without its OPT record, whose options go on to the client. SERVFAIL when it is malformed.
+struct AdoptedReply {
+  EditMessage message;           // without its OPT record
+  Rcode rcode{};                 // the whole one
+  std::vector<uint8_t> options;  // of the OPT record, which go on to the client
+};
+
+// What a Deferred::ask_next with a query of our own came to, as the reply to the client's, after
+// `change`. SERVFAIL when it is malformed.
 void adopt_reply(Deferred& deferred, std::span<const uint8_t> message,
-                 const std::function<void(EditMessage&)>& change = nullptr);
+                 const std::function<void(AdoptedReply&)>& change = nullptr);
 
 }  // namespace fairlead::dns

@@ -83,7 +83,7 @@ void Deferred::adopt(std::span<const uint8_t> message, Rcode rcode,
 }
 
 void Request::ask_next(std::span<const uint8_t> packet, SendLater on_reply) const {
-  chain_->ask_from(position_ + 1, client_, packet, std::move(on_reply));
+  chain_->ask_from(position_ + 1, *client_, packet, std::move(on_reply));
 }
 
 void Deferred::ask_next(std::span<const uint8_t> packet, SendLater on_reply) {
@@ -137,7 +137,7 @@ std::string_view Chain::name_of(size_t position) const {
 }
 
 Step Chain::serve_from(size_t position, Request& request) {
-  Trace* const trace = request.client_.trace;
+  Trace* const trace = request.client_->trace;
   if (trace == nullptr) return ask_plugins(position, request);
   trace->begin(request.query_);
   const Step step = ask_plugins(position, request);
@@ -146,7 +146,7 @@ Step Chain::serve_from(size_t position, Request& request) {
 }
 
 Step Chain::ask_plugins(size_t position, Request& request) {
-  Trace* const trace = request.client_.trace;
+  Trace* const trace = request.client_->trace;
   if (refuse(request.query_, request.reply_)) return Step::kAnswered;
   const bool chaos = request.query_.klass == Class::kChaos;
   request.chain_ = this;
@@ -163,7 +163,7 @@ Step Chain::ask_plugins(size_t position, Request& request) {
         return Step::kPending;
       case Step::kAnswered:
         request.answered_by_ = links_[i].id;
-        replied(position, i, request.query_, request.client_, request.reply_);
+        replied(position, i, request.query_, *request.client_, request.reply_);
         return Step::kAnswered;
     }
   }
@@ -172,8 +172,15 @@ Step Chain::ask_plugins(size_t position, Request& request) {
   else
     refuse_name(request.reply_);
   if (trace != nullptr) trace->say("no plugin has an answer");
-  replied(position, links_.size(), request.query_, request.client_, request.reply_);
+  replied(position, links_.size(), request.query_, *request.client_, request.reply_);
   return Step::kAnswered;
+}
+
+std::optional<std::string> Chain::label(std::string_view name, const Query& query,
+                                        const Client& client) const {
+  for (const Link& link : links_)
+    if (auto value = link.plugin->label(name, query, client)) return value;
+  return std::nullopt;
 }
 
 void Chain::replied(size_t first, size_t position, const Query& query, const Client& client,

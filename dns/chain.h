@@ -52,6 +52,9 @@ class Chain {
   void ask(std::span<const uint8_t> packet, const Client& client, SendLater on_reply) {
     ask_from(0, client, packet, std::move(on_reply));
   }
+  // What a plugin here knows of a query under a label, the first that does.
+  std::optional<std::string> label(std::string_view name, const Query& query,
+                                   const Client& client) const;
   // Requests that were deferred and have had no reply yet.
   size_t waiting() const { return waiting_; }
 

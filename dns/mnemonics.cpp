@@ -24,9 +24,11 @@ constexpr std::pair<std::string_view, uint16_t> kTypes[] = {
 constexpr std::pair<std::string_view, uint16_t> kClasses[] = {
     {"IN", 1}, {"CH", 3}, {"HS", 4}, {"NONE", 254}, {"ANY", 255}};
 constexpr std::pair<std::string_view, uint16_t> kRcodes[] = {
-    {"NOERROR", 0}, {"FORMERR", 1}, {"SERVFAIL", 2}, {"NXDOMAIN", 3},
-    {"NOTIMP", 4},  {"REFUSED", 5}, {"YXDOMAIN", 6}, {"YXRRSET", 7},
-    {"NXRRSET", 8}, {"NOTAUTH", 9}, {"NOTZONE", 10}};
+    {"NOERROR", 0},  {"FORMERR", 1},  {"SERVFAIL", 2}, {"NXDOMAIN", 3},  {"NOTIMP", 4},
+    {"REFUSED", 5},  {"YXDOMAIN", 6}, {"YXRRSET", 7},  {"NXRRSET", 8},   {"NOTAUTH", 9},
+    {"NOTZONE", 10}, {"BADVERS", 16}, {"BADSIG", 16},  {"BADKEY", 17},   {"BADTIME", 18},
+    {"BADMODE", 19}, {"BADNAME", 20}, {"BADALG", 21},  {"BADTRUNC", 22}, {"BADCOOKIE", 23},
+    {"NOTIMPL", 4}};
 
 template <typename Table>
 std::optional<uint16_t> look_up(const Table& table, std::string_view text,

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ namespace fairlead::dns {
 
 class Chain;
 class Deferred;
+class Labels;
 class Router;
 class Trace;
 
@@ -44,9 +46,10 @@ enum class Transport : uint8_t {
 struct Client {
   SocketAddress address;
   Transport transport = Transport::kUdp;
-  MonoTime arrived{};      // of the query
-  SocketAddress local{};   // where it came to; the address may be a wildcard
-  Trace* trace = nullptr;  // is told why; outlives what is asked
+  MonoTime arrived{};                // of the query
+  SocketAddress local{};             // where it came to; the address may be a wildcard
+  Trace* trace = nullptr;            // is told why; outlives what is asked
+  std::shared_ptr<Labels> labels{};  // null: nobody asks for any (dns/labels.h)
 
   // For a plugin to say why, in what `make` returns: a sentence that is only made for a trace.
   template <typename Make>
@@ -75,16 +78,20 @@ class ReplyPath {
 class Request {
  public:
   Request(const Query& query, const Client& client, Reply& reply, ReplyPath& path)
-      : query_(query), client_(client), reply_(reply), path_(path) {}
+      : query_(query), client_(&client), reply_(reply), path_(path) {}
 
   const Query& query() const { return query_; }
-  const Client& client() const { return client_; }
+  const Client& client() const { return *client_; }
+  // For the plugins behind, and all on the way back. At most once.
+  void replace_client(Client client) { client_ = &replaced_.emplace(std::move(client)); }
   // Begun for the query; a plugin that returns kNext leaves it as it was.
   Reply& reply() { return reply_; }
   // A copy of everything, to be answered later. At most once; the plugin then returns kPending.
   std::unique_ptr<Deferred> defer();
   // Deferred::ask_next() for a question that nobody waits for, beside what becomes of this one.
   void ask_next(std::span<const uint8_t> packet, SendLater on_reply) const;
+  // That is asked; in Plugin::serve.
+  const Chain& chain() const { return *chain_; }
   // The plugin that answered; after Chain::serve.
   PluginId answered_by() const { return answered_by_; }
 
@@ -92,7 +99,8 @@ class Request {
   friend class Chain;
   friend class Deferred;
   const Query& query_;
-  const Client& client_;
+  const Client* client_;
+  std::optional<Client> replaced_;
   Reply& reply_;
   ReplyPath& path_;
   Chain* chain_ = nullptr;
@@ -139,6 +147,10 @@ class Plugin {
   virtual Step serve(Request&) { return Step::kNext; }
   // May change an answer that a plugin after this one gave, at once or later.
   virtual void on_reply(const Query&, const Client&, Reply&) {}
+  // What it knows of a query under this label: "kubernetes/service".
+  virtual std::optional<std::string> label(std::string_view, const Query&, const Client&) const {
+    return std::nullopt;
+  }
   // Is asked in class CHAOS, too. No other class but IN is served.
   virtual bool serves_chaos() const { return false; }
 };

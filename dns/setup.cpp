@@ -9,6 +9,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "dns/coredns_properties.h"
+
 namespace fairlead::dns {
 
 using corefile::Directive;
@@ -30,18 +32,39 @@ std::string BlockSetup::server_label() const {
   return fmt::format("dns://{}:{}", bind.empty() ? "" : bind.front().text, port);
 }
 
-Result<void> read_properties(const Directive& directive, const std::vector<Property>& properties) {
+namespace {
+
+constexpr const char* kNowhere = "CoreDNS does not know it either";
+
+Error unknown_property(const Directive& directive, const Directive& given,
+                       const std::vector<Property>& properties) {
+  const std::string what =
+      fmt::format("plugin '{}' has no property '{}'", directive.name.text, given.name.text);
+  if (coredns_has_property(directive.name.text, given.name.text))
+    return given.name.place.error(what + ": CoreDNS knows it, fairlead-dns does not yet");
+  std::vector<std::string> names;
+  for (const Property& each : properties) names.emplace_back(each.name);
+  const std::string hint = corefile::did_you_mean(given.name.text, names);
+  return given.name.place.error(what + (hint.empty() ? ": " : hint + " ") + kNowhere);
+}
+
+}  // namespace
+
+bool same_word(std::string_view given, std::string_view keyword, Letters letters) {
+  if (letters == Letters::kAsWritten) return given == keyword;
+  return std::ranges::equal(given, keyword, [](char a, char b) {
+    return to_lower(static_cast<uint8_t>(a)) == static_cast<uint8_t>(b);
+  });
+}
+
+Result<void> read_properties(const Directive& directive, const std::vector<Property>& properties,
+                             Letters letters) {
   if (!directive.block) return ok();
   for (const Directive& given : *directive.block) {
-    const auto at = std::ranges::find_if(
-        properties, [&](const Property& each) { return each.name == given.name.text; });
-    if (at == properties.end()) {
-      std::vector<std::string> names;
-      for (const Property& each : properties) names.emplace_back(each.name);
-      return given.name.place.error(fmt::format("plugin '{}' has no property '{}'{}",
-                                                directive.name.text, given.name.text,
-                                                corefile::did_you_mean(given.name.text, names)));
-    }
+    const auto at = std::ranges::find_if(properties, [&](const Property& each) {
+      return same_word(given.name.text, each.name, letters);
+    });
+    if (at == properties.end()) return unknown_property(directive, given, properties);
     if (const auto right = expect_arguments(given, at->least, at->most); !right.ok()) return right;
     if (const auto right = expect_no_block(given); !right.ok()) return right;
     if (const Result<void> read = at->read(given); !read.ok()) return read;
@@ -112,12 +135,16 @@ Result<uint64_t> read_number(const Word& word, uint64_t least, uint64_t most) {
   return number;
 }
 
-Result<size_t> read_choice(const Word& word, std::initializer_list<const char*> choices) {
+Result<size_t> read_choice(const Word& word, std::initializer_list<const char*> choices,
+                           Letters letters) {
   const std::vector<std::string> names(choices.begin(), choices.end());
-  const auto at = std::ranges::find(names, word.text);
+  const auto at = std::ranges::find_if(
+      names, [&](const std::string& each) { return same_word(word.text, each, letters); });
   if (at != names.end()) return static_cast<size_t>(at - names.begin());
-  return word.place.error(fmt::format("'{}' is not one of {}{}", word.text, fmt::join(names, ", "),
-                                      corefile::did_you_mean(word.text, names)));
+  const std::string hint = corefile::did_you_mean(word.text, names);
+  return word.place.error(fmt::format("'{}' is not one of {}{}{}", word.text,
+                                      fmt::join(names, ", "), hint.empty() ? ": " : hint + " ",
+                                      kNowhere));
 }
 
 Result<std::vector<Name>> read_zones(std::span<const Word> words,

@@ -42,12 +42,19 @@ struct BlockSetup {
     std::function<void(const std::shared_ptr<PluginOptions>&)> take;
   };
   std::vector<Need> needs;
+  // True once a directive of the block asks for a label (dns/labels.h); `metadata`, which is read
+  // before, keeps it.
+  std::shared_ptr<bool> labels_asked = std::make_shared<bool>(false);
 
   // A relative path is below the root, without one below the Corefile's folder.
   std::string path_of(const std::string& text) const;
   // The block's label in metrics: "dns://:53".
   std::string server_label() const;
 };
+
+// Whether a keyword may also be written in upper case: CoreDNS takes that in some places only.
+enum class Letters : uint8_t { kAsWritten, kAnyCase };
+bool same_word(std::string_view given, std::string_view keyword, Letters letters);
 
 // A property of a directive's block: how many arguments it takes, and what is done with them.
 struct Property {
@@ -57,9 +64,11 @@ struct Property {
   size_t most = 0;
   std::function<Result<void>(const corefile::Directive& property)> read;
 };
-// Unknown ones, wrong counts and blocks within are errors.
+// Unknown ones, wrong counts and blocks within are errors; of an unknown one it is said whether
+// CoreDNS knows it.
 Result<void> read_properties(const corefile::Directive& directive,
-                             const std::vector<Property>& properties);
+                             const std::vector<Property>& properties,
+                             Letters letters = Letters::kAsWritten);
 
 // Fails unless the directive has so many arguments.
 Result<void> expect_arguments(const corefile::Directive& directive, size_t least, size_t most);
@@ -75,8 +84,9 @@ Result<void> expect_once(const std::vector<corefile::Directive>& directives);
 Result<Duration> read_duration(const corefile::Word& word, Duration unit = Duration::zero());
 // A whole number within the bounds, both included.
 Result<uint64_t> read_number(const corefile::Word& word, uint64_t least, uint64_t most);
-// Which of the choices stands here.
-Result<size_t> read_choice(const corefile::Word& word, std::initializer_list<const char*> choices);
+// Which of the choices stands here. They are all that CoreDNS has: the error says so.
+Result<size_t> read_choice(const corefile::Word& word, std::initializer_list<const char*> choices,
+                           Letters letters = Letters::kAsWritten);
 // Zones, prefixes as reverse zones; without words the fallback.
 Result<std::vector<Name>> read_zones(std::span<const corefile::Word> words,
                                      const std::vector<Name>& fallback);

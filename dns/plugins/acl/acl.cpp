@@ -78,16 +78,20 @@ Result<void> read_net(const Word& word, bool& any, std::vector<Cidr>& nets) {
   return ok();
 }
 
+bool is_section(std::string_view text) {
+  return same_word(text, "type", Letters::kAnyCase) || same_word(text, "net", Letters::kAnyCase);
+}
+
 Result<Rule> read_rule(const Directive& property, Action action) {
   Rule rule{action, {}, {}};
   bool any_type = false;
   bool any_net = false;
   const auto& words = property.arguments;
   for (size_t i = 0; i < words.size();) {
-    const auto section = read_choice(words[i], {"type", "net"});
+    const auto section = read_choice(words[i], {"type", "net"}, Letters::kAnyCase);
     if (!section.ok()) return section.error();
     const size_t first = ++i;
-    for (; i < words.size() && words[i].text != "type" && words[i].text != "net"; ++i) {
+    for (; i < words.size() && !is_section(words[i].text); ++i) {
       const Result<void> read = *section == 0 ? read_type(words[i], any_type, rule.types)
                                               : read_net(words[i], any_net, rule.nets);
       if (!read.ok()) return read.error();
@@ -118,11 +122,12 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
         return ok();
       };
     };
-    const auto read =
-        read_properties(directive, {{"allow", 0, Property::kAny, into(Action::kAllow)},
-                                    {"block", 0, Property::kAny, into(Action::kBlock)},
-                                    {"filter", 0, Property::kAny, into(Action::kFilter)},
-                                    {"drop", 0, Property::kAny, into(Action::kDrop)}});
+    const auto read = read_properties(directive,
+                                      {{"allow", 0, Property::kAny, into(Action::kAllow)},
+                                       {"block", 0, Property::kAny, into(Action::kBlock)},
+                                       {"filter", 0, Property::kAny, into(Action::kFilter)},
+                                       {"drop", 0, Property::kAny, into(Action::kDrop)}},
+                                      Letters::kAnyCase);
     if (!read.ok()) return read.error();
     if (directed.rules.empty())
       return directive.name.place.error("acl needs a block with allow, block, filter or drop");

@@ -48,6 +48,16 @@ std::optional<Fetched> read_fetched(std::span<const uint8_t> message) {
   return fetched;
 }
 
+// Whether a record of the type, or of any for ANY, is among the answers.
+bool has_answer(std::span<const uint8_t> message, size_t at, Type type) {
+  for (uint16_t left = read_u16(&message[6]); left > 0; --left) {
+    Record record;
+    if (!read_record(message, at, record)) return false;
+    if (record.type == type || type == Type::kAny) return true;
+  }
+  return false;
+}
+
 bool same_question(const Query& a, const Query& b) {
   return a.name == b.name && a.type == b.type && a.klass == b.klass;
 }
@@ -55,7 +65,8 @@ bool same_question(const Query& a, const Query& b) {
 class Cache : public Plugin {
  public:
   Cache(Loop& loop, Clock& clock, const CacheOptions& options)
-      : clock_(clock),
+      : loop_(loop),
+        clock_(clock),
         options_(options),
         counters_(options.add_worker()),
         table_(options.kinds[0].capacity, options.kinds[1].capacity),
@@ -82,14 +93,27 @@ class Cache : public Plugin {
     return entry.rcode() != Rcode::kServFail && options_.stale > Duration::zero() &&
            now - entry.expires() < options_.stale;
   }
-  void answer(const CacheEntry& entry, uint32_t left, const Query& query, Reply& reply) const;
+  void answer(const CacheEntry& entry, std::optional<uint32_t> ttl, const Query& query,
+              Reply& reply) const;
   void answer_stale(const CacheEntry& entry, const Query& query, Reply& reply);
   Step serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry, MonoTime now);
   Step serve_stale(Request& request, const CacheKey& key, CacheEntry& entry);
+  // A client that waits for upstream to say whether a stale reply is still right.
+  struct Verifying {
+    Verifying(Loop& loop, std::unique_ptr<Deferred> waits)
+        : deferred(std::move(waits)), timer(loop) {}
+    std::unique_ptr<Deferred> deferred;  // null: it has its reply
+    Timer timer;
+  };
   Step verify(Request& request, std::shared_ptr<void> mark);
-  void finish_verify(Deferred& deferred, std::optional<Fetched> fetched);
+  void finish_verify(Verifying& verifying, const Query& query, std::optional<Fetched> fetched);
+  void give_up_verify(Verifying& verifying);
+  bool refreshed(const Query& query, std::optional<Fetched>& fetched);
   Step go_on(Request& request, const CacheKey& key, MonoTime now);
   void refresh(Request& request, const CacheKey& key);
+  bool may_give(const CacheEntry& entry, MonoTime now) const {
+    return now < entry.expires() || stale_at(entry, now);
+  }
   std::shared_ptr<void> mark_refreshing(uint64_t hash);
 
   // Who may have one reply: what fits a UDP client is too little for others.
@@ -101,6 +125,7 @@ class Cache : public Plugin {
   void wake(uint64_t flight, const Query& query, Reply& reply);
   void give_up_on_old();
 
+  Loop& loop_;
   Clock& clock_;
   const CacheOptions& options_;
   const std::shared_ptr<CacheCounters> counters_;
@@ -138,7 +163,8 @@ Step Cache::serve(Request& request) {
 Step Cache::serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry, MonoTime now) {
   counters_->hits[static_cast<size_t>(entry.kind())].add();
   const uint32_t left = entry.left(now);
-  answer(entry, options_.keep_ttl ? entry.ttl() : left, request.query(), request.reply());
+  answer(entry, options_.keep_ttl ? std::nullopt : std::optional(left), request.query(),
+         request.reply());
   if (options_.prefetch == 0 || entry.count_hit(now, options_.prefetch_pause) < options_.prefetch ||
       uint64_t{left} * 100 > uint64_t{entry.ttl()} * options_.prefetch_percent + 99)
     return Step::kAnswered;
@@ -147,8 +173,9 @@ Step Cache::serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry
   return Step::kAnswered;
 }
 
-// The message as it is kept, with the client's question and flags.
-void Cache::answer(const CacheEntry& entry, uint32_t left, const Query& query, Reply& reply) const {
+// The message as it is kept, with the client's question and flags; without a TTL with its own.
+void Cache::answer(const CacheEntry& entry, std::optional<uint32_t> ttl, const Query& query,
+                   Reply& reply) const {
   reply.adopt(entry.message(), entry.rcode());
   if (query.recursion_desired())
     reply.set_flag(kFlagRecursionDesired);
@@ -157,20 +184,24 @@ void Cache::answer(const CacheEntry& entry, uint32_t left, const Query& query, R
   const bool wants_ad = (query.edns && query.edns->dnssec_ok) ||
                         (query.flags & kFlagAuthenticData) != 0;  // RFC 6840 section 5.7
   if (!wants_ad) reply.clear_flag(kFlagAuthenticData);
-  if (left == entry.ttl()) return;  // as it is written
+  if (!ttl || (*ttl == entry.ttl() && !options_.keep_ttl)) return;  // as it is written
   const std::span<uint8_t> records = reply.records();
   const size_t at = reply.records_at();
-  set_ttls({records.data() - at, at + records.size()}, at, left);
+  set_ttls({records.data() - at, at + records.size()}, at, *ttl);
 }
 
 void Cache::answer_stale(const CacheEntry& entry, const Query& query, Reply& reply) {
   counters_->hits[static_cast<size_t>(entry.kind())].add();
   counters_->served_stale.add();
-  answer(entry, 0, query, reply);
+  answer(entry, options_.stale_ttl, query, reply);
   reply.set_error(Ede::kStale, kStaleText);
 }
 
 Step Cache::serve_stale(Request& request, const CacheKey& key, CacheEntry& entry) {
+  if (clock_.now() < entry.quiet_until()) {
+    answer_stale(entry, request.query(), request.reply());
+    return Step::kAnswered;
+  }
   // Only the first question for it waits for upstream.
   if (options_.verify && request.client().transport != Transport::kInternal)
     if (auto mark = mark_refreshing(key.hash()); mark != nullptr)
@@ -195,34 +226,70 @@ void Cache::refresh(Request& request, const CacheKey& key) {
     Query query;
     auto fetched = read_fetched(message);
     if (!fetched || parse_query(*packet, query).verdict != Verdict::kAnswer) return;
-    store(query, fetched->message, fetched->records_at, fetched->rcode);
+    refreshed(query, fetched);
   });
+}
+
+// Keeps what upstream has said now. Whether a stale reply may not be given any more for it; if it
+// may, upstream is left in peace for a while.
+bool Cache::refreshed(const Query& query, std::optional<Fetched>& fetched) {
+  const bool answers =
+      fetched && fetched->rcode == Rcode::kNoError &&
+      (!options_.prefer_positive || has_answer(fetched->message, fetched->records_at, query.type));
+  const bool denies = fetched && !options_.prefer_positive &&
+                      (fetched->rcode == Rcode::kNoError || fetched->rcode == Rcode::kNxDomain);
+  if (fetched) store(query, fetched->message, fetched->records_at, fetched->rcode);
+  if (answers || denies) return true;
+  CacheEntry* entry = table_.find(CacheKey(query, secret_));
+  const MonoTime now = clock_.now();
+  if (entry != nullptr && entry->expires() <= now && options_.recheck > Duration::zero())
+    entry->set_quiet_until(now + options_.recheck);
+  return false;
 }
 
 Step Cache::verify(Request& request, std::shared_ptr<void> mark) {
-  const std::shared_ptr<Deferred> deferred = request.defer();
-  const Bytes packet(deferred->query().packet.begin(), deferred->query().packet.end());
-  deferred->ask_next(packet, [this, deferred, mark](std::span<const uint8_t> message) {
-    finish_verify(*deferred, read_fetched(message));
-  });
+  const auto sent = request.query().packet;
+  const auto packet = std::make_shared<const Bytes>(sent.begin(), sent.end());
+  const auto verifying = std::make_shared<Verifying>(loop_, request.defer());
+  if (options_.verify_timeout > Duration::zero())
+    verifying->timer.start_once(options_.verify_timeout,
+                                [this, raw = verifying.get()] { give_up_verify(*raw); });
+  verifying->deferred->ask_next(*packet,
+                                [this, packet, verifying, mark](std::span<const uint8_t> message) {
+                                  Query query;
+                                  parse_query(*packet, query);
+                                  finish_verify(*verifying, query, read_fetched(message));
+                                });
   return Step::kPending;
 }
 
-void Cache::finish_verify(Deferred& deferred, std::optional<Fetched> fetched) {
-  const Query& query = deferred.query();
-  const bool good =
-      fetched && (fetched->rcode == Rcode::kNoError || fetched->rcode == Rcode::kNxDomain);
-  if (good) store(query, fetched->message, fetched->records_at, fetched->rcode);
+void Cache::finish_verify(Verifying& verifying, const Query& query,
+                          std::optional<Fetched> fetched) {
+  verifying.timer.stop();
+  const bool good = refreshed(query, fetched);
+  const std::unique_ptr<Deferred> deferred = std::move(verifying.deferred);
+  if (deferred == nullptr) return;
   const CacheEntry* entry = good ? nullptr : table_.find(CacheKey(query, secret_));
   if (entry != nullptr) {
-    deferred.adopt(entry->message(), entry->rcode());  // makes room for it
-    answer_stale(*entry, query, deferred.reply());
+    deferred->adopt(entry->message(), entry->rcode());  // makes room for it
+    answer_stale(*entry, query, deferred->reply());
   } else if (fetched) {
-    deferred.adopt(fetched->message, fetched->rcode);
+    deferred->adopt(fetched->message, fetched->rcode);
   } else {
-    deferred.reply().set_rcode(Rcode::kServFail);
+    deferred->reply().set_rcode(Rcode::kServFail);
   }
-  deferred.finish();
+  deferred->finish();
+}
+
+// The client has waited long enough; what upstream says later is kept.
+void Cache::give_up_verify(Verifying& verifying) {
+  const Query& query = verifying.deferred->query();
+  const CacheEntry* entry = table_.find(CacheKey(query, secret_));
+  if (entry == nullptr) return;  // it has made room for others
+  const std::unique_ptr<Deferred> deferred = std::move(verifying.deferred);
+  deferred->adopt(entry->message(), entry->rcode());
+  answer_stale(*entry, deferred->query(), deferred->reply());
+  deferred->finish();
 }
 
 Step Cache::go_on(Request& request, const CacheKey& key, MonoTime now) {
@@ -271,11 +338,12 @@ void Cache::store(const Query& query, std::span<uint8_t> message, size_t records
   if (ttl == 0) return;
   const CacheKey key(query, secret_);
   const MonoTime now = clock_.now();
-  if (failure) {  // does not hide what is better
+  const bool answers = rcode == Rcode::kNoError && has_answer(message, records_at, query.type);
+  if (failure || (options_.prefer_positive && !answers)) {  // does not hide what is better
     const CacheEntry* known = table_.find(key);
-    if (known != nullptr && known->rcode() != Rcode::kServFail &&
-        (now < known->expires() || stale_at(*known, now)))
-      return;
+    const bool better = known != nullptr && (failure ? known->rcode() != Rcode::kServFail
+                                                     : known->kind() == CacheKind::kSuccess);
+    if (better && may_give(*known, now)) return;
   }
   if (!options_.keep_ttl) set_ttls(message, records_at, ttl);
   table_.store(key, found->kind, message, rcode, ttl, now);

@@ -6,7 +6,9 @@
 //       success CAPACITY [TTL] [MINTTL]   9984 3600 5
 //       denial CAPACITY [TTL] [MINTTL]    9984 1800 5
 //       prefetch AMOUNT [DURATION] [PERCENTAGE%]    0 1m 10%
-//       serve_stale [DURATION] [immediate|verify]   off; 1h immediate
+//       serve_stale [DURATION] [immediate [TTL [RECHECK]] | verify [TIMEOUT [TTL [RECHECK]]]]
+//                                         off; 1h immediate 0 0, verify 0 0 0
+//       serve_stale_policy prefer_positive
 //       servfail DURATION                 5s, at most 5m; 0: not kept
 //       disable success|denial [ZONES...]
 //       keepttl                           replies have the TTL they came with
@@ -57,6 +59,10 @@ struct CacheOptions : PluginOptions {
   uint32_t prefetch_percent = 10;
   Duration stale{};  // zero: off
   bool verify = false;
+  Duration verify_timeout{};     // zero: as long as upstream takes
+  uint32_t stale_ttl = 0;        // of stale replies
+  Duration recheck{};            // after a failure nothing is asked for so long
+  bool prefer_positive = false;  // no denial takes the place of an answer that may still be given
   bool keep_ttl = false;
   std::string labels;  // of its metrics
 

@@ -14,8 +14,12 @@ using corefile::Directive;
 using corefile::Word;
 using std::chrono::seconds;
 
-constexpr uint64_t kMaxCapacity = 1'000'000;
-constexpr uint64_t kMaxTtl = 7 * 24 * 3600;
+constexpr uint64_t kMaxCapacity = 1'000'000'000;
+// CoreDNS's 256 shards have one size and four entries at least.
+constexpr uint64_t kShards = 256;
+constexpr uint64_t kLeastCapacity = 4 * kShards;
+constexpr uint64_t kMaxTtl = INT32_MAX;
+constexpr Duration kMaxRecheck = std::chrono::minutes(5);  // RFC 8767 section 5
 
 // Seconds, as a number or a duration.
 Result<uint32_t> read_ttl(const Word& word, uint64_t least) {
@@ -30,9 +34,9 @@ Result<uint32_t> read_ttl(const Word& word, uint64_t least) {
 
 Result<void> read_kind(const Directive& property, CacheOptions::Kind& kind) {
   const auto& arguments = property.arguments;
-  const auto capacity = read_number(arguments[0], 1, kMaxCapacity);
+  const auto capacity = read_number(arguments[0], 0, kMaxCapacity);
   if (!capacity.ok()) return capacity.error();
-  kind.capacity = *capacity;
+  kind.capacity = std::max(*capacity / kShards * kShards, kLeastCapacity);
   if (arguments.size() > 1) {
     const auto ttl = read_ttl(arguments[1], 1);
     if (!ttl.ok()) return ttl.error();
@@ -68,21 +72,57 @@ Result<void> read_prefetch(const Directive& property, CacheOptions& options) {
   return ok();
 }
 
+// What follows the mode: [TTL [RECHECK]].
+Result<void> read_stale_reply(std::span<const Word> words, CacheOptions& options) {
+  options.stale_ttl = 0;
+  options.recheck = {};
+  if (words.size() > 2)
+    return words[2].place.error("serve_stale: '" + words[2].text + "' is too much");
+  if (!words.empty()) {
+    const auto ttl = read_duration(words[0]);
+    if (!ttl.ok()) return ttl.error();
+    if (*ttl % seconds(1) != Duration::zero() || *ttl > seconds(UINT32_MAX))
+      return words[0].place.error("'" + words[0].text + "' is no TTL: whole seconds, such as 30s");
+    options.stale_ttl = static_cast<uint32_t>(*ttl / seconds(1));
+  }
+  if (words.size() > 1) {
+    const auto recheck = read_duration(words[1]);
+    if (!recheck.ok()) return recheck.error();
+    if (*recheck > kMaxRecheck)
+      return words[1].place.error("serve_stale asks again after 5m at most");
+    options.recheck = *recheck;
+  }
+  return ok();
+}
+
 Result<void> read_stale(const Directive& property, CacheOptions& options) {
-  const auto& arguments = property.arguments;
-  options.stale = std::chrono::hours(1);
-  if (!arguments.empty()) {
-    const auto duration = read_duration(arguments[0]);
-    if (!duration.ok()) return duration.error();
-    if (*duration < seconds(1) || *duration > seconds(kMaxTtl))
-      return arguments[0].place.error("'serve_stale' is from 1s to 168h");
-    options.stale = *duration;
+  std::span<const Word> words = property.arguments;
+  const auto duration =
+      words.empty() ? Result<Duration>(std::chrono::hours(1)) : read_duration(words[0]);
+  if (!duration.ok()) return duration.error();
+  options.stale = *duration;
+  options.verify = false;
+  options.verify_timeout = {};
+  if (words.size() < 2) return ok();
+  const auto mode = read_choice(words[1], {"immediate", "verify"}, Letters::kAnyCase);
+  if (!mode.ok()) return mode.error();
+  options.verify = *mode == 1;
+  words = words.subspan(2);
+  if (options.verify && !words.empty()) {
+    const auto timeout = read_duration(words[0]);
+    if (!timeout.ok()) return timeout.error();
+    options.verify_timeout = *timeout;
+    words = words.subspan(1);
   }
-  if (arguments.size() > 1) {
-    const auto mode = read_choice(arguments[1], {"immediate", "verify"});
-    if (!mode.ok()) return mode.error();
-    options.verify = *mode == 1;
-  }
+  return read_stale_reply(words, options);
+}
+
+Result<void> read_policy(const Directive& property, CacheOptions& options) {
+  if (options.prefer_positive)
+    return property.name.place.error("'serve_stale_policy' can be given once");
+  const auto policy = read_choice(property.arguments[0], {"prefer_positive"}, Letters::kAnyCase);
+  if (!policy.ok()) return policy.error();
+  options.prefer_positive = true;
   return ok();
 }
 
@@ -110,14 +150,11 @@ Result<void> read_cache_properties(const Directive& directive, CacheOptions& opt
       {{"success", 1, 3, [&](const Directive& p) { return read_kind(p, options.kinds[0]); }},
        {"denial", 1, 3, [&](const Directive& p) { return read_kind(p, options.kinds[1]); }},
        {"prefetch", 1, 3, [&](const Directive& p) { return read_prefetch(p, options); }},
-       {"serve_stale", 0, 2, [&](const Directive& p) { return read_stale(p, options); }},
+       {"serve_stale", 0, 5, [&](const Directive& p) { return read_stale(p, options); }},
+       {"serve_stale_policy", 1, 1, [&](const Directive& p) { return read_policy(p, options); }},
        {"servfail", 1, 1, [&](const Directive& p) { return read_servfail(p, options); }},
        {"disable", 1, Property::kAny, [&](const Directive& p) { return read_disable(p, options); }},
-       {"keepttl", 0, 0, [&](const Directive&) { return options.keep_ttl = true, ok(); }},
-       {"serve_stale_policy", 0, Property::kAny, [](const Directive& p) -> Result<void> {
-          return p.name.place.error(
-              "CoreDNS's property 'serve_stale_policy' of cache is not in fairlead-dns");
-        }}});
+       {"keepttl", 0, 0, [&](const Directive&) { return options.keep_ttl = true, ok(); }}});
 }
 
 }  // namespace
@@ -164,6 +201,11 @@ Result<std::shared_ptr<PluginOptions>> parse_cache(const PluginKind::Directives&
   options->zones = *std::move(read);
   if (const auto right = read_cache_properties(directive, *options); !right.ok())
     return right.error();
+  const bool stale =
+      std::ranges::any_of(directive.block.value_or(std::vector<Directive>()),
+                          [](const Directive& each) { return each.name.text == "serve_stale"; });
+  if (options->prefer_positive && !stale)
+    return directive.name.place.error("cache: 'serve_stale_policy' needs 'serve_stale'");
   std::string text;
   for (const Name& zone : options->zones) text += (text.empty() ? "" : ",") + zone.to_text();
   options->labels = fmt::format("server=\"{}\",zones=\"{}\",view=\"\"", block.server_label(), text);

@@ -125,6 +125,7 @@ bool CacheTable::store(const CacheKey& key, CacheKind kind, std::span<const uint
   entry.ttl_ = ttl;
   entry.hits_ = hits;
   entry.last_hit_ = last_hit;
+  entry.quiet_until_ = {};
   entry.expires_ = now + std::chrono::seconds(ttl);
   entry.chain_ = bucket(key.hash());
   bucket(key.hash()) = index;

@@ -54,6 +54,9 @@ class CacheEntry {
   CacheKind kind() const { return kind_; }
   uint32_t ttl() const { return ttl_; }  // when it was stored
   MonoTime expires() const { return expires_; }
+  // Until then nobody tries to have a newer one, since that has failed.
+  MonoTime quiet_until() const { return quiet_until_; }
+  void set_quiet_until(MonoTime time) { quiet_until_ = time; }
   // Whole seconds left, rounded up; 0: expired.
   uint32_t left(MonoTime now) const;
 
@@ -72,6 +75,7 @@ class CacheEntry {
   uint32_t hits_ = 0;
   MonoTime expires_{};
   MonoTime last_hit_{};
+  MonoTime quiet_until_{};
   uint32_t chain_ = 0;  // the next with this bucket
   uint32_t older_ = 0;
   uint32_t newer_ = 0;

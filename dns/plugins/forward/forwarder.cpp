@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "dns/labels.h"
 #include "dns/plugins/forward/relay.h"
 
 namespace fairlead::dns {
@@ -107,6 +108,8 @@ void Forwarder::attempt(uint64_t id) {
     if (options_.failfast) return give_up(id);
   }
   const UpstreamServer& server = pending.servers[pending.asked++ % pending.servers.size()];
+  if (const auto& labels = pending.deferred->client().labels)
+    labels->set("forward/upstream", server.address.to_string());
   ExchangeLimits limits = options_.limits;
   for (Duration* limit : {&limits.udp_reply, &limits.tcp_connect, &limits.tcp_reply})
     *limit = std::min(*limit, left);

@@ -33,7 +33,7 @@ Result<void> read_flags(std::span<const Word> words, bool set, Flags& flags) {
   static constexpr uint16_t kFlags[] = {kFlagAuthoritative, kFlagRecursionAvailable,
                                         kFlagRecursionDesired};
   for (const Word& word : words) {
-    const auto choice = read_choice(word, {"aa", "ra", "rd"});
+    const auto choice = read_choice(word, {"aa", "ra", "rd"}, Letters::kAnyCase);
     if (!choice.ok()) return choice.error();
     const uint16_t flag = kFlags[*choice];
     (set ? flags.set : flags.clear) |= flag;
@@ -45,7 +45,7 @@ Result<void> read_flags(std::span<const Word> words, bool set, Flags& flags) {
 // `set` or `clear`, then the flags.
 auto action_into(Flags& flags) {
   return [&flags](const Directive& property) -> Result<void> {
-    const auto action = read_choice(property.arguments[0], {"clear", "set"});
+    const auto action = read_choice(property.arguments[0], {"clear", "set"}, Letters::kAnyCase);
     if (!action.ok()) return action.error();
     return read_flags(std::span(property.arguments).subspan(1), *action == 1, flags);
   };
@@ -66,7 +66,8 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
          {"set", 1, Property::kAny,
           [&](const Directive& p) { return read_flags(p.arguments, true, options->response); }},
          {"clear", 1, Property::kAny,
-          [&](const Directive& p) { return read_flags(p.arguments, false, options->response); }}});
+          [&](const Directive& p) { return read_flags(p.arguments, false, options->response); }}},
+        Letters::kAnyCase);
     if (!read.ok()) return read.error();
   }
   return std::shared_ptr<PluginOptions>(std::move(options));

@@ -113,4 +113,75 @@ std::string describe(const ZoneConfig& config, const Snapshot& snapshot, const N
   return "";
 }
 
+namespace {
+
+// A name of the cluster domain by its parts, as CoreDNS reads it.
+struct NameParts {
+  bool valid = true;
+  std::string kind, name_space, service, endpoint, port, protocol, zone;
+};
+
+std::string without_underscore(std::string_view label) {
+  return std::string(label.starts_with('_') ? label.substr(1) : label);
+}
+
+// The labels left of the zone, from the right: kind, namespace, service, and then an endpoint, a
+// protocol and a port, or `_zone`, a directive and a topology zone.
+NameParts parts_of(const ZoneConfig& config, const Name& name) {
+  NameParts parts;
+  const size_t count = name.labels() - config.zone.labels();
+  const auto left = [&](size_t i) { return name.label(count - 1 - i); };
+  if (count == 0) return parts;
+  parts.kind = left(0);
+  const bool of_service = parts.kind == "svc";
+  parts.valid = of_service || parts.kind == "pod";
+  if (!parts.valid) return parts;
+  if (count == 1) return {};
+  parts.name_space = left(1);
+  if (count > 2) parts.service = left(2);
+  if (count == 4) parts.endpoint = left(3);
+  if (count == 5) {
+    parts.protocol = without_underscore(left(3));
+    parts.port = without_underscore(left(4));
+  }
+  if (count < 6) return parts;
+  const bool zonal =
+      config.zonal && of_service && left(3) == "_zone" && (left(4) == "pin" || left(4) == "prefer");
+  parts.valid = zonal;
+  for (size_t i = count - 1; zonal && i >= 5; --i)
+    parts.zone += (parts.zone.empty() ? "" : ".") + std::string(left(i));
+  return parts;
+}
+
+}  // namespace
+
+std::optional<std::string> kubernetes_label(const ZoneConfig& config, std::string_view label,
+                                            const Name& name) {
+  constexpr std::string_view kPrefix = "kubernetes/";
+  if (!label.starts_with(kPrefix) || !name.ends_with(config.zone)) return std::nullopt;
+  label.remove_prefix(kPrefix.size());
+  const NameParts parts = parts_of(config, name);
+  if (label == "parse-error" && !parts.valid) return "invalid query name";
+  if (!parts.valid) return std::nullopt;
+  const std::pair<std::string_view, const std::string*> kLabels[] = {
+      {"kind", &parts.kind},       {"namespace", &parts.name_space},
+      {"service", &parts.service}, {"endpoint", &parts.endpoint},
+      {"port-name", &parts.port},  {"protocol", &parts.protocol},
+      {"zone", &parts.zone}};
+  for (const auto& [known, value] : kLabels)
+    if (label == known) return *value;
+  return std::nullopt;
+}
+
+std::optional<std::string> client_namespace(const Snapshot& snapshot, const IpAddress& address) {
+  std::optional<std::string> found;
+  snapshot.namespaces.for_each([&](const KeyRecord& record) {
+    const PodKey pod(record.key(), address);
+    if (found || snapshot.pods.find(LabelKey(pod.bytes())) == nullptr) return;
+    const auto label = record.key().subspan(1);  // behind its length
+    found.emplace(label.begin(), label.end());
+  });
+  return found;
+}
+
 }  // namespace fairlead::dns

@@ -26,6 +26,17 @@ class Kubernetes : public Plugin {
     return Step::kNext;
   }
 
+  std::optional<std::string> label(std::string_view name, const Query& query,
+                                   const Client& client) const override {
+    if (name == "kubernetes/client-namespace") {
+      const Published::Reader::Guard guard(*reader_);
+      return client_namespace(reader_->snapshot(), client.address.address);
+    }
+    for (const ZoneConfig& zone : options_.zones)
+      if (auto value = kubernetes_label(zone, name, query.name)) return value;
+    return std::nullopt;
+  }
+
  private:
   Step serve_zone(const ZoneConfig& zone, Request& request) {
     Name target;

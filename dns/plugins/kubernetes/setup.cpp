@@ -8,11 +8,6 @@ namespace {
 
 using corefile::Directive;
 
-Result<void> not_here(const Directive& property) {
-  return property.name.place.error("CoreDNS's property '" + property.name.text +
-                                   "' of kubernetes is not in fairlead-dns");
-}
-
 Result<void> read_zones_into(const Directive& directive, const BlockSetup& block,
                              KubernetesOptions& options) {
   const auto zones = read_zones(directive.arguments, block.zones);
@@ -181,7 +176,6 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   std::vector<Property> properties = source_properties(block, *options);
   for (Property& each : answer_properties(pattern)) properties.push_back(std::move(each));
   for (Property& each : request_properties(block)) properties.push_back(std::move(each));
-  properties.push_back({"multicluster", 0, Property::kAny, &not_here});
   const auto read = read_properties(directive, properties);
   if (!read.ok()) return read.error();
   options->filter.pods = pattern.pods == PodNames::kVerified;

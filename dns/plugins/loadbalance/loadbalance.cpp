@@ -2,21 +2,45 @@
 // Answers with several addresses or mail exchanges come in another order each time, so that clients
 // that take the first spread over all; CNAMEs go first.
 //
-//   loadbalance [round_robin]
+//   loadbalance [round_robin | weighted FILE] {
+//       reload DURATION          of FILE; 30s, 0s: never
+//       prefer CIDR...           addresses in these come first, in this order
+//   }
 //
-// Addresses of one name and type are shuffled; MX records are rotated. Records whose names are
+// Addresses of one name and type are shuffled; MX records are rotated. With `weighted` only the
+// first address is drawn, by its weight (weights.h), and MX records stay. Records whose names are
 // compressed against each other in a way that does not survive a move stay where they are.
 #include <algorithm>
 #include <array>
 #include <random>
 
-#include "dns/plugin.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "dns/current.h"
+#include "dns/host.h"
+#include "dns/plugins/loadbalance/weights.h"
 #include "dns/setup.h"
 
 namespace fairlead::dns {
 namespace {
 
 constexpr size_t kMaxRecords = 256;  // of an answer that is looked at; longer ones stay as they are
+
+constexpr size_t kMaxFile = 16u << 20;
+
+struct LoadBalanceOptions : PluginOptions {
+  std::string file;  // empty: round_robin
+  Duration reload = std::chrono::seconds(30);
+  std::vector<Cidr> preferred;
+  Current<Weights> weights;
+
+  Result<void> build(std::string_view text) {
+    auto read = Weights::parse(text, file);
+    if (!read.ok()) return read.error();
+    weights.set(std::make_shared<const Weights>(*std::move(read)));
+    return ok();
+  }
+};
 
 struct Answer {
   std::array<Record, kMaxRecords> records;
@@ -94,6 +118,8 @@ bool movable(std::span<const uint8_t> message, size_t from, size_t to) {
 
 class LoadBalance : public Plugin {
  public:
+  explicit LoadBalance(const LoadBalanceOptions& options) : options_(options) {}
+
   void on_reply(const Query&, const Client&, Reply& reply) override {
     const size_t count = reply.count(Section::kAnswer);
     if (count < 2 || reply.rcode() != Rcode::kNoError) return;
@@ -101,15 +127,28 @@ class LoadBalance : public Plugin {
     bytes_ = reply.records().data() - reply.records_at();
     if (!read_answer(message, reply.records_at(), count, answer_)) return;
     put_aliases_first(message);
+    weights_ = seen_.newest(options_.weights).get();
     for (size_t i = 0; i + 1 < count;) i = reorder(message, i);
   }
 
  private:
   void put_aliases_first(std::span<const uint8_t> message);
   size_t reorder(std::span<const uint8_t> message, size_t first);
+  // The part of record `index` that changes places: all behind its owner.
+  uint8_t* movable_part(size_t index) const {
+    const Record& record = answer_.records[index];
+    return bytes_ + record.end() - (10 + record.rdata_size);
+  }
+  IpAddress address_of(size_t index) const;
+  void swap(size_t a, size_t b);
   void shuffle(size_t first, size_t end);
+  void draw(std::span<const uint8_t> message, size_t first, size_t end);
+  void put_preferred_first(size_t first, size_t end);
   size_t below(size_t count) { return static_cast<size_t>(random_() * uint64_t{count} >> 32); }
 
+  const LoadBalanceOptions& options_;
+  Seen<Weights> seen_;
+  const Weights* weights_ = nullptr;  // of this reply
   std::mt19937 random_{std::random_device()()};
   Answer answer_;
   uint8_t* bytes_ = nullptr;  // of the message
@@ -139,10 +178,16 @@ size_t LoadBalance::reorder(std::span<const uint8_t> message, size_t first) {
          same_owner(message, head, answer_.records[end]))
     ++end;
   if (head.type == Type::kA || head.type == Type::kAaaa) {
-    shuffle(first, end);
+    // What comes from upstream may be of the type and no address.
+    const bool whole = head.rdata_size == (head.type == Type::kA ? 4u : 16u);
+    if (options_.file.empty())
+      shuffle(first, end);
+    else if (whole)
+      draw(message, first, end);
+    if (whole && !options_.preferred.empty()) put_preferred_first(first, end);
     return end;
   }
-  if (head.type != Type::kMx) return first + 1;
+  if (head.type != Type::kMx || !options_.file.empty()) return first + 1;
   while (end < answer_.count && answer_.records[end].type == Type::kMx) ++end;
   const Record& last = answer_.records[end - 1];
   if (end - first > 1 && movable(message, head.at, last.end()))
@@ -151,45 +196,135 @@ size_t LoadBalance::reorder(std::span<const uint8_t> message, size_t first) {
   return end;
 }
 
+IpAddress LoadBalance::address_of(size_t index) const {
+  const Record& record = answer_.records[index];
+  return IpAddress::from_bytes({bytes_ + record.rdata_at, record.rdata_size});
+}
+
 // What follows the owners changes places; so it does not matter how those are written.
+void LoadBalance::swap(size_t a, size_t b) {
+  if (a == b) return;
+  uint8_t* const from = movable_part(a);
+  std::swap_ranges(from, from + 10 + answer_.records[a].rdata_size, movable_part(b));
+}
+
 void LoadBalance::shuffle(size_t first, size_t end) {
-  const size_t size = 10 + answer_.records[first].rdata_size;
-  for (size_t left = end - first; left > 1; --left) {
-    const size_t other = first + below(left);
-    const size_t last = first + left - 1;
-    if (other == last) continue;
-    uint8_t* a = bytes_ + answer_.records[other].end() - size;
-    std::swap_ranges(a, a + size, bytes_ + answer_.records[last].end() - size);
+  for (size_t left = end - first; left > 1; --left) swap(first + below(left), first + left - 1);
+}
+
+// The first one, in proportion to the weights.
+void LoadBalance::draw(std::span<const uint8_t> message, size_t first, size_t end) {
+  Name owner;
+  size_t at = answer_.records[first].at;
+  const bool named = owner.parse_compressed(message, at);
+  const auto* known = named && weights_ != nullptr ? weights_->find(owner) : nullptr;
+  const auto weight_of = [&](size_t index) -> size_t {
+    if (known == nullptr) return 1;
+    const auto found = known->find(address_of(index));
+    return found == known->end() ? 1 : found->second;
+  };
+  size_t sum = 0;
+  for (size_t i = first; i < end; ++i) sum += weight_of(i);
+  size_t drawn = below(sum);
+  size_t top = first;
+  for (; drawn >= weight_of(top); ++top) drawn -= weight_of(top);
+  swap(first, top);
+}
+
+// In the order of the prefixes, otherwise as they are.
+void LoadBalance::put_preferred_first(size_t first, size_t end) {
+  size_t to = first;
+  for (const Cidr& net : options_.preferred) {
+    for (size_t i = to; i < end; ++i) {
+      if (!net.contains(address_of(i))) continue;
+      for (size_t j = i; j > to; --j) swap(j, j - 1);
+      ++to;
+    }
   }
+}
+
+Result<void> read_lines(const corefile::Directive& directive, LoadBalanceOptions& options) {
+  const std::vector<Property> properties = {
+      {"prefer", 0, Property::kAny,
+       [&](const corefile::Directive& p) -> Result<void> {
+         for (const corefile::Word& word : p.arguments) {
+           const auto net = Cidr::parse(word.text);
+           if (!net.ok())
+             return word.place.error("'" + word.text + "' is no prefix such as 10.0.0.0/8");
+           options.preferred.push_back(*net);
+         }
+         return ok();
+       }},
+      {"reload", 1, 1, [&](const corefile::Directive& p) -> Result<void> {
+         if (options.file.empty()) return p.name.place.error("'reload' is for 'weighted FILE'");
+         const auto period = read_duration(p.arguments[0]);
+         if (!period.ok()) return period.error();
+         options.reload = *period;
+         return ok();
+       }}};
+  return read_properties(directive, properties);
 }
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
-                                             BlockSetup&) {
+                                             BlockSetup& block) {
   if (const auto once = expect_once(directives); !once.ok()) return once.error();
   const corefile::Directive& directive = directives.front();
+  auto options = std::make_shared<LoadBalanceOptions>();
+  size_t arguments = 1;
   if (!directive.arguments.empty()) {
-    const corefile::Word& policy = directive.arguments[0];
-    const auto choice = read_choice(policy, {"round_robin", "weighted"});
+    const auto choice = read_choice(directive.arguments[0], {"round_robin", "weighted"});
     if (!choice.ok()) return choice.error();
-    if (*choice == 1)
-      return policy.place.error("CoreDNS's 'loadbalance weighted' is not in fairlead-dns");
+    arguments += *choice;
   }
-  if (const auto right = expect_arguments(directive, 0, 1); !right.ok()) return right.error();
-  const auto read = read_properties(
-      directive, {{"prefer", 0, Property::kAny, [](const corefile::Directive& p) -> Result<void> {
-                     return p.name.place.error(
-                         "CoreDNS's property 'prefer' of loadbalance is not in fairlead-dns");
-                   }}});
-  if (!read.ok()) return read.error();
-  return std::make_shared<PluginOptions>();
+  const auto right = expect_arguments(directive, arguments == 2 ? 2 : 0, arguments);
+  if (!right.ok()) return right.error();
+  if (arguments == 2) options->file = block.path_of(directive.arguments[1].text);
+  if (const auto read = read_lines(directive, *options); !read.ok()) return read.error();
+  if (options->file.empty()) return std::shared_ptr<PluginOptions>(std::move(options));
+  const Result<std::string> text = block.files->read(options->file);
+  if (!text.ok() && options->reload == Duration::zero())
+    return directive.name.place.error(text.error().message());
+  if (!text.ok())
+    block.notes.push_back("loadbalance: " + text.error().message() +
+                          "; until it can be read all weights are 1");
+  if (const auto built = options->build(text.ok() ? *text : ""); !built.ok()) return built.error();
+  return std::shared_ptr<PluginOptions>(std::move(options));
 }
 
-std::unique_ptr<Plugin> make(const PluginContext&, const PluginOptions&) {
-  return std::make_unique<LoadBalance>();
+std::unique_ptr<Plugin> make(const PluginContext&, const PluginOptions& options) {
+  return std::make_unique<LoadBalance>(dynamic_cast<const LoadBalanceOptions&>(options));
+}
+
+// Follows the file of weights.
+class WeightFile : public Service {
+ public:
+  WeightFile(Loop& loop, LoadBalanceOptions& options)
+      : watch_(
+            loop, options.file, [&options] { read(options); },
+            std::max<Duration>(options.reload, std::chrono::seconds(1))) {
+    read(options);
+  }
+
+ private:
+  static void read(LoadBalanceOptions& options) {
+    const Result<std::string> text = read_file(options.file, kMaxFile);
+    if (!text.ok()) return log::warn("loadbalance: {}", text.error().message());
+    if (const auto built = options.build(*text); !built.ok())
+      return log::warn("loadbalance: {}; the weights stay as they were", built.error().message());
+    log::info("loadbalance: {} has been read", options.file);
+  }
+
+  FileWatch watch_;
+};
+
+Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
+  auto& options = dynamic_cast<LoadBalanceOptions&>(given);
+  if (options.file.empty() || options.reload == Duration::zero()) return std::unique_ptr<Service>();
+  return std::unique_ptr<Service>(std::make_unique<WeightFile>(host.loop(), options));
 }
 
 }  // namespace
 
-FAIRLEAD_DNS_PLUGIN(loadbalance) = {&parse, &make, nullptr};
+FAIRLEAD_DNS_PLUGIN(loadbalance) = {&parse, &make, &start};
 
 }  // namespace fairlead::dns

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dns/labels.h"
 #include "dns/pattern.h"
 #include "dns/record_text.h"
 
@@ -72,7 +73,7 @@ const std::pair<std::string_view, LogFormat::Field> LogFormat::kFields[] = {
     {"{>bufsize}", Field::kBufferSize}, {"{>rflags}", Field::kResponseFlags},
 };
 
-Result<LogFormat> LogFormat::parse(std::string text) {
+LogFormat LogFormat::parse(std::string text) {
   replace(text, "{combined}", "{common} \"{>opcode}\"");
   replace(text, "{common}", kCommon);
   LogFormat format;
@@ -82,10 +83,12 @@ Result<LogFormat> LogFormat::parse(std::string text) {
     format.add_text(rest.substr(0, brace));
     rest.remove_prefix(brace);
     if (rest.empty()) break;
-    if (rest.starts_with("{/"))
-      return Error(ErrorCode::kInvalid,
-                   fmt::format("'{}': metadata is not in fairlead-dns",
-                               rest.substr(0, std::min(rest.find('}'), rest.size() - 1) + 1)));
+    const size_t end = rest.starts_with("{/") ? rest.find('}') : std::string_view::npos;
+    if (end != std::string_view::npos && end > 2) {
+      format.pieces_.push_back({Field::kLabel, std::string(rest.substr(2, end - 2))});
+      rest.remove_prefix(end + 1);
+      continue;
+    }
     const auto* at = std::ranges::find_if(
         kFields, [&](const auto& field) { return rest.starts_with(field.first); });
     if (at == std::end(kFields)) {
@@ -97,6 +100,13 @@ Result<LogFormat> LogFormat::parse(std::string text) {
     rest.remove_prefix(at->first.size());
   }
   return format;
+}
+
+std::vector<std::string> LogFormat::labels() const {
+  std::vector<std::string> out;
+  for (const Piece& piece : pieces_)
+    if (piece.field == Field::kLabel) out.push_back(piece.text);
+  return out;
 }
 
 void LogFormat::add_text(std::string_view text) {
@@ -162,6 +172,11 @@ void LogFormat::write(Out& out, const Query& query, const Client& client, const 
       case Field::kResponseFlags:
         put_flags(out, reply.flags());
         break;
+      case Field::kLabel: {
+        const std::string value = label_value(client, piece.text);
+        put(out, value.empty() ? "-" : value);
+        break;
+      }
     }
   }
 }

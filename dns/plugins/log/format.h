@@ -4,6 +4,7 @@
 //   {type} {class} {name} {proto} {size} {remote} {port} {local} {duration} {rcode} {rsize}
 //   {>id} {>opcode} {>do} {>bufsize} {>rflags}
 //   {common} {combined}   CoreDNS's formats; the second has the opcode at its end
+//   {/plugin/label}       a label (dns/labels.h), "-" when it has no value
 //
 // What else stands in braces is text. No I/O and no clock.
 #pragma once
@@ -20,8 +21,9 @@ namespace fairlead::dns {
 
 class LogFormat {
  public:
-  // Fails on metadata ("{/forward/upstream}"), which there is none of.
-  static Result<LogFormat> parse(std::string text);
+  static LogFormat parse(std::string text);
+  // The labels it asks for.
+  std::vector<std::string> labels() const;
 
   // `now`: when the reply was complete.
   void write(fmt::memory_buffer& out, const Query& query, const Client& client, const Reply& reply,
@@ -46,6 +48,7 @@ class LogFormat {
     kDnssecOk,
     kBufferSize,
     kResponseFlags,
+    kLabel,
   };
   struct Piece {
     Field field = Field::kText;

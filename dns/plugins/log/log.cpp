@@ -10,6 +10,8 @@
 // records; error: every other rcode.
 #include "base/log.h"
 
+#include "dns/labels.h"
+#include "dns/mnemonics.h"
 #include "dns/plugins/log/format.h"
 #include "dns/setup.h"
 
@@ -54,6 +56,14 @@ unsigned class_of(Reply& reply) {
   return reply.count(Section::kAnswer) == 0 && has_soa(reply) ? kDenial : kSuccess;
 }
 
+// What CoreDNS's log knows of a reply.
+void set_labels(Labels& labels, Reply& reply) {
+  const unsigned of = class_of(reply);
+  const bool no_data = of == kDenial && reply.rcode() == Rcode::kNoError;
+  labels.set("log/class", of == kSuccess ? "success" : of == kDenial ? "denial" : "error");
+  labels.set("log/type", no_data ? "NODATA" : rcode_to_text(reply.rcode()));
+}
+
 class Log : public Plugin {
  public:
   Log(Clock& clock, const LogOptions& options) : clock_(clock), options_(options) {}
@@ -63,6 +73,7 @@ class Log : public Plugin {
     for (const Rule& rule : options_.rules) {
       if (!rule.is_for(query.name)) continue;
       if (rule.classes != kAll && (rule.classes & class_of(reply)) == 0) return;
+      if (client.labels) set_labels(*client.labels, reply);
       fmt::memory_buffer line;
       rule.format.write(line, query, client, reply, clock_.now());
       return log::write(log::Level::kInfo, {line.data(), line.size()});
@@ -89,9 +100,7 @@ Result<Rule> read_rule(const Directive& directive) {
   Rule rule;
   std::span<const corefile::Word> names = directive.arguments;
   const bool has_format = !names.empty() && names.back().text.find('{') != std::string::npos;
-  auto format = LogFormat::parse(has_format ? names.back().text : "{common}");
-  if (!format.ok()) return names.back().place.error(format.error().message());
-  rule.format = *std::move(format);
+  rule.format = LogFormat::parse(has_format ? names.back().text : "{common}");
   if (has_format) names = names.first(names.size() - 1);
   auto zones = read_zones(names, {Name()});
   if (!zones.ok()) return zones.error();
@@ -104,11 +113,12 @@ Result<Rule> read_rule(const Directive& directive) {
 }
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
-                                             BlockSetup&) {
+                                             BlockSetup& block) {
   auto options = std::make_shared<LogOptions>();
   for (const Directive& directive : directives) {
     auto rule = read_rule(directive);
     if (!rule.ok()) return rule.error();
+    for (const std::string& label : rule->format.labels()) ask_label(block, label);
     options->rules.push_back(*std::move(rule));
   }
   return std::shared_ptr<PluginOptions>(std::move(options));

@@ -3,11 +3,13 @@
 // are tried in order; `stop` (the default) ends with a rule that was for the query, `continue` goes
 // on with what it made of the query. The client always gets its own question back.
 //
-//   rewrite [stop|continue] name [KIND] FROM TO [answer auto|answer name|value REGEX TO]...
+//   rewrite [stop|continue] name [KIND] FROM TO [answer auto|[answer] name|value REGEX TO]...
 //   rewrite [stop|continue] type|class FROM TO
-//   rewrite [stop|continue] edns0 local set|append|replace CODE DATA
-//   rewrite [stop|continue] edns0 nsid set|append|replace
-//   rewrite [stop|continue] edns0 subnet set|append|replace IPV4-BITS IPV6-BITS
+//   rewrite [stop|continue] edns0 local set|append|replace CODE DATA [revert]
+//   rewrite [stop|continue] edns0 nsid set|append|replace [revert]
+//   rewrite [stop|continue] edns0 subnet set|append|replace IPV4-BITS IPV6-BITS [revert]
+//   rewrite [stop|continue] edns0 local unset CODE
+//   rewrite [stop|continue] edns0 nsid|subnet unset
 //   rewrite [stop|continue] ttl [KIND] NAME SECONDS|LEAST-MOST|LEAST-|-MOST
 //   rewrite [stop|continue] rcode [KIND] NAME FROM TO
 //   rewrite [stop|continue] cname [KIND] FROM TO
@@ -43,15 +45,15 @@ class Rewrite : public Plugin {
   bool serves_chaos() const override { return chaos_; }
 
   Step serve(Request& request) override {
-    RewritePlan made = plan_rewrite(options_.rules, request.query());
+    RewritePlan made = plan_rewrite(options_.rules, request.query(), request.client());
     if (made.bad_name) {
       request.reply().set_rcode(Rcode::kServFail);
       request.reply().set_error(Ede::kOther, "rewrite made a name that is none");
       return Step::kAnswered;
     }
-    if (!made.changes_query && made.cname() == nullptr) return Step::kNext;
+    if (!made.changes_query && !made.follows_cnames()) return Step::kNext;
     const auto plan = std::make_shared<const RewritePlan>(std::move(made));
-    const auto packet = rewritten_query(*plan, request.query(), request.client());
+    const auto packet = rewritten_query(*plan, request.query());
     const std::shared_ptr<Deferred> deferred = request.defer();
     request.client().explain([] { return std::string("a rule changes the question"); });
     deferred->ask_next(packet, [this, plan, deferred](std::span<const uint8_t> message) {
@@ -61,8 +63,8 @@ class Rewrite : public Plugin {
   }
 
   // Only for queries that serve() left alone.
-  void on_reply(const Query& query, const Client&, Reply& reply) override {
-    if (in_place_) rewrite_in_place(plan_rewrite(options_.rules, query), reply);
+  void on_reply(const Query& query, const Client& client, Reply& reply) override {
+    if (in_place_) rewrite_in_place(plan_rewrite(options_.rules, query, client), reply);
   }
 
  private:
@@ -76,28 +78,12 @@ class Rewrite : public Plugin {
   const bool chaos_;
 };
 
-// Cuts the answers behind the first CNAME that the rule is for, and says where it leads now.
-std::optional<Name> redirect(const NameRule& rule, EditMessage& reply) {
-  auto& answers = reply[Section::kAnswer];
-  for (size_t i = 0; i < answers.size(); ++i) {
-    if (answers[i].type != Type::kCname) continue;
-    const std::vector<Name> names = rdata_names(answers[i]);
-    const auto text = names.empty() ? std::nullopt : rule.replace(NameText(names.front()).view());
-    const auto target = text ? Name::from_text(*text) : Result<Name>(Name());
-    if (!text || !target.ok()) continue;
-    set_rdata_name(answers[i], 0, *target);
-    answers.resize(i + 1);
-    return *target;
-  }
-  return std::nullopt;
-}
-
 void Rewrite::on_message(const RewritePlan& plan, const std::shared_ptr<Deferred>& deferred,
                          std::span<const uint8_t> message) {
   std::optional<Name> target;
-  adopt_reply(*deferred, message, [&](EditMessage& reply) {
-    rewrite_reply(plan, reply);
-    if (const RewriteRule* rule = plan.cname()) target = redirect(rule->name, reply);
+  adopt_reply(*deferred, message, [&](AdoptedReply& reply) {
+    rewrite_reply(plan, {reply.message, reply.rcode, reply.options});
+    target = redirect_cname(plan, reply.message);
   });
   const bool ours = deferred->client().transport == Transport::kInternal;
   if (!target || deferred->query().type == Type::kCname || ours) return deferred->finish();

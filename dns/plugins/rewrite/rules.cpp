@@ -2,6 +2,7 @@
 #include "dns/plugins/rewrite/rules.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace fairlead::dns {
 namespace {
@@ -36,19 +37,40 @@ std::string replace_all(std::string_view text, std::string_view from, std::strin
   }
 }
 
+// The data of the query's OPT record.
+std::vector<uint8_t> options_of(const Query& query) {
+  Record opt;
+  size_t at = query.edns ? query.edns->at : 0;
+  if (!query.edns || !read_record(query.packet, at, opt)) return {};
+  const auto data = query.packet.subspan(opt.rdata_at, opt.rdata_size);
+  return {data.begin(), data.end()};
+}
+
+bool apply_name(const RewriteRule& rule, RewritePlan& plan) {
+  const auto text = rule.name.replace(NameText(plan.name).view());
+  if (!text) return false;
+  const auto name = Name::from_text(*text);
+  if (!name.ok()) return plan.bad_name = true;
+  plan.of_reply.push_back({.rule = &rule, .asked = *name, .instead_of = plan.name});
+  plan.name = *name;
+  return plan.changes_query = true;
+}
+
+bool apply_option(const RewriteRule& rule, const Query& query, const Client& client,
+                  RewritePlan& plan) {
+  if (!plan.options) plan.options = options_of(query);
+  auto change = change_options(rule.option, {plan.name, plan.type, client}, *plan.options);
+  if (!change) return false;
+  plan.options = std::move(change->options);
+  if (change->undo) plan.of_reply.push_back({.rule = &rule, .undo = std::move(change->undo)});
+  return plan.changes_query = true;
+}
+
 // One rule on the plan so far. Whether it was for this query.
-bool apply(const RewriteRule& rule, RewritePlan& plan) {
+bool apply(const RewriteRule& rule, const Query& query, const Client& client, RewritePlan& plan) {
   switch (rule.field) {
-    case Field::kName: {
-      const auto text = rule.name.replace(NameText(plan.name).view());
-      if (!text) return false;
-      const auto name = Name::from_text(*text);
-      if (!name.ok()) return plan.bad_name = true;
-      if (rule.automatic) plan.renamed.push_back({*name, plan.name});
-      if (!rule.answers.empty()) plan.of_reply.push_back(&rule);
-      plan.name = *name;
-      return plan.changes_query = true;
-    }
+    case Field::kName:
+      return apply_name(rule, plan);
     case Field::kType:
       if (plan.type != static_cast<Type>(rule.from)) return false;
       plan.type = static_cast<Type>(rule.to);
@@ -58,8 +80,7 @@ bool apply(const RewriteRule& rule, RewritePlan& plan) {
       plan.klass = static_cast<Class>(rule.to);
       return plan.changes_query = true;
     case Field::kOption:
-      plan.options.push_back(&rule.option);
-      return plan.changes_query = true;
+      return apply_option(rule, query, client, plan);
     case Field::kTtl:
     case Field::kRcode:
       if (!rule.name.matches(NameText(plan.name).view())) return false;
@@ -67,97 +88,8 @@ bool apply(const RewriteRule& rule, RewritePlan& plan) {
     case Field::kCname:
       break;
   }
-  plan.of_reply.push_back(&rule);
+  plan.of_reply.push_back({.rule = &rule});
   return true;
-}
-
-void append_u16(std::vector<uint8_t>& out, size_t value) {
-  out.push_back(static_cast<uint8_t>(value >> 8));
-  out.push_back(static_cast<uint8_t>(value));
-}
-
-// RFC 7871 section 6: family, source and scope prefix, and as much of the address.
-std::vector<uint8_t> subnet(const OptionRule& rule, const IpAddress& client) {
-  const uint8_t prefix = client.is_v4() ? rule.prefix_v4 : rule.prefix_v6;
-  const Cidr net(client, prefix);
-  std::vector<uint8_t> out = {0, static_cast<uint8_t>(client.is_v4() ? 1 : 2), prefix, 0};
-  const auto bytes = net.address().bytes().first((prefix + 7u) / 8u);
-  out.insert(out.end(), bytes.begin(), bytes.end());
-  return out;
-}
-
-std::vector<uint8_t> option_data(const OptionRule& rule, const Query& query, const Client& client) {
-  std::vector<uint8_t> out;
-  const auto text = [&](std::string_view value) { out.assign(value.begin(), value.end()); };
-  const auto address = [&](const IpAddress& value) {
-    out.assign(value.bytes().begin(), value.bytes().end());
-  };
-  switch (rule.data) {
-    case OptionRule::Data::kBytes:
-      return rule.bytes;
-    case OptionRule::Data::kQname:
-      text(query.name.to_text());
-      break;
-    case OptionRule::Data::kQtype:
-      append_u16(out, static_cast<uint16_t>(query.type));
-      break;
-    case OptionRule::Data::kClientIp:
-      address(client.address.address);
-      break;
-    case OptionRule::Data::kClientPort:
-      append_u16(out, client.address.port);
-      break;
-    case OptionRule::Data::kProtocol:
-      text(client.transport == Transport::kTcp ? "tcp" : "udp");
-      break;
-    case OptionRule::Data::kServerIp:
-      address(client.local.address);
-      break;
-    case OptionRule::Data::kServerPort:
-      append_u16(out, client.local.port);
-      break;
-    case OptionRule::Data::kSubnet:
-      return subnet(rule, client.address.address);
-  }
-  return out;
-}
-
-// The options of an OPT record with the rule applied.
-std::vector<uint8_t> changed_options(std::span<const uint8_t> options, const OptionRule& rule,
-                                     std::span<const uint8_t> data) {
-  std::vector<uint8_t> out;
-  const auto add = [&] {
-    append_u16(out, rule.code);
-    append_u16(out, data.size());
-    out.insert(out.end(), data.begin(), data.end());
-  };
-  bool replaced = rule.action == OptionRule::Action::kAppend;
-  while (options.size() >= 4) {
-    const size_t size = std::min<size_t>(4u + read_u16(&options[2]), options.size());
-    if (!replaced && read_u16(&options[0]) == rule.code) {
-      add();
-      replaced = true;
-    } else {
-      out.insert(out.end(), options.begin(), options.begin() + static_cast<ptrdiff_t>(size));
-    }
-    options = options.subspan(size);
-  }
-  const bool adds = rule.action == OptionRule::Action::kAppend ||
-                    (rule.action == OptionRule::Action::kSet && !replaced);
-  if (adds) add();
-  return out;
-}
-
-void change_option(EditMessage& message, const OptionRule& rule, std::span<const uint8_t> data) {
-  auto& additional = message[Section::kAdditional];
-  auto opt = std::ranges::find(additional, Type::kOpt, &EditRecord::type);
-  if (opt == additional.end()) {
-    if (rule.action == OptionRule::Action::kReplace) return;
-    additional.push_back({Name(), Type::kOpt, static_cast<Class>(kEdnsUdpSize), 0, {}});
-    opt = additional.end() - 1;
-  }
-  std::vector<uint8_t> options = changed_options(opt->rdata, rule, data);
-  if (options.size() <= 0xffff) opt->rdata = std::move(options);
 }
 
 template <typename Change>  // Name -> optional<Name>
@@ -166,7 +98,7 @@ void change_names(EditMessage& reply, bool owners, bool values, const Change& ch
     for (EditRecord& record : section) {
       if (owners)
         if (const auto name = change(record.owner)) record.owner = *name;
-      if (!values || record.type == Type::kPtr) continue;
+      if (!values) continue;
       const std::vector<Name> names = rdata_names(record);
       // The second name of an SOA record is a mailbox.
       const size_t count =
@@ -177,19 +109,32 @@ void change_names(EditMessage& reply, bool owners, bool values, const Change& ch
   }
 }
 
-void put_back(EditMessage& reply, const RewritePlan::Renamed& renamed) {
-  change_names(reply, true, true, [&](const Name& name) {
-    return name == renamed.from ? std::optional(renamed.to) : std::nullopt;
-  });
+std::optional<Name> name_of(const std::optional<std::string>& text) {
+  const auto name = text ? Name::from_text(*text) : Result<Name>(Name());
+  return text && name.ok() ? std::optional(*name) : std::nullopt;
+}
+
+std::optional<Name> back_of(const RewritePlan::Step& step, const Name& name) {
+  using Back = RewriteRule::Back;
+  if (name == step.asked) return step.instead_of;
+  if (step.rule->back == Back::kSuffix) {
+    const NameRule reversed{NameRule::Kind::kSuffix, step.rule->name.to, step.rule->name.from, {}};
+    return name_of(reversed.replace(NameText(name).view()));
+  }
+  if (step.rule->back != Back::kBelow || !name.ends_with(step.asked)) return std::nullopt;
+  std::string text = name.to_text();
+  text.resize(text.size() - step.asked.to_text().size());
+  return name_of(text + step.instead_of.to_text());
+}
+
+void put_back(EditMessage& reply, const RewritePlan::Step& step) {
+  if (step.rule->back == RewriteRule::Back::kNot) return;
+  change_names(reply, true, true, [&](const Name& name) { return back_of(step, name); });
 }
 
 void apply_answer(EditMessage& reply, const AnswerRule& rule) {
-  change_names(reply, !rule.value, rule.value, [&](const Name& name) -> std::optional<Name> {
-    const auto text = rule.name.replace(NameText(name).view());
-    if (!text) return std::nullopt;
-    const auto changed = Name::from_text(*text);
-    return changed.ok() ? std::optional(*changed) : std::nullopt;
-  });
+  change_names(reply, !rule.value, rule.value,
+               [&](const Name& name) { return name_of(rule.name.replace(NameText(name).view())); });
 }
 
 uint32_t clamped(const RewriteRule& rule, uint32_t ttl) {
@@ -235,58 +180,86 @@ std::optional<std::string> NameRule::replace(std::string_view name) const {
   return to;
 }
 
-const RewriteRule* RewritePlan::cname() const {
-  for (const RewriteRule* rule : of_reply)
-    if (rule->field == Field::kCname) return rule;
-  return nullptr;
+bool RewritePlan::follows_cnames() const {
+  return std::ranges::any_of(of_reply,
+                             [](const Step& step) { return step.rule->field == Field::kCname; });
 }
 
-RewritePlan plan_rewrite(const std::vector<RewriteRule>& rules, const Query& query) {
+RewritePlan plan_rewrite(const std::vector<RewriteRule>& rules, const Query& query,
+                         const Client& client) {
   RewritePlan plan;
   plan.name = query.name;
   plan.type = query.type;
   plan.klass = query.klass;
   for (const RewriteRule& rule : rules)
-    if (apply(rule, plan) && (rule.stop || plan.bad_name)) break;
+    if (apply(rule, query, client, plan) && (rule.stop || plan.bad_name)) break;
   return plan;
 }
 
-std::vector<uint8_t> rewritten_query(const RewritePlan& plan, const Query& query,
-                                     const Client& client) {
+std::vector<uint8_t> rewritten_query(const RewritePlan& plan, const Query& query) {
   std::optional<EditMessage> message = decode(query.packet);
   if (!message) return {query.packet.begin(), query.packet.end()};
   message->name = plan.name;
   message->type = plan.type;
   message->klass = plan.klass;
-  for (const OptionRule* rule : plan.options)
-    change_option(*message, *rule, option_data(*rule, query, client));
+  if (plan.options) {
+    auto& additional = (*message)[Section::kAdditional];
+    auto opt = std::ranges::find(additional, Type::kOpt, &EditRecord::type);
+    if (opt == additional.end()) {
+      additional.push_back({Name(), Type::kOpt, static_cast<Class>(kEdnsUdpSize), 0, {}});
+      opt = additional.end() - 1;
+    }
+    opt->rdata = *plan.options;
+  }
   return encode(*message);
 }
 
-void rewrite_reply(const RewritePlan& plan, EditMessage& reply) {
-  for (size_t i = plan.renamed.size(); i-- > 0;) put_back(reply, plan.renamed[i]);
-  for (const RewriteRule* rule : plan.of_reply) {
-    for (const AnswerRule& answer : rule->answers) apply_answer(reply, answer);
-    if (rule->field == Field::kTtl)
-      for (auto& section : reply.sections)
-        for (EditRecord& record : section) record.ttl = clamped(*rule, record.ttl);
-    if (rule->field == Field::kRcode && (reply.flags & 15) == rule->from)
-      reply.flags = static_cast<uint16_t>((reply.flags & 0xfff0) | rule->to);
+void rewrite_reply(const RewritePlan& plan, RewrittenReply reply) {
+  for (const RewritePlan::Step& step : plan.of_reply | std::views::reverse) {
+    const RewriteRule& rule = *step.rule;
+    for (const AnswerRule& answer : rule.answers | std::views::reverse)
+      apply_answer(reply.message, answer);
+    if (rule.field == Field::kName) put_back(reply.message, step);
+    if (step.undo) reply.options = undo_options(*step.undo, reply.options);
+    if (rule.field == Field::kTtl)
+      for (auto& section : reply.message.sections)
+        for (EditRecord& record : section) record.ttl = clamped(rule, record.ttl);
+    if (rule.field == Field::kRcode && static_cast<uint16_t>(reply.rcode) == rule.from)
+      reply.rcode = static_cast<Rcode>(rule.to);
   }
 }
 
+std::optional<Name> redirect_cname(const RewritePlan& plan, EditMessage& reply) {
+  auto& answers = reply[Section::kAnswer];
+  for (const RewritePlan::Step& step : plan.of_reply | std::views::reverse) {
+    if (step.rule->field != Field::kCname) continue;
+    for (size_t i = 0; i < answers.size(); ++i) {
+      if (answers[i].type != Type::kCname) continue;
+      const std::vector<Name> names = rdata_names(answers[i]);
+      if (names.empty()) continue;
+      const auto target = name_of(step.rule->name.replace(NameText(names.front()).view()));
+      if (!target) continue;
+      set_rdata_name(answers[i], 0, *target);
+      answers.resize(i + 1);
+      return target;
+    }
+  }
+  return std::nullopt;
+}
+
 void rewrite_in_place(const RewritePlan& plan, Reply& reply) {
-  for (const RewriteRule* rule : plan.of_reply) {
-    if (rule->field == Field::kRcode && static_cast<uint16_t>(reply.rcode()) == rule->from)
-      reply.set_rcode(static_cast<Rcode>(rule->to));
-    if (rule->field != Field::kTtl) continue;
+  for (const RewritePlan::Step& step : plan.of_reply | std::views::reverse) {
+    const RewriteRule& rule = *step.rule;
+    if (rule.field == Field::kRcode && static_cast<uint16_t>(reply.rcode()) == rule.from)
+      reply.set_rcode(static_cast<Rcode>(rule.to));
+    if (rule.field != Field::kTtl) continue;
     const auto message = reply.message();
     const auto records = reply.records();
     size_t at = reply.records_at();
     Record record;
     while (at < message.size() && read_record(message, at, record)) {
       uint8_t* ttl = &records[record.rdata_at - reply.records_at() - 6];
-      write_u32(ttl, clamped(*rule, record.ttl));
+      write_u32(ttl, clamped(rule, record.ttl));
     }
   }
 }

@@ -11,6 +11,7 @@
 #include "dns/edit.h"
 #include "dns/pattern.h"
 #include "dns/plugin.h"
+#include "dns/plugins/rewrite/options.h"
 
 namespace fairlead::dns {
 
@@ -34,33 +35,15 @@ struct AnswerRule {
   NameRule name;       // kRegex
 };
 
-struct OptionRule {
-  enum class Action : uint8_t { kSet, kAppend, kReplace };
-  enum class Data : uint8_t {
-    kBytes,
-    kQname,
-    kQtype,
-    kClientIp,
-    kClientPort,
-    kProtocol,
-    kServerIp,
-    kServerPort,
-    kSubnet,
-  };
-  Action action = Action::kSet;
-  uint16_t code = 0;
-  Data data = Data::kBytes;
-  std::vector<uint8_t> bytes;
-  uint8_t prefix_v4 = 0;  // kSubnet
-  uint8_t prefix_v6 = 0;
-};
-
 struct RewriteRule {
   enum class Field : uint8_t { kName, kType, kClass, kOption, kTtl, kRcode, kCname };
+  // How names in the reply become the client's again: not, those that are the new name, those below
+  // it, too, or by the rule's suffix taken backwards.
+  enum class Back : uint8_t { kNot, kName, kBelow, kSuffix };
   Field field{};
   bool stop = true;
   NameRule name;                    // kName, kTtl, kRcode: of the query; kCname: of the target
-  bool automatic = true;            // kName: the rewritten name is put back in the reply
+  Back back = Back::kName;          // kName
   std::vector<AnswerRule> answers;  // kName
   uint16_t from = 0;                // kType, kClass, kRcode
   uint16_t to = 0;
@@ -71,9 +54,12 @@ struct RewriteRule {
 
 // What the rules say about one query.
 struct RewritePlan {
-  struct Renamed {
-    Name from;  // what the next plugins were asked
-    Name to;
+  // Something to be done to the reply; the last one first.
+  struct Step {
+    const RewriteRule* rule = nullptr;
+    Name asked{};  // kName: what the next plugins were asked, and instead of what
+    Name instead_of{};
+    std::optional<OptionUndo> undo{};  // kOption
   };
 
   bool changes_query = false;
@@ -81,19 +67,27 @@ struct RewritePlan {
   Name name;
   Type type{};
   Class klass{};
-  std::vector<const OptionRule*> options;
-  std::vector<Renamed> renamed;              // to be put back, the last first
-  std::vector<const RewriteRule*> of_reply;  // those that change replies, in order
+  std::optional<std::vector<uint8_t>> options;  // of the OPT record, if a rule looked at them
+  std::vector<Step> of_reply;
 
-  const RewriteRule* cname() const;
+  bool follows_cnames() const;
 };
 
-RewritePlan plan_rewrite(const std::vector<RewriteRule>& rules, const Query& query);
+// A reply of the next plugins, without its OPT record.
+struct RewrittenReply {
+  EditMessage& message;
+  Rcode& rcode;
+  std::vector<uint8_t>& options;
+};
+
+RewritePlan plan_rewrite(const std::vector<RewriteRule>& rules, const Query& query,
+                         const Client& client);
 // The query that the next plugins are asked.
-std::vector<uint8_t> rewritten_query(const RewritePlan& plan, const Query& query,
-                                     const Client& client);
-// Puts names back and applies the rules about answers, TTLs and rcodes.
-void rewrite_reply(const RewritePlan& plan, EditMessage& reply);
+std::vector<uint8_t> rewritten_query(const RewritePlan& plan, const Query& query);
+// Puts names back and applies the rules about answers, TTLs, rcodes and options.
+void rewrite_reply(const RewritePlan& plan, RewrittenReply reply);
+// Cuts the answers behind the first CNAME that a rule is for, and says where it leads now.
+std::optional<Name> redirect_cname(const RewritePlan& plan, EditMessage& reply);
 // Only the rules about TTLs and rcodes, in place.
 void rewrite_in_place(const RewritePlan& plan, Reply& reply);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "dns/labels.h"
 #include "dns/mnemonics.h"
 #include "dns/number_text.h"
 #include "dns/setup.h"
@@ -15,6 +16,7 @@ using corefile::Directive;
 using corefile::Word;
 using Field = RewriteRule::Field;
 using Kind = NameRule::Kind;
+using Back = RewriteRule::Back;
 
 constexpr size_t kMaxRules = 1000;
 constexpr uint32_t kMaxTtl = 0x7fffffff;
@@ -50,6 +52,7 @@ class RuleReader {
   Result<void> local_data(const Word& word);
   Result<void> subnet_option();
 
+  bool unsets() const { return rule_.option.action == OptionRule::Action::kUnset; }
   Error missing(const std::string& what) const { return start_.place.error(what); }
   Result<const Word*> take(const char* what) {
     if (rest_.empty()) return missing(std::string("rewrite: ") + what + " is missing");
@@ -79,10 +82,11 @@ std::optional<uint16_t> rcode_number(std::string_view text) {
 }
 
 Result<RewriteRule> RuleReader::run() {
-  if (!rest_.empty() && (rest_.front().text == "stop" || rest_.front().text == "continue")) {
-    rule_.stop = rest_.front().text == "stop";
-    rest_ = rest_.subspan(1);
-  }
+  const auto begins_with = [&](std::string_view word) {
+    return !rest_.empty() && same_word(rest_.front().text, word, Letters::kAnyCase);
+  };
+  rule_.stop = !begins_with("continue");
+  if (begins_with("stop") || begins_with("continue")) rest_ = rest_.subspan(1);
   if (const auto done = read_field(); !done.ok()) return done.error();
   if (!rest_.empty())
     return rest_.front().place.error("rewrite: '" + rest_.front().text + "' is too much");
@@ -92,8 +96,8 @@ Result<RewriteRule> RuleReader::run() {
 Result<void> RuleReader::read_field() {
   const auto word = take("what to rewrite");
   if (!word.ok()) return word.error();
-  const auto field =
-      read_choice(**word, {"name", "type", "class", "edns0", "ttl", "rcode", "cname"});
+  const auto field = read_choice(
+      **word, {"name", "type", "class", "edns0", "ttl", "rcode", "cname"}, Letters::kAnyCase);
   if (!field.ok()) return field.error();
   static constexpr Field kFields[] = {Field::kName, Field::kType,  Field::kClass, Field::kOption,
                                       Field::kTtl,  Field::kRcode, Field::kCname};
@@ -135,7 +139,7 @@ Result<void> RuleReader::name(size_t behind, bool has_target) {
   static constexpr const char* kKinds[] = {"exact", "prefix", "suffix", "substring", "regex"};
   const size_t own = has_target ? 2 : 1;
   const auto* kind =
-      rest_.empty() ? std::end(kKinds) : std::ranges::find(kKinds, rest_.front().text);
+      rest_.empty() ? std::end(kKinds) : std::ranges::find(kKinds, lower(rest_.front().text));
   if (kind != std::end(kKinds) && rest_.size() > own + behind) {
     rule_.name.kind = static_cast<Kind>(kind - std::begin(kKinds));
     rest_ = rest_.subspan(1);
@@ -168,17 +172,29 @@ Result<void> RuleReader::name_rule() {
   return answers();
 }
 
-// `answer auto`, or any number of `answer name|value FROM TO`.
+// Any number of `answer auto` and `answer name|value FROM TO`; after the first, `answer` may be
+// left out. `answer name auto`, as CoreDNS's examples have it, is `answer auto`.
 Result<void> RuleReader::answers() {
-  while (!rest_.empty() && rest_.front().text == "answer") {
-    rest_ = rest_.subspan(1);
+  bool any = false;
+  bool automatic = false;
+  const auto at_answer = [&] { return !rest_.empty() && rest_.front().text == "answer"; };
+  while (at_answer() || (any && !rest_.empty())) {
+    if (at_answer()) rest_ = rest_.subspan(1);
+    any = true;
     const auto what = take("auto, name or value");
     if (!what.ok()) return what.error();
     const auto choice = read_choice(**what, {"auto", "name", "value"});
     if (!choice.ok()) return choice.error();
-    if (*choice == 0) continue;
+    if (*choice == 0) {
+      automatic = true;
+      continue;
+    }
     const auto from = take("the expression");
     if (!from.ok()) return from.error();
+    if (*choice == 1 && (*from)->text == "auto" && (rest_.empty() || at_answer())) {
+      automatic = true;
+      continue;
+    }
     const auto to = take("the new name");
     if (!to.ok()) return to.error();
     auto pattern = Pattern::compile((*from)->text);
@@ -188,9 +204,12 @@ Result<void> RuleReader::answers() {
     answer.name.pattern = std::make_shared<const Pattern>(*std::move(pattern));
     answer.name.to = with_dot((*to)->text);
     rule_.answers.push_back(std::move(answer));
-    // An exact rule knows its name anyway.
-    if (rule_.name.kind != Kind::kExact) rule_.automatic = false;
   }
+  // An exact rule knows its name anyway.
+  if (automatic || rule_.name.kind == Kind::kExact)
+    rule_.back = rule_.name.kind == Kind::kSuffix ? Back::kSuffix : Back::kBelow;
+  else if (any)
+    rule_.back = Back::kNot;
   return ok();
 }
 
@@ -226,13 +245,18 @@ Result<void> RuleReader::rcode() {
 Result<void> RuleReader::option() {
   const auto what = take("local, nsid or subnet");
   if (!what.ok()) return what.error();
-  const auto kind = read_choice(**what, {"local", "nsid", "subnet"});
+  const auto kind = read_choice(**what, {"local", "nsid", "subnet"}, Letters::kAnyCase);
   if (!kind.ok()) return kind.error();
-  const auto action = take("set, append or replace");
+  const auto action = take("set, append, replace or unset");
   if (!action.ok()) return action.error();
-  const auto choice = read_choice(**action, {"set", "append", "replace"});
+  const auto choice =
+      read_choice(**action, {"set", "append", "replace", "unset"}, Letters::kAnyCase);
   if (!choice.ok()) return choice.error();
   rule_.option.action = static_cast<OptionRule::Action>(*choice);
+  if (!unsets() && !rest_.empty() && rest_.back().text == "revert") {
+    rule_.option.revert = true;
+    rest_ = rest_.first(rest_.size() - 1);
+  }
   if (*kind == 0) return local_option();
   if (*kind == 2) return subnet_option();
   rule_.option.code = static_cast<uint16_t>(EdnsOption::kNsid);
@@ -251,6 +275,7 @@ Result<void> RuleReader::local_option() {
     return (*code)->place.error("'" + (*code)->text + "' is no option code such as 0xffee");
   if (rule_.option.code == static_cast<uint16_t>(EdnsOption::kCookie))
     return (*code)->place.error("cookies are between neighbours: option 10 cannot be rewritten");
+  if (unsets()) return ok();
   const auto data = take("the option's data");
   if (!data.ok()) return data.error();
   return local_data(**data);
@@ -263,10 +288,11 @@ Result<void> RuleReader::local_data(const Word& word) {
                                                "{server_port}"};
   const std::string& text = word.text;
   if (text.starts_with('{') && text.ends_with('}')) {
+    rule_.option.label = text.substr(1, text.size() - 2);
     const auto* at = std::ranges::find(kVariables, text);
-    if (at == std::end(kVariables))
-      return word.place.error("rewrite: there is no variable '" + text +
-                              "'; labels of metadata are not in fairlead-dns");
+    if (at == std::end(kVariables) && !is_label_name(rule_.option.label))
+      return word.place.error("rewrite: '" + text +
+                              "' is neither a variable nor a label such as {kubernetes/service}");
     rule_.option.data = static_cast<OptionRule::Data>(1 + (at - std::begin(kVariables)));
     return ok();
   }
@@ -288,6 +314,7 @@ Result<void> RuleReader::local_data(const Word& word) {
 
 Result<void> RuleReader::subnet_option() {
   rule_.option.code = kSubnetCode;
+  if (unsets()) return ok();
   rule_.option.data = OptionRule::Data::kSubnet;
   const auto v4 = take("the prefix length for IPv4");
   if (!v4.ok()) return v4.error();
@@ -302,13 +329,17 @@ Result<void> RuleReader::subnet_option() {
   return ok();
 }
 
+bool is_answer(std::string_view word) {
+  return word == "answer" || word == "auto" || word == "name" || word == "value";
+}
+
 // `rewrite stop {` with the rule's words on the lines below is the same as all on one line.
 Result<std::vector<Word>> words_of(const Directive& directive) {
   std::vector<Word> words = directive.arguments;
   if (!directive.block) return words;
   for (const Directive& line : *directive.block) {
     if (const auto right = expect_no_block(line); !right.ok()) return right.error();
-    if (&line != &directive.block->front() && line.name.text != "answer")
+    if (&line != &directive.block->front() && !is_answer(line.name.text))
       return line.name.place.error("rewrite: one rule in a block, and its 'answer' lines");
     words.push_back(line.name);
     words.insert(words.end(), line.arguments.begin(), line.arguments.end());
@@ -319,7 +350,7 @@ Result<std::vector<Word>> words_of(const Directive& directive) {
 }  // namespace
 
 Result<std::shared_ptr<PluginOptions>> parse_rewrite(const PluginKind::Directives& directives,
-                                                     BlockSetup&) {
+                                                     BlockSetup& block) {
   auto options = std::make_shared<RewriteOptions>();
   for (const Directive& directive : directives) {
     if (options->rules.size() == kMaxRules)
@@ -328,6 +359,7 @@ Result<std::shared_ptr<PluginOptions>> parse_rewrite(const PluginKind::Directive
     if (!words.ok()) return words.error();
     auto rule = RuleReader(directive.name, *words).run();
     if (!rule.ok()) return rule.error();
+    if (rule->option.data == OptionRule::Data::kLabel) ask_label(block, rule->option.label);
     options->rules.push_back(*std::move(rule));
   }
   return std::shared_ptr<PluginOptions>(std::move(options));

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "dns/labels.h"
+#include "dns/number_text.h"
 #include "dns/record_text.h"
 
 namespace fairlead::dns {
@@ -11,11 +13,6 @@ namespace {
 using corefile::Directive;
 using corefile::Word;
 
-Result<void> not_here(const Directive& property) {
-  return property.name.place.error("CoreDNS's property '" + property.name.text +
-                                   "' of template is not in fairlead-dns");
-}
-
 Result<TemplateRule::Match> read_match(const Word& word) {
   auto pattern = Pattern::compile(word.text);
   if (!pattern.ok()) return word.place.error(pattern.error().message());
@@ -23,14 +20,15 @@ Result<TemplateRule::Match> read_match(const Word& word) {
 }
 
 // What is the same for every query is checked here and now.
-auto texts_into(std::vector<TemplateText>& texts) {
-  return [&texts](const Directive& property) -> Result<void> {
+auto texts_into(std::vector<TemplateText>& texts, BlockSetup& block) {
+  return [&texts, &block](const Directive& property) -> Result<void> {
     for (const Word& word : property.arguments) {
       auto text = TemplateText::parse(word.text);
       if (!text.ok()) return word.place.error(text.error().message());
       if (text->constant())
         if (const auto record = parse_record(word.text); !record.ok())
           return word.place.error("'" + word.text + "' is no record: " + record.error().message());
+      for (const std::string& label : text->labels()) ask_label(block, label);
       texts.push_back(*std::move(text));
     }
     return ok();
@@ -53,6 +51,42 @@ Result<void> read_error(const Directive& property, TemplateRule& rule) {
   return ok();
 }
 
+// The words of an expression, which may but need not be in quotes.
+Result<Expression> read_expression(std::span<const Word> words, const TemplateRule& rule,
+                                   BlockSetup& block) {
+  std::string text;
+  for (const Word& word : words) text += (text.empty() ? "" : " ") + word.text;
+  std::vector<std::string> variables;
+  for (const TemplateRule::Variable& each : rule.variables) variables.push_back(each.name);
+  auto expression = Expression::parse(text, variables);
+  if (!expression.ok())
+    return words[0].place.error("'" + text + "': " + expression.error().message());
+  for (const std::string& label : expression->labels()) ask_label(block, label);
+  return expression;
+}
+
+Result<void> read_variable(const Directive& property, TemplateRule& rule, BlockSetup& block) {
+  const Word& name = property.arguments[0];
+  const bool letters = !name.text.empty() && !number_of<int>(name.text.substr(0, 1)) &&
+                       std::ranges::all_of(name.text, [](char c) {
+                         return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                                (c >= 'A' && c <= 'Z');
+                       });
+  if (!letters || is_expression_word(name.text))
+    return name.place.error("'" + name.text + "' cannot be the name of a variable");
+  auto value = read_expression(std::span(property.arguments).subspan(1), rule, block);
+  if (!value.ok()) return value.error();
+  rule.variables.push_back({name.text, *std::move(value)});
+  return ok();
+}
+
+Result<void> read_condition(const Directive& property, TemplateRule& rule, BlockSetup& block) {
+  auto condition = read_expression(property.arguments, rule, block);
+  if (!condition.ok()) return condition.error();
+  rule.conditions.push_back(*std::move(condition));
+  return ok();
+}
+
 Result<void> read_class_and_type(const Directive& directive, TemplateRule& rule) {
   const Word& klass = directive.arguments[0];
   const Word& type = directive.arguments[1];
@@ -70,16 +104,22 @@ Result<void> check_groups(const Directive& directive, const TemplateRule& rule) 
   for (const auto& texts : rule.records)
     for (const TemplateText& text : texts)
       for (const std::string& group : text.groups())
-        if (std::ranges::none_of(rule.matches, [&](const TemplateRule::Match& match) {
+        if (!number_of<size_t>(group) &&
+            std::ranges::none_of(rule.matches, [&](const TemplateRule::Match& match) {
               const auto& names = match.pattern.group_names();
               return std::ranges::find(names, group) != names.end();
             }))
           return directive.name.place.error("template: no 'match' has a group '" + group + "'");
+  for (const auto& texts : rule.records)
+    for (const TemplateText& text : texts)
+      for (const std::string& name : text.variables())
+        if (std::ranges::find(rule.variables, name, &TemplateRule::Variable::name) ==
+            rule.variables.end())
+          return directive.name.place.error("template: there is no 'var " + name + "'");
   return ok();
 }
 
-Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive,
-                                                const BlockSetup& block) {
+Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive, BlockSetup& block) {
   if (const auto right = expect_arguments(directive, 2, Property::kAny); !right.ok())
     return right.error();
   auto rule = std::make_unique<TemplateRule>();
@@ -88,7 +128,7 @@ Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive,
   if (!zones.ok()) return zones.error();
   rule->zones = *std::move(zones);
   const auto section = [&](Section which) {
-    return texts_into(rule->records[static_cast<size_t>(which)]);
+    return texts_into(rule->records[static_cast<size_t>(which)], block);
   };
   const auto read = read_properties(
       directive, {{"match", 1, Property::kAny,
@@ -107,9 +147,11 @@ Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive,
                   {"ederror", 1, 2, [&](const Directive& p) { return read_error(p, *rule); }},
                   {"fallthrough", 0, Property::kAny,
                    [&](const Directive& p) { return rule->fallthrough.read(p); }},
-                  {"upstream", 0, Property::kAny, [](const Directive&) { return ok(); }},
-                  {"var", 0, Property::kAny, &not_here},
-                  {"expr", 0, Property::kAny, &not_here}});
+                  {"var", 2, Property::kAny,
+                   [&](const Directive& p) { return read_variable(p, *rule, block); }},
+                  {"expr", 1, Property::kAny,
+                   [&](const Directive& p) { return read_condition(p, *rule, block); }},
+                  {"upstream", 0, Property::kAny, [](const Directive&) { return ok(); }}});
   if (!read.ok()) return read.error();
   if (rule->matches.empty()) rule->matches.push_back({".*", *Pattern::compile(".*")});
   if (const auto checked = check_groups(directive, *rule); !checked.ok()) return checked.error();

@@ -11,6 +11,7 @@
 
 #include "dns/pattern.h"
 #include "dns/plugin.h"
+#include "dns/plugins/template/expression.h"
 #include "dns/plugins/template/text.h"
 #include "dns/setup.h"
 
@@ -25,7 +26,13 @@ struct TemplateRule {
   Class klass = Class::kAny;  // kAny: every
   Type type = Type::kAny;
   std::vector<Name> zones;
-  std::vector<Match> matches;                        // at least one
+  std::vector<Match> matches;  // at least one
+  struct Variable {
+    std::string name;
+    Expression value;
+  };
+  std::vector<Variable> variables;                   // each may use those before it
+  std::vector<Expression> conditions;                // all must be true, too
   std::array<std::vector<TemplateText>, 3> records;  // by section
   Rcode rcode = Rcode::kNoError;
   std::optional<Ede> error;

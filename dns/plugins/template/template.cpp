@@ -3,6 +3,8 @@
 //
 //   template CLASS TYPE [ZONE...] {     ANY: every class, every type; the block's zones
 //       match REGEX...                  .*; one of them must match the name in lower case
+//       var NAME EXPRESSION             .Var.NAME (expression.h)
+//       expr EXPRESSION                 must be true, too
 //       answer|additional|authority RECORD...
 //       rcode CODE                      NOERROR
 //       ederror CODE [TEXT]             an extended error for clients with EDNS
@@ -15,12 +17,28 @@
 
 #include "dns/counters.h"
 #include "dns/edit.h"
+#include "dns/labels.h"
 #include "dns/plugins/template/setup.h"
 #include "dns/record_text.h"
 #include "dns/router.h"
 
 namespace fairlead::dns {
 namespace {
+
+// Sets the variables. False when a condition is not true, or no truth value, as in CoreDNS.
+Result<bool> conditions_hold(const TemplateRule& rule, TemplateData& data) {
+  for (const TemplateRule::Variable& each : rule.variables) {
+    const auto value = each.value.evaluate(data);
+    if (!value.ok()) return value.error();
+    data.variables[each.name] = *value;
+  }
+  for (const Expression& condition : rule.conditions) {
+    const auto value = condition.evaluate(data);
+    if (!value.ok()) return value.error();
+    if (value->kind() != Value::Kind::kBool || !value->truth()) return false;
+  }
+  return true;
+}
 
 class Template : public Plugin {
  public:
@@ -37,14 +55,14 @@ class Template : public Plugin {
       const NameText text(request.query().name);
       std::vector<std::string> groups;
       if (const TemplateRule::Match* match = match_of(*rule, text.view(), groups)) {
-        rule->matched.fetch_add(1, std::memory_order_relaxed);
-        TemplateData data;
+        TemplateData data = data_of(*rule, *zone, request);
         data.name = text.view();
-        data.zone = NameText(*zone).view();
         data.regex = match->text;
         data.match = std::move(groups);
         data.names = &match->pattern.group_names();
-        return answer(*rule, data, request);
+        const Result<bool> holds = conditions_hold(*rule, data);
+        if (!holds.ok()) return fail(request.reply());
+        if (*holds) return answer(*rule, data, request);
       }
       if (!rule->fallthrough.through(request.query().name)) return fail(request.reply());
     }
@@ -75,7 +93,21 @@ class Template : public Plugin {
     return Step::kAnswered;
   }
 
-  Step answer(const TemplateRule& rule, TemplateData& data, Request& request);
+  static TemplateData data_of(const TemplateRule& rule, const Name& zone, const Request& request) {
+    const Query& query = request.query();
+    const Client& client = request.client();
+    TemplateData data;
+    data.zone = NameText(zone).view();
+    data.klass = class_to_text(query.klass == Class::kAny ? rule.klass : query.klass);
+    data.type = type_to_text(query.type == Type::kAny ? rule.type : query.type);
+    data.remote = client.address.address.to_string();
+    data.query = &query;
+    data.client = &client;
+    data.label = [&client](std::string_view label) { return label_value(client, label); };
+    return data;
+  }
+
+  Step answer(const TemplateRule& rule, const TemplateData& data, Request& request);
   void chase(Request& request, const Name& target);
 
   Router& router_;
@@ -87,22 +119,19 @@ class Template : public Plugin {
 bool fill(const TemplateRule& rule, const TemplateData& data, EditMessage& message) {
   for (size_t section = 0; section < 3; ++section)
     for (const TemplateText& text : rule.records[section]) {
-      auto record = parse_record(text.fill(data));
+      const auto filled = text.fill(data);
+      auto record = filled.ok() ? parse_record(*filled) : Result<EditRecord>(filled.error());
       if (!record.ok()) return false;
       message.sections[section].push_back(*std::move(record));
     }
   return true;
 }
 
-Step Template::answer(const TemplateRule& rule, TemplateData& data, Request& request) {
+Step Template::answer(const TemplateRule& rule, const TemplateData& data, Request& request) {
+  rule.matched.fetch_add(1, std::memory_order_relaxed);
   request.client().explain([&] { return "matched by '" + data.regex + "'"; });
   const Query& query = request.query();
   Reply& reply = request.reply();
-  data.klass = class_to_text(query.klass);
-  data.type = query.type == Type::kAny ? "" : type_to_text(query.type);
-  data.remote = request.client().address.address.to_string();
-  data.question = query.name.to_text();
-  data.id = std::to_string(query.id);
   EditMessage message = reply_to_edit(query, rule.rcode);
   message.flags |= kFlagAuthoritative;
   if (!fill(rule, data, message)) {

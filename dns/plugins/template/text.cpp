@@ -1,144 +1,292 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/plugins/template/text.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <charconv>
-#include <optional>
+
+#include "dns/plugins/template/functions.h"
 
 namespace fairlead::dns {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\n";
-constexpr std::pair<std::string_view, std::string TemplateData::*> kFields[] = {
-    {".Name", &TemplateData::name},
-    {".Zone", &TemplateData::zone},
-    {".Class", &TemplateData::klass},
-    {".Type", &TemplateData::type},
-    {".Remote", &TemplateData::remote},
-    {".Regex", &TemplateData::regex},
-    {".Message.Id", &TemplateData::id},
-    {".Message.ID", &TemplateData::id},
-    {".Question.Name", &TemplateData::question},
+// What a text or a loop may come to; far more than a record has.
+constexpr size_t kMaxText = 65'535;
+constexpr int64_t kMaxLoop = 65'535;
+
+Error bad(const std::string& what) {
+  return {ErrorCode::kInvalid, what};
+}
+
+Value field_of_query(const TemplateData& data, const std::string& name) {
+  if (name == "Name") return data.name;
+  if (name == "Zone") return data.zone;
+  if (name == "Class") return data.klass;
+  if (name == "Type") return data.type;
+  if (name == "Remote") return data.remote;
+  if (name == "Regex") return data.regex;
+  if (name == "Message") return QueryPart::kMessage;
+  if (name == "Question") return QueryPart::kQuestion;
+  if (name == "Var") return data.variables;
+  if (name == "Match") return ValueList(data.match.begin(), data.match.end());
+  ValueMap groups;  // "Group"
+  for (size_t i = 0; i < data.match.size(); ++i) {
+    groups[std::to_string(i)] = data.match[i];
+    if (data.names != nullptr && !(*data.names)[i].empty())
+      groups[(*data.names)[i]] = data.match[i];
+  }
+  return groups;
+}
+
+Value field_of_message(const Query& query, const std::string& name) {
+  constexpr uint16_t kFlagAuthenticData = 0x0020;
+  if (name == "Id") return int64_t{query.id};
+  if (name == "Opcode") return static_cast<int64_t>(query.opcode());
+  if (name == "RecursionDesired") return query.recursion_desired();
+  if (name == "CheckingDisabled") return (query.flags & kFlagCheckingDisabled) != 0;
+  return (query.flags & kFlagAuthenticData) != 0;
+}
+
+Value field_of_question(const Query& query, const std::string& name) {
+  if (name == "Name") return query.name.to_text();
+  return static_cast<int64_t>(name == "Qtype" ? static_cast<uint16_t>(query.type)
+                                              : static_cast<uint16_t>(query.klass));
+}
+
+Result<Value> field_of(const TemplateData& data, const Value& value, const std::string& name) {
+  if (const auto* part = value.query()) {
+    switch (*part) {
+      case QueryPart::kAll:
+        return field_of_query(data, name);
+      case QueryPart::kMessage:
+        return field_of_message(*data.query, name);
+      case QueryPart::kQuestion:
+        return field_of_question(*data.query, name);
+    }
+  }
+  const auto* map = value.map();
+  if (map == nullptr) return bad(fmt::format("a {} has no field .{}", value.kind_name(), name));
+  const auto at = map->find(name);
+  return at == map->end() ? Value(std::string()) : at->second;
+}
+
+enum class Flow : uint8_t { kOn, kBreak, kContinue };
+
+// One filling.
+class Run {
+ public:
+  explicit Run(const TemplateData& data) : data_(data) {
+    variables_.emplace_back("$", QueryPart::kAll);
+  }
+  Result<std::string> fill(const std::vector<Node>& nodes) {
+    const auto done = walk(nodes, QueryPart::kAll);
+    if (!done.ok()) return done.error();
+    return std::move(out_);
+  }
+
+ private:
+  Result<Flow> walk(const std::vector<Node>& nodes, const Value& dot);
+  Result<Flow> visit(const Node& node, const Value& dot);
+  Result<Flow> choose(const Node& node, const Value& dot);
+  Result<Flow> loop(const Node& node, const Value& dot);
+  Result<Value> evaluate(const Pipeline& pipeline, const Value& dot);
+  Result<Value> call(const std::vector<Operand>& command, const Value& dot, const Value* piped);
+  Result<Value> shortcut(const std::vector<Operand>& command, const Value& dot, const Value* piped);
+  Result<Value> label(std::span<const Value> arguments) const;
+  Result<Value> value_of(const Operand& operand, const Value& dot);
+  void set(const std::string& name, bool declare, const Value& value);
+  void set_loop_variables(const Pipeline& pipeline, const Value& key, const Value& value);
+
+  const TemplateData& data_;
+  std::string out_;
+  std::vector<std::pair<std::string, Value>> variables_;
 };
 
-std::string_view trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+Result<Flow> Run::walk(const std::vector<Node>& nodes, const Value& dot) {
+  const size_t variables = variables_.size();
+  Flow flow = Flow::kOn;
+  for (const Node& node : nodes) {
+    const auto done = visit(node, dot);
+    if (!done.ok()) return done.error();
+    flow = *done;
+    if (flow != Flow::kOn) break;
+    if (out_.size() > kMaxText) return bad("the text is too long");
+  }
+  variables_.resize(variables);
+  return flow;
 }
 
-// "index .Match 1" without "index .Match".
-std::optional<std::string_view> behind(std::string_view text, std::string_view first,
-                                       std::string_view second) {
-  if (!text.starts_with(first)) return std::nullopt;
-  text = trimmed(text.substr(first.size()));
-  if (!text.starts_with(second)) return std::nullopt;
-  return trimmed(text.substr(second.size()));
+Result<Flow> Run::visit(const Node& node, const Value& dot) {
+  switch (node.kind) {
+    case Node::Kind::kText:
+      out_ += node.text;
+      return Flow::kOn;
+    case Node::Kind::kAction: {
+      const auto value = evaluate(node.pipeline, dot);
+      if (!value.ok()) return value.error();
+      if (node.pipeline.variables.empty()) out_ += value->text();
+      return Flow::kOn;
+    }
+    case Node::Kind::kIf:
+    case Node::Kind::kWith:
+      return choose(node, dot);
+    case Node::Kind::kRange:
+      return loop(node, dot);
+    case Node::Kind::kBreak:
+      return Flow::kBreak;
+    case Node::Kind::kContinue:
+      return Flow::kContinue;
+  }
+  return Flow::kOn;
 }
 
-std::optional<size_t> number(std::string_view text) {
-  size_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || at != end || value > 99) return std::nullopt;
+Result<Flow> Run::choose(const Node& node, const Value& dot) {
+  const size_t variables = variables_.size();
+  const auto value = evaluate(node.pipeline, dot);
+  if (!value.ok()) return value.error();
+  const bool moves = node.kind == Node::Kind::kWith;
+  const auto done =
+      value->truth() ? walk(node.body, moves ? *value : dot) : walk(node.otherwise, dot);
+  variables_.resize(variables);
+  return done;
+}
+
+void Run::set_loop_variables(const Pipeline& pipeline, const Value& key, const Value& value) {
+  const auto& names = pipeline.variables;
+  if (names.size() == 2) set(names[0], pipeline.declares, key);
+  if (!names.empty()) set(names.back(), pipeline.declares, value);
+}
+
+Result<Flow> Run::loop(const Node& node, const Value& dot) {
+  Pipeline over{{}, false, node.pipeline.commands};
+  const auto value = evaluate(over, dot);
+  if (!value.ok()) return value.error();
+  std::vector<std::pair<Value, Value>> turns;
+  if (const auto* number = value->number()) {
+    if (*number > kMaxLoop) return bad("a range over more than 65535");
+    for (int64_t i = 0; i < *number; ++i) turns.emplace_back(i, i);
+  } else if (const auto* list = value->list()) {
+    for (const Value& each : *list) turns.emplace_back(int64_t(turns.size()), each);
+  } else if (const auto* map = value->map()) {
+    for (const auto& [key, each] : *map) turns.emplace_back(key, each);
+  } else {
+    return bad(fmt::format("a range over a {}", value->kind_name()));
+  }
+  const size_t variables = variables_.size();
+  for (const auto& [key, each] : turns) {
+    set_loop_variables(node.pipeline, key, each);
+    const auto done = walk(node.body, each);
+    variables_.resize(variables);
+    if (!done.ok()) return done;
+    if (*done == Flow::kBreak) break;
+  }
+  return turns.empty() ? walk(node.otherwise, dot) : Result<Flow>(Flow::kOn);
+}
+
+void Run::set(const std::string& name, bool declare, const Value& value) {
+  const auto at = std::find_if(variables_.rbegin(), variables_.rend(),
+                               [&](const auto& each) { return each.first == name; });
+  if (declare || at == variables_.rend())
+    variables_.emplace_back(name, value);
+  else
+    at->second = value;
+}
+
+Result<Value> Run::evaluate(const Pipeline& pipeline, const Value& dot) {
+  Value value;
+  const Value* piped = nullptr;
+  for (const auto& command : pipeline.commands) {
+    auto next = call(command, dot, piped);
+    if (!next.ok()) return next.error();
+    value = *std::move(next);
+    piped = &value;
+  }
+  for (const std::string& name : pipeline.variables) set(name, pipeline.declares, value);
   return value;
 }
 
-bool is_identifier(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  });
+Result<Value> Run::call(const std::vector<Operand>& command, const Value& dot, const Value* piped) {
+  const Operand& first = command.front();
+  const bool function = first.kind == Operand::Kind::kFunction;
+  if (function && (first.name == "and" || first.name == "or")) return shortcut(command, dot, piped);
+  const bool meta = !first.fields.empty() && first.fields.back() == "Meta";
+  if (!function && !meta) {
+    if (piped != nullptr) return bad("what is piped to is no function");
+    return value_of(first, dot);
+  }
+  std::vector<Value> arguments;
+  for (const Operand& operand : std::span(command).subspan(1)) {
+    auto value = value_of(operand, dot);
+    if (!value.ok()) return value.error();
+    arguments.push_back(*std::move(value));
+  }
+  if (piped != nullptr) arguments.push_back(*piped);
+  return function ? call_function(first.name, arguments) : label(arguments);
+}
+
+// `and` ends with the first that is not true, `or` with the first that is.
+Result<Value> Run::shortcut(const std::vector<Operand>& command, const Value& dot,
+                            const Value* piped) {
+  const bool wanted = command.front().name == "or";
+  Value last;
+  for (const Operand& operand : std::span(command).subspan(1)) {
+    auto value = value_of(operand, dot);
+    if (!value.ok() || value->truth() == wanted) return value;
+    last = *std::move(value);
+  }
+  return piped != nullptr ? *piped : last;
+}
+
+Result<Value> Run::label(std::span<const Value> arguments) const {
+  const auto* name = arguments.size() == 1 ? arguments[0].string() : nullptr;
+  if (name == nullptr) return bad("'.Meta' takes one label");
+  return Value(data_.label ? data_.label(*name) : "");
+}
+
+Result<Value> Run::value_of(const Operand& operand, const Value& dot) {
+  Result<Value> value = operand.literal;
+  switch (operand.kind) {
+    case Operand::Kind::kLiteral:
+      break;
+    case Operand::Kind::kDot:
+      value = dot;
+      break;
+    case Operand::Kind::kVariable:
+      value = std::find_if(variables_.rbegin(), variables_.rend(), [&](const auto& each) {
+                return each.first == operand.name;
+              })->second;
+      break;
+    case Operand::Kind::kPipeline:
+      value = evaluate(*operand.pipeline, dot);
+      break;
+    case Operand::Kind::kFunction:
+      value = call_function(operand.name, {});
+      break;
+  }
+  for (const std::string& name : operand.fields) {
+    if (!value.ok()) return value;
+    value = field_of(data_, *value, name);
+  }
+  return value;
 }
 
 }  // namespace
 
 Result<TemplateText> TemplateText::parse(std::string_view text) {
+  auto tree = parse_template_text(text);
+  if (!tree.ok()) return tree.error();
   TemplateText out;
-  const auto add_text = [&](std::string_view part) {
-    if (!part.empty()) out.pieces_.push_back({Kind::kText, std::string(part), nullptr, 0});
-  };
-  bool trim = false;  // the last action ended in "-"
-  for (;;) {
-    if (trim) text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
-    const size_t open = text.find("{{");
-    if (open == std::string_view::npos) break;
-    const size_t close = text.find("}}", open);
-    if (close == std::string_view::npos) return Error(ErrorCode::kInvalid, "a '{{' without a '}}'");
-    std::string_view action = text.substr(open + 2, close - open - 2);
-    std::string_view before = text.substr(0, open);
-    if (action.starts_with("- ")) {
-      before = before.substr(0, before.find_last_not_of(kBlanks) + 1);
-      action.remove_prefix(1);
-    }
-    trim = action.ends_with(" -");
-    if (trim) action.remove_suffix(1);
-    add_text(before);
-    Result<Piece> piece = parse_action(trimmed(action));
-    if (!piece.ok()) return piece.error();
-    out.pieces_.push_back(*std::move(piece));
-    text.remove_prefix(close + 2);
-  }
-  add_text(text);
+  out.tree_ = *std::move(tree);
   return out;
 }
 
-Result<TemplateText::Piece> TemplateText::parse_action(std::string_view action) {
-  for (const auto& [name, field] : kFields)
-    if (action == name) return Piece{Kind::kField, "", field, 0};
-  std::optional<size_t> index;
-  if (const auto rest = behind(action, "index ", ".Match ")) index = number(*rest);
-  if (action.starts_with(".Match[") && action.ends_with(']'))
-    index = number(action.substr(7, action.size() - 8));
-  if (index) return Piece{Kind::kMatch, "", nullptr, *index};
-  std::string_view group;
-  if (action.starts_with(".Group.")) group = action.substr(7);
-  if (const auto rest = behind(action, "index ", ".Group "))
-    if (rest->size() > 2 && rest->front() == '"' && rest->back() == '"')
-      group = rest->substr(1, rest->size() - 2);
-  if (is_identifier(group)) return Piece{Kind::kGroup, std::string(group), nullptr, 0};
-  const std::string shown = "'{{ " + std::string(action) + " }}'";
-  if (action.starts_with(".Meta"))
-    return Error(ErrorCode::kInvalid, shown + ": labels of metadata are not in fairlead-dns");
-  return Error(ErrorCode::kInvalid,
-               shown +
-                   " is not in fairlead-dns; there are .Name, .Zone, .Type, .Class, .Remote, "
-                   ".Group.NAME and 'index .Match 1'");
-}
-
-std::string TemplateText::fill(const TemplateData& data) const {
-  std::string out;
-  for (const Piece& piece : pieces_) {
-    switch (piece.kind) {
-      case Kind::kText:
-        out += piece.text;
-        break;
-      case Kind::kField:
-        out += data.*piece.field;
-        break;
-      case Kind::kMatch:
-        if (piece.index < data.match.size()) out += data.match[piece.index];
-        break;
-      case Kind::kGroup: {
-        const auto index = number(piece.text);  // "1" is a name, too
-        for (size_t i = 0; i < data.match.size(); ++i)
-          if (index == i || (data.names != nullptr && (*data.names)[i] == piece.text))
-            out += data.match[i];
-        break;
-      }
-    }
-  }
-  return out;
+Result<std::string> TemplateText::fill(const TemplateData& data) const {
+  return Run(data).fill(tree_.nodes);
 }
 
 bool TemplateText::constant() const {
-  return std::ranges::all_of(pieces_, [](const Piece& piece) { return piece.kind == Kind::kText; });
-}
-
-std::vector<std::string> TemplateText::groups() const {
-  std::vector<std::string> out;
-  for (const Piece& piece : pieces_)
-    if (piece.kind == Kind::kGroup && !number(piece.text)) out.push_back(piece.text);
-  return out;
+  return std::ranges::all_of(tree_.nodes,
+                             [](const Node& node) { return node.kind == Node::Kind::kText; });
 }
 
 }  // namespace fairlead::dns

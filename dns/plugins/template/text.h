@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// The texts of `template`: that part of Go's text/template that Corefiles use. An action is a field
-// of the query, with or without "-" that trims the blanks beside it:
+// The texts of `template`: records with actions in the language of Go's text/template (syntax.h),
+// filled with what is known of a query. Pure but for the labels that are asked for.
 //
 //   {{ .Name }} {{ .Zone }} {{ .Class }} {{ .Type }} {{ .Remote }} {{ .Regex }}
-//   {{ .Match[1] }} {{ index .Match 1 }} {{ .Group.name }} {{ index .Group "name" }}
+//   {{ index .Match 1 }} {{ .Group.name }} {{ .Var.name }} {{ .Meta "plugin/label" }}
 //   {{ .Message.Id }} {{ .Question.Name }}
-//
-// Everything else is an error. Pure.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
+#include "dns/message.h"
+#include "dns/plugins/template/syntax.h"
 
 namespace fairlead::dns {
+
+struct Client;
 
 // What a text is filled with.
 struct TemplateData {
@@ -25,32 +27,28 @@ struct TemplateData {
   std::string type;
   std::string remote;
   std::string regex;
-  std::string question;  // the name as the client wrote it
-  std::string id;
+  const Query* query = nullptr;
+  const Client* client = nullptr;
   std::vector<std::string> match;                   // the groups
   const std::vector<std::string>* names = nullptr;  // of the groups
+  ValueMap variables;                               // `var`
+  std::function<std::string(std::string_view)> label;
 };
 
 class TemplateText {
  public:
   static Result<TemplateText> parse(std::string_view text);
-  std::string fill(const TemplateData& data) const;
+  // Fails as Go does: an index out of range, values that cannot be compared.
+  Result<std::string> fill(const TemplateData& data) const;
   // Without actions: the same for every query.
   bool constant() const;
-  // The named groups it uses.
-  std::vector<std::string> groups() const;
+  // The named groups and variables it uses.
+  const std::vector<std::string>& groups() const { return tree_.groups; }
+  const std::vector<std::string>& variables() const { return tree_.variables; }
+  const std::vector<std::string>& labels() const { return tree_.labels; }
 
  private:
-  enum class Kind : uint8_t { kText, kField, kMatch, kGroup };
-  struct Piece {
-    Kind kind = Kind::kText;
-    std::string text;                            // kText, or the name of kGroup
-    std::string TemplateData::*field = nullptr;  // kField
-    size_t index = 0;                            // kMatch
-  };
-  static Result<Piece> parse_action(std::string_view action);
-
-  std::vector<Piece> pieces_;
+  Tree tree_;
 };
 
 }  // namespace fairlead::dns

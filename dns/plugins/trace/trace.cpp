@@ -24,7 +24,9 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   const Directive& directive = directives.front();
   if (const auto right = expect_arguments(directive, 0, 2); !right.ok()) return right.error();
   if (directive.arguments.size() == 2)
-    if (const auto type = read_choice(directive.arguments[0], {"zipkin", "datadog"}); !type.ok())
+    if (const auto type =
+            read_choice(directive.arguments[0], {"zipkin", "datadog"}, Letters::kAnyCase);
+        !type.ok())
       return type.error();
   const auto number = [](const Directive& p) -> Result<void> {
     const auto value = read_number(p.arguments[0], 1, UINT32_MAX);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "dns/setup.h"
+#include "tests/support/default_corefiles.h"
 #include "tests/unit/dns/plugin_support.h"
 
 namespace fairlead::dns {
@@ -71,11 +72,17 @@ TEST(Config, SaysWhatIsWrong) {
        "/etc/dns/Corefile:2: CoreDNS's plugin 'route53' is not in fairlead-dns"},
       {".:53 {\nforward . 1.1.1.1 {\nmax_fials 3\n}\n}\n",
        "/etc/dns/Corefile:3: plugin 'forward' has no property 'max_fials', did you mean "
-       "'max_fails'?"},
+       "'max_fails'? CoreDNS does not know it either"},
+      {".:53 {\ncache {\nzzz\n}\n}\n",
+       "/etc/dns/Corefile:3: plugin 'cache' has no property 'zzz': CoreDNS does not know it "
+       "either"},
+      {".:53 {\ntimeouts {\nmaxtcpqueries 5\n}\n}\n",
+       "/etc/dns/Corefile:3: plugin 'timeouts' has no property 'maxtcpqueries': CoreDNS knows it, "
+       "fairlead-dns does not yet"},
       {".:53 {\nforward .\n}\n", "/etc/dns/Corefile:2: 'forward' takes 2 to 16 arguments, not 1"},
       {".:53 {\nforward . 1.1.1.1 {\npolicy randum\n}\n}\n",
        "/etc/dns/Corefile:3: 'randum' is not one of random, round_robin, sequential, did you mean "
-       "'random'?"},
+       "'random'? CoreDNS does not know it either"},
       {".:53 {\nforward . 1.1.1.1 {\nexpire 10\n}\n}\n",
        "/etc/dns/Corefile:3: '10' is no duration such as 500ms, 30s or 1h30m: the unit is "
        "missing"},
@@ -85,8 +92,8 @@ TEST(Config, SaysWhatIsWrong) {
        "/etc/dns/Corefile:2: kubernetes needs a zone, such as 'kubernetes cluster.local': the root "
        "is not a cluster's"},
       {".:53 {\nkubernetes a.test {\nmulticluster\n}\n}\n",
-       "/etc/dns/Corefile:3: CoreDNS's property 'multicluster' of kubernetes is not in "
-       "fairlead-dns"},
+       "/etc/dns/Corefile:3: plugin 'kubernetes' has no property 'multicluster': CoreDNS knows it, "
+       "fairlead-dns does not yet"},
       {".:53 {\nkubernetes a.test {\nnamespaces a\nnamespace_labels b=c\n}\n}\n",
        "/etc/dns/Corefile:2: kubernetes takes namespaces or namespace_labels, not both"},
       {".:53 {\nkubernetes a.test {\nzonal\nnoendpoints\n}\n}\n",
@@ -107,7 +114,8 @@ TEST(Config, SaysWhatIsWrong) {
       {"# nothing\n", "/etc/dns/Corefile: there is no server block in it"},
       {"tls://.:853 {\n}\n", "/etc/dns/Corefile:1: tls:// is not served here, plain DNS is"},
       {".:53 {\nready {\nmonitor never\n}\n}\n",
-       "/etc/dns/Corefile:3: 'never' is not one of until-ready, continuously"},
+       "/etc/dns/Corefile:3: 'never' is not one of until-ready, continuously: CoreDNS does not "
+       "know it either"},
       {".:53 {\ntimeouts {\nread 0s\n}\n}\n", "/etc/dns/Corefile:3: 'read' is from 1s to 24h"},
   };
   for (const Case& c : kCases) {
@@ -135,182 +143,10 @@ TEST(Config, DurationsAreGos) {
     EXPECT_FALSE(read_one(text).ok()) << text;
 }
 
-// As the distributions ship them.
-const std::pair<const char*, const char*> kDefaults[] = {
-    {"kubeadm", R"(.:53 {
-    errors
-    health {
-       lameduck 5s
-    }
-    ready
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-       pods insecure
-       fallthrough in-addr.arpa ip6.arpa
-       ttl 30
-    }
-    prometheus :9153
-    forward . /etc/resolv.conf {
-       max_concurrent 1000
-    }
-    cache 30 {
-       disable success cluster.local
-       disable denial cluster.local
-    }
-    loop
-    reload
-    loadbalance
-}
-)"},
-    {"EKS", R"(.:53 {
-    errors
-    health {
-        lameduck 5s
-      }
-    ready
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-      pods insecure
-      fallthrough in-addr.arpa ip6.arpa
-    }
-    prometheus :9153
-    forward . /etc/resolv.conf
-    cache 30
-    loop
-    reload
-    loadbalance
-}
-)"},
-    {"k3s", R"(.:53 {
-    errors
-    health
-    ready
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-      pods insecure
-      fallthrough in-addr.arpa ip6.arpa
-    }
-    hosts /etc/coredns/NodeHosts {
-      ttl 60
-      reload 15s
-      fallthrough
-    }
-    prometheus :9153
-    cache 30
-    loop
-    reload
-    loadbalance
-    import /etc/coredns/custom/*.override
-    forward . /etc/resolv.conf
-}
-import /etc/coredns/custom/*.server
-)"},
-    {"AKS", R"(.:53 {
-    errors
-    ready
-    health {
-      lameduck 5s
-    }
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-      pods insecure
-      fallthrough in-addr.arpa ip6.arpa
-      ttl 30
-    }
-    prometheus :9153
-    forward . /etc/resolv.conf
-    cache 30
-    loop
-    reload
-    loadbalance
-    import custom/*.override
-    template ANY ANY internal.cloudapp.net {
-      match "^(?:[^.]+\.){4,}internal\.cloudapp\.net\.$"
-      rcode NXDOMAIN
-      fallthrough
-    }
-    template ANY ANY reddog.microsoft.com {
-      rcode NXDOMAIN
-    }
-}
-import custom/*.server
-)"},
-    {"OpenShift", R"(.:5353 {
-    bufsize 1232
-    errors
-    log . {
-        class error
-    }
-    health {
-        lameduck 20s
-    }
-    ready
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-        pods insecure
-        fallthrough in-addr.arpa ip6.arpa
-    }
-    prometheus 127.0.0.1:9153
-    forward . /etc/resolv.conf {
-        policy sequential
-    }
-    cache 900 {
-        denial 9984 30
-    }
-    reload
-}
-hostname.bind:5353 {
-    chaos
-}
-)"},
-    {"NodeLocal", R"(cluster.local:53 {
-    errors
-    cache {
-            success 9984 30
-            denial 9984 5
-    }
-    reload
-    loop
-    bind 169.254.20.10 10.96.0.10
-    forward . 10.96.0.11 {
-            force_tcp
-    }
-    prometheus :9253
-    health 169.254.20.10:8080
-    }
-in-addr.arpa:53 {
-    errors
-    cache 30
-    reload
-    loop
-    bind 169.254.20.10 10.96.0.10
-    forward . 10.96.0.11 {
-            force_tcp
-    }
-    prometheus :9253
-    }
-ip6.arpa:53 {
-    errors
-    cache 30
-    reload
-    loop
-    bind 169.254.20.10 10.96.0.10
-    forward . 10.96.0.11 {
-            force_tcp
-    }
-    prometheus :9253
-    }
-.:53 {
-    errors
-    cache 30
-    reload
-    loop
-    bind 169.254.20.10 10.96.0.10
-    forward . /etc/resolv.conf
-    prometheus :9253
-    }
-)"},
-};
-
 TEST(Config, DefaultCorefilesLoadUnchanged) {
-  for (const auto& [name, text] : kDefaults) {
-    const auto config = read(text);
-    EXPECT_TRUE(config.ok()) << name << ": " << config.error().message();
+  for (const fairlead::test::DefaultCorefile& each : fairlead::test::kDefaultCorefiles) {
+    const auto config = read(each.text);
+    EXPECT_TRUE(config.ok()) << each.name << ": " << config.error().message();
   }
 }
 

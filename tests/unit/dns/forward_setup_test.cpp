@@ -208,7 +208,7 @@ TEST_F(ForwardSetup, SaysWhatIsWrongWithAProperty) {
       {"health_check 1s domain", "3: 'domain' of health_check takes a name"},
       {"health_check 1s domain a..b", "3: 'a..b' is no domain name"},
       {"tls_servername a_!b", "3: 'a_!b' is no name in a certificate"},
-      {"doh_method PUT", "3: 'PUT' is not one of GET, POST"},
+      {"doh_method PUT", "3: 'PUT' is not one of GET, POST: CoreDNS does not know it either"},
   };
   for (const auto& [property, expected] : kCases) {
     const std::string text = refusal(std::string("forward . 1.1.1.1 {\n") + property + "\n}");

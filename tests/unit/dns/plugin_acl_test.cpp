@@ -32,6 +32,7 @@ TEST_F(PluginAcl, FirstRuleThatMatchesDecides) {
       {"drop", "192.0.2.9", "A", "pending"},
       {"allow net 192.0.2.0/24\nblock", "192.0.2.9", "A", "next"},
       {"allow net 192.0.2.0/24\nblock", "198.51.100.1", "A", "REFUSED rd qd=1\n"},
+      {"Block NET 192.0.2.9 Type A", "192.0.2.9", "A", "REFUSED rd qd=1\n"},
       {"block net 192.0.2.9\nallow", "192.0.2.9", "A", "REFUSED rd qd=1\n"}};
   for (const Case& c : kCases) {
     use("acl {\n" + std::string(c.rules) + "\n}", replies_with("NOERROR\nanswer @ 60 A 192.0.2.1"));
@@ -93,7 +94,8 @@ TEST_F(PluginAcl, Refusals) {
   EXPECT_EQ(refusal("acl {\nblock net 10.0.0.0/40\n}"),
             "Corefile:3: '10.0.0.0/40' is no address such as 10.0.0.1 or 10.0.0.0/8");
   EXPECT_EQ(refusal("acl {\nblock net\n}"), "Corefile:3: nothing follows 'net'");
-  EXPECT_EQ(refusal("acl {\nblock A\n}"), "Corefile:3: 'A' is not one of type, net");
+  EXPECT_EQ(refusal("acl {\nblock A\n}"),
+            "Corefile:3: 'A' is not one of type, net: CoreDNS does not know it either");
   EXPECT_NE(refusal("acl {\ndeny\n}").find("no property 'deny'"), std::string::npos);
 }
 

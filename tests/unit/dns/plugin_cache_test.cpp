@@ -240,6 +240,75 @@ TEST_F(PluginCache, StaleWhenUpstreamFails) {
   EXPECT_EQ(asked, 3);
 }
 
+TEST_F(PluginCache, CapacitiesAreCoreDnssShards) {
+  const std::pair<const char*, size_t> kCases[] = {
+      {"0", 1024}, {"100", 1024}, {"1300", 1280}, {"9984", 9984}};
+  for (const auto& [text, capacity] : kCases) {
+    use("cache {\nsuccess " + std::string(text) + "\n}");
+    EXPECT_EQ(options<CacheOptions>("cache").kinds[0].capacity, capacity) << text;
+  }
+}
+
+TEST_F(PluginCache, StaleTtlAndRecheck) {
+  for (const char* mode : {"immediate 30s 20s", "verify 0 30s 20s"}) {
+    cache("cache {\nserve_stale 1h " + std::string(mode) + "\n}", replies_with(kAnswer));
+    ask("a.test");
+    clock.advance(seconds(90));
+    upstream = replies_with("SERVFAIL");
+    EXPECT_EQ(ttl_of(ask("a.test")), 30) << mode;
+    EXPECT_EQ(asked, 2) << mode;
+    clock.advance(seconds(19));
+    EXPECT_EQ(ttl_of(ask("a.test")), 30) << mode;
+    EXPECT_EQ(asked, 2) << mode << ": a failure is not asked for again at once";
+    clock.advance(seconds(1));
+    upstream = replies_with(kAnswer);
+    ask("a.test");
+    EXPECT_EQ(asked, 3) << mode;
+    EXPECT_EQ(ttl_of(ask("a.test")), 60) << mode;
+  }
+}
+
+TEST_F(PluginCache, VerifyOnlyForSoLong) {
+  cache("cache {\nserve_stale 1h verify 5ms\n}", replies_with(kAnswer));
+  ask("a.test");
+  clock.advance(seconds(90));
+  upstream = waits();
+  EXPECT_EQ(ask("a.test"), "pending");
+  const size_t before = replies.size();
+  ASSERT_TRUE(loop.run_until([&] { return replies.size() > before; }, seconds(20)));
+  EXPECT_EQ(to_text(replies.back()), "NOERROR rd ra qd=1\nanswer a.test. 0 A 10.0.0.1\n");
+  EXPECT_EQ(ttl_of(ask("a.test")), 0) << "and nobody else asks meanwhile";
+  EXPECT_EQ(asked, 2);
+  answer_waiting("NOERROR\nanswer @ 60 A 10.0.0.2");
+  EXPECT_EQ(ask("a.test"), "NOERROR rd qd=1\nanswer a.test. 60 A 10.0.0.2\n");
+  EXPECT_EQ(chain->waiting(), 0U);
+}
+
+TEST_F(PluginCache, PositivePreferred) {
+  constexpr const char* kWithout[] = {kNxDomain, "NOERROR\nanswer @ 60 CNAME b.test",
+                                      "NOERROR\nauthority test 100 SOA a. b. 1 2 3 4 20",
+                                      "SERVFAIL"};
+  for (const char* mode : {"immediate", "verify"}) {
+    for (const char* reply : kWithout) {
+      cache("cache {\nserve_stale 10m " + std::string(mode) +
+                "\nserve_stale_policy prefer_positive\n}",
+            replies_with(kAnswer));
+      ask("a.test");
+      clock.advance(seconds(90));
+      upstream = replies_with(reply);
+      for (int i = 0; i < 2; ++i)
+        EXPECT_EQ(ask("a.test"), "NOERROR rd ra qd=1\nanswer a.test. 0 A 10.0.0.1\n")
+            << mode << " " << reply;
+      upstream = replies_with("NOERROR\nanswer @ 60 A 10.0.0.2");
+      ask("a.test");
+      EXPECT_EQ(ttl_of(ask("a.test")), 60) << mode << " " << reply;
+      clock.advance(seconds(60) + minutes(10));
+      upstream = replies_with(kNxDomain);
+      EXPECT_TRUE(ask("a.test").starts_with("NXDOMAIN")) << "too old";
+    }
+  }
+}
+
 TEST_F(PluginCache, Prefetch) {
   cache("cache {\nprefetch 3 1m 50%\n}", replies_with("NOERROR\nanswer @ 100 A 10.0.0.1"));
   ask("a.test");
@@ -314,20 +383,31 @@ TEST_F(PluginCache, Metrics) {
 
 TEST_F(PluginCache, Refusals) {
   const std::pair<const char*, const char*> kCases[] = {
-      {"cache 0", "Corefile:2: '0' is no TTL from 1s to 604800s"},
+      {"cache 0", "Corefile:2: '0' is no TTL from 1s to 2147483647s"},
       {"cache {\nsuccess\n}", "Corefile:3: 'success' takes 1 to 3 arguments, not 0"},
-      {"cache {\nsuccess 0\n}", "Corefile:3: '0' is not a whole number from 1 to 1000000"},
+      {"cache {\nsuccess -1\n}", "Corefile:3: '-1' is not a whole number from 0 to 1000000000"},
       {"cache {\nservfail 6m\n}", "Corefile:3: 'servfail' is at most 5m"},
-      {"cache {\nserve_stale 0\n}", "Corefile:3: 'serve_stale' is from 1s to 168h"},
-      {"cache {\nserve_stale 1h later\n}", "Corefile:3: 'later' is not one of immediate, verify"},
+      {"cache {\nserve_stale 1h later\n}",
+       "Corefile:3: 'later' is not one of immediate, verify: CoreDNS does not know it either"},
+      {"cache {\nserve_stale 1h immediate 1s 1s 1s\n}",
+       "Corefile:3: serve_stale: '1s' is too much"},
+      {"cache {\nserve_stale 1h verify 1s 1500ms\n}",
+       "Corefile:3: '1500ms' is no TTL: whole seconds, such as 30s"},
+      {"cache {\nserve_stale 1h verify 1s 1s 6m\n}",
+       "Corefile:3: serve_stale asks again after 5m at most"},
+      {"cache {\nserve_stale_policy prefer_positive\n}",
+       "Corefile:2: cache: 'serve_stale_policy' needs 'serve_stale'"},
       {"cache {\nprefetch 10 1m 10\n}", "Corefile:3: '10' is no percentage such as 10%"},
       {"cache {\nprefetch 10 1m 5%\n}", "Corefile:3: '5' is not a whole number from 10 to 90"},
-      {"cache {\ndisable all\n}", "Corefile:3: 'all' is not one of success, denial"},
-      {"cache {\nserve_stale_policy x\n}",
-       "Corefile:3: CoreDNS's property 'serve_stale_policy' of cache is not in fairlead-dns"},
+      {"cache {\ndisable all\n}",
+       "Corefile:3: 'all' is not one of success, denial: CoreDNS does not know it either"},
+      {"cache {\nserve_stale\nserve_stale_policy newest\n}",
+       "Corefile:4: 'newest' is not one of prefer_positive: CoreDNS does not know it either"},
   };
   for (const auto& [text, error] : kCases) EXPECT_EQ(refusal(text), error);
   EXPECT_EQ(refusal("cache 3600s {\nserve_stale 3600s verify\nservfail 0\ndenial 9984 30\n}"), "");
+  EXPECT_EQ(refusal("cache {\nserve_stale 240h VERIFY 100ms 30s 30s\n}"), "");
+  EXPECT_EQ(refusal("cache {\nserve_stale 0\n}"), "");
 }
 
 }  // namespace

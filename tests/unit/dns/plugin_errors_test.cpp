@@ -85,7 +85,8 @@ TEST_F(PluginErrors, Refusals) {
   EXPECT_EQ(refusal("errors {\nconsolidate 0 x\n}"),
             "Corefile:3: 'consolidate' needs a duration of at least 1ms");
   EXPECT_EQ(refusal("errors {\nconsolidate 5m x loud\n}"),
-            "Corefile:3: 'loud' is not one of debug, info, warning, error, show_first");
+            "Corefile:3: 'loud' is not one of debug, info, warning, error, show_first: CoreDNS "
+            "does not know it either");
   EXPECT_TRUE(refusal("errors {\nconsolidate 5m (\n}").starts_with("Corefile:3: "));
 }
 

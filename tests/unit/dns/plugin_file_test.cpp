@@ -138,7 +138,8 @@ TEST_F(PluginFile, Refusals) {
        "this one would be taken for a forged one"},
       {"file db test {\nreload often\n}",
        "Corefile:3: 'often' is no duration such as 500ms, 30s or 1h30m: a number must come first"},
-      {"file db test {\ntransfer to *\n}", "Corefile:3: plugin 'file' has no property 'transfer'"},
+      {"file db test {\ntransfer to *\n}",
+       "Corefile:3: plugin 'file' has no property 'transfer': CoreDNS does not know it either"},
   };
   for (const auto& [text, error] : kCases) EXPECT_EQ(refusal(text), error);
 }

@@ -18,6 +18,7 @@ TEST_F(PluginHeader, Replies) {
       {"response set ra aa\nresponse clear rd", "NOERROR rd", "NOERROR aa ra qd=1\n"},
       {"response set ra\nresponse clear ra", "NOERROR ra", "NOERROR qd=1\n"},
       {"clear ra\nset ra", "NOERROR", "NOERROR ra qd=1\n"},
+      {"Response SET RA", "NOERROR", "NOERROR ra qd=1\n"},
       {"clear aa", "NXDOMAIN aa ad", "NXDOMAIN ad qd=1\n"}};
   for (const Case& c : kCases) {
     use("header {\n" + std::string(c.lines) + "\n}", replies_with(c.next));
@@ -57,7 +58,7 @@ TEST_F(PluginHeader, Refusals) {
   EXPECT_TRUE(
       refusal("header {\nset ad\n}").starts_with("Corefile:3: 'ad' is not one of aa, ra, rd"));
   EXPECT_EQ(refusal("header {\nresponse toggle ra\n}"),
-            "Corefile:3: 'toggle' is not one of clear, set");
+            "Corefile:3: 'toggle' is not one of clear, set: CoreDNS does not know it either");
   EXPECT_EQ(refusal("header {\nresponse set\n}"),
             "Corefile:3: 'response' takes at least 2 arguments, not 1");
 }

@@ -195,9 +195,9 @@ TEST_F(PluginK8sExternal, WhatIsRefused) {
             "Corefile:4: '3601' is not a whole number from 0 to 3600");
   EXPECT_EQ(refusal(kubernetes + "k8s_external example.org {\napex a.b\n}"),
             "Corefile:4: 'a.b' is no label such as dns");
-  EXPECT_EQ(
-      refusal(kubernetes + "k8s_external example.org {\nheadles\n}"),
-      "Corefile:4: plugin 'k8s_external' has no property 'headles', did you mean 'headless'?");
+  EXPECT_EQ(refusal(kubernetes + "k8s_external example.org {\nheadles\n}"),
+            "Corefile:4: plugin 'k8s_external' has no property 'headles', did you mean 'headless'? "
+            "CoreDNS does not know it either");
 }
 
 }  // namespace

@@ -94,14 +94,88 @@ TEST_F(PluginLoadBalance, CompressedAgainstEachOther) {
                                                "answer a.test. 5 MX 10 n.m.\n"}));
 }
 
+constexpr const char* kThree =
+    "NOERROR\nanswer @ 5 A 10.0.0.1\nanswer @ 5 A 10.1.0.2\nanswer @ 5 A 10.2.0.3";
+
+// The first address of a reply.
+std::string first_of(const std::string& reply) {
+  std::istringstream in(reply.substr(reply.find("answer")));
+  std::string word;
+  for (int i = 0; i < 5; ++i) in >> word;
+  return word;
+}
+
+TEST_F(PluginLoadBalance, Weighted) {
+  files.texts["/etc/weights"] =
+      "# weights\n\nother.test\n10.0.0.1 200\nA.test\n10.0.0.1 6\n10.1.0.2 3\n";
+  use("loadbalance weighted weights", replies_with(kThree));
+  std::map<std::string, int> first;
+  for (int i = 0; i < 4000; ++i) ++first[first_of(ask("a.test"))];
+  EXPECT_NEAR(first["10.0.0.1"], 2400, 200);
+  EXPECT_NEAR(first["10.1.0.2"], 1200, 200);
+  EXPECT_NEAR(first["10.2.0.3"], 400, 150) << "not in the file: 1";
+  EXPECT_EQ(seen("A").size(), 3U) << "only the first one is drawn";
+  use("loadbalance weighted weights", replies_with("NOERROR\nanswer @ 5 MX 10 m.test\n"
+                                                   "answer @ 5 MX 10 n.test"));
+  EXPECT_EQ(seen("MX").size(), 1U);
+}
+
+TEST_F(PluginLoadBalance, AddressesThatAreNone) {
+  files.texts["/etc/weights"] = "a.test\n10.0.0.1 6\n";
+  const std::string long_one(80, '0');
+  use("loadbalance weighted weights {\nprefer 10.0.0.0/8\n}",
+      replies_with("NOERROR\nanswer @ 5 TYPE1 " + long_one + "\nanswer @ 5 TYPE1 " + long_one +
+                   "\nanswer @ 5 TYPE28 0a00\nanswer @ 5 TYPE28 0b00"));
+  std::set<Bytes> all;
+  for (int i = 0; i < 20; ++i) all.insert(ask_bytes(make_query("a.test", Type::kA)));
+  EXPECT_EQ(all.size(), 1U) << "they stay";
+}
+
+TEST_F(PluginLoadBalance, AWeightFileThatComesLater) {
+  use("loadbalance weighted weights", replies_with(kThree));
+  EXPECT_EQ(seen("A").size(), 3U);
+  EXPECT_EQ(config.notes.size(), 1U);
+  EXPECT_NE(refusal("loadbalance weighted weights {\nreload 0s\n}"), "") << "never read again";
+}
+
+TEST_F(PluginLoadBalance, Preferred) {
+  const std::pair<const char*, size_t> kCases[] = {
+      {"loadbalance {\nprefer 10.2.0.0/16\n}", 2},
+      {"loadbalance round_robin {\nprefer 10.2.0.0/16 10.1.0.0/16\n}", 1},
+      {"loadbalance round_robin {\nprefer 10.2.0.0/16\nprefer 10.0.0.0/8\n}", 2},
+      {"loadbalance weighted weights {\nprefer 10.2.0.0/16\nreload 1m\n}", 2},
+  };
+  for (const auto& [text, orders] : kCases) {
+    use(text, replies_with(kThree));
+    const std::set<std::string> all = seen("A");
+    EXPECT_EQ(all.size(), orders) << text;
+    for (const std::string& reply : all) EXPECT_EQ(first_of(reply), "10.2.0.3") << text;
+  }
+  use("loadbalance {\nprefer 2001:db8::/32\n}",
+      replies_with("NOERROR\nanswer @ 5 AAAA ::1\nanswer @ 5 AAAA 2001:db8::1"));
+  EXPECT_EQ(seen("AAAA").size(), 1U);
+}
+
 TEST_F(PluginLoadBalance, Refusals) {
-  EXPECT_EQ(refusal("loadbalance"), "");
-  EXPECT_EQ(refusal("loadbalance weighted /etc/weights"),
-            "Corefile:2: CoreDNS's 'loadbalance weighted' is not in fairlead-dns");
-  EXPECT_EQ(refusal("loadbalance round_robin {\nprefer 10.0.0.0/8\n}"),
-            "Corefile:3: CoreDNS's property 'prefer' of loadbalance is not in fairlead-dns");
-  EXPECT_EQ(refusal("loadbalance random"),
-            "Corefile:2: 'random' is not one of round_robin, weighted");
+  files.texts["/etc/a"] = "10.0.0.1 3\n";
+  files.texts["/etc/b"] = "a.test\n10.0.0.1 256\n";
+  files.texts["/etc/c"] = "a.test\n10.0.0.1\n";
+  const std::pair<const char*, const char*> kCases[] = {
+      {"loadbalance", ""},
+      {"loadbalance weighted", "Corefile:2: 'loadbalance' takes 2 arguments, not 1"},
+      {"loadbalance round_robin x", "Corefile:2: 'loadbalance' takes 0 to 1 arguments, not 2"},
+      {"loadbalance weighted a", "/etc/a:1: a name must stand before its addresses"},
+      {"loadbalance weighted b",
+       "/etc/b:2: '10.0.0.1 256' is no address with a weight from 1 to 255"},
+      {"loadbalance weighted c",
+       "/etc/c:2: '10.0.0.1' is no name; an address has its weight behind it"},
+      {"loadbalance {\nprefer 10.0.0.0\n}",
+       "Corefile:3: '10.0.0.0' is no prefix such as 10.0.0.0/8"},
+      {"loadbalance {\nreload 5s\n}", "Corefile:3: 'reload' is for 'weighted FILE'"},
+      {"loadbalance random",
+       "Corefile:2: 'random' is not one of round_robin, weighted: CoreDNS does not know it either"},
+  };
+  for (const auto& [text, error] : kCases) EXPECT_EQ(refusal(text), error) << text;
 }
 
 }  // namespace

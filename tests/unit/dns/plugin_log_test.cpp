@@ -98,12 +98,26 @@ TEST_F(PluginLog, OnceWhenTheReplyIsLate) {
   EXPECT_TRUE(testing::internal::GetCapturedStderr().ends_with(": REFUSED\n"));
 }
 
+TEST_F(PluginLog, Labels) {
+  constexpr const char* kLog = "log . \"{/log/class} {/log/type} {/no/label} {/}\"";
+  use(kLog, replies_with(kNoData));
+  EXPECT_EQ(logged("a.test"), "- - - {/}") << "without metadata";
+  const std::pair<const char*, const char*> kCases[] = {{kAnswer, "success NOERROR - {/}"},
+                                                        {kNoData, "denial NODATA - {/}"},
+                                                        {kNxDomain, "denial NXDOMAIN - {/}"},
+                                                        {"REFUSED", "error REFUSED - {/}"}};
+  for (const auto& [reply, line] : kCases) {
+    use("metadata test\n" + std::string(kLog), replies_with(reply));
+    EXPECT_EQ(logged("a.test"), line);
+    EXPECT_EQ(logged("a.example"), "- - - {/}") << "not in its zones";
+  }
+}
+
 TEST_F(PluginLog, Refusals) {
   EXPECT_EQ(refusal("log"), "");
   EXPECT_EQ(refusal("log . {\nclass none\n}"),
-            "Corefile:3: 'none' is not one of success, denial, error, all");
-  EXPECT_EQ(refusal("log . \"{/forward/upstream} {name}\""),
-            "Corefile:2: '{/forward/upstream}': metadata is not in fairlead-dns");
+            "Corefile:3: 'none' is not one of success, denial, error, all: CoreDNS does not know "
+            "it either");
   EXPECT_TRUE(refusal("log a..test").starts_with("Corefile:2: "));
 }
 

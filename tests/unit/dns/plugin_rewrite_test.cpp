@@ -39,6 +39,9 @@ TEST_F(PluginRewrite, Queries) {
       {"rewrite name regex (.*)-(us-west-1)\\.a\\.test {1}.service.{2}.consul",
        "ftp-us-west-1.a.test", "ftp.service.us-west-1.consul. 1"},
       {"rewrite name regex ^(.*)\\.a\\.test\\.$ {1}.b.test", "x.a.test", "x.b.test. 1"},
+      {"rewrite CONTINUE Name SUFFIX .a.test .b.test\nrewrite Stop Name b.test c.test", "x.a.test",
+       "x.b.test. 1"},
+      {"rewrite type a aaaa", "a.test", "a.test. 28"},
       {"rewrite type A AAAA", "a.test", "a.test. 28"},
       {"rewrite type ANY HINFO", "a.test", "a.test. 1"},
       {"rewrite continue name a.test b.test\nrewrite name b.test c.test", "a.test", "c.test. 1"},
@@ -79,6 +82,20 @@ TEST_F(PluginRewrite, NamesArePutBack) {
        "3 4 5",
        "NOERROR qd=1\nanswer www.a.test. 60 CNAME x.a.test.\n"
        "authority b.test. 5 SOA ns.a.test. root.b.test. 1 2 3 4 5\n"},
+      {"rewrite name suffix .a.test .b.test answer auto",
+       "NOERROR\nanswer @ 60 CNAME x.b.test.\nanswer x.b.test. 5 SRV 1 2 3 c.test.",
+       "NOERROR qd=1\nanswer WWW.a.test. 60 CNAME x.a.test.\nanswer x.a.test. 5 SRV 1 2 3 "
+       "c.test.\n"},
+      {"rewrite name www.a.test www.b.test",
+       "NOERROR\nanswer @ 60 CNAME x.www.b.test.\nanswer x.www.b.test. 5 A 192.0.2.1",
+       "NOERROR qd=1\nanswer WWW.a.test. 60 CNAME x.WWW.a.test.\nanswer x.WWW.a.test. 5 A "
+       "192.0.2.1\n"},
+      {"rewrite name regex (.*)\\.a\\.test {1}.b.test answer auto value c\\.test d.test",
+       "NOERROR\nanswer @ 60 CNAME c.test.", "NOERROR qd=1\nanswer WWW.a.test. 60 CNAME d.test.\n"},
+      {"rewrite name suffix .a.test .b.test answer value ^c d.test answer value ^e c.test",
+       "NOERROR\nanswer @ 60 CNAME e.test.", "NOERROR qd=1\nanswer www.b.test. 60 CNAME d.test.\n"},
+      {"rewrite {\nname suffix .a.test .b.test\nanswer name auto\nanswer value ^c d.test\n}",
+       "NOERROR\nanswer @ 60 PTR c.test.", "NOERROR qd=1\nanswer WWW.a.test. 60 PTR d.test.\n"},
       {"rewrite type A AAAA", "NOERROR\nanswer @ 60 AAAA ::1",
        "NOERROR qd=1\nanswer WWW.a.test. 60 AAAA ::1\n"}};
   for (const Case& c : kCases) {
@@ -131,7 +148,8 @@ TEST_F(PluginRewrite, Options) {
       {"rewrite edns0 local set 0xffee 0x61626364", "", "ffee 0004 61626364"},
       {"rewrite edns0 local set 65518 abcd", "", "ffee 0004 61626364"},
       {"rewrite edns0 local set 0xffee abcd", "ffee 0001 00", "ffee 0004 61626364"},
-      {"rewrite edns0 local append 0xffee ab", "ffee 0001 00", "ffee 0001 00 ffee 0002 6162"},
+      {"rewrite edns0 local append 0xffee ab", "ffee 0001 00", "ffee 0001 00"},
+      {"rewrite edns0 local append 0xffee ab", "", "ffee 0002 6162"},
       {"rewrite edns0 local replace 0xffee ab", "ffed 0001 00", "ffed 0001 00"},
       {"rewrite edns0 local replace 0xffee ab", "ffee 0001 00", "ffee 0002 6162"},
       {"rewrite edns0 local set 0xffee {client_ip}", "", "ffee 0004 c0000209"},
@@ -141,6 +159,13 @@ TEST_F(PluginRewrite, Options) {
       {"rewrite edns0 local set 0xffee {server_port}", "", "ffee 0002 0035"},
       {"rewrite edns0 local set 0xffee {qname}", "", "ffee 0007 612e746573742e"},
       {"rewrite edns0 nsid set", "", "0003 0000"},
+      {"rewrite EDNS0 Local SET 0xffee ab", "", "ffee 0002 6162"},
+      {"rewrite edns0 local unset 0xffee", "ffee 0001 00 ffed 0000 ffee 0000", "ffed 0000"},
+      {"rewrite edns0 nsid unset", "0003 0001 61", ""},
+      {"rewrite edns0 subnet unset", "0008 0007 0001 18 00 c00002", ""},
+      {"rewrite edns0 local unset 1\nrewrite edns0 nsid set", "", ""},
+      {"rewrite edns0 local replace 1 a\nrewrite edns0 nsid set", "", "0003 0000"},
+      {"rewrite edns0 local set 1 {no/value}\nrewrite edns0 nsid set", "", "0003 0000"},
       {"rewrite edns0 subnet set 20 56", "", "0008 0007 0001 14 00 c00000"},
       {"rewrite continue edns0 nsid set\nrewrite edns0 local set 1 0x02", "",
        "0003 0000 0001 0001 02"}};
@@ -155,6 +180,60 @@ TEST_F(PluginRewrite, Options) {
   use("rewrite edns0 nsid set", records("NXDOMAIN"));
   EXPECT_EQ(ask("a.test"), "NXDOMAIN qd=1\n");
   EXPECT_EQ(options, hex("0003 0000"));
+}
+
+TEST_F(PluginRewrite, OptionsThatAreReverted) {
+  struct Case {
+    const char* rules;
+    const char* before;  // in the query
+    const char* after;   // in the reply, of a server that returns what it is sent
+  };
+  const Case kCases[] = {
+      {"rewrite edns0 local set 0xffee ab", "", "ffee 0002 6162"},
+      {"rewrite edns0 local set 0xffee ab revert", "", ""},
+      {"rewrite edns0 local set 0xffee ab revert", "ffee 0001 00", "ffee 0001 00"},
+      {"rewrite edns0 nsid append revert", "", ""},
+      {"rewrite edns0 subnet set 24 56 revert", "", ""},
+      {"rewrite continue edns0 local set 0xffee ab\nrewrite edns0 local replace 0xffee cd revert",
+       "", "ffee 0002 6162"}};
+  for (const Case& c : kCases) {
+    use(c.rules, [](Request& request) {
+      Bytes sent;
+      const auto query = decode(request.query().packet);
+      for (const EditRecord& record : (*query)[Section::kAdditional]) sent = record.rdata;
+      const Bytes message = reply_of(request.query(), "NOERROR");
+      request.reply().adopt(message, Rcode::kNoError, sent);
+      return Step::kAnswered;
+    });
+    AskOptions with;
+    with.query.edns_size = 1232;
+    with.query.edns_options = hex(c.before);
+    Bytes got;
+    const auto reply = decode(ask_bytes(make_query("a.test", Type::kA, with.query), with));
+    ASSERT_TRUE(reply.has_value()) << c.rules;
+    for (const EditRecord& record : (*reply)[Section::kAdditional]) got = record.rdata;
+    EXPECT_EQ(got, hex(c.after)) << c.rules;
+  }
+}
+
+// An rcode of more than four bits has its upper ones in the OPT record.
+TEST_F(PluginRewrite, ExtendedRcodes) {
+  AskOptions edns;
+  edns.query.edns_size = 1232;
+  for (const char* rules : {"rewrite rcode a.test NOERROR BADCOOKIE",
+                            "rewrite continue name a.test b.test\nrewrite rcode b.test 0 23"}) {
+    use(rules, replies_with("NOERROR"));
+    const Bytes reply = ask_bytes(make_query("a.test", Type::kA, edns.query), edns);
+    ASSERT_GT(reply.size(), 28U);
+    EXPECT_EQ(reply[3], 7) << rules;
+    EXPECT_EQ(reply[reply.size() - 6], 1) << rules;
+  }
+}
+
+TEST_F(PluginRewrite, TheLastResponseRuleFirst) {
+  use("rewrite continue ttl a.test 10-20\nrewrite ttl a.test 30-40",
+      replies_with("NOERROR\nanswer @ 60 A 192.0.2.1"));
+  EXPECT_EQ(ask("a.test"), "NOERROR qd=1\nanswer a.test. 20 A 192.0.2.1\n");
 }
 
 TEST_F(PluginRewrite, Cname) {
@@ -196,8 +275,11 @@ TEST_F(PluginRewrite, Refusals) {
       {"rewrite rcode a NOERROR NONE", "Corefile:2: 'NONE' is no rcode"},
       {"rewrite edns0 local set wat x", "Corefile:2: 'wat' is no option code such as 0xffee"},
       {"rewrite edns0 local set 1 0x1", "Corefile:2: '0x1' is not pairs of hex digits"},
-      {"rewrite edns0 local set 1 {some/label}",
-       "Corefile:2: rewrite: there is no variable '{some/label}'"},
+      {"rewrite edns0 local set 1 {client}",
+       "Corefile:2: rewrite: '{client}' is neither a variable nor a label"},
+      {"rewrite edns0 local unset 1 x", "Corefile:2: rewrite: 'x' is too much"},
+      {"rewrite name a b answer", "Corefile:2: rewrite: auto, name or value is missing"},
+      {"rewrite name a b answer auto x", "Corefile:2: 'x' is not one of auto, name, value"},
       {"rewrite edns0 subnet set 33 0", "Corefile:2: '33' is not a whole number from 0 to 32"},
       {"rewrite {\nname a b\ntype A MX\n}",
        "Corefile:4: rewrite: one rule in a block, and its 'answer' lines"},

@@ -188,8 +188,8 @@ class PluginWithoutEffect : public PluginTest {};
 
 TEST_F(PluginWithoutEffect, IsAcceptedWithANote) {
   for (const char* directive :
-       {"cancel", "cancel 1s", "metadata", "metadata example.org", "multisocket", "multisocket 5",
-        "pprof", "pprof :6060 {\nblock 10\n}", "trace", "trace tracehost:9411",
+       {"cancel", "cancel 1s", "multisocket", "multisocket 5", "pprof",
+        "pprof :6060 {\nblock 10\n}", "trace", "trace tracehost:9411",
         "trace zipkin tracehost:9411 {\nevery 100\nservice x\nclient_server\n}"}) {
     use(directive, replies_with("NXDOMAIN"));
     EXPECT_EQ(config.notes.size(), 1u) << directive;

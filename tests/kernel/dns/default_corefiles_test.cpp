@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// The distributions' Corefiles, asked: a second server stands for the cluster's own DNS and for the
+// resolvers outside.
+#include "tests/support/default_corefiles.h"
+
+#include "tests/kernel/dns/program_support.h"
+
+namespace fairlead::dns {
+namespace {
+
+// Where each is asked, and what it has beside; "": nothing.
+struct Asked {
+  const char* server;  // dig's arguments
+  const char* health;
+  const char* ready;
+  const char* metrics;
+};
+
+Asked asked(const std::string& name) {
+  if (name == "OpenShift")
+    return {"@127.0.0.1 -p 5353", "127.0.0.1:8080", "127.0.0.1:8181", "127.0.0.1:9153"};
+  if (name == "NodeLocal") return {"@169.254.20.10", "169.254.20.10:8080", "", "127.0.0.1:9253"};
+  if (name == "AKS LocalDNS") return {"@169.254.10.10", "", "169.254.10.10:8181", "127.0.0.1:9253"};
+  return {"@127.0.0.1", "127.0.0.1:8080", "127.0.0.1:8181", "127.0.0.1:9153"};
+}
+
+class DefaultCorefiles : public ProgramTest {
+ protected:
+  DefaultCorefiles() {
+    for (const char* address : {"169.254.20.10", "10.96.0.10", "10.96.0.11", "169.254.10.10",
+                                "169.254.10.11", "10.0.0.10", "168.63.129.16"})
+      shell(std::string("ip address add ") + address + "/32 dev lo");
+    std::ofstream(directory + "/resolv.conf") << "nameserver 127.0.0.9\n";
+  }
+  ~DefaultCorefiles() override { stop(upstream); }
+
+  // At the addresses of the files, or, beside a server that has port 53 everywhere, at another
+  // port.
+  void start_upstream(bool beside) {
+    std::ofstream(directory + "/upstream")
+        << (beside ? ".:5300 {\nbind 127.0.0.9\n"
+                   : ".:53 {\nbind 127.0.0.9 10.96.0.11 10.0.0.10 168.63.129.16\n")
+        << "template IN A example.test {\nanswer \"{{ .Name }} 60 IN A 192.0.2.80\"\n}\n"
+           "kubernetes cluster.local in-addr.arpa ip6.arpa\n}\n";
+    run({"-conf", directory + "/upstream"});
+    upstream = std::exchange(pid, -1);
+    ASSERT_TRUE(eventually([&] {
+      return short_answer(beside ? "@127.0.0.9 -p 5300" : "@127.0.0.9",
+                          "web.default.svc.cluster.local") == "10.96.0.10\n";
+    })) << log();
+  }
+  static void stop(pid_t& process) {
+    if (process <= 0) return;
+    kill(process, SIGKILL);
+    waitpid(std::exchange(process, -1), nullptr, 0);
+  }
+  // The same file, but that our resolv.conf is read, or what would be in it.
+  std::string adapted(std::string text, bool beside) const {
+    const std::string file = "/etc/resolv.conf";
+    const std::string ours = beside ? "127.0.0.9:5300" : directory + "/resolv.conf";
+    for (size_t at = text.find(file); at != std::string::npos; at = text.find(file, at + 1))
+      text.replace(at, file.size(), ours);
+    return text;
+  }
+  static std::string short_answer(const std::string& server, const std::string& question) {
+    return shell("dig " + server + " +time=2 +tries=1 +short " + question);
+  }
+
+  pid_t upstream = -1;
+};
+
+TEST_F(DefaultCorefiles, Answer) {
+  for (const test::DefaultCorefile& each : test::kDefaultCorefiles) {
+    SCOPED_TRACE(each.name);
+    const Asked at = asked(each.name);
+    const bool beside = std::string(at.server) == "@127.0.0.1";
+    start_upstream(beside);
+    start_with_corefile(adapted(each.text, beside));
+    EXPECT_TRUE(eventually([&] {
+      return short_answer(at.server, "web.default.svc.cluster.local") == "10.96.0.10\n";
+    })) << log();
+    EXPECT_EQ(short_answer(at.server, "db.default.svc.cluster.local | sort"),
+              "10.244.0.1\n10.244.0.2\n");
+    EXPECT_EQ(short_answer(at.server, "-x 10.96.0.10"), "web.default.svc.cluster.local.\n");
+    EXPECT_EQ(short_answer(at.server, "www.example.test"), "192.0.2.80\n");
+    EXPECT_EQ(short_answer(at.server, "+tcp www.example.test"), "192.0.2.80\n");
+    if (*at.health != 0) EXPECT_EQ(http(std::string(at.health) + "/health"), "OK 200");
+    if (*at.ready != 0) EXPECT_EQ(http(std::string(at.ready) + "/ready"), "OK 200");
+    EXPECT_NE(http(std::string(at.metrics) + "/metrics").find("\ncoredns_dns_requests_total{"),
+              std::string::npos);
+    stop(pid);
+    stop(upstream);
+  }
+}
+
+}  // namespace
+}  // namespace fairlead::dns
