@@ -16,8 +16,9 @@ struct Count {
   uint64_t value = 0;
 };
 
-// Adds `read` to the counter ("..._total") or gauge of that name; counts with the same labels are
-// summed up.
+// Adds `read` to the counter ("..._total") or gauge of that name. Counts with the same labels are
+// summed up; of gauges the largest stands: an old and a new one meet while a configuration is
+// replaced.
 Host::Token add_counters(Host& host, const std::string& name, const std::string& help,
                          std::function<void(std::vector<Count>&)> read);
 

@@ -123,7 +123,7 @@ class FaultsTest : public ProgramTest {
 
 std::string corefile(const std::string& cluster, const std::string& more) {
   return ".:53 {\n    bind 127.0.0.1\n    ready\n    kubernetes " + cluster +
-         "\n    reload 2s 1s\n" + more + "}\n";
+         "\n    reload 2s 1s\n    prometheus :9253\n" + more + "}\n";
 }
 
 TEST_F(FaultsTest, ReloadWithAGoodAndABadCorefileUnderLoadLosesNothing) {
@@ -144,6 +144,10 @@ TEST_F(FaultsTest, ReloadWithAGoodAndABadCorefileUnderLoadLosesNothing) {
     load.wait_for(100);
   }
   EXPECT_EQ(load.stop(), 0u) << log();
+  const std::string metrics = http("127.0.0.1:9253/metrics");
+  EXPECT_NE(metrics.find("coredns_reload_failed_total 4\n"), std::string::npos) << metrics;
+  EXPECT_NE(metrics.find("coredns_reload_version_info{hash=\"sha512\",value=\""), std::string::npos)
+      << metrics;
 }
 
 // Clients that go on asking after SIGTERM, until they have heard of another server.

@@ -157,6 +157,10 @@ TEST_F(ProgramTest, AnswersDigAndFollowsTheCluster) {
       [] { return dig("+short db.default.svc.cluster.local") == "10.244.0.2\n10.244.0.3\n"; }));
   EXPECT_TRUE(eventually([] { return dig("+short web.default.svc.cluster.local").empty(); }));
   const std::string metrics = http("127.0.0.1:9153/metrics");
+  EXPECT_NE(metrics.find("coredns_plugin_enabled{server=\"dns://127.0.0.1:53\",zone=\".\","
+                         "view=\"\",name=\"kubernetes\"} 1\n"),
+            std::string::npos)
+      << metrics;
   EXPECT_NE(metrics.find("coredns_dns_requests_total{server=\"dns://127.0.0.1:53\""),
             std::string::npos)
       << metrics;
