@@ -16,6 +16,11 @@ struct Count {
   uint64_t value = 0;
 };
 
+// Queries left unanswered, or refused, so that other clients have their share: by `server`, and by
+// `reason`, "udp" or "forward".
+inline constexpr const char* kShedMetric = "fairlead_dns_shed_requests_total";
+inline constexpr const char* kShedHelp = "Queries of clients that asked more than their share.";
+
 // Adds `read` to the counter ("..._total") or gauge of that name. Counts with the same labels are
 // summed up; of gauges the largest stands: an old and a new one meet while a configuration is
 // replaced.

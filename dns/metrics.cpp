@@ -240,6 +240,18 @@ uint64_t WorkerMetrics::queries() const {
   return sum;
 }
 
+Counter& WorkerMetrics::shed(const std::string& server) {
+  const std::lock_guard lock(mutex_);
+  return shed_[server];
+}
+
+std::vector<std::pair<std::string, uint64_t>> WorkerMetrics::shed() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, uint64_t>> list;
+  for (const auto& [server, count] : shed_) list.emplace_back(server, count.get());
+  return list;
+}
+
 void BlockMetrics::count_request(const Client& client, Type type, bool wants_dnssec, size_t size) {
   if (wants_dnssec) dnssec_ok.add();
   const size_t proto = proto_index(client);

@@ -98,10 +98,15 @@ struct WorkerMetrics {
   // Any thread.
   std::vector<std::pair<BlockLabels, const BlockMetrics*>> blocks() const;
   uint64_t queries() const;
+  // Queries left unanswered so that other clients have their share (dns/server/fair_share.h), by
+  // the label of the server. Kept for good; any thread.
+  Counter& shed(const std::string& server);
+  std::vector<std::pair<std::string, uint64_t>> shed() const;
 
  private:
   mutable std::mutex mutex_;
   std::map<BlockLabels, std::unique_ptr<BlockMetrics>> blocks_;  // under mutex_
+  std::map<std::string, Counter> shed_;                          // under mutex_
 };
 
 // All workers' counters in the Prometheus text format, appended to `out`.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/program.h"
 
+#include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "dns/counters.h"
 #include "dns/host.h"
 #include "dns/loading.h"
 #include "dns/server/handover.h"
@@ -87,6 +89,7 @@ class Program {
   Services services_;
   Released released_;
   std::unique_ptr<Server> server_;
+  Host::Token shed_;  // a metric
   Alarm startup_;
   Timer quiet_timer_;
   Timer reload_timer_;
@@ -120,6 +123,11 @@ void Program::connect_host() {
   host_.answered_before = [this] { return predecessor_ != nullptr || next_.has_value(); };
   host_.version = [this] { return version_; };
   host_.failed_reloads = [this] { return failed_reloads_; };
+  shed_ = add_counters(host_, kShedMetric, kShedHelp, [this](std::vector<Count>& out) {
+    for (const auto& worker : host_.workers())
+      for (const auto& [label, count] : worker->shed())
+        out.push_back({fmt::format("server=\"{}\",reason=\"udp\"", label), count});
+  });
   host_.workers = [this] {
     return server_ ? server_->metrics() : std::span<const std::unique_ptr<WorkerMetrics>>();
   };

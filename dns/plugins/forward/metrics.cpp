@@ -65,6 +65,18 @@ ForwardMetrics::Server& ForwardMetrics::server(const SocketAddress& address) {
   return *made;
 }
 
+ForwardMetrics::Count& ForwardMetrics::shed(const std::string& server) {
+  const std::lock_guard lock(mutex_);
+  return shed_[server];
+}
+
+std::vector<std::pair<std::string, uint64_t>> ForwardMetrics::shed() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, uint64_t>> list;
+  for (const auto& [server, count] : shed_) list.emplace_back(server, count.load());
+  return list;
+}
+
 void ForwardMetrics::render(std::string& out) const {
   const std::lock_guard lock(mutex_);
   const auto at = std::back_inserter(out);
