@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <list>
 #include <map>
 
@@ -17,8 +18,10 @@ struct Family {
     std::vector<Count> counts;
     for (const auto& read : readers) read(counts);
     std::map<std::string, uint64_t> sums;
-    for (const Count& count : counts) sums[count.labels] += count.value;
-    const char* type = name.ends_with("_total") ? "counter" : "gauge";
+    const bool sums_up = name.ends_with("_total");
+    for (const auto& [labels, value] : counts)
+      sums[labels] = sums_up ? sums[labels] + value : std::max(sums[labels], value);
+    const char* type = sums_up ? "counter" : "gauge";
     out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
     for (const auto& [labels, value] : sums)
       out += labels.empty() ? fmt::format("{} {}\n", name, value)

@@ -16,8 +16,14 @@ struct Count {
   uint64_t value = 0;
 };
 
-// Adds `read` to the counter ("..._total") or gauge of that name; counts with the same labels are
-// summed up.
+// Queries left unanswered, or refused, so that other clients have their share: by `server`, and by
+// `reason`, "udp" or "forward".
+inline constexpr const char* kShedMetric = "fairlead_dns_shed_requests_total";
+inline constexpr const char* kShedHelp = "Queries of clients that asked more than their share.";
+
+// Adds `read` to the counter ("..._total") or gauge of that name. Counts with the same labels are
+// summed up; of gauges the largest stands: an old and a new one meet while a configuration is
+// replaced.
 Host::Token add_counters(Host& host, const std::string& name, const std::string& help,
                          std::function<void(std::vector<Count>&)> read);
 

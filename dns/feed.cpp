@@ -8,6 +8,10 @@ namespace fairlead::dns {
 namespace {
 
 constexpr Duration kReclaimPeriod = std::chrono::milliseconds(100);
+// A worker is done with a batch of queries in some hundred microseconds, unless it has no
+// processor.
+constexpr int kQuickLooks = 8;
+constexpr Duration kLookPeriod = std::chrono::milliseconds(1);
 
 void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::Service*) {
   zone.remove_service(key);
@@ -53,6 +57,8 @@ template <typename T>
 class ClusterFeed::Target : public kube::ReflectorTarget {
  public:
   explicit Target(ClusterFeed& feed) : feed_(feed) {}
+  // Who fills it, and knows when the bytes of an event were read.
+  void filled_by(const kube::Reflector& reflector) { reflector_ = &reflector; }
 
   Result<kube::ObjectVersion> put(std::string_view json) override {
     const Result<T> object = kube::decode<T>(json);
@@ -60,6 +66,9 @@ class ClusterFeed::Target : public kube::ReflectorTarget {
     if (feed_.wants(*object)) {
       feed_.zone_.set_time(feed_.loop_.clock().now());
       feed_.zone_.put(*object);
+      note_event();
+      if constexpr (std::is_same_v<T, kube::EndpointSlice>)
+        if (is_event()) feed_.latency_.slice(*object);
       feed_.changed();
     }
     return kube::ObjectVersion{object->meta.key(), object->meta.resource_version, false};
@@ -67,6 +76,7 @@ class ClusterFeed::Target : public kube::ReflectorTarget {
   void remove(const kube::ObjectKey& key) override {
     feed_.zone_.set_time(feed_.loop_.clock().now());
     remove_from(feed_.zone_, key, static_cast<const T*>(nullptr));
+    note_event();
     feed_.changed();
   }
   void retain(const std::set<kube::ObjectKey>& keys) override {
@@ -79,27 +89,39 @@ class ClusterFeed::Target : public kube::ReflectorTarget {
   }
 
  private:
+  // Not a part of a list, which tells nothing about when something happened.
+  bool is_event() const { return reflector_->status().watching; }
+  void note_event() {
+    if (is_event()) feed_.latency_.event(reflector_->status().last_contact);
+  }
+
   ClusterFeed& feed_;
+  const kube::Reflector* reflector_ = nullptr;
   bool synced_ = false;
 };
 
 ClusterFeed::ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFilter filter,
-                         std::function<void()> on_synced)
+                         ChangeHistograms& histograms, std::function<void()> on_synced)
     : loop_(loop),
       zone_(zone),
       filter_(std::move(filter)),
       on_synced_(std::move(on_synced)),
       publish_timer_(loop),
       reclaim_timer_(loop),
-      hold_timer_(loop) {
+      hold_timer_(loop),
+      latency_(zone, histograms),
+      readers_timer_(loop) {
   const auto add = [&]<typename T>(const T*) {
-    targets_.push_back(std::make_unique<Target<T>>(*this));
+    auto target = std::make_unique<Target<T>>(*this);
+    Target<T>& filled = *target;
+    targets_.push_back(std::move(target));
     kube::ReflectorOptions options;
     options.kind = kube::Kind<T>::kName;
     options.path = kube::resource_path(kube::Kind<T>::kApi, kube::Kind<T>::kResource);
     select<T>(options, filter_);
     reflectors_.push_back(std::make_unique<kube::Reflector>(loop.clock(), client, *targets_.back(),
                                                             std::move(options)));
+    filled.filled_by(*reflectors_.back());
   };
   add(static_cast<const kube::Namespace*>(nullptr));
   add(static_cast<const kube::Service*>(nullptr));
@@ -142,11 +164,25 @@ void ClusterFeed::release_held() {
   });
 }
 
+// Whether every worker answers with what was published. None is asked: it notes what it answers
+// from anyhow.
+void ClusterFeed::look_for_readers() {
+  if (!latency_.waits_for_readers()) return;
+  if (zone_.seen_by_all()) return latency_.served(loop_.clock().now());
+  readers_timer_.start_once(looks_++ < kQuickLooks ? Duration::zero() : kLookPeriod,
+                            [this] { look_for_readers(); });
+}
+
 void ClusterFeed::publish() {
-  const auto now = loop_.clock().wall_now().time_since_epoch();
+  const WallTime wall = loop_.clock().wall_now();
+  const auto now = wall.time_since_epoch();
   const bool was_synced = zone_.snapshot().synced;
+  const bool changes = zone_.changed();
   zone_.publish(
       static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count()));
+  latency_.published(wall, changes);
+  looks_ = 0;
+  look_for_readers();
   if (zone_.reclaim() > 0 && !reclaim_timer_.active()) {
     reclaim_timer_.start_every(kReclaimPeriod, [this] {
       if (zone_.reclaim() == 0) reclaim_timer_.stop();

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/loop.h"
+#include "dns/change_latency.h"
 #include "dns/zone/zone.h"
 #include "kube/client.h"
 #include "kube/reflector.h"
@@ -32,9 +33,9 @@ struct FeedFilter {
 
 class ClusterFeed {
  public:
-  // `on_synced` runs once, when all kinds are complete and published.
+  // `on_synced` runs once, when all kinds are complete and published. `histograms` outlive it.
   ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFilter filter,
-              std::function<void()> on_synced);
+              ChangeHistograms& histograms, std::function<void()> on_synced);
   // From now on runs after each publication of complete knowledge, the first included.
   void on_published(std::function<void()> callback) { on_published_ = std::move(callback); }
   ~ClusterFeed();
@@ -53,6 +54,7 @@ class ClusterFeed {
   void synced_one();
   void publish();
   void release_held();
+  void look_for_readers();
 
   Loop& loop_;
   Zone& zone_;
@@ -65,6 +67,9 @@ class ClusterFeed {
   Timer publish_timer_;
   Timer reclaim_timer_;
   Timer hold_timer_;
+  ChangeLatency latency_;
+  Timer readers_timer_;
+  int looks_ = 0;  // at the readers, since the last publication
 };
 
 }  // namespace fairlead::dns

@@ -104,6 +104,9 @@ class Host {
   // one takes, or the configuration before a reload.
   std::function<bool()> answered_before = [] { return false; };
   std::function<std::span<const std::unique_ptr<WorkerMetrics>>()> workers;
+  // Configurations that were not taken, and the SHA-512 of the one that is served, in hex.
+  std::function<uint64_t()> failed_reloads = [] { return 0; };
+  std::function<std::string()> version = [] { return std::string(); };
 
  private:
   struct Http;

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/loading.h"
 
-#include <algorithm>
-#include <cstdlib>
+#include <fmt/format.h>
+#include <openssl/sha.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <set>
+
+#include "dns/counters.h"
 #include "dns/registry.h"
 #include "dns/server/socket.h"
 
@@ -38,6 +44,23 @@ std::vector<SocketAddress> listening_of(const Plan& plan, size_t block) {
   return addresses;
 }
 
+// One for each zone of a block and each plugin that takes part in its answers, as CoreDNS has it.
+std::vector<Count> enabled_in(const Plan& plan, size_t block) {
+  std::set<std::string> zones;
+  for (const Plan::Listener& listener : plan.listeners)
+    for (const Plan::Route& route : listener.routes)
+      if (route.block == block) zones.insert(route.zone.to_text());
+  std::vector<Count> rows;
+  for (const Registered& each : registry()) {
+    if (!plan.blocks[block].plugins.contains(each.name) || each.kind->make == nullptr) continue;
+    for (const std::string& zone : zones)
+      rows.push_back({fmt::format("server=\"{}\",zone=\"{}\",view=\"\",name=\"{}\"",
+                                  plan.blocks[block].label, zone, each.name),
+                      1});
+  }
+  return rows;
+}
+
 }  // namespace
 
 Result<std::string> ConfigFiles::read(const std::string& path) {
@@ -65,6 +88,14 @@ bool ConfigFiles::changed() {
                              [&](const auto& row) { return disk.glob(row.first) != row.second; });
 }
 
+std::string ConfigFiles::digest() const {
+  std::string all;
+  for (const auto& [path, text] : seen_) all += fmt::format("{} {}\n{}", path, text.size(), text);
+  std::array<uint8_t, SHA512_DIGEST_LENGTH> sum{};
+  SHA512(reinterpret_cast<const uint8_t*>(all.data()), all.size(), sum.data());
+  return fmt::format("{:02x}", fmt::join(sum, ""));
+}
+
 Result<Config> load_config(const Options& options, ConfigFiles& files) {
   const std::string path = options.corefile.empty() ? ConfigFiles::kCommandLine : options.corefile;
   corefile::ParseOptions parse{[](const std::string& name) { return getenv(name.c_str()); },
@@ -82,6 +113,12 @@ Result<Services> start_services(Host& host, const Config& config) {
     const Plan::Block& block = config.plan->blocks[i];
     host.listening = [addresses = listening_of(*config.plan, i)] { return addresses; };
     host.local_addresses = [&host] { return reached_at(host.listening()); };
+    services.push_back(add_counters(
+        host, "coredns_plugin_enabled",
+        "A metric that indicates whether a plugin is enabled on per server and zone basis.",
+        [rows = enabled_in(*config.plan, i)](std::vector<Count>& out) {
+          out.insert(out.end(), rows.begin(), rows.end());
+        }));
     for (const Registered& each : registry()) {
       const auto at = block.plugins.find(each.name);
       if (at == block.plugins.end() || each.kind->start == nullptr) continue;

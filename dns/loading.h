@@ -27,6 +27,8 @@ class ConfigFiles : public corefile::DiskFiles {
   }
   std::vector<std::string> glob(const std::string& pattern) override;
   bool changed();
+  // SHA-512 of what was read, in hex.
+  std::string digest() const;
   static constexpr const char* kCommandLine = "command-line";
 
  private:

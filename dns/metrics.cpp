@@ -3,54 +3,33 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "dns/registry.h"
 
 namespace fairlead::dns {
 namespace {
 
+// The number of each of kCountedTypes.
+constexpr std::array<uint8_t, kCountedTypes.size()> kTypeNumbers = {
+    0, 1, 28, 15, 6, 5, 12, 16, 2, 33, 65, 255, 64, 43, 46, 47, 50, 48, 251, 252};
+
+// By number, so that a query costs one look.
+constexpr std::array<uint8_t, 256> kTypeIndex = [] {
+  std::array<uint8_t, 256> index{};
+  for (size_t i = 1; i < kTypeNumbers.size(); ++i) index[kTypeNumbers[i]] = static_cast<uint8_t>(i);
+  return index;
+}();
+
 size_t type_index(Type type) {
-  switch (static_cast<uint16_t>(type)) {
-    case 1:
-      return 1;
-    case 28:
-      return 2;
-    case 15:
-      return 3;
-    case 6:
-      return 4;
-    case 5:
-      return 5;
-    case 12:
-      return 6;
-    case 16:
-      return 7;
-    case 2:
-      return 8;
-    case 33:
-      return 9;
-    case 65:
-      return 10;
-    case 255:
-      return 11;
-    default:
-      return 0;
-  }
+  const auto number = static_cast<uint16_t>(type);
+  return number < kTypeIndex.size() ? kTypeIndex[number] : 0;
 }
 
 const char* rcode_text(size_t rcode) {
-  static const char* const kNames[] = {"NOERROR",  "FORMERR", "SERVFAIL",
-                                       "NXDOMAIN", "NOTIMP",  "REFUSED"};
+  static const char* const kNames[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
+                                       "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
+                                       "NXRRSET", "NOTAUTH", "NOTZONE"};
   if (rcode == static_cast<size_t>(Rcode::kBadVers)) return "BADVERS";
   return rcode < std::size(kNames) ? kNames[rcode] : "OTHER";
-}
-
-template <size_t N>
-void observe(Histogram<N>& histogram, const std::array<uint64_t, N>& bounds, uint64_t value) {
-  const auto at = std::lower_bound(bounds.begin(), bounds.end(), value);
-  histogram.buckets[static_cast<size_t>(at - bounds.begin())].add();
-  histogram.sum.add(value);
 }
 
 size_t proto_index(const Client& client) {
@@ -151,6 +130,12 @@ void render_responses(Writer& writer, const BlockLabels& labels, const Blocks& b
     }
 }
 
+void render_dnssec_ok(Writer& writer, const BlockLabels& labels, const Blocks& blocks) {
+  const uint64_t n = sum_of(
+      blocks, [](auto& b) -> auto& { return b.dnssec_ok; });
+  if (n != 0) writer.value("coredns_dns_do_requests_total", labels_of(labels) + ",view=\"\"", n);
+}
+
 void render_durations(Writer& writer, const BlockLabels& labels, const Blocks& blocks) {
   writer.histogram(
       "coredns_dns_request_duration_seconds", labels_of(labels) + ",view=\"\"", blocks,
@@ -181,11 +166,14 @@ void render_zones(Writer& writer, const Zones& zones) {
        "Counter of DNS requests made per zone, protocol and family.", &render_requests},
       {"coredns_dns_responses_total", "counter", "Counter of response status codes.",
        &render_responses},
+      {"coredns_dns_do_requests_total", "counter",
+       "Counter of DNS requests with DO bit set per zone.", &render_dnssec_ok},
       {"coredns_dns_request_duration_seconds", "histogram",
-       "Histogram of the time (in seconds) each request took.", &render_durations},
-      {"coredns_dns_request_size_bytes", "histogram", "Size of the requests in bytes.",
+       "Histogram of the time (in seconds) each request took per zone.", &render_durations},
+      {"coredns_dns_request_size_bytes", "histogram",
+       "Size of the EDNS0 UDP buffer in bytes (64K for TCP) per zone and protocol.",
        &render_sizes<true>},
-      {"coredns_dns_response_size_bytes", "histogram", "Size of the responses in bytes.",
+      {"coredns_dns_response_size_bytes", "histogram", "Size of the returned response in bytes.",
        &render_sizes<false>},
   };
   for (const Family& family : kFamilies) {
@@ -252,7 +240,20 @@ uint64_t WorkerMetrics::queries() const {
   return sum;
 }
 
-void BlockMetrics::count_request(const Client& client, Type type, size_t size) {
+Counter& WorkerMetrics::shed(const std::string& server) {
+  const std::lock_guard lock(mutex_);
+  return shed_[server];
+}
+
+std::vector<std::pair<std::string, uint64_t>> WorkerMetrics::shed() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, uint64_t>> list;
+  for (const auto& [server, count] : shed_) list.emplace_back(server, count.get());
+  return list;
+}
+
+void BlockMetrics::count_request(const Client& client, Type type, bool wants_dnssec, size_t size) {
+  if (wants_dnssec) dnssec_ok.add();
   const size_t proto = proto_index(client);
   requests[proto][client.address.address.is_v4() ? 0 : 1][type_index(type)].add();
   observe(request_size[proto], kSizeBounds, size);
@@ -267,9 +268,11 @@ void BlockMetrics::count_response(const Client& client, PluginId plugin, Rcode r
 
 void render_metrics(std::span<const std::unique_ptr<WorkerMetrics>> workers, std::string& out) {
   Writer writer(out);
-  writer.head("coredns_build_info", "gauge", "What answers here.");
+  writer.head("coredns_build_info", "gauge",
+              "A metric with a constant '1' value labeled by version, revision, and goversion "
+              "from which CoreDNS was built.");
   writer.value("coredns_build_info", "version=\"fairlead-0.1.0\",revision=\"\",goversion=\"\"", 1);
-  writer.head("coredns_panics_total", "counter", "Always zero here.");
+  writer.head("coredns_panics_total", "counter", "A metrics that counts the number of panics.");
   writer.value("coredns_panics_total", "", 0);
   render_zones(writer, by_zone(workers));
   render_own(writer, workers);
@@ -280,6 +283,29 @@ void render_value(std::string& out, std::string_view name, std::string_view type
   Writer writer(out);
   writer.head(name, type, help);
   writer.value(name, labels, value);
+}
+
+void render_head(std::string& out, std::string_view name, std::string_view type,
+                 std::string_view help) {
+  Writer(out).head(name, type, help);
+}
+
+void render_seconds(std::string& out, std::string_view name, std::string_view labels,
+                    std::span<const Counter> buckets, std::span<const uint64_t> bounds,
+                    uint64_t sum) {
+  Writer writer(out);
+  const std::string before = labels.empty() ? "" : fmt::format("{},", labels);
+  uint64_t count = 0;
+  for (size_t i = 0; i < buckets.size(); ++i) {
+    count += buckets[i].get();
+    const std::string bound =
+        i < bounds.size() ? fmt::format("{}", static_cast<double>(bounds[i]) / 1e9) : "+Inf";
+    writer.value(fmt::format("{}_bucket", name), fmt::format("{}le=\"{}\"", before, bound), count);
+  }
+  const std::string braces = labels.empty() ? "" : fmt::format("{{{}}}", labels);
+  fmt::format_to(std::back_inserter(out), "{}_sum{} {}\n", name, braces,
+                 static_cast<double>(sum) / 1e9);
+  writer.value(fmt::format("{}_count", name), labels, count);
 }
 
 }  // namespace fairlead::dns

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/program.h"
 
+#include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "dns/counters.h"
 #include "dns/host.h"
 #include "dns/loading.h"
 #include "dns/server/handover.h"
@@ -62,10 +64,11 @@ class Program {
  private:
   void connect_host();
   Result<void> open();
-  void keep(Config config, Services services);
+  void keep(Config config, Services services, std::string version);
   void plan_reload();
   void reload_if_changed();
   void reload();
+  void reload_failed(const Error& error);
   void change_when_ready();
   void serve();
   void begin_answering();
@@ -77,13 +80,16 @@ class Program {
   void stop_when_quiet();
 
   const Options& options_;
-  ConfigFiles files_;  // as they were at the last load, good or bad
+  ConfigFiles files_;    // as they were at the last load, good or bad
+  std::string version_;  // of the configuration that is served
+  uint64_t failed_reloads_ = 0;
   Loop loop_;
   Host host_;
   Config config_;
   Services services_;
   Released released_;
   std::unique_ptr<Server> server_;
+  Host::Token shed_;  // a metric
   Alarm startup_;
   Timer quiet_timer_;
   Timer reload_timer_;
@@ -91,6 +97,7 @@ class Program {
   struct Next {
     Config config;
     Services services;
+    std::string version;
     MonoTime until{};
   };
   std::optional<Next> next_;
@@ -114,12 +121,20 @@ void Program::connect_host() {
   host_.on_ready = [this] { serve(); };
   host_.stopping = [this] { return stopping_; };
   host_.answered_before = [this] { return predecessor_ != nullptr || next_.has_value(); };
+  host_.version = [this] { return version_; };
+  host_.failed_reloads = [this] { return failed_reloads_; };
+  shed_ = add_counters(host_, kShedMetric, kShedHelp, [this](std::vector<Count>& out) {
+    for (const auto& worker : host_.workers())
+      for (const auto& [label, count] : worker->shed())
+        out.push_back({fmt::format("server=\"{}\",reason=\"udp\"", label), count});
+  });
   host_.workers = [this] {
     return server_ ? server_->metrics() : std::span<const std::unique_ptr<WorkerMetrics>>();
   };
 }
 
-void Program::keep(Config config, Services services) {
+void Program::keep(Config config, Services services, std::string version) {
+  version_ = std::move(version);
   for (const std::string& note : config.notes) log::info("{}", note);
   config_ = std::move(config);
   services_ = std::move(services);
@@ -146,7 +161,7 @@ Result<void> Program::open() {
   if (!opened.ok()) return opened.error();
   server_ = *std::move(opened);
   if (predecessor_) server_->forget_inherited();
-  keep(*std::move(config), *std::move(services));
+  keep(*std::move(config), *std::move(services), files_.digest());
   return ok();
 }
 
@@ -212,18 +227,21 @@ void Program::reload_if_changed() {
 // A configuration that cannot be served leaves everything as it is.
 void Program::reload() {
   if (stopping_ || handing_over_ || !server_->running()) return plan_reload();
-  const auto failed = [this](const Error& error) {
-    log::error("reload: {}; the configuration stays as it was", error.message());
-    plan_reload();
-  };
+  const auto failed = [this](const Error& error) { reload_failed(error); };
   files_ = ConfigFiles(options_);  // a bad one is told of once
   Result<Config> config = load_config(options_, files_);
   if (!config.ok()) return failed(config.error());
   Result<Services> services = start_services(host_, *config);
   if (!services.ok()) return failed(services.error());
-  next_ =
-      Next{*std::move(config), *std::move(services), loop_.clock().now() + host_.startup_limit()};
+  next_ = Next{*std::move(config), *std::move(services), files_.digest(),
+               loop_.clock().now() + host_.startup_limit()};
   change_when_ready();
+}
+
+void Program::reload_failed(const Error& error) {
+  ++failed_reloads_;
+  log::error("reload: {}; the configuration stays as it was", error.message());
+  plan_reload();
 }
 
 // Another cluster, or other objects of it, are read before they are answered from; not for ever.
@@ -234,11 +252,9 @@ void Program::change_when_ready() {
     return next_timer_.start_once(kReadyCheck, [this] { change_when_ready(); });
   Next next = *std::move(next_);
   next_.reset();
-  if (const Result<void> changed = server_->change_to(next.config.plan); !changed.ok()) {
-    log::error("reload: {}; the configuration stays as it was", changed.error().message());
-    return plan_reload();
-  }
-  keep(std::move(next.config), std::move(next.services));
+  if (const Result<void> changed = server_->change_to(next.config.plan); !changed.ok())
+    return reload_failed(changed.error());
+  keep(std::move(next.config), std::move(next.services), std::move(next.version));
   log::info("reload: {} is served now", options_.corefile);
 }
 

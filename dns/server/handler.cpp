@@ -72,7 +72,8 @@ std::span<const uint8_t> Handler::handle(std::span<const uint8_t> packet, Client
   const Router::Route* route =
       parsed.verdict == Verdict::kAnswer ? router_->find(query.name) : nullptr;
   BlockMetrics& metrics = route != nullptr ? *route->metrics : unrouted_;
-  metrics.count_request(client, query.question_end != 0 ? query.type : Type{}, packet.size());
+  metrics.count_request(client, query.question_end != 0 ? query.type : Type{},
+                        query.edns && query.edns->dnssec_ok, packet.size());
   if (query.trailing_bytes) metrics_.trailing_bytes.add();
 
   Reply reply(buffer);

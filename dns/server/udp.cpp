@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/server/udp.h"
 
+#include <linux/sock_diag.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <random>
 
 namespace fairlead::dns {
 namespace {
@@ -53,6 +55,19 @@ void set_source(msghdr& header, void* control, const IpAddress& source) {
   }
 }
 
+// How much of the socket's receive buffer is taken, from 0 to 1.
+double fill_of(const Fd& socket) {
+  std::array<uint32_t, SK_MEMINFO_VARS> info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) != 0) return 0;
+  return static_cast<double>(info[SK_MEMINFO_RMEM_ALLOC]) / (info[SK_MEMINFO_RCVBUF] + 1.0);
+}
+
+uint64_t random_key() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
 }  // namespace
 
 struct UdpListener::Batch {
@@ -91,12 +106,15 @@ class UdpListener::Path : public ReplyPath {
 };
 
 UdpListener::UdpListener(Loop& loop, Fd socket, bool wildcard, Handler& handler,
-                         WorkerMetrics& metrics, Readers& readers)
+                         WorkerMetrics& metrics, Counter& shed, Readers& readers)
     : socket_(std::move(socket)),
       wildcard_(wildcard),
       handler_(handler),
       metrics_(metrics),
+      shed_(shed),
       readers_(readers),
+      loop_(loop),
+      share_(random_key()),
       batch_(new Batch),  // not value-initialized: pages nobody uses are never touched
       self_(std::make_shared<UdpListener*>(this)),
       poll_(loop, socket_.get()) {
@@ -142,6 +160,13 @@ void UdpListener::wait_until_writable() {
   });
 }
 
+// Whether clients are shed in the batch that has been read.
+bool UdpListener::sheds(bool full) {
+  const MonoTime now = loop_.clock().now();
+  if (share_.batch(full, now)) share_.filled(fill_of(socket_), now);
+  return share_.overloaded();
+}
+
 // Reads up to a batch and prepares the replies. False: the kernel has no more.
 bool UdpListener::receive_batch() {
   for (unsigned i = 0; i < kBatch; ++i) {
@@ -154,12 +179,18 @@ bool UdpListener::receive_batch() {
   metrics_.receive_calls.add();
   if (received <= 0) return false;
   batch_->to_send = batch_->sent = 0;
+  const bool full = static_cast<unsigned>(received) == kBatch;
+  const bool shedding = share_.concerns(full) && sheds(full);
   const Readers::Guard guard(readers_);
   for (unsigned i = 0; i < static_cast<unsigned>(received); ++i) {
     Batch::Slot& slot = batch_->slots[i];
     msghdr& header = batch_->in[i].msg_hdr;
     const Client client{SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&slot.peer)),
                         Transport::kUdp};
+    if (shedding && !share_.admit(client.address.address)) {
+      shed_.add();
+      continue;
+    }
     Path path(*this, client.address, header);
     const auto reply = handler_.handle({slot.in, batch_->in[i].msg_len}, client, slot.out, path);
     if (reply.empty()) continue;
@@ -173,7 +204,7 @@ bool UdpListener::receive_batch() {
     if (!wildcard_) continue;
     if (const auto source = destination_of(header)) set_source(out, slot.control, *source);
   }
-  return static_cast<unsigned>(received) == kBatch;
+  return full;
 }
 
 // False: the kernel takes no more for now.

@@ -2,8 +2,9 @@
 // Queries over UDP: one socket of one worker, up to 64 datagrams in a system call each way.
 //
 // When the kernel takes no more replies the socket is not read until it does: what cannot be
-// answered waits, and is dropped, in the kernel's receive buffer rather than in ours. Threads: the
-// loop's. Nothing is allocated for a query that is answered at once.
+// answered waits, and is dropped, in the kernel's receive buffer rather than in ours. When more
+// come than can be answered the clients that ask most are shed (fair_share.h). Threads: the loop's.
+// Nothing is allocated for a query that is answered at once.
 #pragma once
 
 #include <functional>
@@ -11,6 +12,7 @@
 
 #include "base/loop.h"
 #include "dns/metrics.h"
+#include "dns/server/fair_share.h"
 #include "dns/server/fd.h"
 #include "dns/server/handler.h"
 #include "dns/zone/readers.h"
@@ -23,9 +25,10 @@ class UdpListener {
   static constexpr size_t kMaxQuery = 2048;
   static constexpr unsigned kBatch = 64;
 
-  // `wildcard`: the socket tells where each query went (open_udp).
+  // `wildcard`: the socket tells where each query went (open_udp). `shed` counts queries that are
+  // shed.
   UdpListener(Loop& loop, Fd socket, bool wildcard, Handler& handler, WorkerMetrics& metrics,
-              Readers& readers);
+              Counter& shed, Readers& readers);
   ~UdpListener();
   UdpListener(const UdpListener&) = delete;
   UdpListener& operator=(const UdpListener&) = delete;
@@ -40,6 +43,7 @@ class UdpListener {
 
   void on_ready();
   bool receive_batch();
+  bool sheds(bool full);
   bool send_batch();
   void wait_until_writable();
   void send_one(const SocketAddress& peer, const IpAddress* source,
@@ -49,7 +53,10 @@ class UdpListener {
   const bool wildcard_;
   Handler& handler_;
   WorkerMetrics& metrics_;
+  Counter& shed_;
   Readers& readers_;
+  Loop& loop_;
+  FairShare share_;
   std::unique_ptr<Batch> batch_;
   // For replies that come later: they may find that the listener has gone.
   std::shared_ptr<UdpListener*> self_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/server/worker.h"
 
+#include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -63,9 +64,11 @@ void Worker::bind(const Plan::Listener& listener, const Router& router,
   sockets.pop_back();
   auto handler = std::make_unique<Handler>(listener.address, metrics_, cookies_, loop_.clock());
   handler->set_router(router);
-  auto udp = std::make_unique<UdpListener>(loop_, std::move(taken.udp),
-                                           listener.address.address.is_unspecified(), *handler,
-                                           metrics_, readers_);
+  const bool wildcard = listener.address.address.is_unspecified();
+  const std::string label = wildcard ? fmt::format("dns://:{}", listener.address.port)
+                                     : "dns://" + listener.address.to_string();
+  auto udp = std::make_unique<UdpListener>(loop_, std::move(taken.udp), wildcard, *handler,
+                                           metrics_, metrics_.shed(label), readers_);
   tcp_.listen(std::move(taken.tcp), *handler, share_of(listener.tcp));
   if (running_) udp->start();
   bindings_.push_back({listener.address, std::move(handler), std::move(udp), false});

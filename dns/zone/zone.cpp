@@ -392,10 +392,17 @@ void Zone::publish(uint32_t unix_time) {
     next_.serial = unix_time;
   const Snapshot* const before = published_.current.exchange(new Snapshot(next_));
   trash_.add(const_cast<Snapshot*>(before), [](void* old) { delete static_cast<Snapshot*>(old); });
-  retired_.emplace_back(published_.epochs.advance(), std::move(trash_.items));
+  ended_ = published_.epochs.advance();
+  retired_.emplace_back(ended_, std::move(trash_.items));
   trash_.items.clear();
   ++trash_.generation;
   reclaim();
+}
+
+std::optional<bool> Zone::is_headless(const kube::ObjectKey& service) const {
+  const auto at = entries_.find(service);
+  if (at == entries_.end() || !at->second->known) return {};
+  return at->second->is_headless();
 }
 
 size_t Zone::reclaim() {

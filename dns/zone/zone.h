@@ -90,6 +90,11 @@ class Zone {
   // Frees what no reader can see any more; returns how much still waits. publish() does it too.
   size_t reclaim();
 
+  // Whether no reader answers from anything older than what was published last.
+  bool seen_by_all() const { return published_.epochs.oldest() > ended_; }
+  // Whether a service has no cluster IP of its own; nothing: it is not known.
+  std::optional<bool> is_headless(const kube::ObjectKey& service) const;
+
   Published& published() { return published_; }
   // The newest, for the writer's own thread and for tests.
   const Snapshot& snapshot() const { return *published_.current.load(); }
@@ -182,7 +187,8 @@ class Zone {
   Snapshot next_;
   Trash trash_;
   std::deque<std::pair<uint64_t, std::vector<Trash::Item>>> retired_;  // by the epoch that ended
-  bool keys_changed_ = false;                                          // namespaces or pods
+  uint64_t ended_ = 0;         // the epoch before the last publish()
+  bool keys_changed_ = false;  // namespaces or pods
   bool synced_ = false;
   bool stale_ = false;
   size_t service_count_ = 0;

@@ -209,7 +209,7 @@ Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   for (const auto& [action, name] : kRefused)
     running->counters.push_back(
         add_counters(host, fmt::format("coredns_acl_{}_requests_total", name),
-                     fmt::format("Queries that acl has {}.", name),
+                     fmt::format("Counter of DNS requests being {}.", name),
                      [&options, index = static_cast<size_t>(action)](std::vector<Count>& out) {
                        for (const Directed& directed : options.directives)
                          for (const auto& zone : directed.zones)
@@ -218,8 +218,8 @@ Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
                                           zone->refused[index].load(std::memory_order_relaxed)});
                      }));
   running->counters.push_back(
-      add_counters(host, "coredns_acl_allowed_requests_total", "Queries that acl has allowed.",
-                   [&options](std::vector<Count>& out) {
+      add_counters(host, "coredns_acl_allowed_requests_total",
+                   "Counter of DNS requests being allowed.", [&options](std::vector<Count>& out) {
                      out.push_back({fmt::format("server=\"{}\",view=\"\"", options.server),
                                     options.allowed.load(std::memory_order_relaxed)});
                    }));

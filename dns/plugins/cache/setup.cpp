@@ -247,19 +247,24 @@ Result<std::unique_ptr<Service>> start_cache(Host& host, PluginOptions& given) {
                  sum(options, [&](const CacheCounters& c) { return read(c, kind); })});
         }));
   };
-  add("coredns_cache_requests_total", "Questions that the cache was asked.",
+  add("coredns_cache_requests_total", "The count of cache requests.",
       [](const CacheCounters& c) { return c.requests.get(); });
-  add("coredns_cache_misses_total", "Questions that it had no answer to.",
+  add("coredns_cache_misses_total",
+      "The count of cache misses. Deprecated, derive misses from cache hits/requests counters.",
       [](const CacheCounters& c) { return c.misses.get(); });
-  add("coredns_cache_prefetch_total", "Replies fetched again before they expired.",
+  add("coredns_cache_prefetch_total", "The number of times the cache has prefetched a cached item.",
       [](const CacheCounters& c) { return c.prefetches.get(); });
-  add("coredns_cache_served_stale_total", "Expired replies that were answered with.",
+  add("coredns_cache_served_stale_total", "The number of requests served from stale cache entries.",
       [](const CacheCounters& c) { return c.served_stale.get(); });
-  add_both("coredns_cache_hits_total", "Questions answered from the cache.",
+  // `forward` takes no reply to another question, so that none comes here.
+  add("coredns_cache_drops_total",
+      "The number responses that are not cached, because the reply is malformed.",
+      [](const CacheCounters&) { return 0; });
+  add_both("coredns_cache_hits_total", "The count of cache hits.",
            [](const CacheCounters& c, size_t kind) { return c.hits[kind].get(); });
-  add_both("coredns_cache_evictions_total", "Replies that made room for others.",
+  add_both("coredns_cache_evictions_total", "The count of cache evictions.",
            [](const CacheCounters& c, size_t kind) { return c.evictions[kind].load(); });
-  add_both("coredns_cache_entries", "Replies that are kept.",
+  add_both("coredns_cache_entries", "The number of elements in the cache.",
            [](const CacheCounters& c, size_t kind) { return c.entries[kind].load(); });
   return std::unique_ptr<Service>(std::move(metrics));
 }

@@ -6,7 +6,8 @@
 // client gets SERVFAIL and an extended error: 22 when nobody answered, 23 when the network or TLS
 // refused. Any reply counts, SERVFAIL too, but for the rcodes in `failover`: these are passed on
 // only when no other server has better. Over `in_flight` questions at once, all workers together,
-// are REFUSED. Without any server: SERVFAIL and error 22. Servers that are down are asked for
+// are REFUSED, and so are those of a client that has its share of them (client_share.h). Without
+// any server: SERVFAIL and error 22. Servers that are down are asked for
 // `probe_name` NS every `probe_period` until they reply.
 #pragma once
 
@@ -27,6 +28,7 @@ struct ForwardOptions : PluginOptions {
   // Whatever `attempts` says.
   static constexpr size_t kMaxAttempts = 150;
 
+  std::string server;        // label of metrics
   Name from;                 // for which names
   std::vector<Name> except;  // and for which below it not
   std::shared_ptr<UpstreamList> upstreams;

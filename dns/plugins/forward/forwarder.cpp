@@ -50,7 +50,7 @@ ForwardMetrics::Server& Forwarder::counts(const UpstreamServer& server) {
   return known != counts_.end() ? *known->second : options_.metrics->server(server.address);
 }
 
-bool Forwarder::refuse(Reply& reply, InFlightLimit::Place& place) {
+bool Forwarder::refuse(const Client& client, Reply& reply, Places& places) {
   refresh_servers();
   const bool none = health_.size() == 0;
   if (none || (options_.failfast && health_.all_down())) {
@@ -60,31 +60,41 @@ bool Forwarder::refuse(Reply& reply, InFlightLimit::Place& place) {
                     none ? "no upstream server is configured" : "all upstream servers are down");
     return true;
   }
-  place = options_.in_flight->take();
-  if (place) return false;
-  count(options_.metrics->rejects);
+  // REFUSED, not SERVFAIL: that would be kept by caches between, for everybody (RFC 9520).
   reply.set_rcode(Rcode::kRefused);
-  reply.set_error(Ede::kOther, "too many queries wait for upstream servers");
-  return true;
+  places.of_all = options_.in_flight->take();
+  if (!places.of_all) {
+    count(options_.metrics->rejects);
+    reply.set_error(Ede::kOther, "too many queries wait for upstream servers");
+    return true;
+  }
+  places.of_client = clients_.take(client.address.address, options_.in_flight->free() + 1);
+  if (!places.of_client) {
+    count(options_.metrics->shed(options_.server));
+    reply.set_error(Ede::kOther, "too many queries of this client wait for upstream servers");
+    return true;
+  }
+  reply.set_rcode(Rcode::kNoError);
+  return false;
 }
 
 Step Forwarder::serve(Request& request) {
-  InFlightLimit::Place place;
-  if (refuse(request.reply(), place)) return Step::kAnswered;
-  begin(std::move(place), request.defer());
+  Places places;
+  if (refuse(request.client(), request.reply(), places)) return Step::kAnswered;
+  begin(std::move(places), request.defer());
   return Step::kPending;
 }
 
 void Forwarder::take(std::unique_ptr<Deferred> deferred) {
-  InFlightLimit::Place place;
-  if (refuse(deferred->reply(), place)) return deferred->finish();
-  begin(std::move(place), std::move(deferred));
+  Places places;
+  if (refuse(deferred->client(), deferred->reply(), places)) return deferred->finish();
+  begin(std::move(places), std::move(deferred));
 }
 
-void Forwarder::begin(InFlightLimit::Place place, std::unique_ptr<Deferred> deferred) {
+void Forwarder::begin(Places places, std::unique_ptr<Deferred> deferred) {
   const uint64_t id = next_id_++;
   Pending& pending = pending_[id];
-  pending.place = std::move(place);
+  pending.places = std::move(places);
   pending.query = upstream_query(deferred->query());
   pending.deferred = std::move(deferred);
   pending.servers = health_.order(random_);

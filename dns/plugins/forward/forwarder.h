@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "dns/plugins/forward/client_share.h"
 #include "dns/plugins/forward/forward.h"
 #include "dns/plugins/forward/random_source.h"
 
@@ -31,8 +32,12 @@ class Forwarder {
   void take(std::unique_ptr<Deferred> deferred);
 
  private:
+  struct Places {
+    InFlightLimit::Place of_all;
+    ClientShare::Place of_client;
+  };
   struct Pending {
-    InFlightLimit::Place place;
+    Places places;
     std::unique_ptr<Deferred> deferred;
     std::vector<uint8_t> query;
     std::vector<UpstreamServer> servers;
@@ -47,8 +52,8 @@ class Forwarder {
   };
 
   // Why it cannot be asked; false: it can.
-  bool refuse(Reply& reply, InFlightLimit::Place& place);
-  void begin(InFlightLimit::Place place, std::unique_ptr<Deferred> deferred);
+  bool refuse(const Client& client, Reply& reply, Places& places);
+  void begin(Places places, std::unique_ptr<Deferred> deferred);
   void refresh_servers();
   ForwardMetrics::Server& counts(const UpstreamServer& server);
   size_t most_failures(const Pending& pending) const;
@@ -72,6 +77,7 @@ class Forwarder {
   IdleConnections idle_;  // its connections use tls_
   HttpsClient https_;
   const Outside outside_;
+  ClientShare clients_;
   std::map<uint64_t, Pending> pending_;
   uint64_t next_id_ = 0;
   Timer probe_timer_;

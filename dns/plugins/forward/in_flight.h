@@ -33,6 +33,11 @@ class InFlightLimit {
   InFlightLimit(const InFlightLimit&) = delete;
   InFlightLimit& operator=(const InFlightLimit&) = delete;
 
+  // Places that nobody has.
+  size_t free() const {
+    const size_t taken = taken_.load(std::memory_order_relaxed);
+    return taken < most_ ? most_ - taken : 0;
+  }
   // Empty when all places are taken.
   Place take() {
     if (taken_.fetch_add(1, std::memory_order_relaxed) < most_) return Place(this);

@@ -65,6 +65,18 @@ ForwardMetrics::Server& ForwardMetrics::server(const SocketAddress& address) {
   return *made;
 }
 
+ForwardMetrics::Count& ForwardMetrics::shed(const std::string& server) {
+  const std::lock_guard lock(mutex_);
+  return shed_[server];
+}
+
+std::vector<std::pair<std::string, uint64_t>> ForwardMetrics::shed() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, uint64_t>> list;
+  for (const auto& [server, count] : shed_) list.emplace_back(server, count.load());
+  return list;
+}
+
 void ForwardMetrics::render(std::string& out) const {
   const std::lock_guard lock(mutex_);
   const auto at = std::back_inserter(out);
@@ -72,7 +84,7 @@ void ForwardMetrics::render(std::string& out) const {
     return fmt::format("proxy_name=\"forward\",to=\"{}\"", to);
   };
   head(out, "coredns_proxy_request_duration_seconds", "histogram",
-       "Time an upstream server took for a reply.");
+       "Histogram of the time each request took.");
   for (const auto& [to, server] : servers_)
     for (size_t i = 0; i < server->durations.size(); ++i)
       if (used(server->durations[i]))
@@ -85,18 +97,22 @@ void ForwardMetrics::render(std::string& out) const {
         if (const uint64_t n = ((*server).*counts)[i]; n != 0)
           fmt::format_to(at, "{}{{{},proto=\"{}\"}} {}\n", name, label(to), kProtos[i], n);
   };
-  connections("coredns_proxy_conn_cache_hits_total", "Questions that found an idle connection.",
-              &Server::hits);
-  connections("coredns_proxy_conn_cache_misses_total", "Questions that needed a new one.",
-              &Server::misses);
-  head(out, "coredns_proxy_healthcheck_failures_total", "counter", "Health checks that failed.");
+  connections("coredns_proxy_conn_cache_hits_total",
+              "Counter of connection cache hits per upstream and protocol.", &Server::hits);
+  connections("coredns_proxy_conn_cache_misses_total",
+              "Counter of connection cache misses per upstream and protocol.", &Server::misses);
+  head(out, "coredns_proxy_healthcheck_failures_total", "counter",
+       "Counter of the number of failed healthchecks.");
   for (const auto& [to, server] : servers_)
     fmt::format_to(at, "coredns_proxy_healthcheck_failures_total{{{}}} {}\n", label(to),
                    server->failed_probes.load());
   render_value(out, "coredns_forward_healthcheck_broken_total", "counter",
-               "Questions that met no upstream server that is up.", "", all_down);
+               "Counter of the number of complete failures of the healthchecks.", "", all_down);
   render_value(out, "coredns_forward_max_concurrent_rejects_total", "counter",
-               "Queries refused because too many waited.", "", rejects);
+
+               "Counter of the number of queries rejected because the concurrent queries were at "
+               "maximum.",
+               "", rejects);
 }
 
 }  // namespace fairlead::dns

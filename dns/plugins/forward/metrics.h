@@ -40,6 +40,9 @@ class ForwardMetrics {
   // Kept for good.
   Server& server(const SocketAddress& address);
   void render(std::string& out) const;
+  // Queries refused because their client had its share, by the label of the block. Kept for good.
+  Count& shed(const std::string& server);
+  std::vector<std::pair<std::string, uint64_t>> shed() const;
 
   Count all_down{0};  // a question met no server that is up
   Count rejects{0};   // over max_concurrent
@@ -47,6 +50,7 @@ class ForwardMetrics {
  private:
   mutable std::mutex mutex_;
   std::map<std::string, std::unique_ptr<Server>> servers_;  // by label `to`; under mutex_
+  std::map<std::string, Count> shed_;                       // under mutex_
 };
 
 }  // namespace fairlead::dns

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/plugins/forward/setup.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "dns/counters.h"
 #include "dns/mnemonics.h"
 #include "dns/plugins/forward/follow.h"
 #include "dns/plugins/forward/resolv_conf.h"
@@ -253,6 +256,7 @@ Result<std::shared_ptr<ForwardOptions>> read_forward(const Directive& directive,
         "' is several reverse zones; give a prefix that ends between octets or nibbles");
   options->from = from->front();
   options->place = directive.name.place;
+  options->server = block.server_label();
   for (const Word& word : std::span(directive.arguments).subspan(1)) {
     Result<Target> target = read_target(word, block);
     if (!target.ok()) return target.error();
@@ -267,6 +271,7 @@ Result<std::shared_ptr<ForwardOptions>> read_forward(const Directive& directive,
 struct SharedMetrics {
   std::shared_ptr<ForwardMetrics> counts = std::make_shared<ForwardMetrics>();
   Host::Token token;
+  Host::Token shed;
 };
 
 class Running : public Service {
@@ -280,6 +285,11 @@ std::shared_ptr<SharedMetrics> share_metrics(Host& host) {
     auto made = std::make_shared<SharedMetrics>();
     made->token =
         host.add_metrics([counts = made->counts](std::string& out) { counts->render(out); });
+    made->shed = add_counters(
+        host, kShedMetric, kShedHelp, [counts = made->counts](std::vector<Count>& out) {
+          for (const auto& [server, count] : counts->shed())
+            out.push_back({fmt::format("server=\"{}\",reason=\"forward\"", server), count});
+        });
     return Result<std::shared_ptr<SharedMetrics>>(std::move(made));
   });
 }

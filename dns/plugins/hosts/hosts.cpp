@@ -12,6 +12,8 @@
 // Other types of a name that is there have no records; addresses that are not there always go on.
 // A file that is missing is an empty one. Workers share one constant table; a changed file makes
 // another.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -44,7 +46,7 @@ struct HostsOptions : PluginOptions {
   bool falls = false;            // it was given
   bool unsupported_too = false;  // also for types that a hosts file does not have
   Current<HostsTable> table;
-  std::atomic<uint64_t> read_at{0};  // Unix time
+  std::atomic<uint64_t> written_at{0};  // the file that was read; Unix time
 
   void build(std::string_view text) {
     auto built = std::make_shared<HostsTable>(reverse);
@@ -195,19 +197,22 @@ std::unique_ptr<Plugin> make(const PluginContext&, const PluginOptions& options)
 // Follows the file.
 class HostsFile : public Service {
  public:
-  HostsFile(Host& host, HostsOptions& options) : host_(host), options_(options) {
+  HostsFile(Host& host, HostsOptions& options) : options_(options) {
     read();
     if (options.reload > Duration::zero())
       watch_ = std::make_unique<FileWatch>(
           host.loop(), options.file, [this] { read(); },
           std::max<Duration>(options.reload, seconds(1)));
     metrics_.push_back(add_counters(host, "coredns_hosts_entries",
-                                    "Addresses of names in hosts files.", [&options](auto& out) {
-                                      out.push_back({"", options.table.get()->entries()});
+                                    "The combined number of entries in hosts and Corefile.",
+                                    [&options](auto& out) {
+                                      out.push_back({fmt::format("hostsfile=\"{}\"", options.file),
+                                                     options.table.get()->entries()});
                                     }));
     metrics_.push_back(add_counters(host, "coredns_hosts_reload_timestamp_seconds",
-                                    "When the hosts file was read.", [&options](auto& out) {
-                                      out.push_back({"", options.read_at.load()});
+                                    "The timestamp of the last reload of hosts file.",
+                                    [&options](auto& out) {
+                                      out.push_back({"", options.written_at.load()});
                                     }));
   }
 
@@ -216,13 +221,13 @@ class HostsFile : public Service {
     const Result<std::string> text = read_file(options_.file, kMaxFile);
     if (!text.ok()) return log::warn("hosts: {}", text.error().message());
     options_.build(*text);
-    const auto now = host_.loop().clock().wall_now().time_since_epoch();
-    options_.read_at = static_cast<uint64_t>(std::chrono::floor<seconds>(now).count());
+    // CoreDNS's timestamp is the file's, too.
+    if (struct stat file{}; stat(options_.file.c_str(), &file) == 0)
+      options_.written_at = static_cast<uint64_t>(file.st_mtim.tv_sec);
     log::info("hosts: {} has been read, {} entries", options_.file,
               options_.table.get()->entries());
   }
 
-  Host& host_;
   HostsOptions& options_;
   std::unique_ptr<FileWatch> watch_;
   std::vector<Host::Token> metrics_;

@@ -76,12 +76,16 @@ Result<void> ClusterSource::connect(const ClusterAccess& access, const FeedFilte
   cluster_ = *std::move(cluster);
   description_ += "\n" + cluster_->config().server;
   add_monitoring();
-  feed_ = std::make_unique<ClusterFeed>(host_.loop(), cluster_->api(), zone_, filter, [this] {
-    unsynced_.cancel();
-    stale_.cancel();
-    host_.ready_changed();
-    malloc_trim(0);  // what reading the first lists took and nothing needs again
+  changes_ = *host_.shared<ChangeMetrics>("kubernetes changes", [this] {
+    return Result<std::shared_ptr<ChangeMetrics>>(std::make_shared<ChangeMetrics>(host_));
   });
+  feed_ = std::make_unique<ClusterFeed>(
+      host_.loop(), cluster_->api(), zone_, filter, changes_->histograms, [this] {
+        unsynced_.cancel();
+        stale_.cancel();
+        host_.ready_changed();
+        malloc_trim(0);  // what reading the first lists took and nothing needs again
+      });
   feed_->on_published([this] {
     if (saver_) saver_->changed();
   });

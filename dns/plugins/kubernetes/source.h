@@ -20,6 +20,14 @@
 
 namespace fairlead::dns {
 
+// How long changes take, of all sources of the program.
+struct ChangeMetrics {
+  explicit ChangeMetrics(Host& host)
+      : token(host.add_metrics([this](std::string& out) { histograms.render(out); })) {}
+  ChangeHistograms histograms;
+  Host::Token token;
+};
+
 class ClusterSource {
  public:
   static constexpr Duration kStaleAfter = std::chrono::milliseconds(20);
@@ -48,11 +56,12 @@ class ClusterSource {
   uint64_t stale_since_ = 0;  // Unix time of the snapshot that was loaded
   std::unique_ptr<SnapshotSaver> saver_;
   std::unique_ptr<kube::Cluster> cluster_;
-  std::unique_ptr<ClusterFeed> feed_;
   Alarm unsynced_;
   Alarm stale_;
   Host::Token readiness_;
   Host::Token metrics_;
+  std::shared_ptr<ChangeMetrics> changes_;
+  std::unique_ptr<ClusterFeed> feed_;
 };
 
 }  // namespace fairlead::dns

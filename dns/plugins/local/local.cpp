@@ -141,7 +141,8 @@ std::unique_ptr<Plugin> make(const PluginContext&, const PluginOptions& options)
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   const auto& options = dynamic_cast<const LocalOptions&>(given);
   return add_counters(host, "coredns_local_localhost_requests_total",
-                      "Queries for localhost.<domain>.", [&options](std::vector<Count>& out) {
+                      "Counter of special localhost subdomain requests.",
+                      [&options](std::vector<Count>& out) {
                         out.push_back({"", options.below.load(std::memory_order_relaxed)});
                       });
 }

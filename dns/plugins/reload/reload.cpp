@@ -4,9 +4,11 @@
 //
 //   reload [INTERVAL [JITTER]]     30s, at least 2s; JITTER: half of it at most, at least 1s
 //   reload off
+#include <fmt/format.h>
+
 #include <algorithm>
 
-#include "dns/host.h"
+#include "dns/counters.h"
 #include "dns/setup.h"
 
 namespace fairlead::dns {
@@ -43,9 +45,38 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   return std::shared_ptr<PluginOptions>(std::move(options));
 }
 
+// Of the program, however many blocks have the directive.
+struct Metrics {
+  explicit Metrics(Host& host)
+      : failed(add_counters(host, "coredns_reload_failed_total",
+                            "Counter of the number of failed reload attempts.",
+                            [&host](std::vector<Count>& out) {
+                              out.push_back({"", host.failed_reloads()});
+                            })),
+        version(add_counters(
+            host, "coredns_reload_version_info",
+            "A metric with a constant '1' value labeled by hash, and value which "
+            "type of hash generated.",
+            [&host](std::vector<Count>& out) {
+              out.push_back({fmt::format("hash=\"sha512\",value=\"{}\"", host.version()), 1});
+            })) {}
+  Host::Token failed;
+  Host::Token version;
+};
+
+struct Running : Service {
+  Host::Token reload;
+  std::shared_ptr<Metrics> metrics;
+};
+
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   const auto& options = dynamic_cast<const ReloadOptions&>(given);
-  return host.add_reload(options.interval, options.jitter);
+  auto running = std::make_unique<Running>();
+  running->reload = host.add_reload(options.interval, options.jitter);
+  running->metrics = *host.shared<Metrics>("reload metrics", [&host] {
+    return Result<std::shared_ptr<Metrics>>(std::make_shared<Metrics>(host));
+  });
+  return std::unique_ptr<Service>(std::move(running));
 }
 
 }  // namespace

@@ -191,11 +191,10 @@ Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   };
   auto running = std::make_unique<Running>();
   running->matched =
-      add_counters(host, "coredns_template_matches_total", "Queries that a template has matched.",
+      add_counters(host, "coredns_template_matches_total", "Counter of template regex matches.",
                    read(&TemplateRule::matched));
-  running->failed =
-      add_counters(host, "coredns_template_rr_failures_total",
-                   "Texts of templates that were no records.", read(&TemplateRule::failed));
+  running->failed = add_counters(host, "coredns_template_rr_failures_total",
+                                 "Counter of mis-templated RRs.", read(&TemplateRule::failed));
   return std::unique_ptr<Service>(std::move(running));
 }
 

@@ -2,6 +2,7 @@
 // fairlead-dns as a program while something goes wrong beside it: what can be answered is answered.
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -123,7 +124,7 @@ class FaultsTest : public ProgramTest {
 
 std::string corefile(const std::string& cluster, const std::string& more) {
   return ".:53 {\n    bind 127.0.0.1\n    ready\n    kubernetes " + cluster +
-         "\n    reload 2s 1s\n" + more + "}\n";
+         "\n    reload 2s 1s\n    prometheus :9253\n" + more + "}\n";
 }
 
 TEST_F(FaultsTest, ReloadWithAGoodAndABadCorefileUnderLoadLosesNothing) {
@@ -144,6 +145,10 @@ TEST_F(FaultsTest, ReloadWithAGoodAndABadCorefileUnderLoadLosesNothing) {
     load.wait_for(100);
   }
   EXPECT_EQ(load.stop(), 0u) << log();
+  const std::string metrics = http("127.0.0.1:9253/metrics");
+  EXPECT_NE(metrics.find("coredns_reload_failed_total 4\n"), std::string::npos) << metrics;
+  EXPECT_NE(metrics.find("coredns_reload_version_info{hash=\"sha512\",value=\""), std::string::npos)
+      << metrics;
 }
 
 // Clients that go on asking after SIGTERM, until they have heard of another server.
@@ -156,6 +161,117 @@ TEST_F(FaultsTest, SigtermWithLameduckLosesNothing) {
   load.wait_for(2000);
   EXPECT_EQ(load.stop(), 0u) << log();
   EXPECT_EQ(wait_for_exit(), 0) << log();
+}
+
+// The `lameduck` of a Corefile: while queries come the server answers, at most so long.
+TEST_F(FaultsTest, LameduckIsAsLongAsTheCorefileSays) {
+  constexpr auto kLameduck = 2s;
+  start_with_corefile(corefile("cluster.local", "    health {\n        lameduck 2s\n    }\n"));
+  ASSERT_TRUE(ready()) << log();
+  const Fd client = connect_from("127.0.0.1", SOCK_DGRAM);
+  const auto begun = std::chrono::steady_clock::now();
+  kill(pid, SIGTERM);
+  const Load others(space, kWeb, 1);  // they go on asking for ever
+  for (uint16_t id = 0; std::chrono::steady_clock::now() - begun < kLameduck - 200ms; ++id) {
+    const Bytes query = question(id, kWeb);
+    send(client.get(), query.data(), query.size(), 0);
+    ASSERT_TRUE(answers(receive(client))) << id << log();
+    std::this_thread::sleep_for(5ms);
+  }
+  EXPECT_EQ(wait_for_exit(), 0) << log();
+  const auto took = std::chrono::steady_clock::now() - begun;
+  EXPECT_GE(took, kLameduck);
+  EXPECT_LT(took, kLameduck + 2s) << "at most so long";
+}
+
+// It takes two events, in whatever order: in between the name is there, asked over the wire.
+TEST_F(FaultsTest, AnEndpointThatMovesToAnotherSliceIsNeverMissed) {
+  const auto put = [this](const std::string& slice, std::vector<std::string> addresses) {
+    api.run([&](ClusterApi& a) {
+      a.put(kSlices, slice, test::slice_json("default", slice, "one", addresses, kPorts));
+    });
+  };
+  api.run([](ClusterApi& a) {
+    a.put(kServices, "one", test::service_json("default", "one", "None", kPorts));
+  });
+  put("one-a", {"10.244.9.1"});
+  put("one-b", {});
+  start();
+  ASSERT_TRUE(ready()) << log();
+  Load load(space, "one.default.svc.cluster.local");
+  const char* from = "one-a";
+  const char* to = "one-b";
+  for (int round = 0; round < 20; ++round, std::swap(from, to)) {
+    const bool first_gone = round % 2 == 0;
+    put(first_gone ? from : to,
+        first_gone ? std::vector<std::string>() : std::vector<std::string>{"10.244.9.1"});
+    load.wait_for(20);
+    put(first_gone ? to : from,
+        first_gone ? std::vector<std::string>{"10.244.9.1"} : std::vector<std::string>());
+    load.wait_for(20);
+  }
+  EXPECT_EQ(load.stop(), 0u) << log();
+}
+
+// An API server that is a process of its own, so that it can be stopped as a whole.
+class ApiProcess {
+ public:
+  ApiProcess() {
+    int pipe_ends[2];
+    EXPECT_EQ(pipe(pipe_ends), 0);
+    pid_ = fork();
+    if (pid_ == 0) serve(pipe_ends[1]);
+    uint16_t port = 0;
+    EXPECT_EQ(read(pipe_ends[0], &port, sizeof port), static_cast<ssize_t>(sizeof port));
+    ::close(pipe_ends[0]);
+    ::close(pipe_ends[1]);
+    address = {IpAddress::v4(127, 0, 0, 1), port};
+  }
+  ~ApiProcess() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  ApiProcess(const ApiProcess&) = delete;
+  ApiProcess& operator=(const ApiProcess&) = delete;
+
+  void signal(int number) const { kill(pid_, number); }
+  SocketAddress address;
+
+ private:
+  // With SIGUSR1 it has a service more.
+  [[noreturn]] static void serve(int port_to) {
+    Loop loop;
+    ClusterApi api(loop);
+    const SocketAddress bound = *api.listen({IpAddress::v4(127, 0, 0, 1), 0});
+    api.put(kNamespaces, "default", test::namespace_json("default"));
+    api.put(kServices, "web", test::service_json("default", "web", "10.96.0.10", kPorts));
+    const SignalWatch more(loop, SIGUSR1, [&] {
+      api.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
+    });
+    const ssize_t written = write(port_to, &bound.port, sizeof bound.port);
+    if (written > 0) loop.run();
+    _exit(1);
+  }
+  pid_t pid_ = -1;
+};
+
+TEST_F(FaultsTest, AnswersGoOnWhileTheApiServersProcessIsStopped) {
+  const ApiProcess stopped;
+  std::ofstream(directory + "/kubeconfig") << ClusterApi::kubeconfig(stopped.address);
+  start();
+  ASSERT_TRUE(ready()) << log();
+  Load load(space, kWeb);
+  stopped.signal(SIGSTOP);
+  const auto end = std::chrono::steady_clock::now() + 4s;
+  while (std::chrono::steady_clock::now() < end) load.wait_for(50);
+  EXPECT_TRUE(is_nxdomain("x.default.svc.cluster.local")) << "what is known is still said";
+  EXPECT_EQ(http("127.0.0.1:8181/ready"), "OK 200");
+  stopped.signal(SIGCONT);
+  stopped.signal(SIGUSR1);
+  EXPECT_TRUE(eventually([] {
+    return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n";
+  })) << log();
+  EXPECT_EQ(load.stop(), 0u) << log();
 }
 
 // As a process that is stopped: its connections stay open, and nothing comes.
@@ -285,9 +401,15 @@ TEST_F(FaultsTest, SlowConnectionsLeaveRoomForOthers) {
   EXPECT_EQ(load.stop(), 0u) << log();
 }
 
-// The same with connections that have asked and are idle.
+// Ten thousand that have asked and are idle, in the two processes that the server and its clients
+// are anyhow.
 TEST_F(FaultsTest, ManyIdleConnectionsLeaveRoomForOthers) {
-  constexpr int kClients = 40, kConnections = 50;
+  constexpr int kClients = 200, kConnections = 50;
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  ASSERT_GT(files.rlim_max, 11'000u) << "the clients' ends are open at once";
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
   start();
   ASSERT_TRUE(ready()) << log();
   Load load(space, kWeb);

@@ -149,14 +149,29 @@ TEST_F(ProgramTest, AnswersDigAndFollowsTheCluster) {
   EXPECT_NE(nothing.find("flags: qr aa rd;"), std::string::npos) << nothing;
 
   api.run([](ClusterApi& a) {
-    a.put(kSlices, "db-1",
-          test::slice_json("default", "db-1", "db", {"10.244.0.2", "10.244.0.3"}, kPorts));
+    std::string slice =
+        test::slice_json("default", "db-1", "db", {"10.244.0.2", "10.244.0.3"}, kPorts);
+    const std::string labels = "\"labels\":";
+    slice.insert(slice.find(labels),
+                 "\"annotations\":{\"endpoints.kubernetes.io/last-change-trigger-time\":"
+                 "\"2026-01-31T12:00:00Z\"},");
+    a.put(kSlices, "db-1", slice);
     a.remove(kServices, "web");
   });
   EXPECT_TRUE(eventually(
       [] { return dig("+short db.default.svc.cluster.local") == "10.244.0.2\n10.244.0.3\n"; }));
   EXPECT_TRUE(eventually([] { return dig("+short web.default.svc.cluster.local").empty(); }));
   const std::string metrics = http("127.0.0.1:9153/metrics");
+  EXPECT_NE(metrics.find("coredns_kubernetes_dns_programming_duration_seconds_count{"
+                         "service_kind=\"headless_with_selector\"} 1\n"),
+            std::string::npos)
+      << metrics;
+  EXPECT_NE(metrics.find("fairlead_dns_event_to_answer_seconds_count 2\n"), std::string::npos)
+      << metrics;
+  EXPECT_NE(metrics.find("coredns_plugin_enabled{server=\"dns://127.0.0.1:53\",zone=\".\","
+                         "view=\"\",name=\"kubernetes\"} 1\n"),
+            std::string::npos)
+      << metrics;
   EXPECT_NE(metrics.find("coredns_dns_requests_total{server=\"dns://127.0.0.1:53\""),
             std::string::npos)
       << metrics;

@@ -168,14 +168,15 @@ class ForwardTest : public ::testing::Test {
     ASSERT_TRUE(chain.assemble({loop, readers, router}, config).ok());
     router.add({Name(), &chain, nullptr});
   }
-  void send(const Bytes& packet, Transport transport = Transport::kUdp) {
+  void send(const Bytes& packet, Transport transport = Transport::kUdp,
+            const std::string& from = "192.0.2.9") {
     Query query;
     ASSERT_EQ(parse_query(packet, query).verdict, Verdict::kAnswer);
     Bytes buffer(kMaxMessage);
     Reply reply(buffer);
     reply.begin(query, transport == Transport::kUdp ? udp_limit(query) : kMaxMessage);
     LatePath path(replies);
-    const Client client{{ip("192.0.2.9"), 999}, transport};
+    const Client client{{ip(from), 999}, transport};
     Request request(query, client, reply, path);
     if (chain.serve(request) != Step::kAnswered) return;
     const auto message = reply.finish();

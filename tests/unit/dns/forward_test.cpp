@@ -182,6 +182,28 @@ TEST_F(ForwardTest, TooManyAtOnceAreRefused) {
       << "each completes once";
 }
 
+// One client cannot have all places, so that another finds one.
+TEST_F(ForwardTest, AClientThatHasItsShareIsRefused) {
+  Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
+  options->in_flight = std::make_shared<InFlightLimit>(90);
+  options->server = "dns://:53";
+  use({silent.address});
+  QueryOptions edns;
+  edns.edns_size = 1232;
+  for (int i = 0; i < 80; ++i) send(make_query(kName, Type::kA, edns));
+  EXPECT_TRUE(replies.empty());
+  for (int i = 0; i < 3; ++i) send(make_query(kName, Type::kA, edns));
+  ASSERT_EQ(replies.size(), 3u);
+  EXPECT_EQ(to_text(replies[0]), "REFUSED rd qd=1\nopt 1232 ede=0\n");
+  for (int i = 0; i < 8; ++i)
+    send(make_query(kName, Type::kA), Transport::kUdp, "192.0.2." + std::to_string(100 + i));
+  EXPECT_EQ(replies.size(), 3u) << "the others wait for the upstream server";
+  const auto shed = options->metrics->shed();
+  ASSERT_EQ(shed.size(), 1u);
+  EXPECT_EQ(shed[0], (std::pair<std::string, uint64_t>("dns://:53", 3)));
+  EXPECT_EQ(options->metrics->rejects, 0u);
+}
+
 // The limit is one for all workers.
 TEST_F(ForwardTest, TheLimitIsSharedByAllWorkers) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });

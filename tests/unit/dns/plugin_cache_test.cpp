@@ -377,6 +377,7 @@ TEST_F(PluginCache, Metrics) {
            "1\n",
            "coredns_cache_entries{server=\"dns://:53\",zones=\".\",view=\"\",type=\"success\"} 1\n",
            "coredns_cache_entries{server=\"dns://:53\",zones=\".\",view=\"\",type=\"denial\"} 0\n",
+           "coredns_cache_drops_total{server=\"dns://:53\",zones=\".\",view=\"\"} 0\n",
        })
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
 }

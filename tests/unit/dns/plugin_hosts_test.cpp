@@ -112,7 +112,16 @@ TEST_F(PluginHosts, FollowsTheFile) {
   ASSERT_TRUE(write_file_atomic(path, "10.0.0.7 a.test\n", 0600, Durability::kUnsynced).ok());
   EXPECT_TRUE(loop.run_until([&] { return answer("a.test", "A") == "10.0.0.7"; },
                              std::chrono::seconds(20)));
-  EXPECT_NE(host.metrics().find("coredns_hosts_entries 1\n"), std::string::npos) << host.metrics();
+  const std::string text = host.metrics();
+  EXPECT_NE(text.find(std::string("coredns_hosts_entries{hostsfile=\"") + path + "\"} 1\n"),
+            std::string::npos)
+      << text;
+  struct stat file {};
+  ASSERT_EQ(stat(path, &file), 0);
+  EXPECT_NE(text.find("coredns_hosts_reload_timestamp_seconds " +
+                      std::to_string(file.st_mtim.tv_sec) + "\n"),
+            std::string::npos)
+      << text;
   unlink(path);
 }
 

@@ -318,6 +318,24 @@ TEST_F(TcpUpstreamTest, TheClientResetsWhileItsQuestionIsUpstream) {
   EXPECT_EQ(to_text(other->receive_framed()), "REFUSED rd qd=1\n") << "over the same connection";
 }
 
+// RFC 7766 section 7: a question that waits holds up none behind it.
+TEST_F(TcpUpstreamTest, RepliesComeAsTheyAreThere) {
+  const auto socket = client();
+  QueryOptions first, second;
+  first.id = 1;
+  second.id = 2;
+  socket->send_framed(make_query("www.example.org", Type::kA, first));
+  const Bytes query = next_tcp_question();
+  socket->send_framed(make_query(kWeb, Type::kA, second));
+  const Bytes early = socket->receive_framed();
+  EXPECT_EQ(to_text(early), kWebAnswer);
+  EXPECT_EQ(read_u16(early.data()), 2);
+  refuse_over_tcp(query);
+  const Bytes late = socket->receive_framed();
+  EXPECT_EQ(to_text(late), "REFUSED rd qd=1\n");
+  EXPECT_EQ(read_u16(late.data()), 1);
+}
+
 // Stopping closes what is idle at once, waits for what is upstream, and then closes that.
 TEST_F(TcpUpstreamTest, StopWaitsForWhatIsUpstream) {
   const auto idle = client();

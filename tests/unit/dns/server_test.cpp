@@ -195,7 +195,12 @@ TEST_F(ServerTest, AnswersStayWholeWhileTheZoneChanges) {
 TEST_F(ServerTest, MetricsHaveCoreDnsNames) {
   start();
   udp(make_query(kWeb, Type::kA));
-  udp(make_query("x.cluster.local", Type::kAaaa));
+  QueryOptions dnssec_ok;
+  dnssec_ok.edns_size = 1232;
+  dnssec_ok.dnssec_ok = true;
+  udp(make_query("x.cluster.local", Type::kAaaa, dnssec_ok));
+  udp(make_query("x.cluster.local", static_cast<Type>(48)));
+  udp(make_query("x.cluster.local", static_cast<Type>(99)));
   std::string text;
   render_metrics(server->metrics(), text);
   const std::string labels =
@@ -203,8 +208,11 @@ TEST_F(ServerTest, MetricsHaveCoreDnsNames) {
   for (const std::string& line :
        {"coredns_dns_requests_total" + labels + ",proto=\"udp\",family=\"1\",type=\"A\"} 1\n",
         "coredns_dns_responses_total" + labels + ",rcode=\"NOERROR\",plugin=\"kubernetes\"} 1\n",
-        "coredns_dns_responses_total" + labels + ",rcode=\"NXDOMAIN\",plugin=\"kubernetes\"} 1\n",
-        "coredns_dns_request_duration_seconds_count" + labels + "} 2\n",
+        "coredns_dns_requests_total" + labels + ",proto=\"udp\",family=\"1\",type=\"DNSKEY\"} 1\n",
+        "coredns_dns_requests_total" + labels + ",proto=\"udp\",family=\"1\",type=\"other\"} 1\n",
+        "coredns_dns_do_requests_total" + labels + "} 1\n",
+        "coredns_dns_responses_total" + labels + ",rcode=\"NXDOMAIN\",plugin=\"kubernetes\"} 3\n",
+        "coredns_dns_request_duration_seconds_count" + labels + "} 4\n",
         std::string("le=\"0.00025\"")})
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
 }
