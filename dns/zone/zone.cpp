@@ -401,8 +401,8 @@ void Zone::publish(uint32_t unix_time) {
 
 std::optional<bool> Zone::is_headless(const kube::ObjectKey& service) const {
   const auto at = entries_.find(service);
-  if (at == entries_.end() || !at->second->known) return {};
-  return at->second->is_headless();
+  if (at == entries_.end() || !at->second.known) return {};
+  return at->second.is_headless();
 }
 
 size_t Zone::reclaim() {
