@@ -25,24 +25,38 @@ std::string with_named_groups(std::string_view text) {
 
 }  // namespace
 
+namespace {
+
+// As it stands in a name's text (RFC 1035 section 5.1), four bytes at most.
+size_t write_char(uint8_t c, char* out) {
+  if (c <= ' ' || c >= 0x7f) {
+    out[0] = '\\';
+    out[1] = static_cast<char>('0' + c / 100);
+    out[2] = static_cast<char>('0' + c / 10 % 10);
+    out[3] = static_cast<char>('0' + c % 10);
+    return 4;
+  }
+  size_t size = 0;
+  if (Name::is_special(c)) out[size++] = '\\';
+  out[size++] = static_cast<char>(c);
+  return size;
+}
+
+}  // namespace
+
 NameText::NameText(const Name& name) {
   for (size_t i = 0; i < name.labels(); ++i) {
-    for (const char c : name.label(i)) add(static_cast<uint8_t>(c));
+    for (const char c : name.label(i)) size_ += write_char(static_cast<uint8_t>(c), text_ + size_);
     text_[size_++] = '.';
   }
   if (size_ == 0) text_[size_++] = '.';
 }
 
-void NameText::add(uint8_t c) {
-  if (c <= ' ' || c >= 0x7f) {
-    text_[size_++] = '\\';
-    text_[size_++] = static_cast<char>('0' + c / 100);
-    text_[size_++] = static_cast<char>('0' + c / 10 % 10);
-    text_[size_++] = static_cast<char>('0' + c % 10);
-    return;
-  }
-  if (Name::is_special(c)) text_[size_++] = '\\';
-  text_[size_++] = static_cast<char>(c);
+std::string label_text(std::string_view label) {
+  std::string text;
+  char one[4];
+  for (const char c : label) text.append(one, write_char(static_cast<uint8_t>(c), one));
+  return text;
 }
 
 Result<Pattern> Pattern::compile(std::string_view text) {

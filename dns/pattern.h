@@ -16,7 +16,7 @@
 
 namespace fairlead::dns {
 
-constexpr size_t kMaxPattern = 4096;
+constexpr size_t kMaxPattern = 10000;
 
 // A name in lower case with its final dot, written on the stack.
 class NameText {
@@ -25,11 +25,12 @@ class NameText {
   std::string_view view() const { return {text_, size_}; }
 
  private:
-  void add(uint8_t c);
-
   size_t size_ = 0;
   char text_[4 * kMaxNameSize];
 };
+
+// One label of a name, as NameText writes it: what a client has sent, fit for a log.
+std::string label_text(std::string_view label);
 
 class Pattern {
  public:

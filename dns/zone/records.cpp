@@ -176,6 +176,10 @@ KeyRecord::KeyRecord(std::string key) : key_(std::move(key)), hash_(0) {
   hash_ = hash_bytes(this->key());
 }
 
+uint64_t seeded_hash(std::string_view text) {
+  return hash_bytes({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
+
 std::string namespace_key(std::string_view name) {
   std::string key;
   append_label(key, name);

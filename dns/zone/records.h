@@ -41,6 +41,9 @@ class LabelKey {
   uint64_t hash_;
 };
 
+// Of what others choose: they cannot make two collide.
+uint64_t seeded_hash(std::string_view text);
+
 // The name of a service, shared by its records of all versions; lives as long as the service.
 class ServiceName {
  public:

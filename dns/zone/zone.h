@@ -132,8 +132,7 @@ class Zone {
     template <typename Key>
     size_t operator()(const Key& key) const noexcept {  // noexcept: not kept in the set
       const auto [ns, name] = key_of(key);
-      const std::hash<std::string_view> hash;
-      return hash(ns) * 31 + hash(name);
+      return seeded_hash(ns) * 31 + seeded_hash(name);
     }
   };
   struct SliceEqual {

@@ -96,6 +96,7 @@ class Cache : public Plugin {
   void answer(const CacheEntry& entry, std::optional<uint32_t> ttl, const Query& query,
               Reply& reply) const;
   void answer_stale(const CacheEntry& entry, const Query& query, Reply& reply);
+  void finish_with(const CacheEntry& entry, Deferred& deferred);
   Step serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry, MonoTime now);
   Step serve_stale(Request& request, const CacheKey& key, CacheEntry& entry);
   // A client that waits for upstream to say whether a stale reply is still right.
@@ -193,8 +194,21 @@ void Cache::answer(const CacheEntry& entry, std::optional<uint32_t> ttl, const Q
 void Cache::answer_stale(const CacheEntry& entry, const Query& query, Reply& reply) {
   counters_->hits[static_cast<size_t>(entry.kind())].add();
   counters_->served_stale.add();
-  answer(entry, options_.stale_ttl, query, reply);
+  const bool own_ttl = options_.keep_ttl && options_.stale_ttl == 0;
+  answer(entry, own_ttl ? std::nullopt : std::optional(options_.stale_ttl), query, reply);
   reply.set_error(Ede::kStale, kStaleText);
+}
+
+// What waited for upstream: in the meantime the entry may have become fresh.
+void Cache::finish_with(const CacheEntry& entry, Deferred& deferred) {
+  deferred.adopt(entry.message(), entry.rcode());  // makes room for it
+  const MonoTime now = clock_.now();
+  if (entry.expires() <= now)
+    answer_stale(entry, deferred.query(), deferred.reply());
+  else
+    answer(entry, options_.keep_ttl ? std::nullopt : std::optional(entry.left(now)),
+           deferred.query(), deferred.reply());
+  deferred.finish();
 }
 
 Step Cache::serve_stale(Request& request, const CacheKey& key, CacheEntry& entry) {
@@ -270,10 +284,8 @@ void Cache::finish_verify(Verifying& verifying, const Query& query,
   const std::unique_ptr<Deferred> deferred = std::move(verifying.deferred);
   if (deferred == nullptr) return;
   const CacheEntry* entry = good ? nullptr : table_.find(CacheKey(query, secret_));
-  if (entry != nullptr) {
-    deferred->adopt(entry->message(), entry->rcode());  // makes room for it
-    answer_stale(*entry, query, deferred->reply());
-  } else if (fetched) {
+  if (entry != nullptr) return finish_with(*entry, *deferred);
+  if (fetched) {
     deferred->adopt(fetched->message, fetched->rcode);
   } else {
     deferred->reply().set_rcode(Rcode::kServFail);
@@ -287,9 +299,7 @@ void Cache::give_up_verify(Verifying& verifying) {
   const CacheEntry* entry = table_.find(CacheKey(query, secret_));
   if (entry == nullptr) return;  // it has made room for others
   const std::unique_ptr<Deferred> deferred = std::move(verifying.deferred);
-  deferred->adopt(entry->message(), entry->rcode());
-  answer_stale(*entry, deferred->query(), deferred->reply());
-  deferred->finish();
+  finish_with(*entry, *deferred);
 }
 
 Step Cache::go_on(Request& request, const CacheKey& key, MonoTime now) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "dns/find.h"
+#include "dns/pattern.h"
 #include "dns/service_ports.h"
 
 namespace fairlead::dns {
@@ -130,7 +131,7 @@ std::string without_underscore(std::string_view label) {
 NameParts parts_of(const ZoneConfig& config, const Name& name) {
   NameParts parts;
   const size_t count = name.labels() - config.zone.labels();
-  const auto left = [&](size_t i) { return name.label(count - 1 - i); };
+  const auto left = [&](size_t i) { return label_text(name.label(count - 1 - i)); };
   if (count == 0) return parts;
   parts.kind = left(0);
   const bool of_service = parts.kind == "svc";
@@ -149,7 +150,7 @@ NameParts parts_of(const ZoneConfig& config, const Name& name) {
       config.zonal && of_service && left(3) == "_zone" && (left(4) == "pin" || left(4) == "prefer");
   parts.valid = zonal;
   for (size_t i = count - 1; zonal && i >= 5; --i)
-    parts.zone += (parts.zone.empty() ? "" : ".") + std::string(left(i));
+    parts.zone += (parts.zone.empty() ? "" : ".") + left(i);
   return parts;
 }
 

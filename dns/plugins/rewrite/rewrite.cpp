@@ -70,7 +70,8 @@ class Rewrite : public Plugin {
  private:
   void on_message(const RewritePlan& plan, const std::shared_ptr<Deferred>& deferred,
                   std::span<const uint8_t> message);
-  void chase(const std::shared_ptr<Deferred>& deferred, const Name& target);
+  void chase(const std::shared_ptr<Deferred>& deferred, const Name& target,
+             std::vector<uint8_t> options);
 
   Router& router_;
   const RewriteOptions& options_;
@@ -81,19 +82,22 @@ class Rewrite : public Plugin {
 void Rewrite::on_message(const RewritePlan& plan, const std::shared_ptr<Deferred>& deferred,
                          std::span<const uint8_t> message) {
   std::optional<Name> target;
+  std::vector<uint8_t> options;
   adopt_reply(*deferred, message, [&](AdoptedReply& reply) {
     rewrite_reply(plan, {reply.message, reply.rcode, reply.options});
     target = redirect_cname(plan, reply.message);
+    options = reply.options;
   });
   const bool ours = deferred->client().transport == Transport::kInternal;
   if (!target || deferred->query().type == Type::kCname || ours) return deferred->finish();
-  chase(deferred, *target);
+  chase(deferred, *target, std::move(options));
 }
 
-// The records of the new target behind what is there.
-void Rewrite::chase(const std::shared_ptr<Deferred>& deferred, const Name& target) {
+// The records of the new target behind what is there, with the options of that.
+void Rewrite::chase(const std::shared_ptr<Deferred>& deferred, const Name& target,
+                    std::vector<uint8_t> options) {
   router_.ask(target, deferred->query().type, deferred->client(),
-              [deferred](std::span<const uint8_t> message) {
+              [deferred, options = std::move(options)](std::span<const uint8_t> message) {
                 const std::optional<EditMessage> more = decode(message);
                 const auto so_far = deferred->reply().message();
                 std::optional<EditMessage> reply = decode(so_far);
@@ -104,7 +108,7 @@ void Rewrite::chase(const std::shared_ptr<Deferred>& deferred, const Name& targe
                       answers.push_back(record);
                   (*reply)[Section::kAuthority].clear();
                   reply->flags |= more->flags & kFlagTruncated;
-                  deferred->adopt(encode(*reply), static_cast<Rcode>(more->flags & 15));
+                  deferred->adopt(encode(*reply), static_cast<Rcode>(more->flags & 15), options);
                 }
                 deferred->finish();
               });

@@ -2,6 +2,7 @@
 #include "dns/plugins/rewrite/rules.h"
 
 #include <algorithm>
+#include <charconv>
 #include <ranges>
 
 namespace fairlead::dns {
@@ -9,19 +10,17 @@ namespace {
 
 using Field = RewriteRule::Field;
 
-// {0} to {9} replaced by the groups of the match.
+// {0}, {1} and so on replaced by the groups of the match.
 std::string with_groups(std::string_view text, const std::vector<std::string>& groups) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    const bool group = text[i] == '{' && i + 2 < text.size() && text[i + 2] == '}' &&
-                       text[i + 1] >= '0' && text[i + 1] <= '9' &&
-                       static_cast<size_t>(text[i + 1] - '0') < groups.size();
-    if (group) {
-      out += groups[static_cast<size_t>(text[i + 1] - '0')];
-      i += 2;
-    } else {
+    const auto group = group_at(text, i);
+    if (!group || group->number >= groups.size()) {
       out += text[i];
+      continue;
     }
+    out += groups[group->number];
+    i += group->size - 1;
   }
   return out;
 }
@@ -121,7 +120,8 @@ std::optional<Name> back_of(const RewritePlan::Step& step, const Name& name) {
     const NameRule reversed{NameRule::Kind::kSuffix, step.rule->name.to, step.rule->name.from, {}};
     return name_of(reversed.replace(NameText(name).view()));
   }
-  if (step.rule->back != Back::kBelow || !name.ends_with(step.asked)) return std::nullopt;
+  if (step.rule->back != Back::kBelow || step.asked.labels() == 0 || !name.ends_with(step.asked))
+    return std::nullopt;
   std::string text = name.to_text();
   text.resize(text.size() - step.asked.to_text().size());
   return name_of(text + step.instead_of.to_text());
@@ -142,6 +142,17 @@ uint32_t clamped(const RewriteRule& rule, uint32_t ttl) {
 }
 
 }  // namespace
+
+std::optional<GroupInText> group_at(std::string_view text, size_t at) {
+  if (at >= text.size() || text[at] != '{') return std::nullopt;
+  GroupInText group;
+  const char* const digits = text.data() + at + 1;
+  const char* const end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(digits, end, group.number);
+  if (error != std::errc() || last == end || *last != '}') return std::nullopt;
+  group.size = static_cast<size_t>(last + 1 - (text.data() + at));
+  return group;
+}
 
 bool NameRule::matches(std::string_view name) const {
   switch (kind) {

@@ -21,13 +21,21 @@ struct NameRule {
   enum class Kind : uint8_t { kExact, kPrefix, kSuffix, kSubstring, kRegex };
   Kind kind = Kind::kExact;
   std::string from;
-  std::string to;  // with kRegex, {0} to {9} are the groups
+  std::string to;  // with kRegex, {0}, {1}... are the groups
   std::shared_ptr<const Pattern> pattern;
 
   bool matches(std::string_view name) const;
   // The name with what has matched replaced; nothing when it does not match.
   std::optional<std::string> replace(std::string_view name) const;
 };
+
+// A group such as {12} in a new name.
+struct GroupInText {
+  size_t number = 0;
+  size_t size = 0;  // with its braces
+};
+// Nothing when none begins at text[at].
+std::optional<GroupInText> group_at(std::string_view text, size_t at);
 
 // `answer name` and `answer value`.
 struct AnswerRule {

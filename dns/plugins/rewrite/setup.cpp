@@ -81,6 +81,18 @@ std::optional<uint16_t> rcode_number(std::string_view text) {
   return number && *number <= 23 ? number : std::nullopt;
 }
 
+// A group that the expression has not would stay in the name as it is written.
+Result<void> check_groups(const Word& word, const Pattern& pattern) {
+  for (size_t i = 0; i < word.text.size(); ++i) {
+    const auto group = group_at(word.text, i);
+    if (group && group->number >= pattern.group_names().size())
+      return word.place.error("rewrite: '" + word.text + "' uses group " +
+                              std::to_string(group->number) + ", the expression has " +
+                              std::to_string(pattern.group_names().size() - 1));
+  }
+  return ok();
+}
+
 Result<RewriteRule> RuleReader::run() {
   const auto begins_with = [&](std::string_view word) {
     return !rest_.empty() && same_word(rest_.front().text, word, Letters::kAnyCase);
@@ -152,15 +164,14 @@ Result<void> RuleReader::name(size_t behind, bool has_target) {
     if (!pattern.ok()) return (*from)->place.error(pattern.error().message());
     rule_.name.pattern = std::make_shared<const Pattern>(*std::move(pattern));
   } else {
-    rule_.name.from = lower((*from)->text);
-    if (rule_.name.kind == Kind::kExact || rule_.name.kind == Kind::kSuffix)
-      rule_.name.from = with_dot(rule_.name.from);
+    rule_.name.from = with_dot(lower((*from)->text));  // of whatever kind, as CoreDNS does
   }
   if (!has_target) return ok();
   const auto to = take("the new name");
   if (!to.ok()) return to.error();
-  const bool whole = rule_.name.kind != Kind::kPrefix && rule_.name.kind != Kind::kSubstring;
-  rule_.name.to = whole ? with_dot((*to)->text) : (*to)->text;
+  rule_.name.to = with_dot((*to)->text);
+  if (rule_.name.kind == Kind::kRegex)
+    if (const auto done = check_groups(**to, *rule_.name.pattern); !done.ok()) return done;
   if (rule_.name.kind == Kind::kExact)
     if (const auto name = Name::from_text(rule_.name.to); !name.ok())
       return (*to)->place.error(name.error().message());
@@ -203,6 +214,7 @@ Result<void> RuleReader::answers() {
     answer.name.kind = Kind::kRegex;
     answer.name.pattern = std::make_shared<const Pattern>(*std::move(pattern));
     answer.name.to = with_dot((*to)->text);
+    if (const auto done = check_groups(**to, *answer.name.pattern); !done.ok()) return done;
     rule_.answers.push_back(std::move(answer));
   }
   // An exact rule knows its name anyway.

@@ -48,6 +48,8 @@ TEST_F(LabelsTest, OfKubernetes) {
       {"_http._tcp.web.default.svc.cluster.local", "port-name", "http"},
       {"_http._tcp.web.default.svc.cluster.local", "protocol", "tcp"},
       {"_http._tcp.web.default.svc.cluster.local", "service", "web"},
+      {"a\\010b.web.default.svc.cluster.local", "endpoint", "a\\010b"},
+      {"\\.\\027x.default.svc.cluster.local", "service", "\\.\\027x"},
       {"10-0-0-1.default.pod.cluster.local", "kind", "pod"},
       {"10-0-0-1.default.pod.cluster.local", "service", "10-0-0-1"},
       {"svc.cluster.local", "kind", ""},

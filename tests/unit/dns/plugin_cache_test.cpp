@@ -192,6 +192,19 @@ TEST_F(PluginCache, KeepTtl) {
   EXPECT_EQ(asked, 1);
 }
 
+TEST_F(PluginCache, KeepTtlOfWhatIsStale) {
+  cache("cache 30 {\nkeepttl\nserve_stale 10m\n}", replies_with(kAnswer));
+  ask("a.test");
+  clock.advance(seconds(90));
+  upstream = replies_with("SERVFAIL");
+  EXPECT_EQ(ttl_of(ask("a.test")), 60);
+  cache("cache 30 {\nkeepttl\nserve_stale 10m immediate 5s\n}", replies_with(kAnswer));
+  ask("a.test");
+  clock.advance(seconds(90));
+  upstream = replies_with("SERVFAIL");
+  EXPECT_EQ(ttl_of(ask("a.test")), 5);
+}
+
 TEST_F(PluginCache, FailuresAreNotServedStale) {
   cache("cache {\nserve_stale 10m\n}", replies_with("SERVFAIL"));
   ask("a.test");
@@ -307,6 +320,16 @@ TEST_F(PluginCache, PositivePreferred) {
       EXPECT_TRUE(ask("a.test").starts_with("NXDOMAIN")) << "too old";
     }
   }
+}
+
+// Verified, a denial is as fresh as it was at first.
+TEST_F(PluginCache, ADenialThatUpstreamRepeatsIsNotStale) {
+  cache("cache {\nserve_stale 10m verify\nserve_stale_policy prefer_positive\n}",
+        replies_with(kNxDomain));
+  const std::string fresh = ask("a.test");
+  clock.advance(seconds(90));
+  EXPECT_EQ(ask("a.test"), fresh);
+  EXPECT_EQ(asked, 2);
 }
 
 TEST_F(PluginCache, Prefetch) {
