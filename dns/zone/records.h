@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one Service means to the DNS, packed: immutable records that hang in the tries of a
 // snapshot. Each is one block of memory; made by the zone, destroyed when no reader can see it.
-// Pure.
-//
-// Labels are stored in lower case, as they are compared.
+// Labels are stored in lower case, as they are compared. Pure.
 #pragma once
 
 #include <compare>
