@@ -20,6 +20,7 @@ constexpr Duration kAcceptPause = std::chrono::seconds(1);  // when out of descr
 constexpr int kAcceptsPerWakeup = 64;
 // The limit on unsent bytes is looked at between reads: few questions fit into one.
 constexpr size_t kReadChunk = 1024;
+constexpr int kDrainedChunks = 64;
 
 }  // namespace
 
@@ -52,6 +53,10 @@ class TcpServer::Connection {
   bool idle() const { return expendable() && !framer_.partial(); }
   // Nothing that was asked is lost with it.
   bool expendable() const { return waiting_ == 0 && out_.empty(); }
+  // It has asked as often as it may.
+  bool spent() const { return limits_.queries != 0 && queries_ >= limits_.queries; }
+  // To be closed by us.
+  bool done() const { return ended_ ? expendable() : server_.stopping_ && idle(); }
   // The least makes room.
   auto merit() const {
     return std::tuple(!expendable(), !idle(), idle() ? active_at_ : message_at_);
@@ -60,7 +65,8 @@ class TcpServer::Connection {
   // False: past a deadline.
   bool in_time(MonoTime now) const {
     if (!out_.empty() && now - progress_at_ > limits_.write) return false;
-    if (framer_.partial() && !paused() && now - message_at_ > limits_.message) return false;
+    if (framer_.partial() && !ended_ && !paused() && now - message_at_ > limits_.message)
+      return false;
     return !idle() || now - active_at_ <= limits_.idle;
   }
 
@@ -91,7 +97,7 @@ class TcpServer::Connection {
   bool read();
   void append(std::span<const uint8_t> message);
   bool flush();
-  void close() { server_.close(id_); }  // destroys this
+  void close();  // destroys this
 
   TcpServer& server_;
   Handler& handler_;
@@ -106,7 +112,8 @@ class TcpServer::Connection {
   MonoTime progress_at_{};  // the client last took bytes, or there were none
   size_t waiting_ = 0;
   std::string out_;
-  bool ended_ = false;    // the client sends no more
+  size_t queries_ = 0;    // that have come
+  bool ended_ = false;    // the client sends no more, or is not read any more
   bool reading_ = false;  // inside read(), where a chased answer may come at once
 };
 
@@ -165,7 +172,7 @@ void TcpServer::Connection::update_poll() {
 void TcpServer::Connection::on_events(int events) {
   if ((events & UV_READABLE) != 0 && !ended_ && !paused() && !read()) return close();
   if (!flush()) return;
-  if (idle() && (ended_ || server_.stopping_)) return close();
+  if (done()) return close();
   update_poll();
 }
 
@@ -189,12 +196,22 @@ bool TcpServer::Connection::read() {
     const auto reply =
         handler_.handle(message, client_, {server_.reply_buffer_.get(), kMaxMessage}, path);
     append(reply);
-    return true;
+    ++queries_;
+    return !spent();
   });
   reading_ = false;
+  if (spent()) return ended_ = true;
   if (any) active_at_ = now;
   if (framer_.partial() && (any || !was_partial)) message_at_ = now;
   return fine;
+}
+
+// With bytes unread the kernel would reset the connection, and the client lose its last replies.
+void TcpServer::Connection::close() {
+  uint8_t chunk[kReadChunk];
+  for (int i = 0; spent() && i < kDrainedChunks; ++i)
+    if (recv(socket_.get(), chunk, sizeof chunk, 0) <= 0) break;
+  server_.close(id_);
 }
 
 void TcpServer::Connection::append(std::span<const uint8_t> message) {
@@ -216,7 +233,7 @@ bool TcpServer::Connection::flush() {
   progress_at_ = server_.loop_.clock().now();
   out_.erase(0, static_cast<size_t>(size));
   if (out_.empty()) out_.shrink_to_fit();
-  if (idle() && (ended_ || server_.stopping_)) return close(), false;
+  if (done()) return close(), false;
   return true;
 }
 

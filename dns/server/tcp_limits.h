@@ -15,6 +15,7 @@ struct TcpLimits {
   Duration idle = std::chrono::seconds(10);
   Duration write = std::chrono::seconds(5);
   size_t waiting_queries = 128;
+  size_t queries = 0;  // of one connection, which is closed after their replies; 0: any number
   size_t unsent_bytes = 256 * 1024;
 };
 

@@ -76,9 +76,11 @@ TEST(Config, SaysWhatIsWrong) {
       {".:53 {\ncache {\nzzz\n}\n}\n",
        "/etc/dns/Corefile:3: plugin 'cache' has no property 'zzz': CoreDNS does not know it "
        "either"},
-      {".:53 {\ntimeouts {\nmaxtcpqueries 5\n}\n}\n",
-       "/etc/dns/Corefile:3: plugin 'timeouts' has no property 'maxtcpqueries': CoreDNS knows it, "
+      {".:53 {\nkubernetes cluster.local {\nmulticluster a.test\n}\n}\n",
+       "/etc/dns/Corefile:3: plugin 'kubernetes' has no property 'multicluster': CoreDNS knows it, "
        "fairlead-dns does not yet"},
+      {".:53 {\ntimeouts {\nmaxtcpqueries 0\n}\n}\n",
+       "/etc/dns/Corefile:3: '0' is not a whole number from 1 to 2147483647"},
       {".:53 {\nforward .\n}\n", "/etc/dns/Corefile:2: 'forward' takes 2 to 16 arguments, not 1"},
       {".:53 {\nforward . 1.1.1.1 {\npolicy randum\n}\n}\n",
        "/etc/dns/Corefile:3: 'randum' is not one of random, round_robin, sequential, did you mean "

@@ -69,6 +69,19 @@ TEST_F(ServerTest, TcpClosesOnNonsense) {
   EXPECT_TRUE(half.closed());
 }
 
+TEST_F(ServerTest, TcpEndsAfterSoManyQueries) {
+  TcpLimits limits;
+  limits.queries = 3;
+  start("127.0.0.1", 1, limits);
+  Socket tcp(address, SOCK_STREAM);
+  for (int i = 0; i < 10; ++i) tcp.send_framed(make_query(kWeb, Type::kA));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(to_text(tcp.receive_framed()), kWebAnswer) << i;
+  EXPECT_TRUE(tcp.closed());
+  Socket again(address, SOCK_STREAM);
+  again.send_framed(make_query(kWeb, Type::kA));
+  EXPECT_EQ(to_text(again.receive_framed()), kWebAnswer);
+}
+
 TEST_F(ServerTest, TcpDeadlines) {
   TcpLimits limits;
   limits.message = std::chrono::milliseconds(300);
