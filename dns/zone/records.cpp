@@ -276,29 +276,6 @@ std::span<const EndpointRecord> ServiceRecord::endpoints_named(std::string_view 
   return {found, 1};
 }
 
-ReverseRecord* ReverseRecord::make(const IpAddress& address, std::span<const ReverseName> names) {
-  static_assert(sizeof(ReverseRecord) % alignof(Stored) == 0);
-  size_t text_size = 0;
-  for (const ReverseName& name : names) text_size += name.label.size();
-  const size_t size = sizeof(ReverseRecord) + names.size() * sizeof(Stored) + text_size;
-  auto* block = static_cast<uint8_t*>(::operator new(size));
-  auto* record = new (block) ReverseRecord(address, static_cast<uint32_t>(names.size()));
-  auto* out = reinterpret_cast<Stored*>(record + 1);
-  auto* const text = reinterpret_cast<char*>(out + names.size());
-  uint32_t at = 0;
-  for (const ReverseName& name : names) {
-    std::copy(name.label.begin(), name.label.end(), text + at);
-    const auto label_size = static_cast<uint8_t>(name.label.size());
-    new (out++) Stored{name.service, at, label_size, name.cluster_ip};
-    at += label_size;
-  }
-  return record;
-}
-
-void ReverseRecord::destroy(void* record) {
-  ::operator delete(record);
-}
-
 size_t write_dashed(const IpAddress& address, char* out) {
   size_t size = 0;
   if (address.is_v4()) {

@@ -7,7 +7,6 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -233,62 +232,6 @@ class PodKey {
  private:
   uint8_t bytes_[1 + kMaxLabelSize + 1 + 16];
   size_t size_;
-};
-
-// An address as a key: a nibble for the family, then its own, so that a reverse zone's name is a
-// prefix of it.
-class AddressKey {
- public:
-  explicit AddressKey(const IpAddress& address) : address_(address) {}
-  uint8_t nibble(size_t index) const {
-    if (index == 0) return address_.is_v4() ? 4 : 6;
-    const uint8_t byte = address_.bytes()[(index - 1) / 2];
-    return (index - 1) % 2 == 0 ? byte >> 4 : byte & 15;
-  }
-  template <typename Leaf>
-  bool matches(const Leaf& leaf) const {
-    return leaf.address() == address_;
-  }
-
- private:
-  const IpAddress& address_;
-};
-
-// One of the names an address has.
-struct ReverseName {
-  const ServiceName* service = nullptr;
-  bool cluster_ip = false;  // the service's own address: it has no label
-  std::string_view label;   // of the endpoint; empty: the address with dashes
-};
-
-class ReverseRecord {
- public:
-  static ReverseRecord* make(const IpAddress& address, std::span<const ReverseName> names);
-  static void destroy(void* record);
-  const IpAddress& address() const { return address_; }
-  // Cluster addresses first; at least one.
-  auto names() const {
-    return std::views::iota(uint32_t{0}, count_) |
-           std::views::transform([this](uint32_t index) { return name(index); });
-  }
-  uint8_t nibble(size_t index) const { return AddressKey(address_).nibble(index); }
-
- private:
-  struct Stored {
-    const ServiceName* service;
-    uint32_t label_at;  // in the text behind the last of them
-    uint8_t label_size;
-    bool cluster_ip;
-  };
-  ReverseRecord(const IpAddress& address, uint32_t count) : address_(address), count_(count) {}
-  const Stored* stored() const { return reinterpret_cast<const Stored*>(this + 1); }
-  ReverseName name(uint32_t index) const {
-    const Stored& it = stored()[index];
-    const char* const text = reinterpret_cast<const char*>(stored() + count_);
-    return {it.service, it.cluster_ip, {text + it.label_at, it.label_size}};
-  }
-  IpAddress address_;
-  uint32_t count_;
 };
 
 // "10-0-0-1", "fd00--1"; a trailing dash gets a zero. Returns the length; `out` has 64 bytes.

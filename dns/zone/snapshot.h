@@ -9,6 +9,7 @@
 
 #include "dns/zone/epoch.h"
 #include "dns/zone/records.h"
+#include "dns/zone/reverse.h"
 #include "dns/zone/trie.h"
 
 namespace fairlead::dns {

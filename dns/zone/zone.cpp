@@ -95,8 +95,8 @@ void Zone::put(const kube::Service& service) {
   if (!is_label(service.meta.name) || !is_label(service.meta.ns)) return;
   Named& target = entry(service.meta.key());
   target.second.known = true;
-  target.second.draft = std::make_unique<ServiceDraft>(draft_of(service));
-  if (target.second.draft->kind != ServiceKind::kHeadless) held_.erase(target.first.get());
+  target.second.draft.reset(ServiceRecord::make(*target.first, draft_of(service)));
+  if (target.second.draft->kind() != ServiceKind::kHeadless) held_.erase(target.first.get());
   touch(target);
 }
 
@@ -188,7 +188,7 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
   }
   draft.endpoints = {};
   target.second.known = true;
-  target.second.draft = std::make_unique<ServiceDraft>(std::move(draft));
+  target.second.draft.reset(ServiceRecord::make(*target.first, std::move(draft)));
   touch(target);
   return true;
 }
@@ -426,13 +426,13 @@ void Zone::rebuild(Named& named) {
   auto& [name, entry] = named;
   entry.dirty = false;
   if (entry.known && !entry.draft)
-    entry.draft = std::make_unique<ServiceDraft>(entry.record->draft());
+    entry.draft.reset(ServiceRecord::make(*name, entry.record->draft()));
   if (!entry.known || is_hidden(*name)) {
     replace_record(named, nullptr);
     if (!entry.known && entry.slices.empty()) forget(named);
     return;
   }
-  ServiceDraft draft = std::move(*entry.draft);
+  ServiceDraft draft = entry.draft->draft();
   entry.draft.reset();
   if (draft.kind != ServiceKind::kExternalName) {
     entry.slices.for_each([&](const Slice& slice) { slice.content().add_to(draft.endpoints); });

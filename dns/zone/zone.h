@@ -102,13 +102,16 @@ class Zone {
   size_t endpoints() const { return endpoint_count_; }
 
  private:
-  // A service and what belongs to it. What is known of the service itself is in its record, which
-  // is packed; `draft` has what is not in the record yet, or is not to be seen.
+  struct FreeRecord {
+    void operator()(ServiceRecord* record) const { ServiceRecord::destroy(record); }
+  };
+  // A service and what belongs to it. What is known of the service itself is in its record;
+  // `draft`, a record without endpoints, has what is not in that yet, or is not to be seen.
   struct Entry {
     bool is_headless() const {
-      return known && (draft ? draft->kind : record->kind()) == ServiceKind::kHeadless;
+      return known && (draft ? draft.get() : record)->kind() == ServiceKind::kHeadless;
     }
-    std::unique_ptr<ServiceDraft> draft;
+    std::unique_ptr<ServiceRecord, FreeRecord> draft;
     Slices slices;
     ServiceRecord* record = nullptr;
     bool known = false;  // not only slices

@@ -122,12 +122,12 @@ std::optional<OptionChange> change_options(const OptionRule& rule, const OptionQ
   if (found ? rule.action == Action::kAppend : rule.action == Action::kReplace) return std::nullopt;
   const Bytes data = option_data(rule, question);
   if (rule.data == OptionRule::Data::kLabel && data.empty()) return std::nullopt;
-  OptionChange change{with_option(all, rule.code, data), {}};
-  if (change.options.size() > kMaxOptions) return std::nullopt;
-  if (!rule.revert) return change;
-  change.undo.emplace().code = rule.code;
-  if (found) change.undo->before.emplace(old->whole.begin() + 4, old->whole.end());
-  return change;
+  Bytes changed = with_option(all, rule.code, data);
+  if (changed.size() > kMaxOptions) return std::nullopt;
+  if (!rule.revert) return OptionChange{std::move(changed), {}};
+  OptionUndo undo{rule.code, {}};
+  if (found) undo.before = Bytes(old->whole.begin() + 4, old->whole.end());
+  return OptionChange{std::move(changed), std::move(undo)};
 }
 
 Bytes undo_options(const OptionUndo& undo, std::span<const uint8_t> options) {

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names of an address, packed: immutable records in the reverse tries of a snapshot. Made by
+// the zone, destroyed when no reader can see them. Pure.
+#pragma once
+
+#include <cstdint>
+#include <ranges>
+#include <span>
+#include <string_view>
+
+#include "base/address.h"
+#include "dns/zone/records.h"
+
+namespace fairlead::dns {
+
+// An address as a key: a nibble for the family, then its own, so that a reverse zone's name is a
+// prefix of it.
+class AddressKey {
+ public:
+  explicit AddressKey(const IpAddress& address) : address_(address) {}
+  uint8_t nibble(size_t index) const {
+    if (index == 0) return address_.is_v4() ? 4 : 6;
+    const uint8_t byte = address_.bytes()[(index - 1) / 2];
+    return (index - 1) % 2 == 0 ? byte >> 4 : byte & 15;
+  }
+  template <typename Leaf>
+  bool matches(const Leaf& leaf) const {
+    return leaf.address() == address_;
+  }
+
+ private:
+  const IpAddress address_;
+};
+
+// One of the names an address has.
+struct ReverseName {
+  const ServiceName* service = nullptr;
+  bool cluster_ip = false;  // the service's own address: it has no label
+  std::string_view label;   // of the endpoint; empty: the address with dashes
+};
+
+// Most addresses have one name, without a label: that takes 20 bytes.
+class ReverseRecord {
+ public:
+  static ReverseRecord* make(const IpAddress& address, std::span<const ReverseName> names);
+  static void destroy(void* record);
+  IpAddress address() const;
+  // Cluster addresses first; at least one.
+  auto names() const {
+    return std::views::iota(uint32_t{0}, count_) |
+           std::views::transform([this](uint32_t index) { return name(index); });
+  }
+  uint8_t nibble(size_t index) const { return AddressKey(address()).nibble(index); }
+
+ private:
+  // What follows in the same block: services, their lowest bit set for a cluster IP; where their
+  // labels are, if any has one; the address; the labels.
+  struct Label {
+    uint32_t at;
+    uint32_t size;
+  };
+  ReverseRecord(size_t count, size_t address_size, bool labelled)
+      : count_(static_cast<uint32_t>(count)),
+        address_size_(static_cast<uint8_t>(address_size)),
+        labelled_(labelled) {}
+  static size_t size_of(size_t count, size_t address_size, bool labelled);
+  ReverseName name(uint32_t index) const;
+  const uintptr_t* services_at() const { return reinterpret_cast<const uintptr_t*>(this + 1); }
+  const Label* labels_at() const { return reinterpret_cast<const Label*>(services_at() + count_); }
+  const uint8_t* address_at() const {
+    return reinterpret_cast<const uint8_t*>(labels_at() + (labelled_ ? count_ : 0));
+  }
+  uint32_t count_;
+  uint8_t address_size_;
+  bool labelled_;
+};
+
+}  // namespace fairlead::dns
