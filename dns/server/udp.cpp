@@ -111,7 +111,7 @@ UdpListener::UdpListener(Loop& loop, Fd socket, bool wildcard, Handler& handler,
       wildcard_(wildcard),
       handler_(handler),
       metrics_(metrics),
-      shed_(shed),
+      shed_(&shed),
       readers_(readers),
       loop_(loop),
       share_(random_key()),
@@ -192,7 +192,7 @@ bool UdpListener::receive_batch() {
     const Client client{SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&slot.peer)),
                         Transport::kUdp};
     if (shedding && !share_.admit(client.address.address)) {
-      shed_.add();
+      shed_->add();
       continue;
     }
     Path path(*this, client.address, header);
