@@ -18,9 +18,10 @@ uint64_t mix(uint64_t x) {
 }
 
 uint64_t client_hash(const IpAddress& client, uint64_t key) {
-  uint64_t part = 0;
-  std::memcpy(&part, client.bytes().data(), client.is_v4() ? 4 : 8);
-  return mix(mix(part ^ key) + key);
+  uint64_t parts[2] = {};
+  const auto bytes = client.bytes();
+  std::memcpy(parts, bytes.data(), bytes.size());
+  return mix(mix(mix(parts[0] ^ key) ^ parts[1]) + key);
 }
 
 }  // namespace
@@ -29,8 +30,10 @@ bool FairShare::batch(bool full, MonoTime now) {
   if (!full) {
     streak_ = 0;
     emptied_ = true;
-  } else if (++streak_ == 1) {
-    streak_began_ = now;
+  } else {
+    const Duration since = now - full_at_;
+    quickest_ = ++streak_ <= 2 ? since : std::min(quickest_, since);
+    full_at_ = now;
   }
   if (sketch_ != nullptr) {
     if (now >= window_ends_) end_window(now);
@@ -44,11 +47,11 @@ void FairShare::filled(double part, MonoTime now) {
   streak_ = 0;  // many came at once, and they are being answered
 }
 
-// The first allowance lasts for a window of what the socket was answered so far.
+// The first allowance is what the worker can answer in a window. Of the streak the quickest batch
+// tells: in the others the worker may have been without a processor for a while.
 void FairShare::begin(MonoTime now) {
-  const auto took = std::max<Duration>(now - streak_began_, Duration(1));
-  const auto in_a_window = static_cast<uint64_t>(streak_) * kBatchSize *
-                           static_cast<uint64_t>(kWindow.count()) /
+  const auto took = std::max<Duration>(quickest_, Duration(1));
+  const auto in_a_window = uint64_t{kBatchSize} * static_cast<uint64_t>(kWindow.count()) /
                            static_cast<uint64_t>(took.count());
   allowance_ = static_cast<uint32_t>(std::clamp<uint64_t>(in_a_window, kLeast, 1u << 20));
   key_ = mix(key_);

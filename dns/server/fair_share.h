@@ -2,18 +2,19 @@
 // Who goes without an answer when more is asked than can be answered: those who ask most. Pure;
 // time and how full the socket is are arguments. One for each UDP socket of a worker; its thread.
 //
-// While the socket keeps up, nothing here runs but one comparison for a batch of datagrams. When
+// While the socket keeps up, nothing here runs but comparisons for a batch of datagrams. When
 // kStreak batches in a row are full and half of the socket's buffer is taken, the socket is
 // overloaded: from then on a client that has had its allowance is shed, unread and unanswered,
 // which costs a part of an answer, so that the buffer empties and the others' queries do not drown
 // in it.
 //
-// A client is an IPv4 address or an IPv6 /64. What it was admitted is a level that leaks an eighth
-// each kWindow; it is shed while its level is at the allowance, which is the same for all. The
-// allowance shrinks by a sixteenth for each window in which the socket did not empty and grows by a
-// thirty-second for each in which it did, so that it stays about where all that can be answered is:
-// max-min fairness, and who asks less than the allowance is not shed. It is never under kLeast. A
-// second without anybody shed, and the overload is over.
+// A client is a whole address, of IPv6 too: the pods of a node, or of a network, may share a /64.
+// What it was admitted is a level that leaks an eighth each kWindow; it is shed while its level is
+// at the allowance, which is the same for all. The allowance shrinks by a sixteenth for each window
+// in which the socket did not empty and grows by a thirty-second for each in which it did, so that
+// it stays about where all that can be answered is: max-min fairness, and who asks less than the
+// allowance is not shed. It is never under kLeast. A second without anybody shed, and the overload
+// is over.
 //
 // Levels are kept in a count-min sketch with a key of its own for each overload: the memory is
 // fixed whatever comes, and a flood from addresses without number raises all levels alike, the
@@ -42,8 +43,9 @@ class FairShare {
   explicit FairShare(uint64_t key) : key_(key) {}
 
   // Whether batch() has to be told of a batch.
-  bool concerns(bool full) const { return full || sketch_ != nullptr; }
-  // A batch has been read; `full`: the socket may have more. True: is_full() decides.
+  bool concerns(bool full) const { return full || streak_ != 0 || sketch_ != nullptr; }
+  // A batch has been read; `full`: the socket may have more. Not full is also that it has nothing.
+  // True: filled() decides.
   bool batch(bool full, MonoTime now);
   // How full the socket's buffer is, from 0 to 1, once batch() has asked.
   void filled(double part, MonoTime now);
@@ -64,8 +66,9 @@ class FairShare {
   void end_window(MonoTime now);
 
   uint64_t key_;
-  unsigned streak_ = 0;  // full batches in a row
-  MonoTime streak_began_{};
+  unsigned streak_ = 0;             // full batches in a row
+  MonoTime full_at_{};              // the last of them
+  Duration quickest_{};             // the shortest time from one of them to the next
   std::unique_ptr<Sketch> sketch_;  // levels; null: not overloaded
   uint32_t allowance_ = 0;
   MonoTime window_ends_{};

@@ -111,7 +111,7 @@ UdpListener::UdpListener(Loop& loop, Fd socket, bool wildcard, Handler& handler,
       wildcard_(wildcard),
       handler_(handler),
       metrics_(metrics),
-      shed_(shed),
+      shed_(&shed),
       readers_(readers),
       loop_(loop),
       share_(random_key()),
@@ -160,7 +160,7 @@ void UdpListener::wait_until_writable() {
   });
 }
 
-// Whether clients are shed in the batch that has been read.
+// Told of a batch: whether clients are shed in it.
 bool UdpListener::sheds(bool full) {
   const MonoTime now = loop_.clock().now();
   if (share_.batch(full, now)) share_.filled(fill_of(socket_), now);
@@ -177,7 +177,11 @@ bool UdpListener::receive_batch() {
   }
   const int received = recvmmsg(socket_.get(), batch_->in.data(), kBatch, MSG_DONTWAIT, nullptr);
   metrics_.receive_calls.add();
-  if (received <= 0) return false;
+  if (received <= 0) {
+    const bool empty = errno == EAGAIN || errno == EWOULDBLOCK;
+    if (empty && share_.concerns(false)) sheds(false);
+    return false;
+  }
   batch_->to_send = batch_->sent = 0;
   const bool full = static_cast<unsigned>(received) == kBatch;
   const bool shedding = share_.concerns(full) && sheds(full);
@@ -188,7 +192,7 @@ bool UdpListener::receive_batch() {
     const Client client{SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&slot.peer)),
                         Transport::kUdp};
     if (shedding && !share_.admit(client.address.address)) {
-      shed_.add();
+      shed_->add();
       continue;
     }
     Path path(*this, client.address, header);

@@ -26,7 +26,7 @@ class UdpListener {
   static constexpr unsigned kBatch = 64;
 
   // `wildcard`: the socket tells where each query went (open_udp). `shed` counts queries that are
-  // shed.
+  // shed, and outlives the listener.
   UdpListener(Loop& loop, Fd socket, bool wildcard, Handler& handler, WorkerMetrics& metrics,
               Counter& shed, Readers& readers);
   ~UdpListener();
@@ -34,6 +34,8 @@ class UdpListener {
   UdpListener& operator=(const UdpListener&) = delete;
 
   void start();
+  // Another counter from now on.
+  void count_shed(Counter& shed) { shed_ = &shed; }
   // Answers what the kernel has received and then reads no more. Replies under way are still sent.
   void stop();
 
@@ -53,7 +55,7 @@ class UdpListener {
   const bool wildcard_;
   Handler& handler_;
   WorkerMetrics& metrics_;
-  Counter& shed_;
+  Counter* shed_;
   Readers& readers_;
   Loop& loop_;
   FairShare share_;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/server/worker.h"
 
-#include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -12,6 +11,11 @@ namespace {
 
 constexpr Duration kIdleCheck = std::chrono::milliseconds(20);
 constexpr Duration kOldPlan = std::chrono::seconds(10);
+
+// Of who answers there, for what is counted of unread queries: of several blocks the first one's.
+const std::string& label_of(const Plan& plan, const Plan::Listener& listener) {
+  return plan.blocks.at(listener.routes.at(0).block).label;
+}
 
 }  // namespace
 
@@ -42,8 +46,7 @@ void Worker::change_to(std::shared_ptr<const Plan> plan, std::vector<Sockets> so
                        std::function<void(std::shared_ptr<const Plan>)> released) {
   auto next = std::make_unique<Generation>(std::move(plan), loop_, readers_, metrics_);
   std::reverse(sockets.begin(), sockets.end());  // taken from the end
-  for (size_t i = 0; i < next->plan()->listeners.size(); ++i)
-    bind(next->plan()->listeners[i], next->router(i), sockets);
+  for (size_t i = 0; i < next->plan()->listeners.size(); ++i) bind(*next, i, sockets);
   std::swap(current_, next);
   std::swap(released_, released);
   if (!next) return;
@@ -53,11 +56,15 @@ void Worker::change_to(std::shared_ptr<const Plan> plan, std::vector<Sockets> so
   release_old();
 }
 
-void Worker::bind(const Plan::Listener& listener, const Router& router,
-                  std::vector<Sockets>& sockets) {
+// The listener of that number in its plan.
+void Worker::bind(const Generation& generation, size_t number, std::vector<Sockets>& sockets) {
+  const Plan::Listener& listener = generation.plan()->listeners[number];
+  const Router& router = generation.router(number);
+  Counter& shed = metrics_.shed(label_of(*generation.plan(), listener));
   for (Binding& binding : bindings_) {
     if (binding.udp == nullptr || binding.address != listener.address || binding.closing) continue;
     binding.handler->set_router(router);
+    binding.udp->count_shed(shed);
     return tcp_.set_limits(*binding.handler, share_of(listener.tcp));
   }
   Sockets taken = std::move(sockets.back());
@@ -65,10 +72,8 @@ void Worker::bind(const Plan::Listener& listener, const Router& router,
   auto handler = std::make_unique<Handler>(listener.address, metrics_, cookies_, loop_.clock());
   handler->set_router(router);
   const bool wildcard = listener.address.address.is_unspecified();
-  const std::string label = wildcard ? fmt::format("dns://:{}", listener.address.port)
-                                     : "dns://" + listener.address.to_string();
   auto udp = std::make_unique<UdpListener>(loop_, std::move(taken.udp), wildcard, *handler,
-                                           metrics_, metrics_.shed(label), readers_);
+                                           metrics_, shed, readers_);
   tcp_.listen(std::move(taken.tcp), *handler, share_of(listener.tcp));
   if (running_) udp->start();
   bindings_.push_back({listener.address, std::move(handler), std::move(udp), false});

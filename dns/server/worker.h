@@ -63,7 +63,7 @@ class Worker {
 
   void change_to(std::shared_ptr<const Plan> plan, std::vector<Sockets> sockets,
                  std::function<void(std::shared_ptr<const Plan>)> released);
-  void bind(const Plan::Listener& listener, const Router& router, std::vector<Sockets>& sockets);
+  void bind(const Generation& generation, size_t number, std::vector<Sockets>& sockets);
   std::vector<size_t> unbind_others();
   const Router& router_for(const SocketAddress& address) const;
   TcpLimits share_of(const TcpLimits& limits) const;

@@ -125,6 +125,7 @@ class ProgramTest : public ::testing::Test {
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     pid = fork();
+    if (pid < 0) std::abort();  // -1 is everybody, to kill()
     if (pid == 0) {
       const std::string log = directory + "/log";
       if (freopen(log.c_str(), "a", stderr) == nullptr) _exit(126);

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -100,9 +99,9 @@ TEST(FairShare, WhoIsShed) {
        {{"10.0.0.1", 200}, {"10.0.0.2", 400}, {"10.0.0.3", 2}},
        {{0.1, 0.3}, {0.05, 0.15}, {0.99, 1}},
        true},
-      {"one /64 is one client",
-       {{"fd00::1:0:0:0:1", 200}, {"fd00::1:0:0:0:2", 200}, {"fd00:0:0:2::1", 2}},
-       {{0.05, 0.4}, {0.05, 0.4}, {0.99, 1}},
+      {"two pods of one /64 are two clients",
+       {{"fd00:0:0:1::1", 400}, {"fd00:0:0:1::2", 1}},
+       {{0.1, 0.3}, {0.99, 1}},
        true},
       {"one alone has what can be answered", {{"10.0.0.1", 500}}, {{0.1, 0.25}}, true},
   };
@@ -156,6 +155,54 @@ TEST(FairShare, ABurstIsNoOverload) {
     EXPECT_TRUE(share.batch(true, now));
     share.filled(0.49, now);
     EXPECT_FALSE(share.overloaded());
+  }
+}
+
+// One that does not fill the socket ends a row of full batches, or one that finds nothing.
+TEST(FairShare, FullBatchesFarApartAreNoOverload) {
+  FairShare share(1);
+  MonoTime now(seconds(1));
+  const auto asks = [&](bool full) {
+    now += std::chrono::hours(1);
+    return share.concerns(full) && share.batch(full, now);
+  };
+  EXPECT_FALSE(share.concerns(false)) << "nothing is done while nothing is full";
+  for (unsigned i = 1; i < FairShare::kStreak; ++i) {
+    EXPECT_FALSE(asks(true)) << i;
+    EXPECT_FALSE(asks(false)) << i;
+  }
+  EXPECT_FALSE(asks(true));
+  for (unsigned i = 2; i < FairShare::kStreak; ++i) EXPECT_FALSE(asks(true)) << i;
+  EXPECT_TRUE(asks(true)) << "in a row they are";
+}
+
+// It is what the worker answers while it runs.
+TEST(FairShare, TheFirstAllowance) {
+  struct Row {
+    const char* what;
+    std::vector<Duration> between;  // the full batches of the streak
+    uint32_t allowance;
+  };
+  using Times = std::vector<Duration>;
+  Times away(FairShare::kStreak - 1, milliseconds(100));
+  away[3] = microseconds(500);
+  const Row kRows[] = {
+      {"64 in half a millisecond", Times(FairShare::kStreak - 1, microseconds(500)), 256},
+      {"only once the worker was not away", away, 256},
+      {"it is slow", Times(FairShare::kStreak - 1, milliseconds(100)), FairShare::kLeast},
+      {"no time has passed", Times(FairShare::kStreak - 1, Duration(0)), 1u << 20},
+  };
+  for (const Row& row : kRows) {
+    FairShare share(1);
+    MonoTime now(seconds(1));
+    // Another streak, of batches that cost little.
+    for (int i = 0; i < 3; ++i) share.batch(true, now += Duration(1));
+    share.batch(false, now += Duration(1));
+    share.batch(true, now += Duration(1));
+    for (const Duration each : row.between) share.batch(true, now += each);
+    share.filled(1, now);
+    EXPECT_TRUE(share.overloaded()) << row.what;
+    EXPECT_EQ(share.allowance(), row.allowance) << row.what;
   }
 }
 
@@ -222,14 +269,13 @@ TEST(ClientShare, AlwaysLeavesAPlace) {
   }
 }
 
-TEST(ClientShare, ClientsAreAddressesOrPrefixes) {
-  const std::vector<std::vector<const char*>> kSame = {
-      {"10.0.0.1"}, {"10.0.0.2"}, {"fd00::1", "fd00::ffff:0:0:2"}, {"fd00:0:0:1::1"}};
-  std::map<ClientShare::Key, size_t> seen;
-  for (size_t i = 0; i < kSame.size(); ++i)
-    for (const char* address : kSame[i])
-      EXPECT_EQ(seen.emplace(ClientShare::key_of(ip(address)), i).first->second, i) << address;
-  EXPECT_EQ(seen.size(), kSame.size());
+TEST(ClientShare, ClientsAreAddresses) {
+  ClientShare share;
+  std::vector<ClientShare::Place> taken;
+  const char* const kAll[] = {"10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2", "fd00:0:0:1::1"};
+  for (const char* address : kAll)
+    for (int i = 0; i < 2; ++i) taken.push_back(share.take(ip(address), 100));
+  EXPECT_EQ(share.clients(), std::size(kAll));
 }
 
 }  // namespace

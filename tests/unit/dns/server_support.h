@@ -97,10 +97,9 @@ class ServerTest : public ::testing::Test {
         std::vector<UpstreamServer>(upstreams.begin(), upstreams.end()));
     const IpAddress bind = ip(host);
     address = {bind.is_unspecified() ? ip(bind.is_v4() ? "127.0.0.2" : "::1") : bind, free_port()};
-    auto opened = Server::open(
-        std::make_shared<Plan>(Plan::of({{bind, address.port}},
-                                        {{"kubernetes", kubernetes}, {"forward", forward}}, tcp)),
-        workers);
+    first_plan = std::make_shared<Plan>(
+        Plan::of({{bind, address.port}}, {{"kubernetes", kubernetes}, {"forward", forward}}, tcp));
+    auto opened = Server::open(first_plan, workers, on_released);
     ASSERT_TRUE(opened.ok()) << opened.error().message();
     server = *std::move(opened);
   }
@@ -122,6 +121,8 @@ class ServerTest : public ::testing::Test {
   std::string domain = "cluster.local";
   std::vector<SocketAddress> upstreams;
   SocketAddress address;
+  std::shared_ptr<Plan> first_plan;  // that open() serves
+  Server::Released on_released;      // for open()
   std::unique_ptr<Server> server;
 };
 
