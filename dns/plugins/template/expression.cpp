@@ -15,9 +15,20 @@ using Node = ExpressionNode;
 using Kind = ExpressionNode::Kind;
 
 constexpr size_t kMaxDepth = 50;
+constexpr size_t kMaxHeight = 500;  // of the tree: 1 + 1 + 1 is three high
+// In steps, what takes long but makes only little.
+constexpr size_t kCompileSteps = 256;
+constexpr size_t kSearchedInAStep = 4'096;
 
 Error bad(const std::string& what) {
   return {ErrorCode::kInvalid, what};
+}
+
+// With its parts in it. Fails when to walk so high a tree could take too much of the stack.
+Result<Node> grown(Node node) {
+  for (const Node& part : node.parts) node.height = std::max(node.height, part.height + 1);
+  if (node.height > kMaxHeight) return bad("it is too long");
+  return node;
 }
 
 struct Token {
@@ -143,7 +154,7 @@ class Parser {
   Result<Node> postfix(Node node);
   Result<Node> named(const std::string& name);
   Result<Node> call(const ExpressionFunction& function);
-  Result<std::vector<Node>> list(std::string_view end);
+  Result<std::vector<Node>> list(std::string_view end, bool predicate);
 
   const Token& next() const { return tokens_[at_]; }
   Token take() { return tokens_[at_ + 1 == tokens_.size() ? at_ : at_++]; }
@@ -171,7 +182,7 @@ Result<Node> Parser::choice() {
     if (!no.ok()) return no;
     Node node{.kind = Kind::kChoice};
     node.parts = {*std::move(first), *std::move(yes), *std::move(no)};
-    first = std::move(node);
+    first = grown(std::move(node));
   }
   --depth_;
   return first;
@@ -190,7 +201,7 @@ Result<Node> Parser::binary(int least) {
     if (!left.ok() || !negated) continue;
     Node node{.kind = Kind::kNot};
     node.parts.push_back(*std::move(left));
-    left = std::move(node);
+    left = grown(std::move(node));
   }
   return left;
 }
@@ -205,7 +216,7 @@ Result<Node> Parser::operation(const Operator& op, Node left) {
     node.pattern = std::make_shared<const Pattern>(*std::move(pattern));
   }
   node.parts = {std::move(left), *std::move(right)};
-  return node;
+  return grown(std::move(node));
 }
 
 Result<Node> Parser::unary() {
@@ -218,7 +229,7 @@ Result<Node> Parser::unary() {
   Node node{.kind = negates ? Kind::kNot : Kind::kMinus};
   node.parts.push_back(*std::move(inner));
   --depth_;
-  return node;
+  return grown(std::move(node));
 }
 
 Result<Node> Parser::primary() {
@@ -249,11 +260,12 @@ Result<Node> Parser::primary() {
     return take(")") ? postfix(*std::move(inner)) : Result<Node>(bad("a '(' without a ')'"));
   }
   if (token.is("[")) {
-    auto elements = list("]");
+    auto elements = list("]", false);
     if (!elements.ok()) return elements.error();
     node.kind = Kind::kList;
     node.parts = *std::move(elements);
-    return postfix(std::move(node));
+    auto whole = grown(std::move(node));
+    return whole.ok() ? postfix(*std::move(whole)) : whole;
   }
   if (!token.is("#")) return bad("'" + token.text + "' is not expected there");
   if (predicates_ == 0) return bad("'#' is an element, in a predicate only");
@@ -277,7 +289,9 @@ Result<Node> Parser::postfix(Node node) {
       outer.parts.push_back(*std::move(second));
     }
     if (!take("]")) return bad("a '[' without a ']'");
-    node = std::move(outer);
+    auto whole = grown(std::move(outer));
+    if (!whole.ok()) return whole;
+    node = *std::move(whole);
   }
   return node;
 }
@@ -302,9 +316,7 @@ Result<Node> Parser::named(const std::string& name) {
 }
 
 Result<Node> Parser::call(const ExpressionFunction& function) {
-  predicates_ += function.predicate ? 1 : 0;
-  auto arguments = list(")");
-  predicates_ -= function.predicate ? 1 : 0;
+  auto arguments = list(")", function.predicate);
   if (!arguments.ok()) return arguments.error();
   if (arguments->size() < function.least || arguments->size() > function.most)
     return bad(fmt::format("{} does not take {} arguments", function.name, arguments->size()));
@@ -314,15 +326,18 @@ Result<Node> Parser::call(const ExpressionFunction& function) {
   }
   Node node{.kind = Kind::kCall, .name = std::string(function.name)};
   node.parts = *std::move(arguments);
-  return node;
+  return grown(std::move(node));
 }
 
-// Up to `end`, with commas between.
-Result<std::vector<Node>> Parser::list(std::string_view end) {
+// Up to `end`, with commas between. All but the first may be of a predicate.
+Result<std::vector<Node>> Parser::list(std::string_view end, bool predicate) {
   std::vector<Node> out;
   while (!take(end)) {
     if (!out.empty() && !take(",")) return bad("',' or '" + std::string(end) + "' is missing");
+    const size_t predicates = predicate && !out.empty() ? 1 : 0;
+    predicates_ += predicates;
     auto one = choice();
+    predicates_ -= predicates;
     if (!one.ok()) return one.error();
     out.push_back(*std::move(one));
   }
@@ -336,6 +351,8 @@ class Run {
   Result<Value> value(const Node& node);
 
  private:
+  Result<Value> compute(const Node& node);
+  Result<Value> negated(const Node& node);
   Result<Value> binary(const Node& node);
   Result<Value> order(const std::string& op, const Value& a, const Value& b);
   Result<Value> text_operation(const Node& node, const Value& a, const Value& b);
@@ -344,12 +361,21 @@ class Run {
   Result<Value> element(const Node& node);
   Result<Value> slice(const Node& node);
   Result<ValueList> values(const std::vector<Node>& nodes);
+  Result<void> search(const Value& text, const Value& wanted);
 
   const TemplateData& data_;
-  std::vector<Value> elements_;  // what # is
+  std::vector<const Value*> elements_;  // what # is
+  Work work_;
 };
 
 Result<Value> Run::value(const Node& node) {
+  auto out = compute(node);
+  if (!out.ok()) return out;
+  if (const auto made = work_.made(*out); !made.ok()) return made.error();
+  return out;
+}
+
+Result<Value> Run::compute(const Node& node) {
   switch (node.kind) {
     case Kind::kLiteral:
       return node.literal;
@@ -358,21 +384,15 @@ Result<Value> Run::value(const Node& node) {
       return at == data_.variables.end() ? Value() : at->second;
     }
     case Kind::kElement:
-      return elements_.back();
+      if (elements_.empty()) return bad("'#' is an element, in a predicate only");
+      return *elements_.back();
     case Kind::kList: {
       auto all = values(node.parts);
       return all.ok() ? Result<Value>(Value(*std::move(all))) : all.error();
     }
     case Kind::kNot:
-    case Kind::kMinus: {
-      const auto inner = value(node.parts[0]);
-      if (!inner.ok()) return inner;
-      if (node.kind == Kind::kMinus && inner->number() != nullptr) return Value(-*inner->number());
-      if (node.kind == Kind::kNot && inner->kind() == Value::Kind::kBool)
-        return Value(!inner->truth());
-      return bad(
-          fmt::format("'{}' of a {}", node.kind == Kind::kNot ? "not" : "-", inner->kind_name()));
-    }
+    case Kind::kMinus:
+      return negated(node);
     case Kind::kBinary:
       return binary(node);
     case Kind::kChoice: {
@@ -388,6 +408,16 @@ Result<Value> Run::value(const Node& node) {
       return slice(node);
   }
   return Value();
+}
+
+Result<Value> Run::negated(const Node& node) {
+  const auto inner = value(node.parts[0]);
+  if (!inner.ok()) return inner;
+  if (node.kind == Kind::kMinus && inner->number() != nullptr)
+    return arithmetic("-", Value(int64_t{0}), *inner);
+  if (node.kind == Kind::kNot && inner->kind() == Value::Kind::kBool) return Value(!inner->truth());
+  return bad(
+      fmt::format("'{}' of a {}", node.kind == Kind::kNot ? "not" : "-", inner->kind_name()));
 }
 
 Result<ValueList> Run::values(const std::vector<Node>& nodes) {
@@ -455,15 +485,23 @@ Result<Value> Run::arithmetic(const std::string& op, const Value& a, const Value
   return Value(result);
 }
 
+// Takes as long as the product of their sizes at worst.
+Result<void> Run::search(const Value& text, const Value& wanted) {
+  if (text.string() == nullptr || wanted.string() == nullptr) return ok();
+  return work_.steps(text.string()->size() * wanted.string()->size() / kSearchedInAStep);
+}
+
 Result<Value> Run::text_operation(const Node& node, const Value& a, const Value& b) {
   if (a.string() == nullptr || b.string() == nullptr)
     return bad(fmt::format("'{}' of a {} and a {}", node.name, a.kind_name(), b.kind_name()));
   const std::string& text = *a.string();
   const std::string& other = *b.string();
+  if (const auto searched = search(a, b); !searched.ok()) return searched.error();
   if (node.name == "contains") return Value(text.find(other) != std::string::npos);
   if (node.name == "startsWith") return Value(text.starts_with(other));
   if (node.name == "endsWith") return Value(text.ends_with(other));
   if (node.pattern) return Value(node.pattern->search(text));
+  if (const auto step = work_.steps(kCompileSteps + other.size()); !step.ok()) return step.error();
   const auto pattern = Pattern::compile(other);
   if (!pattern.ok()) return pattern.error();
   return Value(pattern->search(text));
@@ -473,14 +511,18 @@ Result<Value> Run::call(const Node& node) {
   const ExpressionFunction& function = *find_expression_function(node.name);
   if (!function.predicate) {
     const auto arguments = values(node.parts);
-    return arguments.ok() ? function.call(*arguments, data_) : arguments.error();
+    if (!arguments.ok()) return arguments.error();
+    if (arguments->size() > 1)
+      if (const auto searched = search((*arguments)[0], (*arguments)[1]); !searched.ok())
+        return searched.error();
+    return function.call(*arguments, data_);
   }
   const auto over = value(node.parts[0]);
   if (!over.ok()) return over;
   if (over->list() == nullptr) return bad(fmt::format("{} of a {}", node.name, over->kind_name()));
   ValueList results;
   for (const Value& each : *over->list()) {
-    elements_.push_back(each);
+    elements_.push_back(&each);
     auto one = value(node.parts[1]);
     elements_.pop_back();
     if (!one.ok()) return one;

@@ -39,6 +39,7 @@ struct ExpressionNode {
   std::string name{};
   std::vector<ExpressionNode> parts{};
   std::shared_ptr<const Pattern> pattern{};  // of `matches` with a constant
+  size_t height = 1;
 };
 
 class Expression {

@@ -38,12 +38,13 @@ Result<Value> of_strings(Arguments arguments, const Make& make) {
   return Value(make(texts));
 }
 
+// Like join() it stops beyond kMaxText, where the evaluation fails.
 std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
   for (;;) {
     const size_t at = from.empty() ? std::string_view::npos : text.find(from);
     out += text.substr(0, at);
-    if (at == std::string_view::npos) return out;
+    if (at == std::string_view::npos || out.size() > kMaxText) return out;
     out += to;
     text.remove_prefix(at + from.size());
   }
@@ -65,7 +66,7 @@ Result<Value> join(Arguments arguments, const TemplateData&) {
   if (list == nullptr || (parted && arguments[1].string() == nullptr))
     return bad("join takes a list and a string");
   std::string out;
-  for (size_t i = 0; i < list->size(); ++i)
+  for (size_t i = 0; i < list->size() && out.size() <= kMaxText; ++i)
     out += (i > 0 && parted ? *arguments[1].string() : "") + (*list)[i].text();
   return Value(std::move(out));
 }

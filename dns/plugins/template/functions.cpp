@@ -125,10 +125,11 @@ Result<Value> parse_int(Arguments arguments) {
   return Value(static_cast<int64_t>(number));
 }
 
-// As fmt.Sprint: blanks between what are no strings.
+// As fmt.Sprint: blanks between what are no strings. Like all that print it stops beyond kMaxText,
+// where the evaluation fails.
 std::string print(Arguments arguments) {
   std::string out;
-  for (size_t i = 0; i < arguments.size(); ++i) {
+  for (size_t i = 0; i < arguments.size() && out.size() <= kMaxText; ++i) {
     const auto is_text = [&](size_t at) { return (arguments[at].string() != nullptr); };
     if (i > 0 && !is_text(i) && !is_text(i - 1)) out += ' ';
     out += arguments[i].text();
@@ -138,7 +139,10 @@ std::string print(Arguments arguments) {
 
 std::string print_line(Arguments arguments) {
   std::string out;
-  for (const Value& each : arguments) out += (out.empty() ? "" : " ") + each.text();
+  for (const Value& each : arguments) {
+    if (out.size() > kMaxText) break;
+    out += (out.empty() ? "" : " ") + each.text();
+  }
   return out + "\n";
 }
 
@@ -264,7 +268,7 @@ Result<Value> print_format(Arguments arguments) {
   arguments = arguments.subspan(1);
   std::string out;
   std::string_view rest = *format;
-  while (!rest.empty()) {
+  while (!rest.empty() && out.size() <= kMaxText) {
     const size_t percent = std::min(rest.find('%'), rest.size());
     out += rest.substr(0, percent);
     rest.remove_prefix(percent);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "dns/plugins/template/functions.h"
 #include "dns/plugins/template/words.h"
@@ -16,6 +17,7 @@ using WordKind = ActionWord::Kind;
 
 constexpr std::string_view kBlanks = " \t\r\n";
 constexpr size_t kMaxDepth = 20;
+constexpr size_t kMaxChained = 500;  // each `else if` is within the one before
 constexpr std::string_view kFields[] = {"Name",  "Zone",  "Class",   "Type",     "Remote", "Regex",
                                         "Match", "Group", "Message", "Question", "Var",    "Meta"};
 constexpr std::string_view kMessageFields[] = {"Id", "Opcode", "RecursionDesired",
@@ -95,6 +97,10 @@ class Parser {
   Result<Operand> operand();
   Result<Operand> name_operand(const Word& word);
   Result<void> fields(Operand& out);
+  bool of_query(const Operand& operand) const {
+    return (operand.kind == Operand::Kind::kDot && dots_ == 0) ||
+           (operand.kind == Operand::Kind::kVariable && operand.name == "$");
+  }
 
   const Word& next() const { return words_[word_]; }
   const Word& take() { return words_[word_ + 1 == words_.size() ? word_ : word_++]; }
@@ -109,6 +115,7 @@ class Parser {
   std::vector<Word> words_;  // of the action
   size_t word_ = 0;
   size_t depth_ = 0;
+  size_t chained_ = 0;
   size_t loops_ = 0;
   size_t dots_ = 0;  // in how many `with` and `range`: the dot is not the query there
   std::vector<std::string> variables_ = {"$"};
@@ -201,7 +208,9 @@ Result<std::vector<Node>> Parser::otherwise(Node::Kind kind) {
   const bool chained = (kind == Node::Kind::kIf && take_name("if")) ||
                        (kind == Node::Kind::kWith && take_name("with"));
   if (chained) {
+    if (++chained_ > kMaxChained) return bad(fmt::format("over {} 'else if'", kMaxChained));
     auto inner = control(kind);
+    --chained_;
     if (!inner.ok()) return inner.error();
     return std::vector<Node>{*std::move(inner)};
   }
@@ -274,7 +283,10 @@ Result<void> Parser::check(const std::vector<Operand>& command) {
     return at < command.size() ? command[at].literal.string() : nullptr;
   };
   const bool meta = !first.fields.empty() && first.fields.back() == "Meta";
-  if (meta && literal_text(1) == nullptr && command.size() < 2)
+  const bool bare = std::ranges::any_of(std::span(command).subspan(1), [&](const Operand& each) {
+    return of_query(each) && each.fields == std::vector<std::string>{"Meta"};
+  });
+  if (bare || (meta && command.size() < 2))
     return bad("'.Meta' needs a label, such as .Meta \"kubernetes/service\"");
   if (meta) tree_.labels.push_back(literal_text(1) != nullptr ? *literal_text(1) : "");
   if (first.kind != Operand::Kind::kFunction && !meta && command.size() > 1)
@@ -345,9 +357,7 @@ Result<Operand> Parser::name_operand(const Word& word) {
 // The fields that follow at once, and whether a query has them.
 Result<void> Parser::fields(Operand& out) {
   while (next().kind == WordKind::kField && !next().after_blank) out.fields.push_back(take().text);
-  const bool of_query = (out.kind == Operand::Kind::kDot && dots_ == 0) ||
-                        (out.kind == Operand::Kind::kVariable && out.name == "$");
-  if (!of_query || out.fields.empty()) return ok();
+  if (!of_query(out) || out.fields.empty()) return ok();
   const std::string& first = out.fields[0];
   const std::string second = out.fields.size() > 1 ? out.fields[1] : "";
   const bool known = among(kFields, first) && out.fields.size() <= 2 &&

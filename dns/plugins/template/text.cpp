@@ -10,47 +10,52 @@
 namespace fairlead::dns {
 namespace {
 
-// What a text or a loop may come to; far more than a record has.
-constexpr size_t kMaxText = 65'535;
-constexpr int64_t kMaxLoop = 65'535;
-
 Error bad(const std::string& what) {
   return {ErrorCode::kInvalid, what};
 }
 
-Value field_of_query(const TemplateData& data, const std::string& name) {
-  if (name == "Name") return data.name;
-  if (name == "Zone") return data.zone;
-  if (name == "Class") return data.klass;
-  if (name == "Type") return data.type;
-  if (name == "Remote") return data.remote;
-  if (name == "Regex") return data.regex;
-  if (name == "Message") return QueryPart::kMessage;
-  if (name == "Question") return QueryPart::kQuestion;
-  if (name == "Var") return data.variables;
-  if (name == "Match") return ValueList(data.match.begin(), data.match.end());
-  ValueMap groups;  // "Group"
+// Of what is not there an empty text, as in Go's maps of strings.
+Value member(const ValueMap& map, const std::string& name) {
+  const auto at = map.find(name);
+  return at == map.end() ? Value(std::string()) : at->second;
+}
+
+Result<Value> field_of_query(const TemplateData& data, const std::string& name) {
+  if (name == "Name") return Value(data.name);
+  if (name == "Zone") return Value(data.zone);
+  if (name == "Class") return Value(data.klass);
+  if (name == "Type") return Value(data.type);
+  if (name == "Remote") return Value(data.remote);
+  if (name == "Regex") return Value(data.regex);
+  if (name == "Message") return Value(QueryPart::kMessage);
+  if (name == "Question") return Value(QueryPart::kQuestion);
+  if (name == "Var") return Value(data.variables);
+  if (name == "Match") return Value(ValueList(data.match.begin(), data.match.end()));
+  if (name != "Group") return bad("a query has no field ." + name);
+  ValueMap groups;
   for (size_t i = 0; i < data.match.size(); ++i) {
     groups[std::to_string(i)] = data.match[i];
     if (data.names != nullptr && !(*data.names)[i].empty())
       groups[(*data.names)[i]] = data.match[i];
   }
-  return groups;
+  return Value(std::move(groups));
 }
 
-Value field_of_message(const Query& query, const std::string& name) {
+Result<Value> field_of_message(const Query& query, const std::string& name) {
   constexpr uint16_t kFlagAuthenticData = 0x0020;
-  if (name == "Id") return int64_t{query.id};
-  if (name == "Opcode") return static_cast<int64_t>(query.opcode());
-  if (name == "RecursionDesired") return query.recursion_desired();
-  if (name == "CheckingDisabled") return (query.flags & kFlagCheckingDisabled) != 0;
-  return (query.flags & kFlagAuthenticData) != 0;
+  if (name == "Id") return Value(int64_t{query.id});
+  if (name == "Opcode") return Value(static_cast<int64_t>(query.opcode()));
+  if (name == "RecursionDesired") return Value(query.recursion_desired());
+  if (name == "CheckingDisabled") return Value((query.flags & kFlagCheckingDisabled) != 0);
+  if (name == "AuthenticatedData") return Value((query.flags & kFlagAuthenticData) != 0);
+  return bad("a message has no field ." + name);
 }
 
-Value field_of_question(const Query& query, const std::string& name) {
-  if (name == "Name") return query.name.to_text();
-  return static_cast<int64_t>(name == "Qtype" ? static_cast<uint16_t>(query.type)
-                                              : static_cast<uint16_t>(query.klass));
+Result<Value> field_of_question(const Query& query, const std::string& name) {
+  if (name == "Name") return Value(query.name.to_text());
+  if (name == "Qtype") return Value(static_cast<int64_t>(query.type));
+  if (name == "Qclass") return Value(static_cast<int64_t>(query.klass));
+  return bad("a question has no field ." + name);
 }
 
 Result<Value> field_of(const TemplateData& data, const Value& value, const std::string& name) {
@@ -66,8 +71,7 @@ Result<Value> field_of(const TemplateData& data, const Value& value, const std::
   }
   const auto* map = value.map();
   if (map == nullptr) return bad(fmt::format("a {} has no field .{}", value.kind_name(), name));
-  const auto at = map->find(name);
-  return at == map->end() ? Value(std::string()) : at->second;
+  return member(*map, name);
 }
 
 enum class Flow : uint8_t { kOn, kBreak, kContinue };
@@ -89,16 +93,21 @@ class Run {
   Result<Flow> visit(const Node& node, const Value& dot);
   Result<Flow> choose(const Node& node, const Value& dot);
   Result<Flow> loop(const Node& node, const Value& dot);
+  Result<Flow> turn(const Node& range, const Value& key, const Value& value);
   Result<Value> evaluate(const Pipeline& pipeline, const Value& dot);
   Result<Value> call(const std::vector<Operand>& command, const Value& dot, const Value* piped);
   Result<Value> shortcut(const std::vector<Operand>& command, const Value& dot, const Value* piped);
   Result<Value> label(std::span<const Value> arguments) const;
   Result<Value> value_of(const Operand& operand, const Value& dot);
   void set(const std::string& name, bool declare, const Value& value);
-  void set_loop_variables(const Pipeline& pipeline, const Value& key, const Value& value);
+  auto variable(const std::string& name) {
+    return std::find_if(variables_.rbegin(), variables_.rend(),
+                        [&](const auto& each) { return each.first == name; });
+  }
 
   const TemplateData& data_;
   std::string out_;
+  Work work_;
   std::vector<std::pair<std::string, Value>> variables_;
 };
 
@@ -117,6 +126,7 @@ Result<Flow> Run::walk(const std::vector<Node>& nodes, const Value& dot) {
 }
 
 Result<Flow> Run::visit(const Node& node, const Value& dot) {
+  if (const auto step = work_.steps(1); !step.ok()) return step.error();
   switch (node.kind) {
     case Node::Kind::kText:
       out_ += node.text;
@@ -151,41 +161,45 @@ Result<Flow> Run::choose(const Node& node, const Value& dot) {
   return done;
 }
 
-void Run::set_loop_variables(const Pipeline& pipeline, const Value& key, const Value& value) {
-  const auto& names = pipeline.variables;
-  if (names.size() == 2) set(names[0], pipeline.declares, key);
-  if (!names.empty()) set(names.back(), pipeline.declares, value);
+// The variables are there: the pipeline declared them.
+Result<Flow> Run::turn(const Node& range, const Value& key, const Value& value) {
+  if (const auto step = work_.steps(1); !step.ok()) return step.error();
+  const auto& names = range.pipeline.variables;
+  if (names.size() == 2) set(names[0], false, key);
+  if (!names.empty()) set(names.back(), false, value);
+  return walk(range.body, value);
 }
 
 Result<Flow> Run::loop(const Node& node, const Value& dot) {
-  Pipeline over{{}, false, node.pipeline.commands};
-  const auto value = evaluate(over, dot);
-  if (!value.ok()) return value.error();
-  std::vector<std::pair<Value, Value>> turns;
-  if (const auto* number = value->number()) {
-    if (*number > kMaxLoop) return bad("a range over more than 65535");
-    for (int64_t i = 0; i < *number; ++i) turns.emplace_back(i, i);
-  } else if (const auto* list = value->list()) {
-    for (const Value& each : *list) turns.emplace_back(int64_t(turns.size()), each);
-  } else if (const auto* map = value->map()) {
-    for (const auto& [key, each] : *map) turns.emplace_back(key, each);
-  } else {
-    return bad(fmt::format("a range over a {}", value->kind_name()));
-  }
   const size_t variables = variables_.size();
-  for (const auto& [key, each] : turns) {
-    set_loop_variables(node.pipeline, key, each);
-    const auto done = walk(node.body, each);
+  const auto over = evaluate(node.pipeline, dot);  // what its variables are at first, as in Go
+  if (!over.ok()) return over.error();
+  const auto* number = over->number();
+  const auto* list = over->list();
+  const auto* map = over->map();
+  if (number == nullptr && list == nullptr && map == nullptr)
+    return bad(fmt::format("a range over a {}", over->kind_name()));
+  Result<Flow> done = Flow::kOn;
+  if (!over->truth() || (number != nullptr && *number < 0)) {
+    done = walk(node.otherwise, dot);
     variables_.resize(variables);
-    if (!done.ok()) return done;
-    if (*done == Flow::kBreak) break;
+    return done;
   }
-  return turns.empty() ? walk(node.otherwise, dot) : Result<Flow>(Flow::kOn);
+  const auto goes_on = [&] { return done.ok() && *done != Flow::kBreak; };
+  const int64_t turns = number != nullptr ? *number
+                        : list != nullptr ? static_cast<int64_t>(list->size())
+                                          : 0;
+  for (int64_t i = 0; i < turns && goes_on(); ++i)
+    done = turn(node, i, list != nullptr ? (*list)[static_cast<size_t>(i)] : Value(i));
+  if (map != nullptr)
+    for (auto at = map->begin(); at != map->end() && goes_on(); ++at)
+      done = turn(node, at->first, at->second);
+  variables_.resize(variables);
+  return done.ok() ? Flow::kOn : done;
 }
 
 void Run::set(const std::string& name, bool declare, const Value& value) {
-  const auto at = std::find_if(variables_.rbegin(), variables_.rend(),
-                               [&](const auto& each) { return each.first == name; });
+  const auto at = variable(name);
   if (declare || at == variables_.rend())
     variables_.emplace_back(name, value);
   else
@@ -198,6 +212,7 @@ Result<Value> Run::evaluate(const Pipeline& pipeline, const Value& dot) {
   for (const auto& command : pipeline.commands) {
     auto next = call(command, dot, piped);
     if (!next.ok()) return next.error();
+    if (const auto made = work_.made(*next); !made.ok()) return made.error();
     value = *std::move(next);
     piped = &value;
   }
@@ -251,11 +266,12 @@ Result<Value> Run::value_of(const Operand& operand, const Value& dot) {
     case Operand::Kind::kDot:
       value = dot;
       break;
-    case Operand::Kind::kVariable:
-      value = std::find_if(variables_.rbegin(), variables_.rend(), [&](const auto& each) {
-                return each.first == operand.name;
-              })->second;
+    case Operand::Kind::kVariable: {
+      const auto at = variable(operand.name);
+      if (at == variables_.rend()) return bad("there is no variable '" + operand.name + "'");
+      value = at->second;
       break;
+    }
     case Operand::Kind::kPipeline:
       value = evaluate(*operand.pipeline, dot);
       break;
@@ -263,11 +279,16 @@ Result<Value> Run::value_of(const Operand& operand, const Value& dot) {
       value = call_function(operand.name, {});
       break;
   }
-  for (const std::string& name : operand.fields) {
+  for (size_t i = 0;; ++i) {
     if (!value.ok()) return value;
-    value = field_of(data_, *value, name);
+    if (const auto made = work_.made(*value); !made.ok()) return made.error();
+    if (i == operand.fields.size()) return value;
+    const auto* part = value->query();
+    const bool one_of_many = part != nullptr && *part == QueryPart::kAll &&
+                             operand.fields[i] == "Var" && i + 1 < operand.fields.size();
+    value = one_of_many ? member(data_.variables, operand.fields[++i])
+                        : field_of(data_, *value, operand.fields[i]);
   }
-  return value;
 }
 
 }  // namespace

@@ -4,6 +4,11 @@
 #include <fmt/format.h>
 
 namespace fairlead::dns {
+namespace {
+
+constexpr size_t kElementWeight = 64;
+
+}  // namespace
 
 Value::Value(ValueList value) : kind_(Kind::kList), list_(std::move(value)) {}
 Value::Value(ValueMap value) : kind_(Kind::kMap), map_(std::move(value)) {}
@@ -50,6 +55,13 @@ std::string Value::text() const {
   return "<no value>";
 }
 
+size_t Value::weight() const {
+  size_t sum = text_.size();
+  for (const Value& each : list_) sum += kElementWeight + each.weight();
+  for (const auto& [key, each] : map_) sum += kElementWeight + key.size() + each.weight();
+  return sum;
+}
+
 const char* Value::kind_name() const {
   static constexpr const char* kNames[] = {"nothing", "bool", "int",  "string",
                                            "list",    "map",  "query"};
@@ -64,6 +76,18 @@ Result<int> compare(const Value& a, const Value& b) {
   }
   return Error(ErrorCode::kInvalid,
                fmt::format("a {} cannot be compared with a {}", a.kind_name(), b.kind_name()));
+}
+
+Result<void> Work::steps(size_t count) {
+  if (count > left_) return Error(ErrorCode::kInvalid, "it takes too many steps");
+  left_ -= count;
+  return ok();
+}
+
+Result<void> Work::made(const Value& value) {
+  if (value.string() != nullptr && value.string()->size() > kMaxText)
+    return Error(ErrorCode::kInvalid, fmt::format("a text is over {} bytes", kMaxText));
+  return steps(1 + value.weight() / kElementWeight);
 }
 
 }  // namespace fairlead::dns

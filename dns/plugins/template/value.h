@@ -19,6 +19,9 @@ using ValueMap = std::map<std::string, Value>;
 // The query: what the dot is at first, and the parts of it that have fields of their own.
 enum class QueryPart : uint8_t { kAll, kMessage, kQuestion };
 
+// What a text may come to; far more than a record has.
+constexpr size_t kMaxText = 65'535;
+
 class Value {
  public:
   enum class Kind : uint8_t { kNothing, kBool, kInt, kString, kList, kMap, kQuery };
@@ -44,6 +47,8 @@ class Value {
   bool truth() const;
   // "a", "3", "[a b]", "map[a:1]"; "<no value>" of nothing.
   std::string text() const;
+  // The bytes of its texts, and 64 for each value in it.
+  size_t weight() const;
   // "string", "int", for errors.
   const char* kind_name() const;
 
@@ -60,5 +65,18 @@ class Value {
 // Less than zero, zero, more: of two strings, integers or, for equality only, booleans. Fails for
 // others and when they are of different kinds.
 Result<int> compare(const Value& a, const Value& b);
+
+// What one evaluation may still do, so that no template and no query makes it long or large.
+class Work {
+ public:
+  // So many nodes, turns of loops and the like. Fails when there were too many.
+  Result<void> steps(size_t count);
+  // A value was made: a step, and one more for each 64 of its weight. Fails for longer texts than
+  // kMaxText, too.
+  Result<void> made(const Value& value);
+
+ private:
+  size_t left_ = 65'535;
+};
 
 }  // namespace fairlead::dns

@@ -54,6 +54,17 @@ const std::pair<const char*, const char*> kExpressions[] = {
     {"1 2", "error"},
     {"'a", "error"},
     {"#", "error"},
+    {"map([#], 1)", "error"},
+    {"any(#, true)", "error"},
+    {"map([1], map([#], # + 1))", "[[2]]"},
+    {"map([[1, 2], [3]], map(#, # + 1))", "[[2 3] [4]]"},
+    {"-(-3)", "3"},
+    {"-int('-9223372036854775807')", "9223372036854775807"},
+    {"-int('-9223372036854775808')", "error"},
+    {"int('-9223372036854775808') - 1", "error"},
+    {"int('-9223372036854775808') * -1", "error"},
+    {"int('-9223372036854775808') % -1", "error"},
+    {"1 % 0", "error"},
     {"1.5", "error"},
     {"1 / 2", "error"},
     {"{'a': 1}", "error"},
@@ -61,11 +72,11 @@ const std::pair<const char*, const char*> kExpressions[] = {
     {"", "error"},
 };
 
-TEST(TemplateExpression, Values) {
+Result<Value> evaluated(const std::string& text) {
   const std::vector<std::string> names = {"", "a", "b"};
   const Bytes packet = make_query("X.a.test", Type::kA);
   Query query;
-  ASSERT_EQ(parse_query(packet, query).verdict, Verdict::kAnswer);
+  EXPECT_EQ(parse_query(packet, query).verdict, Verdict::kAnswer);
   const Client client{{ip("192.0.2.9"), 999}, Transport::kUdp, {}, {ip("127.0.0.1"), 53}};
   TemplateData data;
   data.name = "x.a.test.";
@@ -75,10 +86,52 @@ TEST(TemplateExpression, Values) {
   data.names = &names;
   data.variables["known"] = "value";
   data.label = [](std::string_view label) { return "<" + std::string(label) + ">"; };
+  const auto read = Expression::parse(text, {"known"});
+  return read.ok() ? read->evaluate(data) : Result<Value>(read.error());
+}
+
+TEST(TemplateExpression, Values) {
   for (const auto& [text, wanted] : kExpressions) {
-    const auto read = Expression::parse(text, {"known"});
-    const auto value = read.ok() ? read->evaluate(data) : Result<Value>(read.error());
+    const auto value = evaluated(text);
     EXPECT_EQ(value.ok() ? value->text() : "error", wanted) << text;
+  }
+}
+
+std::string repeated(const std::string& text, size_t count) {
+  std::string out;
+  while (count-- > 0) out += text;
+  return out;
+}
+
+TEST(TemplateExpression, WorkIsBounded) {
+  const auto list = [](size_t count) { return "split('" + repeated("a,", count) + "', ',')"; };
+  const std::string many = repeated("a", 1000);
+  const std::string steps = "it takes too many steps";
+  const std::string size = "a text is over 65535 bytes";
+  const std::pair<std::string, std::string> kCases[] = {
+      {"count(" + list(100) + ", count(" + list(10) + ", true) > 0)", "101"},
+      {"count(" + list(300) + ", count(" + list(300) + ", true) > 0)", steps},
+      {"len(map(" + list(2000) + ", '" + many + "'))", steps},
+      {"len(map(" + list(1000) + ", [#, #, #, #, #, #, #, #, #, #]))", "1001"},
+      {"len('" + repeated("a", 40'000) + "' + '" + repeated("a", 20'000) + "')", "60000"},
+      {"len('" + repeated("a", 40'000) + "' + '" + repeated("a", 40'000) + "')", size},
+      {"len(replace('" + many + "', 'a', '" + repeated("b", 60) + "'))", "60000"},
+      {"len(replace('" + many + "', 'a', '" + many + "'))", size},
+      {"len(join(" + list(100) + ", '" + many + "'))", size},
+      {"'" + repeated("a", 60'000) + "b' contains '" + repeated("a", 2'000) + "b'", "true"},
+      {"'" + repeated("a", 30'000) + "' contains '" + repeated("a", 10'000) + "b'", steps},
+      {"indexOf('" + repeated("a", 30'000) + "', '" + repeated("a", 10'000) + "b')", steps},
+      {"count(" + list(100) + ", 'x' matches #)", "1"},
+      {"count(" + list(300) + ", 'x' matches #)", steps},
+      {"1" + repeated(" + 1", 300), "301"},
+      {"1" + repeated(" + 1", 100'000), "it is too long"},
+      {"name()" + repeated("[0:]", 300), "x.a.test."},
+      {"name()" + repeated("[0:]", 100'000), "it is too long"},
+      {repeated("(", 100'000), "it is nested 50 deep"},
+      {repeated("-", 100'000), "it is nested 50 deep"}};
+  for (const auto& [text, wanted] : kCases) {
+    const auto value = evaluated(text);
+    EXPECT_EQ(value.ok() ? value->text() : value.error().message(), wanted) << text.substr(0, 100);
   }
 }
 

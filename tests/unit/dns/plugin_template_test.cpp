@@ -150,11 +150,11 @@ const std::pair<const char*, const char*> kTexts[] = {
     {"{{ break }}", "error: '{{ break }}': it is in no 'range'"},
 };
 
-TEST(TemplateText, IsGos) {
+std::string filled(const std::string& text) {
   const std::vector<std::string> names = {"", "a", "b"};
   const Bytes packet = make_query("X.a.test", Type::kA);
   Query query;
-  ASSERT_EQ(parse_query(packet, query).verdict, Verdict::kAnswer);
+  EXPECT_EQ(parse_query(packet, query).verdict, Verdict::kAnswer);
   TemplateData data;
   data.name = "x.a.test.";
   data.zone = "a.test.";
@@ -164,12 +164,78 @@ TEST(TemplateText, IsGos) {
   data.query = &query;
   data.match = {"10-0f", "10", "0f"};
   data.names = &names;
+  data.variables["list"] = ValueList{Value("a"), Value("b")};
+  data.variables["text"] = "c";
   data.label = [](std::string_view label) { return "<" + std::string(label) + ">"; };
-  for (const auto& [text, wanted] : kTexts) {
-    const auto read = TemplateText::parse(text);
-    const auto filled = read.ok() ? read->fill(data) : Result<std::string>(read.error());
-    EXPECT_EQ(filled.ok() ? *filled : "error: " + filled.error().message(), wanted) << text;
-  }
+  const auto read = TemplateText::parse(text);
+  const auto out = read.ok() ? read->fill(data) : Result<std::string>(read.error());
+  return out.ok() ? *out : "error: " + out.error().message();
+}
+
+TEST(TemplateText, IsGos) {
+  for (const auto& [text, wanted] : kTexts) EXPECT_EQ(filled(text), wanted) << text;
+}
+
+// Without turns the variables of a range are what it is over.
+TEST(TemplateText, RangesWithoutTurns) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"{{ range $i, $x := slice .Match 0 0 }}a{{ else }}{{ $i }}{{ $x }}{{ end }}", "[][]"},
+      {"{{ range $x := 0 }}a{{ else }}<{{ $x }}>{{ end }}", "<0>"},
+      {"{{ range $x := parseInt \"0\" 10 8 }}a{{ else }}{{ print $x 1 }}{{ end }}", "0 1"},
+      {"{{ range -1 }}a{{ else }}b{{ end }}", "b"},
+      {"{{ $x := 1 }}{{ range $x = slice .Match 0 0 }}a{{ else }}{{ $x }}{{ end }}{{ $x }}",
+       "[][]"},
+      {"{{ $x := 1 }}{{ range $x := 0 }}a{{ else }}{{ $x }}{{ end }}{{ $x }}", "01"},
+      {"{{ $x := 1 }}{{ range $x = 3 }}{{ end }}{{ $x }}", "2"},
+      {"{{ range $k, $v := .Group }}{{ $k }}={{ $v }} {{ end }}", "0=10-0f 1=10 2=0f a=10 b=0f "}};
+  for (const auto& [text, wanted] : kCases) EXPECT_EQ(filled(text), wanted) << text;
+}
+
+// What cannot be told before there is a query.
+TEST(TemplateText, FieldsThatThereAreNot) {
+  const std::string no_label =
+      "error: '{{ print .Meta }}': '.Meta' needs a label, such as .Meta \"kubernetes/service\"";
+  const std::pair<const char*, std::string> kCases[] = {
+      {"{{ with .Message }}{{ .AuthenticatedData }} {{ .CheckingDisabled }}{{ end }}",
+       "false false"},
+      {"{{ with .Message }}{{ .Rcode }}{{ end }}", "error: a message has no field .Rcode"},
+      {"{{ with .Question }}{{ .Qclass }}{{ end }}", "1"},
+      {"{{ with .Question }}{{ .Type }}{{ end }}", "error: a question has no field .Type"},
+      {"{{ with $ }}{{ .Group.a }}{{ end }}", "10"},
+      {"{{ with $ }}{{ .Nothing }}{{ end }}", "error: a query has no field .Nothing"},
+      {"{{ with $ }}{{ print .Meta }}{{ end }}", "error: a query has no field .Meta"},
+      {"{{ with .Var }}{{ .text }}{{ .none }}{{ end }}", "c"},
+      {"{{ .Var.text }}{{ index .Var.list 1 }}{{ len .Var }}", "cb2"},
+      {"{{ print .Meta }}", no_label},
+      {"{{ print (.Meta \"a\") }}", "<a>"}};
+  for (const auto& [text, wanted] : kCases) EXPECT_EQ(filled(text), wanted) << text;
+}
+
+TEST(TemplateText, WorkIsBounded) {
+  const auto chain = [](size_t count) {
+    std::string out = "{{ if false }}";
+    while (count-- > 0) out += "{{ else if false }}";
+    return out + "{{ else }}a{{ end }}";
+  };
+  const std::string steps = "error: it takes too many steps";
+  const std::string size = "error: a text is over 65535 bytes";
+  std::string verbs;
+  for (size_t i = 0; i < 70; ++i) verbs += "%1000d";
+  const std::pair<std::string, std::string> kCases[] = {
+      {"{{ range 1000000 }}{{ end }}", steps},
+      {"{{ range 9223372036854775807 }}{{ break }}{{ end }}a", "a"},
+      {"{{ range 300 }}{{ range 300 }}{{ end }}{{ end }}", steps},
+      {"{{ range 1000 }}{{ range 10 }}{{ end }}{{ end }}a", "a"},
+      {"{{ $x := print (printf \"%1000d\" 1) (printf \"%1000d\" 1) }}"
+       "{{ range 10000 }}{{ $y := $x }}{{ end }}",
+       steps},
+      {"{{ $x := .Name }}{{ range 20 }}{{ $x = print $x $x }}{{ end }}", size},
+      {"{{ $x := .Name }}{{ range 20 }}{{ $x = printf \"%s%s\" $x $x }}{{ end }}", size},
+      {"{{ $x := printf \"" + verbs + "\" }}", "error: a text is over 65535 bytes"},
+      {"{{ range 66 }}{{ printf \"%1000d\" 1 }}{{ end }}", "error: the text is too long"},
+      {chain(300), "a"},
+      {chain(600), "error: '{{ if false }}': over 500 'else if'"}};
+  for (const auto& [text, wanted] : kCases) EXPECT_EQ(filled(text), wanted) << text.substr(0, 100);
 }
 
 TEST_F(PluginTemplate, Labels) {
