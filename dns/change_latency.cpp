@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/change_latency.h"
 
-#include <ctime>
+#include <algorithm>
+
+#include "base/rfc3339.h"
 
 namespace fairlead::dns {
 namespace {
@@ -12,42 +14,12 @@ uint64_t nanoseconds_since(Duration duration) {
   return static_cast<uint64_t>(std::max<int64_t>(duration.count(), 0));
 }
 
-// What stands behind the seconds: ".5Z", "+01:00".
-std::optional<Duration> read_rest(std::string_view rest) {
-  Duration after{};
-  if (rest.starts_with('.')) {
-    rest.remove_prefix(1);
-    int64_t unit = 1'000'000'000;
-    while (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') {
-      unit /= 10;
-      after += Duration((rest[0] - '0') * unit);
-      rest.remove_prefix(1);
-    }
-  }
-  if (rest == "Z") return after;
-  int hours = 0;
-  int minutes = 0;
-  char sign = 0;
-  int read = 0;
-  const std::string zone(rest);
-  if (sscanf(zone.c_str(), "%c%2d:%2d%n", &sign, &hours, &minutes, &read) != 3 ||
-      read != static_cast<int>(zone.size()) || (sign != '+' && sign != '-'))
-    return {};
-  const Duration east = std::chrono::hours(hours) + std::chrono::minutes(minutes);
-  return sign == '+' ? after - east : after + east;
-}
-
 }  // namespace
 
 std::optional<WallTime> trigger_time(const kube::EndpointSlice& slice) {
   const auto at = slice.meta.annotations.find(kTrigger);
   if (at == slice.meta.annotations.end()) return {};
-  std::tm time{};
-  const char* const rest = strptime(at->second.c_str(), "%Y-%m-%dT%H:%M:%S", &time);
-  if (rest == nullptr) return {};
-  const std::optional<Duration> more = read_rest(rest);
-  if (!more) return {};
-  return WallTime(std::chrono::seconds(timegm(&time)) + *more);
+  return parse_rfc3339(at->second);
 }
 
 void ChangeLatency::event(MonoTime read) {

@@ -44,7 +44,7 @@ std::vector<SocketAddress> listening_of(const Plan& plan, size_t block) {
   return addresses;
 }
 
-// One for each zone of a block and each plugin that takes part in its answers, as CoreDNS has it.
+// One for each zone of a block and each plugin in its chain. In CoreDNS's `prometheus` is, too.
 std::vector<Count> enabled_in(const Plan& plan, size_t block) {
   std::set<std::string> zones;
   for (const Plan::Listener& listener : plan.listeners)
@@ -52,7 +52,8 @@ std::vector<Count> enabled_in(const Plan& plan, size_t block) {
       if (route.block == block) zones.insert(route.zone.to_text());
   std::vector<Count> rows;
   for (const Registered& each : registry()) {
-    if (!plan.blocks[block].plugins.contains(each.name) || each.kind->make == nullptr) continue;
+    const bool in_chain = each.kind->make != nullptr || each.name == "prometheus";
+    if (!in_chain || !plan.blocks[block].plugins.contains(each.name)) continue;
     for (const std::string& zone : zones)
       rows.push_back({fmt::format("server=\"{}\",zone=\"{}\",view=\"\",name=\"{}\"",
                                   plan.blocks[block].label, zone, each.name),

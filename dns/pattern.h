@@ -16,7 +16,7 @@
 
 namespace fairlead::dns {
 
-constexpr size_t kMaxPattern = 10000;
+constexpr size_t kMaxPattern = 10000;  // as CoreDNS
 
 // A name in lower case with its final dot, written on the stack.
 class NameText {

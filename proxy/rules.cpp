@@ -27,7 +27,7 @@ class Writer {
 
   std::vector<nft::Rule> take() { return std::move(rules_); }
 
-  // In both hooks themselves: a jump to one chain for both costs a new connection 1 %.
+  // In both hooks themselves: a jump to one chain for both would cost each new flow.
   void services() {
     const Parameters& parameters = ruleset_.parameters();
     lookup(frontend_key(), SetId::kServices);

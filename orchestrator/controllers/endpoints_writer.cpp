@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "base/rfc3339.h"
 #include "orchestrator/controllers/endpointslice_plan.h"
 #include "orchestrator/controllers/object_parts.h"
-#include "orchestrator/controllers/times.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {

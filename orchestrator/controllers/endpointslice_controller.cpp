@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/controllers/times.h"
+#include "base/rfc3339.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/rfc3339.h"
 #include "orchestrator/controllers/node_plan.h"
 #include "orchestrator/controllers/object_parts.h"
-#include "orchestrator/controllers/times.h"
 #include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator::controllers {

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/controllers/times.h"
+#include "base/rfc3339.h"
 #include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator::controllers {

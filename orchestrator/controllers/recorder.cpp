@@ -8,7 +8,7 @@
 #include <tuple>
 
 #include "base/log.h"
-#include "orchestrator/controllers/times.h"
+#include "base/rfc3339.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {

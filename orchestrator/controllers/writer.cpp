@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "orchestrator/controllers/times.h"
+#include "base/rfc3339.h"
 
 namespace fairlead::orchestrator::controllers {
 

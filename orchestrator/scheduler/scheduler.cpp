@@ -8,10 +8,10 @@
 #include <tuple>
 
 #include "base/log.h"
+#include "base/rfc3339.h"
 #include "orchestrator/controllers/informer.h"
 #include "orchestrator/controllers/object_parts.h"
 #include "orchestrator/controllers/recorder.h"
-#include "orchestrator/controllers/times.h"
 #include "orchestrator/scheduler/fit.h"
 #include "orchestrator/scheduler/objects.h"
 #include "orchestrator/values/json_reader.h"
@@ -56,7 +56,7 @@ bool same_wish(const Pod& a, const Pod& b) {
 // The live pod's conditions with PodScheduled=False in them.
 Json unschedulable_conditions(const Json& pod, const std::string& message, WallTime now) {
   Json list = Json::array();
-  std::string since = controllers::to_rfc3339(now);
+  std::string since = to_rfc3339(now);
   for (const Json& item : json::items(json::member(pod, "status"), "conditions")) {
     if (json::text(item, "type") != "PodScheduled") {
       list.push_back(item);

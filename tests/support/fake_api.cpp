@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <deque>
 
-#include "orchestrator/controllers/times.h"
+#include "base/rfc3339.h"
 
 namespace fairlead::test {
 
@@ -255,7 +255,7 @@ Result<Json> FakeApi::do_create(const Resource& resource, const std::string& ns,
     return Error(ErrorCode::kAlreadyExists,
                  resource.plural + " \"" + key.name + "\" already exists");
   meta["uid"] = "uid-" + std::to_string(++next_uid_);
-  meta["creationTimestamp"] = orchestrator::controllers::to_rfc3339(clock_.wall_now());
+  meta["creationTimestamp"] = to_rfc3339(clock_.wall_now());
   meta["generation"] = 1;
   meta.erase("deletionTimestamp");
   if (drops_status_on_create(resource)) object.erase("status");
@@ -370,8 +370,7 @@ Result<Json> FakeApi::do_remove(const Resource& resource, const ObjectKey& key,
     meta["finalizers"] = list;
   }
   if (!meta.contains("deletionTimestamp")) {
-    meta["deletionTimestamp"] =
-        orchestrator::controllers::to_rfc3339(clock_.wall_now() + std::chrono::seconds(grace));
+    meta["deletionTimestamp"] = to_rfc3339(clock_.wall_now() + std::chrono::seconds(grace));
     meta["deletionGracePeriodSeconds"] = grace;
   } else {
     meta["deletionGracePeriodSeconds"] =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/fake_kubelet.h"
 
-#include "orchestrator/controllers/times.h"
+#include "base/rfc3339.h"
 
 namespace fairlead::test {
 namespace {
@@ -41,7 +41,7 @@ bool FakeKubelet::move(const Json& pod) {
   const std::string ip =
       "10.244." + std::to_string(next_ip_ / 250) + "." + std::to_string(next_ip_ % 250 + 1);
   ++next_ip_;
-  const std::string now = orchestrator::controllers::to_rfc3339(clock_.wall_now());
+  const std::string now = to_rfc3339(clock_.wall_now());
   const Json status = {
       {"phase", "Running"},
       {"podIP", ip},

@@ -2,9 +2,7 @@
 // GET /metrics tells what the server counts (dns/metrics.h).
 //
 //   prometheus [ADDRESS]     localhost:9153
-#include <fmt/format.h>
-
-#include "dns/counters.h"
+#include "dns/host.h"
 #include "dns/setup.h"
 
 namespace fairlead::dns {
@@ -14,7 +12,6 @@ constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 
 struct PrometheusOptions : PluginOptions {
   SocketAddress address{*IpAddress::parse("127.0.0.1"), 9153};
-  std::vector<Count> enabled;  // as dns/loading.h has it for plugins with a step in the chain
 };
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
@@ -30,11 +27,6 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
                    }}});
   if (!read.ok()) return read.error();
   auto options = std::make_shared<PrometheusOptions>();
-  for (const Name& zone : block.zones)
-    options->enabled.push_back(
-        {fmt::format("server=\"{}\",zone=\"{}\",view=\"\",name=\"prometheus\"",
-                     block.server_label(), zone.to_text()),
-         1});
   if (!directive.arguments.empty()) {
     const auto address = read_listen_address(directive.arguments[0]);
     if (!address.ok()) return address.error();
@@ -43,26 +35,13 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   return std::shared_ptr<PluginOptions>(std::move(options));
 }
 
-struct Running : Service {
-  Host::Token http;
-  Host::Token enabled;
-};
-
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   const auto& options = dynamic_cast<const PrometheusOptions&>(given);
   auto http = host.serve_http(options.address, "/metrics", [&host] {
     return HealthAnswer{true, host.metrics(), kMetricsType};
   });
   if (!http.ok()) return http.error().with_context("prometheus");
-  auto running = std::make_unique<Running>();
-  running->http = *std::move(http);
-  running->enabled = add_counters(
-      host, "coredns_plugin_enabled",
-      "A metric that indicates whether a plugin is enabled on per server and zone basis.",
-      [&options](std::vector<Count>& out) {
-        out.insert(out.end(), options.enabled.begin(), options.enabled.end());
-      });
-  return std::unique_ptr<Service>(std::move(running));
+  return *std::move(http);
 }
 
 }  // namespace

@@ -214,40 +214,24 @@ TEST_F(FaultsTest, AnEndpointThatMovesToAnotherSliceIsNeverMissed) {
   EXPECT_EQ(load.stop(), 0u) << log();
 }
 
-// In the namespace of the test.
-const SocketAddress kApiProcess{IpAddress::v4(127, 0, 0, 1), 6443};
-
-// No test but the program of ApiProcess. With SIGUSR1 it has a service more.
-TEST(ApiProcess, DISABLED_Serves) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  Loop loop;
-  ClusterApi api(loop);
-  ASSERT_TRUE(api.listen(kApiProcess).ok());
-  api.put(kNamespaces, "default", test::namespace_json("default"));
-  api.put(kServices, "web", test::service_json("default", "web", "10.96.0.10", kPorts));
-  const SignalWatch more(loop, SIGUSR1, [&] {
-    api.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
-  });
-  loop.run();
-}
-
-// An API server that is a process of its own, so that it can be stopped as a whole. It is this
-// program anew: a mere fork would have the locks of the test's threads.
+// An API server that is a process of its own, so that it can be stopped as a whole.
 class ApiProcess {
  public:
+  static inline const SocketAddress kAddress{IpAddress::v4(127, 0, 0, 1), 6443};
   void signal(int number) const { kill(process_.pid(), number); }
 
  private:
-  const test::BackgroundProcess process_{{"/proc/self/exe", "--gtest_also_run_disabled_tests",
-                                          "--gtest_filter=ApiProcess.DISABLED_Serves"}};
+  const test::BackgroundProcess process_{
+      {test::program_path("test_api_server"), kAddress.to_string()}};
 };
 
 TEST_F(FaultsTest, AnswersGoOnWhileTheApiServersProcessIsStopped) {
   const ApiProcess stopped;
   ASSERT_TRUE(eventually([] {
-    return http(kApiProcess.to_string() + kServices).find("10.96.0.10") != std::string::npos;
+    return http(ApiProcess::kAddress.to_string() + kServices).find("10.96.0.10") !=
+           std::string::npos;
   }));
-  std::ofstream(directory + "/kubeconfig") << ClusterApi::kubeconfig(kApiProcess);
+  std::ofstream(directory + "/kubeconfig") << ClusterApi::kubeconfig(ApiProcess::kAddress);
   start();
   ASSERT_TRUE(ready()) << log();
   Load load(space, kWeb);
@@ -258,29 +242,6 @@ TEST_F(FaultsTest, AnswersGoOnWhileTheApiServersProcessIsStopped) {
   EXPECT_EQ(http("127.0.0.1:8181/ready"), "OK 200");
   stopped.signal(SIGCONT);
   stopped.signal(SIGUSR1);
-  EXPECT_TRUE(eventually([] {
-    return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n";
-  })) << log();
-  EXPECT_EQ(load.stop(), 0u) << log();
-}
-
-// As a process that is stopped: its connections stay open, and nothing comes.
-TEST_F(FaultsTest, AnswersGoOnWhileTheApiServerIsFrozen) {
-  start();
-  ASSERT_TRUE(ready()) << log();
-  Load load(space, kWeb);
-  std::atomic<bool> thaw{false};
-  std::thread freezer([&] {
-    api.run([&](ClusterApi& a) {
-      while (!thaw.load()) std::this_thread::sleep_for(1ms);
-      a.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
-    });
-  });
-  load.wait_for(2000);
-  EXPECT_TRUE(is_nxdomain("x.default.svc.cluster.local")) << "what is known is still said";
-  EXPECT_EQ(http("127.0.0.1:8181/ready"), "OK 200");
-  thaw.store(true);
-  freezer.join();
   EXPECT_TRUE(eventually([] {
     return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n";
   })) << log();

@@ -8,6 +8,8 @@
 
 #include <map>
 
+#include "tests/support/default_corefiles.h"
+
 namespace fairlead::dns::corefile {
 namespace {
 
@@ -303,30 +305,8 @@ TEST(Corefile, TellsWhatItWasReadFrom) {
 
 // kubeadm's, whole.
 TEST(Corefile, OfKubeadm) {
-  EXPECT_EQ(parse(R"(.:53 {
-    errors
-    health {
-       lameduck 5s
-    }
-    ready
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-       pods insecure
-       fallthrough in-addr.arpa ip6.arpa
-       ttl 30
-    }
-    prometheus :9153
-    forward . /etc/resolv.conf {
-       max_concurrent 1000
-    }
-    cache 30 {
-       disable success cluster.local
-       disable denial cluster.local
-    }
-    loop
-    reload
-    loadbalance
-}
-)"),
+  ASSERT_STREQ(fairlead::test::kDefaultCorefiles[0].name, "kubeadm");
+  EXPECT_EQ(parse(fairlead::test::kDefaultCorefiles[0].text),
             "dns://.:53 {errors; health {lameduck 5s}; ready; kubernetes cluster.local "
             "in-addr.arpa ip6.arpa {pods insecure; fallthrough in-addr.arpa ip6.arpa; ttl 30}; "
             "prometheus :9153; forward . /etc/resolv.conf {max_concurrent 1000}; cache 30 {disable "

@@ -12,7 +12,6 @@
 #include "orchestrator/controllers/node_plan.h"
 #include "orchestrator/controllers/object_graph.h"
 #include "orchestrator/controllers/replicaset_plan.h"
-#include "orchestrator/controllers/times.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {
@@ -514,17 +513,6 @@ TEST(Graph, OwnersInOtherNamespacesDoNotCount) {
   EXPECT_EQ(actions[0].verb, CollectVerb::kSetOwners);
   ASSERT_EQ(actions[0].owners.size(), 1u);
   EXPECT_EQ(actions[0].owners[0].uid, "o");
-}
-
-TEST(Times, ReadAndWrite) {
-  const auto time = parse_rfc3339("2026-01-02T03:04:05.000006Z");
-  ASSERT_TRUE(time);
-  EXPECT_EQ(to_rfc3339(*time), "2026-01-02T03:04:05Z");
-  EXPECT_EQ(to_rfc3339_micro(*time), "2026-01-02T03:04:05.000006Z");
-  EXPECT_EQ(parse_rfc3339("2026-01-02T05:04:05+02:00"), parse_rfc3339("2026-01-02T03:04:05Z"));
-  for (const char* bad : {"", "2026", "2026-13-02T03:04:05Z", "2026-01-02 03:04:05Z",
-                          "2026-01-02T03:04:05", "2026-01-02T03:04:05Zx", "2026-01-02T03:04:05+2"})
-    EXPECT_FALSE(parse_rfc3339(bad)) << bad;
 }
 
 }  // namespace

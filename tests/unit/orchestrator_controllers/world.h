@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/rfc3339.h"
 #include "orchestrator/controllers/manager.h"
-#include "orchestrator/controllers/times.h"
 #include "tests/support/fake_api.h"
 #include "tests/support/fake_kubelet.h"
 

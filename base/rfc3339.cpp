@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "orchestrator/controllers/times.h"
+#include "base/rfc3339.h"
 
 #include <fmt/core.h>
 
 #include <ctime>
 
-namespace fairlead::orchestrator::controllers {
+namespace fairlead {
 namespace {
 
 using std::chrono::microseconds;
@@ -70,8 +70,9 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
       !take_number(text, 2, parts.tm_min) || !take(text, ':') ||
       !take_number(text, 2, parts.tm_sec))
     return std::nullopt;
-  if (parts.tm_mon < 1 || parts.tm_mon > 12 || parts.tm_mday < 1 || parts.tm_mday > 31 ||
-      parts.tm_hour > 23 || parts.tm_min > 59 || parts.tm_sec > 60)
+  if (parts.tm_year < 1678 || parts.tm_year > 2261 || parts.tm_mon < 1 || parts.tm_mon > 12 ||
+      parts.tm_mday < 1 || parts.tm_mday > 31 || parts.tm_hour > 23 || parts.tm_min > 59 ||
+      parts.tm_sec > 60)
     return std::nullopt;
   nanoseconds fraction{};
   if (take(text, '.')) fraction = take_fraction(text);
@@ -92,4 +93,4 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
   return WallTime(seconds(timegm(&parts)) - offset) + fraction;
 }
 
-}  // namespace fairlead::orchestrator::controllers
+}  // namespace fairlead
