@@ -120,8 +120,7 @@ class Overload : public ServerTest {
 
 TEST_F(Overload, AQuietClientHasItsAnswersBesideAGreedyOne) {
   // A machine that is busy otherwise takes the processor from the server for longer than the socket
-  // can hold a flood, so now and then something is lost, and asked for again as resolvers do.
-  // Without shedding a third is lost each time, so more than a tenth of all in the end.
+  // can hold a flood, so now and then something is lost. Without shedding it is about a third.
   constexpr size_t kRounds = 10;
   const OneProcessor one;
   open("127.0.0.1", 1);
@@ -134,10 +133,10 @@ TEST_F(Overload, AQuietClientHasItsAnswersBesideAGreedyOne) {
   for (size_t round = 0; round < kRounds; ++round) {
     std::set<uint16_t> questions;
     for (uint16_t id = 0; id < kQuestions; ++id) questions.insert(id);
-    for (int attempt = 0; attempt < 2; ++attempt) ask(questions);
+    ask(questions);
     lost += questions.size();
   }
-  EXPECT_LE(lost, kRounds * kQuestions / 20);
+  EXPECT_LE(lost, kRounds * kQuestions * 15 / 100);
   // Counted for the block, also when a later plan calls it otherwise.
   const auto counts = shed_by_label();
   ASSERT_EQ(counts.size(), 1u);
