@@ -50,6 +50,7 @@ struct HttpRequestParser::Impl {
     error_status = status;
     error_text = std::move(text);
   }
+  bool waits_for_chunk(std::string_view bytes) const;
   void check_head_bytes(std::string_view bytes);
   void check_head();
   void check_framing();
@@ -86,7 +87,7 @@ size_t HttpRequestParser::feed(std::string_view bytes) {
   size_t used = 0;
   while (impl.state == State::kHead || impl.state == State::kBody) {
     const std::string_view rest = bytes.substr(used);
-    if (rest.empty()) break;
+    if (rest.empty() || impl.waits_for_chunk(rest)) break;
     boost::beast::error_code error;
     const size_t step = impl.beast.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
     used += step;
@@ -110,6 +111,12 @@ size_t HttpRequestParser::feed(std::string_view bytes) {
     }
   }
   return used;
+}
+
+// A chunked body never ends in fewer bytes than "0\r\n\r\n". Beast, given "0\r\n" and then a fourth
+// byte, asserts that there are five.
+bool HttpRequestParser::Impl::waits_for_chunk(std::string_view bytes) const {
+  return state == State::kBody && beast.chunked() && bytes.size() < 5;
 }
 
 // Beast uses the head up field by field; a folded field in one piece.

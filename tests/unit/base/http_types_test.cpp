@@ -79,21 +79,27 @@ TEST(ReasonPhrase, KnownAndUnknown) {
 
 // However the bytes are cut, the parser says the same.
 TEST(HttpRequestParser, CutAnywhere) {
-  const std::string text =
-      "POST /a?b=c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: "
-      "u\r\n\r\nREST";
   using internal::HttpRequestParser;
-  for (size_t cut = 0; cut <= text.size(); ++cut) {
-    HttpRequestParser parser({1000, 1000});
-    size_t used = parser.feed(std::string_view(text).substr(0, cut));
-    used += parser.feed(std::string_view(text).substr(used));
-    ASSERT_EQ(parser.state(), HttpRequestParser::State::kDone)
-        << cut << ": " << parser.error_text();
-    EXPECT_EQ(text.substr(used), "REST");
-    const internal::ParsedRequest request = parser.take();
-    EXPECT_EQ(request.body, "hello");
-    EXPECT_EQ(request.query, (Pairs{{"b", "c"}}));
-    EXPECT_EQ(request.headers.size(), 2u);
+  const std::string head = "POST /a?b=c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::pair<std::string, std::string> cases[] = {
+      {"5\r\nhello\r\n0\r\nT: u\r\n\r\n", "hello"}, {"0\r\n\r\n", ""}, {"00;a=b\r\n\r\n", ""}};
+  for (const auto& [chunks, body] : cases) {
+    const std::string text = head + chunks + "REST";
+    for (size_t first = 0; first <= text.size(); ++first) {
+      for (size_t second = first; second <= text.size(); ++second) {
+        HttpRequestParser parser({1000, 1000});
+        size_t used = 0;
+        for (const size_t end : {first, second, text.size()})
+          used += parser.feed(std::string_view(text).substr(used, end - used));
+        ASSERT_EQ(parser.state(), HttpRequestParser::State::kDone)
+            << first << ", " << second << ": " << parser.error_text();
+        EXPECT_EQ(text.substr(used), "REST");
+        const internal::ParsedRequest request = parser.take();
+        EXPECT_EQ(request.body, body);
+        EXPECT_EQ(request.query, (Pairs{{"b", "c"}}));
+        EXPECT_EQ(request.headers.size(), 2u);
+      }
+    }
   }
 }
 
