@@ -87,6 +87,7 @@ class ClusterFeed::Target : public kube::ReflectorTarget {
   void mark_synced() override {
     if (!std::exchange(synced_, true)) feed_.synced_one();
   }
+  bool empty() const override { return feed_.zone_.empty(); }
 
  private:
   // Not a part of a list, which tells nothing about when something happened.

@@ -38,6 +38,7 @@ Reflector::Reflector(Clock& clock, ApiClient& client, ReflectorTarget& target,
 void Reflector::start() {
   if (phase_ != Phase::kStopped) return;
   status_.last_contact = clock_.now();
+  target_empty_ = target_.empty();
   next();
 }
 
@@ -57,6 +58,17 @@ void Reflector::next() {
   begin_list("");
 }
 
+void Reflector::begin_keys() {
+  listed_ = 0;
+  seen_.reset();
+  if (!target_empty_) seen_.emplace();
+}
+
+void Reflector::note_listed(const ObjectKey& key) {
+  ++listed_;
+  if (seen_) seen_->insert(seen_->end(), key);  // lists come in this order, mostly
+}
+
 // "0" lets the server answer from memory with whatever it has; later lists must not be older than
 // what we know; after a 410 only the newest state is sure to be there.
 void Reflector::begin_list(const std::string& continue_token) {
@@ -66,7 +78,7 @@ void Reflector::begin_list(const std::string& continue_token) {
   if (!continue_token.empty()) {
     request.query.emplace_back("continue", continue_token);
   } else {
-    seen_.clear();
+    begin_keys();
     list_version_.clear();
     const std::string& known = status_.resource_version;
     if (!as_of_now_) request.query.emplace_back("resourceVersion", known.empty() ? "0" : known);
@@ -77,7 +89,7 @@ void Reflector::begin_list(const std::string& continue_token) {
 }
 
 void Reflector::begin_initial() {
-  seen_.clear();
+  begin_keys();
   ApiRequest request = watch_request();
   request.query.emplace_back("sendInitialEvents", "true");
   request.query.emplace_back("resourceVersionMatch", "NotOlderThan");
@@ -201,7 +213,7 @@ bool Reflector::on_item(std::string_view json) {
   const Result<ObjectVersion> version = put(json);
   if (!version.ok()) return broken(version.error()), false;
   ++page_items_;
-  seen_.insert(seen_.end(), version->key);  // lists come in this order, mostly
+  note_listed(version->key);
   return true;
 }
 
@@ -233,7 +245,10 @@ bool Reflector::on_object(const WatchEvent& event) {
   ++stream_events_;
   if (deleted) target_.remove(version->key);
   if (phase_ == Phase::kInitial) {
-    deleted ? void(seen_.erase(version->key)) : void(seen_.insert(seen_.end(), version->key));
+    if (!deleted)
+      note_listed(version->key);
+    else if (seen_)
+      seen_->erase(version->key);
   } else if (!version->resource_version.empty()) {
     status_.resource_version = version->resource_version;
     relisted_ = false;
@@ -274,6 +289,7 @@ bool Reflector::on_error_event(std::string_view object) {
 // last good version. What has no name is no object: the stream is broken.
 Result<ObjectVersion> Reflector::put(std::string_view json) {
   Result<ObjectVersion> version = target_.put(json);
+  target_empty_ = false;
   if (version.ok()) return version;
   Result<ObjectVersion> named = decode_version(json);
   if (!named.ok()) return named;
@@ -284,9 +300,9 @@ Result<ObjectVersion> Reflector::put(std::string_view json) {
 }
 
 void Reflector::complete(const std::string& resource_version) {
-  target_.retain(seen_);
-  log::info("{}: listed {} objects at version {}", options_.kind, seen_.size(), resource_version);
-  seen_.clear();
+  if (seen_) target_.retain(*seen_);
+  log::info("{}: listed {} objects at version {}", options_.kind, listed_, resource_version);
+  seen_.reset();
   status_.resource_version = resource_version;
   ++status_.lists;
   must_list_ = as_of_now_ = in_one_page_ = false;

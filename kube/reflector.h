@@ -6,7 +6,8 @@
 //  - WatchList first: one stream brings the objects, a marked bookmark says they are complete, the
 //    changes follow. A server that refuses it with a 4xx, or never sends the bookmark, gets LIST +
 //    WATCH from then on.
-//  - A list is read as it arrives, object by object; then objects it did not have are removed.
+//  - A list is read as it arrives, object by object; then objects it did not have are removed. Its
+//    keys are kept for that meanwhile, but for the first list into a target that holds nothing.
 //  - A watch that ends is resumed from the last resource version seen, bookmarks included. When the
 //    server has forgotten that version (410) everything is listed again, and as of now.
 //  - Every failure waits: 800 ms doubling to 15 s, plus up to as much again at random, and at least
@@ -65,8 +66,10 @@ class ReflectorTarget {
   virtual void remove(const ObjectKey& key) = 0;
   // Removes everything else.
   virtual void retain(const std::set<ObjectKey>& keys) = 0;
-  // `retain` has run once.
+  // It holds what a complete list has. Runs once.
   virtual void mark_synced() = 0;
+  // Whether it holds nothing that retain() might remove; asked when the reflector starts.
+  virtual bool empty() const { return false; }
 };
 
 struct ReflectorStatus {
@@ -125,6 +128,8 @@ class Reflector {
   };
 
   void next();
+  void begin_keys();
+  void note_listed(const ObjectKey& key);
   void begin_list(const std::string& continue_token);
   void begin_initial();
   void begin_watch();
@@ -178,6 +183,7 @@ class Reflector {
   bool in_one_page_ = false;     // the server forgot a continue token: ask for no more of them
   bool relisted_ = false;        // at once after a 410; the next one waits
   int backoff_step_ = 0;
+  bool target_empty_ = false;  // nothing has been put yet
 
   // The request under way.
   Phase phase_ = Phase::kStopped;
@@ -193,9 +199,10 @@ class Reflector {
   LineSplitter lines_;
   ListSplitter page_;
   uint64_t page_items_ = 0;
-  std::string continue_token_;  // the page was asked for with it
-  std::string list_version_;    // of the first page
-  std::set<ObjectKey> seen_;    // in the list under way
+  std::string continue_token_;               // the page was asked for with it
+  std::string list_version_;                 // of the first page
+  uint64_t listed_ = 0;                      // objects read of the list under way
+  std::optional<std::set<ObjectKey>> seen_;  // its keys, if others may have to go
 };
 
 // A Reflector that fills a Store<T>.
@@ -214,6 +221,7 @@ class StoreTarget : public ReflectorTarget {
   void remove(const ObjectKey& key) override { store_.remove(key); }
   void retain(const std::set<ObjectKey>& keys) override { store_.retain(keys); }
   void mark_synced() override { store_.mark_synced(); }
+  bool empty() const override { return store_.size() == 0; }
 
  private:
   Store<T>& store_;

@@ -88,10 +88,13 @@ void Feed::Target<T>::remove(const kube::ObjectKey& key) {
 
 template <typename T>
 void Feed::Target<T>::retain(const std::set<kube::ObjectKey>& keys) {
+  for (const kube::ObjectKey& key : besides(keys)) remove(key);
+}
+
+template <typename T>
+std::vector<kube::ObjectKey> Feed::Target<T>::besides(const std::set<kube::ObjectKey>& keys) const {
   const ServiceMap& map = feed_.sink_.services();
-  for (const kube::ObjectKey& key :
-       std::is_same_v<T, kube::Service> ? map.services_besides(keys) : map.slices_besides(keys))
-    remove(key);
+  return std::is_same_v<T, kube::Service> ? map.services_besides(keys) : map.slices_besides(keys);
 }
 
 }  // namespace fairlead::proxy

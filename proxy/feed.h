@@ -38,6 +38,7 @@ class Feed {
     Result<kube::ObjectVersion> put(std::string_view json) override;
     void remove(const kube::ObjectKey& key) override;
     void retain(const std::set<kube::ObjectKey>& keys) override;
+    bool empty() const override { return besides({}).empty(); }
     void mark_synced() override {
       synced_ = true;
       feed_.start_when_synced();
@@ -45,6 +46,8 @@ class Feed {
     bool synced() const { return synced_; }
 
    private:
+    std::vector<kube::ObjectKey> besides(const std::set<kube::ObjectKey>& keys) const;
+
     Feed& feed_;
     bool synced_ = false;
   };

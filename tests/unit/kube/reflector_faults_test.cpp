@@ -318,6 +318,24 @@ TEST_F(ReflectorTest, AListThatBreaksOffRemovesNothing) {
   EXPECT_THAT(stored(), ElementsAre("b=30"));
 }
 
+// The first list keeps no keys, unless something is there before it.
+TEST_F(ReflectorTest, WhatAFirstListDoesNotHaveGoesIfItWasThereBefore) {
+  make_without_watch_list();
+  reflector_->start();
+  last()->head(200);
+  last()->body(R"({"metadata":{"resourceVersion":"30"},"items":[)" + object("a", 30));
+  last()->done();
+  EXPECT_THAT(stored(), ElementsAre("a=30"));
+  clock_.advance(seconds(31));
+  last()->respond(200, list("31", {object("b", 31)}));
+  EXPECT_THAT(stored(), ElementsAre("b=31"));
+
+  make_without_watch_list();  // into a store that has something
+  reflector_->start();
+  last()->respond(200, list("32", {object("c", 32)}));
+  EXPECT_THAT(stored(), ElementsAre("c=32"));
+}
+
 TEST_F(ReflectorTest, UnauthorizedReadsTheTokenAgain) {
   listed_and_watching()->done();
   clock_.advance(seconds(2));
