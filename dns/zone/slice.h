@@ -3,6 +3,7 @@
 // few endpoints, and what surrounds those would be most of what they take. Pure; one thread.
 #pragma once
 
+#include <boost/intrusive/unordered_set_hook.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,7 +26,8 @@ struct SliceContent {
   void add_to(std::vector<EndpointDraft>& endpoints) const;
 };
 
-class Slice {
+class Slice : public boost::intrusive::unordered_set_base_hook<
+                  boost::intrusive::link_mode<boost::intrusive::normal_link>> {  // see SliceSet
  public:
   struct Free {
     void operator()(Slice* slice) const;

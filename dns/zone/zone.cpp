@@ -121,8 +121,8 @@ void Zone::keep_gone(const ServiceName& name, const kube::EndpointSlice& slice,
 void Zone::put(const kube::EndpointSlice& slice) {
   const kube::ObjectKey key = slice.meta.key();
   const kube::ObjectKey service{slice.meta.ns, slice.service_name};
-  const auto old = slices_.find(key);
-  const Named* const from = old != slices_.end() ? &owner_of(**old) : nullptr;
+  const Slice* const old = slices_.find(key.ns, key.name);
+  const Named* const from = old != nullptr ? &owner_of(*old) : nullptr;
   std::vector<EndpointDraft> before = drop_slice(key);
   if (slice.fqdn || !is_label(service.name) || !is_label(service.ns)) return;
   Named& target = entry(service);
@@ -153,7 +153,7 @@ void Zone::put(const kube::EndpointSlice& slice) {
 
 void Zone::add_slice(Named& named, std::string_view name, const SliceContent& content) {
   Slice::Ptr slice = Slice::make(*named.first, name, content);
-  slices_.insert(slice.get());
+  slices_.insert(*slice);
   named.second.slices.add(std::move(slice));
 }
 
@@ -216,20 +216,20 @@ void Zone::remove_service(const kube::ObjectKey& key) {
 // Returns what it had, where such things are held.
 std::vector<EndpointDraft> Zone::drop_slice(const kube::ObjectKey& key) {
   std::vector<EndpointDraft> had;
-  const auto at = slices_.find(key);
-  if (at == slices_.end()) return had;
-  Named& owner = owner_of(**at);
-  const Slice::Ptr slice = owner.second.slices.remove(**at);
-  slices_.erase(at);
+  Slice* const found = slices_.find(key.ns, key.name);
+  if (found == nullptr) return had;
+  Named& owner = owner_of(*found);
+  slices_.erase(*found);
+  const Slice::Ptr slice = owner.second.slices.remove(*found);
   if (content_.hold > Duration::zero() && owner.second.is_headless()) slice->content().add_to(had);
   touch(owner);
   return had;
 }
 
 void Zone::remove_slice(const kube::ObjectKey& key) {
-  const auto at = slices_.find(key);
-  if (at == slices_.end()) return;
-  const Named& owner = owner_of(**at);
+  const Slice* const found = slices_.find(key.ns, key.name);
+  if (found == nullptr) return;
+  const Named& owner = owner_of(*found);
   // What a restored one had went while nobody looked.
   const bool restored = key.name.starts_with('/');
   std::vector<EndpointDraft> gone = drop_slice(key);
@@ -304,7 +304,7 @@ void Zone::retain_services(const std::set<kube::ObjectKey>& keys) {
 
 void Zone::retain_slices(const std::set<kube::ObjectKey>& keys) {
   std::vector<kube::ObjectKey> gone;
-  for (const Slice* slice : slices_) {
+  for (const Slice* slice : slices_.all()) {
     kube::ObjectKey key{std::string(slice->service().ns()), std::string(slice->name())};
     if (!keys.contains(key)) gone.push_back(std::move(key));
   }

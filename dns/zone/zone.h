@@ -21,12 +21,12 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "base/time.h"
 #include "dns/zone/slice.h"
+#include "dns/zone/slice_set.h"
 #include "dns/zone/snapshot.h"
 #include "kube/objects.h"
 
@@ -98,6 +98,10 @@ class Zone {
   Published& published() { return published_; }
   // The newest, for the writer's own thread and for tests.
   const Snapshot& snapshot() const { return *published_.current.load(); }
+  // Nothing has been put or restored that has not gone.
+  bool empty() const {
+    return entries_.empty() && slices_.empty() && namespaces_.empty() && pods_.empty();
+  }
   size_t services() const { return service_count_; }
   size_t endpoints() const { return endpoint_count_; }
 
@@ -129,22 +133,6 @@ class Zone {
   static NameKey key_of(const ServiceName::Ptr& name) { return key_of(*name); }
   static NameKey key_of(const ServiceName& name) { return {name.ns(), name.name()}; }
   static NameKey key_of(const kube::ObjectKey& key) { return {key.ns, key.name}; }
-  static NameKey key_of(const Slice* slice) { return {slice->service().ns(), slice->name()}; }
-  struct SliceHash {
-    using is_transparent = void;
-    template <typename Key>
-    size_t operator()(const Key& key) const noexcept {  // noexcept: not kept in the set
-      const auto [ns, name] = key_of(key);
-      return seeded_hash(ns) * 31 + seeded_hash(name);
-    }
-  };
-  struct SliceEqual {
-    using is_transparent = void;
-    template <typename A, typename B>
-    bool operator()(const A& a, const B& b) const {
-      return key_of(a) == key_of(b);
-    }
-  };
   using EntryMap = std::map<ServiceName::Ptr, Entry, ByName>;
   using Named = EntryMap::value_type;
   // An endpoint of a headless service that is in none of its slices.
@@ -152,7 +140,6 @@ class Zone {
     EndpointDraft endpoint;
     MonoTime until{};
   };
-  using SliceSet = std::unordered_set<Slice*, SliceHash, SliceEqual>;
 
   Named& entry(const kube::ObjectKey& key);
   Named& owner_of(const Slice& slice) { return *entries_.find(slice.service()); }
