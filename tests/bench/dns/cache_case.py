@@ -5,10 +5,11 @@ Every name is asked once and the other server is stopped before anything is meas
 answer is a cache's. The same fairlead-dns process is then asked for names of the cluster, which is
 what its cache should be compared with.
 """
+import contextlib
 import os
 import random
 
-from measures import QUICK, instructions, load, row
+from measures import QUICK, Work, instructions, load
 from servers import (OUTSIDE, Server, ask_many, fail, fairlead_cache_command, free_port, knot_command, say,
                      unbound_command)
 
@@ -51,27 +52,19 @@ def measure(directory, api, own_queries):
         return Server("upstream", command, ports[0], directory, f"ns.{OUTSIDE}")
 
     queries, lines = write_files(directory)
-    rows = []
-    for name, own, port in (
-            ("fairlead-dns", fairlead_cache_command(directory, api.kubeconfig, ports[1], ports[0]), ports[1]),
-            ("unbound", unbound_command(directory, ports[2], ports[0]), ports[2])):
-        if own is None:
-            say(f"{name} is not installed: left out")
-            continue
-        with warmed(upstream, name, own, port, lines) as server:
-            rows += load(server, "cache hit", queries)
-            if name == "fairlead-dns":
-                rows += load(server, "A", own_queries, CACHE_ON)
-                rows.append(ratio(rows))
+    servers = []
+    with contextlib.ExitStack() as stack:
+        for name, own, port in (
+                ("fairlead-dns", fairlead_cache_command(directory, api.kubeconfig, ports[1], ports[0]), ports[1]),
+                ("unbound", unbound_command(directory, ports[2], ports[0]), ports[2])):
+            if own is None:
+                say(f"{name} is not installed: left out")
+                continue
+            servers.append(stack.enter_context(warmed(upstream, name, own, port, lines)))
+        works = [Work(server.name, server, "cache hit", queries) for server in servers]
+        works.append(Work(CACHE_ON, servers[0], "A", own_queries))
+        rows = load(works, [(0, len(servers), "fairlead-dns", "server CPU, of an answer of its own")])
+    for server in servers:
         with upstream():
             rows += instructions(server, "cache hit", queries, warm=lines)
-        if name == "fairlead-dns":
-            rows += instructions(server, "A", own_queries, subject=CACHE_ON)
-    return rows
-
-
-def ratio(rows):
-    hit, own = [next(r for r in rows if r["metric"] == "server CPU" and r["case"] == case)
-                for case in ("cache hit", "A")]
-    return row("cache hit", "fairlead-dns", "server CPU, of an answer of its own", "times",
-               [hit["value"] / own["value"]])
+    return rows + instructions(servers[0], "A", own_queries, subject=CACHE_ON)

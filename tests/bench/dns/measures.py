@@ -7,12 +7,13 @@ import statistics
 import subprocess
 import tempfile
 import time
+import typing
 
 from servers import BIN, Server, ask_many, cpu_seconds, fail, process_tree, say
 
 QUICK = os.environ.get("FAIRLEAD_QUICK", "") not in ("", "0")
-SECONDS = int(os.environ.get("DNSPERF_SECONDS", "1" if QUICK else "5"))
-REPEATS = int(os.environ.get("REPEATS", "1" if QUICK else "3"))
+SECONDS = int(os.environ.get("DNSPERF_SECONDS", "1" if QUICK else "3"))
+REPEATS = int(os.environ.get("REPEATS", "1" if QUICK else "5"))
 COUNTED = 2000 if QUICK else 20000  # questions whose instructions are counted
 
 
@@ -61,48 +62,71 @@ def system_calls(server, queries):
     return None
 
 
-def latency(server, case, queries, rate, subject):
-    """Rows of REPEATS runs at a fixed rate: half of what the server can."""
-    p50, p99 = [], []
-    for _ in range(REPEATS):
-        command = ["taskset", "-c", "1", os.path.join(BIN, "bench_dns_latency"), f"127.0.0.1:{server.port}", queries,
-                   str(int(rate)), str(SECONDS)]
-        text = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS + 60, check=False).stdout
-        words = text.split()
-        if len(words) != 8:
-            fail(f"bench_dns_latency failed: {text}")
-        if int(words[5]) < int(words[7]):
-            say(f"{subject}, {case}: {words[5]} of {words[7]} answered at half load")
-        p50.append(float(words[1]))
-        p99.append(float(words[3]))
-    say(f"{subject:13} {case:9} {statistics.median(p50):9.1f} us p50, {statistics.median(p99):.1f} us p99 at {rate:.0f}/s")
-    return [row(case, subject, "latency at half of saturation, p50", "us", p50),
-            row(case, subject, "latency at half of saturation, p99", "us", p99)]
+class Work(typing.NamedTuple):
+    """Questions for a server, and what its rows are called."""
+    subject: str
+    server: Server
+    case: str
+    queries: str
 
 
-def load(server, case, queries, subject=None):
-    """Rows of REPEATS runs of dnsperf; errors fail the benchmark, as none is expected."""
-    subject = subject or server.name
-    rates, costs, losses = [], [], []
+def latency(work, rate):
+    """p50 and p99 in microseconds of one run at a fixed rate."""
+    command = ["taskset", "-c", "1", os.path.join(BIN, "bench_dns_latency"), f"127.0.0.1:{work.server.port}",
+               work.queries, str(int(rate)), str(SECONDS)]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS + 60, check=False).stdout
+    words = text.split()
+    if len(words) != 8:
+        fail(f"bench_dns_latency failed: {text}")
+    if int(words[5]) < int(words[7]):
+        say(f"{work.subject}, {work.case}: {words[5]} of {words[7]} answered at half load")
+    return float(words[1]), float(words[3])
+
+
+def saturate(work):
+    """Queries/s, microseconds of the server's CPU a query, and queries lost in one run of dnsperf;
+    errors fail the benchmark, as none is expected."""
+    before = cpu_seconds(work.server.process.pid)
+    completed, rate, lost, errors = dnsperf(work.server.port, work.queries, SECONDS)
+    spent = cpu_seconds(work.server.process.pid) - before
+    if errors > 0 and work.subject != "echo":
+        fail(f"{work.subject}, {work.case}: {errors} of {completed} answers are errors")
+    return rate, spent * 1e6 / max(1, completed), lost
+
+
+def by_turns(works, measure):
+    """What measure(work) returns, REPEATS times for each: A B C, A B C, ..., so that what disturbs the
+    machine disturbs all. A list of columns for each work."""
+    found = [[] for _ in works]
     for _ in range(REPEATS):
-        before = cpu_seconds(server.process.pid)
-        completed, rate, lost, errors = dnsperf(server.port, queries, SECONDS)
-        spent = cpu_seconds(server.process.pid) - before
-        if errors > 0 and subject != "echo":
-            fail(f"{subject}, {case}: {errors} of {completed} answers are errors")
-        rates.append(rate)
-        costs.append(spent * 1e6 / max(1, completed))
-        losses.append(lost)
-    rows = [row(case, subject, "rate", "queries/s", rates),
-            row(case, subject, "server CPU", "us/query", costs),
-            row(case, subject, "lost", "queries", losses)]
-    say(f"{subject:13} {case:9} {statistics.median(rates):9.0f} queries/s  "
-        f"{statistics.median(costs):6.2f} us CPU a query")
-    if subject != "echo":
-        rows += latency(server, case, queries, statistics.median(rates) / 2, subject)
-    calls = system_calls(server, queries)
-    if calls is not None:
-        rows.append(row(case, subject, "system calls (strace -c)", "calls/query", [calls]))
+        for work, runs in zip(works, found):
+            runs.append(measure(work))
+    return [list(zip(*runs)) for runs in found]
+
+
+def load(works, compare=()):
+    """Rows of each of `works`. `compare`: pairs of them, by number, with a subject and a metric for the
+    first's CPU a query in times of the second's, turn by turn."""
+    found, rows = by_turns(works, saturate), []
+    for work, (rates, costs, losses) in zip(works, found):
+        rows += [row(work.case, work.subject, "rate", "queries/s", rates),
+                 row(work.case, work.subject, "server CPU", "us/query", costs),
+                 row(work.case, work.subject, "lost", "queries", losses)]
+        say(f"{work.subject:13} {work.case:9} {statistics.median(rates):9.0f} queries/s  "
+            f"{statistics.median(costs):6.2f} us CPU a query")
+    for one, other, subject, metric in compare:
+        times = [a / b for a, b in zip(found[one][1], found[other][1])]
+        rows.append(row(works[one].case, subject, metric, "times", times))
+    half = {work: statistics.median(rates) / 2 for work, (rates, _, _) in zip(works, found) if work.subject != "echo"}
+    for work, (p50, p99) in zip(half, by_turns(half, lambda work: latency(work, half[work]))):
+        say(f"{work.subject:13} {work.case:9} {statistics.median(p50):9.1f} us p50, "
+            f"{statistics.median(p99):.1f} us p99 at {half[work]:.0f}/s")
+        rows += [row(work.case, work.subject, "latency at half of saturation, p50", "us", p50),
+                 row(work.case, work.subject, "latency at half of saturation, p99", "us", p99)]
+    for work in works:
+        calls = system_calls(work.server, work.queries)
+        if calls is not None:
+            rows.append(row(work.case, work.subject, "system calls (strace -c)", "calls/query", [calls]))
     return rows
 
 
