@@ -40,7 +40,8 @@ std::string record_of(int number) {
 }
 
 // Its predecessor ends meanwhile, as a pod does: one that were gone at once, of a headless service,
-// would be answered a while longer, and a thousand of them make no reply that has this one for sure.
+// would be answered a while longer, and a thousand of them make no reply that has this one for
+// sure.
 void put_endpoints(test::ClusterApi& api, int number) {
   std::vector<std::string> addresses = {address_of(number)};
   for (int i = 1; i < 10; ++i) addresses.push_back("10.193.0." + std::to_string(i));
