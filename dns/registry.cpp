@@ -14,16 +14,17 @@ namespace {
 
 // CoreDNS 1.14's plugin.cfg, in its order.
 constexpr std::string_view kOrder[] = {
-    "root",      "metadata",    "geoip",        "cancel",     "tls",      "proxyproto",
-    "quic",      "grpc_server", "https",        "https3",     "timeouts", "multisocket",
-    "reload",    "nsid",        "bufsize",      "bind",       "debug",    "trace",
-    "ready",     "health",      "pprof",        "prometheus", "errors",   "log",
-    "dnstap",    "local",       "dns64",        "any",        "chaos",    "loadbalance",
-    "tsig",      "rewrite",     "autopath",     "acl",        "cache",    "header",
-    "dnssec",    "minimal",     "template",     "transfer",   "hosts",    "route53",
-    "azure",     "clouddns",    "k8s_external", "kubernetes", "file",     "auto",
-    "secondary", "etcd",        "loop",         "forward",    "grpc",     "erratic",
-    "whoami",    "on",          "sign",         "view",       "nomad",    "import",
+    "root",        "metadata",  "geoip",    "cancel",       "proxyproto",  "quic",
+    "grpc_server", "https",     "https3",   "timeouts",     "multisocket", "reload",
+    "nsid",        "bufsize",   "bind",     "debug",        "trace",       "ready",
+    "health",      "pprof",     "shed",     "prometheus",   "errors",      "log",
+    "dnstap",      "local",     "dns64",    "any",          "chaos",       "loadbalance",
+    "tsig",        "rewrite",   "autopath", "acl",          "cache",       "header",
+    "dnssec",      "tls",       "minimal",  "template",     "transfer",    "hosts",
+    "route53",     "azure",     "clouddns", "k8s_external", "kubernetes",  "file",
+    "auto",        "secondary", "etcd",     "loop",         "forward",     "grpc",
+    "erratic",     "whoami",    "on",       "sign",         "view",        "nomad",
+    "import",
 };
 
 std::vector<Registered> build() {

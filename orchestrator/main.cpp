@@ -43,7 +43,10 @@ class Program {
     watcher.start(UV_READABLE, [&](int) { alone = true, loop_.stop(); });
     if (const Result<void> started = start(); !started.ok()) return fail(started.error());
     watcher_.tell_started();
-    loop_.run();
+    {
+      const WatcherLink::Hearing hearing(watcher_);  // the threads there are by now never do
+      loop_.run();
+    }
     log::info("stopping; pods and children go on{}",
               role_ == Role::kServer ? "" : ", `fairlead down` ends them");
     node_.reset();

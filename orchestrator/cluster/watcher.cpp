@@ -30,6 +30,7 @@ using std::chrono::steady_clock;
 constexpr char kWatcherName[] = "fairlead-watch";
 constexpr char kWorkerName[] = "fairlead";
 constexpr char kStarted = 's';
+constexpr int kToEnd[] = {SIGTERM, SIGINT, SIGHUP};  // what tells a worker to end
 constexpr char kServiceManager[] = "NOTIFY_SOCKET";
 constexpr char kStartedBefore[] = "FAIRLEAD_STARTED_BEFORE";  // a worker executed the program anew
 
@@ -98,10 +99,10 @@ class Watcher {
   bool ever_started_ = !take_variable(kStartedBefore).empty();
   bool told_to_end_ = false;
   Duration delay_;
-  sigset_t original_mask_{};
-  int signals_ = -1;  // a signalfd
-  pid_t worker_ = 0;  // 0: none
-  int link_ = -1;     // to the worker; -1: it has closed its end
+  sigset_t original_mask_{};  // of whoever started the program
+  int signals_ = -1;          // a signalfd
+  pid_t worker_ = 0;          // 0: none
+  int link_ = -1;             // to the worker; -1: it has closed its end
 };
 
 int Watcher::run() {
@@ -140,6 +141,8 @@ Result<void> Watcher::prepare() {
   for (const int number : {SIGCHLD, SIGTERM, SIGINT}) sigaddset(&waited, number);
   if (hangup.sa_handler != SIG_IGN) sigaddset(&waited, SIGHUP);  // nohup(1)
   sigprocmask(SIG_BLOCK, &waited, &original_mask_);
+  if (ever_started_)  // the worker that executed the program anew had them blocked, not its starter
+    for (const int number : kToEnd) sigdelset(&original_mask_, number);
   signals_ = signalfd(-1, &waited, SFD_CLOEXEC | SFD_NONBLOCK);
   return signals_ >= 0 ? ok() : Error::from_errno(errno, "signalfd");
 }
@@ -164,10 +167,12 @@ Result<void> Watcher::start_worker() {
 
 void Watcher::be_worker(int link) {
   close(std::exchange(signals_, -1));
-  sigprocmask(SIG_SETMASK, &original_mask_, nullptr);
+  sigset_t deaf = original_mask_;
+  for (const int number : kToEnd) sigaddset(&deaf, number);
+  sigprocmask(SIG_SETMASK, &deaf, nullptr);
   setpgid(0, 0);  // what a terminal sends reaches the watcher, and us from it, once
   prctl(PR_SET_NAME, kWorkerName);
-  const int status = work_(WatcherLink(link));
+  const int status = work_(WatcherLink(link, original_mask_));
   pollfd watcher{link, POLLIN, 0};
   const bool nobody_tries_again = status != 0 && ever_started_ && poll(&watcher, 1, 0) > 0;
   if (status != kWatcherGone && !nobody_tries_again) std::exit(status);

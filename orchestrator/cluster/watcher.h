@@ -13,7 +13,8 @@
 //                           and it ends with the same status
 //   with success            ends too
 //   because the watcher     ends with its status. SIGTERM, SIGINT and SIGHUP are passed on; a worker
-//   was told to end         that is still there after 10 s is killed
+//   was told to end         that is still there after 10 s is killed. Until a worker can hear them
+//                           they wait
 //   because the watcher     (is dead, kill -9) The worker ends its work and executes the program
 //   is gone                 anew: the process becomes a watcher, and its worker adopts what runs.
 //
@@ -22,6 +23,7 @@
 // main process die and starts the program again.
 #pragma once
 
+#include <csignal>
 #include <functional>
 
 #include "base/time.h"
@@ -31,12 +33,30 @@ namespace fairlead::orchestrator {
 // The worker's end of the line to its watcher.
 class WatcherLink {
  public:
-  explicit WatcherLink(int fd) : fd_(fd) {}
+  // `hearing`: the signals that are blocked in a worker that hears.
+  WatcherLink(int fd, const sigset_t& hearing) : fd_(fd), hearing_(hearing) {}
   int fd() const { return fd_; }  // readable: the watcher is gone
   void tell_started() const;      // from now on an error is no refusal
 
+  // A worker is begun, and left, with SIGTERM, SIGINT and SIGHUP blocked: without its handlers they
+  // would kill it, and its end would look like a failure. It hears them as long as this lives,
+  // which is shorter than the handlers do. Of the thread that makes it.
+  class Hearing {
+   public:
+    explicit Hearing(const WatcherLink& link) {
+      pthread_sigmask(SIG_SETMASK, &link.hearing_, &before_);
+    }
+    ~Hearing() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    Hearing(const Hearing&) = delete;
+    Hearing& operator=(const Hearing&) = delete;
+
+   private:
+    sigset_t before_{};
+  };
+
  private:
   int fd_;
+  sigset_t hearing_;
 };
 
 struct WatchTimes {

@@ -178,6 +178,7 @@ Step Cache::serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry
 void Cache::answer(const CacheEntry& entry, std::optional<uint32_t> ttl, const Query& query,
                    Reply& reply) const {
   reply.adopt(entry.message(), entry.rcode());
+  reply.set_flag(kFlagAuthoritative);  // as CoreDNS: old stub resolvers drop answers without it
   if (query.recursion_desired())
     reply.set_flag(kFlagRecursionDesired);
   else

@@ -32,6 +32,7 @@ Result<uint32_t> read_ttl(const Word& word, uint64_t least) {
   return static_cast<uint32_t>(whole);
 }
 
+// What follows the third argument is ignored, as CoreDNS does.
 Result<void> read_kind(const Directive& property, CacheOptions::Kind& kind) {
   const auto& arguments = property.arguments;
   const auto capacity = read_number(arguments[0], 0, kMaxCapacity);
@@ -137,18 +138,19 @@ Result<void> read_servfail(const Directive& property, CacheOptions& options) {
 Result<void> read_disable(const Directive& property, CacheOptions& options) {
   const auto kind = read_choice(property.arguments[0], {"success", "denial"});
   if (!kind.ok()) return kind.error();
-  const auto zones = read_zones(std::span(property.arguments).subspan(1), options.zones);
+  auto zones = read_zones(std::span(property.arguments).subspan(1), options.zones);
   if (!zones.ok()) return zones.error();
-  auto& disabled = options.kinds[*kind].disabled;
-  disabled.insert(disabled.end(), zones->begin(), zones->end());
+  options.kinds[*kind].disabled = *std::move(zones);  // of several lines the last one counts
   return ok();
 }
 
 Result<void> read_cache_properties(const Directive& directive, CacheOptions& options) {
   return read_properties(
       directive,
-      {{"success", 1, 3, [&](const Directive& p) { return read_kind(p, options.kinds[0]); }},
-       {"denial", 1, 3, [&](const Directive& p) { return read_kind(p, options.kinds[1]); }},
+      {{"success", 1, Property::kAny,
+        [&](const Directive& p) { return read_kind(p, options.kinds[0]); }},
+       {"denial", 1, Property::kAny,
+        [&](const Directive& p) { return read_kind(p, options.kinds[1]); }},
        {"prefetch", 1, 3, [&](const Directive& p) { return read_prefetch(p, options); }},
        {"serve_stale", 0, 5, [&](const Directive& p) { return read_stale(p, options); }},
        {"serve_stale_policy", 1, 1, [&](const Directive& p) { return read_policy(p, options); }},

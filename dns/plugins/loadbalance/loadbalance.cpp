@@ -247,6 +247,8 @@ Result<void> read_lines(const corefile::Directive& directive, LoadBalanceOptions
   const std::vector<Property> properties = {
       {"prefer", 0, Property::kAny,
        [&](const corefile::Directive& p) -> Result<void> {
+         if (!options.file.empty())
+           return p.name.place.error("'prefer' is not for 'weighted FILE', in CoreDNS neither");
          for (const corefile::Word& word : p.arguments) {
            const auto net = Cidr::parse(word.text);
            if (!net.ok())

@@ -81,6 +81,30 @@ std::optional<uint16_t> rcode_number(std::string_view text) {
   return number && *number <= 23 ? number : std::nullopt;
 }
 
+// As Go's strconv.ParseUint reads it in base 0: 0x, 0o, 0b or 0 in front tells the base, and '_'
+// may stand behind that and between digits.
+std::optional<uint64_t> prefixed_number(std::string_view text) {
+  int base = 10;
+  bool digit_before = false;
+  if (text.size() > 1 && text[0] == '0') {
+    const char letter = static_cast<char>(text[1] | 0x20);
+    base = letter == 'x' ? 16 : letter == 'b' ? 2 : 8;
+    text.remove_prefix(base != 8 || letter == 'o' ? 2 : 1);
+    digit_before = true;
+  }
+  std::string digits;
+  for (const char c : text) {
+    if (c == '_' && !digit_before) return std::nullopt;
+    digit_before = c != '_';
+    if (digit_before) digits += c;
+  }
+  uint64_t number = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [at, error] = std::from_chars(digits.data(), end, number, base);
+  if (error != std::errc() || at != end || !digit_before) return std::nullopt;
+  return number;
+}
+
 // A group that the expression has not would stay in the name as it is written.
 Result<void> check_groups(const Word& word, const Pattern& pattern) {
   for (size_t i = 0; i < word.text.size(); ++i) {
@@ -188,6 +212,7 @@ Result<void> RuleReader::name_rule() {
 Result<void> RuleReader::answers() {
   bool any = false;
   bool automatic = false;
+  bool names = false;
   const auto at_answer = [&] { return !rest_.empty() && rest_.front().text == "answer"; };
   while (at_answer() || (any && !rest_.empty())) {
     if (at_answer()) rest_ = rest_.subspan(1);
@@ -215,8 +240,11 @@ Result<void> RuleReader::answers() {
     answer.name.pattern = std::make_shared<const Pattern>(*std::move(pattern));
     answer.name.to = with_dot((*to)->text);
     if (const auto done = check_groups(**to, *answer.name.pattern); !done.ok()) return done;
+    names = names || !answer.value;
     rule_.answers.push_back(std::move(answer));
   }
+  if (automatic && names)
+    return missing("rewrite: 'answer auto' and 'answer name' are not for one rule");
   // An exact rule knows its name anyway.
   if (automatic || rule_.name.kind == Kind::kExact)
     rule_.back = rule_.name.kind == Kind::kSuffix ? Back::kSuffix : Back::kBelow;
@@ -278,13 +306,10 @@ Result<void> RuleReader::option() {
 Result<void> RuleReader::local_option() {
   const auto code = take("the option's code");
   if (!code.ok()) return code.error();
-  std::string digits = (*code)->text;
-  const bool hex = digits.starts_with("0x");
-  if (hex) digits = digits.substr(2);
-  const char* const end = digits.data() + digits.size();
-  const auto [at, error] = std::from_chars(digits.data(), end, rule_.option.code, hex ? 16 : 10);
-  if (error != std::errc() || at != end)
+  const auto number = prefixed_number((*code)->text);
+  if (!number || *number > UINT16_MAX)
     return (*code)->place.error("'" + (*code)->text + "' is no option code such as 0xffee");
+  rule_.option.code = static_cast<uint16_t>(*number);
   if (rule_.option.code == static_cast<uint16_t>(EdnsOption::kCookie))
     return (*code)->place.error("cookies are between neighbours: option 10 cannot be rewritten");
   if (unsets()) return ok();
@@ -328,16 +353,21 @@ Result<void> RuleReader::subnet_option() {
   rule_.option.code = kSubnetCode;
   if (unsets()) return ok();
   rule_.option.data = OptionRule::Data::kSubnet;
-  const auto v4 = take("the prefix length for IPv4");
-  if (!v4.ok()) return v4.error();
-  const auto v6 = take("the prefix length for IPv6");
-  if (!v6.ok()) return v6.error();
-  const auto bits_v4 = read_number(**v4, 0, 32);
-  if (!bits_v4.ok()) return bits_v4.error();
-  const auto bits_v6 = read_number(**v6, 0, 128);
-  if (!bits_v6.ok()) return bits_v6.error();
-  rule_.option.prefix_v4 = static_cast<uint8_t>(*bits_v4);
-  rule_.option.prefix_v6 = static_cast<uint8_t>(*bits_v6);
+  const struct {
+    const char* what;
+    uint64_t most;
+    uint8_t& bits;
+  } kLengths[] = {{"the prefix length for IPv4", 32, rule_.option.prefix_v4},
+                  {"the prefix length for IPv6", 128, rule_.option.prefix_v6}};
+  for (const auto& length : kLengths) {
+    const auto word = take(length.what);
+    if (!word.ok()) return word.error();
+    const auto bits = prefixed_number((*word)->text);
+    if (!bits || *bits > length.most)
+      return (*word)->place.error("'" + (*word)->text + "' is not a whole number from 0 to " +
+                                  std::to_string(length.most));
+    length.bits = static_cast<uint8_t>(*bits);
+  }
   return ok();
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The distributions' Corefiles, asked: a second server stands for the cluster's own DNS and for the
-// resolvers outside.
+// The table of default Corefiles, row by row, as the distributions ship them (suite TableA2): a
+// second server stands for the cluster's own DNS and for the resolvers outside.
 #include "tests/support/default_corefiles.h"
+
+#include <algorithm>
 
 #include "tests/kernel/dns/program_support.h"
 
@@ -16,6 +18,12 @@ struct Asked {
   const char* metrics;
 };
 
+std::string host_name() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
 Asked asked(const std::string& name) {
   if (name == "OpenShift")
     return {"@127.0.0.1 -p 5353", "127.0.0.1:8080", "127.0.0.1:8181", "127.0.0.1:9153"};
@@ -24,15 +32,15 @@ Asked asked(const std::string& name) {
   return {"@127.0.0.1", "127.0.0.1:8080", "127.0.0.1:8181", "127.0.0.1:9153"};
 }
 
-class DefaultCorefiles : public ProgramTest {
+class TableA2 : public ProgramTest {
  protected:
-  DefaultCorefiles() {
+  TableA2() {
     for (const char* address : {"169.254.20.10", "10.96.0.10", "10.96.0.11", "169.254.10.10",
                                 "169.254.10.11", "10.0.0.10", "168.63.129.16"})
       shell(std::string("ip address add ") + address + "/32 dev lo");
     std::ofstream(directory + "/resolv.conf") << "nameserver 127.0.0.9\n";
   }
-  ~DefaultCorefiles() override { stop(upstream); }
+  ~TableA2() override { stop(upstream); }
 
   // At the addresses of the files, or, beside a server that has port 53 everywhere, at another
   // port.
@@ -66,31 +74,85 @@ class DefaultCorefiles : public ProgramTest {
     return shell("dig " + server + " +time=2 +tries=1 +short " + question);
   }
 
-  pid_t upstream = -1;
-};
-
-TEST_F(DefaultCorefiles, Answer) {
-  for (const test::DefaultCorefile& each : test::kDefaultCorefiles) {
-    SCOPED_TRACE(each.name);
-    const Asked at = asked(each.name);
-    const bool beside = std::string(at.server) == "@127.0.0.1";
+  // Serves the file, and asks what every cluster asks; `server` is where it answers from then on.
+  void serve(const std::string& name) {
+    const auto* each = std::ranges::find(test::kDefaultCorefiles, name,
+                                         [](const auto& file) { return std::string(file.name); });
+    ASSERT_NE(each, std::end(test::kDefaultCorefiles));
+    const Asked at = asked(name);
+    server = at.server;
+    const bool beside = server == "@127.0.0.1";
     start_upstream(beside);
-    start_with_corefile(adapted(each.text, beside));
+    start_with_corefile(adapted(each->text, beside));
     EXPECT_TRUE(eventually([&] {
-      return short_answer(at.server, "web.default.svc.cluster.local") == "10.96.0.10\n";
+      return short_answer(server, "web.default.svc.cluster.local") == "10.96.0.10\n";
     })) << log();
-    EXPECT_EQ(short_answer(at.server, "db.default.svc.cluster.local | sort"),
+    EXPECT_EQ(short_answer(server, "db.default.svc.cluster.local | sort"),
               "10.244.0.1\n10.244.0.2\n");
-    EXPECT_EQ(short_answer(at.server, "-x 10.96.0.10"), "web.default.svc.cluster.local.\n");
-    EXPECT_EQ(short_answer(at.server, "www.example.test"), "192.0.2.80\n");
-    EXPECT_EQ(short_answer(at.server, "+tcp www.example.test"), "192.0.2.80\n");
+    EXPECT_EQ(short_answer(server, "-x 10.96.0.10"), "web.default.svc.cluster.local.\n");
+    EXPECT_EQ(short_answer(server, "www.example.test"), "192.0.2.80\n");
+    EXPECT_EQ(short_answer(server, "+tcp www.example.test"), "192.0.2.80\n");
     if (*at.health != 0) EXPECT_EQ(http(std::string(at.health) + "/health"), "OK 200");
     if (*at.ready != 0) EXPECT_EQ(http(std::string(at.ready) + "/ready"), "OK 200");
     EXPECT_NE(http(std::string(at.metrics) + "/metrics").find("\ncoredns_dns_requests_total{"),
               std::string::npos);
-    stop(pid);
-    stop(upstream);
   }
+  std::string ttl_of(const std::string& name) const {
+    return shell("dig " + server + " +time=2 +tries=1 +noall +answer " + name +
+                 " | awk 'NR == 1 { print $2 }'");
+  }
+  std::string status_of(const std::string& question) const {
+    return shell("dig " + server + " +time=2 +tries=1 " + question +
+                 " | sed -n 's/.*status: \\([A-Z]*\\).*/\\1/p'");
+  }
+
+  std::string server;
+  pid_t upstream = -1;
+};
+
+TEST_F(TableA2, Kubeadm) {
+  serve("kubeadm");
+  EXPECT_EQ(ttl_of("web.default.svc.cluster.local"), "30\n");
+  EXPECT_EQ(short_answer(server, "10-1-2-3.default.pod.cluster.local"), "10.1.2.3\n");
+}
+
+TEST_F(TableA2, Minikube) {
+  serve("minikube");
+  EXPECT_EQ(short_answer(server, "host.minikube.internal"), "192.168.49.1\n");
+  EXPECT_NE(log().find("\"A IN host.minikube.internal. udp "), std::string::npos) << log();
+}
+
+TEST_F(TableA2, Eks) {
+  serve("EKS");
+  EXPECT_EQ(ttl_of("web.default.svc.cluster.local"), "5\n");
+}
+
+TEST_F(TableA2, K3s) {
+  serve("k3s");
+}
+
+TEST_F(TableA2, Aks) {
+  serve("AKS");
+  EXPECT_EQ(status_of("x.reddog.microsoft.com"), "NXDOMAIN\n");
+  EXPECT_EQ(status_of("a.b.c.d.e.internal.cloudapp.net"), "NXDOMAIN\n");
+}
+
+TEST_F(TableA2, AksLocalDns) {
+  serve("AKS LocalDNS");
+  EXPECT_EQ(status_of("health-check.localdns.local"), "NOERROR\n");
+  EXPECT_EQ(short_answer("@169.254.10.11", "web.default.svc.cluster.local"), "10.96.0.10\n");
+  EXPECT_NE(shell("dig @169.254.10.11 +nsid www.example.test").find("(\"localdns-pod\")"),
+            std::string::npos);
+}
+
+TEST_F(TableA2, OpenShift) {
+  serve("OpenShift");
+  EXPECT_EQ(shell("dig " + server + " +short CH TXT hostname.bind"), "\"" + host_name() + "\"\n");
+}
+
+TEST_F(TableA2, NodeLocal) {
+  serve("NodeLocal");
+  EXPECT_EQ(short_answer("@10.96.0.10", "www.example.test"), "192.0.2.80\n");
 }
 
 }  // namespace

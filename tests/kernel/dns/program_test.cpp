@@ -178,6 +178,65 @@ TEST_F(ProgramTest, AnswersDigAndFollowsTheCluster) {
   EXPECT_EQ(http("127.0.0.1:8080/health"), "OK 200");
 }
 
+class PluginPrometheus : public ProgramTest {};
+
+// What CoreDNS documents, of the plugins that are here.
+TEST_F(PluginPrometheus, HasWhatCoreDnsDocuments) {
+  std::ofstream(directory + "/hosts") << "10.0.0.1 known.test\n";
+  start_with_corefile(
+      ".:53 {\nbind 127.0.0.1\nhealth\nready\nprometheus\nreload\nerrors\nlocal\ncache\n"
+      "acl a.test {\nblock\n}\nacl b.test {\nfilter\n}\nacl c.test {\ndrop\n}\n"
+      "template IN A d.test {\nanswer \"{{ .Name }} 60 IN A 192.0.2.1\"\n}\n"
+      "template IN A e.test {\nanswer \"{{ .Name }} 60 IN A {{ .Zone }}\"\n}\n"
+      "hosts " +
+      directory + "/hosts {\nfallthrough\n}\nkubernetes cluster.local\nforward . 127.0.0.9\n}\n");
+  ASSERT_TRUE(ready()) << log();
+  for (const char* name : {"web.default.svc.cluster.local", "a.test", "b.test", "c.test", "d.test",
+                           "e.test", "known.test", "localhost.f.test", "unknown.test"})
+    dig(std::string(name));
+  const std::string text = http("127.0.0.1:9153/metrics");
+  for (const char* name : {"acl_allowed_requests_total",
+                           "acl_blocked_requests_total",
+                           "acl_dropped_requests_total",
+                           "acl_filtered_requests_total",
+                           "build_info",
+                           "cache_drops_total",
+                           "cache_entries",
+                           "cache_evictions_total",
+                           "cache_hits_total",
+                           "cache_misses_total",
+                           "cache_prefetch_total",
+                           "cache_requests_total",
+                           "cache_served_stale_total",
+                           "dns_do_requests_total",
+                           "dns_request_duration_seconds",
+                           "dns_request_size_bytes",
+                           "dns_requests_total",
+                           "dns_response_size_bytes",
+                           "dns_responses_total",
+                           "forward_healthcheck_broken_total",
+                           "forward_max_concurrent_rejects_total",
+                           "health_request_duration_seconds",
+                           "health_request_failures_total",
+                           "hosts_entries",
+                           "hosts_reload_timestamp_seconds",
+                           "kubernetes_dns_programming_duration_seconds",
+                           "local_localhost_requests_total",
+                           "panics_total",
+                           "plugin_enabled",
+                           "proxy_conn_cache_hits_total",
+                           "proxy_conn_cache_misses_total",
+                           "proxy_healthcheck_failures_total",
+                           "proxy_request_duration_seconds",
+                           "reload_failed_total",
+                           "reload_version_info",
+                           "template_matches_total",
+                           "template_rr_failures_total"})
+    EXPECT_NE(text.find(std::string("# TYPE coredns_") + name + " "), std::string::npos)
+        << name << "\n"
+        << text;
+}
+
 TEST_F(ProgramTest, ListensOnTheClusterAddressBeforeItExists) {
   start({"--listen", "10.96.0.53:53"});
   ASSERT_TRUE(ready()) << log();

@@ -1,233 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Kubernetes DNS specification as a table: one cluster, and what each question to it is
-// answered.
+// The table of record semantics as whole messages: what stands in which section, and how much of
+// it.
 #include "dns/answer.h"
-
-#include <gtest/gtest.h>
 
 #include <set>
 
-#include "tests/unit/dns/support.h"
+#include "tests/unit/dns/table_a1.h"
 
-namespace fairlead::dns {
+namespace fairlead::dns::test {
 namespace {
 
-using namespace test;
-
-constexpr uint32_t kSerial = 1700000000;
-const std::string kSoa =
-    " 5 SOA ns.dns.cluster.local. hostmaster.cluster.local. 1700000000 7200 1800 86400 5";
-
-class Cluster : public ::testing::Test {
- protected:
-  Cluster() {
-    config.zone = dns_name("cluster.local");
-    for (const char* name : {"default", "kube-system", "empty"}) zone.put(ns(name));
-    add_services();
-    zone.set_synced();
-    zone.publish(kSerial);
-  }
-
-  void add_services() {
-    using kube::Protocol;
-    zone.put(service("web", "default", {"10.96.0.10"}, {port("http", 80), port("admin", 8080)}));
-    zone.put(slice("web-1", "web", "default",
-                   {{"10.244.0.1"}, {"10.244.0.2"}, {"10.244.0.9", "", false}},
-                   {{"http", Protocol::kTcp, 8000}, {"admin", Protocol::kTcp, 8001}}));
-    zone.put(service("dual", "default", {"10.96.0.11", "fd00:96::11"}, {port("http", 80)}));
-    zone.put(service("six", "default", {"fd00:96::6"}, {port("", 443)}));
-    zone.put(service("idle", "default", {"10.96.0.12"}, {port("http", 80)}));
-    zone.put(service("portless", "default", {"10.96.0.13"}));
-    zone.put(service("kube-dns", "kube-system", {"10.96.0.53"},
-                     {port("dns", 53, Protocol::kUdp), port("dns-tcp", 53)}));
-
-    zone.put(headless("db", "default", {port("sql", 5432)}));
-    zone.put(slice("db-1", "db", "default",
-                   {{"10.244.1.1", "db-0"}, {"10.244.1.2", "db-1"}, {"10.244.1.3", "db-2", false}},
-                   {{"sql", Protocol::kTcp, 5432}}));
-    zone.put(headless("plain", "default"));
-    zone.put(slice("plain-1", "plain", "default", {{"10.244.2.1"}, {"10.244.2.2"}}));
-    zone.put(slice("plain-2", "plain", "default", {{"10.244.2.2"}, {"10.244.2.3"}}));
-    zone.put(headless("six-only", "default", {port("http", 80)}));
-    zone.put(slice("six-only-1", "six-only", "default", {{"fd00:244::"}, {"fd00:244::1:2"}},
-                   {{"http", Protocol::kTcp, 80}}));
-    zone.put(headless("waiting", "default", {port("http", 80)}));
-    zone.put(slice("waiting-1", "waiting", "default", {{"10.244.3.1", "", false}},
-                   {{"http", Protocol::kTcp, 80}}));
-    zone.put(headless("twins", "default", {port("http", 80)}));
-    zone.put(slice("twins-4", "twins", "default", {{"10.244.4.1", "a"}, {"10.244.4.2", "a"}},
-                   {{"http", Protocol::kTcp, 80}}));
-    zone.put(slice("twins-6", "twins", "default", {{"fd00:244::4:1", "a"}},
-                   {{"http", Protocol::kTcp, 80}}));
-
-    zone.put(external("out", "default", "www.example.com"));
-    zone.put(external("in", "default", "web.default.svc.cluster.local."));
-    zone.put(external("in-twice", "default", "in.default.svc.cluster.local"));
-    zone.put(external("dangling", "default", "nobody.default.svc.cluster.local"));
-    zone.put(external("loop", "default", "loop.default.svc.cluster.local"));
-    zone.put(external("via-out", "default", "out.default.svc.cluster.local"));
-    zone.put(external("literal", "default", "192.0.2.1"));
-  }
-
-  Bytes ask_for(const std::string& name, const std::string& type, QueryOptions options = {}) {
-    outcome = Outcome::kAnswered;
-    return ask(config, zone.snapshot(), make_query(name, type_of(type), options), 0, &outcome,
-               &target);
-  }
-  std::string text(const std::string& name, const std::string& type) {
-    return to_text(ask_for(name, type));
-  }
-
-  Zone zone;
-  ZoneConfig config;
-  Outcome outcome{};
-  Name target;
-};
-
-struct Case {
-  const char* name;
-  const char* type;
-  const char* answer;  // brief(): sorted data, NODATA, NXDOMAIN
-};
-
-const Case kCases[] = {
-    // 2.2: the zone itself.
-    {"cluster.local", "A", "NODATA"},
-    {"svc.cluster.local", "A", "NODATA"},
-    {"pod.cluster.local", "SRV", "NODATA"},
-    {"dns-version.cluster.local", "TXT", "\"1.1.0\""},
-    {"dns-version.cluster.local", "A", "NODATA"},
-    {"default.svc.cluster.local", "A", "NODATA"},
-    {"empty.svc.cluster.local", "AAAA", "NODATA"},
-    {"nobody.svc.cluster.local", "A", "NXDOMAIN"},
-    {"default.pod.cluster.local", "A", "NODATA"},
-    {"nobody.pod.cluster.local", "A", "NXDOMAIN"},
-    {"other.cluster.local", "A", "NXDOMAIN"},
-    {"web.default.cluster.local", "A", "NXDOMAIN"},
-    {"dns.cluster.local", "A", "NODATA"},  // ns.dns stands below it
-
-    // 2.3: services with a cluster IP.
-    {"web.default.svc.cluster.local", "A", "10.96.0.10"},
-    {"WEB.Default.svc.CLUSTER.local", "A", "10.96.0.10"},
-    {"web.default.svc.cluster.local", "AAAA", "NODATA"},
-    {"web.default.svc.cluster.local", "MX", "NODATA"},
-    {"web.default.svc.cluster.local", "HTTPS", "NODATA"},
-    {"web.default.svc.cluster.local", "ANY", "10.96.0.10"},  // one set of them, RFC 8482
-    {"six.default.svc.cluster.local", "ANY", "fd00:96::6"},
-    {"web.kube-system.svc.cluster.local", "A", "NXDOMAIN"},
-    {"web.default.pod.cluster.local", "A", "NXDOMAIN"},
-    {"idle.default.svc.cluster.local", "A", "10.96.0.12"},  // no endpoint, and still an address
-    {"portless.default.svc.cluster.local", "A", "10.96.0.13"},
-    {"portless.default.svc.cluster.local", "SRV", "NODATA"},
-    {"dual.default.svc.cluster.local", "A", "10.96.0.11"},
-    {"dual.default.svc.cluster.local", "AAAA", "fd00:96::11"},
-    {"nobody.default.svc.cluster.local", "A", "NXDOMAIN"},
-    {"a.b.c.web.default.svc.cluster.local", "A", "NXDOMAIN"},
-
-    // 2.3.2: SRV of a cluster IP; weight is 100 divided by what there is to choose from.
-    {"_http._tcp.web.default.svc.cluster.local", "SRV", "0 100 80 web.default.svc.cluster.local."},
-    {"http.tcp.web.default.svc.cluster.local", "SRV", "0 100 80 web.default.svc.cluster.local."},
-    {"_HTTP._Tcp.web.default.svc.cluster.local", "SRV", "0 100 80 web.default.svc.cluster.local."},
-    {"_http._tcp.dual.default.svc.cluster.local", "SRV", "0 50 80 dual.default.svc.cluster.local."},
-    {"web.default.svc.cluster.local", "SRV",
-     "0 50 80 web.default.svc.cluster.local., 0 50 8080 web.default.svc.cluster.local."},
-    {"six.default.svc.cluster.local", "SRV", "0 100 443 six.default.svc.cluster.local."},
-    {"kube-dns.kube-system.svc.cluster.local", "SRV",
-     "0 50 53 kube-dns.kube-system.svc.cluster.local."},
-    {"_http._udp.web.default.svc.cluster.local", "SRV", "NXDOMAIN"},
-    {"_https._tcp.web.default.svc.cluster.local", "SRV", "NXDOMAIN"},
-    {"_http._tcp.web.default.svc.cluster.local", "A", "10.96.0.10"},
-    {"_http._tcp.web.default.svc.cluster.local", "TXT", "NODATA"},
-    {"_tcp.web.default.svc.cluster.local", "A", "NODATA"},  // an empty non-terminal, RFC 8020
-    {"_udp.web.default.svc.cluster.local", "A", "NXDOMAIN"},
-
-    // Endpoints have names, also those of a service with a cluster IP.
-    {"10-244-0-1.web.default.svc.cluster.local", "A", "10.244.0.1"},
-    {"10-244-0-9.web.default.svc.cluster.local", "A", "NXDOMAIN"},  // not ready
-    {"10-244-0-1.web.default.svc.cluster.local", "AAAA", "NODATA"},
-    {"10-244-0-1.web.default.svc.cluster.local", "SRV",
-     "0 50 8000 10-244-0-1.web.default.svc.cluster.local., "
-     "0 50 8001 10-244-0-1.web.default.svc.cluster.local."},
-
-    // 2.4: headless services.
-    {"db.default.svc.cluster.local", "A", "10.244.1.1, 10.244.1.2"},
-    {"db.default.svc.cluster.local", "AAAA", "NODATA"},
-    {"db-0.db.default.svc.cluster.local", "A", "10.244.1.1"},
-    {"db-2.db.default.svc.cluster.local", "A", "NXDOMAIN"},
-    {"10-244-1-1.db.default.svc.cluster.local", "A", "NXDOMAIN"},  // it has a host name
-    {"_sql._tcp.db.default.svc.cluster.local", "SRV",
-     "0 50 5432 db-0.db.default.svc.cluster.local., 0 50 5432 db-1.db.default.svc.cluster.local."},
-    {"_sql._tcp.db.default.svc.cluster.local", "A", "10.244.1.1, 10.244.1.2"},
-    {"_tcp.db.default.svc.cluster.local", "SRV", "NODATA"},
-    {"plain.default.svc.cluster.local", "A", "10.244.2.1, 10.244.2.2, 10.244.2.3"},
-    {"plain.default.svc.cluster.local", "SRV", "NODATA"},
-    {"10-244-2-2.plain.default.svc.cluster.local", "A", "10.244.2.2"},
-    {"six-only.default.svc.cluster.local", "A", "NODATA"},
-    {"six-only.default.svc.cluster.local", "AAAA", "fd00:244::, fd00:244::1:2"},
-    {"fd00-244--0.six-only.default.svc.cluster.local", "AAAA", "fd00:244::"},
-    {"fd00-244--1-2.six-only.default.svc.cluster.local", "AAAA", "fd00:244::1:2"},
-    {"fd00-244-0-0-0-0-1-2.six-only.default.svc.cluster.local", "AAAA", "NXDOMAIN"},
-    {"waiting.default.svc.cluster.local", "A", "NXDOMAIN"},  // 2.4.1: nothing is ready
-    {"_http._tcp.waiting.default.svc.cluster.local", "SRV", "NXDOMAIN"},
-    {"a.twins.default.svc.cluster.local", "A", "10.244.4.1, 10.244.4.2"},
-    {"a.twins.default.svc.cluster.local", "AAAA", "fd00:244::4:1"},
-    {"twins.default.svc.cluster.local", "SRV", "0 33 80 a.twins.default.svc.cluster.local."},
-
-    // 2.5: ExternalName.
-    {"out.default.svc.cluster.local", "CNAME", "www.example.com."},
-    {"out.default.svc.cluster.local", "ANY", "www.example.com."},
-    {"out.default.svc.cluster.local", "SRV", "NODATA"},
-    {"out.default.svc.cluster.local", "TXT", "NODATA"},
-    {"x.out.default.svc.cluster.local", "A", "NXDOMAIN"},
-    {"_http._tcp.out.default.svc.cluster.local", "SRV", "NXDOMAIN"},
-    {"in.default.svc.cluster.local", "A", "10.96.0.10, web.default.svc.cluster.local."},
-    {"in.default.svc.cluster.local", "AAAA", "NODATA"},
-    {"in-twice.default.svc.cluster.local", "A",
-     "10.96.0.10, in.default.svc.cluster.local., web.default.svc.cluster.local."},
-    {"dangling.default.svc.cluster.local", "A", "NODATA"},
-    {"dangling.default.svc.cluster.local", "CNAME", "nobody.default.svc.cluster.local."},
-    {"loop.default.svc.cluster.local", "A", "NODATA"},
-    {"literal.default.svc.cluster.local", "A", "NXDOMAIN"},
-    {"literal.default.svc.cluster.local", "CNAME", "NXDOMAIN"},
-
-    // Pods, as kubeadm configures it: any address, if the namespace exists.
-    {"1-2-3-4.default.pod.cluster.local", "A", "1.2.3.4"},
-    {"1-2-3-4.default.pod.cluster.local", "AAAA", "NODATA"},
-    {"fd00--5.default.pod.cluster.local", "AAAA", "fd00::5"},
-    {"fd00-0-0-0-0-0-0-5.default.pod.cluster.local", "AAAA", "fd00::5"},
-    {"1--2-3.default.pod.cluster.local", "AAAA", "1::2:3"},
-    {"1-2-3-256.default.pod.cluster.local", "A", "NXDOMAIN"},
-    {"podname.default.pod.cluster.local", "A", "NXDOMAIN"},
-    {"1-2-3-4.nobody.pod.cluster.local", "A", "NXDOMAIN"},
-    {"x.1-2-3-4.default.pod.cluster.local", "A", "NXDOMAIN"},
-
-    // Addresses to names.
-    {"10.0.96.10.in-addr.arpa", "PTR", "web.default.svc.cluster.local."},
-    {"1.0.244.10.in-addr.arpa", "PTR", "10-244-0-1.web.default.svc.cluster.local."},
-    {"1.1.244.10.in-addr.arpa", "PTR", "db-0.db.default.svc.cluster.local."},
-    {"1.1.244.10.in-addr.arpa", "A", "NODATA"},
-    {"6.9.0.0.0.0.d.f.ip6.arpa", "PTR", "NODATA"},
-    {"6.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.9.0.0.0.0.d.f.ip6.arpa", "PTR",
-     "six.default.svc.cluster.local."},
-    {"96.10.in-addr.arpa", "PTR", "NODATA"},  // names below
-    {"in-addr.arpa", "PTR", "NODATA"},
-    {"ip6.arpa", "SOA", "ns.dns.ip6.arpa. hostmaster.ip6.arpa. 1700000000 7200 1800 86400 5"},
-};
-
-TEST_F(Cluster, AnswersAsTheSpecificationSays) {
-  for (const Case& c : kCases) {
-    EXPECT_EQ(brief(ask_for(c.name, c.type)), c.answer) << c.name << " " << c.type;
-    EXPECT_EQ(outcome, Outcome::kAnswered) << c.name;
-  }
-}
-
-// Messages in full: what stands in which section.
-TEST_F(Cluster, PositiveAnswer) {
+TEST_F(TableA1, CaseOfTheQuestion) {
   EXPECT_EQ(text("Web.default.SVC.cluster.local", "A"),
             "NOERROR aa rd qd=1\nanswer Web.default.SVC.cluster.local. 5 A 10.96.0.10\n");
 }
 
-TEST_F(Cluster, NoDataAndNxdomainCarryTheSoaInTheCaseOfTheQuestion) {
+TEST_F(TableA1, ZoneSoaInNegativeAnswers) {
   EXPECT_EQ(text("web.default.svc.Cluster.local", "AAAA"),
             "NOERROR aa rd qd=1\nauthority Cluster.local. 5 SOA ns.dns.Cluster.local. "
             "hostmaster.Cluster.local. 1700000000 7200 1800 86400 5\n");
@@ -235,19 +23,19 @@ TEST_F(Cluster, NoDataAndNxdomainCarryTheSoaInTheCaseOfTheQuestion) {
             "NXDOMAIN aa rd qd=1\nauthority cluster.local." + kSoa + "\n");
 }
 
-TEST_F(Cluster, ApexSoa) {
+TEST_F(TableA1, ZoneSoa) {
   EXPECT_EQ(text("cluster.local", "SOA"),
             "NOERROR aa rd qd=1\nanswer cluster.local." + kSoa + "\n");
 }
 
-TEST_F(Cluster, SoaTtlIsAtMostFiveMinutes) {
+TEST_F(TableA1, ZoneSoaTtlIsAtMostFiveMinutes) {
   config.ttl = 3600;
   EXPECT_EQ(text("cluster.local", "SOA"),
             "NOERROR aa rd qd=1\nanswer cluster.local. 300 SOA ns.dns.cluster.local. "
             "hostmaster.cluster.local. 1700000000 7200 1800 86400 3600\n");
 }
 
-TEST_F(Cluster, SrvBringsAddressesOfItsTargets) {
+TEST_F(TableA1, SrvOfAPortBringsAddressesOfItsTargets) {
   EXPECT_EQ(text("_http._tcp.dual.default.svc.cluster.local", "SRV"),
             "NOERROR aa rd qd=1\n"
             "answer _http._tcp.dual.default.svc.cluster.local. 5 SRV 0 50 80 "
@@ -271,7 +59,7 @@ TEST_F(Cluster, SrvBringsAddressesOfItsTargets) {
             "additional db-1.db.default.svc.cluster.local. 5 A 10.244.1.2\n");
 }
 
-TEST_F(Cluster, WeightOfManyEndpoints) {
+TEST_F(TableA1, SrvOfAPortWeightOfManyEndpoints) {
   std::vector<TestEndpoint> endpoints;
   for (int i = 0; i < 6; ++i) endpoints.push_back({"10.244.9." + std::to_string(i + 1)});
   zone.put(headless("many", "default", {port("http", 80)}));
@@ -288,7 +76,7 @@ TEST_F(Cluster, WeightOfManyEndpoints) {
 
 // Endpoints that share a label are one target: one record for each of its port numbers, and the
 // addresses of those that have a port that was asked for.
-TEST_F(Cluster, TargetsThatShareALabel) {
+TEST_F(TableA1, SrvOfAServiceWithTargetsThatShareALabel) {
   using kube::Protocol;
   zone.put(headless("pair", "default"));
   zone.put(slice("pair-4", "pair", "default", {{"10.244.8.1", "a"}, {"10.244.8.2", "b"}},
@@ -329,7 +117,7 @@ TEST_F(Cluster, TargetsThatShareALabel) {
 }
 
 // A target whose name would be over 255 bytes has no record, and takes nothing from the others.
-TEST_F(Cluster, TargetsWithNamesThatAreTooLong) {
+TEST_F(TableA1, SrvOfAServiceWithTargetsThatAreTooLong) {
   const std::string label(63, 'x');
   config.zone = dns_name(label + "." + label + "." + label);
   zone.put(headless("db", "default", {port("sql", 5432)}));
@@ -343,7 +131,7 @@ TEST_F(Cluster, TargetsWithNamesThatAreTooLong) {
   EXPECT_EQ(brief(ask_for("1.1.244.10.in-addr.arpa", "PTR")), "NODATA");
 }
 
-TEST_F(Cluster, NameServersAreTheServicesThatReachUs) {
+TEST_F(TableA1, ZoneNsAreTheServicesThatReachUs) {
   config.local_addresses = {ip("10.96.0.53")};
   EXPECT_EQ(text("cluster.local", "NS"),
             "NOERROR aa rd qd=1\n"
@@ -360,7 +148,7 @@ TEST_F(Cluster, NameServersAreTheServicesThatReachUs) {
   EXPECT_EQ(brief(ask_for("nobody.cluster.local", "NS")), "NXDOMAIN");
 }
 
-TEST_F(Cluster, AnAliasOutOfTheZoneIsToBeChased) {
+TEST_F(TableA1, ExternalNameOutOfTheZoneIsToBeChased) {
   const std::string chased = to_text(ask_for("out.default.svc.cluster.local", "A"));
   EXPECT_EQ(chased,
             "NOERROR aa rd qd=1\nanswer out.default.svc.cluster.local. 5 CNAME www.example.com.\n");
@@ -373,7 +161,7 @@ TEST_F(Cluster, AnAliasOutOfTheZoneIsToBeChased) {
   EXPECT_EQ(outcome, Outcome::kChase);
 }
 
-TEST_F(Cluster, AChainOfAliasesIsTenLong) {
+TEST_F(TableA1, ExternalNameChainIsTenLong) {
   for (int length : {10, 11}) {
     for (int i = 0; i < length; ++i)
       zone.put(external("c" + std::to_string(i), "empty",
@@ -385,7 +173,7 @@ TEST_F(Cluster, AChainOfAliasesIsTenLong) {
   }
 }
 
-TEST_F(Cluster, OtherNamesAreNotOurs) {
+TEST_F(TableA1, OtherLabelsOutsideTheZoneAreNotOurs) {
   for (const char* name :
        {"example.com", ".", "local", "xcluster.local", "arpa", "10.in-addr.arpa.x"}) {
     ask_for(name, "A");
@@ -393,7 +181,7 @@ TEST_F(Cluster, OtherNamesAreNotOurs) {
   }
 }
 
-TEST_F(Cluster, UnknownAddressesFallThroughUnlessToldOtherwise) {
+TEST_F(TableA1, PtrOfUnknownAddressesFallsThroughUnlessToldOtherwise) {
   const char* const kUnknown[] = {"1.2.0.192.in-addr.arpa", "192.in-addr.arpa",
                                   "x.in-addr.arpa",         "010.0.96.10.in-addr.arpa",
                                   "5.4.3.2.1.in-addr.arpa", "a.b.ip6.arpa"};
@@ -406,7 +194,7 @@ TEST_F(Cluster, UnknownAddressesFallThroughUnlessToldOtherwise) {
 }
 
 // `fallthrough` for the cluster domain, or a part of it; not before everything is known.
-TEST_F(Cluster, UnknownNamesFallThroughWhereTold) {
+TEST_F(TableA1, FallthroughIsForNxdomainAlone) {
   config.fallthrough = {dns_name("default.svc.cluster.local")};
   ask_for("nobody.default.svc.cluster.local", "A");
   EXPECT_EQ(outcome, Outcome::kFallsThrough);
@@ -415,7 +203,7 @@ TEST_F(Cluster, UnknownNamesFallThroughWhereTold) {
 }
 
 // `ignore empty_service`.
-TEST_F(Cluster, EmptyServicesAreIgnoredWhenTold) {
+TEST_F(TableA1, ClusterIpWithoutEndpointsIsIgnoredWhenTold) {
   zone.put(service("idle", "default", {"10.96.0.99"}, {port("http", 80)}));
   zone.put(service("busy", "default", {"10.96.0.98"}, {port("http", 80)}));
   zone.put(slice("busy-1", "busy", "default", {{"10.244.9.9"}}));
@@ -427,7 +215,7 @@ TEST_F(Cluster, EmptyServicesAreIgnoredWhenTold) {
   EXPECT_EQ(brief(ask_for("busy.default.svc.cluster.local", "A")), "10.96.0.98");
 }
 
-TEST_F(Cluster, OneAddressOfSeveralEndpointsHasSeveralNames) {
+TEST_F(TableA1, PtrOfSeveralEndpoints) {
   zone.put(headless("again", "default"));
   zone.put(slice("again-1", "again", "default", {{"10.244.1.1", "x"}, {"10.96.0.10"}}));
   zone.publish(kSerial);
@@ -437,7 +225,7 @@ TEST_F(Cluster, OneAddressOfSeveralEndpointsHasSeveralNames) {
   EXPECT_EQ(brief(ask_for("10.0.96.10.in-addr.arpa", "PTR")), "web.default.svc.cluster.local.");
 }
 
-TEST_F(Cluster, EveryAddressComesFirstInTurn) {
+TEST_F(TableA1, HeadlessEveryAddressComesFirstInTurn) {
   std::set<std::string> first;
   for (uint32_t rotation = 0; rotation < 6; ++rotation) {
     const std::string reply =
@@ -450,16 +238,14 @@ TEST_F(Cluster, EveryAddressComesFirstInTurn) {
   EXPECT_EQ(first.size(), 3u);
 }
 
-TEST(Unsynced, WhatIsKnownIsAnsweredAndNothingIsDenied) {
-  Zone zone;
-  ZoneConfig config;
-  config.zone = dns_name("cluster.local");
-  zone.put(service("web", "default", {"10.96.0.10"}));
-  zone.publish(7);
+TEST_F(TableA1, NotSyncedAnswersWhatIsKnownAndDeniesNothing) {
+  Zone young;
+  young.put(service("web", "default", {"10.96.0.10"}));
+  young.publish(7);
   const auto text = [&](const char* name, Type type) {
     QueryOptions options;
     options.edns_size = 1232;
-    return to_text(ask(config, zone.snapshot(), make_query(name, type, options)));
+    return to_text(ask(config, young.snapshot(), make_query(name, type, options)));
   };
   EXPECT_EQ(text("web.default.svc.cluster.local", Type::kA),
             "NOERROR aa rd qd=1\nanswer web.default.svc.cluster.local. 5 A 10.96.0.10\nopt 1232\n");
@@ -467,8 +253,8 @@ TEST(Unsynced, WhatIsKnownIsAnsweredAndNothingIsDenied) {
             "SERVFAIL aa rd qd=1\nauthority cluster.local. 5 SOA ns.dns.cluster.local. "
             "hostmaster.cluster.local. 7 7200 1800 86400 5\nopt 1232 ede=14\n");
   EXPECT_EQ(text("1.0.0.10.in-addr.arpa", Type::kPtr).substr(0, 8), "SERVFAIL");
-  zone.set_synced();
-  zone.publish(8);
+  young.set_synced();
+  young.publish(8);
   EXPECT_EQ(text("x.default.svc.cluster.local", Type::kA).substr(0, 8), "NXDOMAIN");
 }
 
@@ -478,10 +264,7 @@ struct TruncationCase {
 };
 
 // As many records as fit, and TC: not an empty answer.
-TEST(Truncation, KeepsWhatFits) {
-  Zone zone;
-  ZoneConfig config;
-  config.zone = dns_name("cluster.local");
+TEST_F(TableA1, UdpSizeKeepsWhatFits) {
   std::vector<TestEndpoint> endpoints;
   for (int i = 0; i < 200; ++i) endpoints.push_back({"10.1.0." + std::to_string(i)});
   zone.put(headless("big", "default", {port("http", 80)}));
@@ -512,17 +295,15 @@ TEST(Truncation, KeepsWhatFits) {
 }
 
 // What is only additional is left out without a word (RFC 2181 section 9).
-TEST(Truncation, AdditionalRecordsDoNotCount) {
-  Zone zone;
-  ZoneConfig config;
-  config.zone = dns_name("cluster.local");
+TEST_F(TableA1, UdpSizeDoesNotCountAdditionalRecords) {
   std::vector<TestEndpoint> endpoints;
   for (int i = 0; i < 6; ++i) endpoints.push_back({"10.1.0." + std::to_string(i)});
-  zone.put(headless("six", "default", {port("http", 80)}));
-  zone.put(slice("six-1", "six", "default", endpoints, {{"http", kube::Protocol::kTcp, 80}}));
+  zone.put(headless("half-dozen", "default", {port("http", 80)}));
+  zone.put(slice("half-dozen-1", "half-dozen", "default", endpoints,
+                 {{"http", kube::Protocol::kTcp, 80}}));
   zone.publish(1);
   const Bytes reply =
-      ask(config, zone.snapshot(), make_query("six.default.svc.cluster.local", Type::kSrv));
+      ask(config, zone.snapshot(), make_query("half-dozen.default.svc.cluster.local", Type::kSrv));
   const std::string text = to_text(reply);
   EXPECT_EQ(text.substr(0, 13), "NOERROR aa rd") << text;
   EXPECT_LE(reply.size(), 512u);
@@ -532,4 +313,4 @@ TEST(Truncation, AdditionalRecordsDoNotCount) {
 }
 
 }  // namespace
-}  // namespace fairlead::dns
+}  // namespace fairlead::dns::test

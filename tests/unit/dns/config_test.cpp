@@ -145,7 +145,7 @@ TEST(Config, DurationsAreGos) {
     EXPECT_FALSE(read_one(text).ok()) << text;
 }
 
-TEST(Config, DefaultCorefilesLoadUnchanged) {
+TEST(TableA2, LoadUnchanged) {
   for (const fairlead::test::DefaultCorefile& each : fairlead::test::kDefaultCorefiles) {
     const auto config = read(each.text);
     EXPECT_TRUE(config.ok()) << each.name << ": " << config.error().message();

@@ -26,7 +26,7 @@ std::optional<Bytes> answers(const Bytes& query) {
   return reply_to(query);
 }
 
-class ForwardChoice : public ForwardTest {
+class PluginForwardChoice : public PluginForward {
  protected:
   std::string ask_once(Transport transport = Transport::kUdp) {
     return ask(make_query(kName, Type::kA), transport);
@@ -38,7 +38,7 @@ class ForwardChoice : public ForwardTest {
   }
 };
 
-TEST_F(ForwardChoice, FailoverAsksTheNextServer) {
+TEST_F(PluginForwardChoice, FailoverAsksTheNextServer) {
   Upstream first(loop, says(kServFail));
   Upstream second(loop, says(kRefused));
   Upstream third(loop, answers);
@@ -49,7 +49,7 @@ TEST_F(ForwardChoice, FailoverAsksTheNextServer) {
   EXPECT_EQ(first.queries.size(), 2u) << "such a reply is a sign of health";
 }
 
-TEST_F(ForwardChoice, FailoverEndsWithTheLastServer) {
+TEST_F(PluginForwardChoice, FailoverEndsWithTheLastServer) {
   Upstream first(loop, says(kServFail));
   Upstream second(loop, says(kRefused));
   options->failover = {Rcode::kServFail, Rcode::kRefused};
@@ -64,7 +64,7 @@ TEST_F(ForwardChoice, FailoverEndsWithTheLastServer) {
 }
 
 // What a server said is better than that the other was silent.
-TEST_F(ForwardChoice, FailoverIsBetterThanSilence) {
+TEST_F(PluginForwardChoice, FailoverIsBetterThanSilence) {
   Upstream first(loop, says(kRefused));
   Upstream silent(loop, silence);
   Upstream mute(loop, silence);
@@ -75,7 +75,7 @@ TEST_F(ForwardChoice, FailoverIsBetterThanSilence) {
   EXPECT_EQ(first.queries.size(), 1u);
 }
 
-TEST_F(ForwardChoice, NextOnNodata) {
+TEST_F(PluginForwardChoice, NextOnNodata) {
   Upstream first(loop, says(0x8180));
   Upstream second(loop, answers);
   auto behind = std::make_shared<ForwardOptions>();
@@ -95,7 +95,7 @@ TEST_F(ForwardChoice, NextOnNodata) {
   EXPECT_EQ(ask_once(), "NXDOMAIN rd ra qd=1\n") << "that is no NODATA";
 }
 
-TEST_F(ForwardChoice, FailFast) {
+TEST_F(PluginForwardChoice, FailFast) {
   Upstream silent(loop, silence);
   options->failfast = true;
   options->max_fails = 1;
@@ -108,7 +108,7 @@ TEST_F(ForwardChoice, FailFast) {
   EXPECT_EQ(options->metrics->all_down, 2u);
 }
 
-TEST_F(ForwardChoice, WithoutFailFastTheyAreTried) {
+TEST_F(PluginForwardChoice, WithoutFailFastTheyAreTried) {
   Upstream silent(loop, silence);
   options->max_fails = 1;
   options->probe_period = seconds(20);
@@ -119,7 +119,7 @@ TEST_F(ForwardChoice, WithoutFailFastTheyAreTried) {
   EXPECT_EQ(options->metrics->all_down, 3u);
 }
 
-TEST_F(ForwardChoice, MaxConnectAttempts) {
+TEST_F(PluginForwardChoice, MaxConnectAttempts) {
   const std::pair<std::optional<size_t>, size_t> kCases[] = {{std::nullopt, 4}, {1, 1}, {3, 3}};
   for (const auto& [most, expected] : kCases) {
     Upstream silent(loop, silence);
@@ -135,14 +135,14 @@ TEST_F(ForwardChoice, MaxConnectAttempts) {
 }
 
 // Without a limit the time is one, and for what fails at once a number that nobody will miss.
-TEST_F(ForwardChoice, AttemptsWithoutALimitEnd) {
+TEST_F(PluginForwardChoice, AttemptsWithoutALimitEnd) {
   options->attempts = 0;
   use({{ip("127.0.0.1"), fairlead::test::free_port()}});
   EXPECT_EQ(failure(), "SERVFAIL rd qd=1\nopt 1232 ede=23\n");
   EXPECT_EQ(options->metrics->all_down, ForwardOptions::kMaxAttempts - options->max_fails);
 }
 
-TEST_F(ForwardChoice, SourceAddress) {
+TEST_F(PluginForwardChoice, SourceAddress) {
   std::vector<std::string> sources;
   Upstream up(loop, says(0x8380), answers);
   options->source = ip("127.0.0.5");
@@ -152,7 +152,7 @@ TEST_F(ForwardChoice, SourceAddress) {
   EXPECT_EQ(sources, (std::vector<std::string>{"127.0.0.5", "127.0.0.5"})) << "UDP, TCP";
 }
 
-TEST_F(ForwardChoice, ASourceThatIsNotOurs) {
+TEST_F(PluginForwardChoice, ASourceThatIsNotOurs) {
   Upstream up(loop, answers, answers);
   for (const char* source : {"192.0.2.77", "::1"}) {
     options->source = ip(source);
@@ -174,7 +174,7 @@ std::string probe_of(const std::vector<Bytes>& queries) {
   return "";
 }
 
-TEST_F(ForwardChoice, HealthChecks) {
+TEST_F(PluginForwardChoice, HealthChecks) {
   struct Case {
     const char* name;
     bool recursion;
@@ -195,7 +195,7 @@ TEST_F(ForwardChoice, HealthChecks) {
   }
 }
 
-TEST_F(ForwardChoice, HealthChecksOverTcp) {
+TEST_F(PluginForwardChoice, HealthChecksOverTcp) {
   int asked = 0;
   Upstream up(loop, silence, [&](const Bytes&) -> std::optional<Bytes> {
     ++asked;
@@ -208,7 +208,7 @@ TEST_F(ForwardChoice, HealthChecksOverTcp) {
   EXPECT_TRUE(up.queries.empty());
 }
 
-TEST_F(ForwardChoice, OldConnectionsAreNotUsed) {
+TEST_F(PluginForwardChoice, OldConnectionsAreNotUsed) {
   Upstream up(loop, silence, answers);
   options->force_tcp = true;
   options->idle.age = milliseconds(1);
@@ -225,7 +225,7 @@ TEST_F(ForwardChoice, OldConnectionsAreNotUsed) {
   EXPECT_EQ(up.tcp_connections, 6) << "expire 0s: none is kept";
 }
 
-TEST_F(ForwardChoice, MaxIdleConnections) {
+TEST_F(PluginForwardChoice, MaxIdleConnections) {
   Upstream up(loop, silence, answers);
   options->force_tcp = true;
   options->idle.most = 1;
@@ -238,7 +238,7 @@ TEST_F(ForwardChoice, MaxIdleConnections) {
   EXPECT_EQ(up.tcp_connections, 5) << "one of three was kept";
 }
 
-TEST_F(ForwardChoice, Metrics) {
+TEST_F(PluginForwardChoice, Metrics) {
   Upstream up(loop, says(kNxDomain), answers);
   options->in_flight = std::make_shared<InFlightLimit>(1);
   use({up.address});
@@ -263,7 +263,7 @@ TEST_F(ForwardChoice, Metrics) {
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
 }
 
-TEST(ForwardMetrics, ServersWithoutEndAreOne) {
+TEST(PluginForwardMetrics, ServersWithoutEndAreOne) {
   ForwardMetrics metrics;
   for (uint16_t port = 1; port <= 300; ++port)
     metrics.server({ip("127.0.0.1"), port}).observe(Rcode::kNoError, milliseconds(1));
@@ -300,9 +300,9 @@ class Resolver : public Upstream {
   }
 };
 
-class ForwardNames : public ForwardTest {
+class PluginForwardNames : public PluginForward {
  protected:
-  ForwardNames() {
+  PluginForwardNames() {
     options->resolvers = {{ip("127.0.0.1"), fairlead::test::free_port()}, resolver.address};
     options->look_up = options->look_up_retry = milliseconds(10);
     options->upstreams = std::make_shared<UpstreamList>(std::vector<UpstreamServer>());
@@ -330,7 +330,7 @@ class ForwardNames : public ForwardTest {
   std::unique_ptr<Service> service;
 };
 
-TEST_F(ForwardNames, AreLookedUpAgain) {
+TEST_F(PluginForwardNames, AreLookedUpAgain) {
   resolver.addresses["a.test."] = {"192.0.2.2", "2001:db8::1", "192.0.2.1"};
   resolver.addresses["b.test."] = {"192.0.2.9"};
   follow("b.test", true);
@@ -346,7 +346,7 @@ TEST_F(ForwardNames, AreLookedUpAgain) {
   EXPECT_EQ(list(2), "192.0.2.9:5353%b.test 192.0.2.7:5353 ");
 }
 
-TEST_F(ForwardNames, FewOfManyAddresses) {
+TEST_F(PluginForwardNames, FewOfManyAddresses) {
   for (int i = 1; i <= 30; ++i)
     resolver.addresses["a.test."].push_back("192.0.2." + std::to_string(i));
   follow("a.test");
@@ -355,7 +355,7 @@ TEST_F(ForwardNames, FewOfManyAddresses) {
   EXPECT_EQ(options->upstreams->get()->size(), 15u);
 }
 
-TEST_F(ForwardNames, TheSystemsResolvers) {
+TEST_F(PluginForwardNames, TheSystemsResolvers) {
   options->resolvers.clear();
   options->resolv_conf = "/does/not/exist";
   follow("a.test");
@@ -364,7 +364,7 @@ TEST_F(ForwardNames, TheSystemsResolvers) {
   EXPECT_EQ(list(0), "") << "without any it is tried again, and nothing else happens";
 }
 
-TEST_F(ForwardNames, OverTlsTheyAreNamesInCertificates) {
+TEST_F(PluginForwardNames, OverTlsTheyAreNamesInCertificates) {
   resolver.addresses["a.test."] = {"192.0.2.1"};
   follow("a.test", true);
   start();
@@ -377,7 +377,7 @@ TEST_F(ForwardNames, OverTlsTheyAreNamesInCertificates) {
 }
 
 // The next configuration goes on counting, for all directives together.
-TEST_F(ForwardNames, CountersOutliveTheConfiguration) {
+TEST_F(PluginForwardNames, CountersOutliveTheConfiguration) {
   start();
   options->metrics->rejects = 3;
   auto next = std::make_shared<ForwardOptions>();
@@ -394,7 +394,7 @@ TEST_F(ForwardNames, CountersOutliveTheConfiguration) {
   EXPECT_EQ(host.metrics().find("coredns_forward"), std::string::npos);
 }
 
-TEST_F(ForwardNames, AreAskedForClients) {
+TEST_F(PluginForwardNames, AreAskedForClients) {
   Upstream up(loop, answers);
   resolver.addresses["a.test."] = {"127.0.0.1"};
   follow("a.test");

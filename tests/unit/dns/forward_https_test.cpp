@@ -11,9 +11,9 @@ namespace {
 using namespace test;
 using std::chrono::hours;
 
-class ForwardHttps : public ForwardTest {
+class PluginForwardHttps : public PluginForward {
  protected:
-  ForwardHttps() {
+  PluginForwardHttps() {
     const WallTime past = std::chrono::system_clock::now() - hours(1);
     const auto authority = *tls::make_authority("test CA", past, hours(24));
     tls::CertificateSpec spec;
@@ -60,7 +60,7 @@ class ForwardHttps : public ForwardTest {
 const std::string kAnswered = std::string(kAnswer) + "opt 1232\n";
 const std::string kRefusal = "SERVFAIL rd qd=1\nopt 1232 ede=23\n";
 
-TEST_F(ForwardHttps, Posts) {
+TEST_F(PluginForwardHttps, Posts) {
   EXPECT_EQ(ask_server("dns.test"), kAnswered);
   ASSERT_EQ(requests.size(), 1u);
   EXPECT_EQ(requests[0].method, "POST");
@@ -74,7 +74,7 @@ TEST_F(ForwardHttps, Posts) {
   EXPECT_EQ(ask_server(""), kAnswered) << "its address is in the certificate";
 }
 
-TEST_F(ForwardHttps, Gets) {
+TEST_F(PluginForwardHttps, Gets) {
   options->https_get = true;
   Bytes query = make_query(kName, Type::kA);
   query[0] = query[1] = 0;
@@ -85,7 +85,7 @@ TEST_F(ForwardHttps, Gets) {
   EXPECT_TRUE(requests[0].query_value("dns").value_or("").starts_with("AAABAAABAAAAAAAB"));
 }
 
-TEST_F(ForwardHttps, StrangersAreNotBelieved) {
+TEST_F(PluginForwardHttps, StrangersAreNotBelieved) {
   EXPECT_EQ(ask_server("other.test"), kRefusal);
   options->pems.authorities =
       tls::make_authority("other", std::chrono::system_clock::now() - hours(1), hours(24))
@@ -94,7 +94,7 @@ TEST_F(ForwardHttps, StrangersAreNotBelieved) {
   EXPECT_TRUE(requests.empty());
 }
 
-TEST_F(ForwardHttps, WhatIsNoReply) {
+TEST_F(PluginForwardHttps, WhatIsNoReply) {
   status = 500;
   EXPECT_EQ(ask_server("dns.test"), kRefusal);
   status = 200;

@@ -18,7 +18,7 @@ size_t open_files() {
   return count;
 }
 
-class ForwardLoad : public ForwardTest {
+class PluginForwardLoad : public PluginForward {
  protected:
   static constexpr size_t kQuestions = 2000;
   static constexpr size_t kAtOnce = 60;
@@ -41,7 +41,7 @@ class ForwardLoad : public ForwardTest {
   size_t most_files = 0;
 };
 
-TEST_F(ForwardLoad, UpstreamsDownSlowLying) {
+TEST_F(PluginForwardLoad, UpstreamsDownSlowLying) {
   const SocketAddress down{ip("127.0.0.1"), fairlead::test::free_port()};
   Upstream slow(
       loop, [](const Bytes&) { return std::nullopt; }, [](const Bytes&) { return std::nullopt; });
@@ -70,7 +70,7 @@ TEST_F(ForwardLoad, UpstreamsDownSlowLying) {
   EXPECT_LE(open_files(), before + 8) << "pollers of the loop itself";
 }
 
-TEST_F(ForwardLoad, AllUpstreamsDownSlowLying) {
+TEST_F(PluginForwardLoad, AllUpstreamsDownSlowLying) {
   const SocketAddress down{ip("127.0.0.1"), fairlead::test::free_port()};
   Upstream slow(loop, [](const Bytes&) { return std::nullopt; });
   options->limits = {milliseconds(20), milliseconds(20), milliseconds(20)};

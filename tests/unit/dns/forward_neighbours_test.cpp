@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // An upstream that answers over TCP: one connection carries one question after another.
-TEST_F(ForwardTest, TcpConnectionsAreUsedAgain) {
+TEST_F(PluginForward, TcpConnectionsAreUsedAgain) {
   Upstream up(
       loop, [](const Bytes&) { return std::nullopt; },
       [](const Bytes& query) { return reply_to(query); });
@@ -28,7 +28,7 @@ TEST_F(ForwardTest, TcpConnectionsAreUsedAgain) {
 }
 
 // A connection the server has closed meanwhile costs nothing but a new one.
-TEST_F(ForwardTest, AConnectionThatEndedIsNotAFailure) {
+TEST_F(PluginForward, AConnectionThatEndedIsNotAFailure) {
   Upstream up(
       loop, [](const Bytes&) { return std::nullopt; },
       [](const Bytes& query) { return reply_to(query); });
@@ -43,7 +43,7 @@ TEST_F(ForwardTest, AConnectionThatEndedIsNotAFailure) {
 }
 
 // A reply with more behind it is taken, and its connection is not used again.
-TEST_F(ForwardTest, AConnectionThatSaysTooMuchIsClosed) {
+TEST_F(PluginForward, AConnectionThatSaysTooMuchIsClosed) {
   Upstream up(
       loop, [](const Bytes&) { return std::nullopt; },
       [](const Bytes& query) { return reply_to(query); });
@@ -82,7 +82,7 @@ TEST(IdleConnections, AreFewAndNotForLong) {
   EXPECT_EQ(idle.size(), 0u);
 }
 
-TEST_F(ForwardTest, EdnsGoesThroughWithoutCookies) {
+TEST_F(PluginForward, EdnsGoesThroughWithoutCookies) {
   Upstream up(loop, [](const Bytes& query) { return reply_to(query); });
   use({up.address});
   QueryOptions o;
@@ -99,7 +99,7 @@ TEST_F(ForwardTest, EdnsGoesThroughWithoutCookies) {
 }
 
 // What an upstream says to its own client, us, is not passed on; what it says of the answer is.
-TEST_F(ForwardTest, OptionsBetweenNeighboursStayThere) {
+TEST_F(PluginForward, OptionsBetweenNeighboursStayThere) {
   Upstream up(loop, [](const Bytes& query) {
     Bytes reply = reply_to(query, 0, 0x8180);
     const Bytes more = {0, 10, 0, 8, 1, 2,   3, 4, 5, 6, 7, 8,  // cookie
@@ -118,7 +118,7 @@ TEST_F(ForwardTest, OptionsBetweenNeighboursStayThere) {
 }
 
 // A client without EDNS gets no OPT record, whatever the upstream does; one with it always does.
-TEST_F(ForwardTest, TheOptRecordIsBetweenNeighbours) {
+TEST_F(PluginForward, TheOptRecordIsBetweenNeighbours) {
   bool with_opt = true;
   Upstream up(loop, [&](const Bytes& query) {
     Query q;

@@ -11,7 +11,7 @@ using namespace test;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class ForwardSetup : public PluginTest {
+class PluginForwardSetup : public PluginTest {
  protected:
   ForwardOptions& read(const std::string& directive) {
     use(directive);
@@ -38,7 +38,7 @@ class ForwardSetup : public PluginTest {
   }
 };
 
-TEST_F(ForwardSetup, WhomToAsk) {
+TEST_F(PluginForwardSetup, WhomToAsk) {
   files.texts["/etc/servers"] = "nameserver 192.0.2.1\n";
   const std::pair<const char*, const char*> kCases[] = {
       {"1.1.1.1", "1.1.1.1:53"},
@@ -63,20 +63,20 @@ TEST_F(ForwardSetup, WhomToAsk) {
   for (const auto& [to, expected] : kCases) EXPECT_EQ(targets(to), expected) << to;
 }
 
-TEST_F(ForwardSetup, OneNameForAllServers) {
+TEST_F(PluginForwardSetup, OneNameForAllServers) {
   EXPECT_EQ(targets("tls://9.9.9.9 1.1.1.1 {\ntls_servername dns.quad9.net\n}"),
             "tls(dns.quad9.net)@9.9.9.9:853 1.1.1.1:53");
   EXPECT_EQ(targets("tls://dns.google {\ntls_servername other.test\n}"),
             "tls(other.test)@host dns.google:853");
 }
 
-TEST_F(ForwardSetup, EachAddressIsAskedOnce) {
+TEST_F(PluginForwardSetup, EachAddressIsAskedOnce) {
   const ForwardOptions& o = read("forward . 1.1.1.1 tls://1.1.1.1:53 1.1.1.1:54 1.1.1.1");
   EXPECT_EQ(o.upstreams->get()->size(), 2u);
   EXPECT_TRUE(o.upstreams->get()->front().is_plain()) << "the first counts";
 }
 
-TEST_F(ForwardSetup, Defaults) {
+TEST_F(PluginForwardSetup, Defaults) {
   const ForwardOptions& o = read("forward . 1.1.1.1");
   EXPECT_EQ(o.policy, UpstreamPolicy::kRandom);
   EXPECT_EQ(o.max_fails, 2u);
@@ -91,7 +91,7 @@ TEST_F(ForwardSetup, Defaults) {
   EXPECT_FALSE(o.source || o.tls || o.failfast || o.next_on_nodata || o.force_tcp || o.prefer_udp);
 }
 
-TEST_F(ForwardSetup, Properties) {
+TEST_F(PluginForwardSetup, Properties) {
   EXPECT_TRUE(with("force_tcp").force_tcp);
   EXPECT_TRUE(with("prefer_udp").prefer_udp);
   EXPECT_TRUE(with("failfast_all_unhealthy_upstreams").failfast);
@@ -130,7 +130,7 @@ TEST_F(ForwardSetup, Properties) {
       << "FROM itself is never excepted";
 }
 
-TEST_F(ForwardSetup, TlsFiles) {
+TEST_F(PluginForwardSetup, TlsFiles) {
   const auto ca = tls::make_authority("ca", WallTime{} + std::chrono::hours(400'000),
                                       std::chrono::hours(24 * 365));
   ASSERT_TRUE(ca.ok());
@@ -154,7 +154,7 @@ TEST_F(ForwardSetup, TlsFiles) {
   EXPECT_EQ(refusal(with_tls("a b c d")), "Corefile:3: 'tls' takes 0 to 3 arguments, not 4");
 }
 
-TEST_F(ForwardSetup, SaysWhatIsWrongWithAServer) {
+TEST_F(PluginForwardSetup, SaysWhatIsWrongWithAServer) {
   const std::pair<const char*, const char*> kCases[] = {
       {"https://9.9.9.9/dns-query",
        "'https://9.9.9.9/dns-query' is neither an address such as 1.1.1.1 or [::1]:53, nor a file "
@@ -187,7 +187,7 @@ TEST_F(ForwardSetup, SaysWhatIsWrongWithAServer) {
     EXPECT_EQ(refusal(std::string("forward . ") + to), std::string("Corefile:2: ") + expected);
 }
 
-TEST_F(ForwardSetup, SaysWhatIsWrongWithAProperty) {
+TEST_F(PluginForwardSetup, SaysWhatIsWrongWithAProperty) {
   const std::pair<const char*, const char*> kCases[] = {
       {"force_tcp yes", "3: 'force_tcp' takes 0 arguments, not 1"},
       {"next_on_nodata yes", "3: 'next_on_nodata' takes 0 arguments, not 1"},

@@ -149,9 +149,9 @@ class LatePath : public ReplyPath {
   std::vector<Bytes>& replies_;
 };
 
-class ForwardTest : public ::testing::Test {
+class PluginForward : public ::testing::Test {
  protected:
-  ForwardTest() {
+  PluginForward() {
     options->limits = {milliseconds(200), milliseconds(200), milliseconds(200)};
     options->policy = UpstreamPolicy::kSequential;
     options->probe_period = milliseconds(20);

@@ -13,7 +13,7 @@ using namespace test;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-TEST_F(ForwardTest, RelaysQueryAndReply) {
+TEST_F(PluginForward, RelaysQueryAndReply) {
   Upstream up(loop, [](const Bytes& query) { return reply_to(query); });
   use({up.address});
   QueryOptions o;
@@ -29,7 +29,7 @@ TEST_F(ForwardTest, RelaysQueryAndReply) {
   EXPECT_GT(ids.size(), 10u) << "a new ID each time";
 }
 
-TEST_F(ForwardTest, ATruncatedReplyIsFetchedOverTcp) {
+TEST_F(PluginForward, ATruncatedReplyIsFetchedOverTcp) {
   Upstream up(
       loop, [](const Bytes& query) { return reply_to(query, 0, 0x8380); },
       [](const Bytes& query) { return reply_to(query, 3); });
@@ -41,7 +41,7 @@ TEST_F(ForwardTest, ATruncatedReplyIsFetchedOverTcp) {
 }
 
 // The client gets what fits, not nothing.
-TEST_F(ForwardTest, WhatTcpBroughtIsCutToTheClientsSize) {
+TEST_F(PluginForward, WhatTcpBroughtIsCutToTheClientsSize) {
   Upstream up(
       loop, [](const Bytes& query) { return reply_to(query, 0, 0x8380); },
       [](const Bytes& query) { return reply_to(query, 100); });
@@ -58,14 +58,14 @@ TEST_F(ForwardTest, WhatTcpBroughtIsCutToTheClientsSize) {
   EXPECT_GT(replies.back().size(), 1600u);
 }
 
-TEST_F(ForwardTest, ATruncatedReplyIsBetterThanNone) {
+TEST_F(PluginForward, ATruncatedReplyIsBetterThanNone) {
   Upstream up(loop, [](const Bytes& query) { return reply_to(query, 2, 0x8380); });
   use({up.address});
   const std::string text = ask(make_query(kName, Type::kA));
   EXPECT_EQ(text.substr(0, 21), "NOERROR tc rd ra qd=1") << "TCP is refused there";
 }
 
-TEST_F(ForwardTest, LiesAreNotPassedOn) {
+TEST_F(PluginForward, LiesAreNotPassedOn) {
   int wrong = 0;
   Upstream up(
       loop,
@@ -98,7 +98,7 @@ TEST_F(ForwardTest, LiesAreNotPassedOn) {
   }
 }
 
-TEST_F(ForwardTest, RefusalsArePassedOnAndCountAsHealthy) {
+TEST_F(PluginForward, RefusalsArePassedOnAndCountAsHealthy) {
   Upstream up(loop, [](const Bytes& query) { return reply_to(query, 0, 0x8185); });
   Upstream other(loop, [](const Bytes& query) { return reply_to(query); });
   use({up.address, other.address});
@@ -106,7 +106,7 @@ TEST_F(ForwardTest, RefusalsArePassedOnAndCountAsHealthy) {
   EXPECT_EQ(other.queries.size(), 0u);
 }
 
-TEST_F(ForwardTest, ARefusalWithoutAQuestionGetsTheClientsQuestion) {
+TEST_F(PluginForward, ARefusalWithoutAQuestionGetsTheClientsQuestion) {
   Upstream up(loop, [](const Bytes& query) {
     return Bytes{query[0], query[1], 0x81, 0x81, 0, 0, 0, 0, 0, 0, 0, 0};
   });
@@ -114,7 +114,7 @@ TEST_F(ForwardTest, ARefusalWithoutAQuestionGetsTheClientsQuestion) {
   EXPECT_EQ(ask(make_query(kName, Type::kA)), "FORMERR rd ra qd=1\n");
 }
 
-TEST_F(ForwardTest, TheNextServerIsAskedWhenOneIsSilent) {
+TEST_F(PluginForward, TheNextServerIsAskedWhenOneIsSilent) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
   Upstream up(loop, [](const Bytes& query) { return reply_to(query); });
   use({silent.address, up.address});
@@ -128,7 +128,7 @@ TEST_F(ForwardTest, TheNextServerIsAskedWhenOneIsSilent) {
     EXPECT_EQ(silent.queries[i].size(), 17u) << "a probe";
 }
 
-TEST_F(ForwardTest, AServerThatCameBackIsUsedAgain) {
+TEST_F(PluginForward, AServerThatCameBackIsUsedAgain) {
   Upstream first(loop, [](const Bytes& query) { return reply_to(query, 2); });
   Upstream second(loop, [](const Bytes& query) { return reply_to(query); });
   use({first.address, second.address});
@@ -143,7 +143,7 @@ TEST_F(ForwardTest, AServerThatCameBackIsUsedAgain) {
   EXPECT_TRUE(used);
 }
 
-TEST_F(ForwardTest, NobodyAnswers) {
+TEST_F(PluginForward, NobodyAnswers) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
   use({silent.address});
   QueryOptions o;
@@ -152,14 +152,14 @@ TEST_F(ForwardTest, NobodyAnswers) {
   EXPECT_EQ(silent.queries.size(), 2u);
 }
 
-TEST_F(ForwardTest, TheNetworkRefuses) {
+TEST_F(PluginForward, TheNetworkRefuses) {
   use({{ip("127.0.0.1"), fairlead::test::free_port()}});
   QueryOptions o;
   o.edns_size = 1232;
   EXPECT_EQ(ask(make_query(kName, Type::kA, o)), "SERVFAIL rd qd=1\nopt 1232 ede=23\n");
 }
 
-TEST_F(ForwardTest, WithoutServers) {
+TEST_F(PluginForward, WithoutServers) {
   use({});
   QueryOptions o;
   o.edns_size = 1232;
@@ -169,7 +169,7 @@ TEST_F(ForwardTest, WithoutServers) {
   EXPECT_EQ(ask(make_query(kName, Type::kA)), kAnswer) << "the list is followed";
 }
 
-TEST_F(ForwardTest, TooManyAtOnceAreRefused) {
+TEST_F(PluginForward, TooManyAtOnceAreRefused) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
   options->in_flight = std::make_shared<InFlightLimit>(3);
   use({silent.address});
@@ -183,7 +183,7 @@ TEST_F(ForwardTest, TooManyAtOnceAreRefused) {
 }
 
 // One client cannot have all places, so that another finds one.
-TEST_F(ForwardTest, AClientThatHasItsShareIsRefused) {
+TEST_F(PluginForward, AClientThatHasItsShareIsRefused) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
   options->in_flight = std::make_shared<InFlightLimit>(90);
   options->server = "dns://:53";
@@ -205,7 +205,7 @@ TEST_F(ForwardTest, AClientThatHasItsShareIsRefused) {
 }
 
 // The limit is one for all workers.
-TEST_F(ForwardTest, TheLimitIsSharedByAllWorkers) {
+TEST_F(PluginForward, TheLimitIsSharedByAllWorkers) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
   options->in_flight = std::make_shared<InFlightLimit>(3);
   use({silent.address});
@@ -222,7 +222,7 @@ TEST_F(ForwardTest, TheLimitIsSharedByAllWorkers) {
   EXPECT_TRUE(options->in_flight->take()) << "places come back";
 }
 
-TEST_F(ForwardTest, AnExternalNameIsChasedThroughTheChain) {
+TEST_F(PluginForward, AnExternalNameIsChasedThroughTheChain) {
   Upstream up(loop, [](const Bytes& query) { return reply_to(query, 2); });
   zone.put(external("out", "default", "www.example.com"));
   zone.publish(1);
@@ -234,16 +234,33 @@ TEST_F(ForwardTest, AnExternalNameIsChasedThroughTheChain) {
             "answer www.example.com. 60 A 192.0.2.2\n");
 }
 
-TEST_F(ForwardTest, AnExternalNameThatDoesNotResolveIsACnameAlone) {
-  Upstream up(loop, [](const Bytes& query) { return reply_to(query, 0, 0x8183); });
+TEST_F(PluginForward, AnExternalNameThatDoesNotResolveIsACnameAlone) {
+  uint16_t flags = 0;
+  Upstream up(loop, [&](const Bytes& query) { return reply_to(query, 0, flags); });
+  zone.put(external("out", "default", "www.example.com"));
+  zone.publish(1);
+  use({up.address});
+  for (const int failure : {0x8183, 0x8182, 0x8185, 0x8180}) {
+    flags = static_cast<uint16_t>(failure);
+    EXPECT_EQ(
+        ask(make_query("out.default.svc.cluster.local", Type::kA)),
+        "NOERROR aa rd qd=1\nanswer out.default.svc.cluster.local. 5 CNAME www.example.com.\n")
+        << failure;
+  }
+}
+
+TEST_F(PluginForward, AnExternalNameWhoseTargetIsCutIsCutToo) {
+  Upstream up(loop, [](const Bytes& query) { return reply_to(query, 1, 0x8380); });
   zone.put(external("out", "default", "www.example.com"));
   zone.publish(1);
   use({up.address});
   EXPECT_EQ(ask(make_query("out.default.svc.cluster.local", Type::kA)),
-            "NOERROR aa rd qd=1\nanswer out.default.svc.cluster.local. 5 CNAME www.example.com.\n");
+            "NOERROR aa tc rd qd=1\n"
+            "answer out.default.svc.cluster.local. 5 CNAME www.example.com.\n"
+            "answer www.example.com. 60 A 192.0.2.1\n");
 }
 
-TEST_F(ForwardTest, WhatWasNotAskedIsNotChased) {
+TEST_F(PluginForward, WhatWasNotAskedIsNotChased) {
   Upstream up(loop, [](Bytes query) {
     Bytes reply = reply_to(query, 1);
     reply[6 + 1] = 1;
@@ -262,7 +279,7 @@ TEST_F(ForwardTest, WhatWasNotAskedIsNotChased) {
 }
 
 // What is under way when the end comes is dropped without a trace.
-TEST_F(ForwardTest, DestroyedWhileWaiting) {
+TEST_F(PluginForward, DestroyedWhileWaiting) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
   auto other = std::make_unique<Chain>();
   options->upstreams = std::make_shared<UpstreamList>(std::vector<UpstreamServer>{silent.address});
@@ -295,7 +312,7 @@ TEST(Chain, RefusesPluginsItDoesNotKnow) {
 }
 
 // A plugin before the one that answers sees every answer, at once or later.
-TEST_F(ForwardTest, PluginsBeforeSeeEveryAnswer) {
+TEST_F(PluginForward, PluginsBeforeSeeEveryAnswer) {
   class Marker : public Plugin {
    public:
     void on_reply(const Query&, const Client&, Reply&) override { ++seen; }

@@ -188,9 +188,9 @@ std::optional<Bytes> answers(const Bytes& query) {
   return reply_to(query);
 }
 
-class ForwardTls : public ForwardTest {
+class PluginForwardTls : public PluginForward {
  protected:
-  ForwardTls() {
+  PluginForwardTls() {
     trust(our_authority());
     options->limits = {seconds(20), seconds(20), seconds(20)};
     options->total = seconds(60);
@@ -226,7 +226,7 @@ class ForwardTls : public ForwardTest {
   std::unique_ptr<TlsUpstream> up;
 };
 
-TEST_F(ForwardTls, ConnectionsAreUsedAgain) {
+TEST_F(PluginForwardTls, ConnectionsAreUsedAgain) {
   serve();
   for (int i = 1; i <= 5; ++i) EXPECT_EQ(ask_once(), kAnswer) << i;
   EXPECT_EQ(up->connections, 1);
@@ -237,7 +237,7 @@ TEST_F(ForwardTls, ConnectionsAreUsedAgain) {
   EXPECT_EQ(counts.misses[ForwardMetrics::kTls], 1u);
 }
 
-TEST_F(ForwardTls, AServerWithoutANameIsKnownByItsAddress) {
+TEST_F(PluginForwardTls, AServerWithoutANameIsKnownByItsAddress) {
   serve();
   use_only({up->named("")});
   EXPECT_EQ(ask_once(), kAnswer);
@@ -246,7 +246,7 @@ TEST_F(ForwardTls, AServerWithoutANameIsKnownByItsAddress) {
   EXPECT_EQ(ask_once(), kAnswer);
 }
 
-TEST_F(ForwardTls, SessionsAreResumed) {
+TEST_F(PluginForwardTls, SessionsAreResumed) {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     serve({.max_version = version});
     EXPECT_EQ(ask_once(), kAnswer);
@@ -257,7 +257,7 @@ TEST_F(ForwardTls, SessionsAreResumed) {
   }
 }
 
-TEST_F(ForwardTls, StrangersAreNotBelieved) {
+TEST_F(PluginForwardTls, StrangersAreNotBelieved) {
   serve();
   trust(authority("another CA"));
   use_only({up->named("dns.test")});
@@ -267,7 +267,7 @@ TEST_F(ForwardTls, StrangersAreNotBelieved) {
   EXPECT_EQ(up->queries, 0);
 }
 
-TEST_F(ForwardTls, AnotherNameIsNotBelieved) {
+TEST_F(PluginForwardTls, AnotherNameIsNotBelieved) {
   serve();
   use_only({up->named("other.test")});
   EXPECT_EQ(failure(),
@@ -276,7 +276,7 @@ TEST_F(ForwardTls, AnotherNameIsNotBelieved) {
   EXPECT_EQ(up->queries, 0);
 }
 
-TEST_F(ForwardTls, AnotherAddressIsNotBelieved) {
+TEST_F(PluginForwardTls, AnotherAddressIsNotBelieved) {
   const CertificateAndKey elsewhere = certificate(our_authority(), "dns.test", "127.0.0.9");
   TlsUpstream other(loop, elsewhere, answers, {});
   use_only({other.named("")});
@@ -286,7 +286,7 @@ TEST_F(ForwardTls, AnotherAddressIsNotBelieved) {
   EXPECT_EQ(other.queries, 0);
 }
 
-TEST_F(ForwardTls, AServerThatHangsUp) {
+TEST_F(PluginForwardTls, AServerThatHangsUp) {
   serve({.close_at_hello = true});
   EXPECT_EQ(failure(),
             "SERVFAIL rd qd=1\nopt 1232 ede=23\nupstream TLS: closed during the "
@@ -294,14 +294,14 @@ TEST_F(ForwardTls, AServerThatHangsUp) {
   EXPECT_EQ(up->connections, 2) << "two rounds";
 }
 
-TEST_F(ForwardTls, AServerWithoutTls) {
+TEST_F(PluginForwardTls, AServerWithoutTls) {
   serve({.speaks_plainly = true});
   EXPECT_EQ(failure(),
             "SERVFAIL rd qd=1\nopt 1232 ede=23\nupstream TLS: handshake: wrong "
             "version number");
 }
 
-TEST_F(ForwardTls, AnotherServerIsAskedInstead) {
+TEST_F(PluginForwardTls, AnotherServerIsAskedInstead) {
   serve({.close_at_hello = true});
   Upstream plain(loop, answers);
   use_only({up->named("dns.test"), plain.address});
@@ -309,7 +309,7 @@ TEST_F(ForwardTls, AnotherServerIsAskedInstead) {
   EXPECT_EQ(plain.queries.size(), 1u);
 }
 
-TEST_F(ForwardTls, OurCertificateIsShown) {
+TEST_F(PluginForwardTls, OurCertificateIsShown) {
   serve({.needs_certificate = true});
   EXPECT_EQ(ask_once(), "SERVFAIL rd qd=1\n");
   const CertificateAndKey ours = certificate(our_authority(), "client.test", "127.0.0.1");
@@ -320,7 +320,7 @@ TEST_F(ForwardTls, OurCertificateIsShown) {
 }
 
 // A connection the server has closed meanwhile costs nothing but a new one.
-TEST_F(ForwardTls, AConnectionThatEndedIsNotAFailure) {
+TEST_F(PluginForwardTls, AConnectionThatEndedIsNotAFailure) {
   serve();
   options->max_fails = 1;
   for (int i = 1; i <= 3; ++i) {
@@ -331,19 +331,19 @@ TEST_F(ForwardTls, AConnectionThatEndedIsNotAFailure) {
   EXPECT_EQ(up->queries, 3) << "no probe";
 }
 
-TEST_F(ForwardTls, AHalfClosedConnectionIsNotUsedAgain) {
+TEST_F(PluginForwardTls, AHalfClosedConnectionIsNotUsedAgain) {
   serve({.half_closes = true});
   for (int i = 1; i <= 3; ++i) EXPECT_EQ(ask_once(), kAnswer) << i;
   EXPECT_EQ(up->connections, 3);
 }
 
-TEST_F(ForwardTls, AConnectionThatSaysTooMuchIsClosed) {
+TEST_F(PluginForwardTls, AConnectionThatSaysTooMuchIsClosed) {
   serve({.after_reply = {0, 1, 7}});
   for (int i = 1; i <= 3; ++i) EXPECT_EQ(ask_once(), kAnswer) << i;
   EXPECT_EQ(up->connections, 3);
 }
 
-TEST_F(ForwardTls, WhatComesUnaskedEndsAConnection) {
+TEST_F(PluginForwardTls, WhatComesUnaskedEndsAConnection) {
   serve();
   EXPECT_EQ(ask_once(), kAnswer);
   up->say({0, 1, 7});
@@ -353,7 +353,7 @@ TEST_F(ForwardTls, WhatComesUnaskedEndsAConnection) {
 }
 
 // Handshake and reply a few bytes at a time.
-TEST_F(ForwardTls, SmallPieces) {
+TEST_F(PluginForwardTls, SmallPieces) {
   serve({.piece = 13});
   EXPECT_EQ(ask_once(), kAnswer);
   EXPECT_EQ(ask_once(), kAnswer);
@@ -361,27 +361,27 @@ TEST_F(ForwardTls, SmallPieces) {
 }
 
 // However long a server drips, the deadlines stand.
-TEST_F(ForwardTls, ADripIsNotWaitedFor) {
+TEST_F(PluginForwardTls, ADripIsNotWaitedFor) {
   be_impatient();
   serve({.piece = 1});
   EXPECT_EQ(failure(), "SERVFAIL rd qd=1\nopt 1232 ede=22\n");
   EXPECT_EQ(up->queries, 0);
 }
 
-TEST_F(ForwardTls, ATruncatedRecordIsNoReply) {
+TEST_F(PluginForwardTls, ATruncatedRecordIsNoReply) {
   serve({.cut = 20});
   EXPECT_EQ(ask_once(), "SERVFAIL rd qd=1\n");
   EXPECT_EQ(up->connections, 2);
   EXPECT_EQ(up->queries, 2);
 }
 
-TEST_F(ForwardTls, SilenceAfterTheHandshake) {
+TEST_F(PluginForwardTls, SilenceAfterTheHandshake) {
   be_impatient();
   serve({}, [](const Bytes&) { return std::nullopt; });
   EXPECT_EQ(failure(), "SERVFAIL rd qd=1\nopt 1232 ede=22\n");
 }
 
-TEST_F(ForwardTls, LiesAreNotPassedOn) {
+TEST_F(PluginForwardTls, LiesAreNotPassedOn) {
   serve({}, [](const Bytes& query) {
     Bytes reply = reply_to(query);
     reply[0] ^= 1;
@@ -391,7 +391,7 @@ TEST_F(ForwardTls, LiesAreNotPassedOn) {
   EXPECT_EQ(up->connections, 2) << "such a connection is not used again";
 }
 
-TEST_F(ForwardTls, ALongReply) {
+TEST_F(PluginForwardTls, ALongReply) {
   serve({}, [](const Bytes& query) { return reply_to(query, 4000); });
   EXPECT_EQ(ask(make_query(kName, Type::kA), Transport::kTcp).substr(0, 18), "NOERROR rd ra qd=1");
   EXPECT_GT(replies.back().size(), 60'000u);
@@ -399,7 +399,7 @@ TEST_F(ForwardTls, ALongReply) {
   EXPECT_EQ(up->connections, 1);
 }
 
-TEST_F(ForwardTls, ProbesGoOverTls) {
+TEST_F(PluginForwardTls, ProbesGoOverTls) {
   bool silent = true;
   be_impatient();
   serve({}, [&](const Bytes& query) { return silent ? std::nullopt : answers(query); });
@@ -409,7 +409,7 @@ TEST_F(ForwardTls, ProbesGoOverTls) {
   EXPECT_TRUE(loop.run_until([&] { return up->queries > before; }, seconds(20)));
 }
 
-TEST_F(ForwardTls, DestroyedInTheHandshake) {
+TEST_F(PluginForwardTls, DestroyedInTheHandshake) {
   serve({.piece = 1});
   send(make_query(kName, Type::kA));
   loop.run_until([&] { return up->connections == 1; }, seconds(20));

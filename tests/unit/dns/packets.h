@@ -11,6 +11,7 @@
 namespace fairlead::dns::test {
 
 struct PacketCase {
+  const char* row;  // of the table of protocol inputs: the test of TableB that sends it
   const char* what;
   std::string packet;  // in hex
   Verdict verdict;     // of the parser

@@ -90,6 +90,12 @@ TEST_F(PluginCache, HowLong) {
       {"no failures", "cache {\nservfail 0\n}", "SERVFAIL\nauthority test 10 NS ns.test", -1},
       {"not where it is disabled", "cache {\ndisable success test\n}", kAnswer, -1},
       {"where it is not", "cache {\ndisable success a.example\ndisable denial\n}", kAnswer, 60},
+      {"the last of two lines counts", "cache {\ndisable success test\ndisable success b.test\n}",
+       kAnswer, 60},
+      {"and disables", "cache {\ndisable success b.test\ndisable success\n}", kAnswer, -1},
+      {"of its own kind", "cache {\ndisable success\ndisable denial b.test\n}", kAnswer, -1},
+      {"words behind the bounds are nothing", "cache {\nsuccess 100 40 1 more words\n}", kAnswer,
+       40},
       {"denials disabled", "cache {\ndisable denial\n}", kNxDomain, -1},
       {"zones", "cache 30 test example", kAnswer, 30},
       {"other zones", "cache 30 example", kAnswer, -1},
@@ -114,7 +120,7 @@ TEST_F(PluginCache, HowLong) {
 }
 
 TEST_F(PluginCache, TheClientsQuestionAndFlags) {
-  cache("cache", replies_with("NOERROR aa ra rd ad\nanswer @ 60 A 10.0.0.1"));
+  cache("cache", replies_with("NOERROR ra rd ad\nanswer @ 60 A 10.0.0.1"));
   ask("a.test");
   AskOptions other;
   other.query.id = 0x4321;
@@ -229,7 +235,7 @@ TEST_F(PluginCache, StaleAtOnce) {
   EXPECT_EQ(ttl_of(ask("a.test")), 0);
   upstream = replies_with("NOERROR\nanswer @ 60 A 10.0.0.2");
   EXPECT_EQ(ttl_of(ask("a.test")), 0);
-  EXPECT_EQ(ask("a.test"), "NOERROR rd qd=1\nanswer a.test. 60 A 10.0.0.2\n");
+  EXPECT_EQ(ask("a.test"), "NOERROR aa rd qd=1\nanswer a.test. 60 A 10.0.0.2\n");
   EXPECT_EQ(asked, 4);
   clock.advance(seconds(60) + minutes(10));
   upstream = replies_with("SERVFAIL");
@@ -244,7 +250,7 @@ TEST_F(PluginCache, StaleWhenUpstreamFails) {
   EXPECT_EQ(ask("a.test"), "pending");
   EXPECT_EQ(ttl_of(ask("a.test")), 0);  // others do not wait
   answer_waiting("SERVFAIL");
-  EXPECT_EQ(to_text(replies.back()), "NOERROR rd ra qd=1\nanswer a.test. 0 A 10.0.0.1\n");
+  EXPECT_EQ(to_text(replies.back()), "NOERROR aa rd ra qd=1\nanswer a.test. 0 A 10.0.0.1\n");
   EXPECT_EQ(asked, 2);
   EXPECT_EQ(ask("a.test"), "pending");
   answer_waiting("NOERROR\nanswer @ 60 A 10.0.0.2");
@@ -289,11 +295,11 @@ TEST_F(PluginCache, VerifyOnlyForSoLong) {
   EXPECT_EQ(ask("a.test"), "pending");
   const size_t before = replies.size();
   ASSERT_TRUE(loop.run_until([&] { return replies.size() > before; }, seconds(20)));
-  EXPECT_EQ(to_text(replies.back()), "NOERROR rd ra qd=1\nanswer a.test. 0 A 10.0.0.1\n");
+  EXPECT_EQ(to_text(replies.back()), "NOERROR aa rd ra qd=1\nanswer a.test. 0 A 10.0.0.1\n");
   EXPECT_EQ(ttl_of(ask("a.test")), 0) << "and nobody else asks meanwhile";
   EXPECT_EQ(asked, 2);
   answer_waiting("NOERROR\nanswer @ 60 A 10.0.0.2");
-  EXPECT_EQ(ask("a.test"), "NOERROR rd qd=1\nanswer a.test. 60 A 10.0.0.2\n");
+  EXPECT_EQ(ask("a.test"), "NOERROR aa rd qd=1\nanswer a.test. 60 A 10.0.0.2\n");
   EXPECT_EQ(chain->waiting(), 0U);
 }
 
@@ -310,7 +316,7 @@ TEST_F(PluginCache, PositivePreferred) {
       clock.advance(seconds(90));
       upstream = replies_with(reply);
       for (int i = 0; i < 2; ++i)
-        EXPECT_EQ(ask("a.test"), "NOERROR rd ra qd=1\nanswer a.test. 0 A 10.0.0.1\n")
+        EXPECT_EQ(ask("a.test"), "NOERROR aa rd ra qd=1\nanswer a.test. 0 A 10.0.0.1\n")
             << mode << " " << reply;
       upstream = replies_with("NOERROR\nanswer @ 60 A 10.0.0.2");
       ask("a.test");
@@ -408,7 +414,7 @@ TEST_F(PluginCache, Metrics) {
 TEST_F(PluginCache, Refusals) {
   const std::pair<const char*, const char*> kCases[] = {
       {"cache 0", "Corefile:2: '0' is no TTL from 1s to 2147483647s"},
-      {"cache {\nsuccess\n}", "Corefile:3: 'success' takes 1 to 3 arguments, not 0"},
+      {"cache {\nsuccess\n}", "Corefile:3: 'success' takes at least 1 argument, not 0"},
       {"cache {\nsuccess -1\n}", "Corefile:3: '-1' is not a whole number from 0 to 1000000000"},
       {"cache {\nservfail 6m\n}", "Corefile:3: 'servfail' is at most 5m"},
       {"cache {\nserve_stale 1h later\n}",
@@ -432,6 +438,7 @@ TEST_F(PluginCache, Refusals) {
   EXPECT_EQ(refusal("cache 3600s {\nserve_stale 3600s verify\nservfail 0\ndenial 9984 30\n}"), "");
   EXPECT_EQ(refusal("cache {\nserve_stale 240h VERIFY 100ms 30s 30s\n}"), "");
   EXPECT_EQ(refusal("cache {\nserve_stale 0\n}"), "");
+  EXPECT_EQ(refusal("cache {\ndenial 9984 30 5 and more\n}"), "");
 }
 
 }  // namespace

@@ -189,7 +189,7 @@ class PluginWithoutEffect : public PluginTest {};
 TEST_F(PluginWithoutEffect, IsAcceptedWithANote) {
   for (const char* directive :
        {"cancel", "cancel 1s", "multisocket", "multisocket 5", "pprof",
-        "pprof :6060 {\nblock 10\n}", "trace", "trace tracehost:9411",
+        "pprof :6060 {\nblock 10\n}", "shed", "trace", "trace tracehost:9411",
         "trace zipkin tracehost:9411 {\nevery 100\nservice x\nclient_server\n}"}) {
     use(directive, replies_with("NXDOMAIN"));
     EXPECT_EQ(config.notes.size(), 1u) << directive;
@@ -200,7 +200,8 @@ TEST_F(PluginWithoutEffect, IsAcceptedWithANote) {
 TEST_F(PluginWithoutEffect, BadArgumentsAreErrors) {
   for (const char* directive :
        {"cancel 0", "cancel soon", "cancel 1s 2s", "metadata ..", "multisocket 0", "multisocket x",
-        "pprof nowhere", "pprof {\nblack 1\n}", "trace jaeger x", "trace {\nevery never\n}"})
+        "pprof nowhere", "pprof {\nblack 1\n}", "shed 5", "shed {\ndepth 1\n}", "shed\nshed",
+        "trace jaeger x", "trace {\nevery never\n}"})
     EXPECT_NE(refusal(directive), "") << directive;
 }
 

@@ -5,14 +5,14 @@
 #include <thread>
 
 #include "dns/server/framing.h"
-#include "tests/unit/dns/server_support.h"
+#include "tests/unit/dns/table_b.h"
 
 namespace fairlead::dns {
 namespace {
 
 using namespace test;
 
-TEST_F(ServerTest, TcpByteByByteAndPipelined) {
+TEST_F(TableB, TcpPipeliningByteByByte) {
   start();
   Socket tcp(address, SOCK_STREAM);
   const Bytes query = make_query(kWeb, Type::kA);
@@ -54,7 +54,7 @@ TEST_F(ServerTest, TcpBackPressure) {
   EXPECT_EQ(replies, kQueries);
 }
 
-TEST_F(ServerTest, TcpClosesOnNonsense) {
+TEST_F(TableB, TcpZeroLengthCloses) {
   start();
   Socket zero(address, SOCK_STREAM);
   zero.send({0, 0});
@@ -82,7 +82,7 @@ TEST_F(ServerTest, TcpEndsAfterSoManyQueries) {
   EXPECT_EQ(to_text(again.receive_framed()), kWebAnswer);
 }
 
-TEST_F(ServerTest, TcpDeadlines) {
+TEST_F(TableB, TcpLimitsOfTimeForAMessage) {
   TcpLimits limits;
   limits.message = std::chrono::milliseconds(300);
   limits.idle = std::chrono::milliseconds(600);
@@ -103,7 +103,7 @@ TEST_F(ServerTest, TcpDeadlines) {
   EXPECT_GE(metric(&WorkerMetrics::tcp_timeouts), 2u);
 }
 
-TEST_F(ServerTest, TcpLimits) {
+TEST_F(TableB, TcpLimitsTheIdlestMakesRoom) {
   TcpLimits limits;
   limits.connections = 16;
   limits.connections_per_client = 17;
@@ -122,7 +122,7 @@ TEST_F(ServerTest, TcpLimits) {
 }
 
 // Slowloris: all connections are in the middle of a message, which no deadline has ended yet.
-TEST_F(ServerTest, TcpUnfinishedMessagesMakeRoom) {
+TEST_F(TableB, TcpLimitsUnfinishedMessagesMakeRoom) {
   TcpLimits limits;
   limits.connections = 16;
   limits.connections_per_client = 100;
@@ -145,7 +145,7 @@ TEST_F(ServerTest, TcpUnfinishedMessagesMakeRoom) {
   EXPECT_TRUE(slow[0]->closed()) << "the one that began first made room";
 }
 
-TEST_F(ServerTest, TcpLimitPerClient) {
+TEST_F(TableB, TcpLimitsOfAClient) {
   TcpLimits limits;
   limits.connections_per_client = 8;
   start("127.0.0.1", 1, limits);

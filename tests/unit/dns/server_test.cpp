@@ -6,7 +6,7 @@
 #include <atomic>
 #include <thread>
 
-#include "tests/unit/dns/server_support.h"
+#include "tests/unit/dns/table_b.h"
 
 namespace fairlead::dns {
 namespace {
@@ -23,7 +23,7 @@ TEST_F(ServerTest, AnswersOverUdpAndTcp) {
 
 // From a wildcard socket the reply comes from the address asked, or a connected client never sees
 // it.
-TEST_F(ServerTest, WildcardSocketsAnswerFromTheAddressAsked) {
+TEST_F(TableB, ReplyAddressIsTheOneAsked) {
   start("0.0.0.0");
   for (const char* host : {"127.0.0.1", "127.0.0.2", "127.9.9.9"}) {
     address.address = ip(host);
@@ -65,7 +65,7 @@ TEST_F(ServerTest, TruncatesOverUdpAndNotOverTcp) {
   EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 61);
 }
 
-TEST_F(ServerTest, WhatThisServerDoesNotDo) {
+TEST_F(TableB, OtherClassesAndTransfersOfNamesWeHave) {
   start();
   const auto reply = [&](Type type, Class klass) {
     QueryOptions options;
@@ -115,24 +115,6 @@ TEST_F(ServerTest, MalformedPackets) {
   EXPECT_EQ(reply(query), kWebAnswer);
   EXPECT_EQ(metric(&WorkerMetrics::trailing_bytes), 1u);
   EXPECT_GE(metric(&WorkerMetrics::dropped), 3u);
-}
-
-TEST_F(ServerTest, ErrorsAreRateLimited) {
-  start("127.0.0.1", 1);
-  Socket socket(address, SOCK_DGRAM);
-  Bytes bad = make_query(kWeb, Type::kA);
-  bad[5] = 0;
-  for (int i = 0; i < 2000; ++i) socket.send(bad);
-  socket.send(make_query(kWeb, Type::kA));
-  int errors = 0;
-  for (;;) {
-    const std::string text = to_text(socket.receive());
-    if (text == kWebAnswer || text == "nothing") break;
-    ++errors;
-  }
-  EXPECT_GE(errors, 1);
-  EXPECT_LT(errors, 2000);
-  EXPECT_GT(metric(&WorkerMetrics::dropped), 0u);
 }
 
 // Many in flight: each is answered once, and one system call carries many.
@@ -192,7 +174,9 @@ TEST_F(ServerTest, AnswersStayWholeWhileTheZoneChanges) {
   EXPECT_EQ(wrong.load(), 0);
 }
 
-TEST_F(ServerTest, MetricsHaveCoreDnsNames) {
+class PluginPrometheus : public ServerTest {};
+
+TEST_F(PluginPrometheus, NamesAndLabelsAreCoreDnss) {
   start();
   udp(make_query(kWeb, Type::kA));
   QueryOptions dnssec_ok;
@@ -215,6 +199,29 @@ TEST_F(ServerTest, MetricsHaveCoreDnsNames) {
         "coredns_dns_request_duration_seconds_count" + labels + "} 4\n",
         std::string("le=\"0.00025\"")})
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+}
+
+// Dashboards count in them.
+TEST_F(PluginPrometheus, BucketsAreCoreDnss) {
+  start();
+  udp(make_query(kWeb, Type::kA));
+  std::string text;
+  render_metrics(server->metrics(), text);
+  const auto bounds = [&](const std::string& name) {
+    std::string all;
+    for (size_t at = 0; (at = text.find(name + "_bucket{", at)) != std::string::npos; ++at) {
+      const size_t from = text.find("le=\"", at) + 4;
+      all += (all.empty() ? "" : " ") + text.substr(from, text.find('"', from) - from);
+    }
+    return all;
+  };
+  EXPECT_EQ(bounds("coredns_dns_request_duration_seconds"),
+            "0.00025 0.0005 0.001 0.002 0.004 0.008 0.016 0.032 0.064 0.128 0.256 0.512 1.024 "
+            "2.048 4.096 8.192 +Inf");
+  for (const char* name : {"coredns_dns_request_size_bytes", "coredns_dns_response_size_bytes"})
+    EXPECT_EQ(bounds(name),
+              "0 100 200 300 400 511 1023 2047 4095 8291 16000 32000 48000 64000 +Inf")
+        << name;
 }
 
 // Another plan takes over without a gap: what stays is listened on all the time, what was asked is

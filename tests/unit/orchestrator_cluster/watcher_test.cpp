@@ -38,6 +38,7 @@ class WatcherTest : public ::testing::Test {
 
   // What a worker does: its number, from 1, and its link.
   using Work = std::function<int(int number, const WatcherLink& link)>;
+  using Hearing = WatcherLink::Hearing;
 
   void watch(const Work& work, WatchTimes times = {.min_delay = milliseconds(10)}) {
     watcher_ = fork();
@@ -139,11 +140,51 @@ TEST_F(WatcherTest, SignalsReachTheWorkerAndItsStatusIsTheirs) {
   }
 }
 
+// `fairlead down` tells both halves to end, at any moment: before the worker has its handlers, and
+// again when it has them no more.
+TEST_F(WatcherTest, ASignalNeverKillsAWorkerThatHasNoHandler) {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+    ASSERT_TRUE(files::write_atomic(root_ + "/notes", "").ok());
+    watch([number](int, const WatcherLink& link) {
+      raise(number);
+      static volatile sig_atomic_t heard = 0;
+      std::signal(number, [](int) { heard = heard + 1; });
+      {
+        const Hearing hearing(link);
+        while (heard == 0) pause();
+      }
+      std::signal(number, SIG_DFL);
+      raise(number);
+      return 40 + heard;
+    });
+    EXPECT_EQ(status_of_watcher(), 41) << number;
+    EXPECT_EQ(notes().size(), 1u);
+  }
+}
+
+// Nor one that the watcher is told of before it has begun.
+TEST_F(WatcherTest, AWorkerIsToldToEndAsSoonAsItHears) {
+  watch([this](int, const WatcherLink& link) -> int {
+    note("begun");
+    std::this_thread::sleep_for(milliseconds(200));  // the signal comes meanwhile
+    std::signal(SIGTERM, [](int) { std::_Exit(44); });
+    const Hearing hearing(link);
+    wait_for_ever();
+  });
+  ASSERT_TRUE(notes_come_to(2));
+  kill(watcher_, SIGTERM);
+  EXPECT_EQ(status_of_watcher(), 44);
+}
+
 TEST_F(WatcherTest, AHangUpThatIsIgnoredStaysSo) {
   std::signal(SIGHUP, SIG_IGN);  // as nohup(1) does
-  watch([](int, const WatcherLink&) -> int { wait_for_ever(); });
+  watch([this](int, const WatcherLink& link) -> int {
+    const Hearing hearing(link);
+    note("hears");
+    wait_for_ever();
+  });
   std::signal(SIGHUP, SIG_DFL);
-  ASSERT_TRUE(notes_come_to(1));
+  ASSERT_TRUE(notes_come_to(2));
   kill(watcher_, SIGHUP);
   kill(watcher_, SIGTERM);
   EXPECT_EQ(status_of_watcher(), 128 + SIGTERM);
