@@ -54,7 +54,7 @@ void for_changes(const std::vector<Naming>& before, const std::vector<Naming>& a
 
 }  // namespace
 
-Zone::Zone(ZoneContent content) : content_(content) {
+Zone::Zone(ZoneContent content) : content_(std::move(content)), clients_(content_.clients) {
   published_.current.store(new Snapshot(next_));
 }
 
@@ -76,6 +76,9 @@ Zone::~Zone() {
     });
     names->destroy_nodes();
   }
+  next_.clients.for_each(
+      [](const ClientRecord& leaf) { ClientRecord::destroy(const_cast<ClientRecord*>(&leaf)); });
+  next_.clients.destroy_nodes();
   next_.services.destroy_nodes();
   delete published_.current.load();
 }
@@ -201,7 +204,7 @@ void Zone::put(const kube::Namespace& ns) {
 void Zone::put(const kube::Pod& pod) {
   if (!is_label(pod.meta.ns)) return;
   const bool ended = pod.phase == "Succeeded" || pod.phase == "Failed";
-  set_pod(pod.meta.key(), ended ? std::vector<IpAddress>() : pod.pod_ips);
+  set_pod(pod.meta.key(), pod.meta.labels, ended ? std::vector<IpAddress>() : pod.pod_ips);
 }
 
 void Zone::remove_service(const kube::ObjectKey& key) {
@@ -284,7 +287,7 @@ void Zone::remove_namespace(const kube::ObjectKey& key) {
 }
 
 void Zone::remove_pod(const kube::ObjectKey& key) {
-  set_pod(key, {});
+  set_pod(key, {}, {});
 }
 
 void Zone::retain_pods(const std::set<kube::ObjectKey>& keys) {
@@ -345,7 +348,8 @@ void Zone::set_key(Trie<KeyRecord>& keys, std::string key, bool present) {
   delete record;
 }
 
-void Zone::set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses) {
+void Zone::set_pod(const kube::ObjectKey& key, const std::map<std::string, std::string>& labels,
+                   std::vector<IpAddress> addresses) {
   const std::string label = namespace_key(key.ns);
   const auto change = [&](const std::vector<IpAddress>& of, int delta) {
     for (const IpAddress& address : of) {
@@ -364,6 +368,14 @@ void Zone::set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses)
   std::sort(addresses.begin(), addresses.end());
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   const auto known = pods_.find(key);
+  if (content_.clients.any) {
+    const auto set_of = [](const std::vector<IpAddress>& all) {
+      return std::set<IpAddress>(all.begin(), all.end());
+    };
+    const auto had = known != pods_.end() ? set_of(known->second) : std::set<IpAddress>();
+    if (clients_.put(next_.clients, key, labels, had, set_of(addresses), trash_))
+      keys_changed_ = true;
+  }
   if (known != pods_.end() && known->second == addresses) return;
   change(addresses, 1);
   if (known != pods_.end()) change(known->second, -1);

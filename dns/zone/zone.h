@@ -41,6 +41,7 @@ struct ZoneContent {
   // when it moves to another slice, which comes as two changes, it is not missed in between. One
   // that is seen again, in whatever state, is held no longer.
   Duration hold = Duration::zero();
+  ClientContent clients{};
   auto operator<=>(const ZoneContent&) const = default;
 };
 
@@ -154,7 +155,8 @@ class Zone {
   void set_namespace(const std::string& name, bool object, int services);
   void set_key(Trie<KeyRecord>& keys, std::string key, bool present);
   bool is_hidden(const ServiceName& name) const;
-  void set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses);
+  void set_pod(const kube::ObjectKey& key, const std::map<std::string, std::string>& labels,
+               std::vector<IpAddress> addresses);
   std::vector<EndpointDraft> drop_slice(const kube::ObjectKey& key);
   void keep_gone(const ServiceName& name, const kube::EndpointSlice& slice,
                  std::vector<EndpointDraft>& before);
@@ -172,6 +174,7 @@ class Zone {
 
   std::map<kube::ObjectKey, std::vector<IpAddress>> pods_;
   std::unordered_map<std::string, int> shared_pods_;  // keys that several pods have
+  Clients clients_;
 
   Snapshot next_;
   Trash trash_;

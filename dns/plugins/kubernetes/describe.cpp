@@ -174,15 +174,17 @@ std::optional<std::string> kubernetes_label(const ZoneConfig& config, std::strin
   return std::nullopt;
 }
 
-std::optional<std::string> client_namespace(const Snapshot& snapshot, const IpAddress& address) {
-  std::optional<std::string> found;
-  snapshot.namespaces.for_each([&](const KeyRecord& record) {
-    const PodKey pod(record.key(), address);
-    if (found || snapshot.pods.find(LabelKey(pod.bytes())) == nullptr) return;
-    const auto label = record.key().subspan(1);  // behind its length
-    found.emplace(label.begin(), label.end());
-  });
-  return found;
+std::optional<std::string> client_label(const Snapshot& snapshot, std::string_view label,
+                                        const IpAddress& address) {
+  constexpr std::string_view kPodLabel = "label/";
+  const ClientRecord* const client = snapshot.client(address);
+  if (client == nullptr || !label.starts_with(kClientLabels)) return std::nullopt;
+  label.remove_prefix(kClientLabels.size());
+  std::optional<std::string_view> value;
+  if (label == "namespace") value = client->ns();
+  if (label == "pod-name" && !client->name().empty()) value = client->name();
+  if (label.starts_with(kPodLabel)) value = client->label(label.substr(kPodLabel.size()));
+  return value ? std::optional<std::string>(*value) : std::nullopt;
 }
 
 }  // namespace fairlead::dns

@@ -28,9 +28,9 @@ class Kubernetes : public Plugin {
 
   std::optional<std::string> label(std::string_view name, const Query& query,
                                    const Client& client) const override {
-    if (name == "kubernetes/client-namespace") {
+    if (name.starts_with(kClientLabels)) {
       const Published::Reader::Guard guard(*reader_);
-      return client_namespace(reader_->snapshot(), client.address.address);
+      return client_label(reader_->snapshot(), name, client.address.address);
     }
     for (const ZoneConfig& zone : options_.zones)
       if (auto value = kubernetes_label(zone, name, query.name)) return value;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "dns/plugins/kubernetes/describe.h"
+
 namespace fairlead::dns {
 namespace {
 
@@ -152,6 +154,22 @@ std::vector<Property> answer_properties(ZoneConfig& zone) {
 
 namespace {
 
+// What the block's directives ask of the pod that asks: pods are only read where they are verified,
+// as in CoreDNS.
+ClientContent clients_of(BlockSetup& block, bool pods) {
+  constexpr std::string_view kPodLabel = "kubernetes/client-label/";
+  ClientContent content;
+  for (const std::string& label : block.labels) {
+    if (label.empty() && pods) content.any = content.all_labels = true;
+    if (!label.starts_with(kClientLabels)) continue;
+    content.any = pods;
+    if (label.starts_with(kPodLabel)) content.labels.insert(label.substr(kPodLabel.size()));
+    if (!pods)
+      block.notes.push_back("the label " + label + " has no value without 'pods verified'");
+  }
+  return pods ? content : ClientContent();
+}
+
 Result<void> check(const Directive& directive, const KubernetesOptions& options) {
   const auto wrong = [&](const char* what) { return directive.name.place.error(what); };
   if (!options.access.kubeconfig.empty() && !options.access.endpoint.empty())
@@ -180,6 +198,7 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   if (!read.ok()) return read.error();
   options->filter.pods = pattern.pods == PodNames::kVerified;
   options->filter.content.topology = pattern.zonal;
+  options->filter.content.clients = clients_of(block, options->filter.pods);
   options->filter.content.hold = std::chrono::seconds(2);
   if (const auto right = check(directive, *options); !right.ok()) return right.error();
   for (ZoneConfig& zone : options->zones) {

@@ -31,11 +31,15 @@ Result<kube::ClientConfig> config_of(const ClusterAccess& access, const std::str
 }
 
 std::string description_of(const ClusterAccess& access, const FeedFilter& filter) {
-  return fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}{}{}{}", access.kubeconfig,
-                     access.context, access.endpoint, access.certificate, access.key, access.ca,
-                     filter.labels, filter.namespace_labels, fmt::join(filter.namespaces, " "),
-                     filter.endpoints, filter.pods, filter.content.pod_names,
-                     filter.content.topology, filter.content.namespaces);
+  const ClientContent& clients = filter.content.clients;
+  return fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}{}{}{}{}",
+                     access.kubeconfig, access.context, access.endpoint, access.certificate,
+                     access.key, access.ca, filter.labels, filter.namespace_labels,
+                     fmt::join(filter.namespaces, " "), filter.endpoints, filter.pods,
+                     filter.content.pod_names, filter.content.topology, filter.content.namespaces,
+                     clients.any ? fmt::format("\nclients {}{}", clients.all_labels ? "*" : "",
+                                               fmt::join(clients.labels, " "))
+                                 : std::string());
 }
 
 std::string utc(uint64_t unix_time) {
