@@ -29,6 +29,7 @@
 #include "dns/zone/slice_set.h"
 #include "dns/zone/snapshot.h"
 #include "kube/objects.h"
+#include "kube/service_import.h"
 
 namespace fairlead::dns {
 
@@ -42,6 +43,9 @@ struct ZoneContent {
   // that is seen again, in whatever state, is held no longer.
   Duration hold = Duration::zero();
   ClientContent clients{};
+  // Of what other clusters export (KEP-1645): endpoints are called LABEL.CLUSTER, and addresses
+  // have no names.
+  bool imports = false;
   auto operator<=>(const ZoneContent&) const = default;
 };
 
@@ -60,6 +64,7 @@ class Zone {
   // Level-triggered: the newest state of one object. Nothing is visible before publish().
   void put(const kube::Service& service);
   void put(const kube::EndpointSlice& slice);
+  void put(const kube::ServiceImport& import);  // where these are taken, as a service
   void put(const kube::Namespace& ns);
   // Its addresses; one that has run to its end has none.
   void put(const kube::Pod& pod);
@@ -144,6 +149,7 @@ class Zone {
 
   Named& entry(const kube::ObjectKey& key);
   Named& owner_of(const Slice& slice) { return *entries_.find(slice.service()); }
+  void put_ready(const kube::Endpoint& endpoint, const std::string& cluster, SliceContent& kept);
   void add_slice(Named& entry, std::string_view name, const SliceContent& content);
   void touch(Named& named);
   void rebuild(Named& named);

@@ -32,11 +32,12 @@ Result<kube::ClientConfig> config_of(const ClusterAccess& access, const std::str
 
 std::string description_of(const ClusterAccess& access, const FeedFilter& filter) {
   const ClientContent& clients = filter.content.clients;
-  return fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}{}{}{}{}",
+  return fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}{}{}{}{}{}",
                      access.kubeconfig, access.context, access.endpoint, access.certificate,
                      access.key, access.ca, filter.labels, filter.namespace_labels,
                      fmt::join(filter.namespaces, " "), filter.endpoints, filter.pods,
                      filter.content.pod_names, filter.content.topology, filter.content.namespaces,
+                     filter.imports ? "\nimports" : "",
                      clients.any ? fmt::format("\nclients {}{}", clients.all_labels ? "*" : "",
                                                fmt::join(clients.labels, " "))
                                  : std::string());
@@ -79,7 +80,7 @@ Result<void> ClusterSource::connect(const ClusterAccess& access, const FeedFilte
   if (!cluster.ok()) return cluster.error();
   cluster_ = *std::move(cluster);
   description_ += "\n" + cluster_->config().server;
-  add_monitoring();
+  add_monitoring(filter.imports);
   changes_ = *host_.shared<ChangeMetrics>("kubernetes changes", [this] {
     return Result<std::shared_ptr<ChangeMetrics>>(std::make_shared<ChangeMetrics>(host_));
   });
@@ -93,20 +94,25 @@ Result<void> ClusterSource::connect(const ClusterAccess& access, const FeedFilte
   feed_->on_published([this] {
     if (saver_) saver_->changed();
   });
+  feed_->on_lacking([this] { host_.ready_changed(); });
   unsynced_ = host_.loop().clock().after(kWordLimit, [this] {
+    if (feed_->lacks_imports()) return;
     log::warn("no word from {} yet: SERVFAIL for what is not known", cluster_->config().server);
   });
   return ok();
 }
 
-void ClusterSource::add_monitoring() {
+void ClusterSource::add_monitoring(bool imports) {
   readiness_ = host_.add_readiness(
       "kubernetes",
       [this] {
-        // What is stale is no reason for what is not to go.
-        return zone_.snapshot().synced || (answers_stale_ && !host_.answered_before());
+        // What is stale is no reason for what is not to go. Where there is no ServiceImport the
+        // other zones are answered all the same.
+        return feed_->lacks_imports() || zone_.snapshot().synced ||
+               (answers_stale_ && !host_.answered_before());
       },
       [this] { return remark(); });
+  if (imports) return;  // the gauges tell of the cluster's own
   metrics_ = host_.add_metrics([this](std::string& out) { render(out); });
 }
 

@@ -43,7 +43,7 @@ class ClusterSource {
  private:
   ClusterSource(Host& host, const FeedFilter& filter) : host_(host), zone_(filter.content) {}
   Result<void> connect(const ClusterAccess& access, const FeedFilter& filter);
-  void add_monitoring();
+  void add_monitoring(bool imports);
   void render(std::string& out) const;
   void keep_snapshot(const std::string& path);
   void load_snapshot(const std::string& path);
