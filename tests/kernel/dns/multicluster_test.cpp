@@ -52,6 +52,9 @@ TEST_F(MulticlusterProgram, AnswersForBothZones) {
   EXPECT_EQ(look("_http._tcp.db.default.svc.clusterset.local SRV"),
             "0 100 80 db-0.east.db.default.svc.clusterset.local.");
   EXPECT_EQ(status("web.default.svc.clusterset.local"), "NXDOMAIN");
+  EXPECT_NE(http("127.0.0.1:9153/metrics")
+                .find("coredns_kubernetes_rest_client_requests_total{code=\"200\",method=\"GET\""),
+            std::string::npos);
   api.run([](ClusterApi& a) { a.remove(kAlpha, "shop"); });
   EXPECT_TRUE(eventually([] { return status("db.default.svc.clusterset.local") == "NXDOMAIN"; }));
 }
