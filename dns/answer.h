@@ -13,6 +13,7 @@
 //   1-2-3-4.ns.pod.Z                    A, AAAA: the address itself, if the namespace exists
 //   a.pin._zone.svc.ns.svc.Z            what svc.ns.svc.Z has, of endpoints in topology zone a;
 //                                       prefer._zone: of all if there are none in it
+//   endpoint.cluster.svc.ns.svc.Z       of imported services, in place of endpoint.svc.ns.svc.Z
 //   dns-version.Z                       TXT
 //   ns.dns.Z                            A, AAAA: this server
 //   4.3.2.1.in-addr.arpa, ...ip6.arpa   PTR of cluster IPs and endpoints
@@ -48,6 +49,7 @@ struct ZoneConfig {
   Name zone;  // the cluster domain
   uint32_t ttl = 5;
   PodNames pods = PodNames::kInsecure;
+  bool multicluster = false;                    // of imported services (KEP-1645)
   bool zonal = false;                           // headless services have names below _zone
   bool ignore_empty = false;                    // a cluster IP without ready endpoints is not there
   std::vector<Name> reverse = reverse_zones();  // where addresses are named by us

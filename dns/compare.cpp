@@ -63,14 +63,15 @@ Comparer::Questions Comparer::questions() const {
     });
     if (listener == plan.listeners.end()) continue;
     const auto& options = dynamic_cast<const KubernetesOptions&>(*at->second);
-    Published::Reader reader(*options.published);
-    const Published::Reader::Guard guard(reader);
-    for (const ZoneConfig& zone : options.zones)
+    for (const ZoneConfig& zone : options.zones) {
+      Published::Reader reader(options.published_for(zone));
+      const Published::Reader::Guard guard(reader);
       for (ComparedQuestion& question :
            questions_about(zone, reader.snapshot(), options_.compare->sample, 1)) {
         question.port = listener->address.port;
         all.push_back(std::move(question));
       }
+    }
   }
   return all;
 }

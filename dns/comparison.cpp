@@ -100,13 +100,26 @@ void ask_about(const ServiceRecord& service, const ZoneConfig& config, Questions
             {Type::kSrv, Type::kA});
   };
   ask_ports(service.ports());
-  for (const IpAddress& address : service.cluster_ips()) questions.ask_reverse(address);
+  // Addresses of what is imported have no names.
+  const auto ask_reverse = [&](const IpAddress& address) {
+    if (!config.multicluster) questions.ask_reverse(address);
+  };
+  for (const IpAddress& address : service.cluster_ips()) ask_reverse(address);
   for (const EndpointRecord& endpoint : service.endpoints()) {
     const EndpointLabel label(service.label_of(endpoint), endpoint.address);
-    questions.ask(fmt::format("{}.{}", label.text(), base),
+    const auto cluster =
+        config.multicluster ? service.topology_of(endpoint) : std::span<const uint8_t>();
+    const std::string behind =
+        cluster.empty()
+            ? base
+            : fmt::format("{}.{}",
+                          std::string_view(reinterpret_cast<const char*>(cluster.data()) + 1,
+                                           cluster.size() - 1),
+                          base);
+    questions.ask(fmt::format("{}.{}", label.text(), behind),
                   {endpoint.address.is_v4() ? Type::kA : Type::kAaaa});
     if (service.kind() == ServiceKind::kHeadless) ask_ports(service.ports_of(endpoint.ports));
-    questions.ask_reverse(endpoint.address);
+    ask_reverse(endpoint.address);
     if (config.pods == PodNames::kDisabled) continue;
     char dashed[64];
     questions.ask(

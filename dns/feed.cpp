@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "kube/decode.h"
+#include "kube/service_import.h"
 
 namespace fairlead::dns {
 namespace {
@@ -12,8 +13,17 @@ constexpr Duration kReclaimPeriod = std::chrono::milliseconds(100);
 // processor.
 constexpr int kQuickLooks = 8;
 constexpr Duration kLookPeriod = std::chrono::milliseconds(1);
+// How long a version of ServiceImport that is not there is left alone, twice as long each time; and
+// at last, or while one is watched.
+constexpr Duration kImportsPeriod = std::chrono::milliseconds(500);
+constexpr size_t kMaxImportsDoublings = 6;
+constexpr const char* kImportVersions[] = {kube::Kind<kube::ServiceImport>::kApi,
+                                           kube::Kind<kube::ServiceImport>::kNewApi};
 
 void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::Service*) {
+  zone.remove_service(key);
+}
+void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::ServiceImport*) {
   zone.remove_service(key);
 }
 void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::EndpointSlice*) {
@@ -26,6 +36,9 @@ void remove_from(Zone& zone, const kube::ObjectKey& key, const kube::Pod*) {
   zone.remove_pod(key);
 }
 void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::Service*) {
+  zone.retain_services(keys);
+}
+void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::ServiceImport*) {
   zone.retain_services(keys);
 }
 void retain_in(Zone& zone, const std::set<kube::ObjectKey>& keys, const kube::EndpointSlice*) {
@@ -46,6 +59,11 @@ void select(kube::ReflectorOptions& options, const FeedFilter& filter) {
   } else if constexpr (std::is_same_v<T, kube::Pod>) {
     // One that has ended is gone from such a watch, and its address with it.
     options.field_selector = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown";
+  } else if constexpr (std::is_same_v<T, kube::ServiceImport>) {
+    // All: CoreDNS chooses none by `labels` either.
+  } else if (filter.imports) {
+    options.label_selector =
+        filter.labels + (filter.labels.empty() ? "" : ",") + kube::kImportNameLabel;
   } else {
     options.label_selector = filter.labels;
   }
@@ -104,6 +122,7 @@ class ClusterFeed::Target : public kube::ReflectorTarget {
 ClusterFeed::ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFilter filter,
                          ChangeHistograms& histograms, std::function<void()> on_synced)
     : loop_(loop),
+      client_(client),
       zone_(zone),
       filter_(std::move(filter)),
       on_synced_(std::move(on_synced)),
@@ -111,24 +130,36 @@ ClusterFeed::ClusterFeed(Loop& loop, kube::ApiClient& client, Zone& zone, FeedFi
       reclaim_timer_(loop),
       hold_timer_(loop),
       latency_(zone, histograms),
-      readers_timer_(loop) {
-  const auto add = [&]<typename T>(const T*) {
-    auto target = std::make_unique<Target<T>>(*this);
-    Target<T>& filled = *target;
-    targets_.push_back(std::move(target));
-    kube::ReflectorOptions options;
-    options.kind = kube::Kind<T>::kName;
-    options.path = kube::resource_path(kube::Kind<T>::kApi, kube::Kind<T>::kResource);
-    select<T>(options, filter_);
-    reflectors_.push_back(std::make_unique<kube::Reflector>(loop.clock(), client, *targets_.back(),
-                                                            std::move(options)));
-    filled.filled_by(*reflectors_.back());
-  };
-  add(static_cast<const kube::Namespace*>(nullptr));
-  add(static_cast<const kube::Service*>(nullptr));
-  if (filter_.endpoints) add(static_cast<const kube::EndpointSlice*>(nullptr));
-  if (filter_.pods) add(static_cast<const kube::Pod*>(nullptr));
+      readers_timer_(loop),
+      imports_timer_(loop) {
+  add<kube::Namespace>(kube::Kind<kube::Namespace>::kApi);
+  if (filter_.imports)
+    add<kube::ServiceImport>(kImportVersions[imports_version_]);
+  else
+    add<kube::Service>(kube::Kind<kube::Service>::kApi);
+  if (filter_.endpoints || filter_.imports)
+    add<kube::EndpointSlice>(kube::Kind<kube::EndpointSlice>::kApi);
+  if (filter_.pods && !filter_.imports) add<kube::Pod>(kube::Kind<kube::Pod>::kApi);
   unsynced_ = reflectors_.size();
+}
+
+template <typename T>
+void ClusterFeed::add(const char* api) {
+  auto target = std::make_unique<Target<T>>(*this);
+  Target<T>& filled = *target;
+  targets_.push_back(std::move(target));
+  reflectors_.push_back(reflector_of<T>(api, *targets_.back()));
+  filled.filled_by(*reflectors_.back());
+}
+
+template <typename T>
+std::unique_ptr<kube::Reflector> ClusterFeed::reflector_of(const char* api,
+                                                           kube::ReflectorTarget& target) {
+  kube::ReflectorOptions options;
+  options.kind = kube::Kind<T>::kName;
+  options.path = kube::resource_path(api, kube::Kind<T>::kResource);
+  select<T>(options, filter_);
+  return std::make_unique<kube::Reflector>(loop_.clock(), client_, target, std::move(options));
 }
 
 ClusterFeed::~ClusterFeed() = default;
@@ -141,6 +172,36 @@ bool ClusterFeed::wants(const T& object) const {
 
 void ClusterFeed::start() {
   for (const auto& reflector : reflectors_) reflector->start();
+  if (filter_.imports) imports_timer_.start_once(kImportsPeriod, [this] { look_for_imports(); });
+}
+
+// Where the API server does not know the version that is watched the other one is. A watch that is
+// open goes on, whatever else is served.
+void ClusterFeed::look_for_imports() {
+  std::unique_ptr<kube::Reflector>& reflector = reflectors_[kImports];
+  const kube::ReflectorStatus& status = reflector->status();
+  if (status.watching) {
+    imports_refusals_ = 0;
+    lacks_imports_ = false;
+  } else if (status.last_error && status.last_error->is_not_found()) {
+    imports_version_ = (imports_version_ + 1) % std::size(kImportVersions);
+    if (++imports_refusals_ == std::size(kImportVersions)) {
+      lacks_imports_ = true;
+      log::warn(
+          "the API server has no ServiceImport (multicluster.x-k8s.io/v1alpha1 or v1beta1): names "
+          "of the multicluster zones are SERVFAIL until its CustomResourceDefinition is there");
+      if (on_lacking_) on_lacking_();
+    }
+    auto& target = dynamic_cast<Target<kube::ServiceImport>&>(*targets_[kImports]);
+    reflector = reflector_of<kube::ServiceImport>(kImportVersions[imports_version_], target);
+    target.filled_by(*reflector);
+    reflector->start();
+  }
+  const size_t doublings = reflector->status().watching ? kMaxImportsDoublings
+                           : imports_refusals_ < 2
+                               ? 0
+                               : std::min(imports_refusals_ - 2, kMaxImportsDoublings);
+  imports_timer_.start_once(kImportsPeriod * (1 << doublings), [this] { look_for_imports(); });
 }
 
 // Events that arrived together are published together, before the loop waits again.
@@ -193,7 +254,8 @@ void ClusterFeed::publish() {
   if (!zone_.snapshot().synced) return;
   if (on_published_) on_published_();
   if (was_synced) return;
-  log::info("{} services with {} ready endpoints known", zone_.services(), zone_.endpoints());
+  log::info("{} {}services with {} ready endpoints known", zone_.services(),
+            filter_.imports ? "imported " : "", zone_.endpoints());
   on_synced_();
 }
 

@@ -26,6 +26,9 @@ struct FeedFilter {
   std::string namespace_labels;      // a selector of namespaces; empty: all
   bool endpoints = true;
   bool pods = false;
+  // Instead of Services and their slices: ServiceImports (KEP-1645) and the slices that belong to
+  // these, whatever `endpoints` and `pods` say. `labels` chooses slices alone.
+  bool imports = false;
   ZoneContent content;
 
   auto operator<=>(const FeedFilter&) const = default;
@@ -43,20 +46,32 @@ class ClusterFeed {
   ClusterFeed& operator=(const ClusterFeed&) = delete;
 
   void start();
+  // The API server knows no ServiceImport, in any version; it is asked again and again.
+  bool lacks_imports() const { return lacks_imports_; }
+  // Runs when the first half of that becomes so.
+  void on_lacking(std::function<void()> callback) { on_lacking_ = std::move(callback); }
 
  private:
   template <typename T>
   class Target;
 
   template <typename T>
+  void add(const char* api);
+  template <typename T>
+  std::unique_ptr<kube::Reflector> reflector_of(const char* api, kube::ReflectorTarget& target);
+  template <typename T>
   bool wants(const T& object) const;
+  void look_for_imports();
   void changed();
   void synced_one();
   void publish();
   void release_held();
   void look_for_readers();
 
+  static constexpr size_t kImports = 1;  // the place of ServiceImports among the targets
+
   Loop& loop_;
+  kube::ApiClient& client_;
   Zone& zone_;
   const FeedFilter filter_;
   std::function<void()> on_synced_;
@@ -70,6 +85,11 @@ class ClusterFeed {
   ChangeLatency latency_;
   Timer readers_timer_;
   int looks_ = 0;  // at the readers, since the last publication
+  Timer imports_timer_;
+  size_t imports_version_ = 0;
+  size_t imports_refusals_ = 0;
+  bool lacks_imports_ = false;
+  std::function<void()> on_lacking_;
 };
 
 }  // namespace fairlead::dns

@@ -80,9 +80,34 @@ Found find_in_topology(const ServiceRecord& service, const Name& name, size_t be
   return widens ? found : Found{.kind = Kind::kEmpty};
 }
 
+// As find_in_service, of an imported service: two are a port where one begins with an underscore,
+// else an endpoint and its cluster. A cluster alone is an empty non-terminal.
+Found find_in_import(const ServiceRecord& service, const Name& name, size_t below) {
+  Found found{.kind = Kind::kService, .service = &service};
+  const auto is_mark = [&](size_t label) { return name.label(label).starts_with('_'); };
+  const auto in_cluster = [&](size_t label) {
+    found.selector.topology = label_bytes(name, label, label + 1);
+    return std::ranges::any_of(service.endpoints(), [&](const EndpointRecord& endpoint) {
+      return found.selector.is_in_topology(service, endpoint);
+    });
+  };
+  if (below > 2) return {};
+  if (below == 1)
+    return exists_if(is_mark(0) ? has_protocol(service, name.label(0)) : in_cluster(0));
+  if (below == 2 && (is_mark(0) || is_mark(1))) {
+    found.selector = Selector::of_port(name.label(0), name.label(1));
+  } else if (below == 2) {
+    found.selector.endpoint = name.label(0);
+    found.selector.topology = label_bytes(name, 1, 2);
+  }
+  found.selector.by_cluster = true;
+  return selects_something(service, found.selector) ? found : Found{};
+}
+
 // The name has `below` labels left of svc.ns.svc.Z. One is an endpoint, two are a port.
 Found find_in_service(const ZoneConfig& config, const ServiceRecord& service, const Name& name,
                       size_t below) {
+  if (config.multicluster) return find_in_import(service, name, below);
   if (config.zonal && below > 0 && name.label(below - 1) == "_zone")
     return find_in_topology(service, name, below);
   Found found{.kind = Kind::kService, .service = &service};

@@ -18,9 +18,10 @@ struct Selector {
   std::string_view endpoint{};
   std::string_view port{};
   std::string_view protocol{};  // "tcp", "udp", "sctp"
-  // The topology zone of endpoints, as lower-case labels on the wire.
+  // The topology zone of endpoints, as lower-case labels on the wire; of imported ones the cluster.
   std::span<const uint8_t> topology{};
   bool by_port = false;
+  bool by_cluster = false;  // endpoints are called LABEL.CLUSTER
 
   // "_port._proto"; the underscores may be missing.
   static Selector of_port(std::string_view port, std::string_view protocol);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/http/server.h"
+#include "base/log.h"
 #include "dns/registry.h"
 
 namespace fairlead::dns {
@@ -39,9 +40,14 @@ struct Host::Http {
     server = std::make_unique<HttpServer>(
         loop, small_server(),
         [this](const HttpServerRequest& request, const std::shared_ptr<HttpResponder>& responder) {
-          if (!serve_ops(newest(), request, *responder))
+          const HttpsOptions* const tls = https();
+          if (tls != nullptr && tls->needs_client && !request.client)
+            responder->respond(403, {}, "403 no client certificate\n");
+          else if (!serve_ops(newest(), request, *responder))
             responder->respond(404, {}, "404 page not found\n");
         });
+    over_tls = false;
+    if (const Result<void> secured = secure(); !secured.ok()) return server.reset(), secured;
     Result<SocketAddress> bound = server->listen(address);
     if (!bound.ok() && address.address.is_v6() && address.address.is_unspecified())
       bound = server->listen({IpAddress::any(Family::kIpv4), address.port});  // no IPv6 here
@@ -52,13 +58,42 @@ struct Host::Http {
 
   OpsEndpoints newest() const {
     OpsEndpoints endpoints;
-    for (const auto& [path, answer] : answers) endpoints.checks[path] = answer;
+    for (const Answer& each : answers) endpoints.checks[each.path] = each.answer;
     return endpoints;
+  }
+  const HttpsOptions* https() const {
+    const auto at = std::find_if(answers.rbegin(), answers.rend(),
+                                 [](const Answer& each) { return each.https.has_value(); });
+    return at == answers.rend() ? nullptr : &*at->https;
+  }
+  // As https() says; new connections use it.
+  Result<void> secure() {
+    const HttpsOptions* const wanted = https();
+    if (!server || wanted == nullptr) return ok();
+    const Result<void> set = server->set_tls(wanted->tls);
+    over_tls = over_tls || set.ok();
+    return set;
+  }
+  // Somebody has gone. A server over TLS does not become one without: it begins anew.
+  void left(Loop& loop) {
+    if (!server || !over_tls) return;
+    Result<void> done = secure();
+    if (https() == nullptr) {
+      server.reset();
+      done = answers.empty() ? ok() : open(loop);
+    }
+    if (!done.ok()) log::error("{}: {}", address.to_string(), done.error().message());
   }
 
   const SocketAddress address;
-  std::list<std::pair<std::string, std::function<HealthAnswer()>>> answers;
+  struct Answer {
+    std::string path;
+    std::function<HealthAnswer()> answer;
+    std::optional<HttpsOptions> https;
+  };
+  std::list<Answer> answers;
   std::unique_ptr<HttpServer> server;
+  bool over_tls = false;
 };
 
 template <typename T>
@@ -68,16 +103,24 @@ Host::Token Host::put(std::list<T>& list, T value) {
 }
 
 Result<Host::Token> Host::serve_http(const SocketAddress& address, const std::string& path,
-                                     std::function<HealthAnswer()> answer) {
+                                     std::function<HealthAnswer()> answer,
+                                     std::optional<HttpsOptions> https) {
   if (!serves_) return Token();
   std::shared_ptr<Http> http = http_[address].lock();
-  if (!http) {
-    http = std::make_shared<Http>(address);
-    if (const Result<void> opened = http->open(loop_); !opened.ok()) return opened.error();
-    http_[address] = http;
+  const bool is_new = http == nullptr;
+  if (is_new) http = std::make_shared<Http>(address);
+  const auto at =
+      http->answers.insert(http->answers.end(), {path, std::move(answer), std::move(https)});
+  const Result<void> begun = is_new ? http->open(loop_) : http->secure();
+  if (!begun.ok()) {
+    http->answers.erase(at);
+    return begun.error();
   }
-  const auto at = http->answers.insert(http->answers.end(), {path, std::move(answer)});
-  return Token(std::make_unique<Undo>([http, at] { http->answers.erase(at); }));
+  if (is_new) http_[address] = http;
+  return Token(std::make_unique<Undo>([http, at, &loop = loop_] {
+    http->answers.erase(at);
+    http->left(loop);
+  }));
 }
 
 void Host::release_ports() {

@@ -9,6 +9,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,12 @@
 #include "dns/plugin.h"
 
 namespace fairlead::dns {
+
+// How a listener is served over TLS.
+struct HttpsOptions {
+  TlsServerConfig tls;
+  bool needs_client = false;  // who shows no certificate of the client CA gets nothing
+};
 
 class Host {
  public:
@@ -36,9 +43,11 @@ class Host {
   const std::string& kubeconfig() const { return kubeconfig_; }
   bool serves() const { return serves_; }
 
-  // Answers GET `path` at `address`.
+  // Answers GET `path` at `address`; over TLS when one of those that answer there asks for that,
+  // the newest saying how.
   Result<Token> serve_http(const SocketAddress& address, const std::string& path,
-                           std::function<HealthAnswer()> answer);
+                           std::function<HealthAnswer()> answer,
+                           std::optional<HttpsOptions> https = {});
   // Closes the ports of serve_http() for another process, and opens them again. What answers there
   // stays. Opening fails while somebody has one of them; it may be tried again.
   void release_ports();

@@ -32,15 +32,10 @@ bool is_label_name(std::string_view text) {
 }
 
 void ask_label(BlockSetup& block, std::string_view label) {
-  // Of plugins that are not here, and of pods, whose names are not kept.
-  static constexpr std::string_view kMissing[] = {"kubernetes/client-pod-name",
-                                                  "kubernetes/client-label/",
-                                                  "kubernetes/cluster",
-                                                  "geoip/",
-                                                  "trace/",
-                                                  "view/",
-                                                  "zone/wildcard"};
+  // Of plugins that are not here.
+  static constexpr std::string_view kMissing[] = {"geoip/", "trace/", "view/", "zone/wildcard"};
   *block.labels_asked = true;
+  block.labels.emplace(label);
   for (const std::string_view missing : kMissing)
     if (label.starts_with(missing))
       block.notes.push_back(fmt::format(

@@ -91,15 +91,15 @@ size_t RecordWriter::own_name_server() {
 }
 
 // RFC 2782. The priority is always 0.
-size_t RecordWriter::srv(std::string_view label, const ServiceName& service, uint16_t port,
-                         uint16_t weight) {
-  const size_t size = name_size(label, service);
+size_t RecordWriter::srv(std::string_view label, std::span<const uint8_t> cluster,
+                         const ServiceName& service, uint16_t port, uint16_t weight) {
+  const size_t size = name_size(label, service, cluster);
   uint8_t* at = size != 0 ? add_to_question(Type::kSrv, 6 + size) : nullptr;
   if (at == nullptr) return 0;
   write_u16(at, 0);
   write_u16(at + 2, weight);
   write_u16(at + 4, port);
-  put_name(at + 6, label, service);
+  put_name(at + 6, label, service, cluster);
   return reply_.position(at + 6);
 }
 
@@ -112,19 +112,24 @@ void RecordWriter::srv_to(std::span<const uint8_t> target, uint16_t port, uint16
   put_bytes(at + 6, target);
 }
 
-size_t RecordWriter::srv_size(std::string_view label, const ServiceName& service) const {
-  const size_t size = name_size(label, service);
+size_t RecordWriter::srv_size(std::string_view label, std::span<const uint8_t> cluster,
+                              const ServiceName& service) const {
+  const size_t size = name_size(label, service, cluster);
   return size != 0 ? kSrvNameAt + size : 0;
 }
 
 // Zero: longer than a name may be.
-size_t RecordWriter::name_size(std::string_view label, const ServiceName& service) const {
-  const size_t size = label_size(label) + service.key().size() + label_size(kind_) + domain_.size();
+size_t RecordWriter::name_size(std::string_view label, const ServiceName& service,
+                               std::span<const uint8_t> cluster) const {
+  const size_t size = label_size(label) + cluster.size() + service.key().size() +
+                      label_size(kind_) + domain_.size();
   return size <= kMaxNameSize ? size : 0;
 }
 
-void RecordWriter::put_name(uint8_t* at, std::string_view label, const ServiceName& service) const {
+void RecordWriter::put_name(uint8_t* at, std::string_view label, const ServiceName& service,
+                            std::span<const uint8_t> cluster) const {
   if (!label.empty()) at = put_label(at, label);
+  if (!cluster.empty()) at = put_bytes(at, cluster);
   at = put_bytes(at, service.key());
   if (!kind_.empty()) at = put_label(at, kind_);
   put_bytes(at, domain_);

@@ -35,13 +35,16 @@ class RecordWriter {
   void pointer(std::string_view label, const ServiceName& service);
   size_t name_server(const ServiceName& service);
   size_t own_name_server();
-  size_t srv(std::string_view label, const ServiceName& service, uint16_t port, uint16_t weight);
+  // `cluster`: the label behind `label`, on the wire; empty: there is none.
+  size_t srv(std::string_view label, std::span<const uint8_t> cluster, const ServiceName& service,
+             uint16_t port, uint16_t weight);
   // To any other name, in wire form.
   void srv_to(std::span<const uint8_t> target, uint16_t port, uint16_t weight);
 
   // How many bytes srv() takes for this name, and how many of them come before the name. 0: the
   // name is too long.
-  size_t srv_size(std::string_view label, const ServiceName& service) const;
+  size_t srv_size(std::string_view label, std::span<const uint8_t> cluster,
+                  const ServiceName& service) const;
   static constexpr size_t kSrvNameAt = 12 + 6;
 
   // Where the next record would stand, and whether there is no room for it.
@@ -49,9 +52,11 @@ class RecordWriter {
   bool full() const { return reply_.truncated(); }
 
  private:
-  // [label.]service.namespace.svc.Z
-  size_t name_size(std::string_view label, const ServiceName& service) const;
-  void put_name(uint8_t* at, std::string_view label, const ServiceName& service) const;
+  // [label.[cluster.]]service.namespace.svc.Z
+  size_t name_size(std::string_view label, const ServiceName& service,
+                   std::span<const uint8_t> cluster = {}) const;
+  void put_name(uint8_t* at, std::string_view label, const ServiceName& service,
+                std::span<const uint8_t> cluster = {}) const;
   uint8_t* add_to_question(Type type, size_t size);
 
   Reply& reply_;

@@ -48,12 +48,16 @@ class ChosenPorts {
 };
 
 // The endpoints that are one target: those that share a label, such as the two families of one pod,
-// stand together; one without a label of its own stands alone.
-Endpoints take_target(const ServiceRecord& service, Endpoints& rest) {
+// stand together, and with them the cluster where it is part of the name; one without a label of
+// its own stands alone.
+Endpoints take_target(const ServiceRecord& service, bool by_cluster, Endpoints& rest) {
   size_t size = 1;
-  if (rest.front().label_size != 0) {
-    const std::string_view label = service.label_of(rest.front());
-    while (size < rest.size() && service.label_of(rest[size]) == label) ++size;
+  const EndpointRecord& first = rest.front();
+  if (first.label_size != 0) {
+    const std::string_view label = service.label_of(first);
+    while (size < rest.size() && service.label_of(rest[size]) == label &&
+           (!by_cluster || rest[size].topology == first.topology))
+      ++size;
   }
   const Endpoints target = rest.first(size);
   rest = rest.subspan(size);
@@ -79,7 +83,7 @@ void add_address_ports(const ServiceRecord& service, const ChosenPorts& ports,
   if (addresses.empty()) return;
   size_t target_at = 0;
   ports.visit_numbers(service.ports(), [&](uint16_t number) {
-    const size_t at = writer.srv({}, service.name(), number, weight);
+    const size_t at = writer.srv({}, {}, service.name(), number, weight);
     if (target_at == 0) target_at = at;
   });
   if (target_at == 0) return;
@@ -87,16 +91,24 @@ void add_address_ports(const ServiceRecord& service, const ChosenPorts& ports,
     writer.address(Section::kAdditional, target_at, address);
 }
 
+// The label behind the endpoint's in its name.
+std::span<const uint8_t> cluster_of(const ServiceRecord& service, const Selector& selector,
+                                    const EndpointRecord& endpoint) {
+  return selector.by_cluster ? service.topology_of(endpoint) : std::span<const uint8_t>();
+}
+
 // The addresses of the targets whose records stand from `at` on, in the same order: each owner is
 // the name in its target's first record.
-void add_target_addresses(const ServiceRecord& service, const ChosenPorts& ports,
+void add_target_addresses(const ServiceRecord& service, const Selector& selector,
                           Endpoints endpoints, size_t at, RecordWriter& writer) {
+  const ChosenPorts ports(service, selector);
   while (!endpoints.empty()) {
-    const Endpoints target = take_target(service, endpoints);
+    const Endpoints target = take_target(service, selector.by_cluster, endpoints);
+    const auto cluster = cluster_of(service, selector, target.front());
     const EndpointLabel label(service.label_of(target.front()), target.front().address);
     const size_t target_at = at + RecordWriter::kSrvNameAt;
     visit_target(ports, target,
-                 [&](uint16_t) { at += writer.srv_size(label.text(), service.name()); });
+                 [&](uint16_t) { at += writer.srv_size(label.text(), cluster, service.name()); });
     if (at < target_at) continue;  // it has no record
     for (const EndpointRecord& endpoint : target)
       if (ports.count(ports.of(endpoint)) > 0 &&
@@ -105,34 +117,36 @@ void add_target_addresses(const ServiceRecord& service, const ChosenPorts& ports
   }
 }
 
-void add_endpoint_ports(const ServiceRecord& service, const ChosenPorts& ports, Endpoints endpoints,
+void add_endpoint_ports(const ServiceRecord& service, const Selector& selector, Endpoints endpoints,
                         RecordWriter& writer) {
+  const ChosenPorts ports(service, selector);
   size_t choices = 0;
   for (const EndpointRecord& endpoint : endpoints) choices += ports.count(ports.of(endpoint));
   const uint16_t weight = weight_of(choices);
   const size_t first_at = writer.position();
   for (Endpoints rest = endpoints; !rest.empty();) {
-    const Endpoints target = take_target(service, rest);
+    const Endpoints target = take_target(service, selector.by_cluster, rest);
+    const auto cluster = cluster_of(service, selector, target.front());
     const EndpointLabel label(service.label_of(target.front()), target.front().address);
     visit_target(ports, target, [&](uint16_t number) {
-      writer.srv(label.text(), service.name(), number, weight);
+      writer.srv(label.text(), cluster, service.name(), number, weight);
     });
     if (writer.full()) return;
   }
-  add_target_addresses(service, ports, endpoints, first_at, writer);
+  add_target_addresses(service, selector, endpoints, first_at, writer);
 }
 
 }  // namespace
 
 void add_service_ports(const ServiceRecord& service, const Selector& selector,
                        RecordWriter& writer) {
-  const ChosenPorts ports(service, selector);
   if (uses_cluster_ips(service, selector)) {
+    const ChosenPorts ports(service, selector);
     const auto addresses = service.cluster_ips();
     const uint16_t weight = weight_of(ports.count(service.ports()) * addresses.size());
     add_address_ports(service, ports, addresses, weight, writer);
   } else {
-    add_endpoint_ports(service, ports, chosen_endpoints(service, selector), writer);
+    add_endpoint_ports(service, selector, chosen_endpoints(service, selector), writer);
   }
 }
 

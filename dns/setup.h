@@ -7,6 +7,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,9 @@ struct BlockSetup {
   // True once a directive of the block asks for a label (dns/labels.h); `metadata`, which is read
   // before, keeps it.
   std::shared_ptr<bool> labels_asked = std::make_shared<bool>(false);
+  // Which, of the directives read so far; "": some that are only known later. All that can ask come
+  // before those that give them.
+  std::set<std::string> labels;
 
   // A relative path is below the root, without one below the Corefile's folder.
   std::string path_of(const std::string& text) const;

@@ -48,9 +48,10 @@ void append_label(std::string& key, std::string_view label) {
 }
 
 // Orders endpoints as ServiceRecord::endpoints() promises and merges those that are the same.
-void normalize(std::vector<EndpointDraft>& endpoints) {
-  const auto key = [](const EndpointDraft& e) {
-    return std::tuple(e.label.empty(), std::string_view(e.label), e.address);
+void normalize(std::vector<EndpointDraft>& endpoints, bool by_cluster) {
+  const auto key = [by_cluster](const EndpointDraft& e) {
+    return std::tuple(e.label.empty(), std::string_view(e.label),
+                      by_cluster ? std::string_view(e.topology) : std::string_view(), e.address);
   };
   std::stable_sort(endpoints.begin(), endpoints.end(),
                    [&](const auto& a, const auto& b) { return key(a) < key(b); });
@@ -195,7 +196,7 @@ PodKey::PodKey(std::span<const uint8_t> label, const IpAddress& address) {
 }
 
 ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) {
-  normalize(draft.endpoints);
+  normalize(draft.endpoints, draft.by_cluster);
   Packer packer;
   packer.text_ = std::move(draft.external_name);
   const size_t external_size = packer.text_.size();

@@ -95,7 +95,8 @@ struct EndpointRecord {
 // The draft of a record, from which it is packed.
 struct EndpointDraft {
   std::string label;     // empty: the address with dashes
-  std::string topology;  // the zone it is in, as lower-case labels on the wire; empty: none
+  std::string topology;  // the zone it is in, as lower-case labels on the wire; empty: none. Of
+                         // what is imported: the cluster
   IpAddress address;
   struct Port {
     std::string name;
@@ -111,6 +112,8 @@ struct ServiceDraft {
   std::vector<EndpointDraft::Port> ports;
   std::vector<EndpointDraft> endpoints;  // any order; the same (label, address) twice is merged
   std::string external_name;             // a whole name in wire form
+  // What is imported: endpoints are called LABEL.CLUSTER, their topology being the cluster.
+  bool by_cluster = false;
   // Where a load balancer or an administrator takes clients from outside to it.
   std::vector<IpAddress> external_ips;
   std::vector<std::string> external_hosts;  // whole names in wire form

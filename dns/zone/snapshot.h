@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "dns/zone/client.h"
 #include "dns/zone/epoch.h"
 #include "dns/zone/records.h"
 #include "dns/zone/reverse.h"
@@ -22,6 +23,7 @@ struct Snapshot {
   Trie<ServiceRecord> services;
   Trie<KeyRecord> namespaces;
   Trie<KeyRecord> pods;          // by PodKey, where they are read
+  Trie<ClientRecord> clients;    // who has an address, where that is asked for
   Trie<ReverseRecord> reverse;   // of cluster IPs and endpoints
   Trie<ReverseRecord> external;  // of the addresses services have outside
   uint32_t serial = 0;           // Unix time of the last change
@@ -33,6 +35,9 @@ struct Snapshot {
   }
   const ReverseRecord* address(const IpAddress& address) const {
     return reverse.find(AddressKey(address));
+  }
+  const ClientRecord* client(const IpAddress& address) const {
+    return clients.find(AddressKey(address));
   }
 };
 

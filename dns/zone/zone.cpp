@@ -52,9 +52,31 @@ void for_changes(const std::vector<Naming>& before, const std::vector<Naming>& a
   for (const Naming& naming : added) set(naming, true);
 }
 
+// Which service it belongs to, and the cluster of an imported one: a label, else it is left out.
+struct SliceOwner {
+  kube::ObjectKey service;
+  std::string cluster;
+  bool valid = false;
+};
+SliceOwner owner_named_by(const kube::EndpointSlice& slice, bool imports) {
+  SliceOwner owner{{slice.meta.ns, slice.service_name}, {}, false};
+  if (imports) {
+    const auto label = [&](const char* name) {
+      const auto at = slice.meta.labels.find(name);
+      return at == slice.meta.labels.end() ? std::string() : at->second;
+    };
+    owner.service.name = label(kube::kImportNameLabel);
+    owner.cluster = lower(label(kube::kSourceClusterLabel));
+  }
+  owner.valid =
+      !slice.fqdn && is_label(owner.service.name) && is_label(owner.service.ns) &&
+      (!imports || (is_label(owner.cluster) && owner.cluster.find('.') == std::string::npos));
+  return owner;
+}
+
 }  // namespace
 
-Zone::Zone(ZoneContent content) : content_(content) {
+Zone::Zone(ZoneContent content) : content_(std::move(content)), clients_(content_.clients) {
   published_.current.store(new Snapshot(next_));
 }
 
@@ -76,6 +98,9 @@ Zone::~Zone() {
     });
     names->destroy_nodes();
   }
+  next_.clients.for_each(
+      [](const ClientRecord& leaf) { ClientRecord::destroy(const_cast<ClientRecord*>(&leaf)); });
+  next_.clients.destroy_nodes();
   next_.services.destroy_nodes();
   delete published_.current.load();
 }
@@ -118,14 +143,43 @@ void Zone::keep_gone(const ServiceName& name, const kube::EndpointSlice& slice,
   if (held->second.empty()) held_.erase(held);
 }
 
+void Zone::put(const kube::ServiceImport& import) {
+  kube::Service service;
+  service.meta = import.meta;
+  service.headless = import.headless;
+  if (!import.headless) service.cluster_ips = import.ips;
+  service.ports = import.ports;
+  put(service);
+}
+
+// `cluster`: of an imported one.
+void Zone::put_ready(const kube::Endpoint& endpoint, const std::string& cluster,
+                     SliceContent& kept) {
+  const std::string topology = content_.imports    ? namespace_key(cluster)
+                               : content_.topology ? topology_labels(endpoint.zone)
+                                                   : std::string();
+  if ((content_.topology || content_.imports) &&
+      (kept.topologies.empty() || kept.topologies.back().second != topology))
+    kept.topologies.emplace_back(static_cast<uint32_t>(kept.addresses.size()), topology);
+  for (const IpAddress& address : endpoint.addresses) {
+    const auto index = static_cast<uint32_t>(kept.addresses.size());
+    char dashed[64];
+    if (const std::string* label = label_of(endpoint, content_.pod_names))
+      kept.labels.emplace_back(index, *label);
+    else if (content_.imports)  // two clusters may have the same address
+      kept.labels.emplace_back(index, std::string(dashed, write_dashed(address, dashed)));
+    kept.addresses.push_back(address);
+  }
+}
+
 void Zone::put(const kube::EndpointSlice& slice) {
   const kube::ObjectKey key = slice.meta.key();
-  const kube::ObjectKey service{slice.meta.ns, slice.service_name};
+  const SliceOwner owner = owner_named_by(slice, content_.imports);
   const Slice* const old = slices_.find(key.ns, key.name);
   const Named* const from = old != nullptr ? &owner_of(*old) : nullptr;
   std::vector<EndpointDraft> before = drop_slice(key);
-  if (slice.fqdn || !is_label(service.name) || !is_label(service.ns)) return;
-  Named& target = entry(service);
+  if (!owner.valid) return;
+  Named& target = entry(owner.service);
   SliceContent kept;
   for (const kube::EndpointPort& port : slice.ports)
     if (port.name.size() <= kMaxLabelSize)
@@ -134,17 +188,7 @@ void Zone::put(const kube::EndpointSlice& slice) {
   for (const kube::Endpoint& endpoint : slice.endpoints) {
     if (!endpoint.ready && content_.hold > Duration::zero())
       kept.unready.insert(kept.unready.end(), endpoint.addresses.begin(), endpoint.addresses.end());
-    if (!endpoint.ready) continue;
-    if (content_.topology) {
-      const std::string topology = topology_labels(endpoint.zone);
-      if (kept.topologies.empty() || kept.topologies.back().second != topology)
-        kept.topologies.emplace_back(static_cast<uint32_t>(kept.addresses.size()), topology);
-    }
-    for (const IpAddress& address : endpoint.addresses) {
-      if (const std::string* label = label_of(endpoint, content_.pod_names))
-        kept.labels.emplace_back(static_cast<uint32_t>(kept.addresses.size()), *label);
-      kept.addresses.push_back(address);
-    }
+    if (endpoint.ready) put_ready(endpoint, owner.cluster, kept);
   }
   add_slice(target, key.name, kept);
   if (from == &target) hold(target, std::move(before));
@@ -201,7 +245,7 @@ void Zone::put(const kube::Namespace& ns) {
 void Zone::put(const kube::Pod& pod) {
   if (!is_label(pod.meta.ns)) return;
   const bool ended = pod.phase == "Succeeded" || pod.phase == "Failed";
-  set_pod(pod.meta.key(), ended ? std::vector<IpAddress>() : pod.pod_ips);
+  set_pod(pod.meta.key(), pod.meta.labels, ended ? std::vector<IpAddress>() : pod.pod_ips);
 }
 
 void Zone::remove_service(const kube::ObjectKey& key) {
@@ -284,7 +328,7 @@ void Zone::remove_namespace(const kube::ObjectKey& key) {
 }
 
 void Zone::remove_pod(const kube::ObjectKey& key) {
-  set_pod(key, {});
+  set_pod(key, {}, {});
 }
 
 void Zone::retain_pods(const std::set<kube::ObjectKey>& keys) {
@@ -345,7 +389,8 @@ void Zone::set_key(Trie<KeyRecord>& keys, std::string key, bool present) {
   delete record;
 }
 
-void Zone::set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses) {
+void Zone::set_pod(const kube::ObjectKey& key, const std::map<std::string, std::string>& labels,
+                   std::vector<IpAddress> addresses) {
   const std::string label = namespace_key(key.ns);
   const auto change = [&](const std::vector<IpAddress>& of, int delta) {
     for (const IpAddress& address : of) {
@@ -364,6 +409,14 @@ void Zone::set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses)
   std::sort(addresses.begin(), addresses.end());
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   const auto known = pods_.find(key);
+  if (content_.clients.any) {
+    const auto set_of = [](const std::vector<IpAddress>& all) {
+      return std::set<IpAddress>(all.begin(), all.end());
+    };
+    const auto had = known != pods_.end() ? set_of(known->second) : std::set<IpAddress>();
+    if (clients_.put(next_.clients, key, labels, had, set_of(addresses), trash_))
+      keys_changed_ = true;
+  }
   if (known != pods_.end() && known->second == addresses) return;
   change(addresses, 1);
   if (known != pods_.end()) change(known->second, -1);
@@ -433,6 +486,7 @@ void Zone::rebuild(Named& named) {
     return;
   }
   ServiceDraft draft = entry.draft->draft();
+  draft.by_cluster = content_.imports;
   entry.draft.reset();
   if (draft.kind != ServiceKind::kExternalName) {
     entry.slices.for_each([&](const Slice& slice) { slice.content().add_to(draft.endpoints); });
@@ -474,6 +528,7 @@ void Zone::replace_record(Named& named, ServiceRecord* record) {
 }
 
 void Zone::update_reverse(const ServiceRecord* before, const ServiceRecord* after) {
+  if (content_.imports) return;  // its own cluster names them
   for_changes(namings_of(before), namings_of(after), [&](const Naming& naming, bool present) {
     set_reverse(next_.reverse, naming.address, naming.name, present);
   });

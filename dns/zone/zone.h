@@ -29,6 +29,7 @@
 #include "dns/zone/slice_set.h"
 #include "dns/zone/snapshot.h"
 #include "kube/objects.h"
+#include "kube/service_import.h"
 
 namespace fairlead::dns {
 
@@ -41,6 +42,10 @@ struct ZoneContent {
   // when it moves to another slice, which comes as two changes, it is not missed in between. One
   // that is seen again, in whatever state, is held no longer.
   Duration hold = Duration::zero();
+  ClientContent clients{};
+  // Of what other clusters export (KEP-1645): endpoints are called LABEL.CLUSTER, and addresses
+  // have no names.
+  bool imports = false;
   auto operator<=>(const ZoneContent&) const = default;
 };
 
@@ -59,6 +64,7 @@ class Zone {
   // Level-triggered: the newest state of one object. Nothing is visible before publish().
   void put(const kube::Service& service);
   void put(const kube::EndpointSlice& slice);
+  void put(const kube::ServiceImport& import);  // where these are taken, as a service
   void put(const kube::Namespace& ns);
   // Its addresses; one that has run to its end has none.
   void put(const kube::Pod& pod);
@@ -143,6 +149,7 @@ class Zone {
 
   Named& entry(const kube::ObjectKey& key);
   Named& owner_of(const Slice& slice) { return *entries_.find(slice.service()); }
+  void put_ready(const kube::Endpoint& endpoint, const std::string& cluster, SliceContent& kept);
   void add_slice(Named& entry, std::string_view name, const SliceContent& content);
   void touch(Named& named);
   void rebuild(Named& named);
@@ -154,7 +161,8 @@ class Zone {
   void set_namespace(const std::string& name, bool object, int services);
   void set_key(Trie<KeyRecord>& keys, std::string key, bool present);
   bool is_hidden(const ServiceName& name) const;
-  void set_pod(const kube::ObjectKey& key, std::vector<IpAddress> addresses);
+  void set_pod(const kube::ObjectKey& key, const std::map<std::string, std::string>& labels,
+               std::vector<IpAddress> addresses);
   std::vector<EndpointDraft> drop_slice(const kube::ObjectKey& key);
   void keep_gone(const ServiceName& name, const kube::EndpointSlice& slice,
                  std::vector<EndpointDraft>& before);
@@ -172,6 +180,7 @@ class Zone {
 
   std::map<kube::ObjectKey, std::vector<IpAddress>> pods_;
   std::unordered_map<std::string, int> shared_pods_;  // keys that several pods have
+  Clients clients_;
 
   Snapshot next_;
   Trash trash_;

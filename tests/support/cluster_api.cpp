@@ -18,6 +18,8 @@ constexpr std::pair<std::string_view, const char*> kKinds[] = {
     {"/api/v1/namespaces", "Namespace"},
     {"/apis/discovery.k8s.io/v1/endpointslices", "EndpointSlice"},
     {"/apis/networking.k8s.io/v1/servicecidrs", "ServiceCIDR"},
+    {"/apis/multicluster.x-k8s.io/v1alpha1/serviceimports", "ServiceImport"},
+    {"/apis/multicluster.x-k8s.io/v1beta1/serviceimports", "ServiceImport"},
 };
 
 const HttpHeaders kJson = {{"Content-Type", "application/json"}};
@@ -183,6 +185,8 @@ void ClusterApi::handle(const HttpServerRequest& request,
   requests_.push_back({request.method, request.target, request.body});
   if (request.method != "GET") return responder->respond(201, kJson, request.body);
   if (troubled(request, responder)) return;
+  if (missing_.contains(request.path))
+    return responder->respond(404, kJson, status(404, "could not find the requested resource"));
   if (request.query_value("sendInitialEvents")) return watch_list(request, std::move(responder));
   const Selection selection(request);
   if (!request.query_value("watch")) return list(selection, std::move(responder));

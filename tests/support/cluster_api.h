@@ -10,6 +10,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,8 @@ class ClusterApi {
   // "@RV@". Watches hear of it at once.
   void put(const std::string& collection, const std::string& key, std::string json);
   void remove(const std::string& collection, const std::string& key);
+  // These are 404, as kinds are whose CustomResourceDefinition is not there.
+  void set_missing(std::set<std::string> collections) { missing_ = std::move(collections); }
   // From now on requests are not answered, and open watches end.
   void set_down(bool down);
   // Lists and watches begun from now on have it; open watches end, unless there is none.
@@ -112,6 +115,7 @@ class ClusterApi {
   Trouble trouble_ = Trouble::kNone;
   size_t speed_ = 0;
   bool watch_list_ = false;
+  std::set<std::string> missing_;
   std::vector<Request> requests_;
   std::vector<std::shared_ptr<HttpResponder>> silent_;
   std::vector<Trickle> trickles_;

@@ -12,8 +12,12 @@ namespace {
 
 using Kind = Found::Kind;
 
-std::string key_of(const ServiceName& service) {
-  return fmt::format("Service {}/{}", service.ns(), service.name());
+const char* kind_of(const ZoneConfig& config) {
+  return config.multicluster ? "ServiceImport" : "Service";
+}
+
+std::string key_of(const ZoneConfig& config, const ServiceName& service) {
+  return fmt::format("{} {}/{}", kind_of(config), service.ns(), service.name());
 }
 
 std::string list(std::span<const IpAddress> addresses) {
@@ -23,12 +27,14 @@ std::string list(std::span<const IpAddress> addresses) {
   return text;
 }
 
-std::string describe_service(const ServiceRecord& service, const Selector& selector) {
-  std::string text = key_of(service.name());
+std::string describe_service(const ZoneConfig& config, const ServiceRecord& service,
+                             const Selector& selector) {
+  std::string text = key_of(config, service.name());
   const size_t endpoints = service.endpoints().size();
   switch (service.kind()) {
     case ServiceKind::kClusterIp:
-      text += ", ClusterIP " + list(service.cluster_ips());
+      text +=
+          (config.multicluster ? ", ClusterSetIP " : ", ClusterIP ") + list(service.cluster_ips());
       break;
     case ServiceKind::kHeadless:
       text += fmt::format(", headless, {} ready endpoint{}", endpoints, endpoints == 1 ? "" : "s");
@@ -42,7 +48,8 @@ std::string describe_service(const ServiceRecord& service, const Selector& selec
   }
   if (!selector.endpoint.empty()) text += fmt::format(", endpoint {}", selector.endpoint);
   if (selector.by_port) text += fmt::format(", port {} over {}", selector.port, selector.protocol);
-  if (!selector.topology.empty()) text += ", endpoints of one topology zone";
+  if (!selector.topology.empty())
+    text += config.multicluster ? ", in one cluster" : ", endpoints of one topology zone";
   return text;
 }
 
@@ -54,7 +61,7 @@ std::string missing_service(const ZoneConfig& config, const Snapshot& snapshot, 
   const auto key = name.lower().subspan(name.offset(labels - 3),
                                         name.offset(labels - 1) - name.offset(labels - 3));
   const ServiceRecord* const service = snapshot.service(key);
-  const std::string what = fmt::format("Service {}/{}", ns, name.label(labels - 3));
+  const std::string what = fmt::format("{} {}/{}", kind_of(config), ns, name.label(labels - 3));
   if (service == nullptr) return "there is no " + what;
   if (config.ignore_empty && service->endpoints().empty()) return what + " has no ready endpoint";
   if (labels > 3) return what + " has no such endpoint or port";
@@ -97,7 +104,7 @@ std::string describe(const ZoneConfig& config, const Snapshot& snapshot, const N
       return "a pod's address, " + found.address.to_string();
     case Kind::kService:
     case Kind::kAlias:
-      return describe_service(*found.service, found.selector);
+      return describe_service(config, *found.service, found.selector);
     case Kind::kReverse: {
       std::string text;
       for (const ReverseName& each : found.reverse->names()) {
@@ -105,7 +112,7 @@ std::string describe(const ZoneConfig& config, const Snapshot& snapshot, const N
         text += (text.empty() ? "" : ", ") +
                 (each.cluster_ip ? std::string("the ClusterIP of ")
                                  : fmt::format("endpoint {} of ", label.text())) +
-                key_of(*each.service);
+                key_of(config, *each.service);
         if (each.cluster_ip) break;
       }
       return text;
@@ -119,7 +126,7 @@ namespace {
 // A name of the cluster domain by its parts, as CoreDNS reads it.
 struct NameParts {
   bool valid = true;
-  std::string kind, name_space, service, endpoint, port, protocol, zone;
+  std::string kind, name_space, service, endpoint, cluster, port, protocol, zone;
 };
 
 std::string without_underscore(std::string_view label) {
@@ -141,13 +148,17 @@ NameParts parts_of(const ZoneConfig& config, const Name& name) {
   parts.name_space = left(1);
   if (count > 2) parts.service = left(2);
   if (count == 4) parts.endpoint = left(3);
-  if (count == 5) {
+  const auto is_mark = [&](size_t i) { return left(i).starts_with('_'); };
+  if (count == 5 && config.multicluster && !is_mark(3) && !is_mark(4)) {
+    parts.cluster = left(3);
+    parts.endpoint = left(4);
+  } else if (count == 5) {
     parts.protocol = without_underscore(left(3));
     parts.port = without_underscore(left(4));
   }
   if (count < 6) return parts;
-  const bool zonal =
-      config.zonal && of_service && left(3) == "_zone" && (left(4) == "pin" || left(4) == "prefer");
+  const bool zonal = config.zonal && !config.multicluster && of_service && left(3) == "_zone" &&
+                     (left(4) == "pin" || left(4) == "prefer");
   parts.valid = zonal;
   for (size_t i = count - 1; zonal && i >= 5; --i)
     parts.zone += (parts.zone.empty() ? "" : ".") + left(i);
@@ -169,20 +180,23 @@ std::optional<std::string> kubernetes_label(const ZoneConfig& config, std::strin
       {"service", &parts.service}, {"endpoint", &parts.endpoint},
       {"port-name", &parts.port},  {"protocol", &parts.protocol},
       {"zone", &parts.zone}};
+  if (label == "cluster" && config.multicluster) return parts.cluster;
   for (const auto& [known, value] : kLabels)
     if (label == known) return *value;
   return std::nullopt;
 }
 
-std::optional<std::string> client_namespace(const Snapshot& snapshot, const IpAddress& address) {
-  std::optional<std::string> found;
-  snapshot.namespaces.for_each([&](const KeyRecord& record) {
-    const PodKey pod(record.key(), address);
-    if (found || snapshot.pods.find(LabelKey(pod.bytes())) == nullptr) return;
-    const auto label = record.key().subspan(1);  // behind its length
-    found.emplace(label.begin(), label.end());
-  });
-  return found;
+std::optional<std::string> client_label(const Snapshot& snapshot, std::string_view label,
+                                        const IpAddress& address) {
+  constexpr std::string_view kPodLabel = "label/";
+  const ClientRecord* const client = snapshot.client(address);
+  if (client == nullptr || !label.starts_with(kClientLabels)) return std::nullopt;
+  label.remove_prefix(kClientLabels.size());
+  std::optional<std::string_view> value;
+  if (label == "namespace") value = client->ns();
+  if (label == "pod-name" && !client->name().empty()) value = client->name();
+  if (label.starts_with(kPodLabel)) value = client->label(label.substr(kPodLabel.size()));
+  return value ? std::optional<std::string>(*value) : std::nullopt;
 }
 
 }  // namespace fairlead::dns

@@ -19,8 +19,10 @@ std::string describe(const ZoneConfig& config, const Snapshot& snapshot, const N
 std::optional<std::string> kubernetes_label(const ZoneConfig& config, std::string_view label,
                                             const Name& name);
 
-// The namespace of a pod with this address, where pods are read; else nothing. Tries all
-// namespaces.
-std::optional<std::string> client_namespace(const Snapshot& snapshot, const IpAddress& address);
+// The value of "kubernetes/client-namespace", "/client-pod-name" or "/client-label/KEY": of the pod
+// with this address, where such are kept (dns/zone/client.h); else nothing.
+std::optional<std::string> client_label(const Snapshot& snapshot, std::string_view label,
+                                        const IpAddress& address);
+inline constexpr std::string_view kClientLabels = "kubernetes/client-";
 
 }  // namespace fairlead::dns

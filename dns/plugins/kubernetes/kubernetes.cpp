@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/plugins/kubernetes/kubernetes.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "dns/plugins/kubernetes/describe.h"
@@ -16,7 +17,9 @@ class Kubernetes : public Plugin {
   Kubernetes(const PluginContext& context, const KubernetesOptions& options)
       : router_(context.router),
         options_(options),
-        reader_(context.readers.of(*options.published)) {}
+        reader_(context.readers.of(*options.published)),
+        import_reader_(options.imports != nullptr ? context.readers.of(*options.imports)
+                                                  : nullptr) {}
 
   Step serve(Request& request) override {
     for (const ZoneConfig& zone : options_.zones) {
@@ -28,9 +31,9 @@ class Kubernetes : public Plugin {
 
   std::optional<std::string> label(std::string_view name, const Query& query,
                                    const Client& client) const override {
-    if (name == "kubernetes/client-namespace") {
+    if (name.starts_with(kClientLabels)) {
       const Published::Reader::Guard guard(*reader_);
-      return client_namespace(reader_->snapshot(), client.address.address);
+      return client_label(reader_->snapshot(), name, client.address.address);
     }
     for (const ZoneConfig& zone : options_.zones)
       if (auto value = kubernetes_label(zone, name, query.name)) return value;
@@ -40,13 +43,13 @@ class Kubernetes : public Plugin {
  private:
   Step serve_zone(const ZoneConfig& zone, Request& request) {
     Name target;
-    const Published::Reader::Guard guard(*reader_);
+    Published::Reader& reader = zone.multicluster ? *import_reader_ : *reader_;
+    const Published::Reader::Guard guard(reader);
     const Outcome outcome =
-        answer(zone, reader_->snapshot(), request.query(), rotation_++, request.reply(), target);
+        answer(zone, reader.snapshot(), request.query(), rotation_++, request.reply(), target);
     request.client().explain([&] {
-      return outcome == Outcome::kNotOurs
-                 ? "not in " + zone.zone.to_text()
-                 : describe(zone, reader_->snapshot(), request.query().name);
+      return outcome == Outcome::kNotOurs ? "not in " + zone.zone.to_text()
+                                          : describe(zone, reader.snapshot(), request.query().name);
     });
     switch (outcome) {
       case Outcome::kAnswered:
@@ -65,11 +68,20 @@ class Kubernetes : public Plugin {
   Router& router_;
   const KubernetesOptions& options_;
   const std::shared_ptr<Published::Reader> reader_;
+  const std::shared_ptr<Published::Reader> import_reader_;  // null: no zone is of imports
   uint32_t rotation_ = 0;
 };
 
 std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& options) {
   return std::make_unique<Kubernetes>(context, dynamic_cast<const KubernetesOptions&>(options));
+}
+
+// What is read for the multicluster zones.
+FeedFilter imports_of(FeedFilter filter) {
+  filter.imports = filter.content.imports = true;
+  filter.endpoints = filter.pods = filter.content.topology = false;
+  filter.content.clients = {};
+  return filter;
 }
 
 // The options have the source from now on.
@@ -79,6 +91,12 @@ Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   if (!source.ok()) return source.error();
   options.source = *std::move(source);
   options.published = &options.source->published();
+  if (std::ranges::any_of(options.zones, &ZoneConfig::multicluster)) {
+    auto imports = ClusterSource::of(host, options.access, imports_of(options.filter), "");
+    if (!imports.ok()) return imports.error();
+    options.import_source = *std::move(imports);
+    options.imports = &options.import_source->published();
+  }
   for (ZoneConfig& zone : options.zones) zone.local_addresses = host.local_addresses();
   return host.add_startup_limit(options.startup_timeout);
 }

@@ -25,7 +25,8 @@ struct ClusterAccess {
 };
 
 struct KubernetesOptions : PluginOptions {
-  std::vector<ZoneConfig> zones;  // one for each cluster domain; reverse zones are the first's
+  // One for each cluster domain; reverse zones are the first's that is not of imports.
+  std::vector<ZoneConfig> zones;
   ClusterAccess access;
   FeedFilter filter;
   std::string snapshot;  // where what is known is kept; empty: nowhere
@@ -33,6 +34,13 @@ struct KubernetesOptions : PluginOptions {
   // Once started; tests set them by hand.
   Published* published = nullptr;
   std::shared_ptr<ClusterSource> source;
+  // The same for the multicluster zones; null without one.
+  Published* imports = nullptr;
+  std::shared_ptr<ClusterSource> import_source;
+
+  Published& published_for(const ZoneConfig& zone) const {
+    return zone.multicluster ? *imports : *published;
+  }
 };
 
 // Answers a request whose reply ends in a CNAME to `target` once that has been looked up: by the

@@ -2,6 +2,9 @@
 #include "dns/plugins/kubernetes/setup.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "dns/plugins/kubernetes/describe.h"
 
 namespace fairlead::dns {
 namespace {
@@ -148,9 +151,44 @@ std::vector<Property> answer_properties(ZoneConfig& zone) {
            }}};
 }
 
-}  // namespace
+// Which of the zones are of imports: those that `words` name, and what is below them. The last
+// `multicluster` counts.
+Result<void> mark_imports(const std::vector<corefile::Word>& words, KubernetesOptions& options) {
+  std::vector<Name> reverse = std::exchange(options.zones.front().reverse, {});
+  for (const corefile::Word& word : words) {
+    const auto named = read_zones({&word, 1}, {});
+    if (!named.ok()) return named.error();
+    for (const Name& zone : *named) {
+      std::string known;
+      for (const ZoneConfig& each : options.zones)
+        known += (known.empty() ? "" : ", ") + each.zone.to_text();
+      if (std::ranges::find(options.zones, zone, &ZoneConfig::zone) == options.zones.end())
+        return word.place.error("kubernetes does not answer for the multicluster zone " +
+                                zone.to_text() + ", only for " + known);
+      for (ZoneConfig& each : options.zones)
+        if (each.zone.ends_with(zone)) each.multicluster = true;
+    }
+  }
+  const auto own = std::ranges::find(options.zones, false, &ZoneConfig::multicluster);
+  (own != options.zones.end() ? *own : options.zones.front()).reverse = std::move(reverse);
+  return ok();
+}
 
-namespace {
+// What the block's directives ask of the pod that asks: pods are only read where they are verified,
+// as in CoreDNS.
+ClientContent clients_of(BlockSetup& block, bool pods) {
+  constexpr std::string_view kPodLabel = "kubernetes/client-label/";
+  ClientContent content;
+  for (const std::string& label : block.labels) {
+    if (label.empty() && pods) content.any = content.all_labels = true;
+    if (!label.starts_with(kClientLabels)) continue;
+    content.any = pods;
+    if (label.starts_with(kPodLabel)) content.labels.insert(label.substr(kPodLabel.size()));
+    if (!pods)
+      block.notes.push_back("the label " + label + " has no value without 'pods verified'");
+  }
+  return pods ? content : ClientContent();
+}
 
 Result<void> check(const Directive& directive, const KubernetesOptions& options) {
   const auto wrong = [&](const char* what) { return directive.name.place.error(what); };
@@ -176,12 +214,17 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   std::vector<Property> properties = source_properties(block, *options);
   for (Property& each : answer_properties(pattern)) properties.push_back(std::move(each));
   for (Property& each : request_properties(block)) properties.push_back(std::move(each));
+  std::vector<corefile::Word> imports;
+  properties.push_back({"multicluster", 0, Property::kAny,
+                        [&](const Directive& p) { return imports = p.arguments, ok(); }});
   const auto read = read_properties(directive, properties);
   if (!read.ok()) return read.error();
   options->filter.pods = pattern.pods == PodNames::kVerified;
   options->filter.content.topology = pattern.zonal;
+  options->filter.content.clients = clients_of(block, options->filter.pods);
   options->filter.content.hold = std::chrono::seconds(2);
   if (const auto right = check(directive, *options); !right.ok()) return right.error();
+  if (const auto marked = mark_imports(imports, *options); !marked.ok()) return marked.error();
   for (ZoneConfig& zone : options->zones) {
     zone.ttl = pattern.ttl;
     zone.pods = pattern.pods;

@@ -13,14 +13,13 @@
 //       noendpoints
 //       endpoint_pod_names
 //       zonal
+//       multicluster ZONE...        of ServiceImports (KEP-1645); some of ZONES
 //       ignore empty_service
 //       fallthrough [ZONES...]
 //       startup_timeout DURATION    5s
 //       snapshot PATH               not in CoreDNS
 //       apiserver_qps|apiserver_burst|apiserver_max_inflight N     no effect
 //   }
-//
-// `multicluster` is an error that says so.
 #pragma once
 
 #include "dns/plugins/kubernetes/kubernetes.h"

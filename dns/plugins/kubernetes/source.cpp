@@ -31,11 +31,16 @@ Result<kube::ClientConfig> config_of(const ClusterAccess& access, const std::str
 }
 
 std::string description_of(const ClusterAccess& access, const FeedFilter& filter) {
-  return fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}{}{}{}", access.kubeconfig,
-                     access.context, access.endpoint, access.certificate, access.key, access.ca,
-                     filter.labels, filter.namespace_labels, fmt::join(filter.namespaces, " "),
-                     filter.endpoints, filter.pods, filter.content.pod_names,
-                     filter.content.topology, filter.content.namespaces);
+  const ClientContent& clients = filter.content.clients;
+  return fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}{}{}{}{}{}",
+                     access.kubeconfig, access.context, access.endpoint, access.certificate,
+                     access.key, access.ca, filter.labels, filter.namespace_labels,
+                     fmt::join(filter.namespaces, " "), filter.endpoints, filter.pods,
+                     filter.content.pod_names, filter.content.topology, filter.content.namespaces,
+                     filter.imports ? "\nimports" : "",
+                     clients.any ? fmt::format("\nclients {}{}", clients.all_labels ? "*" : "",
+                                               fmt::join(clients.labels, " "))
+                                 : std::string());
 }
 
 std::string utc(uint64_t unix_time) {
@@ -43,6 +48,22 @@ std::string utc(uint64_t unix_time) {
 }
 
 }  // namespace
+
+Result<std::unique_ptr<ClusterLink>> ClusterLink::connect(Loop& loop, kube::ClientConfig config,
+                                                          std::shared_ptr<RestMetrics> metrics) {
+  auto credentials = kube::Credentials::load(loop.clock(), std::move(config), kube::read_file);
+  if (!credentials.ok()) return credentials.error();
+  return std::unique_ptr<ClusterLink>(
+      new ClusterLink(loop, *std::move(credentials), std::move(metrics)));
+}
+
+ClusterLink::ClusterLink(Loop& loop, kube::Credentials credentials,
+                         std::shared_ptr<RestMetrics> metrics)
+    : credentials_(std::move(credentials)),
+      http_(loop, credentials_.tls()),
+      counted_(http_, loop.clock(), std::move(metrics)),
+      api_(counted_, credentials_, "fairlead-dns/0.1.0",
+           [this](const TlsClientConfig& tls) { http_.set_tls(tls); }) {}
 
 Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host, const ClusterAccess& access,
                                                          const FeedFilter& filter,
@@ -71,11 +92,14 @@ Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host, const Clust
 Result<void> ClusterSource::connect(const ClusterAccess& access, const FeedFilter& filter) {
   Result<kube::ClientConfig> config = config_of(access, host_.kubeconfig());
   if (!config.ok()) return config.error();
-  auto cluster = kube::Cluster::connect(host_.loop(), *std::move(config), "fairlead-dns/0.1.0");
+  requests_ = *host_.shared<RequestMetrics>("kubernetes requests", [this] {
+    return Result<std::shared_ptr<RequestMetrics>>(std::make_shared<RequestMetrics>(host_));
+  });
+  auto cluster = ClusterLink::connect(host_.loop(), *std::move(config), requests_->counted);
   if (!cluster.ok()) return cluster.error();
   cluster_ = *std::move(cluster);
-  description_ += "\n" + cluster_->config().server;
-  add_monitoring();
+  description_ += "\n" + cluster_->server();
+  add_monitoring(filter.imports);
   changes_ = *host_.shared<ChangeMetrics>("kubernetes changes", [this] {
     return Result<std::shared_ptr<ChangeMetrics>>(std::make_shared<ChangeMetrics>(host_));
   });
@@ -89,20 +113,25 @@ Result<void> ClusterSource::connect(const ClusterAccess& access, const FeedFilte
   feed_->on_published([this] {
     if (saver_) saver_->changed();
   });
+  feed_->on_lacking([this] { host_.ready_changed(); });
   unsynced_ = host_.loop().clock().after(kWordLimit, [this] {
-    log::warn("no word from {} yet: SERVFAIL for what is not known", cluster_->config().server);
+    if (feed_->lacks_imports()) return;
+    log::warn("no word from {} yet: SERVFAIL for what is not known", cluster_->server());
   });
   return ok();
 }
 
-void ClusterSource::add_monitoring() {
+void ClusterSource::add_monitoring(bool imports) {
   readiness_ = host_.add_readiness(
       "kubernetes",
       [this] {
-        // What is stale is no reason for what is not to go.
-        return zone_.snapshot().synced || (answers_stale_ && !host_.answered_before());
+        // What is stale is no reason for what is not to go. Where there is no ServiceImport the
+        // other zones are answered all the same.
+        return feed_->lacks_imports() || zone_.snapshot().synced ||
+               (answers_stale_ && !host_.answered_before());
       },
       [this] { return remark(); });
+  if (imports) return;  // the gauges tell of the cluster's own
   metrics_ = host_.add_metrics([this](std::string& out) { render(out); });
 }
 
@@ -162,7 +191,7 @@ void ClusterSource::load_snapshot(const std::string& path) {
       host_.loop().clock().after(std::max<Duration>(Duration::zero(), kStaleAfter - taken), [this] {
         answers_stale_ = true;
         log::warn("answering from the snapshot of {}: no word from {} yet", utc(stale_since_),
-                  cluster_->config().server);
+                  cluster_->server());
         host_.ready_changed();
         malloc_trim(0);  // the file, and what it was taken apart into
       });

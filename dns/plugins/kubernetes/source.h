@@ -14,6 +14,7 @@
 #include "dns/feed.h"
 #include "dns/host.h"
 #include "dns/plugins/kubernetes/kubernetes.h"
+#include "dns/plugins/kubernetes/rest_metrics.h"
 #include "dns/plugins/kubernetes/saver.h"
 #include "dns/zone/zone.h"
 #include "kube/cluster.h"
@@ -26,6 +27,33 @@ struct ChangeMetrics {
       : token(host.add_metrics([this](std::string& out) { histograms.render(out); })) {}
   ChangeHistograms histograms;
   Host::Token token;
+};
+// What they ask for.
+struct RequestMetrics {
+  explicit RequestMetrics(Host& host)
+      : token(host.add_metrics([this](std::string& out) { counted->render(out); })) {}
+  const std::shared_ptr<RestMetrics> counted = std::make_shared<RestMetrics>();
+  Host::Token token;
+};
+
+// A connection to an API server whose requests are counted. Outlives all that uses api().
+class ClusterLink {
+ public:
+  static Result<std::unique_ptr<ClusterLink>> connect(Loop& loop, kube::ClientConfig config,
+                                                      std::shared_ptr<RestMetrics> metrics);
+  ClusterLink(const ClusterLink&) = delete;
+  ClusterLink& operator=(const ClusterLink&) = delete;
+
+  kube::ApiClient& api() { return api_; }
+  const std::string& server() const { return credentials_.config().server; }
+
+ private:
+  ClusterLink(Loop& loop, kube::Credentials credentials, std::shared_ptr<RestMetrics> metrics);
+
+  kube::Credentials credentials_;
+  HttpClient http_;
+  CountedTransport counted_;
+  kube::ApiClient api_;
 };
 
 class ClusterSource {
@@ -43,7 +71,7 @@ class ClusterSource {
  private:
   ClusterSource(Host& host, const FeedFilter& filter) : host_(host), zone_(filter.content) {}
   Result<void> connect(const ClusterAccess& access, const FeedFilter& filter);
-  void add_monitoring();
+  void add_monitoring(bool imports);
   void render(std::string& out) const;
   void keep_snapshot(const std::string& path);
   void load_snapshot(const std::string& path);
@@ -55,12 +83,13 @@ class ClusterSource {
   bool answers_stale_ = false;
   uint64_t stale_since_ = 0;  // Unix time of the snapshot that was loaded
   std::unique_ptr<SnapshotSaver> saver_;
-  std::unique_ptr<kube::Cluster> cluster_;
+  std::unique_ptr<ClusterLink> cluster_;
   Alarm unsynced_;
   Alarm stale_;
   Host::Token readiness_;
   Host::Token metrics_;
   std::shared_ptr<ChangeMetrics> changes_;
+  std::shared_ptr<RequestMetrics> requests_;
   std::unique_ptr<ClusterFeed> feed_;
 };
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 
 #include "dns/pattern.h"
 #include "dns/plugin.h"
+#include "dns/plugins/template/counts.h"
 #include "dns/plugins/template/expression.h"
 #include "dns/plugins/template/text.h"
 #include "dns/setup.h"
@@ -38,14 +38,12 @@ struct TemplateRule {
   std::optional<Ede> error;
   std::string error_text;
   Fallthrough fallthrough;
-
-  mutable std::atomic<uint64_t> matched{0};
-  mutable std::atomic<uint64_t> failed{0};  // made text that is no record
 };
 
 struct TemplateOptions : PluginOptions {
   std::string server;
   std::vector<std::unique_ptr<TemplateRule>> rules;
+  mutable TemplateCountsOfAll counts;
 };
 
 Result<std::shared_ptr<PluginOptions>> parse_template(const PluginKind::Directives& directives,

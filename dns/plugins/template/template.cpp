@@ -13,9 +13,6 @@
 //
 // RECORD is a record as in a zone file, with actions such as {{ .Name }} (text.h). Directives are
 // tried in order; those for another class, type or zone are passed over.
-#include <fmt/format.h>
-
-#include "dns/counters.h"
 #include "dns/edit.h"
 #include "dns/labels.h"
 #include "dns/plugins/template/setup.h"
@@ -42,7 +39,8 @@ Result<bool> conditions_hold(const TemplateRule& rule, TemplateData& data) {
 
 class Template : public Plugin {
  public:
-  Template(Router& router, const TemplateOptions& options) : router_(router), options_(options) {
+  Template(Router& router, const TemplateOptions& options)
+      : router_(router), options_(options), counts_(options.counts.add()) {
     for (const auto& rule : options.rules)
       if (rule->klass == Class::kChaos || rule->klass == Class::kAny) chaos_ = true;
   }
@@ -55,14 +53,15 @@ class Template : public Plugin {
       const NameText text(request.query().name);
       std::vector<std::string> groups;
       if (const TemplateRule::Match* match = match_of(*rule, text.view(), groups)) {
-        TemplateData data = data_of(*rule, *zone, request);
+        const TemplateCounts::Asked asked = asked_of(*rule, *zone, request.query());
+        TemplateData data = data_of(asked, request);
         data.name = text.view();
         data.regex = match->text;
         data.match = std::move(groups);
         data.names = &match->pattern.group_names();
         const Result<bool> holds = conditions_hold(*rule, data);
         if (!holds.ok()) return fail(request.reply());
-        if (*holds) return answer(*rule, data, request);
+        if (*holds) return answer(*rule, asked, data, request);
       }
       if (!rule->fallthrough.through(request.query().name)) return fail(request.reply());
     }
@@ -93,13 +92,19 @@ class Template : public Plugin {
     return Step::kAnswered;
   }
 
-  static TemplateData data_of(const TemplateRule& rule, const Name& zone, const Request& request) {
+  // Of a question for any, the directive's.
+  static TemplateCounts::Asked asked_of(const TemplateRule& rule, const Name& zone,
+                                        const Query& query) {
+    return {&zone, query.klass == Class::kAny ? rule.klass : query.klass,
+            query.type == Type::kAny ? rule.type : query.type};
+  }
+  static TemplateData data_of(const TemplateCounts::Asked& asked, const Request& request) {
     const Query& query = request.query();
     const Client& client = request.client();
     TemplateData data;
-    data.zone = NameText(zone).view();
-    data.klass = class_to_text(query.klass == Class::kAny ? rule.klass : query.klass);
-    data.type = type_to_text(query.type == Type::kAny ? rule.type : query.type);
+    data.zone = NameText(*asked.zone).view();
+    data.klass = class_to_text(asked.klass);
+    data.type = type_to_text(asked.type);
     data.remote = client.address.address.to_string();
     data.query = &query;
     data.client = &client;
@@ -107,35 +112,42 @@ class Template : public Plugin {
     return data;
   }
 
-  Step answer(const TemplateRule& rule, const TemplateData& data, Request& request);
+  Step answer(const TemplateRule& rule, const TemplateCounts::Asked& asked,
+              const TemplateData& data, Request& request);
+  bool fill(const TemplateRule& rule, const TemplateCounts::Asked& asked, const TemplateData& data,
+            EditMessage& message);
   void chase(Request& request, const Name& target);
 
   Router& router_;
   const TemplateOptions& options_;
+  const std::shared_ptr<TemplateCounts> counts_;
   bool chaos_ = false;
 };
 
-// False when one of the texts is no record.
-bool fill(const TemplateRule& rule, const TemplateData& data, EditMessage& message) {
-  for (size_t section = 0; section < 3; ++section)
-    for (const TemplateText& text : rule.records[section]) {
+// False when one of the texts is no record: that is counted.
+bool Template::fill(const TemplateRule& rule, const TemplateCounts::Asked& asked,
+                    const TemplateData& data, EditMessage& message) {
+  for (const Section section : {Section::kAnswer, Section::kAdditional, Section::kAuthority})
+    for (const TemplateText& text : rule.records[static_cast<size_t>(section)]) {
       const auto filled = text.fill(data);
-      auto record = filled.ok() ? parse_record(*filled) : Result<EditRecord>(filled.error());
-      if (!record.ok()) return false;
-      message.sections[section].push_back(*std::move(record));
+      if (!filled.ok()) return counts_->failed(asked, TemplateFailure::kText, section, text), false;
+      auto record = parse_record(*filled);
+      if (!record.ok())
+        return counts_->failed(asked, TemplateFailure::kRecord, section, text), false;
+      message[section].push_back(*std::move(record));
     }
   return true;
 }
 
-Step Template::answer(const TemplateRule& rule, const TemplateData& data, Request& request) {
-  rule.matched.fetch_add(1, std::memory_order_relaxed);
+Step Template::answer(const TemplateRule& rule, const TemplateCounts::Asked& asked,
+                      const TemplateData& data, Request& request) {
+  counts_->matched(asked);
   request.client().explain([&] { return "matched by '" + data.regex + "'"; });
   const Query& query = request.query();
   Reply& reply = request.reply();
   EditMessage message = reply_to_edit(query, rule.rcode);
   message.flags |= kFlagAuthoritative;
-  if (!fill(rule, data, message)) {
-    rule.failed.fetch_add(1, std::memory_order_relaxed);
+  if (!fill(rule, asked, data, message)) {
     reply.set_rcode(Rcode::kServFail);
     reply.set_error(Ede::kOther, "the template made no record");
     return Step::kAnswered;
@@ -174,27 +186,29 @@ std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& 
 }
 
 struct Running : Service {
-  Host::Token matched;
-  Host::Token failed;
+  Host::Token matches;
+  Host::Token text_failures;
+  Host::Token record_failures;
 };
 
 Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   const auto& options = dynamic_cast<const TemplateOptions&>(given);
-  const auto read = [&options](std::atomic<uint64_t> TemplateRule::*counter) {
-    return [&options, counter](std::vector<Count>& out) {
-      for (const auto& rule : options.rules)
-        out.push_back({fmt::format("server=\"{}\",zone=\"{}\",view=\"\",class=\"{}\",type=\"{}\"",
-                                   options.server, rule->zones.front().to_text(),
-                                   class_to_text(rule->klass), type_to_text(rule->type)),
-                       ((*rule).*counter).load(std::memory_order_relaxed)});
-    };
+  const auto failures = [&](const char* name, const char* help, TemplateFailure why) {
+    return add_counters(host, name, help, [&options, why](std::vector<Count>& out) {
+      for (const auto& each : options.counts.all()) each->add_failures(options.server, why, out);
+    });
   };
   auto running = std::make_unique<Running>();
-  running->matched =
+  running->matches =
       add_counters(host, "coredns_template_matches_total", "Counter of template regex matches.",
-                   read(&TemplateRule::matched));
-  running->failed = add_counters(host, "coredns_template_rr_failures_total",
-                                 "Counter of mis-templated RRs.", read(&TemplateRule::failed));
+                   [&options](std::vector<Count>& out) {
+                     for (const auto& each : options.counts.all())
+                       each->add_matches(options.server, out);
+                   });
+  running->text_failures = failures("coredns_template_template_failures_total",
+                                    "Counter of go template failures.", TemplateFailure::kText);
+  running->record_failures = failures("coredns_template_rr_failures_total",
+                                      "Counter of mis-templated RRs.", TemplateFailure::kRecord);
   return std::unique_ptr<Service>(std::move(running));
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "dns/plugins/template/functions.h"
+#include "dns/plugins/template/print.h"
 
 namespace fairlead::dns {
 namespace {
@@ -298,6 +299,7 @@ Result<TemplateText> TemplateText::parse(std::string_view text) {
   if (!tree.ok()) return tree.error();
   TemplateText out;
   out.tree_ = *std::move(tree);
+  out.printed_ = to_text(out.tree_);
   return out;
 }
 

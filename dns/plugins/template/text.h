@@ -46,9 +46,12 @@ class TemplateText {
   const std::vector<std::string>& groups() const { return tree_.groups; }
   const std::vector<std::string>& variables() const { return tree_.variables; }
   const std::vector<std::string>& labels() const { return tree_.labels; }
+  // As Go writes it (print.h).
+  const std::string& printed() const { return printed_; }
 
  private:
   Tree tree_;
+  std::string printed_;
 };
 
 }  // namespace fairlead::dns

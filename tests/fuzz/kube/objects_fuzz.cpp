@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "kube/decode.h"
+#include "kube/service_import.h"
 
 namespace {
 
@@ -38,6 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   decode_twice<Node>(json);
   decode_twice<Namespace>(json);
   decode_twice<Pod>(json);
+  decode_twice<ServiceImport>(json);
   const auto slice = decode<EndpointSlice>(json);
   if (slice.ok()) {
     for (const Endpoint& endpoint : slice->endpoints) {

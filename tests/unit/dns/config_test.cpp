@@ -77,8 +77,9 @@ TEST(Config, SaysWhatIsWrong) {
        "/etc/dns/Corefile:3: plugin 'cache' has no property 'zzz': CoreDNS does not know it "
        "either"},
       {".:53 {\nkubernetes cluster.local {\nmulticluster a.test\n}\n}\n",
-       "/etc/dns/Corefile:3: plugin 'kubernetes' has no property 'multicluster': CoreDNS knows it, "
-       "fairlead-dns does not yet"},
+       "/etc/dns/Corefile:3: kubernetes does not answer for the multicluster zone a.test., only "
+       "for "
+       "cluster.local."},
       {".:53 {\ntimeouts {\nmaxtcpqueries 0\n}\n}\n",
        "/etc/dns/Corefile:3: '0' is not a whole number from 1 to 2147483647"},
       {".:53 {\nforward .\n}\n", "/etc/dns/Corefile:2: 'forward' takes 2 to 16 arguments, not 1"},
@@ -93,9 +94,6 @@ TEST(Config, SaysWhatIsWrong) {
       {".:53 {\nkubernetes\n}\n",
        "/etc/dns/Corefile:2: kubernetes needs a zone, such as 'kubernetes cluster.local': the root "
        "is not a cluster's"},
-      {".:53 {\nkubernetes a.test {\nmulticluster\n}\n}\n",
-       "/etc/dns/Corefile:3: plugin 'kubernetes' has no property 'multicluster': CoreDNS knows it, "
-       "fairlead-dns does not yet"},
       {".:53 {\nkubernetes a.test {\nnamespaces a\nnamespace_labels b=c\n}\n}\n",
        "/etc/dns/Corefile:2: kubernetes takes namespaces or namespace_labels, not both"},
       {".:53 {\nkubernetes a.test {\nzonal\nnoendpoints\n}\n}\n",

@@ -182,6 +182,8 @@ class PluginTest : public ::testing::Test {
     const ChainConfig& plugins = config.plan->blocks.at(0).plugins;
     if (cluster != nullptr && plugins.contains("kubernetes"))
       options<KubernetesOptions>("kubernetes").published = &cluster->published();
+    if (imports_of_cluster != nullptr && plugins.contains("kubernetes"))
+      options<KubernetesOptions>("kubernetes").imports = &imports_of_cluster->published();
     chain = std::make_unique<Chain>();
     router = std::make_unique<Router>();
     const Result<void> assembled =
@@ -256,7 +258,8 @@ class PluginTest : public ::testing::Test {
   }
 
   Loop loop;
-  Zone* cluster = nullptr;  // what `kubernetes` answers from; outlives the test
+  Zone* cluster = nullptr;             // what `kubernetes` answers from; outlives the test
+  Zone* imports_of_cluster = nullptr;  // and its multicluster zones
   Readers readers;
   MemoryFiles files;  // what the block may read, by path; the Corefile is in "/etc"
   Config config;

@@ -275,18 +275,65 @@ TEST_F(PluginTemplate, ExtendedErrors) {
   EXPECT_EQ(ask("a.test", "A", edns), "REFUSED aa rd qd=1\nopt 1232 ede=21\n");
 }
 
+// The `template` label is what Go's text/template writes of a tree.
+TEST(TemplateText, IsPrintedAsGoDoes) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"a 5 A 192.0.2.1", "a 5 A 192.0.2.1"},
+      {"{{ .Name }} 5 A  {{- index .Match 1 }}", "{{.Name}} 5 A{{index .Match 1}}"},
+      {"{{ .Group.a }}{{/* gone */}}{{ . }}", "{{.Group.a}}{{.}}"},
+      {"{{ $x := parseInt .Group.a 16 8 }}{{ $x = 1 }}{{ $x }}",
+       "{{$x := parseInt .Group.a 16 8}}{{$x = 1}}{{$x}}"},
+      {"{{ (index .Match 1) | printf \"%q\" }}", "{{(index .Match 1) | printf \"%q\"}}"},
+      {"{{ if eq .Type \"A\" }}a{{ else if true }}b{{ else }}c{{ end }}",
+       "{{if eq .Type \"A\"}}a{{else}}{{if true}}b{{else}}c{{end}}{{end}}"},
+      {"{{ range $i, $x := .Match }}{{ break }}{{ continue }}{{ else }}0{{ end }}",
+       "{{range $i, $x := .Match}}{{break}}{{continue}}{{else}}0{{end}}"},
+      {"{{ with $ }}{{ .Name }}{{ end }}{{ print nil `a\"b` -1 }}",
+       "{{with $}}{{.Name}}{{end}}{{print nil \"a\\\"b\" -1}}"},
+      {"{{ ($).Name }}", "{{($).Name}}"}};
+  for (const auto& [text, wanted] : kCases) {
+    const auto read = TemplateText::parse(text);
+    ASSERT_TRUE(read.ok()) << text << ": " << read.error().message();
+    EXPECT_EQ(read->printed(), wanted) << text;
+  }
+}
+
+// The labels tell the question's zone, class and type, not the directive's: CoreDNS's do.
 TEST_F(PluginTemplate, Metrics) {
-  use("template IN A a.test {\nmatch ^(x|y)\nanswer \"{{ .Name }} 5 A 192.0.2.{{ index .Match 1 "
-      "}}\"\n}");
+  use("template ANY ANY a.test b.a.test {\n"
+      "match ^(x|y|7|8)\n"
+      "answer \"{{ .Name }} 5 A {{ parseInt (index .Match 1) 10 8 }}.0.0.1\"\n"
+      "additional \"{{ if eq .Name `8.a.test.` }}\\\"{{ end }}{{ .Name }} 5 A 192.0.2.1\"\n}");
   Host host(loop, "");
   const auto running =
       registered("template")->start(host, *config.plan->blocks.at(0).plugins.at("template"));
   ASSERT_TRUE(running.ok());
-  EXPECT_EQ(ask("x.a.test"), "SERVFAIL rd qd=1\n");
-  const std::string labels =
-      "{server=\"dns://:53\",zone=\"a.test.\",view=\"\",class=\"IN\",type=\"A\"} 1\n";
-  EXPECT_NE(host.metrics().find("coredns_template_matches_total" + labels), std::string::npos);
-  EXPECT_NE(host.metrics().find("coredns_template_rr_failures_total" + labels), std::string::npos);
+  ask("7.a.test");
+  ask("7.a.test");
+  ask("7.b.a.test", "AAAA");
+  ask("7.a.test", "TYPE65280");
+  ask("x.a.test", "TXT");
+  ask("8.a.test");
+  ask("none.a.test");
+  const std::string metrics = host.metrics();
+  const auto at = [](const char* zone, const char* type) {
+    return "{server=\"dns://:53\",zone=\"" + std::string(zone) +
+           "\",view=\"\",class=\"IN\",type=\"" + type + "\"";
+  };
+  const std::string text =
+      ",section=\"answer\",template=\"{{.Name}} 5 A {{parseInt (index .Match 1) 10 8}}.0.0.1\"} 1";
+  const std::string record =
+      ",section=\"additional\",template=\"{{if eq .Name \\\"8.a.test.\\\"}}\\\"{{end}}{{.Name}} "
+      "5 A 192.0.2.1\"} 1";
+  const std::string kWanted[] = {
+      "coredns_template_matches_total" + at("a.test.", "A") + "} 3",
+      "coredns_template_matches_total" + at("b.a.test.", "AAAA") + "} 1",
+      "coredns_template_matches_total" + at("a.test.", "") + "} 1",
+      "coredns_template_matches_total" + at("a.test.", "TXT") + "} 1",
+      "coredns_template_template_failures_total" + at("a.test.", "TXT") + text,
+      "coredns_template_rr_failures_total" + at("a.test.", "A") + record};
+  for (const std::string& line : kWanted)
+    EXPECT_NE(metrics.find("\n" + line + "\n"), std::string::npos) << line << "\n" << metrics;
 }
 
 TEST_F(PluginTemplate, Refusals) {
