@@ -167,6 +167,8 @@ ClusterFeed::~ClusterFeed() = default;
 template <typename T>
 bool ClusterFeed::wants(const T& object) const {
   const std::string& ns = std::is_same_v<T, kube::Namespace> ? object.meta.name : object.meta.ns;
+  // Who may ask is no matter of what is answered.
+  if (std::is_same_v<T, kube::Pod> && filter_.content.clients.any) return true;
   return filter_.namespaces.empty() || filter_.namespaces.contains(ns);
 }
 
@@ -180,21 +182,25 @@ void ClusterFeed::start() {
 void ClusterFeed::look_for_imports() {
   std::unique_ptr<kube::Reflector>& reflector = reflectors_[kImports];
   const kube::ReflectorStatus& status = reflector->status();
+  const bool failed = std::exchange(imports_failures_, status.failures) != status.failures;
   if (status.watching) {
     imports_refusals_ = 0;
     lacks_imports_ = false;
-  } else if (status.last_error && status.last_error->is_not_found()) {
+  } else if (failed && status.last_error->is_not_found()) {
     imports_version_ = (imports_version_ + 1) % std::size(kImportVersions);
     if (++imports_refusals_ == std::size(kImportVersions)) {
       lacks_imports_ = true;
       log::warn(
-          "the API server has no ServiceImport (multicluster.x-k8s.io/v1alpha1 or v1beta1): names "
-          "of the multicluster zones are SERVFAIL until its CustomResourceDefinition is there");
+          "the API server has no ServiceImport (multicluster.x-k8s.io/v1alpha1 or v1beta1): until "
+          "its CustomResourceDefinition is there {}",
+          zone_.snapshot().synced ? "multicluster zones are answered with what was known"
+                                  : "names of multicluster zones are SERVFAIL");
       if (on_lacking_) on_lacking_();
     }
     auto& target = dynamic_cast<Target<kube::ServiceImport>&>(*targets_[kImports]);
     reflector = reflector_of<kube::ServiceImport>(kImportVersions[imports_version_], target);
     target.filled_by(*reflector);
+    imports_failures_ = 0;
     reflector->start();
   }
   const size_t doublings = reflector->status().watching ? kMaxImportsDoublings

@@ -88,6 +88,7 @@ class ClusterFeed {
   Timer imports_timer_;
   size_t imports_version_ = 0;
   size_t imports_refusals_ = 0;
+  uint64_t imports_failures_ = 0;  // at the last look
   bool lacks_imports_ = false;
   std::function<void()> on_lacking_;
 };

@@ -37,6 +37,7 @@ struct Host::Http {
 
   Result<void> open(Loop& loop) {
     if (server) return ok();
+    released = false;
     server = std::make_unique<HttpServer>(
         loop, small_server(),
         [this](const HttpServerRequest& request, const std::shared_ptr<HttpResponder>& responder) {
@@ -46,8 +47,11 @@ struct Host::Http {
           else if (!serve_ops(newest(), request, *responder))
             responder->respond(404, {}, "404 page not found\n");
         });
-    over_tls = false;
-    if (const Result<void> secured = secure(); !secured.ok()) return server.reset(), secured;
+    const HttpsOptions* const wanted = https();
+    over_tls = wanted != nullptr;
+    if (over_tls)
+      if (const Result<void> set = server->set_tls(wanted->tls); !set.ok())
+        return server.reset(), set;
     Result<SocketAddress> bound = server->listen(address);
     if (!bound.ok() && address.address.is_v6() && address.address.is_unspecified())
       bound = server->listen({IpAddress::any(Family::kIpv4), address.port});  // no IPv6 here
@@ -66,23 +70,19 @@ struct Host::Http {
                                  [](const Answer& each) { return each.https.has_value(); });
     return at == answers.rend() ? nullptr : &*at->https;
   }
-  // As https() says; new connections use it.
-  Result<void> secure() {
+  // Those that answer have changed. From plain to TLS and back the server begins anew: connections
+  // that are open would go on as they are.
+  Result<void> follow(Loop& loop) {
+    if (answers.empty() || released) return ok();
     const HttpsOptions* const wanted = https();
-    if (!server || wanted == nullptr) return ok();
-    const Result<void> set = server->set_tls(wanted->tls);
-    over_tls = over_tls || set.ok();
-    return set;
+    if (server && over_tls == (wanted != nullptr))
+      return wanted != nullptr ? server->set_tls(wanted->tls) : ok();
+    server.reset();
+    return open(loop);
   }
-  // Somebody has gone. A server over TLS does not become one without: it begins anew.
-  void left(Loop& loop) {
-    if (!server || !over_tls) return;
-    Result<void> done = secure();
-    if (https() == nullptr) {
-      server.reset();
-      done = answers.empty() ? ok() : open(loop);
-    }
-    if (!done.ok()) log::error("{}: {}", address.to_string(), done.error().message());
+  void follow_or_say(Loop& loop) {
+    if (const Result<void> done = follow(loop); !done.ok())
+      log::error("{}: {}", address.to_string(), done.error().message());
   }
 
   const SocketAddress address;
@@ -94,6 +94,7 @@ struct Host::Http {
   std::list<Answer> answers;
   std::unique_ptr<HttpServer> server;
   bool over_tls = false;
+  bool released = false;  // for another process, until open()
 };
 
 template <typename T>
@@ -111,21 +112,24 @@ Result<Host::Token> Host::serve_http(const SocketAddress& address, const std::st
   if (is_new) http = std::make_shared<Http>(address);
   const auto at =
       http->answers.insert(http->answers.end(), {path, std::move(answer), std::move(https)});
-  const Result<void> begun = is_new ? http->open(loop_) : http->secure();
-  if (!begun.ok()) {
+  if (const Result<void> begun = http->follow(loop_); !begun.ok()) {
     http->answers.erase(at);
+    http->follow_or_say(loop_);
     return begun.error();
   }
   if (is_new) http_[address] = http;
   return Token(std::make_unique<Undo>([http, at, &loop = loop_] {
     http->answers.erase(at);
-    http->left(loop);
+    http->follow_or_say(loop);
   }));
 }
 
 void Host::release_ports() {
   for (const auto& [address, weak] : http_)
-    if (const auto http = weak.lock()) http->server.reset();
+    if (const auto http = weak.lock()) {
+      http->server.reset();
+      http->released = true;
+    }
 }
 
 Result<void> Host::take_ports() {

@@ -284,18 +284,24 @@ void Zone::remove_slice(const kube::ObjectKey& key) {
 void Zone::hold(const Named& named, std::vector<EndpointDraft> gone) {
   if (gone.empty()) return;
   std::set<IpAddress> elsewhere;
-  std::set<std::pair<std::string, Family>> followed;  // names that other pods have got are theirs
+  // Names that other pods have got are theirs; of imports, those of the same cluster.
+  std::set<std::tuple<std::string, std::string, Family>> followed;
+  const auto name_of = [&](const EndpointDraft& endpoint) {
+    return std::tuple(endpoint.label, content_.imports ? endpoint.topology : std::string(),
+                      endpoint.address.family());
+  };
   named.second.slices.for_each([&](const Slice& slice) {
     const SliceContent content = slice.content();
-    elsewhere.insert(content.addresses.begin(), content.addresses.end());
+    std::vector<EndpointDraft> endpoints;
+    content.add_to(endpoints);
     elsewhere.insert(content.unready.begin(), content.unready.end());
-    for (const auto& [index, label] : content.labels)
-      followed.emplace(label, content.addresses[index].family());
+    for (const EndpointDraft& endpoint : endpoints) {
+      elsewhere.insert(endpoint.address);
+      if (!endpoint.label.empty()) followed.insert(name_of(endpoint));
+    }
   });
   for (EndpointDraft& endpoint : gone) {
-    if (elsewhere.contains(endpoint.address) ||
-        followed.contains({endpoint.label, endpoint.address.family()}))
-      continue;
+    if (elsewhere.contains(endpoint.address) || followed.contains(name_of(endpoint))) continue;
     const MonoTime until = now_ + content_.hold;
     held_[named.first.get()].push_back({std::move(endpoint), until});
     const kube::ObjectKey key{std::string(named.first->ns()), std::string(named.first->name())};

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <optional>
+#include <vector>
 
 #include "dns/plugins/kubernetes/describe.h"
 #include "dns/plugins/kubernetes/setup.h"
@@ -16,16 +19,17 @@ class Kubernetes : public Plugin {
  public:
   Kubernetes(const PluginContext& context, const KubernetesOptions& options)
       : router_(context.router),
-        options_(options),
         reader_(context.readers.of(*options.published)),
         import_reader_(options.imports != nullptr ? context.readers.of(*options.imports)
-                                                  : nullptr) {}
+                                                  : nullptr) {
+    for (const ZoneConfig& zone : options.zones) zones_.push_back(&zone);
+    std::ranges::stable_sort(zones_, std::ranges::greater(),
+                             [](const ZoneConfig* zone) { return zone->zone.labels(); });
+  }
 
   Step serve(Request& request) override {
-    for (const ZoneConfig& zone : options_.zones) {
-      const Step step = serve_zone(zone, request);
-      if (step != Step::kNext) return step;
-    }
+    for (const ZoneConfig* zone : zones_)
+      if (const std::optional<Step> step = serve_zone(*zone, request)) return *step;
     return Step::kNext;
   }
 
@@ -35,13 +39,14 @@ class Kubernetes : public Plugin {
       const Published::Reader::Guard guard(*reader_);
       return client_label(reader_->snapshot(), name, client.address.address);
     }
-    for (const ZoneConfig& zone : options_.zones)
-      if (auto value = kubernetes_label(zone, name, query.name)) return value;
+    for (const ZoneConfig* zone : zones_)
+      if (auto value = kubernetes_label(*zone, name, query.name)) return value;
     return std::nullopt;
   }
 
  private:
-  Step serve_zone(const ZoneConfig& zone, Request& request) {
+  // Nothing: the name is in another zone.
+  std::optional<Step> serve_zone(const ZoneConfig& zone, Request& request) {
     Name target;
     Published::Reader& reader = zone.multicluster ? *import_reader_ : *reader_;
     const Published::Reader::Guard guard(reader);
@@ -56,6 +61,7 @@ class Kubernetes : public Plugin {
         request.reply().set_own();
         return Step::kAnswered;
       case Outcome::kNotOurs:
+        return std::nullopt;
       case Outcome::kFallsThrough:
         return Step::kNext;
       case Outcome::kChase:
@@ -66,7 +72,7 @@ class Kubernetes : public Plugin {
   }
 
   Router& router_;
-  const KubernetesOptions& options_;
+  std::vector<const ZoneConfig*> zones_;  // the longest first: one may be below another
   const std::shared_ptr<Published::Reader> reader_;
   const std::shared_ptr<Published::Reader> import_reader_;  // null: no zone is of imports
   uint32_t rotation_ = 0;

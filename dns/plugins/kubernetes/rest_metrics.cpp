@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace fairlead::dns {
 namespace {
 
@@ -36,27 +38,34 @@ void RestMetrics::render(std::string& out) const {
 }
 
 HttpCall CountedTransport::send(HttpRequest request, HttpHandlers handlers) {
+  // One that is given up calls nobody back: it goes with its handlers.
   struct Seen {
+    ~Seen() { count("<error>"); }
+    // The first word is the one that counts.
+    void count(const std::string& code) {
+      if (!std::exchange(counted, true)) metrics->count(code, method, host);
+    }
+    std::shared_ptr<RestMetrics> metrics;
     std::string method, host;
     MonoTime begun{};
     bool watches = false;
-    bool answered = false;
+    bool counted = false;
   };
   const auto seen = std::make_shared<Seen>();
+  seen->metrics = metrics_;
   seen->method = request.method;
   seen->host = host_of(request.url);
   seen->begun = clock_.now();
   seen->watches = request.url.find("watch=true") != std::string::npos;
-  handlers.on_head = [seen, metrics = metrics_,
+  handlers.on_head = [seen,
                       next = std::move(handlers.on_head)](const HttpResponseHead& head) {
-    seen->answered = true;
-    metrics->count(std::to_string(head.status), seen->method, seen->host);
+    seen->count(std::to_string(head.status));
     if (next) next(head);
   };
-  handlers.on_done = [seen, metrics = metrics_, &clock = clock_,
+  handlers.on_done = [seen, &clock = clock_,
                       next = std::move(handlers.on_done)](const Result<HttpResponseHead>& result) {
-    if (!seen->answered) metrics->count("<error>", seen->method, seen->host);
-    if (!seen->watches) metrics->observe(seen->method, seen->host, clock.now() - seen->begun);
+    seen->count("<error>");
+    if (!seen->watches) seen->metrics->observe(seen->method, seen->host, clock.now() - seen->begun);
     if (next) next(result);
   };
   return inner_.send(std::move(request), std::move(handlers));

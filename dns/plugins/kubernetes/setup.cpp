@@ -153,7 +153,8 @@ std::vector<Property> answer_properties(ZoneConfig& zone) {
 
 // Which of the zones are of imports: those that `words` name, and what is below them. The last
 // `multicluster` counts.
-Result<void> mark_imports(const std::vector<corefile::Word>& words, KubernetesOptions& options) {
+Result<void> mark_imports(const std::vector<corefile::Word>& words, BlockSetup& block,
+                          KubernetesOptions& options) {
   std::vector<Name> reverse = std::exchange(options.zones.front().reverse, {});
   for (const corefile::Word& word : words) {
     const auto named = read_zones({&word, 1}, {});
@@ -170,7 +171,12 @@ Result<void> mark_imports(const std::vector<corefile::Word>& words, KubernetesOp
     }
   }
   const auto own = std::ranges::find(options.zones, false, &ZoneConfig::multicluster);
-  (own != options.zones.end() ? *own : options.zones.front()).reverse = std::move(reverse);
+  if (own != options.zones.end())
+    own->reverse = std::move(reverse);
+  else if (!reverse.empty())
+    block.notes.push_back(
+        "kubernetes: addresses of imports have no names: the reverse zones are not answered, since "
+        "every other zone is a multicluster one");
   return ok();
 }
 
@@ -224,7 +230,7 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   options->filter.content.clients = clients_of(block, options->filter.pods);
   options->filter.content.hold = std::chrono::seconds(2);
   if (const auto right = check(directive, *options); !right.ok()) return right.error();
-  if (const auto marked = mark_imports(imports, *options); !marked.ok()) return marked.error();
+  if (const auto marked = mark_imports(imports, block, *options); !marked.ok()) return marked.error();
   for (ZoneConfig& zone : options->zones) {
     zone.ttl = pattern.ttl;
     zone.pods = pattern.pods;

@@ -30,17 +30,21 @@ Result<kube::ClientConfig> config_of(const ClusterAccess& access, const std::str
   return config;
 }
 
+// What is read: another's snapshot on disk is none to begin with.
 std::string description_of(const ClusterAccess& access, const FeedFilter& filter) {
-  const ClientContent& clients = filter.content.clients;
-  return fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}{}{}{}{}{}",
+  return fmt::format("kubernetes {}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}{}{}{}{}{}",
                      access.kubeconfig, access.context, access.endpoint, access.certificate,
                      access.key, access.ca, filter.labels, filter.namespace_labels,
                      fmt::join(filter.namespaces, " "), filter.endpoints, filter.pods,
                      filter.content.pod_names, filter.content.topology, filter.content.namespaces,
-                     filter.imports ? "\nimports" : "",
-                     clients.any ? fmt::format("\nclients {}{}", clients.all_labels ? "*" : "",
-                                               fmt::join(clients.labels, " "))
-                                 : std::string());
+                     filter.imports ? "\nimports" : "");
+}
+
+// What is kept of those who ask, which no snapshot has.
+std::string description_of(const ClientContent& clients) {
+  if (!clients.any) return {};
+  return fmt::format("\nclients {}{}", clients.all_labels ? "*" : "",
+                     fmt::join(clients.labels, " "));
 }
 
 std::string utc(uint64_t unix_time) {
@@ -70,8 +74,9 @@ Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host, const Clust
                                                          const std::string& snapshot) {
   const std::string description = description_of(access, filter);
   bool made = false;
-  auto source =
-      host.shared<ClusterSource>(description, [&]() -> Result<std::shared_ptr<ClusterSource>> {
+  auto source = host.shared<ClusterSource>(
+      description + description_of(filter.content.clients),
+      [&]() -> Result<std::shared_ptr<ClusterSource>> {
         std::shared_ptr<ClusterSource> created(new ClusterSource(host, filter));
         created->description_ = description;
         if (const Result<void> connected = created->connect(access, filter); !connected.ok())

@@ -62,7 +62,7 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
 }
 
 // Over TLS it follows its files: CoreDNS reads them for every connection, here they are read when
-// they change. What is wrong changes nothing.
+// they change. What is wrong changes nothing; a file without TLS is: CoreDNS refuses connections then.
 class Running : public Service {
  public:
   Running(Host& host, const PrometheusOptions& options)
@@ -77,33 +77,42 @@ class Running : public Service {
         web.https);
     if (!token.ok()) return token.error();
     token_ = *std::move(token);
-    if (path_.empty() || !host_.serves() || web.files == files_) return ok();
-    files_ = web.files;
-    watches_.clear();
-    for (const std::string& file : files_)
-      watches_.push_back(std::make_unique<FileWatch>(host_.loop(), file, [this] { changed(); }));
+    over_tls_ = web.https.has_value();
+    if (!path_.empty() && host_.serves()) follow(web.files);
     return ok();
   }
 
  private:
+  void follow(const std::vector<std::string>& files) {
+    if (files == files_) return;
+    files_ = files;
+    watches_.clear();
+    for (const std::string& file : files_)
+      watches_.push_back(std::make_unique<FileWatch>(host_.loop(), file, [this] { changed(); }));
+  }
   // Later, since all watches may go then: from inside its call only the one that calls may.
   void changed() {
     again_ = host_.loop().clock().after(Duration::zero(), [this] { read_again(); });
   }
   void read_again() {
-    const auto web =
-        read_web_config(path_, [](const std::string& path) { return read_file(path, kMaxFile); });
+    std::vector<std::string> asked;  // also of one that is not there yet
+    auto web = read_web_config(path_, [&](const std::string& path) {
+      asked.push_back(path);
+      return read_file(path, kMaxFile);
+    });
+    if (web.ok() && over_tls_ && !web->https)
+      web = Error(ErrorCode::kInvalid, path_ + " has no tls_server_config any more");
     const Result<void> served = web.ok() ? serve(*web) : Result<void>(web.error());
-    if (served.ok())
-      log::info("prometheus: {} and its files are read again", path_);
-    else
-      log::warn("prometheus: what was served is served on: {}", served.error().message());
+    if (served.ok()) return log::info("prometheus: {} and its files are read again", path_);
+    log::warn("prometheus: what was served is served on: {}", served.error().message());
+    follow(asked);
   }
 
   Host& host_;
   const SocketAddress address_;
   const std::string path_;
   Host::Token token_;
+  bool over_tls_ = false;
   std::vector<std::string> files_;
   std::vector<std::unique_ptr<FileWatch>> watches_;
   Alarm again_;

@@ -7,6 +7,8 @@
 //   }
 #include <fmt/format.h>
 
+#include <memory>
+
 #include "dns/host.h"
 #include "dns/setup.h"
 
@@ -45,11 +47,11 @@ Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   const auto& options = dynamic_cast<const ReadyOptions&>(given);
   auto http = host.serve_http(
       options.address, "/ready",
-      [&host, continuously = options.continuously, was_ready = false]() mutable {
+      [&host, continuously = options.continuously, was_ready = std::make_shared<bool>(false)] {
         if (host.stopping()) return HealthAnswer{false, "Shutting down"};
         const std::vector<std::string> names = host.not_ready();
-        if (names.empty()) was_ready = true;
-        if (names.empty() || (was_ready && !continuously) || host.answered_before()) {
+        if (names.empty()) *was_ready = true;
+        if (names.empty() || (*was_ready && !continuously) || host.answered_before()) {
           const auto remarks = host.remarks();
           return HealthAnswer{true, remarks.empty() ? std::string("OK")
                                                     : fmt::format("{}", fmt::join(remarks, "\n"))};

@@ -300,7 +300,7 @@ TEST_F(MulticlusterSetup, Zones) {
       {"kubernetes clusterset.local cluster.local in-addr.arpa {\nmulticluster clusterset.local\n}",
        "clusterset.local.+ cluster.local.~ "},
       {"kubernetes clusterset.local in-addr.arpa {\nmulticluster ClusterSet.local.\n}",
-       "clusterset.local.+~ "},
+       "clusterset.local.+ "},
       {"kubernetes a.test b.a.test {\nmulticluster a.test\n}", "a.test.+ b.a.test.+ "},
       {"kubernetes a.test b.test {\nmulticluster a.test\nmulticluster b.test\n}",
        "a.test. b.test.+ "},
@@ -344,6 +344,10 @@ TEST_F(MulticlusterSetup, BothInOneBlock) {
   use("kubernetes cluster.local clusterset.local {\nmulticluster clusterset.local\n}");
   EXPECT_EQ(brief(ask_bytes(make_query("web.shop.svc.cluster.local", Type::kA))), "10.96.0.10");
   EXPECT_EQ(brief(ask_bytes(make_query("web.shop.svc.clusterset.local", Type::kA))), "10.96.1.1");
+  imports_of_cluster = &imports;
+  use("kubernetes cluster.local mcs.cluster.local {\nmulticluster mcs.cluster.local\n}");
+  EXPECT_EQ(brief(ask_bytes(make_query("web.shop.svc.cluster.local", Type::kA))), "10.96.0.10");
+  EXPECT_EQ(brief(ask_bytes(make_query("web.shop.svc.mcs.cluster.local", Type::kA))), "10.96.1.1");
   chain.reset();
 }
 

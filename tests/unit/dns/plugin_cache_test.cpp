@@ -332,9 +332,9 @@ TEST_F(PluginCache, PositivePreferred) {
 TEST_F(PluginCache, ADenialThatUpstreamRepeatsIsNotStale) {
   cache("cache {\nserve_stale 10m verify\nserve_stale_policy prefer_positive\n}",
         replies_with(kNxDomain));
-  const std::string fresh = ask("a.test");
+  ask("a.test");
   clock.advance(seconds(90));
-  EXPECT_EQ(ask("a.test"), fresh);
+  EXPECT_EQ(ask("a.test"), "NXDOMAIN aa rd ra qd=1\nauthority test. 20 SOA a. b. 1 2 3 4 20\n");
   EXPECT_EQ(asked, 2);
 }
 

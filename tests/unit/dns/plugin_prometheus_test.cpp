@@ -252,6 +252,38 @@ TEST_F(PluginPrometheus, AKeyOfAnotherCertificate) {
   const Result<Services> started = start_services(host, config);
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.error().message().find("prometheus: "), 0u) << started.error().message();
+  EXPECT_EQ(scrape(), "200");
+  EXPECT_NE(plain(), "200");
+}
+
+TEST_F(PluginPrometheus, AFailedReloadToTlsLeavesThePortPlain) {
+  serve("");
+  write("web.yml", "tls_server_config:\n  cert_file: tls.crt\n  key_file: tls.key\n");
+  write("tls.key", issued(ca, "another", true).key_pem);
+  use("prometheus " + address + " {\ntls " + folder + "/web.yml\n}");
+  EXPECT_FALSE(start_services(host, config).ok());
+  EXPECT_EQ(plain(), "200");
+  EXPECT_NE(scrape(), "200");
+}
+
+TEST_F(PluginPrometheus, AFileThatLosesItsSectionChangesNothing) {
+  serve_web();
+  write("web.yml", "");
+  loop.run_until([] { return false; }, seconds(1));
+  EXPECT_EQ(scrape(), "200");
+  EXPECT_NE(plain(), "200");
+}
+
+TEST_F(PluginPrometheus, FilesThatComeLaterAreFollowed) {
+  serve_web();
+  write("web.yml", "tls_server_config:\n  cert_file: new.crt\n  key_file: new.key\n");
+  loop.run_until([] { return false; }, seconds(1));
+  EXPECT_EQ(scrape(), "200");
+  const auto server = issued(other, "server", true);
+  write("new.crt", server.certificate_pem);
+  loop.run_until([] { return false; }, seconds(1));
+  write("new.key", server.key_pem);
+  EXPECT_TRUE(becomes("other.crt", "200"));
 }
 
 TEST_F(PluginPrometheus, WithoutASection) {

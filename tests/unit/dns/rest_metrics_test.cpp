@@ -53,6 +53,9 @@ TEST(RestMetrics, CountsAsClientGoDoes) {
     inner.sent[i].on_done(Error(ErrorCode::kUnavailable, "nobody is there"));
   EXPECT_EQ(heads, 2);
   EXPECT_EQ(ends, 4);
+  send("https://[fd00::1]:6443/api/v1/pods");  // silent, and given up
+  inner.sent.clear();
+  EXPECT_EQ(ends, 4);
   std::string out;
   metrics->render(out);
   const std::string requests = "coredns_kubernetes_rest_client_requests_total";
@@ -60,7 +63,7 @@ TEST(RestMetrics, CountsAsClientGoDoes) {
   for (const std::string& line :
        {requests + "{code=\"200\",method=\"GET\",host=\"10.96.0.1:443\"} 1\n",
         requests + "{code=\"410\",method=\"GET\",host=\"10.96.0.1:443\"} 1\n",
-        requests + "{code=\"<error>\",method=\"GET\",host=\"[fd00::1]:6443\"} 2\n",
+        requests + "{code=\"<error>\",method=\"GET\",host=\"[fd00::1]:6443\"} 3\n",
         durations + "_count{verb=\"GET\",host=\"10.96.0.1:443\"} 1\n",
         durations + "_count{verb=\"GET\",host=\"[fd00::1]:6443\"} 1\n",
         durations + "_bucket{verb=\"GET\",host=\"10.96.0.1:443\",le=\"0.005\"} 1\n",
