@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/node/cri_log.h"
 
-#include "base/rfc3339.h"
 #include "orchestrator/node/pod_spec.h"
 
 namespace fairlead::orchestrator {
@@ -58,7 +57,7 @@ bool LogFormatter::line(std::string_view text, std::string& out) {
   const std::optional<LogEntry> entry = parse_log_line(text);
   if (!entry) return true;  // damage: skipped, the rest is still good
   if (query_.since) {
-    const std::optional<WallTime> time = parse_rfc3339(entry->time);
+    const std::optional<WallTime> time = parse_time(entry->time);
     if (!time || *time < *query_.since) return true;
   }
   std::string piece;

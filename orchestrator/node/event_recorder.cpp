@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
-#include "base/rfc3339.h"
 #include "orchestrator/node/pod_spec.h"
 
 namespace fairlead::orchestrator {
@@ -29,7 +28,7 @@ void EventRecorder::record(const EventSubject& subject, const std::string& type,
     log::warn("{} events wait for the API server; one more is dropped", queue_.size());
     return;
   }
-  const std::string now = to_rfc3339(clock_.wall_now());
+  const std::string now = format_time(clock_.wall_now());
   const std::string identity =
       subject.uid + "\n" + subject.field_path + "\n" + reason + "\n" + message;
   kube::ApiRequest request;

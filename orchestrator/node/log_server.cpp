@@ -7,7 +7,6 @@
 #include <charconv>
 
 #include "base/log.h"
-#include "base/rfc3339.h"
 #include "orchestrator/node/files.h"
 
 namespace fairlead::orchestrator {
@@ -59,7 +58,7 @@ Result<LogQuery> parse_log_query(const HttpServerRequest& request, WallTime now)
       query.since = now - std::chrono::seconds(std::min<int64_t>(*value, 3155760000));
   }
   if (const auto text = request.query_value("sinceTime")) {
-    query.since = parse_rfc3339(*text);
+    query.since = parse_time(*text);
     if (!query.since)
       return Error(ErrorCode::kInvalid, "sinceTime must be a time as RFC 3339 writes it");
   }
@@ -134,7 +133,7 @@ void LogServer::rotate() {
     if (stat(path.c_str(), &info) != 0 || info.st_size <= kMaxFileBytes) continue;
     const std::string folder = path.substr(0, path.rfind('/'));
     const std::string name = path.substr(path.rfind('/') + 1);
-    const std::string older = path + "." + to_rfc3339_micro(loop_.clock().wall_now());
+    const std::string older = path + "." + format_time_nanos(loop_.clock().wall_now());
     if (rename(path.c_str(), older.c_str()) != 0) continue;
     std::vector<std::string> kept;
     for (const std::string& file : files::list(folder))

@@ -12,7 +12,6 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "base/rfc3339.h"
 #include "orchestrator/node/files.h"
 #include "orchestrator/node/pod_spec.h"
 #include "orchestrator/values/json_reader.h"
@@ -63,15 +62,15 @@ Json condition(const Json& previous, const std::string& type, bool status,
               {"status", state},
               {"reason", reason},
               {"message", message},
-              {"lastHeartbeatTime", to_rfc3339(now)},
-              {"lastTransitionTime", to_rfc3339(now)}};
+              {"lastHeartbeatTime", format_time(now)},
+              {"lastTransitionTime", format_time(now)}};
   for (const Json& old : json::items(previous, "conditions")) {
     if (json::text(old, "type") != type) continue;
     if (json::text(old, "status") == state)
-      out["lastTransitionTime"] = json::text(old, "lastTransitionTime", to_rfc3339(now));
+      out["lastTransitionTime"] = json::text(old, "lastTransitionTime", format_time(now));
     if (json::text(old, "status") == state && json::text(old, "reason") == reason &&
         json::text(old, "message") == message)
-      out["lastHeartbeatTime"] = json::text(old, "lastHeartbeatTime", to_rfc3339(now));
+      out["lastHeartbeatTime"] = json::text(old, "lastHeartbeatTime", format_time(now));
   }
   return out;
 }
@@ -191,13 +190,13 @@ Json node_status(const NodeInfo& info, const RuntimeStatus& runtime, const Json&
 }
 
 Json lease_object(const std::string& node_name, WallTime now) {
-  return {{"apiVersion", "coordination.k8s.io/v1"},
-          {"kind", "Lease"},
-          {"metadata", {{"name", node_name}, {"namespace", "kube-node-lease"}}},
-          {"spec",
-           {{"holderIdentity", node_name},
-            {"leaseDurationSeconds", 40},
-            {"renewTime", to_rfc3339_micro(now)}}}};
+  std::string time = format_time_nanos(now);
+  time.replace(time.size() - 4, 3, "");  // MicroTime has six digits
+  return {
+      {"apiVersion", "coordination.k8s.io/v1"},
+      {"kind", "Lease"},
+      {"metadata", {{"name", node_name}, {"namespace", "kube-node-lease"}}},
+      {"spec", {{"holderIdentity", node_name}, {"leaseDurationSeconds", 40}, {"renewTime", time}}}};
 }
 
 Result<Cidr> choose_pod_cidr(const Cidr& cluster, const std::vector<Cidr>& taken) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/address.h"
-#include "base/rfc3339.h"
 #include "orchestrator/node/pod_volume_spec.h"
 #include "orchestrator/values/json_reader.h"
 #include "orchestrator/values/quantity.h"
@@ -302,7 +301,7 @@ void parse_metadata(const Json& metadata, PodSpec& pod) {
   pod.annotations = json::text_map(metadata, "annotations");
   pod.generation = json::number_or(metadata, "generation", 0);
   if (const std::string when = json::text(metadata, "deletionTimestamp"); !when.empty())
-    pod.deletion = parse_rfc3339(when);
+    pod.deletion = parse_time(when);
   pod.deletion_grace_seconds = json::number(metadata, "deletionGracePeriodSeconds");
 }
 

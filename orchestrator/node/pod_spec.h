@@ -198,6 +198,11 @@ struct PodSpec {
 // An Error: the object is no pod we can even delete (no name, namespace or uid, or no JSON).
 Result<PodSpec> parse_pod(const nlohmann::json& pod);
 
+// RFC 3339 both ways; seconds where Kubernetes has metav1.Time, nanoseconds in logs.
+std::string format_time(WallTime time);
+std::string format_time_nanos(WallTime time);
+std::optional<WallTime> parse_time(std::string_view text);
+
 enum class QosClass { kGuaranteed, kBurstable, kBestEffort };
 QosClass qos_class(const PodSpec& pod);
 const char* to_string(QosClass qos);  // "Guaranteed", "Burstable", "BestEffort"

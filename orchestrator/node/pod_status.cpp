@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "base/rfc3339.h"
 #include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
@@ -24,10 +23,10 @@ Json terminated_state(const ContainerInfo& container) {
       {"exitCode", container.exit_code},
       {"reason", container.reason.empty() ? (container.exit_code == 0 ? "Completed" : "Error")
                                           : container.reason},
-      {"finishedAt", to_rfc3339(container.finished_at)},
+      {"finishedAt", format_time(container.finished_at)},
       {"containerID", "containerd://" + container.id}};
   if (container.started_at.time_since_epoch().count() > 0)
-    state["startedAt"] = to_rfc3339(container.started_at);
+    state["startedAt"] = format_time(container.started_at);
   if (!container.message.empty()) state["message"] = container.message;
   return {{"terminated", state}};
 }
@@ -63,7 +62,7 @@ Json container_status(const PodInput& pod, const Json& before, const ContainerSp
   if (last == nullptr && floor > 0) status["restartCount"] = floor - 1;
   const bool over = pod.gone || pod.spec.deletion || pod_is_finished(pod);
   if (last != nullptr && last->state == ContainerState::kRunning) {
-    status["state"] = {{"running", {{"startedAt", to_rfc3339(last->started_at)}}}};
+    status["state"] = {{"running", {{"startedAt", format_time(last->started_at)}}}};
     const bool probed = memory.probed_id == last->id;
     status["started"] = init ? true : (probed ? memory.started : !spec.startup);
     status["ready"] = init ? false : (probed ? memory.ready : !spec.readiness && !spec.startup);
@@ -144,7 +143,7 @@ Json merge_condition(const Json& previous, const Condition& condition, WallTime 
   Json out = {{"type", condition.type},
               {"status", condition.status ? "True" : "False"},
               {"lastProbeTime", nullptr},
-              {"lastTransitionTime", to_rfc3339(now)}};
+              {"lastTransitionTime", format_time(now)}};
   if (!condition.reason.empty()) out["reason"] = condition.reason;
   if (!condition.message.empty()) out["message"] = condition.message;
   for (const Json& old : json::items(previous, "conditions"))
@@ -262,7 +261,7 @@ Json pod_status(const StatusInput& in) {
   status["qosClass"] = to_string(qos_class(pod.spec));
   status["hostIP"] = in.host_ip;
   status["hostIPs"] = Json::array({{{"ip", in.host_ip}}});
-  if (pod.memory.start_time) status["startTime"] = to_rfc3339(*pod.memory.start_time);
+  if (pod.memory.start_time) status["startTime"] = format_time(*pod.memory.start_time);
   if (!init_statuses.empty()) status["initContainerStatuses"] = std::move(init_statuses);
   status["containerStatuses"] = std::move(statuses);
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "base/rfc3339.h"
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/cri_log.h"
 #include "orchestrator/node/files.h"
@@ -35,7 +34,7 @@ void PodWorker::update(PodSpec spec, nlohmann::json status) {
   api_status_ = std::move(status);
   known_ = true;
   if (!memory_.start_time) {
-    memory_.start_time = parse_rfc3339(json::text(api_status_, "startTime"));
+    memory_.start_time = parse_time(json::text(api_status_, "startTime"));
     if (!memory_.start_time) memory_.start_time = context_.clock.wall_now();
   }
   if (first) {

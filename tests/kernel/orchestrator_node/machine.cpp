@@ -17,7 +17,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "base/rfc3339.h"
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/files.h"
 #include "tests/support/paths.h"
@@ -233,7 +232,7 @@ PodWorker& PodBench::apply(const nlohmann::json& object) {
 void PodBench::remove(const nlohmann::json& object, int grace_seconds) {
   nlohmann::json deleting = object;
   deleting["metadata"]["deletionTimestamp"] =
-      to_rfc3339(loop.clock().wall_now() + std::chrono::seconds(grace_seconds));
+      format_time(loop.clock().wall_now() + std::chrono::seconds(grace_seconds));
   deleting["metadata"]["deletionGracePeriodSeconds"] = grace_seconds;
   apply(deleting);
 }

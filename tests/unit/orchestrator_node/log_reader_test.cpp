@@ -8,7 +8,6 @@
 #include <fstream>
 
 #include "base/http/client.h"
-#include "base/rfc3339.h"
 #include "orchestrator/node/pod_spec.h"
 
 namespace fairlead::orchestrator {
@@ -108,7 +107,7 @@ TEST_F(Logs, WholeTailAndLimits) {
   none.tail_lines = 0;
   EXPECT_EQ(read(none), "");
   LogQuery since;
-  since.since = *parse_rfc3339("2026-01-01T00:00:02Z");
+  since.since = *parse_time("2026-01-01T00:00:02Z");
   EXPECT_EQ(read(since), "");
   EXPECT_EQ(status_, 200);
 }

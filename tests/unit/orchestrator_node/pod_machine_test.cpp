@@ -5,7 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/rfc3339.h"
 #include "orchestrator/node/pod_status.h"
 
 namespace fairlead::orchestrator {
@@ -359,7 +358,7 @@ TEST(PodStatus, ConditionsKeepTheirTimeUntilTheyChange) {
   const Json third = scene.status(second);
   for (const Json& condition : third["conditions"]) {
     const bool changed = condition["type"] == "Ready" || condition["type"] == "ContainersReady";
-    EXPECT_EQ(condition["lastTransitionTime"] == to_rfc3339(scene.now), changed)
+    EXPECT_EQ(condition["lastTransitionTime"] == format_time(scene.now), changed)
         << condition.dump();
   }
 }

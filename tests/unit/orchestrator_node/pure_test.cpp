@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "base/rfc3339.h"
 #include "orchestrator/node/cgroup.h"
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/containerd.h"
@@ -30,6 +29,21 @@ PodSpec pod_of(const Json& spec) {
   auto pod = parse_pod(object);
   EXPECT_TRUE(pod.ok());
   return *pod;
+}
+
+TEST(Time, RoundTrips) {
+  for (const char* text :
+       {"1970-01-01T00:00:00Z", "2026-11-23T17:50:36Z", "2000-02-29T23:59:59Z"}) {
+    const auto time = parse_time(text);
+    ASSERT_TRUE(time) << text;
+    EXPECT_EQ(format_time(*time), text);
+  }
+  EXPECT_EQ(format_time_nanos(*parse_time("2026-01-02T03:04:05.678901234Z")),
+            "2026-01-02T03:04:05.678901234Z");
+  EXPECT_EQ(*parse_time("2026-01-02T05:04:05+02:00"), *parse_time("2026-01-02T03:04:05Z"));
+  for (const char* text : {"", "2026", "2026-13-01T00:00:00Z", "2026-01-01 00:00:00Z",
+                           "2026-01-01T00:00:00", "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z"})
+    EXPECT_FALSE(parse_time(text)) << text;
 }
 
 TEST(Base64, Decodes) {
@@ -390,7 +404,7 @@ TEST(CriLog, Formats) {
             "2026-01-01T00:00:01.000000000Z one\n2026-01-01T00:00:02.000000000Z two-and-a-half\n"
             "2026-01-01T00:00:03.000000000Z three\n");
   LogQuery since;
-  since.since = *parse_rfc3339("2026-01-01T00:00:02Z");
+  since.since = *parse_time("2026-01-01T00:00:02Z");
   EXPECT_EQ(format(since, kLog), "two-and-a-half\nthree\n");
   LogQuery limit;
   limit.limit_bytes = 6;
