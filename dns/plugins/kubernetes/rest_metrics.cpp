@@ -57,8 +57,7 @@ HttpCall CountedTransport::send(HttpRequest request, HttpHandlers handlers) {
   seen->host = host_of(request.url);
   seen->begun = clock_.now();
   seen->watches = request.url.find("watch=true") != std::string::npos;
-  handlers.on_head = [seen,
-                      next = std::move(handlers.on_head)](const HttpResponseHead& head) {
+  handlers.on_head = [seen, next = std::move(handlers.on_head)](const HttpResponseHead& head) {
     seen->count(std::to_string(head.status));
     if (next) next(head);
   };

@@ -230,7 +230,8 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   options->filter.content.clients = clients_of(block, options->filter.pods);
   options->filter.content.hold = std::chrono::seconds(2);
   if (const auto right = check(directive, *options); !right.ok()) return right.error();
-  if (const auto marked = mark_imports(imports, block, *options); !marked.ok()) return marked.error();
+  if (const auto marked = mark_imports(imports, block, *options); !marked.ok())
+    return marked.error();
   for (ZoneConfig& zone : options->zones) {
     zone.ttl = pattern.ttl;
     zone.pods = pattern.pods;
