@@ -154,6 +154,33 @@ TEST_F(Multicluster, ChangesAndOptions) {
   EXPECT_EQ(look("east.db.shop.svc", Type::kA), "NXDOMAIN");
 }
 
+// An endpoint that moves to another slice is there in between, whatever other clusters call theirs.
+TEST(MulticlusterHold, OfEachCluster) {
+  ZoneConfig config;
+  config.zone = dns_name("clusterset.local");
+  config.multicluster = true;
+  Zone zone{{.imports = true, .hold = std::chrono::seconds(2)}};
+  const kube::EndpointPort sql{"sql", kube::Protocol::kTcp, 5432};
+  zone.set_time(MonoTime());
+  zone.put(import("db", "shop", {}, {port("sql", 5432)}));
+  for (const char* cluster : {"east", "west"})
+    zone.put(imported(slice(std::string("db-") + cluster, "db", "shop",
+                            {{cluster[0] == 'e' ? "10.1.0.3" : "10.2.0.3", "db-0"}}, {sql}),
+                      cluster));
+  zone.set_synced();
+  zone.publish(1);
+  zone.remove_slice({"shop", "db-east"});
+  zone.publish(2);
+  const auto east = [&] {
+    return brief(ask(config, zone.snapshot(),
+                     make_query("db-0.east.db.shop.svc.clusterset.local", Type::kA)));
+  };
+  EXPECT_EQ(east(), "10.1.0.3");
+  zone.set_time(MonoTime() + std::chrono::seconds(3));
+  zone.publish(3);
+  EXPECT_EQ(east(), "NXDOMAIN");
+}
+
 // Addresses of other clusters have no names here.
 TEST_F(Multicluster, NoReverseNames) {
   for (const char* name : {"1.1.96.10.in-addr.arpa", "3.0.1.10.in-addr.arpa"})
