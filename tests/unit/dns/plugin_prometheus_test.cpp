@@ -110,9 +110,9 @@ TEST(WebConfig, SaysWhatIsWrong) {
 
 // ---- the listener ----
 
-class PluginPrometheus : public PluginTest {
+class PluginPrometheusTls : public PluginTest {
  protected:
-  PluginPrometheus() {
+  PluginPrometheusTls() {
     char pattern[] = "/tmp/fairlead-prometheus-XXXXXX";
     folder = mkdtemp(pattern);
     write("ca.crt", ca.certificate_pem);
@@ -122,7 +122,7 @@ class PluginPrometheus : public PluginTest {
     write("client.key", client.key_pem);
     write("other.crt", other.certificate_pem);
   }
-  ~PluginPrometheus() override {
+  ~PluginPrometheusTls() override {
     services.clear();
     std::filesystem::remove_all(folder);
   }
@@ -190,7 +190,7 @@ class PluginPrometheus : public PluginTest {
 
 constexpr const char* kUntrusted = "exit 60";  // curl: the peer's certificate cannot be verified
 
-TEST_F(PluginPrometheus, OverTls) {
+TEST_F(PluginPrometheusTls, OverTls) {
   serve_web();
   EXPECT_EQ(scrape(), "200");
   EXPECT_EQ(scrape("other.crt"), kUntrusted);
@@ -199,7 +199,7 @@ TEST_F(PluginPrometheus, OverTls) {
   EXPECT_EQ(scrape("ca.crt", "--tls-max 1.2"), "200");
 }
 
-TEST_F(PluginPrometheus, ClientCertificates) {
+TEST_F(PluginPrometheusTls, ClientCertificates) {
   const std::string shown = "--cert " + folder + "/client.crt --key " + folder + "/client.key";
   serve_web("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n");
   EXPECT_EQ(scrape(), "403");
@@ -211,7 +211,7 @@ TEST_F(PluginPrometheus, ClientCertificates) {
   EXPECT_NE(scrape("ca.crt", shown), "200");
 }
 
-TEST_F(PluginPrometheus, FilesAreFollowed) {
+TEST_F(PluginPrometheusTls, FilesAreFollowed) {
   serve_web();
   EXPECT_EQ(scrape(), "200");
   write_pair(other);
@@ -228,7 +228,7 @@ TEST_F(PluginPrometheus, FilesAreFollowed) {
   EXPECT_TRUE(becomes("ca.crt", "403"));
 }
 
-TEST_F(PluginPrometheus, ReloadsToTlsAndBack) {
+TEST_F(PluginPrometheusTls, ReloadsToTlsAndBack) {
   serve("");
   EXPECT_EQ(plain(), "200");
   serve_web();
@@ -245,7 +245,7 @@ TEST_F(PluginPrometheus, ReloadsToTlsAndBack) {
 }
 
 // Metrics are told to whoever could read them before, and to nobody else.
-TEST_F(PluginPrometheus, AKeyOfAnotherCertificate) {
+TEST_F(PluginPrometheusTls, AKeyOfAnotherCertificate) {
   serve_web();
   write("tls.key", issued(ca, "another", true).key_pem);
   use("prometheus " + address + " {\ntls " + folder + "/web.yml\n}");
@@ -256,7 +256,7 @@ TEST_F(PluginPrometheus, AKeyOfAnotherCertificate) {
   EXPECT_NE(plain(), "200");
 }
 
-TEST_F(PluginPrometheus, AFailedReloadToTlsLeavesThePortPlain) {
+TEST_F(PluginPrometheusTls, AFailedReloadToTlsLeavesThePortPlain) {
   serve("");
   write("web.yml", "tls_server_config:\n  cert_file: tls.crt\n  key_file: tls.key\n");
   write("tls.key", issued(ca, "another", true).key_pem);
@@ -266,7 +266,7 @@ TEST_F(PluginPrometheus, AFailedReloadToTlsLeavesThePortPlain) {
   EXPECT_NE(scrape(), "200");
 }
 
-TEST_F(PluginPrometheus, AFileThatLosesItsSectionChangesNothing) {
+TEST_F(PluginPrometheusTls, AFileThatLosesItsSectionChangesNothing) {
   serve_web();
   write("web.yml", "");
   loop.run_until([] { return false; }, seconds(1));
@@ -274,7 +274,7 @@ TEST_F(PluginPrometheus, AFileThatLosesItsSectionChangesNothing) {
   EXPECT_NE(plain(), "200");
 }
 
-TEST_F(PluginPrometheus, FilesThatComeLaterAreFollowed) {
+TEST_F(PluginPrometheusTls, FilesThatComeLaterAreFollowed) {
   serve_web();
   write("web.yml", "tls_server_config:\n  cert_file: new.crt\n  key_file: new.key\n");
   loop.run_until([] { return false; }, seconds(1));
@@ -286,7 +286,7 @@ TEST_F(PluginPrometheus, FilesThatComeLaterAreFollowed) {
   EXPECT_TRUE(becomes("other.crt", "200"));
 }
 
-TEST_F(PluginPrometheus, WithoutASection) {
+TEST_F(PluginPrometheusTls, WithoutASection) {
   write("web.yml", "http_server_config:\n  http2: true\n");
   serve("{\ntls " + folder + "/web.yml\n}");
   EXPECT_EQ(plain(), "200");
@@ -296,7 +296,7 @@ TEST_F(PluginPrometheus, WithoutASection) {
                                  "TLS");
 }
 
-TEST_F(PluginPrometheus, Refusals) {
+TEST_F(PluginPrometheusTls, Refusals) {
   const std::pair<const char*, const char*> kCases[] = {
       {"prometheus {\ntls\n}", "Corefile:3: 'tls' takes 1 argument, not 0"},
       {"prometheus {\ntls a b\n}", "Corefile:3: 'tls' takes 1 argument, not 2"},

@@ -17,7 +17,7 @@ namespace {
 
 using namespace test;
 
-constexpr ZoneContent kEverything{.pod_names = true, .topology = true, .namespaces = false};
+const ZoneContent kEverything{.pod_names = true, .topology = true, .namespaces = false};
 constexpr uint64_t kTaken = 1700000123;
 
 std::string saved(const Zone& zone, const std::string& source = "s") {
