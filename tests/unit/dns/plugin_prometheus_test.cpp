@@ -162,7 +162,8 @@ class PluginPrometheusTls : public PluginTest {
       if (status != 0) out = "exit " + std::to_string(WEXITSTATUS(status));
       done.store(true);
     });
-    loop.run_until([&] { return done.load(); }, seconds(20));
+    // The thread does not wake the loop.
+    while (!done.load()) loop.run_until([&] { return done.load(); }, std::chrono::milliseconds(5));
     thread.join();
     return out;
   }
