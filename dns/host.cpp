@@ -110,8 +110,10 @@ Result<Host::Token> Host::serve_http(const SocketAddress& address, const std::st
   std::shared_ptr<Http> http = http_[address].lock();
   const bool is_new = http == nullptr;
   if (is_new) http = std::make_shared<Http>(address);
-  const auto at =
-      http->answers.insert(http->answers.end(), {path, std::move(answer), std::move(https)});
+  // Copies of what is kept here are asked: they share its state.
+  const auto shared = std::make_shared<std::function<HealthAnswer()>>(std::move(answer));
+  const auto at = http->answers.insert(http->answers.end(),
+                                       {path, [shared] { return (*shared)(); }, std::move(https)});
   if (const Result<void> begun = http->follow(loop_); !begun.ok()) {
     http->answers.erase(at);
     http->follow_or_say(loop_);

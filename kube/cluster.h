@@ -9,6 +9,7 @@
 // Threads: the loop's. Must outlive everything that uses api().
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,9 +25,13 @@ Result<ClientConfig> find_config(const std::string& kubeconfig);
 
 class Cluster {
  public:
+  // Puts a transport in front of `inner`, to see what goes through it; lives as long as the
+  // Cluster.
+  using Wrap = std::function<std::unique_ptr<HttpTransport>(HttpTransport& inner)>;
+
   // Reads the credential files; opens no connection.
   static Result<std::unique_ptr<Cluster>> connect(Loop& loop, ClientConfig config,
-                                                  std::string user_agent);
+                                                  std::string user_agent, const Wrap& wrap = {});
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
@@ -34,10 +39,11 @@ class Cluster {
   const ClientConfig& config() const { return credentials_.config(); }
 
  private:
-  Cluster(Loop& loop, Credentials credentials, std::string user_agent);
+  Cluster(Loop& loop, Credentials credentials, std::string user_agent, const Wrap& wrap);
 
   Credentials credentials_;
   HttpClient http_;
+  std::unique_ptr<HttpTransport> wrapped_;  // null: nothing is in front of http_
   ApiClient api_;
 };
 

@@ -2,7 +2,7 @@
 // Who asks: what is kept of the pods that have an address, where a directive asks for it. Immutable
 // records that hang in a trie of the snapshot by address, so that a query looks once. Pure.
 //
-// Memory: some 150 bytes a pod, and the labels that are asked for; nothing where none is.
+// Memory: a record for each address of a pod, with the labels asked for; nothing where none is.
 #pragma once
 
 #include <cstdint>

@@ -53,22 +53,6 @@ std::string utc(uint64_t unix_time) {
 
 }  // namespace
 
-Result<std::unique_ptr<ClusterLink>> ClusterLink::connect(Loop& loop, kube::ClientConfig config,
-                                                          std::shared_ptr<RestMetrics> metrics) {
-  auto credentials = kube::Credentials::load(loop.clock(), std::move(config), kube::read_file);
-  if (!credentials.ok()) return credentials.error();
-  return std::unique_ptr<ClusterLink>(
-      new ClusterLink(loop, *std::move(credentials), std::move(metrics)));
-}
-
-ClusterLink::ClusterLink(Loop& loop, kube::Credentials credentials,
-                         std::shared_ptr<RestMetrics> metrics)
-    : credentials_(std::move(credentials)),
-      http_(loop, credentials_.tls()),
-      counted_(http_, loop.clock(), std::move(metrics)),
-      api_(counted_, credentials_, "fairlead-dns/0.1.0",
-           [this](const TlsClientConfig& tls) { http_.set_tls(tls); }) {}
-
 Result<std::shared_ptr<ClusterSource>> ClusterSource::of(Host& host, const ClusterAccess& access,
                                                          const FeedFilter& filter,
                                                          const std::string& snapshot) {
@@ -100,10 +84,13 @@ Result<void> ClusterSource::connect(const ClusterAccess& access, const FeedFilte
   requests_ = *host_.shared<RequestMetrics>("kubernetes requests", [this] {
     return Result<std::shared_ptr<RequestMetrics>>(std::make_shared<RequestMetrics>(host_));
   });
-  auto cluster = ClusterLink::connect(host_.loop(), *std::move(config), requests_->counted);
+  auto cluster = kube::Cluster::connect(
+      host_.loop(), *std::move(config), "fairlead-dns/0.1.0", [this](HttpTransport& inner) {
+        return std::make_unique<CountedTransport>(inner, host_.loop().clock(), requests_->counted);
+      });
   if (!cluster.ok()) return cluster.error();
   cluster_ = *std::move(cluster);
-  description_ += "\n" + cluster_->server();
+  description_ += "\n" + cluster_->config().server;
   add_monitoring(filter.imports);
   changes_ = *host_.shared<ChangeMetrics>("kubernetes changes", [this] {
     return Result<std::shared_ptr<ChangeMetrics>>(std::make_shared<ChangeMetrics>(host_));
@@ -121,7 +108,7 @@ Result<void> ClusterSource::connect(const ClusterAccess& access, const FeedFilte
   feed_->on_lacking([this] { host_.ready_changed(); });
   unsynced_ = host_.loop().clock().after(kWordLimit, [this] {
     if (feed_->lacks_imports()) return;
-    log::warn("no word from {} yet: SERVFAIL for what is not known", cluster_->server());
+    log::warn("no word from {} yet: SERVFAIL for what is not known", cluster_->config().server);
   });
   return ok();
 }
@@ -196,7 +183,7 @@ void ClusterSource::load_snapshot(const std::string& path) {
       host_.loop().clock().after(std::max<Duration>(Duration::zero(), kStaleAfter - taken), [this] {
         answers_stale_ = true;
         log::warn("answering from the snapshot of {}: no word from {} yet", utc(stale_since_),
-                  cluster_->server());
+                  cluster_->config().server);
         host_.ready_changed();
         malloc_trim(0);  // the file, and what it was taken apart into
       });

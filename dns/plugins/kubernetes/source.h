@@ -36,26 +36,6 @@ struct RequestMetrics {
   Host::Token token;
 };
 
-// A connection to an API server whose requests are counted. Outlives all that uses api().
-class ClusterLink {
- public:
-  static Result<std::unique_ptr<ClusterLink>> connect(Loop& loop, kube::ClientConfig config,
-                                                      std::shared_ptr<RestMetrics> metrics);
-  ClusterLink(const ClusterLink&) = delete;
-  ClusterLink& operator=(const ClusterLink&) = delete;
-
-  kube::ApiClient& api() { return api_; }
-  const std::string& server() const { return credentials_.config().server; }
-
- private:
-  ClusterLink(Loop& loop, kube::Credentials credentials, std::shared_ptr<RestMetrics> metrics);
-
-  kube::Credentials credentials_;
-  HttpClient http_;
-  CountedTransport counted_;
-  kube::ApiClient api_;
-};
-
 class ClusterSource {
  public:
   static constexpr Duration kStaleAfter = std::chrono::milliseconds(20);
@@ -83,7 +63,7 @@ class ClusterSource {
   bool answers_stale_ = false;
   uint64_t stale_since_ = 0;  // Unix time of the snapshot that was loaded
   std::unique_ptr<SnapshotSaver> saver_;
-  std::unique_ptr<ClusterLink> cluster_;
+  std::unique_ptr<kube::Cluster> cluster_;
   Alarm unsynced_;
   Alarm stale_;
   Host::Token readiness_;

@@ -62,8 +62,8 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
 }
 
 // Over TLS it follows its files: CoreDNS reads them for every connection, here they are read when
-// they change. What is wrong changes nothing; a file without TLS is: CoreDNS refuses connections
-// then.
+// they change. What is wrong changes nothing, and so does a file that has lost its TLS: CoreDNS
+// refuses connections then, and never serves without.
 class Running : public Service {
  public:
   Running(Host& host, const PrometheusOptions& options)

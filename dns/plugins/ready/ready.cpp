@@ -7,8 +7,6 @@
 //   }
 #include <fmt/format.h>
 
-#include <memory>
-
 #include "dns/host.h"
 #include "dns/setup.h"
 
@@ -47,11 +45,11 @@ Result<std::unique_ptr<Service>> start(Host& host, PluginOptions& given) {
   const auto& options = dynamic_cast<const ReadyOptions&>(given);
   auto http = host.serve_http(
       options.address, "/ready",
-      [&host, continuously = options.continuously, was_ready = std::make_shared<bool>(false)] {
+      [&host, continuously = options.continuously, was_ready = false]() mutable {
         if (host.stopping()) return HealthAnswer{false, "Shutting down"};
         const std::vector<std::string> names = host.not_ready();
-        if (names.empty()) *was_ready = true;
-        if (names.empty() || (*was_ready && !continuously) || host.answered_before()) {
+        if (names.empty()) was_ready = true;
+        if (names.empty() || (was_ready && !continuously) || host.answered_before()) {
           const auto remarks = host.remarks();
           return HealthAnswer{true, remarks.empty() ? std::string("OK")
                                                     : fmt::format("{}", fmt::join(remarks, "\n"))};
