@@ -35,6 +35,9 @@ class [[nodiscard]] Error {
  public:
   Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
 
+  // Wrong input: kInvalid.
+  static Error invalid(std::string message) { return {ErrorCode::kInvalid, std::move(message)}; }
+
   // From an errno value; `what` says what was tried on what: "bind 127.0.0.1:53".
   // The message becomes "bind 127.0.0.1:53: Address already in use".
   static Error from_errno(int error_number, std::string_view what);

@@ -10,7 +10,7 @@
 namespace fairlead::dns {
 namespace {
 
-struct Family {
+struct CounterFamily {
   std::list<std::function<void(std::vector<Count>&)>> readers;
   Host::Token metrics;
 
@@ -31,13 +31,13 @@ struct Family {
 
 class Member : public Service {
  public:
-  Member(std::shared_ptr<Family> family, std::function<void(std::vector<Count>&)> read)
+  Member(std::shared_ptr<CounterFamily> family, std::function<void(std::vector<Count>&)> read)
       : family_(std::move(family)),
         at_(family_->readers.insert(family_->readers.end(), std::move(read))) {}
   ~Member() override { family_->readers.erase(at_); }
 
  private:
-  std::shared_ptr<Family> family_;
+  std::shared_ptr<CounterFamily> family_;
   std::list<std::function<void(std::vector<Count>&)>>::iterator at_;
 };
 
@@ -45,11 +45,11 @@ class Member : public Service {
 
 Host::Token add_counters(Host& host, const std::string& name, const std::string& help,
                          std::function<void(std::vector<Count>&)> read) {
-  const auto family = *host.shared<Family>("counters:" + name, [&] {
-    auto made = std::make_shared<Family>();
+  const auto family = *host.shared<CounterFamily>("counters:" + name, [&] {
+    auto made = std::make_shared<CounterFamily>();
     made->metrics = host.add_metrics(
         [raw = made.get(), name, help](std::string& out) { raw->render(out, name, help); });
-    return Result<std::shared_ptr<Family>>(std::move(made));
+    return Result<std::shared_ptr<CounterFamily>>(std::move(made));
   });
   return std::make_unique<Member>(family, std::move(read));
 }

@@ -12,10 +12,6 @@ constexpr int64_t kLowest = 10'000'000;  // centimetres below the reference sphe
 constexpr int64_t kHighest = 4'284'967'295;
 constexpr uint64_t kMaxPrecision = 9'000'000'000;  // centimetres
 
-Error bad(const std::string& what) {
-  return Error(ErrorCode::kInvalid, what);
-}
-
 // "12.5" with so many digits behind the point is 12500 for three; nothing when it is no number.
 std::optional<uint64_t> fixed_of(std::string_view text, size_t decimals) {
   const size_t point = text.find('.');
@@ -38,17 +34,17 @@ Result<uint32_t> angle_of(std::span<const Token>& tokens, uint64_t most, char pl
   for (size_t i = 0; i < 4 && !tokens.empty(); ++i, tokens = tokens.subspan(1)) {
     const std::string& text = tokens.front().text;
     if (i > 0 && text.size() == 1 && (text[0] == plus || text[0] == minus)) {
-      if (sum > most * kUnits[0]) return bad("an angle is too large");
+      if (sum > most * kUnits[0]) return Error::invalid("an angle is too large");
       tokens = tokens.subspan(1);
       const auto angle = static_cast<uint32_t>(sum);
       return text[0] == plus ? kEquator + angle : kEquator - angle;
     }
     const auto number = i < 3 ? fixed_of(text, i == 2 ? 3 : 0) : std::nullopt;
     const uint64_t below = i == 0 ? most + 1 : i == 1 ? 60 : 60'000;
-    if (!number || *number >= below) return bad("'" + text + "' is no part of an angle");
+    if (!number || *number >= below) return Error::invalid("'" + text + "' is no part of an angle");
     sum += *number * kUnits[i];
   }
-  return bad("a hemisphere is missing");
+  return Error::invalid("a hemisphere is missing");
 }
 
 // Metres as centimetres.
@@ -75,7 +71,7 @@ Result<std::vector<uint8_t>> loc_from_text(std::span<const Token> tokens) {
   if (!latitude.ok()) return latitude.error();
   const auto longitude = angle_of(tokens, 180, 'E', 'W');
   if (!longitude.ok()) return longitude.error();
-  if (tokens.empty()) return bad("the altitude is missing");
+  if (tokens.empty()) return Error::invalid("the altitude is missing");
   std::string_view text = tokens.front().text;
   const bool negative = text.starts_with('-');
   if (negative) text.remove_prefix(1);
@@ -84,14 +80,16 @@ Result<std::vector<uint8_t>> loc_from_text(std::span<const Token> tokens) {
                            : negative ? -static_cast<int64_t>(*height)
                                       : static_cast<int64_t>(*height);
   if (!height || altitude < -kLowest || altitude > kHighest)
-    return bad("'" + tokens.front().text + "' is no altitude");
+    return Error::invalid("'" + tokens.front().text + "' is no altitude");
   // Size, horizontal and vertical precision; the defaults are RFC 1876 section 3's.
   std::array<uint8_t, 3> precisions = {power_of(100), power_of(1'000'000), power_of(1'000)};
   tokens = tokens.subspan(1);
-  if (tokens.size() > precisions.size()) return bad("'" + tokens[3].text + "' is too much");
+  if (tokens.size() > precisions.size())
+    return Error::invalid("'" + tokens[3].text + "' is too much");
   for (size_t i = 0; i < tokens.size(); ++i) {
     const auto metres = metres_of(tokens[i].text);
-    if (!metres || *metres > kMaxPrecision) return bad("'" + tokens[i].text + "' is no precision");
+    if (!metres || *metres > kMaxPrecision)
+      return Error::invalid("'" + tokens[i].text + "' is no precision");
     precisions[i] = power_of(*metres);
   }
   std::vector<uint8_t> out = {0, precisions[0], precisions[1], precisions[2]};

@@ -17,10 +17,6 @@ namespace {
 constexpr size_t kMaxString = 255;
 constexpr uint64_t kMaxTtl = 0x7fffffff;
 
-Error bad(const std::string& what) {
-  return Error(ErrorCode::kInvalid, what);
-}
-
 // What the data of a type is made of:
 //   n      a name                          1 2 4  a number of so many bytes
 //   t      a duration of four bytes        s      a string with its length, s+ more of them
@@ -129,15 +125,16 @@ Result<std::vector<uint8_t>> RdataReader::run(Type type) {
   const bool is_generic = !tokens_.empty() && !tokens_.front().quoted && text() == "\\#";
   const Result<void> done = is_generic ? generic() : read(type);
   if (!done.ok()) return done.error();
-  if (!tokens_.empty()) return bad("'" + text() + "' is too much");
-  if (out_.size() > kMaxMessage) return bad("the data is over 65535 bytes");
+  if (!tokens_.empty()) return Error::invalid("'" + text() + "' is too much");
+  if (out_.size() > kMaxMessage) return Error::invalid("the data is over 65535 bytes");
   return std::move(out_);
 }
 
 Result<void> RdataReader::read(Type type) {
   const auto* layout = std::ranges::find(kLayouts, static_cast<uint16_t>(type), &Layout::type);
   if (layout == std::end(kLayouts))
-    return bad(type_to_text(type) + " is only understood in the form of RFC 3597: \\# SIZE HEX");
+    return Error::invalid(type_to_text(type) +
+                          " is only understood in the form of RFC 3597: \\# SIZE HEX");
   may_split_ = std::string_view(layout->what).ends_with('+');
   for (const char kind : layout->what) {
     if (kind == '+') {
@@ -152,7 +149,7 @@ Result<void> RdataReader::read(Type type) {
 
 Result<void> RdataReader::field(char kind) {
   if (kind == 'v') return rest(kind);  // there may be none
-  if (tokens_.empty()) return bad("there is too little data");
+  if (tokens_.empty()) return Error::invalid("there is too little data");
   Result<void> done;
   switch (kind) {
     case 'n':
@@ -187,7 +184,7 @@ Result<void> RdataReader::rest(char kind) {
   if (kind == 'h' || kind == 'b') {
     const std::string all = joined();
     const auto bytes = kind == 'h' ? hex_from_text(all) : base64_from_text(all);
-    if (!bytes) return bad("'" + all + "' is not " + (kind == 'h' ? "hex" : "base64"));
+    if (!bytes) return Error::invalid("'" + all + "' is not " + (kind == 'h' ? "hex" : "base64"));
     append(*bytes);
     return ok();
   }
@@ -211,7 +208,8 @@ Result<void> RdataReader::number(size_t size, bool is_ttl) {
     value = ttl_from_text(text());
   else
     value = number_of<uint64_t>(text());
-  if (!value || *value >> (8 * size) != 0) return bad("'" + text() + "' is no number that fits");
+  if (!value || *value >> (8 * size) != 0)
+    return Error::invalid("'" + text() + "' is no number that fits");
   while (size-- > 0) out_.push_back(static_cast<uint8_t>(*value >> (8 * size)));
   return ok();
 }
@@ -227,7 +225,7 @@ Result<void> RdataReader::string(bool with_length) {
   size_t at = 0;
   do {
     const size_t size = std::min(kMaxString, value->size() - at);
-    if (at > 0 && !may_split_) return bad("a string is over 255 bytes");
+    if (at > 0 && !may_split_) return Error::invalid("a string is over 255 bytes");
     out_.push_back(static_cast<uint8_t>(size));
     out_.insert(out_.end(), value->begin() + static_cast<ptrdiff_t>(at),
                 value->begin() + static_cast<ptrdiff_t>(at + size));
@@ -239,8 +237,8 @@ Result<void> RdataReader::string(bool with_length) {
 Result<void> RdataReader::address(Family family) {
   const Result<IpAddress> value = IpAddress::parse(text());
   if (!value.ok() || value->family() != family)
-    return bad("'" + text() + "' is no " + (family == Family::kIpv4 ? "IPv4" : "IPv6") +
-               " address");
+    return Error::invalid("'" + text() + "' is no " + (family == Family::kIpv4 ? "IPv4" : "IPv6") +
+                          " address");
   append(value->bytes());
   return ok();
 }
@@ -253,10 +251,10 @@ Result<void> RdataReader::eui(size_t size) {
     if (i % 3 != 2)
       digits += all[i];
     else if (all[i] != '-')
-      return bad("'" + all + "' is no identifier such as 00-00-5e-00-53-2a");
+      return Error::invalid("'" + all + "' is no identifier such as 00-00-5e-00-53-2a");
   const auto bytes = hex_from_text(digits);
   if (!bytes || bytes->size() != size || all.size() != 3 * size - 1)
-    return bad("'" + all + "' is no identifier such as 00-00-5e-00-53-2a");
+    return Error::invalid("'" + all + "' is no identifier such as 00-00-5e-00-53-2a");
   append(*bytes);
   return ok();
 }
@@ -264,14 +262,14 @@ Result<void> RdataReader::eui(size_t size) {
 // RFC 3597 section 5.
 Result<void> RdataReader::generic() {
   tokens_ = tokens_.subspan(1);
-  if (tokens_.empty()) return bad("the size is missing behind \\#");
+  if (tokens_.empty()) return Error::invalid("the size is missing behind \\#");
   const auto size = number_of<uint16_t>(text());
-  if (!size) return bad("'" + text() + "' is no size");
+  if (!size) return Error::invalid("'" + text() + "' is no size");
   tokens_ = tokens_.subspan(1);
   const std::string digits = joined();
-  if (digits.size() != 2u * *size) return bad("the data has another size");
+  if (digits.size() != 2u * *size) return Error::invalid("the data has another size");
   const auto bytes = hex_from_text(digits);
-  if (!bytes) return bad("'" + digits + "' is not hex");
+  if (!bytes) return Error::invalid("'" + digits + "' is not hex");
   append(*bytes);
   return ok();
 }
@@ -313,7 +311,7 @@ Result<Name> name_from_text(std::string_view text, const Name& origin) {
   while (slashes + 1 < text.size() && text[text.size() - 2 - slashes] == '\\') ++slashes;
   const bool absolute = text.ends_with('.') && slashes % 2 == 0;
   if (!absolute && !name->append(origin))
-    return bad("'" + std::string(text) + "' is too long below " + origin.to_text());
+    return Error::invalid("'" + std::string(text) + "' is too long below " + origin.to_text());
   return name;
 }
 
@@ -323,13 +321,14 @@ Result<std::string> unescaped(std::string_view text) {
     if (text[i] != '\\') {
       out += text[i];
     } else if (i + 1 == text.size()) {
-      return bad("a backslash at the end");
+      return Error::invalid("a backslash at the end");
     } else if (text[i + 1] < '0' || text[i + 1] > '9') {
       out += text[++i];
     } else {
       const auto code =
           i + 3 < text.size() ? number_of<unsigned>(text.substr(i + 1, 3)) : std::nullopt;
-      if (!code || *code > 255) return bad("'" + std::string(text) + "' has a bad escape");
+      if (!code || *code > 255)
+        return Error::invalid("'" + std::string(text) + "' has a bad escape");
       out += static_cast<char>(*code);
       i += 3;
     }

@@ -10,10 +10,6 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r';
 }
 
-Error bad(const std::string& what) {
-  return Error(ErrorCode::kInvalid, what);
-}
-
 }  // namespace
 
 Result<bool> EntryReader::next(Entry& entry) {
@@ -42,7 +38,7 @@ Result<bool> EntryReader::next(Entry& entry) {
       ++open;
       rest_.remove_prefix(1);
     } else if (c == ')') {
-      if (open == 0) return bad("a ')' without a '('");
+      if (open == 0) return Error::invalid("a ')' without a '('");
       --open;
       rest_.remove_prefix(1);
     } else if (c == '"') {
@@ -51,7 +47,7 @@ Result<bool> EntryReader::next(Entry& entry) {
       word(entry);
     }
   }
-  if (open != 0) return bad("a '(' without a ')'");
+  if (open != 0) return Error::invalid("a '(' without a ')'");
   return !entry.tokens.empty();
 }
 
@@ -64,7 +60,7 @@ Result<void> EntryReader::quoted(Entry& entry) {
     token.text += rest_.substr(0, take);
     rest_.remove_prefix(take);
   }
-  if (rest_.empty() || rest_.front() != '"') return bad("a quote that is not closed");
+  if (rest_.empty() || rest_.front() != '"') return Error::invalid("a quote that is not closed");
   rest_.remove_prefix(1);
   entry.tokens.push_back(std::move(token));
   return ok();
@@ -86,7 +82,7 @@ Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaul
   EditRecord record{defaults.owner, Type{}, defaults.klass, defaults.ttl, {}};
   std::span<const Token> rest = entry.tokens;
   if (!entry.starts_blank) {
-    if (rest.empty()) return bad("an empty record");
+    if (rest.empty()) return Error::invalid("an empty record");
     const Result<Name> owner = name_from_text(rest.front().text, defaults.origin);
     if (!owner.ok()) return owner.error();
     record.owner = *owner;
@@ -109,14 +105,15 @@ Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaul
     }
   }
   if (ttl_given != nullptr) *ttl_given = has_ttl;
-  if (rest.empty()) return bad("the type is missing");
+  if (rest.empty()) return Error::invalid("the type is missing");
   const auto type = type_from_text(rest.front().text);
-  if (!type || rest.front().quoted) return bad("'" + rest.front().text + "' is no record type");
+  if (!type || rest.front().quoted)
+    return Error::invalid("'" + rest.front().text + "' is no record type");
   record.type = *type;
   Result<std::vector<uint8_t>> rdata = rdata_from_text(*type, rest.subspan(1), defaults.origin);
   if (!rdata.ok()) return rdata.error().with_context(type_to_text(*type));
   record.rdata = *std::move(rdata);
-  if (!well_formed(record)) return bad(type_to_text(*type) + ": the data is malformed");
+  if (!well_formed(record)) return Error::invalid(type_to_text(*type) + ": the data is malformed");
   return record;
 }
 
@@ -126,11 +123,11 @@ Result<EditRecord> parse_record(std::string_view text) {
   Entry entry;
   const Result<bool> found = reader.next(entry);
   if (!found.ok()) return found.error();
-  if (!*found) return bad("an empty record");
+  if (!*found) return Error::invalid("an empty record");
   Entry more;
   const Result<bool> second = reader.next(more);
   if (!second.ok()) return second.error();
-  if (*second) return bad("more than one record");
+  if (*second) return Error::invalid("more than one record");
   return parse_record(entry, {});
 }
 

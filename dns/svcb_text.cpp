@@ -31,10 +31,6 @@ constexpr std::pair<std::string_view, uint16_t> kKeys[] = {
     {"port", kPort},           {"ipv4hint", kIpv4Hint}, {"ech", kEch},
     {"ipv6hint", kIpv6Hint},   {"dohpath", kDohPath},   {"ohttp", kOhttp}};
 
-Error bad(const std::string& what) {
-  return Error(ErrorCode::kInvalid, what);
-}
-
 std::optional<uint16_t> key_of(std::string_view text) {
   for (const auto& [name, number] : kKeys)
     if (name == text) return number;
@@ -60,7 +56,8 @@ Result<std::vector<std::string>> items_of(std::string_view list) {
       items.back() += list[i];
   }
   for (const std::string& item : items)
-    if (item.empty() || item.size() > 255) return bad("an item of a list is empty or too long");
+    if (item.empty() || item.size() > 255)
+      return Error::invalid("an item of a list is empty or too long");
   return items;
 }
 
@@ -68,11 +65,12 @@ Result<Bytes> mandatory(const std::vector<std::string>& items) {
   std::vector<uint16_t> keys;
   for (const std::string& item : items) {
     const auto key = key_of(item);
-    if (!key || *key == kMandatory) return bad("'" + item + "' cannot be mandatory");
+    if (!key || *key == kMandatory) return Error::invalid("'" + item + "' cannot be mandatory");
     keys.push_back(*key);
   }
   std::ranges::sort(keys);
-  if (std::ranges::adjacent_find(keys) != keys.end()) return bad("a key is mandatory twice");
+  if (std::ranges::adjacent_find(keys) != keys.end())
+    return Error::invalid("a key is mandatory twice");
   Bytes out;
   for (const uint16_t key : keys) put_u16(out, key);
   return out;
@@ -83,7 +81,7 @@ Result<Bytes> hints(const std::vector<std::string>& items, Family family) {
   for (const std::string& item : items) {
     const auto address = IpAddress::parse(item);
     if (!address.ok() || address->family() != family)
-      return bad("'" + item + "' is no such address");
+      return Error::invalid("'" + item + "' is no such address");
     out.insert(out.end(), address->bytes().begin(), address->bytes().end());
   }
   return out;
@@ -113,18 +111,18 @@ Result<Bytes> value_of(uint16_t key, const std::string& value) {
       return list_of(key, value);
     case kNoDefaultAlpn:
     case kOhttp:
-      if (!value.empty()) return bad("'no-default-alpn' and 'ohttp' take no value");
+      if (!value.empty()) return Error::invalid("'no-default-alpn' and 'ohttp' take no value");
       return Bytes();
     case kPort: {
       const auto port = number_of<uint16_t>(value);
-      if (!port) return bad("'" + value + "' is no port");
+      if (!port) return Error::invalid("'" + value + "' is no port");
       Bytes out;
       put_u16(out, *port);
       return out;
     }
     case kEch: {
       auto bytes = base64_from_text(value);
-      if (!bytes) return bad("'" + value + "' is not base64");
+      if (!bytes) return Error::invalid("'" + value + "' is not base64");
       return *std::move(bytes);
     }
     default:
@@ -150,7 +148,7 @@ Result<Bytes> svcb_from_text(std::span<const Token> tokens) {
     const size_t equals = text.find('=');
     const auto key = key_of(std::string_view(text).substr(0, equals));
     if (!key || *key == UINT16_MAX || tokens[i].quoted)
-      return bad("'" + text + "' is no parameter");
+      return Error::invalid("'" + text + "' is no parameter");
     std::string value = equals == std::string::npos ? "" : text.substr(equals + 1);
     // key="value" are two tokens.
     if (equals + 1 == text.size() && i + 1 < tokens.size() && tokens[i + 1].quoted)
@@ -159,13 +157,13 @@ Result<Bytes> svcb_from_text(std::span<const Token> tokens) {
     if (!plain.ok()) return plain.error();
     auto bytes = value_of(*key, *plain);
     if (!bytes.ok()) return bytes.error();
-    if (bytes->size() > kMaxValue) return bad("a value is over 65535 bytes");
+    if (bytes->size() > kMaxValue) return Error::invalid("a value is over 65535 bytes");
     if (!values.emplace(*key, *std::move(bytes)).second)
-      return bad("'" + text + "' is there twice");
+      return Error::invalid("'" + text + "' is there twice");
   }
-  if (!has_mandatory(values)) return bad("a mandatory parameter is missing");
+  if (!has_mandatory(values)) return Error::invalid("a mandatory parameter is missing");
   if (values.contains(kNoDefaultAlpn) && !values.contains(kAlpn))
-    return bad("'no-default-alpn' needs 'alpn'");  // RFC 9460 section 7.1.1
+    return Error::invalid("'no-default-alpn' needs 'alpn'");  // RFC 9460 section 7.1.1
   Bytes out;
   for (const auto& [key, value] : values) {
     put_u16(out, key);

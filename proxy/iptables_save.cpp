@@ -11,7 +11,7 @@ namespace fairlead::proxy {
 
 namespace {
 
-using Kind = IptablesMatch::Kind;
+using MatchKind = IptablesMatch::Kind;
 using Target = IptablesRule::Target;
 
 constexpr size_t kMaxWords = 256;  // of a line
@@ -104,20 +104,20 @@ class RuleParser {
     if (at_ == words_.size()) return wrong(option + " needs a value");
     return words_[at_++];
   }
-  IptablesMatch& add(Kind kind, bool inverted) {
+  IptablesMatch& add(MatchKind kind, bool inverted) {
     IptablesMatch& match = rule_.matches.emplace_back();
     match.kind = kind;
     match.inverted = inverted;
     return match;
   }
   void unknown(const std::string& name) {
-    add(Kind::kUnknown, false).text = name;
+    add(MatchKind::kUnknown, false).text = name;
     while (at_ < words_.size() && words_[at_] != "!" && !words_[at_].starts_with("-")) ++at_;
   }
 
   Result<void> one(const std::string& option, bool inverted) {
     // What stands alone.
-    if (option == "--rcheck" || option == "--update") return add(Kind::kSeen, inverted), ok();
+    if (option == "--rcheck" || option == "--update") return add(MatchKind::kSeen, inverted), ok();
     if (option == "--set" && module_ == "recent") return ok();
     if (option == "--rsource" || option == "--reap" || option == "--random" ||
         option == "--random-fully" || option == "--persistent")
@@ -126,7 +126,7 @@ class RuleParser {
     for (const char* quiet : {"--comment", "--name", "--mask", "--seconds", "--hitcount",
                               "--nfacct-name", "--reject-with", "--mode", "--every", "--packet"})
       if (option == quiet) {
-        if (option == "--every") add(Kind::kRandom, inverted).first = 1;
+        if (option == "--every") add(MatchKind::kRandom, inverted).first = 1;
         const auto skipped = value(option);
         return skipped.ok() ? ok() : Result<void>(skipped.error());
       }
@@ -167,7 +167,7 @@ class RuleParser {
     return options;
   }
 
-  bool address(Kind kind, const std::string& text, bool inverted) {
+  bool address(MatchKind kind, const std::string& text, bool inverted) {
     const Result<Cidr> cidr = Cidr::parse_lenient(text);
     const Result<IpAddress> single = IpAddress::parse(text);
     if (!cidr.ok() && !single.ok()) return false;
@@ -175,19 +175,19 @@ class RuleParser {
     return true;
   }
   bool source(const std::string& text, bool inverted) {
-    return address(Kind::kSource, text, inverted);
+    return address(MatchKind::kSource, text, inverted);
   }
   bool destination(const std::string& text, bool inverted) {
-    return address(Kind::kDestination, text, inverted);
+    return address(MatchKind::kDestination, text, inverted);
   }
   bool interface(const std::string& text, bool inverted) {
-    add(Kind::kInInterface, inverted).text = text;
+    add(MatchKind::kInInterface, inverted).text = text;
     return true;
   }
   bool of_protocol(const std::string& text, bool inverted) {
     if (text == "all") return true;
     const auto one = protocol(text);
-    if (one) add(Kind::kProtocol, inverted).first = *one;
+    if (one) add(MatchKind::kProtocol, inverted).first = *one;
     return one.has_value();
   }
   bool module(const std::string& text, bool) {
@@ -198,18 +198,20 @@ class RuleParser {
     unknown("-m " + text);
     return true;
   }
-  bool range(Kind kind, const std::string& text, bool inverted) {
+  bool range(MatchKind kind, const std::string& text, bool inverted) {
     const auto both = ports(text);
     if (!both) return false;
     IptablesMatch& match = add(kind, inverted);
     std::tie(match.first, match.last) = *both;
     return true;
   }
-  bool port(const std::string& text, bool inverted) { return range(Kind::kPort, text, inverted); }
-  bool source_port(const std::string& text, bool inverted) {
-    return range(Kind::kSourcePort, text, inverted);
+  bool port(const std::string& text, bool inverted) {
+    return range(MatchKind::kPort, text, inverted);
   }
-  bool type(Kind kind, const std::string& option, const std::string& text, bool inverted) {
+  bool source_port(const std::string& text, bool inverted) {
+    return range(MatchKind::kSourcePort, text, inverted);
+  }
+  bool type(MatchKind kind, const std::string& option, const std::string& text, bool inverted) {
     if (text == "LOCAL")
       add(kind, inverted);
     else
@@ -217,20 +219,20 @@ class RuleParser {
     return true;
   }
   bool source_type(const std::string& text, bool inverted) {
-    return type(Kind::kLocalSource, "--src-type", text, inverted);
+    return type(MatchKind::kLocalSource, "--src-type", text, inverted);
   }
   bool target_type(const std::string& text, bool inverted) {
-    return type(Kind::kLocalTarget, "--dst-type", text, inverted);
+    return type(MatchKind::kLocalTarget, "--dst-type", text, inverted);
   }
   bool mark(const std::string& text, bool inverted) {
     const auto both = masked(text);
     if (!both) return false;
-    IptablesMatch& match = add(Kind::kMark, inverted);
+    IptablesMatch& match = add(MatchKind::kMark, inverted);
     std::tie(match.first, match.last) = *both;
     return true;
   }
   bool state(const std::string& text, bool inverted) {
-    IptablesMatch& match = add(Kind::kState, inverted);
+    IptablesMatch& match = add(MatchKind::kState, inverted);
     match.first = ("," + text + ",").find(",NEW,") != std::string::npos;
     match.last = ("," + text + ",").find(",DNAT,") != std::string::npos;
     return true;
@@ -241,7 +243,7 @@ class RuleParser {
     if (text.empty() || *end != '\0' || !(share >= 0 && share <= 1)) return false;
     // What is next to nothing still happens.
     const double parts = share * 1e6;
-    add(Kind::kRandom, inverted).first =
+    add(MatchKind::kRandom, inverted).first =
         static_cast<uint32_t>(share < 0.5 ? std::ceil(parts) : std::floor(parts));
     return true;
   }
@@ -314,14 +316,15 @@ class RuleParser {
 
 std::optional<Family> family_of(const IptablesRule& rule) {
   for (const IptablesMatch& match : rule.matches)
-    if (match.kind == Kind::kSource || match.kind == Kind::kDestination) return match.cidr.family();
+    if (match.kind == MatchKind::kSource || match.kind == MatchKind::kDestination)
+      return match.cidr.family();
   if (rule.target == Target::kDnat) return rule.address.family();
   return std::nullopt;
 }
 
 bool uniform(const IptablesRule& rule, Family family) {
   for (const IptablesMatch& match : rule.matches)
-    if ((match.kind == Kind::kSource || match.kind == Kind::kDestination) &&
+    if ((match.kind == MatchKind::kSource || match.kind == MatchKind::kDestination) &&
         match.cidr.family() != family)
       return false;
   return rule.target != Target::kDnat || rule.address.family() == family;

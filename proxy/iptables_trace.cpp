@@ -9,7 +9,7 @@ namespace fairlead::proxy {
 
 namespace {
 
-using Kind = IptablesMatch::Kind;
+using MatchKind = IptablesMatch::Kind;
 using Target = IptablesRule::Target;
 using Chains = IptablesRules::Chains;
 using States = std::set<PacketState>;
@@ -129,7 +129,7 @@ class IptablesWalk {
     Answer all = Answer::kYes;
     const IptablesMatch* unknown = nullptr;
     for (const IptablesMatch& match : rule.matches) {
-      if (match.kind == Kind::kUnknown) {
+      if (match.kind == MatchKind::kUnknown) {
         if (unknown == nullptr) unknown = &match;
         continue;
       }
@@ -144,7 +144,7 @@ class IptablesWalk {
   }
 
   Answer matches(const IptablesMatch& match, const PacketState& state) const {
-    if (match.kind == Kind::kRandom) {
+    if (match.kind == MatchKind::kRandom) {
       if (match.first > 0 && match.first < 1000000) return Answer::kEither;
       return (match.first != 0) != match.inverted ? Answer::kYes : Answer::kNo;
     }
@@ -154,32 +154,32 @@ class IptablesWalk {
   bool holds(const IptablesMatch& match, const PacketState& state) const {
     const auto inside = [&](uint32_t port) { return match.first <= port && port <= match.last; };
     switch (match.kind) {
-      case Kind::kSource:
+      case MatchKind::kSource:
         return match.cidr.contains(state.source);
-      case Kind::kDestination:
+      case MatchKind::kDestination:
         return match.cidr.contains(state.destination);
-      case Kind::kInInterface: {
+      case MatchKind::kInInterface: {
         const std::string& name = match.text;
         if (!name.ends_with('+')) return packet_.interface == name;
         return std::string_view(packet_.interface).starts_with(name.substr(0, name.size() - 1));
       }
-      case Kind::kProtocol:
+      case MatchKind::kProtocol:
         return match.first == protocol_number(packet_.protocol);
-      case Kind::kSourcePort:
+      case MatchKind::kSourcePort:
         return inside(packet_.source_port);
-      case Kind::kPort:
+      case MatchKind::kPort:
         return inside(state.port);
-      case Kind::kLocalSource:
+      case MatchKind::kLocalSource:
         return packet_.source_is_local;
-      case Kind::kLocalTarget:
+      case MatchKind::kLocalTarget:
         return stays_here(packet_, state.destination);
-      case Kind::kMark:
+      case MatchKind::kMark:
         return (state.mark & match.last) == match.first;
-      case Kind::kState:
+      case MatchKind::kState:
         return match.first != 0 || (match.last != 0 && state.translated);
-      case Kind::kRandom:
-      case Kind::kSeen:
-      case Kind::kUnknown:
+      case MatchKind::kRandom:
+      case MatchKind::kSeen:
+      case MatchKind::kUnknown:
         return false;
     }
     return false;
@@ -201,15 +201,15 @@ std::optional<Frontend> frontend_of(const IptablesRule& rule, Family family) {
   Frontend frontend = Frontend::node(family, Protocol::kTcp, 0);
   for (const IptablesMatch& match : rule.matches) {
     if (match.inverted) return std::nullopt;
-    if (match.kind == Kind::kDestination && match.cidr == Cidr::host(match.cidr.address())) {
+    if (match.kind == MatchKind::kDestination && match.cidr == Cidr::host(match.cidr.address())) {
       frontend.address = match.cidr.address();
       frontend.node_port = false;
-    } else if (match.kind == Kind::kDestination) {
+    } else if (match.kind == MatchKind::kDestination) {
       return std::nullopt;
     }
-    if (match.kind == Kind::kPort && match.first == match.last)
+    if (match.kind == MatchKind::kPort && match.first == match.last)
       frontend.port = static_cast<uint16_t>(match.first);
-    if (match.kind == Kind::kProtocol)
+    if (match.kind == MatchKind::kProtocol)
       for (const Protocol known : {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
         if (match.first == protocol_number(known)) frontend.protocol = known;
   }

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "proxy/diff.h"
+#include "proxy/grouped.h"
 
 namespace fairlead::proxy {
 
@@ -73,16 +74,6 @@ std::string what_differs(const std::vector<Fate>& here, const std::vector<Fate>&
   only("here", here[0].ends, there[0].ends);
   only("kube-proxy", there[0].ends, here[0].ends);
   return text;
-}
-
-std::string grouped(size_t number) {
-  std::string text = std::to_string(number);
-  for (size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
-  return text;
-}
-
-std::string counted(size_t number, const char* what) {
-  return grouped(number) + " " + what + (number == 1 ? "" : "s");
 }
 
 // "default/web" of "default/web:http".

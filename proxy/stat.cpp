@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "proxy/grouped.h"
+
 namespace fairlead::proxy {
 
 namespace {
@@ -109,17 +111,6 @@ std::string formatted(const char* format, double value) {
   return text;
 }
 
-// "48,213"
-std::string grouped(uint64_t number) {
-  const std::string digits = std::to_string(number);
-  std::string text;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    if (i != 0 && (digits.size() - i) % 3 == 0) text += ',';
-    text += digits[i];
-  }
-  return text;
-}
-
 // "950", "1.2k", "3.4M"
 std::string scaled(double number) {
   const char* unit = "";
@@ -144,10 +135,6 @@ std::string age_text(double seconds) {
   if (minutes < 48 * 60)
     return std::to_string(minutes / 60) + "h" + std::to_string(minutes % 60) + "m";
   return std::to_string(minutes / 1440) + "d" + std::to_string(minutes / 60 % 24) + "h";
-}
-
-std::string counted(uint64_t number, const std::string& what) {
-  return grouped(number) + " " + what + (number == 1 ? "" : "s");
 }
 
 std::string head_text(const StatDocument& document) {

@@ -8,13 +8,6 @@
 namespace fairlead::internal {
 namespace {
 
-bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
-  });
-}
-
 bool is_ours(std::string_view name) {
   for (const std::string_view ours :
        {"Content-Length", "Transfer-Encoding", "Connection", "Date"}) {

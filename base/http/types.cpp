@@ -2,6 +2,7 @@
 #include "base/http/types.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace fairlead {
 namespace {
@@ -88,6 +89,13 @@ std::optional<std::string_view> HttpHeaders::get(std::string_view name) const {
     if (equal_ignoring_case(field_name, name)) return value;
   }
   return std::nullopt;
+}
+
+bool is_token(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
+  });
 }
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {

@@ -35,6 +35,7 @@ class HttpHeaders {
 };
 
 bool equal_ignoring_case(std::string_view a, std::string_view b);  // ASCII only
+bool is_token(std::string_view text);  // the name of a method or field: RFC 9110 section 5.6.2
 
 // "%2F" -> "/"; "+" -> " " where `plus_is_space` (query strings). Malformed escapes give nullopt.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);

@@ -70,7 +70,7 @@ void normalize(std::vector<EndpointDraft>& endpoints, bool by_cluster) {
 }
 
 // Collects what the parts of a record refer to: each port list and each text once.
-class Packer {
+class RecordPacker {
  public:
   uint32_t add_text(std::string_view text) {
     const auto [at, added] =
@@ -112,7 +112,7 @@ class Packer {
 };
 
 std::vector<EndpointRecord> pack_endpoints(const std::vector<EndpointDraft>& drafts,
-                                           Packer& packer) {
+                                           RecordPacker& packer) {
   std::vector<EndpointRecord> records;
   records.reserve(drafts.size());
   std::vector<const IpAddress*> seen;
@@ -197,7 +197,7 @@ PodKey::PodKey(std::span<const uint8_t> label, const IpAddress& address) {
 
 ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) {
   normalize(draft.endpoints, draft.by_cluster);
-  Packer packer;
+  RecordPacker packer;
   packer.text_ = std::move(draft.external_name);
   const size_t external_size = packer.text_.size();
   for (const std::string& host : draft.external_hosts) packer.add_range(host);

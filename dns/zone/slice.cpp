@@ -8,7 +8,7 @@ namespace fairlead::dns {
 namespace {
 
 // Numbers in seven bits a byte, least first (LEB128); texts and addresses behind their size.
-class Packer {
+class SlicePacker {
  public:
   void number(uint64_t value) {
     for (; value >= 128; value >>= 7) bytes_ += static_cast<char>(value | 128);
@@ -36,7 +36,7 @@ class Packer {
   std::string bytes_;
 };
 
-// Of what a Packer wrote.
+// Of what a SlicePacker wrote.
 class Unpacker {
  public:
   explicit Unpacker(const char* at) : at_(at) {}
@@ -97,7 +97,7 @@ void Slice::Free::operator()(Slice* slice) const {
 
 Slice::Ptr Slice::make(const ServiceName& service, std::string_view name,
                        const SliceContent& content) {
-  Packer packer;
+  SlicePacker packer;
   packer.text(name);
   packer.number(content.ports.size());
   for (const EndpointDraft::Port& port : content.ports) {

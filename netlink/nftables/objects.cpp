@@ -7,10 +7,6 @@ namespace fairlead::netlink::nft {
 
 namespace {
 
-size_t padded(size_t size) {
-  return (size + 3) / 4 * 4;
-}
-
 size_t concatenated(const std::vector<Field>& fields) {
   if (fields.size() == 1) return fields[0].size();
   return std::accumulate(fields.begin(), fields.end(), size_t{0},

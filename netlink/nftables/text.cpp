@@ -12,10 +12,6 @@ namespace fairlead::netlink::nft {
 
 namespace {
 
-size_t padded(size_t size) {
-  return (size + 3) / 4 * 4;
-}
-
 // The bytes of component `index` of a value laid out as Value::concat does; empty when it ends
 // before.
 Bytes component(const std::vector<Field>& fields, size_t index, Bytes value) {

@@ -64,15 +64,6 @@ uint32_t big_endian(Bytes value) {
   return result;
 }
 
-std::string hex(Bytes value) {
-  std::string text = "0x";
-  for (const uint8_t byte : value) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
-}
-
 std::string address_text(Bytes value) {
   if (value.size() != 4 && value.size() != 16) return hex(value);
   return IpAddress::from_bytes(value).to_string();
@@ -83,6 +74,15 @@ bool is_address(DataType type) {
 }
 
 }  // namespace
+
+std::string hex(Bytes value) {
+  std::string text = "0x";
+  for (const uint8_t byte : value) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
+}
 
 std::string quoted(std::string_view text) {
   return '"' + std::string(text) + '"';

@@ -18,6 +18,7 @@ std::string bits_text(DataType type, uint32_t bits);
 // The length of the prefix a mask stands for; absent when its ones do not come first.
 std::optional<int> prefix_of_mask(Bytes mask);
 std::string prefix_text(DataType type, Bytes value, int length);
+std::string hex(Bytes value);                  // 0x0a000001
 std::string mark_text(uint32_t mark);          // 0x00004000
 std::string time_text(uint64_t milliseconds);  // 1d2h3m4s5ms
 std::string quoted(std::string_view text);     // "text"

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "netlink/nftables/text.h"
+#include "netlink/nftables/text_value.h"
 #include "netlink/nftables/wire.h"
 
 namespace fairlead::netlink::nft {
@@ -31,13 +32,6 @@ bool mixes_sources(const std::vector<Field>& fields, bool with_source) {
   for (const Field& field : fields)
     if (field.source.has_value() != with_source) return true;
   return false;
-}
-
-std::string hex(Bytes bytes) {
-  std::string text = "0x";
-  for (const uint8_t byte : bytes)
-    for (const int nibble : {byte >> 4, byte & 15}) text += "0123456789abcdef"[nibble];
-  return text;
 }
 
 }  // namespace

@@ -41,6 +41,10 @@ enum class DataType : uint8_t {
 };
 std::string_view name_of(DataType type);
 size_t size_of(DataType type);
+// A component of `size` bytes within a concatenation, in bytes: whole registers of 32 bits.
+constexpr size_t padded(size_t size) {
+  return (size + 3) / 4 * 4;
+}
 inline DataType address_type(Family family) {
   return family == Family::kIpv4 ? DataType::kIpv4Addr : DataType::kIpv6Addr;
 }

@@ -11,7 +11,7 @@ namespace fairlead::orchestrator {
 namespace {
 using Json = nlohmann::json;
 constexpr Duration kSameEvent = std::chrono::minutes(10);
-constexpr size_t kMaxMessage = 1024;  // the API's limit on an event's note
+constexpr size_t kMaxNote = 1024;  // the API's limit on an event's note
 
 std::string hex(uint64_t value) {
   char text[17];
@@ -23,7 +23,7 @@ std::string hex(uint64_t value) {
 void EventRecorder::record(const EventSubject& subject, const std::string& type,
                            const std::string& reason, const std::string& full_message) {
   log::info("{} {}: {}: {}", subject.kind, subject.key.to_string(), reason, full_message);
-  const std::string message = full_message.substr(0, kMaxMessage);
+  const std::string message = full_message.substr(0, kMaxNote);
   if (queue_.size() >= kMaxQueued) {
     log::warn("{} events wait for the API server; one more is dropped", queue_.size());
     return;

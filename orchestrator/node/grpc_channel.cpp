@@ -15,7 +15,7 @@
 namespace fairlead::orchestrator {
 namespace {
 
-constexpr int kMaxMessage = 16 * 1024 * 1024;
+constexpr int kMaxGrpcMessage = 16 * 1024 * 1024;
 
 ErrorCode code_of(grpc::StatusCode code) {
   switch (code) {
@@ -183,8 +183,8 @@ class ServerStream : public Operation {
 
 std::shared_ptr<grpc::Channel> connect(const std::string& socket_path) {
   grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kMaxMessage);
-  arguments.SetMaxSendMessageSize(kMaxMessage);
+  arguments.SetMaxReceiveMessageSize(kMaxGrpcMessage);
+  arguments.SetMaxSendMessageSize(kMaxGrpcMessage);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);

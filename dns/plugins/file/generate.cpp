@@ -13,10 +13,6 @@ namespace {
 constexpr uint32_t kMaxNumber = 0x7fffffff;
 constexpr uint32_t kMaxWidth = 255;  // no name and no string is longer
 
-Error bad(std::string what) {
-  return Error(ErrorCode::kInvalid, std::move(what));
-}
-
 // What is up to the separator, which goes too; all of it without one.
 std::string_view take(std::string_view& rest, char separator) {
   const size_t end = rest.find(separator);
@@ -45,11 +41,12 @@ Result<std::string> modified(std::string_view text, uint32_t number) {
       rest.empty() ? std::optional<uint32_t>(0) : number_of<uint32_t>(take(rest, ','));
   const std::string_view base = rest.empty() ? "d" : rest;
   if (!offset || !width || *width > kMaxWidth || base.size() != 1)
-    return bad(fmt::format("'${{{}}}' is not ${{OFFSET,WIDTH,BASE}}", text));
+    return Error::invalid(fmt::format("'${{{}}}' is not ${{OFFSET,WIDTH,BASE}}", text));
   if (*offset > kMaxNumber || *offset < -int64_t{kMaxNumber})
-    return bad(fmt::format("'{}' is too large", *offset));
+    return Error::invalid(fmt::format("'{}' is too large", *offset));
   const int64_t sum = int64_t{number} + *offset;
-  if (sum < 0 || sum > kMaxNumber) return bad(fmt::format("'{}' is no number that fits", sum));
+  if (sum < 0 || sum > kMaxNumber)
+    return Error::invalid(fmt::format("'{}' is no number that fits", sum));
   const auto value = static_cast<uint32_t>(sum);
   switch (base.front()) {
     case 'd':
@@ -64,7 +61,7 @@ Result<std::string> modified(std::string_view text, uint32_t number) {
     case 'N':
       return nibbles(value, *width, base.front() == 'N');
     default:
-      return bad(fmt::format("'{}' is none of the bases d, o, x, X, n and N", base));
+      return Error::invalid(fmt::format("'{}' is none of the bases d, o, x, X, n and N", base));
   }
 }
 
@@ -76,7 +73,7 @@ Result<GenerateRange> generate_range(std::string_view text) {
   const auto stop = number_of<uint32_t>(take(rest, '/'));
   const auto step = rest.empty() ? std::optional<uint32_t>(1) : number_of<uint32_t>(rest);
   if (!start || !stop || !step || *step == 0 || *stop < *start || *stop > kMaxNumber)
-    return bad(fmt::format("'{}' is not a range START-STOP[/STEP]", text));
+    return Error::invalid(fmt::format("'{}' is not a range START-STOP[/STEP]", text));
   return GenerateRange{*start, *stop, *step};
 }
 
@@ -92,7 +89,7 @@ Result<std::string> generate_text(std::string_view text, uint32_t number) {
       ++i;
     } else if (rest.starts_with("${")) {
       const size_t end = rest.find('}');
-      if (end == std::string_view::npos) return bad("a '${' without a '}'");
+      if (end == std::string_view::npos) return Error::invalid("a '${' without a '}'");
       const auto value = modified(rest.substr(2, end - 2), number);
       if (!value.ok()) return value.error();
       out += *value;

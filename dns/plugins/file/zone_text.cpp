@@ -13,10 +13,6 @@
 namespace fairlead::dns {
 namespace {
 
-Error bad(std::string what) {
-  return Error(ErrorCode::kInvalid, std::move(what));
-}
-
 // A relative path is below the folder of the file that names it.
 std::string path_beside(const std::string& file, const std::string& path) {
   const size_t slash = file.rfind('/');
@@ -65,11 +61,12 @@ class ZoneTextReader {
 };
 
 Result<std::string> ZoneTextReader::load(const std::string& path) {
-  if (++files_ > limits_.files) return bad(fmt::format("over {} files", limits_.files));
+  if (++files_ > limits_.files) return Error::invalid(fmt::format("over {} files", limits_.files));
   Result<std::string> text = read_(path);
   if (!text.ok()) return text;
   bytes_ += text->size();
-  if (bytes_ > limits_.bytes) return bad(fmt::format("over {} bytes in all", limits_.bytes));
+  if (bytes_ > limits_.bytes)
+    return Error::invalid(fmt::format("over {} bytes in all", limits_.bytes));
   return text;
 }
 
@@ -98,11 +95,12 @@ Result<void> ZoneTextReader::entry(const Entry& entry, Place& place) {
   if (word == "$ORIGIN") return set_origin(entry, place);
   if (word == "$TTL") return set_ttl(entry);
   if (word == "$GENERATE") return generate(entry, place);
-  return bad(fmt::format("'{}' is none of $ORIGIN, $TTL, $INCLUDE and $GENERATE", first.text));
+  return Error::invalid(
+      fmt::format("'{}' is none of $ORIGIN, $TTL, $INCLUDE and $GENERATE", first.text));
 }
 
 Result<void> ZoneTextReader::set_origin(const Entry& entry, Place& place) {
-  if (entry.tokens.size() != 2) return bad("$ORIGIN takes a name");
+  if (entry.tokens.size() != 2) return Error::invalid("$ORIGIN takes a name");
   const Result<Name> origin = name_from_text(entry.tokens[1].text, place.origin);
   if (!origin.ok()) return origin.error();
   place.origin = *origin;
@@ -110,9 +108,9 @@ Result<void> ZoneTextReader::set_origin(const Entry& entry, Place& place) {
 }
 
 Result<void> ZoneTextReader::set_ttl(const Entry& entry) {
-  if (entry.tokens.size() != 2) return bad("$TTL takes a duration");
+  if (entry.tokens.size() != 2) return Error::invalid("$TTL takes a duration");
   const auto ttl = ttl_from_text(entry.tokens[1].text);
-  if (!ttl) return bad(fmt::format("'{}' is no TTL", entry.tokens[1].text));
+  if (!ttl) return Error::invalid(fmt::format("'{}' is no TTL", entry.tokens[1].text));
   ttl_ = ttl;
   ttl_is_set_ = true;
   return ok();
@@ -122,7 +120,7 @@ Result<void> ZoneTextReader::set_ttl(const Entry& entry) {
 // it does to the owner.
 Result<void> ZoneTextReader::include(const Entry& entry, Place& place) {
   const auto here = [&](const std::string& what) {
-    return bad(fmt::format("{}:{}: {}", place.path, entry.line, what));
+    return Error::invalid(fmt::format("{}:{}: {}", place.path, entry.line, what));
   };
   if (entry.tokens.size() < 2 || entry.tokens.size() > 3)
     return here("$INCLUDE takes a file and maybe an origin");
@@ -145,11 +143,12 @@ Result<void> ZoneTextReader::include(const Entry& entry, Place& place) {
 }
 
 Result<void> ZoneTextReader::generate(const Entry& entry, const Place& place) {
-  if (entry.tokens.size() < 4) return bad("$GENERATE takes a range, an owner, a type and data");
+  if (entry.tokens.size() < 4)
+    return Error::invalid("$GENERATE takes a range, an owner, a type and data");
   const Result<GenerateRange> range = generate_range(entry.tokens[1].text);
   if (!range.ok()) return range.error();
   if (range->count() > limits_.generated)
-    return bad(fmt::format("$GENERATE makes over {} records", limits_.generated));
+    return Error::invalid(fmt::format("$GENERATE makes over {} records", limits_.generated));
   Entry made{.line = entry.line, .starts_blank = false, .tokens = {}};
   for (uint64_t i = 0; i < range->count(); ++i) {
     made.tokens.assign(entry.tokens.begin() + 2, entry.tokens.end());
@@ -165,14 +164,16 @@ Result<void> ZoneTextReader::generate(const Entry& entry, const Place& place) {
 }
 
 Result<void> ZoneTextReader::record(const Entry& entry, const Name& origin) {
-  if (++records_ > limits_.records) return bad(fmt::format("over {} records", limits_.records));
-  if (entry.starts_blank && !owner_) return bad("there is no record before to take the owner of");
+  if (++records_ > limits_.records)
+    return Error::invalid(fmt::format("over {} records", limits_.records));
+  if (entry.starts_blank && !owner_)
+    return Error::invalid("there is no record before to take the owner of");
   bool ttl_given = false;
   Result<EditRecord> record = parse_record(
       entry, {.origin = origin, .owner = owner_.value_or(origin), .ttl = 0, .klass = Class::kIn},
       &ttl_given);
   if (!record.ok()) return record.error();
-  if (record->klass != Class::kIn) return bad("only class IN is served");
+  if (record->klass != Class::kIn) return Error::invalid("only class IN is served");
   owner_ = record->owner;
   if (!ttl_given)
     if (const auto done = default_ttl(*record); !done.ok()) return done;
@@ -186,7 +187,7 @@ Result<void> ZoneTextReader::default_ttl(EditRecord& record) const {
   else if (record.type == Type::kSoa && record.rdata.size() >= 4)
     record.ttl = read_u32(&record.rdata[record.rdata.size() - 4]);
   else
-    return bad("there is no TTL: give one, or $TTL");
+    return Error::invalid("there is no TTL: give one, or $TTL");
   return ok();
 }
 

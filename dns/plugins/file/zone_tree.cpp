@@ -40,10 +40,6 @@ std::string_view suffix_of(const Name& name, size_t label) {
   return {reinterpret_cast<const char*>(lower.data()), lower.size()};
 }
 
-Error bad(std::string what) {
-  return Error(ErrorCode::kInvalid, std::move(what));
-}
-
 }  // namespace
 
 ZoneTree::Match ZoneTree::find(const Name& name) const {
@@ -103,16 +99,17 @@ Result<void> ZoneBuilder::add(const EditRecord& record) {
   }
   if (record.type == Type::kRrsig || record.type == Type::kNsec || record.type == Type::kNsec3 ||
       record.type == Type::kNsec3param)
-    return bad(type_to_text(record.type) +
-               ": signed zones are not served, and without its signatures this one would be taken "
-               "for a forged one");
+    return Error::invalid(
+        type_to_text(record.type) +
+        ": signed zones are not served, and without its signatures this one would be taken "
+        "for a forged one");
   // RFC 6895 section 3.1: QTYPEs and Meta-TYPEs are in messages, never in zones.
   const auto number = static_cast<uint16_t>(record.type);
   if (number == 0 || record.type == Type::kOpt || (number >= 128 && number <= 255))
-    return bad(type_to_text(record.type) + " is no type of data");
+    return Error::invalid(type_to_text(record.type) + " is no type of data");
   if (record.type == Type::kSoa && !(record.owner == zone_.name_))
-    return bad("a SOA below the zone " + zone_.name_.to_text());
-  if (record.rdata.size() > kMaxMessage) return bad("the data is over 65535 bytes");
+    return Error::invalid("a SOA below the zone " + zone_.name_.to_text());
+  if (record.rdata.size() > kMaxMessage) return Error::invalid("the data is over 65535 bytes");
   auto& sets = zone_.nodes_[node_of(record.owner)].sets;
   auto at = std::ranges::find(sets, record.type, &ZoneTree::RecordSet::type);
   if (at == sets.end()) at = sets.insert(sets.end(), {record.type, record.ttl, {}});
@@ -187,12 +184,12 @@ Result<void> ZoneBuilder::read_soa() {
   if (soa == nullptr) {
     std::string what = "no SOA record of the zone " + zone_.name_.to_text();
     if (foreign_count_ != 0) what += "; there are records of other names, the first is " + foreign_;
-    return bad(std::move(what));
+    return Error::invalid(std::move(what));
   }
   // RFC 1035 section 5.2: exactly one. A zone as dig prints it ends with the one it began with.
-  if (soa->records.size() > 1) return bad("several SOA records of the zone");
+  if (soa->records.size() > 1) return Error::invalid("several SOA records of the zone");
   const auto rdata = zone_.bytes(soa->records.front());
-  if (rdata.size() < 22) return bad("the SOA record is malformed");
+  if (rdata.size() < 22) return Error::invalid("the SOA record is malformed");
   const auto numbers = rdata.last(20);
   zone_.serial_ = read_u32(&numbers[0]);
   zone_.negative_ttl_ = std::min(soa->ttl, read_u32(&numbers[16]));  // RFC 2308 section 3

@@ -11,7 +11,6 @@
 namespace fairlead::dns {
 namespace {
 
-using Node = ExpressionNode;
 using Kind = ExpressionNode::Kind;
 
 constexpr size_t kMaxDepth = 50;
@@ -20,18 +19,15 @@ constexpr size_t kMaxHeight = 500;  // of the tree: 1 + 1 + 1 is three high
 constexpr size_t kCompileSteps = 256;
 constexpr size_t kSearchedInAStep = 4'096;
 
-Error bad(const std::string& what) {
-  return {ErrorCode::kInvalid, what};
-}
-
 // With its parts in it. Fails when to walk so high a tree could take too much of the stack.
-Result<Node> grown(Node node) {
-  for (const Node& part : node.parts) node.height = std::max(node.height, part.height + 1);
-  if (node.height > kMaxHeight) return bad("it is too long");
+Result<ExpressionNode> grown(ExpressionNode node) {
+  for (const ExpressionNode& part : node.parts)
+    node.height = std::max(node.height, part.height + 1);
+  if (node.height > kMaxHeight) return Error::invalid("it is too long");
   return node;
 }
 
-struct Token {
+struct ExpressionToken {
   enum class Kind : uint8_t { kName, kNumber, kString, kMark, kEnd };
   Kind kind = Kind::kEnd;
   std::string text;
@@ -45,9 +41,9 @@ bool is_name_byte(char c) {
 }
 
 // A string off the front of the text, which begins with its quote.
-Result<Token> take_string(std::string_view& text) {
+Result<ExpressionToken> take_string(std::string_view& text) {
   const char quote = text.front();
-  Token out{Token::Kind::kString, ""};
+  ExpressionToken out{ExpressionToken::Kind::kString, ""};
   for (size_t i = 1; i < text.size(); ++i) {
     if (text[i] == quote) {
       text.remove_prefix(i + 1);
@@ -60,17 +56,17 @@ Result<Token> take_string(std::string_view& text) {
     if (++i == text.size()) break;
     const size_t known = std::string_view("nrt\\'\"").find(text[i]);
     if (known == std::string_view::npos)
-      return bad(fmt::format("'\\{}' in a string is not understood", text[i]));
+      return Error::invalid(fmt::format("'\\{}' in a string is not understood", text[i]));
     out.text += "\n\r\t\\'\""[known];
   }
-  return bad("a string does not end");
+  return Error::invalid("a string does not end");
 }
 
-Result<std::vector<Token>> tokens_of(std::string_view text) {
+Result<std::vector<ExpressionToken>> tokens_of(std::string_view text) {
   static constexpr std::string_view kMarks[] = {"||", "&&", "==", "!=", "<=", ">=", "(",
                                                 ")",  "[",  "]",  ",",  "?",  ":",  "!",
                                                 "<",  ">",  "+",  "-",  "*",  "%",  "#"};
-  std::vector<Token> out;
+  std::vector<ExpressionToken> out;
   for (;;) {
     text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
     if (text.empty()) break;
@@ -83,13 +79,13 @@ Result<std::vector<Token>> tokens_of(std::string_view text) {
     size_t size = 0;
     while (size < text.size() && is_name_byte(text[size])) ++size;
     const bool digit = text.front() >= '0' && text.front() <= '9';
-    auto kind = digit ? Token::Kind::kNumber : Token::Kind::kName;
+    auto kind = digit ? ExpressionToken::Kind::kNumber : ExpressionToken::Kind::kName;
     if (size == 0) {
-      kind = Token::Kind::kMark;
+      kind = ExpressionToken::Kind::kMark;
       for (const std::string_view mark : kMarks)
         if (size == 0 && text.starts_with(mark)) size = mark.size();
       if (size == 0)
-        return bad(fmt::format("'{}' is not understood in fairlead-dns", text.front()));
+        return Error::invalid(fmt::format("'{}' is not understood in fairlead-dns", text.front()));
     }
     out.push_back({kind, std::string(text.substr(0, size))});
     text.remove_prefix(size);
@@ -126,61 +122,61 @@ constexpr Operator kOperators[] = {
 };
 constexpr int kNotBinding = 5;  // of what follows `not`
 
-const Operator* operator_of(const Token& token) {
+const Operator* operator_of(const ExpressionToken& token) {
   const auto* at =
       std::ranges::find_if(kOperators, [&](const Operator& o) { return token.is(o.word); });
   return at == std::end(kOperators) ? nullptr : at;
 }
 
-class Parser {
+class ExpressionParser {
  public:
-  Parser(std::vector<Token> tokens, const std::vector<std::string>& variables)
+  ExpressionParser(std::vector<ExpressionToken> tokens, const std::vector<std::string>& variables)
       : tokens_(std::move(tokens)), variables_(variables) {}
 
-  Result<Node> run() {
+  Result<ExpressionNode> run() {
     auto whole = choice();
-    if (whole.ok() && next().kind != Token::Kind::kEnd)
-      return bad("'" + next().text + "' is not expected there");
+    if (whole.ok() && next().kind != ExpressionToken::Kind::kEnd)
+      return Error::invalid("'" + next().text + "' is not expected there");
     return whole;
   }
   std::vector<std::string> labels;
 
  private:
-  Result<Node> choice();
-  Result<Node> binary(int least);
-  Result<Node> operation(const Operator& op, Node left);
-  Result<Node> unary();
-  Result<Node> primary();
-  Result<Node> postfix(Node node);
-  Result<Node> named(const std::string& name);
-  Result<Node> call(const ExpressionFunction& function);
-  Result<std::vector<Node>> list(std::string_view end, bool predicate);
+  Result<ExpressionNode> choice();
+  Result<ExpressionNode> binary(int least);
+  Result<ExpressionNode> operation(const Operator& op, ExpressionNode left);
+  Result<ExpressionNode> unary();
+  Result<ExpressionNode> primary();
+  Result<ExpressionNode> postfix(ExpressionNode node);
+  Result<ExpressionNode> named(const std::string& name);
+  Result<ExpressionNode> call(const ExpressionFunction& function);
+  Result<std::vector<ExpressionNode>> list(std::string_view end, bool predicate);
 
-  const Token& next() const { return tokens_[at_]; }
-  Token take() { return tokens_[at_ + 1 == tokens_.size() ? at_ : at_++]; }
+  const ExpressionToken& next() const { return tokens_[at_]; }
+  ExpressionToken take() { return tokens_[at_ + 1 == tokens_.size() ? at_ : at_++]; }
   bool take(std::string_view mark) {
     const bool here = next().is(mark);
     if (here) take();
     return here;
   }
 
-  std::vector<Token> tokens_;
+  std::vector<ExpressionToken> tokens_;
   const std::vector<std::string>& variables_;
   size_t at_ = 0;
   size_t depth_ = 0;
   size_t predicates_ = 0;
 };
 
-Result<Node> Parser::choice() {
-  if (++depth_ > kMaxDepth) return bad("it is nested 50 deep");
+Result<ExpressionNode> ExpressionParser::choice() {
+  if (++depth_ > kMaxDepth) return Error::invalid("it is nested 50 deep");
   auto first = binary(1);
   if (first.ok() && take("?")) {
     auto yes = choice();
     if (!yes.ok()) return yes;
-    if (!take(":")) return bad("a '?' without a ':'");
+    if (!take(":")) return Error::invalid("a '?' without a ':'");
     auto no = choice();
     if (!no.ok()) return no;
-    Node node{.kind = Kind::kChoice};
+    ExpressionNode node{.kind = Kind::kChoice};
     node.parts = {*std::move(first), *std::move(yes), *std::move(no)};
     first = grown(std::move(node));
   }
@@ -189,7 +185,7 @@ Result<Node> Parser::choice() {
 }
 
 // Operators that bind at least so tightly.
-Result<Node> Parser::binary(int least) {
+Result<ExpressionNode> ExpressionParser::binary(int least) {
   auto left = unary();
   while (left.ok()) {
     const bool negated = next().is("not");
@@ -199,17 +195,17 @@ Result<Node> Parser::binary(int least) {
     if (negated) take();
     left = operation(*op, *std::move(left));
     if (!left.ok() || !negated) continue;
-    Node node{.kind = Kind::kNot};
+    ExpressionNode node{.kind = Kind::kNot};
     node.parts.push_back(*std::move(left));
     left = grown(std::move(node));
   }
   return left;
 }
 
-Result<Node> Parser::operation(const Operator& op, Node left) {
+Result<ExpressionNode> ExpressionParser::operation(const Operator& op, ExpressionNode left) {
   auto right = binary(op.binding + 1);
   if (!right.ok()) return right;
-  Node node{.kind = Kind::kBinary, .name = std::string(op.name)};
+  ExpressionNode node{.kind = Kind::kBinary, .name = std::string(op.name)};
   if (op.name == "matches" && right->literal.string() != nullptr) {
     auto pattern = Pattern::compile(*right->literal.string());
     if (!pattern.ok()) return pattern.error();
@@ -219,45 +215,46 @@ Result<Node> Parser::operation(const Operator& op, Node left) {
   return grown(std::move(node));
 }
 
-Result<Node> Parser::unary() {
+Result<ExpressionNode> ExpressionParser::unary() {
   const bool negates = next().is("not") || next().is("!");
   if (!negates && !next().is("-")) return primary();
-  if (++depth_ > kMaxDepth) return bad("it is nested 50 deep");
+  if (++depth_ > kMaxDepth) return Error::invalid("it is nested 50 deep");
   const bool loose = take().text == "not";
   auto inner = loose ? binary(kNotBinding) : unary();
   if (!inner.ok()) return inner;
-  Node node{.kind = negates ? Kind::kNot : Kind::kMinus};
+  ExpressionNode node{.kind = negates ? Kind::kNot : Kind::kMinus};
   node.parts.push_back(*std::move(inner));
   --depth_;
   return grown(std::move(node));
 }
 
-Result<Node> Parser::primary() {
-  const Token token = take();
-  Node node;
+Result<ExpressionNode> ExpressionParser::primary() {
+  const ExpressionToken token = take();
+  ExpressionNode node;
   switch (token.kind) {
-    case Token::Kind::kString:
+    case ExpressionToken::Kind::kString:
       node.literal = token.text;
       return postfix(std::move(node));
-    case Token::Kind::kNumber: {
+    case ExpressionToken::Kind::kNumber: {
       const auto number = number_of<int64_t>(token.text);
-      if (!number) return bad("'" + token.text + "' is no whole number");
+      if (!number) return Error::invalid("'" + token.text + "' is no whole number");
       node.literal = *number;
       return node;
     }
-    case Token::Kind::kName: {
+    case ExpressionToken::Kind::kName: {
       auto read = named(token.text);
       return read.ok() ? postfix(*std::move(read)) : read;
     }
-    case Token::Kind::kMark:
+    case ExpressionToken::Kind::kMark:
       break;
-    case Token::Kind::kEnd:
-      return bad("a value is missing");
+    case ExpressionToken::Kind::kEnd:
+      return Error::invalid("a value is missing");
   }
   if (token.is("(")) {
     auto inner = choice();
     if (!inner.ok()) return inner;
-    return take(")") ? postfix(*std::move(inner)) : Result<Node>(bad("a '(' without a ')'"));
+    return take(")") ? postfix(*std::move(inner))
+                     : Result<ExpressionNode>(Error::invalid("a '(' without a ')'"));
   }
   if (token.is("[")) {
     auto elements = list("]", false);
@@ -267,28 +264,28 @@ Result<Node> Parser::primary() {
     auto whole = grown(std::move(node));
     return whole.ok() ? postfix(*std::move(whole)) : whole;
   }
-  if (!token.is("#")) return bad("'" + token.text + "' is not expected there");
-  if (predicates_ == 0) return bad("'#' is an element, in a predicate only");
+  if (!token.is("#")) return Error::invalid("'" + token.text + "' is not expected there");
+  if (predicates_ == 0) return Error::invalid("'#' is an element, in a predicate only");
   node.kind = Kind::kElement;
   return postfix(std::move(node));
 }
 
 // Behind a list or a string: [1], [1:2], [:2], [1:].
-Result<Node> Parser::postfix(Node node) {
+Result<ExpressionNode> ExpressionParser::postfix(ExpressionNode node) {
   while (take("[")) {
-    Node outer{.kind = Kind::kIndex};
+    ExpressionNode outer{.kind = Kind::kIndex};
     outer.parts.push_back(std::move(node));
-    Node open;  // nothing
-    auto first = next().is(":") ? Result<Node>(open) : choice();
+    ExpressionNode open;  // nothing
+    auto first = next().is(":") ? Result<ExpressionNode>(open) : choice();
     if (!first.ok()) return first;
     outer.parts.push_back(*std::move(first));
     if (take(":")) {
       outer.kind = Kind::kSlice;
-      auto second = next().is("]") ? Result<Node>(open) : choice();
+      auto second = next().is("]") ? Result<ExpressionNode>(open) : choice();
       if (!second.ok()) return second;
       outer.parts.push_back(*std::move(second));
     }
-    if (!take("]")) return bad("a '[' without a ']'");
+    if (!take("]")) return Error::invalid("a '[' without a ']'");
     auto whole = grown(std::move(outer));
     if (!whole.ok()) return whole;
     node = *std::move(whole);
@@ -296,8 +293,8 @@ Result<Node> Parser::postfix(Node node) {
   return node;
 }
 
-Result<Node> Parser::named(const std::string& name) {
-  Node node;
+Result<ExpressionNode> ExpressionParser::named(const std::string& name) {
+  ExpressionNode node;
   if (name == "true" || name == "false") {
     node.literal = name == "true";
     return node;
@@ -305,35 +302,38 @@ Result<Node> Parser::named(const std::string& name) {
   if (name == "nil") return node;
   if (take("(")) {
     const ExpressionFunction* function = find_expression_function(name);
-    if (function == nullptr) return bad("there is no function '" + name + "' in fairlead-dns");
+    if (function == nullptr)
+      return Error::invalid("there is no function '" + name + "' in fairlead-dns");
     return call(*function);
   }
   if (std::ranges::find(variables_, name) == variables_.end())
-    return bad("there is no variable '" + name + "'");
+    return Error::invalid("there is no variable '" + name + "'");
   node.kind = Kind::kVariable;
   node.name = name;
   return node;
 }
 
-Result<Node> Parser::call(const ExpressionFunction& function) {
+Result<ExpressionNode> ExpressionParser::call(const ExpressionFunction& function) {
   auto arguments = list(")", function.predicate);
   if (!arguments.ok()) return arguments.error();
   if (arguments->size() < function.least || arguments->size() > function.most)
-    return bad(fmt::format("{} does not take {} arguments", function.name, arguments->size()));
+    return Error::invalid(
+        fmt::format("{} does not take {} arguments", function.name, arguments->size()));
   if (function.name == "metadata") {
     const auto* label = arguments->front().literal.string();
     labels.push_back(label != nullptr ? *label : "");
   }
-  Node node{.kind = Kind::kCall, .name = std::string(function.name)};
+  ExpressionNode node{.kind = Kind::kCall, .name = std::string(function.name)};
   node.parts = *std::move(arguments);
   return grown(std::move(node));
 }
 
 // Up to `end`, with commas between. All but the first may be of a predicate.
-Result<std::vector<Node>> Parser::list(std::string_view end, bool predicate) {
-  std::vector<Node> out;
+Result<std::vector<ExpressionNode>> ExpressionParser::list(std::string_view end, bool predicate) {
+  std::vector<ExpressionNode> out;
   while (!take(end)) {
-    if (!out.empty() && !take(",")) return bad("',' or '" + std::string(end) + "' is missing");
+    if (!out.empty() && !take(","))
+      return Error::invalid("',' or '" + std::string(end) + "' is missing");
     const size_t predicates = predicate && !out.empty() ? 1 : 0;
     predicates_ += predicates;
     auto one = choice();
@@ -348,19 +348,19 @@ Result<std::vector<Node>> Parser::list(std::string_view end, bool predicate) {
 class Run {
  public:
   explicit Run(const TemplateData& data) : data_(data) {}
-  Result<Value> value(const Node& node);
+  Result<Value> value(const ExpressionNode& node);
 
  private:
-  Result<Value> compute(const Node& node);
-  Result<Value> negated(const Node& node);
-  Result<Value> binary(const Node& node);
+  Result<Value> compute(const ExpressionNode& node);
+  Result<Value> negated(const ExpressionNode& node);
+  Result<Value> binary(const ExpressionNode& node);
   Result<Value> order(const std::string& op, const Value& a, const Value& b);
-  Result<Value> text_operation(const Node& node, const Value& a, const Value& b);
+  Result<Value> text_operation(const ExpressionNode& node, const Value& a, const Value& b);
   Result<Value> arithmetic(const std::string& op, const Value& a, const Value& b);
-  Result<Value> call(const Node& node);
-  Result<Value> element(const Node& node);
-  Result<Value> slice(const Node& node);
-  Result<ValueList> values(const std::vector<Node>& nodes);
+  Result<Value> call(const ExpressionNode& node);
+  Result<Value> element(const ExpressionNode& node);
+  Result<Value> slice(const ExpressionNode& node);
+  Result<ValueList> values(const std::vector<ExpressionNode>& nodes);
   Result<void> search(const Value& text, const Value& wanted);
 
   const TemplateData& data_;
@@ -368,14 +368,14 @@ class Run {
   Work work_;
 };
 
-Result<Value> Run::value(const Node& node) {
+Result<Value> Run::value(const ExpressionNode& node) {
   auto out = compute(node);
   if (!out.ok()) return out;
   if (const auto made = work_.made(*out); !made.ok()) return made.error();
   return out;
 }
 
-Result<Value> Run::compute(const Node& node) {
+Result<Value> Run::compute(const ExpressionNode& node) {
   switch (node.kind) {
     case Kind::kLiteral:
       return node.literal;
@@ -384,7 +384,7 @@ Result<Value> Run::compute(const Node& node) {
       return at == data_.variables.end() ? Value() : at->second;
     }
     case Kind::kElement:
-      if (elements_.empty()) return bad("'#' is an element, in a predicate only");
+      if (elements_.empty()) return Error::invalid("'#' is an element, in a predicate only");
       return *elements_.back();
     case Kind::kList: {
       auto all = values(node.parts);
@@ -410,19 +410,19 @@ Result<Value> Run::compute(const Node& node) {
   return Value();
 }
 
-Result<Value> Run::negated(const Node& node) {
+Result<Value> Run::negated(const ExpressionNode& node) {
   const auto inner = value(node.parts[0]);
   if (!inner.ok()) return inner;
   if (node.kind == Kind::kMinus && inner->number() != nullptr)
     return arithmetic("-", Value(int64_t{0}), *inner);
   if (node.kind == Kind::kNot && inner->kind() == Value::Kind::kBool) return Value(!inner->truth());
-  return bad(
+  return Error::invalid(
       fmt::format("'{}' of a {}", node.kind == Kind::kNot ? "not" : "-", inner->kind_name()));
 }
 
-Result<ValueList> Run::values(const std::vector<Node>& nodes) {
+Result<ValueList> Run::values(const std::vector<ExpressionNode>& nodes) {
   ValueList out;
-  for (const Node& each : nodes) {
+  for (const ExpressionNode& each : nodes) {
     auto one = value(each);
     if (!one.ok()) return one.error();
     out.push_back(*std::move(one));
@@ -430,7 +430,7 @@ Result<ValueList> Run::values(const std::vector<Node>& nodes) {
   return out;
 }
 
-Result<Value> Run::binary(const Node& node) {
+Result<Value> Run::binary(const ExpressionNode& node) {
   const std::string& op = node.name;
   const auto a = value(node.parts[0]);
   if (!a.ok()) return a;
@@ -443,7 +443,7 @@ Result<Value> Run::binary(const Node& node) {
   if (!b.ok()) return b;
   if (op == "in") {
     const ValueList* list = b->list();
-    if (list == nullptr) return bad(fmt::format("'in' a {}", b->kind_name()));
+    if (list == nullptr) return Error::invalid(fmt::format("'in' a {}", b->kind_name()));
     return Value(std::ranges::any_of(*list, [&](const Value& each) {
       const auto same = compare(*a, each);
       return same.ok() && *same == 0;
@@ -471,7 +471,7 @@ Result<Value> Run::arithmetic(const std::string& op, const Value& a, const Value
   if (op == "+" && a.string() != nullptr && b.string() != nullptr)
     return Value(*a.string() + *b.string());
   if (a.number() == nullptr || b.number() == nullptr)
-    return bad(fmt::format("'{}' of a {} and a {}", op, a.kind_name(), b.kind_name()));
+    return Error::invalid(fmt::format("'{}' of a {} and a {}", op, a.kind_name(), b.kind_name()));
   int64_t result = 0;
   bool fits = false;
   if (op == "+") fits = !__builtin_add_overflow(*a.number(), *b.number(), &result);
@@ -481,7 +481,7 @@ Result<Value> Run::arithmetic(const std::string& op, const Value& a, const Value
     result = *a.number() % *b.number();
     fits = true;
   }
-  if (!fits) return bad(fmt::format("{} {} {} is no number", a.text(), op, b.text()));
+  if (!fits) return Error::invalid(fmt::format("{} {} {} is no number", a.text(), op, b.text()));
   return Value(result);
 }
 
@@ -491,9 +491,10 @@ Result<void> Run::search(const Value& text, const Value& wanted) {
   return work_.steps(text.string()->size() * wanted.string()->size() / kSearchedInAStep);
 }
 
-Result<Value> Run::text_operation(const Node& node, const Value& a, const Value& b) {
+Result<Value> Run::text_operation(const ExpressionNode& node, const Value& a, const Value& b) {
   if (a.string() == nullptr || b.string() == nullptr)
-    return bad(fmt::format("'{}' of a {} and a {}", node.name, a.kind_name(), b.kind_name()));
+    return Error::invalid(
+        fmt::format("'{}' of a {} and a {}", node.name, a.kind_name(), b.kind_name()));
   const std::string& text = *a.string();
   const std::string& other = *b.string();
   if (const auto searched = search(a, b); !searched.ok()) return searched.error();
@@ -507,7 +508,7 @@ Result<Value> Run::text_operation(const Node& node, const Value& a, const Value&
   return Value(pattern->search(text));
 }
 
-Result<Value> Run::call(const Node& node) {
+Result<Value> Run::call(const ExpressionNode& node) {
   const ExpressionFunction& function = *find_expression_function(node.name);
   if (!function.predicate) {
     const auto arguments = values(node.parts);
@@ -519,7 +520,8 @@ Result<Value> Run::call(const Node& node) {
   }
   const auto over = value(node.parts[0]);
   if (!over.ok()) return over;
-  if (over->list() == nullptr) return bad(fmt::format("{} of a {}", node.name, over->kind_name()));
+  if (over->list() == nullptr)
+    return Error::invalid(fmt::format("{} of a {}", node.name, over->kind_name()));
   ValueList results;
   for (const Value& each : *over->list()) {
     elements_.push_back(&each);
@@ -532,25 +534,26 @@ Result<Value> Run::call(const Node& node) {
 }
 
 // Negative positions count from the end.
-Result<Value> Run::element(const Node& node) {
+Result<Value> Run::element(const ExpressionNode& node) {
   const auto of = value(node.parts[0]);
   if (!of.ok()) return of;
   const auto key = value(node.parts[1]);
   if (!key.ok()) return key;
   if (of->list() == nullptr || key->number() == nullptr)
-    return bad(fmt::format("a {} of a {}", key->kind_name(), of->kind_name()));
+    return Error::invalid(fmt::format("a {} of a {}", key->kind_name(), of->kind_name()));
   const auto size = static_cast<int64_t>(of->list()->size());
   const int64_t at = *key->number() < 0 ? *key->number() + size : *key->number();
-  if (at < 0 || at >= size) return bad(fmt::format("{} is out of range", *key->number()));
+  if (at < 0 || at >= size)
+    return Error::invalid(fmt::format("{} is out of range", *key->number()));
   return (*of->list())[static_cast<size_t>(at)];
 }
 
-Result<Value> Run::slice(const Node& node) {
+Result<Value> Run::slice(const ExpressionNode& node) {
   const auto all = values(node.parts);
   if (!all.ok()) return all.error();
   const Value& of = (*all)[0];
   if (of.list() == nullptr && of.string() == nullptr)
-    return bad(fmt::format("a part of a {}", of.kind_name()));
+    return Error::invalid(fmt::format("a part of a {}", of.kind_name()));
   const auto size =
       static_cast<int64_t>(of.list() != nullptr ? of.list()->size() : of.string()->size());
   const auto bound = [&](const Value& value, int64_t fallback) {
@@ -570,7 +573,7 @@ Result<Expression> Expression::parse(std::string_view text,
                                      const std::vector<std::string>& variables) {
   auto tokens = tokens_of(text);
   if (!tokens.ok()) return tokens.error();
-  Parser parser(*std::move(tokens), variables);
+  ExpressionParser parser(*std::move(tokens), variables);
   auto root = parser.run();
   if (!root.ok()) return root.error();
   Expression out;

@@ -16,15 +16,11 @@ using Arguments = std::span<const Value>;
 
 constexpr std::string_view kBlanks = " \t\r\n";
 
-Error bad(const std::string& what) {
-  return {ErrorCode::kInvalid, what};
-}
-
 // The first `count` arguments are strings.
 Result<void> expect_strings(Arguments arguments, size_t count) {
   for (size_t i = 0; i < count; ++i)
     if (arguments[i].string() == nullptr)
-      return bad(fmt::format("a {} where a string is wanted", arguments[i].kind_name()));
+      return Error::invalid(fmt::format("a {} where a string is wanted", arguments[i].kind_name()));
   return ok();
 }
 
@@ -64,7 +60,7 @@ Result<Value> join(Arguments arguments, const TemplateData&) {
   const ValueList* list = arguments[0].list();
   const bool parted = arguments.size() > 1;
   if (list == nullptr || (parted && arguments[1].string() == nullptr))
-    return bad("join takes a list and a string");
+    return Error::invalid("join takes a list and a string");
   std::string out;
   for (size_t i = 0; i < list->size() && out.size() <= kMaxText; ++i)
     out += (i > 0 && parted ? *arguments[1].string() : "") + (*list)[i].text();
@@ -92,14 +88,14 @@ std::string lowered(std::string_view text) {
 Result<Value> length(Arguments arguments, const TemplateData&) {
   if (const auto* text = arguments[0].string()) return Value(int64_t(text->size()));
   if (const auto* list = arguments[0].list()) return Value(int64_t(list->size()));
-  return bad(fmt::format("len of a {}", arguments[0].kind_name()));
+  return Error::invalid(fmt::format("len of a {}", arguments[0].kind_name()));
 }
 
 Result<Value> to_int(Arguments arguments, const TemplateData&) {
   if (arguments[0].number() != nullptr) return arguments[0];
   const auto* text = arguments[0].string();
   const auto number = text != nullptr ? number_of<int64_t>(*text) : std::nullopt;
-  if (!number) return bad(fmt::format("'{}' is no whole number", arguments[0].text()));
+  if (!number) return Error::invalid(fmt::format("'{}' is no whole number", arguments[0].text()));
   return Value(*number);
 }
 
@@ -131,7 +127,7 @@ const Client& client(const TemplateData& data) {
 
 using Strings = const std::vector<std::string_view>&;
 
-const ExpressionFunction kFunctions[] = {
+const ExpressionFunction kExpressionFunctions[] = {
     // CoreDNS's.
     {"group", 1, 1, false, &group},
     {"incidr", 2, 2, false, &in_cidr},
@@ -250,8 +246,8 @@ const ExpressionFunction kFunctions[] = {
 }  // namespace
 
 const ExpressionFunction* find_expression_function(std::string_view name) {
-  const auto* at = std::ranges::find(kFunctions, name, &ExpressionFunction::name);
-  return at == std::end(kFunctions) ? nullptr : at;
+  const auto* at = std::ranges::find(kExpressionFunctions, name, &ExpressionFunction::name);
+  return at == std::end(kExpressionFunctions) ? nullptr : at;
 }
 
 Result<Value> apply_predicate(std::string_view name, const ValueList& elements,
@@ -260,7 +256,7 @@ Result<Value> apply_predicate(std::string_view name, const ValueList& elements,
   ValueList chosen;
   for (size_t i = 0; i < elements.size(); ++i) {
     if (results[i].kind() != Value::Kind::kBool)
-      return bad(fmt::format("a predicate that is a {}", results[i].kind_name()));
+      return Error::invalid(fmt::format("a predicate that is a {}", results[i].kind_name()));
     if (results[i].truth()) chosen.push_back(elements[i]);
   }
   if (name == "filter") return Value(std::move(chosen));

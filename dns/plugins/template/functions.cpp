@@ -14,25 +14,21 @@ using Arguments = std::span<const Value>;
 
 constexpr size_t kMaxWidth = 1000;
 
-Error bad(const std::string& what) {
-  return {ErrorCode::kInvalid, what};
-}
-
 Result<Value> length(Arguments arguments) {
   const Value& of = arguments[0];
   if (const auto* text = of.string()) return Value(int64_t(text->size()));
   if (const auto* list = of.list()) return Value(int64_t(list->size()));
   if (const auto* map = of.map()) return Value(int64_t(map->size()));
-  return bad(fmt::format("len of a {}", of.kind_name()));
+  return Error::invalid(fmt::format("len of a {}", of.kind_name()));
 }
 
 // A position from 0 to `most`.
 Result<size_t> position(const Value& value, size_t most) {
   const auto* number = value.number();
   if (number == nullptr)
-    return bad(fmt::format("a {} where a position is wanted", value.kind_name()));
+    return Error::invalid(fmt::format("a {} where a position is wanted", value.kind_name()));
   if (*number < 0 || static_cast<uint64_t>(*number) > most)
-    return bad(fmt::format("{} is out of range", *number));
+    return Error::invalid(fmt::format("{} is out of range", *number));
   return static_cast<size_t>(*number);
 }
 
@@ -41,7 +37,8 @@ Result<Value> index(Arguments arguments) {
   for (const Value& key : arguments.subspan(1)) {
     if (const auto* map = value.map()) {
       const auto* name = key.string();
-      if (name == nullptr) return bad(fmt::format("index of a map by a {}", key.kind_name()));
+      if (name == nullptr)
+        return Error::invalid(fmt::format("index of a map by a {}", key.kind_name()));
       const auto at = map->find(*name);
       value = at == map->end() ? Value(std::string()) : Value(at->second);
       continue;
@@ -49,11 +46,11 @@ Result<Value> index(Arguments arguments) {
     const auto* list = value.list();
     const auto* text = value.string();
     if (list == nullptr && text == nullptr)
-      return bad(fmt::format("index of a {}", value.kind_name()));
+      return Error::invalid(fmt::format("index of a {}", value.kind_name()));
     const size_t size = list != nullptr ? list->size() : text->size();
     const auto at = position(key, size);
     if (!at.ok()) return at.error();
-    if (*at == size) return bad(fmt::format("{} is out of range", *at));
+    if (*at == size) return Error::invalid(fmt::format("{} is out of range", *at));
     value = list != nullptr ? Value((*list)[*at])
                             : Value(int64_t(static_cast<unsigned char>((*text)[*at])));
   }
@@ -64,7 +61,7 @@ Result<Value> slice(Arguments arguments) {
   const auto* list = arguments[0].list();
   const auto* text = arguments[0].string();
   if (list == nullptr && text == nullptr)
-    return bad(fmt::format("slice of a {}", arguments[0].kind_name()));
+    return Error::invalid(fmt::format("slice of a {}", arguments[0].kind_name()));
   const size_t size = list != nullptr ? list->size() : text->size();
   const auto to = arguments.size() > 2 ? position(arguments[2], size) : Result<size_t>(size);
   if (!to.ok()) return to.error();
@@ -87,7 +84,8 @@ Result<Value> equal(Arguments arguments) {
 
 template <typename Holds>  // int -> bool
 Result<Value> ordered(Arguments arguments, bool of_bools, const Holds& holds) {
-  if (!of_bools && arguments[0].kind() == Value::Kind::kBool) return bad("bools have no order");
+  if (!of_bools && arguments[0].kind() == Value::Kind::kBool)
+    return Error::invalid("bools have no order");
   const auto order = compare(arguments[0], arguments[1]);
   if (!order.ok()) return order.error();
   return Value(holds(*order));
@@ -99,9 +97,9 @@ Result<Value> parse_int(Arguments arguments) {
   const auto* base = arguments[1].number();
   const auto* bits = arguments[2].number();
   if (text == nullptr || base == nullptr || bits == nullptr)
-    return bad("parseInt takes a string and two numbers");
+    return Error::invalid("parseInt takes a string and two numbers");
   if (*base < 0 || *base == 1 || *base > 36 || *bits < 0 || *bits > 64)
-    return bad("parseInt: a base is from 2 to 36, and there are 64 bits at most");
+    return Error::invalid("parseInt: a base is from 2 to 36, and there are 64 bits at most");
   std::string_view digits = *text;
   int number_base = static_cast<int>(*base);
   static constexpr std::pair<std::string_view, int> kPrefixes[] = {
@@ -121,7 +119,7 @@ Result<Value> parse_int(Arguments arguments) {
   const int64_t width = *bits == 0 ? 64 : *bits;
   if (error != std::errc() || at != end || number > INT64_MAX ||
       (width < 64 && number >> width != 0))
-    return bad(fmt::format("parseInt: '{}' is no number of {} bits", *text, width));
+    return Error::invalid(fmt::format("parseInt: '{}' is no number of {} bits", *text, width));
   return Value(static_cast<int64_t>(number));
 }
 
@@ -185,7 +183,7 @@ Result<Verb> take_verb(std::string_view& text) {
     verb.precision = take_number(text);
   }
   if (text.empty() || std::string_view("vsqdxXobct%").find(text.front()) == std::string_view::npos)
-    return bad("printf knows %v, %s, %q, %d, %x, %X, %o, %b, %c, %t and %%");
+    return Error::invalid("printf knows %v, %s, %q, %d, %x, %X, %o, %b, %c, %t and %%");
   verb.letter = text.front();
   text.remove_prefix(1);
   return verb;
@@ -264,7 +262,7 @@ std::string formatted(const Verb& verb, const Value& value) {
 // As fmt.Sprintf, what it says of wrong arguments included.
 Result<Value> print_format(Arguments arguments) {
   const auto* format = arguments[0].string();
-  if (format == nullptr) return bad("printf takes a format first");
+  if (format == nullptr) return Error::invalid("printf takes a format first");
   arguments = arguments.subspan(1);
   std::string out;
   std::string_view rest = *format;
@@ -298,7 +296,7 @@ struct Function {
 };
 
 constexpr size_t kAny = SIZE_MAX;
-const Function kFunctions[] = {
+const Function kTemplateFunctions[] = {
     {"and", 1, kAny, nullptr},
     {"or", 1, kAny, nullptr},
     {"not", 1, 1, [](Arguments a) { return Result<Value>(Value(!a[0].truth())); }},
@@ -318,8 +316,8 @@ const Function kFunctions[] = {
 };
 
 const Function* find(std::string_view name) {
-  const auto* at = std::ranges::find(kFunctions, name, &Function::name);
-  return at == std::end(kFunctions) ? nullptr : at;
+  const auto* at = std::ranges::find(kTemplateFunctions, name, &Function::name);
+  return at == std::end(kTemplateFunctions) ? nullptr : at;
 }
 
 }  // namespace
@@ -331,7 +329,7 @@ bool is_function(std::string_view name) {
 Result<Value> call_function(std::string_view name, Arguments arguments) {
   const Function& function = *find(name);
   if (arguments.size() < function.least || arguments.size() > function.most)
-    return bad(fmt::format("{} does not take {} arguments", name, arguments.size()));
+    return Error::invalid(fmt::format("{} does not take {} arguments", name, arguments.size()));
   return function.call(arguments);
 }
 

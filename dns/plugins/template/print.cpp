@@ -6,7 +6,7 @@
 namespace fairlead::dns {
 namespace {
 
-std::string quoted(const std::string& text) {
+std::string literal(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '\n')
@@ -23,7 +23,7 @@ std::string quoted(const std::string& text) {
 
 std::string literal(const Value& value) {
   if (value.kind() == Value::Kind::kNothing) return "nil";
-  return value.string() != nullptr ? quoted(*value.string()) : value.text();
+  return value.string() != nullptr ? literal(*value.string()) : value.text();
 }
 
 std::string print(const Pipeline& pipeline);

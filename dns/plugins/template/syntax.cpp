@@ -15,18 +15,14 @@ namespace {
 using Word = ActionWord;
 using WordKind = ActionWord::Kind;
 
-constexpr std::string_view kBlanks = " \t\r\n";
-constexpr size_t kMaxDepth = 20;
+constexpr std::string_view kTemplateBlanks = " \t\r\n";
+constexpr size_t kMaxTemplateDepth = 20;
 constexpr size_t kMaxChained = 500;  // each `else if` is within the one before
 constexpr std::string_view kFields[] = {"Name",  "Zone",  "Class",   "Type",     "Remote", "Regex",
                                         "Match", "Group", "Message", "Question", "Var",    "Meta"};
 constexpr std::string_view kMessageFields[] = {"Id", "Opcode", "RecursionDesired",
                                                "CheckingDisabled", "AuthenticatedData"};
 constexpr std::string_view kQuestionFields[] = {"Name", "Qtype", "Qclass"};
-
-Error bad(const std::string& what) {
-  return {ErrorCode::kInvalid, what};
-}
 
 template <typename Names>
 bool among(const Names& names, const std::string& name) {
@@ -46,28 +42,28 @@ Result<std::vector<Piece>> pieces_of(std::string_view text) {
   };
   bool trim = false;  // the last action ended in "-"
   for (;;) {
-    if (trim) text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+    if (trim) text.remove_prefix(std::min(text.find_first_not_of(kTemplateBlanks), text.size()));
     const size_t open = text.find("{{");
     if (open == std::string_view::npos) break;
     std::string_view before = text.substr(0, open);
     text.remove_prefix(open + 2);
-    const bool trims_before =
-        text.starts_with('-') && text.size() > 1 && kBlanks.find(text[1]) != std::string_view::npos;
+    const bool trims_before = text.starts_with('-') && text.size() > 1 &&
+                              kTemplateBlanks.find(text[1]) != std::string_view::npos;
     if (trims_before) {
-      before = before.substr(0, before.find_last_not_of(kBlanks) + 1);
+      before = before.substr(0, before.find_last_not_of(kTemplateBlanks) + 1);
       text.remove_prefix(1);
     }
     add_text(before);
-    const size_t first = std::min(text.find_first_not_of(kBlanks), text.size());
+    const size_t first = std::min(text.find_first_not_of(kTemplateBlanks), text.size());
     const bool comment = text.substr(first).starts_with("/*");
     const size_t comment_end = comment ? text.find("*/", first + 2) : 0;
-    if (comment_end == std::string_view::npos) return bad("a comment does not end");
+    if (comment_end == std::string_view::npos) return Error::invalid("a comment does not end");
     const size_t skipped = comment ? comment_end + 2 : 0;
     const size_t close = action_end(text.substr(skipped));
-    if (close == std::string_view::npos) return bad("a '{{' without a '}}'");
+    if (close == std::string_view::npos) return Error::invalid("a '{{' without a '}}'");
     std::string_view action = text.substr(skipped, close);
     trim = action.ends_with('-') && action.size() > 1 &&
-           kBlanks.find(action[action.size() - 2]) != std::string_view::npos;
+           kTemplateBlanks.find(action[action.size() - 2]) != std::string_view::npos;
     if (trim) action.remove_suffix(1);
     if (!comment) out.push_back({true, std::string(action)});
     text.remove_prefix(skipped + close + 2);
@@ -76,9 +72,9 @@ Result<std::vector<Piece>> pieces_of(std::string_view text) {
   return out;
 }
 
-class Parser {
+class TemplateParser {
  public:
-  explicit Parser(std::vector<Piece> pieces) : pieces_(std::move(pieces)) {}
+  explicit TemplateParser(std::vector<Piece> pieces) : pieces_(std::move(pieces)) {}
   Result<Tree> run();
 
  private:
@@ -122,17 +118,18 @@ class Parser {
   Tree tree_;
 };
 
-Result<Tree> Parser::run() {
+Result<Tree> TemplateParser::run() {
   auto all = list();
   if (!all.ok()) return all.error();
-  if (!all->end.empty()) return bad("'{{ " + all->end + " }}' without an 'if', 'with' or 'range'");
+  if (!all->end.empty())
+    return Error::invalid("'{{ " + all->end + " }}' without an 'if', 'with' or 'range'");
   tree_.nodes = std::move(all->nodes);
   return std::move(tree_);
 }
 
 // Up to an action that begins with `end` or `else`, whose other words are left to be read.
-Result<Parser::List> Parser::list() {
-  if (++depth_ > kMaxDepth) return bad("blocks within blocks, 20 deep");
+Result<TemplateParser::List> TemplateParser::list() {
+  if (++depth_ > kMaxTemplateDepth) return Error::invalid("blocks within blocks, 20 deep");
   List out;
   const size_t variables = variables_.size();
   while (out.end.empty() && piece_ < pieces_.size()) {
@@ -143,7 +140,7 @@ Result<Parser::List> Parser::list() {
     }
     auto words = action_words(piece.text);
     const auto in_action = [&](const Error& error) {
-      return bad(fmt::format("'{{{{{}}}}}': {}", piece.text, error.message()));
+      return Error::invalid(fmt::format("'{{{{{}}}}}': {}", piece.text, error.message()));
     };
     if (!words.ok()) return in_action(words.error());
     words_ = *std::move(words);
@@ -161,25 +158,25 @@ Result<Parser::List> Parser::list() {
   return out;
 }
 
-Result<Node> Parser::action(const Piece&) {
+Result<Node> TemplateParser::action(const Piece&) {
   if (take_name("if")) return control(Node::Kind::kIf);
   if (take_name("with")) return control(Node::Kind::kWith);
   if (take_name("range")) return control(Node::Kind::kRange);
   for (const auto& [name, kind] :
        {std::pair("break", Node::Kind::kBreak), std::pair("continue", Node::Kind::kContinue)}) {
     if (!take_name(name)) continue;
-    if (loops_ == 0) return bad("it is in no 'range'");
-    if (next().kind != WordKind::kEnd) return bad("nothing may follow it");
+    if (loops_ == 0) return Error::invalid("it is in no 'range'");
+    if (next().kind != WordKind::kEnd) return Error::invalid("nothing may follow it");
     return Node{kind, "", {}, {}, {}};
   }
   for (const char* name : {"define", "template", "block"})
-    if (take_name(name)) return bad("there is only one template in a record");
+    if (take_name(name)) return Error::invalid("there is only one template in a record");
   auto what = pipeline("", false);
   if (!what.ok()) return what.error();
   return Node{Node::Kind::kAction, "", *std::move(what), {}, {}};
 }
 
-Result<Node> Parser::control(Node::Kind kind) {
+Result<Node> TemplateParser::control(Node::Kind kind) {
   const size_t variables = variables_.size();
   auto what = pipeline("", kind == Node::Kind::kRange);
   if (!what.ok()) return what.error();
@@ -192,36 +189,37 @@ Result<Node> Parser::control(Node::Kind kind) {
   loops_ -= kind == Node::Kind::kRange ? 1 : 0;
   if (!body.ok()) return body.error();
   node.body = std::move(body->nodes);
-  if (body->end.empty()) return bad("it has no '{{ end }}'");
+  if (body->end.empty()) return Error::invalid("it has no '{{ end }}'");
   if (body->end == "else") {
     auto other = otherwise(kind);
     if (!other.ok()) return other.error();
     node.otherwise = *std::move(other);
   }
-  if (next().kind != WordKind::kEnd) return bad("nothing may follow 'end'");
+  if (next().kind != WordKind::kEnd) return Error::invalid("nothing may follow 'end'");
   variables_.resize(variables);
   return node;
 }
 
 // Behind an `else`: a list up to `end`, or another `if` that shares it.
-Result<std::vector<Node>> Parser::otherwise(Node::Kind kind) {
+Result<std::vector<Node>> TemplateParser::otherwise(Node::Kind kind) {
   const bool chained = (kind == Node::Kind::kIf && take_name("if")) ||
                        (kind == Node::Kind::kWith && take_name("with"));
   if (chained) {
-    if (++chained_ > kMaxChained) return bad(fmt::format("over {} 'else if'", kMaxChained));
+    if (++chained_ > kMaxChained)
+      return Error::invalid(fmt::format("over {} 'else if'", kMaxChained));
     auto inner = control(kind);
     --chained_;
     if (!inner.ok()) return inner.error();
     return std::vector<Node>{*std::move(inner)};
   }
-  if (next().kind != WordKind::kEnd) return bad("'else' is followed by 'if' or nothing");
+  if (next().kind != WordKind::kEnd) return Error::invalid("'else' is followed by 'if' or nothing");
   auto other = list();
   if (!other.ok()) return other.error();
-  if (other->end != "end") return bad("an 'else' without '{{ end }}'");
+  if (other->end != "end") return Error::invalid("an 'else' without '{{ end }}'");
   return std::move(other->nodes);
 }
 
-Result<void> Parser::declaration(Pipeline& out, bool ranges) {
+Result<void> TemplateParser::declaration(Pipeline& out, bool ranges) {
   const size_t start = word_;
   std::vector<std::string> names;
   while (next().kind == WordKind::kVariable && names.size() < (ranges ? 2 : 1)) {
@@ -237,15 +235,16 @@ Result<void> Parser::declaration(Pipeline& out, bool ranges) {
   take();
   for (const std::string& name : names)
     if (name == "$" || (assigns && !among(variables_, name)))
-      return bad("there is no variable '" + name + "' to set");
+      return Error::invalid("there is no variable '" + name + "' to set");
   out.variables = std::move(names);
   out.declares = !assigns;
   return ok();
 }
 
 // Commands up to the mark `end`, or to the end of the action.
-Result<Pipeline> Parser::pipeline(std::string_view end, bool ranges) {
-  if (++depth_ > kMaxDepth) return bad("parentheses within parentheses, 20 deep");
+Result<Pipeline> TemplateParser::pipeline(std::string_view end, bool ranges) {
+  if (++depth_ > kMaxTemplateDepth)
+    return Error::invalid("parentheses within parentheses, 20 deep");
   Pipeline out;
   if (end.empty())
     if (const auto read = declaration(out, ranges); !read.ok()) return read.error();
@@ -257,27 +256,27 @@ Result<Pipeline> Parser::pipeline(std::string_view end, bool ranges) {
     take();
   }
   const bool ends = end.empty() ? next().kind == WordKind::kEnd : next().is(end);
-  if (!ends) return bad("'" + next().text + "' is not expected there");
+  if (!ends) return Error::invalid("'" + next().text + "' is not expected there");
   if (!end.empty()) take();
   if (out.declares) variables_.insert(variables_.end(), out.variables.begin(), out.variables.end());
   --depth_;
   return out;
 }
 
-Result<std::vector<Operand>> Parser::command() {
+Result<std::vector<Operand>> TemplateParser::command() {
   std::vector<Operand> out;
   while (next().kind != WordKind::kEnd && !next().is("|") && !next().is(")")) {
     auto one = operand();
     if (!one.ok()) return one.error();
     out.push_back(*std::move(one));
   }
-  if (out.empty()) return bad("a value is missing");
+  if (out.empty()) return Error::invalid("a value is missing");
   if (const auto right = check(out); !right.ok()) return right.error();
   return out;
 }
 
 // What can be told before there is a query.
-Result<void> Parser::check(const std::vector<Operand>& command) {
+Result<void> TemplateParser::check(const std::vector<Operand>& command) {
   const Operand& first = command.front();
   const auto literal_text = [&](size_t at) {
     return at < command.size() ? command[at].literal.string() : nullptr;
@@ -287,10 +286,10 @@ Result<void> Parser::check(const std::vector<Operand>& command) {
     return of_query(each) && each.fields == std::vector<std::string>{"Meta"};
   });
   if (bare || (meta && command.size() < 2))
-    return bad("'.Meta' needs a label, such as .Meta \"kubernetes/service\"");
+    return Error::invalid("'.Meta' needs a label, such as .Meta \"kubernetes/service\"");
   if (meta) tree_.labels.push_back(literal_text(1) != nullptr ? *literal_text(1) : "");
   if (first.kind != Operand::Kind::kFunction && !meta && command.size() > 1)
-    return bad("only functions and '.Meta' take arguments");
+    return Error::invalid("only functions and '.Meta' take arguments");
   if (first.name == "printf" && literal_text(1) != nullptr) return check_format(*literal_text(1));
   const bool of_group = first.name == "index" && command.size() > 2 &&
                         command[1].fields == std::vector<std::string>{"Group"};
@@ -298,7 +297,7 @@ Result<void> Parser::check(const std::vector<Operand>& command) {
   return ok();
 }
 
-Result<Operand> Parser::operand() {
+Result<Operand> TemplateParser::operand() {
   const Word word = take();
   Operand out;
   switch (word.kind) {
@@ -316,7 +315,8 @@ Result<Operand> Parser::operand() {
       out.fields.push_back(word.text);
       break;
     case WordKind::kVariable:
-      if (!among(variables_, word.text)) return bad("there is no variable '" + word.text + "'");
+      if (!among(variables_, word.text))
+        return Error::invalid("there is no variable '" + word.text + "'");
       out.kind = Operand::Kind::kVariable;
       out.name = word.text;
       break;
@@ -327,7 +327,7 @@ Result<Operand> Parser::operand() {
       break;
     }
     case WordKind::kMark: {
-      if (!word.is("(")) return bad("'" + word.text + "' is not expected there");
+      if (!word.is("(")) return Error::invalid("'" + word.text + "' is not expected there");
       auto inner = pipeline(")", false);
       if (!inner.ok()) return inner.error();
       out.kind = Operand::Kind::kPipeline;
@@ -335,19 +335,19 @@ Result<Operand> Parser::operand() {
       break;
     }
     case WordKind::kEnd:
-      return bad("a value is missing");
+      return Error::invalid("a value is missing");
   }
   if (const auto read = fields(out); !read.ok()) return read.error();
   return out;
 }
 
-Result<Operand> Parser::name_operand(const Word& word) {
+Result<Operand> TemplateParser::name_operand(const Word& word) {
   Operand out;
   if (word.text == "true" || word.text == "false") {
     out.literal = word.text == "true";
   } else if (word.text != "nil") {
     if (!is_function(word.text))
-      return bad("there is no function '" + word.text + "' in fairlead-dns");
+      return Error::invalid("there is no function '" + word.text + "' in fairlead-dns");
     out.kind = Operand::Kind::kFunction;
     out.name = word.text;
   }
@@ -355,7 +355,7 @@ Result<Operand> Parser::name_operand(const Word& word) {
 }
 
 // The fields that follow at once, and whether a query has them.
-Result<void> Parser::fields(Operand& out) {
+Result<void> TemplateParser::fields(Operand& out) {
   while (next().kind == WordKind::kField && !next().after_blank) out.fields.push_back(take().text);
   if (!of_query(out) || out.fields.empty()) return ok();
   const std::string& first = out.fields[0];
@@ -365,8 +365,8 @@ Result<void> Parser::fields(Operand& out) {
                       (first == "Message" && among(kMessageFields, second)) ||
                       (first == "Question" && among(kQuestionFields, second)));
   if (!known)
-    return bad("a query has no field ." + fmt::format("{}", fmt::join(out.fields, ".")) +
-               " in fairlead-dns");
+    return Error::invalid("a query has no field ." + fmt::format("{}", fmt::join(out.fields, ".")) +
+                          " in fairlead-dns");
   if (first == "Group" && !second.empty()) tree_.groups.push_back(second);
   if (first == "Var" && !second.empty()) tree_.variables.push_back(second);
   return ok();
@@ -377,7 +377,7 @@ Result<void> Parser::fields(Operand& out) {
 Result<Tree> parse_template_text(std::string_view text) {
   auto pieces = pieces_of(text);
   if (!pieces.ok()) return pieces.error();
-  return Parser(*std::move(pieces)).run();
+  return TemplateParser(*std::move(pieces)).run();
 }
 
 }  // namespace fairlead::dns

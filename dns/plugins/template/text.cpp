@@ -11,10 +11,6 @@
 namespace fairlead::dns {
 namespace {
 
-Error bad(const std::string& what) {
-  return {ErrorCode::kInvalid, what};
-}
-
 // Of what is not there an empty text, as in Go's maps of strings.
 Value member(const ValueMap& map, const std::string& name) {
   const auto at = map.find(name);
@@ -32,7 +28,7 @@ Result<Value> field_of_query(const TemplateData& data, const std::string& name) 
   if (name == "Question") return Value(QueryPart::kQuestion);
   if (name == "Var") return Value(data.variables);
   if (name == "Match") return Value(ValueList(data.match.begin(), data.match.end()));
-  if (name != "Group") return bad("a query has no field ." + name);
+  if (name != "Group") return Error::invalid("a query has no field ." + name);
   ValueMap groups;
   for (size_t i = 0; i < data.match.size(); ++i) {
     groups[std::to_string(i)] = data.match[i];
@@ -49,14 +45,14 @@ Result<Value> field_of_message(const Query& query, const std::string& name) {
   if (name == "RecursionDesired") return Value(query.recursion_desired());
   if (name == "CheckingDisabled") return Value((query.flags & kFlagCheckingDisabled) != 0);
   if (name == "AuthenticatedData") return Value((query.flags & kFlagAuthenticData) != 0);
-  return bad("a message has no field ." + name);
+  return Error::invalid("a message has no field ." + name);
 }
 
 Result<Value> field_of_question(const Query& query, const std::string& name) {
   if (name == "Name") return Value(query.name.to_text());
   if (name == "Qtype") return Value(static_cast<int64_t>(query.type));
   if (name == "Qclass") return Value(static_cast<int64_t>(query.klass));
-  return bad("a question has no field ." + name);
+  return Error::invalid("a question has no field ." + name);
 }
 
 Result<Value> field_of(const TemplateData& data, const Value& value, const std::string& name) {
@@ -71,7 +67,8 @@ Result<Value> field_of(const TemplateData& data, const Value& value, const std::
     }
   }
   const auto* map = value.map();
-  if (map == nullptr) return bad(fmt::format("a {} has no field .{}", value.kind_name(), name));
+  if (map == nullptr)
+    return Error::invalid(fmt::format("a {} has no field .{}", value.kind_name(), name));
   return member(*map, name);
 }
 
@@ -120,7 +117,7 @@ Result<Flow> Run::walk(const std::vector<Node>& nodes, const Value& dot) {
     if (!done.ok()) return done.error();
     flow = *done;
     if (flow != Flow::kOn) break;
-    if (out_.size() > kMaxText) return bad("the text is too long");
+    if (out_.size() > kMaxText) return Error::invalid("the text is too long");
   }
   variables_.resize(variables);
   return flow;
@@ -179,7 +176,7 @@ Result<Flow> Run::loop(const Node& node, const Value& dot) {
   const auto* list = over->list();
   const auto* map = over->map();
   if (number == nullptr && list == nullptr && map == nullptr)
-    return bad(fmt::format("a range over a {}", over->kind_name()));
+    return Error::invalid(fmt::format("a range over a {}", over->kind_name()));
   Result<Flow> done = Flow::kOn;
   if (!over->truth() || (number != nullptr && *number < 0)) {
     done = walk(node.otherwise, dot);
@@ -227,7 +224,7 @@ Result<Value> Run::call(const std::vector<Operand>& command, const Value& dot, c
   if (function && (first.name == "and" || first.name == "or")) return shortcut(command, dot, piped);
   const bool meta = !first.fields.empty() && first.fields.back() == "Meta";
   if (!function && !meta) {
-    if (piped != nullptr) return bad("what is piped to is no function");
+    if (piped != nullptr) return Error::invalid("what is piped to is no function");
     return value_of(first, dot);
   }
   std::vector<Value> arguments;
@@ -255,7 +252,7 @@ Result<Value> Run::shortcut(const std::vector<Operand>& command, const Value& do
 
 Result<Value> Run::label(std::span<const Value> arguments) const {
   const auto* name = arguments.size() == 1 ? arguments[0].string() : nullptr;
-  if (name == nullptr) return bad("'.Meta' takes one label");
+  if (name == nullptr) return Error::invalid("'.Meta' takes one label");
   return Value(data_.label ? data_.label(*name) : "");
 }
 
@@ -269,7 +266,8 @@ Result<Value> Run::value_of(const Operand& operand, const Value& dot) {
       break;
     case Operand::Kind::kVariable: {
       const auto at = variable(operand.name);
-      if (at == variables_.rend()) return bad("there is no variable '" + operand.name + "'");
+      if (at == variables_.rend())
+        return Error::invalid("there is no variable '" + operand.name + "'");
       value = at->second;
       break;
     }

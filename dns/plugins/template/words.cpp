@@ -17,10 +17,6 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-Error bad(const std::string& what) {
-  return {ErrorCode::kInvalid, what};
-}
-
 // Behind the quote that ends a text that begins with one; npos: it does not end.
 size_t quote_end(std::string_view text) {
   const char quote = text.front();
@@ -51,7 +47,8 @@ Result<std::string> unquoted(std::string_view text) {
       known = true;
     }
     if (!known)
-      return bad("'\\" + std::string(1, inner[i + 1]) + "' in a string is not understood");
+      return Error::invalid("'\\" + std::string(1, inner[i + 1]) +
+                            "' in a string is not understood");
     ++i;
   }
   return out;
@@ -73,7 +70,7 @@ Result<ActionWord> take_word(std::string_view& text) {
   const char c = text.front();
   if (c == '"' || c == '`') {
     const size_t end = quote_end(text);
-    if (end == std::string_view::npos) return bad("a string does not end");
+    if (end == std::string_view::npos) return Error::invalid("a string does not end");
     const auto inner = unquoted(text.substr(0, end));
     if (!inner.ok()) return inner.error();
     ActionWord word = take(Kind::kString, end);
@@ -89,14 +86,15 @@ Result<ActionWord> take_word(std::string_view& text) {
   if (is_digit(c) || (c == '-' && text.size() > 1 && is_digit(text[1]))) {
     ActionWord word{Kind::kNumber, ""};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), word.number);
-    if (error != std::errc()) return bad("a number is too large");
+    if (error != std::errc()) return Error::invalid("a number is too large");
     text.remove_prefix(static_cast<size_t>(end - text.data()));
-    if (name_size(text) != 0 || text.starts_with('.')) return bad("numbers are whole and decimal");
+    if (name_size(text) != 0 || text.starts_with('.'))
+      return Error::invalid("numbers are whole and decimal");
     return word;
   }
   if (text.starts_with(":=")) return take(Kind::kMark, 2);
   if (std::string_view("()|,=").find(c) != std::string_view::npos) return take(Kind::kMark, 1);
-  return bad("'" + std::string(1, c) + "' is not understood");
+  return Error::invalid("'" + std::string(1, c) + "' is not understood");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "orchestrator/apiserver/kind.h"
 
@@ -26,6 +27,7 @@ extern const std::span<const Column> kEndpointsColumns;
 
 // "3d4h", "5m12s", "45s": k8s.io/apimachinery pkg/util/duration HumanDuration.
 std::string human_duration(Duration duration);
+std::string comma_joined(const std::vector<std::string>& parts);
 // Age of an RFC 3339 time; "<unknown>" when there is none.
 std::string age_of(const Json& timestamp, WallTime now);
 // RFC 3339 in seconds, UTC; microseconds for MicroTime.

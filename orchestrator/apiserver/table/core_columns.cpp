@@ -11,12 +11,6 @@ std::string or_text(std::string text, const char* otherwise) {
   return text.empty() ? otherwise : text;
 }
 
-std::string joined(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ",") + part;
-  return text;
-}
-
 size_t members(const Json& json) {
   return json.is_object() ? json.size() : 0;
 }
@@ -64,7 +58,7 @@ Json node_status_cell(const Json& node, WallTime) {
         parts.push_back(string_at(one, "status") == "True" ? "Ready" : "NotReady");
   if (parts.empty()) parts.push_back("Unknown");
   if (bool_at(node, "spec.unschedulable")) parts.push_back("SchedulingDisabled");
-  return joined(parts);
+  return comma_joined(parts);
 }
 
 Json node_roles_cell(const Json& node, WallTime) {
@@ -79,7 +73,7 @@ Json node_roles_cell(const Json& node, WallTime) {
         roles.push_back(value.get<std::string>());
     }
   std::sort(roles.begin(), roles.end());
-  return or_text(joined(roles), "<none>");
+  return or_text(comma_joined(roles), "<none>");
 }
 
 std::string node_address(const Json& node, std::string_view type) {
@@ -96,7 +90,7 @@ Json node_version_cell(const Json& node, WallTime) {
 Json internal_ip_cell(const Json& node, WallTime) {
   return node_address(node, "InternalIP");
 }
-Json external_ip_cell(const Json& node, WallTime) {
+Json node_external_ip_cell(const Json& node, WallTime) {
   return node_address(node, "ExternalIP");
 }
 Json os_image_cell(const Json& node, WallTime) {
@@ -116,7 +110,7 @@ constexpr Column kNode[] = {
     kAgeColumn,
     {"Version", "string", "", 0, "Version reported by the node.", node_version_cell},
     {"Internal-IP", "string", "", 1, "Address reachable inside the cluster.", internal_ip_cell},
-    {"External-IP", "string", "", 1, "Address reachable from outside.", external_ip_cell},
+    {"External-IP", "string", "", 1, "Address reachable from outside.", node_external_ip_cell},
     {"OS-Image", "string", "", 1, "OS image reported by the node.", os_image_cell},
     {"Kernel-Version", "string", "", 1, "Kernel version reported by the node.", kernel_cell},
     {"Container-Runtime", "string", "", 1, "Container runtime reported by the node.", runtime_cell},

@@ -11,12 +11,6 @@ namespace {
 constexpr size_t kShownEndpoints = 3;
 constexpr size_t kLoadBalancerWidth = 16;
 
-std::string joined(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ",") + part;
-  return text;
-}
-
 std::vector<std::string> strings(const Json& list) {
   std::vector<std::string> result;
   if (list.is_array())
@@ -35,7 +29,7 @@ Json cluster_ip_cell(const Json& service, WallTime) {
   return ip.empty() ? "<none>" : ip;
 }
 
-Json external_ip_cell(const Json& service, WallTime) {
+Json service_external_ip_cell(const Json& service, WallTime) {
   const std::string type = string_at(service, "spec.type");
   if (type == "ExternalName") return string_at(service, "spec.externalName");
   std::vector<std::string> addresses = strings(at_path(service, "spec.externalIPs"));
@@ -47,12 +41,12 @@ Json external_ip_cell(const Json& service, WallTime) {
         const std::string ip = string_at(one, "ip");
         ingress.push_back(ip.empty() ? string_at(one, "hostname") : ip);
       }
-    std::string text = joined(ingress);
+    std::string text = comma_joined(ingress);
     if (text.size() > kLoadBalancerWidth) text = text.substr(0, kLoadBalancerWidth - 3) + "...";
     if (!text.empty()) addresses.insert(addresses.begin(), text);
     if (addresses.empty()) return "<pending>";
   }
-  return addresses.empty() ? "<none>" : joined(addresses);
+  return addresses.empty() ? "<none>" : comma_joined(addresses);
 }
 
 Json ports_cell(const Json& service, WallTime) {
@@ -64,7 +58,7 @@ Json ports_cell(const Json& service, WallTime) {
       if (int_at(port, "nodePort") != 0) text += ":" + std::to_string(int_at(port, "nodePort"));
       parts.push_back(text + "/" + string_at(port, "protocol"));
     }
-  return parts.empty() ? "<none>" : joined(parts);
+  return parts.empty() ? "<none>" : comma_joined(parts);
 }
 
 Json service_selector_cell(const Json& service, WallTime) {
@@ -78,7 +72,7 @@ constexpr Column kService[] = {
     {"Type", "string", "", 0, "How the service is exposed.", service_type_cell},
     {"Cluster-IP", "string", "", 0, "The service's address inside the cluster.", cluster_ip_cell},
     {"External-IP", "string", "", 0, "The service's addresses outside the cluster.",
-     external_ip_cell},
+     service_external_ip_cell},
     {"Port(s)", "string", "", 0, "The ports the service listens on.", ports_cell},
     kAgeColumn,
     {"Selector", "string", "", 1, "The labels of the pods behind the service.",
@@ -94,7 +88,8 @@ Json address_type_cell(const Json& slice, WallTime) {
 std::string first_few(const std::vector<std::string>& parts, const char* none) {
   if (parts.empty()) return none;
   const size_t shown = std::min(parts.size(), kShownEndpoints);
-  std::string text = joined({parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(shown)});
+  std::string text =
+      comma_joined({parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(shown)});
   if (parts.size() > shown) text += " + " + std::to_string(parts.size() - shown) + " more...";
   return text;
 }
@@ -112,7 +107,7 @@ Json slice_endpoints_cell(const Json& slice, WallTime) {
   std::vector<std::string> parts;
   const Json& endpoints = at(slice, "endpoints");
   if (endpoints.is_array())
-    for (const Json& one : endpoints) parts.push_back(joined(strings(at(one, "addresses"))));
+    for (const Json& one : endpoints) parts.push_back(comma_joined(strings(at(one, "addresses"))));
   return first_few(parts, "<unset>");
 }
 
@@ -167,7 +162,7 @@ constexpr char kReadyReplicas[] = "status.readyReplicas";
 constexpr char kUpdatedReplicas[] = "status.updatedReplicas";
 constexpr char kAvailableReplicas[] = "status.availableReplicas";
 
-Json ready_cell(const Json& object, WallTime) {
+Json ready_replicas_cell(const Json& object, WallTime) {
   return std::to_string(int_at(object, "status.readyReplicas")) + "/" +
          std::to_string(int_at(object, "spec.replicas"));
 }
@@ -177,7 +172,7 @@ std::string of_containers(const Json& object, std::string_view member) {
   const Json& containers = at_path(object, "spec.template.spec.containers");
   if (containers.is_array())
     for (const Json& one : containers) parts.push_back(string_at(one, member));
-  return joined(parts);
+  return comma_joined(parts);
 }
 Json containers_cell(const Json& object, WallTime) {
   return of_containers(object, "name");
@@ -198,7 +193,7 @@ constexpr Column kSelectorColumn = {"Selector",   "string", "", 1, "Label select
 
 constexpr Column kDeployment[] = {
     kNameColumn,
-    {"Ready", "string", "", 0, "Number of the pod with ready state", ready_cell},
+    {"Ready", "string", "", 0, "Number of the pod with ready state", ready_replicas_cell},
     {"Up-to-date", "integer", "", 0, "Pods that have the desired template.",
      number_cell<kUpdatedReplicas>},
     {"Available", "integer", "", 0, "Pods ready for at least minReadySeconds.",

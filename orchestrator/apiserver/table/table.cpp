@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/apiserver/table/table.h"
 
+#include "orchestrator/apiserver/table/columns.h"
+
 namespace fairlead::orchestrator::apiserver {
 namespace {
 
@@ -17,6 +19,12 @@ Json row_object(const Kind& kind, const Json& object, const TableOptions& option
 }
 
 }  // namespace
+
+std::string comma_joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : ",") + part;
+  return text;
+}
 
 Json partial_metadata(const Json& object, const std::string& api_version) {
   return {{"kind", "PartialObjectMetadata"},

@@ -123,23 +123,23 @@ class FaultsTest : public ProgramTest {
 };
 
 // Looked at with SIGUSR1 alone: what is seen twice is counted twice.
-std::string corefile(const std::string& cluster, const std::string& more) {
+std::string quiet_corefile(const std::string& cluster, const std::string& more) {
   return ".:53 {\n    bind 127.0.0.1\n    ready\n    kubernetes " + cluster +
          "\n    reload 1h\n    prometheus :9253\n" + more + "}\n";
 }
 
 TEST_F(FaultsTest, ReloadWithAGoodAndABadCorefileUnderLoadLosesNothing) {
-  start_with_corefile(corefile("cluster.local", ""));
+  start_with_corefile(quiet_corefile("cluster.local", ""));
   ASSERT_TRUE(ready()) << log();
   Load load(space, kWeb);
   for (int round = 0; round < 4; ++round) {
     const std::string zone = "round" + std::to_string(round) + ".test";
-    write_corefile(corefile("cluster.local " + zone, ""));
+    write_corefile(quiet_corefile("cluster.local " + zone, ""));
     kill(pid, SIGUSR1);
     EXPECT_TRUE(eventually([&] { return dig("+short web.default.svc." + zone) == "10.96.0.10\n"; }))
         << log();
     const std::string bad = "nonsense" + std::to_string(round);
-    write_corefile(corefile("cluster.local", "    " + bad + "\n"));
+    write_corefile(quiet_corefile("cluster.local", "    " + bad + "\n"));
     kill(pid, SIGUSR1);
     EXPECT_TRUE(eventually([&] { return log_count("'" + bad + "'") > 0; })) << log();
     EXPECT_EQ(dig("+short web.default.svc." + zone), "10.96.0.10\n") << "the last good one stays";
@@ -167,7 +167,8 @@ TEST_F(FaultsTest, SigtermWithLameduckLosesNothing) {
 // The `lameduck` of a Corefile: while queries come the server answers, at most so long.
 TEST_F(FaultsTest, LameduckIsAsLongAsTheCorefileSays) {
   constexpr auto kLameduck = 2s;
-  start_with_corefile(corefile("cluster.local", "    health {\n        lameduck 2s\n    }\n"));
+  start_with_corefile(
+      quiet_corefile("cluster.local", "    health {\n        lameduck 2s\n    }\n"));
   ASSERT_TRUE(ready()) << log();
   const Fd client = connect_from("127.0.0.1", SOCK_DGRAM);
   const auto begun = std::chrono::steady_clock::now();
@@ -304,7 +305,7 @@ TEST_F(FaultsTest, AnNxdomainStormLeavesWarmNamesAnswered) {
       "        ttl 3600\n    }\n}\n");
   ASSERT_TRUE(eventually([] { return http("127.0.0.1:8282/ready") == "OK 200"; })) << log();
   const pid_t upstream = std::exchange(pid, -1);
-  start_with_corefile(corefile("cluster.local", "    cache\n    forward . 127.0.0.2\n"));
+  start_with_corefile(quiet_corefile("cluster.local", "    cache\n    forward . 127.0.0.2\n"));
   ASSERT_TRUE(ready()) << log();
   Load cluster(space, kWeb, 1);
   Load cached(space, "web.default.svc.up.test", 1);

@@ -15,7 +15,7 @@ IpAddress ip(const char* text) {
   return *IpAddress::parse(text);
 }
 
-Set endpoint_map() {
+Set endpoints_at_random() {
   Set set;
   set.table = "t";
   set.name = "ep";
@@ -33,7 +33,7 @@ Element endpoint(uint32_t index) {
 
 TEST(Transaction, ConsecutiveElementsOfOneSetShareAMessage) {
   Transaction transaction;
-  const Set first = endpoint_map();
+  const Set first = endpoints_at_random();
   Set second = first;
   second.name = "other";
   transaction.add_element(first, endpoint(0));
@@ -48,13 +48,13 @@ TEST(Transaction, ConsecutiveElementsOfOneSetShareAMessage) {
 
 TEST(Transaction, InPlaceOfASpentOneIsAsFresh) {
   const auto fill = [](Transaction& transaction) {
-    for (uint32_t i = 0; i < 3; ++i) transaction.add_element(endpoint_map(), endpoint(i));
+    for (uint32_t i = 0; i < 3; ++i) transaction.add_element(endpoints_at_random(), endpoint(i));
     const Bytes bytes = transaction.finish().bytes();
     return std::vector<uint8_t>(bytes.begin(), bytes.end());
   };
   Transaction spent, fresh;
   spent.remove(Table{TableFamily::kIp, "longer", false, "", 0});
-  for (uint32_t i = 0; i < 1000; ++i) spent.add_element(endpoint_map(), endpoint(i));
+  for (uint32_t i = 0; i < 1000; ++i) spent.add_element(endpoints_at_random(), endpoint(i));
   spent.finish();
   Transaction again = Transaction::in_place_of(spent);
   EXPECT_TRUE(again.empty());
@@ -64,7 +64,7 @@ TEST(Transaction, InPlaceOfASpentOneIsAsFresh) {
 
 TEST(Transaction, ElementsBeyondOneAttributeTakeAnotherMessage) {
   Transaction transaction;
-  const Set set = endpoint_map();
+  const Set set = endpoints_at_random();
   for (uint32_t i = 0; i < 10000; ++i) transaction.add_element(set, endpoint(i));
   const MessageWriter& writer = transaction.finish();
   Bytes rest(writer.bytes());
@@ -89,7 +89,7 @@ TEST(Transaction, FirstMistakeSticks) {
     return transaction.error() ? transaction.error()->message() : std::string("none");
   };
   const std::string prefix = "nftables transaction: ";
-  const Set map = endpoint_map();
+  const Set map = endpoints_at_random();
   EXPECT_EQ(error([](auto&) {}), "none");
   EXPECT_EQ(error([](auto& t) {
               t.add(Table{TableFamily::kIp, "", false, "", 0});
@@ -145,9 +145,9 @@ TEST(Transaction, FirstMistakeSticks) {
 TEST(Transaction, ExplainsWhichObjectWasRefused) {
   Transaction transaction;
   transaction.add(Table{TableFamily::kIp, "t", false, "", 0});
-  transaction.add(endpoint_map());
-  transaction.add_element(endpoint_map(), endpoint(0));
-  transaction.add_element(endpoint_map(), endpoint(1));
+  transaction.add(endpoints_at_random());
+  transaction.add_element(endpoints_at_random(), endpoint(0));
+  transaction.add_element(endpoints_at_random(), endpoint(1));
   transaction.finish();
   const auto explain = [&](std::optional<size_t> message, std::optional<uint32_t> offset) {
     return transaction.explain({Error::from_errno(ENOENT, "netlink"), message, offset}).message();

@@ -111,7 +111,7 @@ class HttpTest : public ServerFixture {
 
 const char* const kConfigMaps = "/api/v1/namespaces/default/configmaps";
 
-struct Wrong {
+struct WrongRequest {
   const char* what;
   const char* method;
   const char* path;
@@ -121,7 +121,7 @@ struct Wrong {
   const char* reason;
   const char* message;
 };
-const Wrong kWrong[] = {
+const WrongRequest kWrongRequests[] = {
     {"malformed JSON", "POST", kConfigMaps, "application/json", "{\"a\":", 400, "BadRequest",
      "couldn't get version/kind; invalid JSON"},
     {"wrong type", "POST", kConfigMaps, "application/json", R"({"metadata":{"name":"c"},"data":7})",
@@ -196,7 +196,7 @@ TEST_F(HttpTest, TheApiServersOwnServiceHasEndpointsOfBothKinds) {
 }
 
 TEST_F(HttpTest, WrongRequestsGetAStatusThatSaysWhy) {
-  for (const Wrong& c : kWrong) {
+  for (const WrongRequest& c : kWrongRequests) {
     const HttpResponse response = ask(c.method, c.path, c.body, c.type);
     const Json status = json(response);
     EXPECT_EQ(response.status, c.status) << c.what << ": " << response.body;

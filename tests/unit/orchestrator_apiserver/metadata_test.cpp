@@ -13,7 +13,7 @@ using apiserver::Json;
 using apiserver::string_at;
 using std::chrono::seconds;
 
-const std::string kConfigMaps = "/api/v1/namespaces/default/configmaps";
+const std::string kMetadataConfigMaps = "/api/v1/namespaces/default/configmaps";
 
 class MetadataTest : public ServerFixture {
  protected:
@@ -28,16 +28,17 @@ class MetadataTest : public ServerFixture {
 };
 
 TEST_F(MetadataTest, GetListAndWatch) {
-  ask("POST", kConfigMaps, R"({"metadata":{"name":"a","labels":{"x":"1"}},"data":{"k":"v"}})");
+  ask("POST", kMetadataConfigMaps,
+      R"({"metadata":{"name":"a","labels":{"x":"1"}},"data":{"k":"v"}})");
   const std::string form = ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
   const std::string accept =
       "application/vnd.kubernetes.protobuf" + form + ",application/json" + form;
-  const Json one = get(kConfigMaps + "/a", accept);
+  const Json one = get(kMetadataConfigMaps + "/a", accept);
   EXPECT_EQ(string_at(one, "kind"), "PartialObjectMetadata");
   EXPECT_EQ(string_at(one, "apiVersion"), "meta.k8s.io/v1");
   EXPECT_EQ(string_at(one, "metadata.labels.x"), "1");
   EXPECT_FALSE(one.contains("data"));
-  const Json list = get(kConfigMaps + "?limit=1",
+  const Json list = get(kMetadataConfigMaps + "?limit=1",
                         "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
   EXPECT_EQ(string_at(list, "kind"), "PartialObjectMetadataList");
   EXPECT_FALSE(string_at(list, "metadata.resourceVersion").empty());
@@ -55,7 +56,7 @@ TEST_F(MetadataTest, GetListAndWatch) {
   ASSERT_TRUE(loop_.run_until([&] { return lines() == 1; }, seconds(20)));
   EXPECT_EQ(Json::parse(text)["object"], one);
   text.clear();
-  ask("DELETE", kConfigMaps + "/a");
+  ask("DELETE", kMetadataConfigMaps + "/a");
   ASSERT_TRUE(loop_.run_until([&] { return lines() == 1; }, seconds(20)));
   const Json deleted = Json::parse(text);
   EXPECT_EQ(string_at(deleted, "type"), "DELETED");

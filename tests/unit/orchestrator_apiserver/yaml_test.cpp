@@ -7,11 +7,11 @@
 namespace fairlead::orchestrator::apiserver {
 namespace {
 
-struct Case {
+struct YamlCase {
   const char* yaml;
   const char* json;
 };
-const Case kCases[] = {
+const YamlCase kYamlCases[] = {
     {"", "null"},
     {"a: 1\nb: [x, \"2\", '3']\nc: {d: null, e: ~, f: }",
      R"({"a":1,"b":["x","2","3"],"c":{"d":null,"e":null,"f":null}})"},
@@ -39,7 +39,7 @@ const Case kCases[] = {
 };
 
 TEST(Yaml, BecomesJson) {
-  for (const Case& c : kCases) {
+  for (const YamlCase& c : kYamlCases) {
     const auto parsed = parse_yaml(c.yaml);
     ASSERT_TRUE(parsed) << c.yaml << ": " << parsed.error().message();
     EXPECT_EQ(dump(*parsed), dump(Json::parse(c.json))) << c.yaml;

@@ -9,18 +9,16 @@
 #include "proxy/events.h"
 #include "proxy/node_watch.h"
 #include "tests/unit/proxy/http_fixture.h"
+#include "tests/unit/proxy/objects.h"
 
 namespace fairlead::proxy {
 namespace {
 
 using namespace std::chrono_literals;
+using test::ip;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-IpAddress ip(const char* text) {
-  return *IpAddress::parse(text);
-}
 
 TEST(PrimaryAddresses, FirstInternalOfEachFamilyElseExternal) {
   kube::Node node;
