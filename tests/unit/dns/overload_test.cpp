@@ -120,7 +120,8 @@ class Overload : public ServerTest {
 
 TEST_F(Overload, AQuietClientHasItsAnswersBesideAGreedyOne) {
   // A machine that is busy otherwise takes the processor from the server for longer than the socket
-  // can hold a flood, so now and then something is lost. Without shedding it is about a third.
+  // can hold a flood, so now and then something is lost: nothing in release builds, up to 18 %
+  // under ThreadSanitizer. Without shedding it is a third there and over four fifths here.
   constexpr size_t kRounds = 10;
   const OneProcessor one;
   open("127.0.0.1", 1);
@@ -136,7 +137,7 @@ TEST_F(Overload, AQuietClientHasItsAnswersBesideAGreedyOne) {
     ask(questions);
     lost += questions.size();
   }
-  EXPECT_LE(lost, kRounds * kQuestions * 30 / 100);
+  EXPECT_LE(lost, kRounds * kQuestions * 25 / 100);
   // Counted for the block, also when a later plan calls it otherwise.
   const auto counts = shed_by_label();
   ASSERT_EQ(counts.size(), 1u);
