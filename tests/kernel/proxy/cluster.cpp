@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <set>
 
 #include "proxy/kernel_release.h"
@@ -45,11 +47,25 @@ std::string Outcome::to_string() const {
   return refused ? "refused" : "dropped";
 }
 
+int new_udp_socket(int family) {
+  constexpr unsigned kFirst = 10000, kPorts = 18000;
+  static std::atomic<unsigned> used{0};
+  const int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const Family ours = family == AF_INET ? Family::kIpv4 : Family::kIpv6;
+  const auto port = static_cast<uint16_t>(kFirst + used++ % kPorts);
+  sockaddr_storage storage{};
+  const socklen_t length = SocketAddress{IpAddress::any(ours), port}.to_sockaddr(storage);
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&storage), length), 0) << strerror(errno);
+  return fd;
+}
+
 Outcome ask(int type, const std::string& to, int timeout_ms) {
   const SocketAddress target = SocketAddress::parse(to).value();
   sockaddr_storage storage{};
   const socklen_t length = target.to_sockaddr(storage);
-  const int fd = socket(storage.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int fd = type == SOCK_DGRAM ? new_udp_socket(storage.ss_family)
+                                    : socket(storage.ss_family, type | SOCK_CLOEXEC, 0);
+  fcntl(fd, F_SETFL, O_NONBLOCK);
   Outcome outcome;
   const auto failed = [&](int reason) {
     outcome.refused = reason == ECONNREFUSED;

@@ -117,5 +117,9 @@ inline constexpr int kDropMs = 2500;  // with one retransmission of a SYN, after
 // One round trip without a Cluster at hand (from another thread): the calling thread must be
 // inside.
 Outcome ask(int type, const std::string& to, int timeout_ms);
+// A UDP socket whose flow is a new one for connection tracking: the source ports of a test count
+// up, below those the kernel gives out. A port given out once more within 30 s would go on with the
+// flow of whoever had it, to that one's endpoint.
+int new_udp_socket(int family);
 
 }  // namespace fairlead::proxy::test

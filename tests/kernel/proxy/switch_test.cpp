@@ -317,7 +317,7 @@ class Flow {
     const auto inside = cluster.at("client").enter();
     sockaddr_storage storage{};
     const socklen_t length = SocketAddress{ip("10.96.0.1"), 53}.to_sockaddr(storage);
-    fd_.reset(new int(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
+    fd_.reset(new int(new_udp_socket(AF_INET)));
     EXPECT_EQ(connect(*fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
   }
   // Who answers.

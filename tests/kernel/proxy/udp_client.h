@@ -21,7 +21,7 @@ class UdpClient {
     const SocketAddress target = SocketAddress::parse(to).value();
     sockaddr_storage storage{};
     const socklen_t length = target.to_sockaddr(storage);
-    fd_ = socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    fd_ = new_udp_socket(storage.ss_family);
     EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
   }
   ~UdpClient() { close(fd_); }
