@@ -47,20 +47,27 @@ void append_label(std::string& key, std::string_view label) {
   for (const char c : label) key += static_cast<char>(to_lower(static_cast<uint8_t>(c)));
 }
 
+PortList both(const PortList& first, const PortList& second) {
+  if (first.is(second)) return first;
+  std::vector<PortDraft> ports(first.all().begin(), first.all().end());
+  for (const PortDraft& port : second.all())
+    if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
+  return PortList(std::move(ports));
+}
+
 // Orders endpoints as ServiceRecord::endpoints() promises and merges those that are the same.
 void normalize(std::vector<EndpointDraft>& endpoints, bool by_cluster) {
   const auto key = [by_cluster](const EndpointDraft& e) {
     return std::tuple(e.label.empty(), std::string_view(e.label),
                       by_cluster ? std::string_view(e.topology) : std::string_view(), e.address);
   };
-  std::stable_sort(endpoints.begin(), endpoints.end(),
-                   [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  const auto less = [&](const auto& a, const auto& b) { return key(a) < key(b); };
+  if (!std::ranges::is_sorted(endpoints, less)) std::ranges::stable_sort(endpoints, less);
   size_t kept = 0;
   for (size_t i = 0; i < endpoints.size(); ++i) {
     if (kept > 0 && key(endpoints[kept - 1]) == key(endpoints[i])) {
-      auto& ports = endpoints[kept - 1].ports;
-      for (auto& port : endpoints[i].ports)
-        if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
+      PortList& ports = endpoints[kept - 1].ports;
+      ports = both(ports, endpoints[i].ports);
       continue;
     }
     if (kept != i) endpoints[kept] = std::move(endpoints[i]);
@@ -78,7 +85,14 @@ class RecordPacker {
     if (added) text_ += text;
     return at->second;
   }
-  PortRange add_ports(const std::vector<EndpointDraft::Port>& ports) {
+  // Most lists are the one before.
+  PortRange add_list(const PortList& list) {
+    if (last_list_ == nullptr || !last_list_->is(list))
+      last_range_ = add_ports({list.all().begin(), list.all().end()});
+    last_list_ = &list;
+    return last_range_;
+  }
+  PortRange add_ports(const std::vector<PortDraft>& ports) {
     const auto [at, added] = ranges_.try_emplace(ports);
     if (!added) return at->second;
     at->second = {static_cast<uint32_t>(ports_.size()), static_cast<uint32_t>(ports.size())};
@@ -108,23 +122,26 @@ class RecordPacker {
  private:
   std::map<std::string, uint8_t> topologies_;
   std::map<std::string, uint32_t> texts_;
-  std::map<std::vector<EndpointDraft::Port>, PortRange> ranges_;
+  std::map<std::vector<PortDraft>, PortRange> ranges_;
+  const PortList* last_list_ = nullptr;
+  PortRange last_range_;
 };
 
 std::vector<EndpointRecord> pack_endpoints(const std::vector<EndpointDraft>& drafts,
                                            RecordPacker& packer) {
   std::vector<EndpointRecord> records;
   records.reserve(drafts.size());
-  std::vector<const IpAddress*> seen;
   for (const EndpointDraft& draft : drafts) {
     EndpointRecord record;
     record.address = draft.address;
     record.label_size = static_cast<uint8_t>(draft.label.size());
     record.label_at = draft.label.empty() ? 0 : packer.add_text(draft.label);
-    record.ports = packer.add_ports(draft.ports);
+    record.ports = packer.add_list(draft.ports);
     record.topology = packer.add_topology(draft.topology);
     records.push_back(record);
   }
+  // Those without labels are in the order of addresses, each once.
+  if (drafts.empty() || drafts.front().label.empty()) return records;
   std::vector<uint32_t> order(records.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
@@ -252,6 +269,27 @@ ServiceDraft ServiceRecord::draft() const {
   for (size_t i = 0; i < external_hosts(); ++i)
     draft.external_hosts.emplace_back(external_host(i).begin(), external_host(i).end());
   return draft;
+}
+
+std::vector<EndpointDraft> ServiceRecord::endpoint_drafts() const {
+  std::map<std::pair<uint32_t, uint32_t>, PortList> lists;
+  std::vector<EndpointDraft> drafts;
+  drafts.reserve(endpoint_count_);
+  for (const EndpointRecord& endpoint : endpoints()) {
+    const auto [list, added] =
+        lists.try_emplace(std::pair(endpoint.ports.begin, endpoint.ports.count));
+    if (added) {
+      std::vector<PortDraft> ports;
+      for (const PortRecord& port : ports_of(endpoint.ports))
+        ports.push_back({std::string(name_of(port)), port.protocol, port.number});
+      list->second = PortList(std::move(ports));
+    }
+    const std::span<const uint8_t> topology = topology_of(endpoint);
+    drafts.push_back({std::string(label_of(endpoint)),
+                      std::string(topology.begin(), topology.end()), endpoint.address,
+                      list->second});
+  }
+  return drafts;
 }
 
 std::span<const EndpointRecord> ServiceRecord::endpoints_named(std::string_view label) const {

@@ -93,23 +93,42 @@ struct EndpointRecord {
 };
 
 // The draft of a record, from which it is packed.
+struct PortDraft {
+  std::string name;
+  kube::Protocol protocol = kube::Protocol::kTcp;
+  uint16_t number = 0;
+  auto operator<=>(const PortDraft&) const = default;
+};
+// Immutable, and shared by its copies: all endpoints of a slice have the same.
+class PortList {
+ public:
+  PortList() = default;
+  explicit PortList(std::vector<PortDraft> ports)
+      : ports_(std::make_shared<const std::vector<PortDraft>>(std::move(ports))) {}
+  std::span<const PortDraft> all() const {
+    return ports_ != nullptr ? std::span(*ports_) : std::span<const PortDraft>();
+  }
+  // A copy of the other one, not merely equal to it.
+  bool is(const PortList& other) const { return ports_ == other.ports_; }
+  // An order in which copies of one are the same.
+  struct ByIdentity {
+    bool operator()(const PortList& a, const PortList& b) const { return a.ports_ < b.ports_; }
+  };
+
+ private:
+  std::shared_ptr<const std::vector<PortDraft>> ports_;
+};
 struct EndpointDraft {
   std::string label;     // empty: the address with dashes
   std::string topology;  // the zone it is in, as lower-case labels on the wire; empty: none. Of
                          // what is imported: the cluster
   IpAddress address;
-  struct Port {
-    std::string name;
-    kube::Protocol protocol = kube::Protocol::kTcp;
-    uint16_t number = 0;
-    auto operator<=>(const Port&) const = default;
-  };
-  std::vector<Port> ports;
+  PortList ports;
 };
 struct ServiceDraft {
   ServiceKind kind = ServiceKind::kClusterIp;
   std::vector<IpAddress> cluster_ips;
-  std::vector<EndpointDraft::Port> ports;
+  std::vector<PortDraft> ports;
   std::vector<EndpointDraft> endpoints;  // any order; the same (label, address) twice is merged
   std::string external_name;             // a whole name in wire form
   // What is imported: endpoints are called LABEL.CLUSTER, their topology being the cluster.
@@ -129,8 +148,9 @@ class ServiceRecord {
  public:
   static ServiceRecord* make(const ServiceName& name, ServiceDraft draft);
   static void destroy(void* record);
-  // What it was made of, but for its endpoints.
+  // What it was made of, but for its endpoints; and these.
   ServiceDraft draft() const;
+  std::vector<EndpointDraft> endpoint_drafts() const;
 
   const ServiceName& name() const { return *name_; }
   ServiceKind kind() const { return kind_; }

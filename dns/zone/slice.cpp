@@ -81,6 +81,7 @@ class Unpacker {
 
 void SliceContent::add_to(std::vector<EndpointDraft>& endpoints) const {
   const size_t first = endpoints.size();
+  if (first == 0) endpoints.reserve(addresses.size());
   for (const IpAddress& address : addresses) endpoints.push_back({{}, {}, address, ports});
   for (const auto& [index, label] : labels) endpoints[first + index].label = label;
   for (size_t i = 0; i < topologies.size(); ++i) {
@@ -99,8 +100,8 @@ Slice::Ptr Slice::make(const ServiceName& service, std::string_view name,
                        const SliceContent& content) {
   SlicePacker packer;
   packer.text(name);
-  packer.number(content.ports.size());
-  for (const EndpointDraft::Port& port : content.ports) {
+  packer.number(content.ports.all().size());
+  for (const PortDraft& port : content.ports.all()) {
     packer.text(port.name);
     packer.number(static_cast<uint64_t>(port.protocol));
     packer.number(port.number);
@@ -123,12 +124,13 @@ SliceContent Slice::content() const {
   Unpacker unpacker(bytes());
   unpacker.text();
   SliceContent content;
-  content.ports.resize(unpacker.number());
-  for (EndpointDraft::Port& port : content.ports) {
+  std::vector<PortDraft> ports(unpacker.number());
+  for (PortDraft& port : ports) {
     port.name = unpacker.text();
     port.protocol = static_cast<kube::Protocol>(unpacker.number());
     port.number = static_cast<uint16_t>(unpacker.number());
   }
+  content.ports = PortList(std::move(ports));
   content.addresses = unpacker.addresses();
   content.unready = unpacker.addresses();
   content.labels = unpacker.rows();

@@ -16,7 +16,7 @@
 namespace fairlead::dns {
 
 struct SliceContent {
-  std::vector<EndpointDraft::Port> ports;
+  PortList ports;
   std::vector<IpAddress> addresses;                          // ready ones
   std::vector<IpAddress> unready;                            // where endpoints may be held
   std::vector<std::pair<uint32_t, std::string>> labels;      // of addresses that have one; by index

@@ -15,25 +15,30 @@ constexpr size_t kPiece = 64 * 1024;
 constexpr size_t kMaxSource = 16 * 1024;
 constexpr size_t kChecksumSize = 8;
 
+template <size_t kSize>
+uint64_t little_endian(const char* bytes) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < kSize; ++i)
+    value |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[i])) << (8 * i);
+  return value;
+}
+
 // Each step is a bijection of the state, so a change within one word is always seen.
 class Checksum {
  public:
   // Whole words, but for the last call.
   void add(std::string_view bytes) {
     size_ += bytes.size();
-    for (; bytes.size() >= 8; bytes.remove_prefix(8)) step(word(bytes.substr(0, 8)));
-    if (!bytes.empty()) step(word(bytes));
+    for (; bytes.size() >= 8; bytes.remove_prefix(8)) step(little_endian<8>(bytes.data()));
+    if (bytes.empty()) return;
+    char last[8] = {};
+    std::ranges::copy(bytes, last);
+    step(little_endian<8>(last));
   }
   uint64_t value() const { return (state_ ^ size_) * kOdd; }
 
  private:
   static constexpr uint64_t kOdd = 0x9e3779b97f4a7c15u;
-  static uint64_t word(std::string_view bytes) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes.size(); ++i)
-      value |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[i])) << (8 * i);
-    return value;
-  }
   void step(uint64_t value) { state_ = std::rotl(state_ ^ value, 27) * kOdd; }
 
   uint64_t state_ = 0;
@@ -157,12 +162,10 @@ class Input {
  public:
   explicit Input(std::string_view bytes) : bytes_(bytes) {}
 
-  uint64_t number(size_t size) {
-    uint64_t value = 0;
-    const std::string_view from = take(size);
-    for (size_t i = 0; i < from.size(); ++i)
-      value |= static_cast<uint64_t>(static_cast<uint8_t>(from[i])) << (8 * i);
-    return value;
+  template <size_t kSize>
+  uint64_t number() {
+    const std::string_view from = take(kSize);
+    return from.empty() ? 0 : little_endian<kSize>(from.data());
   }
   std::string_view take(size_t size) {
     if (size > bytes_.size()) return fail(), std::string_view();
@@ -170,15 +173,16 @@ class Input {
     bytes_.remove_prefix(size);
     return taken;
   }
-  std::string_view text() { return take(number(1)); }
+  std::string_view text() { return take(number<1>()); }
   IpAddress address() {
     const std::string_view bytes = text();
     if (bytes.size() != 4 && bytes.size() != 16) return fail(), IpAddress();
     return IpAddress::from_bytes({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
   }
   // How many things follow that take `least` bytes each.
-  size_t count(size_t size_of_count, size_t least) {
-    const uint64_t count = number(size_of_count);
+  template <size_t kSizeOfCount>
+  size_t count(size_t least) {
+    const uint64_t count = number<kSizeOfCount>();
     if (count > bytes_.size() / least) return fail(), 0;
     return count;
   }
@@ -218,12 +222,12 @@ std::string read_labels(Input& in) {
   return labels;
 }
 
-std::vector<EndpointDraft::Port> read_ports(Input& in) {
-  std::vector<EndpointDraft::Port> ports(in.count(4, 4));
-  for (EndpointDraft::Port& port : ports) {
+std::vector<PortDraft> read_ports(Input& in) {
+  std::vector<PortDraft> ports(in.count<4>(4));
+  for (PortDraft& port : ports) {
     port.name = in.text();
-    const uint64_t protocol = in.number(1);
-    port.number = static_cast<uint16_t>(in.number(2));
+    const uint64_t protocol = in.number<1>();
+    port.number = static_cast<uint16_t>(in.number<2>());
     if (port.name.size() > kMaxLabelSize || protocol > 2) in.fail();
     if (in.failed()) break;
     port.protocol = static_cast<kube::Protocol>(protocol);
@@ -233,18 +237,18 @@ std::vector<EndpointDraft::Port> read_ports(Input& in) {
 
 void read_endpoints(Input& in, ServiceDraft& draft) {
   std::map<uint64_t, std::string> topologies;
-  for (size_t i = in.count(1, 2); i > 0; --i) {
-    const uint64_t number = in.number(1);
+  for (size_t i = in.count<1>(2); i > 0; --i) {
+    const uint64_t number = in.number<1>();
     topologies[number] = read_labels(in);
   }
-  std::vector<std::vector<EndpointDraft::Port>> lists(in.count(4, 4));
-  for (auto& list : lists) list = read_ports(in);
-  draft.endpoints.resize(in.count(4, 11));
+  std::vector<PortList> lists(in.count<4>(4));
+  for (PortList& list : lists) list = PortList(read_ports(in));
+  draft.endpoints.resize(in.count<4>(11));
   for (EndpointDraft& endpoint : draft.endpoints) {
     endpoint.label = in.text();
     endpoint.address = in.address();
-    const uint64_t topology = in.number(1);
-    const uint64_t list = in.number(4);
+    const uint64_t topology = in.number<1>();
+    const uint64_t list = in.number<4>();
     if (in.failed() || list >= lists.size()) return in.fail();
     if (topology != 0) endpoint.topology = topologies[topology];
     endpoint.ports = lists[list];
@@ -255,14 +259,14 @@ void read_service(Input& in, Zone& zone) {
   const std::string ns(in.text());
   const std::string name(in.text());
   ServiceDraft draft;
-  const uint64_t kind = in.number(1);
+  const uint64_t kind = in.number<1>();
   if (kind > static_cast<uint64_t>(ServiceKind::kExternalName)) return in.fail();
   draft.kind = static_cast<ServiceKind>(kind);
   for (auto* addresses : {&draft.cluster_ips, &draft.external_ips}) {
-    addresses->resize(in.count(1, 5));
+    addresses->resize(in.count<1>(5));
     for (IpAddress& address : *addresses) address = in.address();
   }
-  draft.external_hosts.resize(in.count(1, 1));
+  draft.external_hosts.resize(in.count<1>(1));
   for (std::string& host : draft.external_hosts) host = read_name(in);
   if (draft.kind == ServiceKind::kExternalName) {
     draft.external_name = in.text();  // empty: where it leads is no name
@@ -293,7 +297,7 @@ void read_pod(Input& in, Zone& zone) {
   Input key(in.text());
   kube::Pod pod;
   pod.meta.ns = key.text();
-  const uint64_t family = key.number(1);
+  const uint64_t family = key.number<1>();
   const std::string_view bytes = key.take(family == 4 ? 4 : 16);
   if (key.failed() || !key.empty() || (family != 4 && family != 6)) return in.fail();
   pod.pod_ips.push_back(
@@ -305,7 +309,7 @@ void read_pod(Input& in, Zone& zone) {
 // Up to the end, which must be the file's.
 bool read_entries(Input& in, Zone& zone) {
   while (!in.failed()) {
-    switch (in.number(1)) {
+    switch (in.number<1>()) {
       case 'n':
         read_namespace(in, zone);
         break;
@@ -365,13 +369,13 @@ Result<SavedSnapshot> read_snapshot(std::string_view file, std::string_view sour
   if (!file.starts_with(kMagic)) return damaged("it is of another version");
   if (file.size() < kMagic.size() + kChecksumSize) return damaged("it is cut off");
   const std::string_view content = file.substr(0, file.size() - kChecksumSize);
-  if (Input(file.substr(content.size())).number(kChecksumSize) != snapshot_checksum(content))
+  if (Input(file.substr(content.size())).number<kChecksumSize>() != snapshot_checksum(content))
     return damaged("it is damaged: the checksum differs");
   Input in(content.substr(kMagic.size()));
-  const bool same_source = in.take(in.number(4)) == source;
+  const bool same_source = in.take(in.number<4>()) == source;
   SavedSnapshot saved;
-  saved.taken = in.number(8);
-  saved.serial = static_cast<uint32_t>(in.number(4));
+  saved.taken = in.number<8>();
+  saved.serial = static_cast<uint32_t>(in.number<4>());
   if (in.failed()) return damaged("it is damaged");
   if (!same_source) return damaged("it is of another cluster, or of other objects than are read");
   if (read_entries(in, zone)) return saved;

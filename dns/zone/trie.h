@@ -73,8 +73,13 @@ class Trie {
   // `key` is the leaf's own.
   template <typename Key>
   Leaf* put(Leaf* leaf, const Key& key, Trash& trash) {
-    Leaf* replaced = nullptr;
-    root_ = put(root_, 0, leaf, key, replaced, trash);
+    if (root_ == nullptr) {
+      root_ = single(leaf, 0, trash);
+      return nullptr;
+    }
+    Slot root = to_slot(root_);
+    Leaf* const replaced = put_below(root, leaf, key, trash);
+    root_ = as_node(root);
     return replaced;
   }
 
@@ -110,7 +115,7 @@ class Trie {
     unsigned index(unsigned nibble) const { return ones(bitmap & ((1u << nibble) - 1)); }
     unsigned count() const { return ones(bitmap); }
     // Of sixteen bits. (std::popcount is a call where the processor may lack the instruction.)
-    static unsigned ones(uint32_t bits) {
+    [[gnu::always_inline]] static unsigned ones(uint32_t bits) {
       bits -= bits >> 1 & 0x5555;
       bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
       bits = (bits + (bits >> 4)) & 0x0f0f;
@@ -147,26 +152,33 @@ class Trie {
     return node;
   }
 
-  // The node with one slot changed: itself when no reader has seen it, else a copy.
-  static Node* with_slot(Node* node, unsigned index, Slot slot, Trash& trash) {
-    if (node->generation != trash.generation) {
-      Node* copy = make(node->count(), node->bitmap, trash);
-      std::memcpy(copy->slots(), node->slots(), node->count() * sizeof(Slot));
-      discard(node, trash);
-      node = copy;
-    }
-    node->slots()[index] = slot;
-    return node;
+  // The node in memory for more slots: it has moved when no reader has seen it, else is a copy.
+  static Node* with_room(Node* node, unsigned slots, Trash& trash) {
+    const size_t size = sizeof(Node) + node->count() * sizeof(Slot);
+    const size_t room = sizeof(Node) + slots * sizeof(Slot);
+    const bool mine = node->generation == trash.generation;
+    auto* const roomy = static_cast<Node*>(mine ? std::realloc(node, room) : std::malloc(room));
+    if (roomy == nullptr) std::abort();
+    if (mine) return roomy;
+    std::memcpy(static_cast<void*>(roomy), node, size);
+    roomy->generation = trash.generation;
+    discard(node, trash);
+    return roomy;
+  }
+
+  // The node to be changed: itself when no reader has seen it, else a copy.
+  static Node* own(Node* node, Trash& trash) {
+    return node->generation == trash.generation ? node : with_room(node, node->count(), trash);
   }
 
   static Node* with_insertion(Node* node, unsigned nibble, Slot slot, Trash& trash) {
     const unsigned index = node->index(nibble);
     const unsigned count = node->count();
-    Node* grown = make(count + 1, node->bitmap | 1u << nibble, trash);
-    std::memcpy(grown->slots(), node->slots(), index * sizeof(Slot));
+    Node* const grown = with_room(node, count + 1, trash);
+    std::memmove(grown->slots() + index + 1, grown->slots() + index,
+                 (count - index) * sizeof(Slot));
     grown->slots()[index] = slot;
-    std::memcpy(grown->slots() + index + 1, node->slots() + index, (count - index) * sizeof(Slot));
-    discard(node, trash);
+    grown->bitmap |= 1u << nibble;
     return grown;
   }
 
@@ -181,26 +193,28 @@ class Trie {
     return shrunk;
   }
 
+  // `root`: a node's slot.
   template <typename Key>
-  static Node* put(Node* node, size_t depth, Leaf* leaf, const Key& key, Leaf*& replaced,
-                   Trash& trash) {
-    if (node == nullptr) return single(leaf, depth, trash);
-    const unsigned nibble = key.nibble(depth);
-    if (!node->has(nibble)) return with_insertion(node, nibble, to_slot(leaf), trash);
-    const unsigned index = node->index(nibble);
-    const Slot slot = node->slots()[index];
-    if (Leaf* other = as_leaf(slot)) {
-      if (key.matches(*other)) {
-        replaced = other;
-        return with_slot(node, index, to_slot(leaf), trash);
+  static Leaf* put_below(Slot& root, Leaf* leaf, const Key& key, Trash& trash) {
+    Slot* at = &root;  // in memory that no reader has seen
+    for (size_t depth = 0;; ++depth) {
+      Node* node = as_node(*at);
+      const unsigned nibble = key.nibble(depth);
+      if (!node->has(nibble)) {
+        *at = to_slot(with_insertion(node, nibble, to_slot(leaf), trash));
+        return nullptr;
       }
-      Node* child = single(other, depth + 1, trash);
-      child = put(child, depth + 1, leaf, key, replaced, trash);
-      return with_slot(node, index, to_slot(child), trash);
+      node = own(node, trash);
+      *at = to_slot(node);
+      at = &node->slots()[node->index(nibble)];
+      if (Leaf* const other = as_leaf(*at)) {
+        if (key.matches(*other)) {
+          *at = to_slot(leaf);
+          return other;
+        }
+        *at = to_slot(single(other, depth + 1, trash));
+      }
     }
-    Node* const child = as_node(slot);
-    Node* const changed = put(child, depth + 1, leaf, key, replaced, trash);
-    return changed == child ? node : with_slot(node, index, to_slot(changed), trash);
   }
 
   // What stands in the parent's place for `node` afterwards: a node, a single leaf, or nothing (0).
@@ -219,7 +233,8 @@ class Trie {
       if (node->count() == 1) return discard(node, trash), 0;
       node = without(node, nibble, trash);
     } else if (below != slot) {
-      node = with_slot(node, index, below, trash);
+      node = own(node, trash);
+      node->slots()[index] = below;
     }
     if (node->count() == 1 && as_leaf(node->slots()[0]) != nullptr) {
       const Slot last = node->slots()[0];

@@ -2,54 +2,21 @@
 #include "dns/zone/zone.h"
 
 #include <algorithm>
-#include <iterator>
 #include <optional>
 #include <tuple>
 
+#include "dns/zone/naming.h"
 #include "dns/zone/taken.h"
 
 namespace fairlead::dns {
 namespace {
 
-// The names a record gives to addresses.
-struct Naming {
-  IpAddress address;
-  ReverseName name;
-  auto key() const { return std::tie(address, name.cluster_ip, name.label); }
-  bool operator<(const Naming& other) const { return key() < other.key(); }
-};
-
-std::vector<Naming> namings_of(const ServiceRecord* record) {
-  std::vector<Naming> namings;
-  if (record == nullptr) return namings;
-  for (const IpAddress& address : record->cluster_ips())
-    namings.push_back({address, {&record->name(), true, {}}});
-  for (const EndpointRecord& endpoint : record->endpoints())
-    namings.push_back({endpoint.address, {&record->name(), false, record->label_of(endpoint)}});
-  std::sort(namings.begin(), namings.end());
-  return namings;
-}
-
-std::vector<Naming> external_namings_of(const ServiceRecord* record) {
-  std::vector<Naming> namings;
-  if (record == nullptr) return namings;
-  for (const IpAddress& address : record->external_ips())
-    namings.push_back({address, {&record->name(), true, {}}});
-  std::sort(namings.begin(), namings.end());
-  return namings;
-}
-
-// Calls set(naming, present) for what is in one of them alone.
-template <typename Set>
-void for_changes(const std::vector<Naming>& before, const std::vector<Naming>& after, Set&& set) {
-  std::vector<Naming> gone;
-  std::vector<Naming> added;
-  std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
-                      std::back_inserter(gone));
-  std::set_difference(after.begin(), after.end(), before.begin(), before.end(),
-                      std::back_inserter(added));
-  for (const Naming& naming : gone) set(naming, false);
-  for (const Naming& naming : added) set(naming, true);
+PortList ports_of(const kube::EndpointSlice& slice) {
+  std::vector<PortDraft> ports;
+  for (const kube::EndpointPort& port : slice.ports)
+    if (port.name.size() <= kMaxLabelSize)
+      ports.push_back({lower(port.name), port.protocol, port.port});
+  return PortList(std::move(ports));
 }
 
 // Which service it belongs to, and the cluster of an imported one: a label, else it is left out.
@@ -181,9 +148,7 @@ void Zone::put(const kube::EndpointSlice& slice) {
   if (!owner.valid) return;
   Named& target = entry(owner.service);
   SliceContent kept;
-  for (const kube::EndpointPort& port : slice.ports)
-    if (port.name.size() <= kMaxLabelSize)
-      kept.ports.push_back({lower(port.name), port.protocol, port.port});
+  kept.ports = ports_of(slice);
   keep_gone(*target.first, slice, before);
   for (const kube::Endpoint& endpoint : slice.endpoints) {
     if (!endpoint.ready && content_.hold > Duration::zero())
@@ -214,27 +179,39 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
                       : entries_.find(entry(key).first);
   Named& target = *at;
   if (target.second.known) return false;
-  std::map<std::vector<EndpointDraft::Port>, SliceContent> slices;
-  for (EndpointDraft& endpoint : draft.endpoints) {
+  target.second.known = true;
+  if (draft.kind == ServiceKind::kExternalName) draft.endpoints = {};
+  if (!is_hidden(*target.first)) {
+    target.second.restored = next_changed_ = true;
+    replace_record(target, ServiceRecord::make(*target.first, std::move(draft)));
+    return true;
+  }
+  add_restored_slices(target, draft.endpoints);
+  draft.endpoints = {};
+  target.second.draft.reset(ServiceRecord::make(*target.first, std::move(draft)));
+  touch(target);
+  return true;
+}
+
+// One for each list of ports.
+void Zone::add_restored_slices(Named& target, const std::vector<EndpointDraft>& endpoints) {
+  std::map<PortList, SliceContent, PortList::ByIdentity> slices;
+  for (const EndpointDraft& endpoint : endpoints) {
     SliceContent& slice = slices[endpoint.ports];
     const auto index = static_cast<uint32_t>(slice.addresses.size());
     if (content_.topology &&
         (slice.topologies.empty() || slice.topologies.back().second != endpoint.topology))
       slice.topologies.emplace_back(index, endpoint.topology);
-    if (!endpoint.label.empty()) slice.labels.emplace_back(index, std::move(endpoint.label));
+    if (!endpoint.label.empty()) slice.labels.emplace_back(index, endpoint.label);
     slice.addresses.push_back(endpoint.address);
   }
+  // No name of Kubernetes has a slash.
+  const std::string prefix = "/" + std::string(target.first->name()) + "/";
   size_t number = 0;
   for (auto& [ports, slice] : slices) {
     slice.ports = ports;
-    // No name of Kubernetes has a slash.
-    add_slice(target, "/" + key.name + "/" + std::to_string(number++), slice);
+    add_slice(target, prefix + std::to_string(number++), slice);
   }
-  draft.endpoints = {};
-  target.second.known = true;
-  target.second.draft.reset(ServiceRecord::make(*target.first, std::move(draft)));
-  touch(target);
-  return true;
 }
 
 void Zone::put(const kube::Namespace& ns) {
@@ -359,6 +336,8 @@ void Zone::retain_slices(const std::set<kube::ObjectKey>& keys) {
     if (!keys.contains(key)) gone.push_back(std::move(key));
   }
   for (const auto& key : gone) remove_slice(key);
+  for (Named& named : entries_)
+    if (std::exchange(named.second.restored, false)) touch(named);
 }
 
 void Zone::retain_namespaces(const std::set<kube::ObjectKey>& keys) {
@@ -385,7 +364,7 @@ void Zone::set_namespace(const std::string& name, bool object, int services) {
 }
 
 void Zone::set_key(Trie<KeyRecord>& keys, std::string key, bool present) {
-  keys_changed_ = true;
+  next_changed_ = true;
   auto* const record = new KeyRecord(std::move(key));
   if (present) {
     keys.put(record, LabelKey(record->key()), trash_);
@@ -421,7 +400,7 @@ void Zone::set_pod(const kube::ObjectKey& key, const std::map<std::string, std::
     };
     const auto had = known != pods_.end() ? set_of(known->second) : std::set<IpAddress>();
     if (clients_.put(next_.clients, key, labels, had, set_of(addresses), trash_))
-      keys_changed_ = true;
+      next_changed_ = true;
   }
   if (known != pods_.end() && known->second == addresses) return;
   change(addresses, 1);
@@ -435,7 +414,7 @@ void Zone::set_pod(const kube::ObjectKey& key, const std::map<std::string, std::
 }
 
 bool Zone::changed() const {
-  return !dirty_.empty() || keys_changed_ || synced_ != next_.synced || stale_ != next_.stale;
+  return !dirty_.empty() || next_changed_ || synced_ != next_.synced || stale_ != next_.stale;
 }
 
 void Zone::publish(uint32_t unix_time) {
@@ -444,7 +423,7 @@ void Zone::publish(uint32_t unix_time) {
     return;
   }
   for (Named* named : std::exchange(dirty_, {})) rebuild(*named);
-  keys_changed_ = false;
+  next_changed_ = false;
   next_.synced = synced_;
   next_.stale = stale_;
   if (static_cast<int32_t>(unix_time - next_.serial) > 0 || next_.serial == 0)
@@ -484,6 +463,8 @@ bool Zone::is_hidden(const ServiceName& name) const {
 void Zone::rebuild(Named& named) {
   auto& [name, entry] = named;
   entry.dirty = false;
+  if (std::exchange(entry.restored, false))
+    add_restored_slices(named, entry.record->endpoint_drafts());
   if (entry.known && !entry.draft)
     entry.draft.reset(ServiceRecord::make(*name, entry.record->draft()));
   if (!entry.known || is_hidden(*name)) {
@@ -527,51 +508,11 @@ void Zone::replace_record(Named& named, ServiceRecord* record) {
     const auto known = namespaces_.find(ns);
     set_namespace(ns, known != namespaces_.end() && known->second.first, delta);
   }
-  update_reverse(before, record);
+  // Of what is imported its own cluster names the addresses.
+  if (!content_.imports) name_addresses(next_, before, record, trash_);
   if (before == nullptr) return;
   endpoint_count_ -= before->endpoints().size();
   trash_.add(before, &ServiceRecord::destroy);
-}
-
-void Zone::update_reverse(const ServiceRecord* before, const ServiceRecord* after) {
-  if (content_.imports) return;  // its own cluster names them
-  for_changes(namings_of(before), namings_of(after), [&](const Naming& naming, bool present) {
-    set_reverse(next_.reverse, naming.address, naming.name, present);
-  });
-  for_changes(external_namings_of(before), external_namings_of(after),
-              [&](const Naming& naming, bool present) {
-                set_reverse(next_.external, naming.address, naming.name, present);
-              });
-}
-
-void Zone::set_reverse(Trie<ReverseRecord>& trie, const IpAddress& address, const ReverseName& name,
-                       bool present) {
-  const AddressKey key(address);
-  std::vector<ReverseName> names;
-  const ReverseRecord* const before = trie.find(key);
-  if (before != nullptr)
-    for (const ReverseName& known : before->names()) names.push_back(known);
-  const auto same = [&name](const ReverseName& other) {
-    return other.service == name.service && other.cluster_ip == name.cluster_ip &&
-           other.label == name.label;
-  };
-  std::erase_if(names, same);
-  if (present) {
-    const auto order = [](const ReverseName& n) {
-      return std::tuple(!n.cluster_ip, n.service->ns(), n.service->name(), n.label);
-    };
-    const auto at = std::lower_bound(names.begin(), names.end(), name,
-                                     [&](auto& a, auto& b) { return order(a) < order(b); });
-    names.insert(at, name);
-  }
-  ReverseRecord* old = nullptr;
-  if (names.empty()) {
-    old = trie.remove(key, trash_);
-  } else {
-    ReverseRecord* const record = ReverseRecord::make(address, names);
-    old = trie.put(record, AddressKey(record->address()), trash_);
-  }
-  if (old != nullptr) trash_.add(old, &ReverseRecord::destroy);
 }
 
 }  // namespace fairlead::dns

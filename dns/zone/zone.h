@@ -124,7 +124,8 @@ class Zone {
     std::unique_ptr<ServiceRecord, FreeRecord> draft;
     Slices slices;
     ServiceRecord* record = nullptr;
-    bool known = false;  // not only slices
+    bool known = false;     // not only slices
+    bool restored = false;  // the record's endpoints are in no slice yet: rebuild() makes these
     bool dirty = false;
   };
   // By namespace, then by name.
@@ -151,13 +152,11 @@ class Zone {
   Named& owner_of(const Slice& slice) { return *entries_.find(slice.service()); }
   void put_ready(const kube::Endpoint& endpoint, const std::string& cluster, SliceContent& kept);
   void add_slice(Named& entry, std::string_view name, const SliceContent& content);
+  void add_restored_slices(Named& target, const std::vector<EndpointDraft>& endpoints);
   void touch(Named& named);
   void rebuild(Named& named);
   void forget(Named& named);
   void replace_record(Named& named, ServiceRecord* record);
-  void update_reverse(const ServiceRecord* before, const ServiceRecord* after);
-  void set_reverse(Trie<ReverseRecord>& trie, const IpAddress& address, const ReverseName& name,
-                   bool present);
   void set_namespace(const std::string& name, bool object, int services);
   void set_key(Trie<KeyRecord>& keys, std::string key, bool present);
   bool is_hidden(const ServiceName& name) const;
@@ -186,7 +185,7 @@ class Zone {
   Trash trash_;
   std::deque<std::pair<uint64_t, std::vector<Trash::Item>>> retired_;  // by the epoch that ended
   uint64_t ended_ = 0;         // the epoch before the last publish()
-  bool keys_changed_ = false;  // namespaces or pods
+  bool next_changed_ = false;  // other than what dirty_ will change
   bool synced_ = false;
   bool stale_ = false;
   size_t service_count_ = 0;

@@ -14,6 +14,8 @@ from servers import BIN, Server, ask_many, cpu_seconds, fail, process_tree, say
 QUICK = os.environ.get("FAIRLEAD_QUICK", "") not in ("", "0")
 SECONDS = int(os.environ.get("DNSPERF_SECONDS", "1" if QUICK else "3"))
 REPEATS = int(os.environ.get("REPEATS", "1" if QUICK else "5"))
+# What disturbs the machine for a moment spoils one of many short runs, not the median.
+LATENCY_SECONDS, LATENCY_REPEATS = 1, 3 * REPEATS
 COUNTED = 2000 if QUICK else 20000  # questions whose instructions are counted
 
 
@@ -73,8 +75,8 @@ class Work(typing.NamedTuple):
 def latency(work, rate):
     """p50 and p99 in microseconds of one run at a fixed rate."""
     command = ["taskset", "-c", "1", os.path.join(BIN, "bench_dns_latency"), f"127.0.0.1:{work.server.port}",
-               work.queries, str(int(rate)), str(SECONDS)]
-    text = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS + 60, check=False).stdout
+               work.queries, str(int(rate)), str(LATENCY_SECONDS)]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=LATENCY_SECONDS + 60, check=False).stdout
     words = text.split()
     if len(words) != 8:
         fail(f"bench_dns_latency failed: {text}")
@@ -94,11 +96,11 @@ def saturate(work):
     return rate, spent * 1e6 / max(1, completed), lost
 
 
-def by_turns(works, measure):
-    """What measure(work) returns, REPEATS times for each: A B C, A B C, ..., so that what disturbs the
+def by_turns(works, measure, repeats=REPEATS):
+    """What measure(work) returns, several times for each: A B C, A B C, ..., so that what disturbs the
     machine disturbs all. A list of columns for each work."""
     found = [[] for _ in works]
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for work, runs in zip(works, found):
             runs.append(measure(work))
     return [list(zip(*runs)) for runs in found]
@@ -118,7 +120,8 @@ def load(works, compare=()):
         times = [a / b for a, b in zip(found[one][1], found[other][1])]
         rows.append(row(works[one].case, subject, metric, "times", times))
     half = {work: statistics.median(rates) / 2 for work, (rates, _, _) in zip(works, found) if work.subject != "echo"}
-    for work, (p50, p99) in zip(half, by_turns(half, lambda work: latency(work, half[work]))):
+    found = by_turns(half, lambda work: latency(work, half[work]), LATENCY_REPEATS)
+    for work, (p50, p99) in zip(half, found):
         say(f"{work.subject:13} {work.case:9} {statistics.median(p50):9.1f} us p50, "
             f"{statistics.median(p99):.1f} us p99 at {half[work]:.0f}/s")
         rows += [row(work.case, work.subject, "latency at half of saturation, p50", "us", p50),

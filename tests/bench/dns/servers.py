@@ -162,10 +162,10 @@ class ApiSource:
         return self.process.stdout.readline().strip()
 
 
-def fairlead_command(kubeconfig, port, ready="off"):
+def fairlead_command(kubeconfig, port, ready="off", metrics="off"):
     return [os.path.join(BIN, "fairlead-dns"), "--kubeconfig", kubeconfig, "--listen", f"127.0.0.1:{port}",
             "--workers", "1", "--forward", "127.0.0.1:9", "--health-listen", "off", "--ready-listen",
-            ready, "--metrics-listen", "off"]
+            ready, "--metrics-listen", metrics]
 
 
 def fairlead_cache_command(directory, kubeconfig, port, upstream):

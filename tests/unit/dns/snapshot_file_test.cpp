@@ -139,6 +139,13 @@ TEST(SnapshotFile, RoundTrips) {
     EXPECT_EQ(again.endpoints(), zone.endpoints());
     EXPECT_EQ(again.snapshot().serial, 1700000001u);
     EXPECT_TRUE(again.snapshot().stale && !again.snapshot().synced);
+    // What is made of a restored service and its slices once something happens to it is the same.
+    zone.snapshot().services.for_each([&](const ServiceRecord& of) {
+      const std::string name(of.name().name());
+      again.put(slice("none", name, std::string(of.name().ns()), {}));
+    });
+    again.publish(read->serial);
+    EXPECT_EQ(everything(again.snapshot()), everything(zone.snapshot()));
     // The API server has nothing of it: nothing is left.
     again.retain_services({});
     again.retain_slices({});
