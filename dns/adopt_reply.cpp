@@ -25,6 +25,7 @@ void adopt_reply(Deferred& deferred, std::span<const uint8_t> message,
   if (change) change(reply);
   set_question(reply.message, deferred.query());
   deferred.adopt(encode(reply.message), reply.rcode, reply.options);
+  deferred.adopt_failure();
 }
 
 }  // namespace fairlead::dns

@@ -99,15 +99,29 @@ void Chain::ask_from(size_t position, const Client& client, std::span<const uint
   reply.begin(query, kMaxMessage);
   if (parsed.verdict != Verdict::kAnswer) {
     reply.set_rcode(parsed.rcode);
+    note_failure(reply);
     return on_reply(reply.finish());
   }
   InternalPath path(std::move(on_reply));
   Request request(query, client, reply, path);
-  if (serve_from(position, request) == Step::kAnswered) path.send(reply.finish());
+  if (serve_from(position, request) != Step::kAnswered) return;
+  note_failure(reply);
+  path.send(reply.finish());
+}
+
+void Chain::note_failure(const Reply& reply) {
+  failure_.code = reply.error_code();
+  failure_.text = reply.error_text();
+}
+
+void Deferred::adopt_failure() {
+  failure_text_ = chain_->failure_.text;
+  if (!failure_text_.empty()) reply_.note_error(chain_->failure_.code, failure_text_);
 }
 
 void Deferred::finish() {
   chain_->replied(first_, position_, query_, client_, reply_);
+  chain_->note_failure(reply_);
   const SendLater send = std::move(send_);
   send(reply_.finish());
 }

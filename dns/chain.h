@@ -76,8 +76,16 @@ class Chain {
   void replied(size_t first, size_t position, const Query& query, const Client& client,
                Reply& reply);
 
+  // Why the question of a plugin, whose reply it is being given, has failed; no text: it has not.
+  struct Failure {
+    Ede code = Ede::kNone;
+    std::string text;
+  };
+  void note_failure(const Reply& reply);
+
   size_t waiting_ = 0;
   std::vector<Link> links_;
+  Failure failure_;
 };
 
 }  // namespace fairlead::dns

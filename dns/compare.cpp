@@ -86,7 +86,7 @@ std::optional<EditMessage> Comparer::ask_here(const ComparedQuestion& question) 
     bool there = false;
   };
   const auto answer = std::make_shared<Answer>();  // a late one finds it still
-  rehearsal_.ask(rehearsal_.place_of(question.name, question.port),
+  rehearsal_.ask(rehearsal_.place_of(question.name, question.type, question.port),
                  question_packet(question.name, question.type), client,
                  [answer](std::span<const uint8_t> message) {
                    answer->message = decode(message);

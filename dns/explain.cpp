@@ -20,7 +20,8 @@ constexpr Duration kAnswerLimit = std::chrono::seconds(15);
 class Printer : public Trace {
  public:
   void begin(const Query& query) override {
-    // Deeper ones are questions of a plugin.
+    // Deeper ones are questions of a plugin, which may have said why.
+    flush();
     if (depth_++ > 0)
       line(depth_ - 1,
            fmt::format("asks for {} {}", query.name.to_text(), type_to_text(query.type)));
@@ -98,7 +99,7 @@ Result<void> explain(const Options& options) {
                       &printer};
   std::printf("%s %s from %s\n", question.name.to_text().c_str(),
               type_to_text(question.type).c_str(), question.from.to_string().c_str());
-  const Rehearsal::Place place = asked.place_of(question.name, options.port);
+  const Rehearsal::Place place = asked.place_of(question.name, question.type, options.port);
   if (place.route == nullptr)
     std::printf("no server block at port %u serves that name\n", options.port);
   else

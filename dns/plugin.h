@@ -126,6 +126,8 @@ class Deferred {
   // whole message. The callback runs once with the whole reply, maybe before ask_next() returns,
   // unless the chain goes first.
   void ask_next(std::span<const uint8_t> packet, SendLater on_reply);
+  // Why the question of ask_next() has failed, if it has, is why this one has; in its callback.
+  void adopt_failure();
   // Sends the reply as it is now. Once.
   void finish();
 
@@ -135,6 +137,7 @@ class Deferred {
   Client client_;
   std::unique_ptr<uint8_t[]> buffer_;
   Reply reply_;
+  std::string failure_text_;  // the reply's refers to it
   SendLater send_;
   Chain* chain_;
   size_t first_;

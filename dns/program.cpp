@@ -111,6 +111,7 @@ class Program {
   bool stopping_ = false;
   uint64_t queries_seen_ = 0;
   MonoTime stop_by_{};
+  MonoTime stop_from_{};  // before, it goes on also when no query comes
 };
 
 void Program::connect_host() {
@@ -281,6 +282,7 @@ void Program::begin_stop() {
   log::info("stopping: at most {:.1f} s for queries that still come",
             std::chrono::duration<double>(lameduck).count());
   stop_by_ = loop_.clock().now() + lameduck;
+  stop_from_ = loop_.clock().now() + host_.lameduck();
   queries_seen_ = server_->queries();
   stop_when_quiet();
 }
@@ -290,7 +292,8 @@ void Program::stop_when_quiet() {
   if (left <= Duration::zero()) return loop_.stop();
   quiet_timer_.start_once(std::min(left, kQuiet), [this] {
     const uint64_t queries = server_->queries();
-    if (queries == std::exchange(queries_seen_, queries)) return loop_.stop();
+    const bool quiet = queries == std::exchange(queries_seen_, queries);
+    if (quiet && loop_.clock().now() >= stop_from_) return loop_.stop();
     stop_when_quiet();
   });
 }

@@ -30,13 +30,13 @@ Result<void> Rehearsal::wait_ready(Duration limit) {
                                                 fmt::join(host_.not_ready(), ", ")));
 }
 
-Rehearsal::Place Rehearsal::place_of(const Name& name, uint16_t port) const {
+Rehearsal::Place Rehearsal::place_of(const Name& name, Type type, uint16_t port) const {
   Place found;
   const Plan& plan = *generation_->plan();
   for (size_t i = 0; i < plan.listeners.size(); ++i) {
     if (plan.listeners[i].address.port != port) continue;
     const Router& router = generation_->router(i);
-    const Router::Route* const route = router.find(name);
+    const Router::Route* const route = router.find(name, type);
     if (route == nullptr ||
         (found.route != nullptr && route->zone.labels() <= found.route->zone.labels()))
       continue;

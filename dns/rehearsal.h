@@ -31,7 +31,7 @@ class Rehearsal {
     const Router::Route* route = nullptr;
     std::string block;  // its label, "dns://:53"
   };
-  Place place_of(const Name& name, uint16_t port) const;
+  Place place_of(const Name& name, Type type, uint16_t port) const;
   // Asks as a client would: a whole message. The reply comes to `on_reply` once, maybe before this
   // returns, or never.
   void ask(const Place& place, std::span<const uint8_t> packet, const Client& client,

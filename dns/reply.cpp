@@ -47,6 +47,7 @@ void Reply::begin(const Query& query, size_t limit) {
   counts_[0] = counts_[1] = counts_[2] = 0;
   rcode_ = Rcode::kNoError;
   error_ = Ede::kNone;
+  error_code_ = Ede::kNone;
   error_text_ = {};
   cookie_size_ = 0;
   finished_ = own_ = false;
@@ -64,12 +65,17 @@ void Reply::begin(const Query& query, size_t limit) {
 
 void Reply::set_error(Ede code, std::string_view text) {
   if (!error_text_.empty()) return;
-  error_text_ = text.substr(0, kMaxErrorText);
+  note_error(code, text);
   if (!has_edns_) return;
   const size_t needed = kOptionHeaderSize + 2 + error_text_.size();
   if (size_ + reserved_ + needed > limit_) return;
   error_ = code;
   reserved_ += needed;
+}
+
+void Reply::note_error(Ede code, std::string_view text) {
+  error_text_ = text.substr(0, kMaxErrorText);
+  error_code_ = code;
 }
 
 void Reply::set_cookie(std::span<const uint8_t> cookie) {

@@ -42,8 +42,11 @@ class Reply {
   bool own() const { return own_; }
   // Sent in the OPT record when the client sent one. `text` must live until finish().
   void set_error(Ede code, std::string_view text);
-  // What set_error() was given, also for clients without EDNS.
+  // What went wrong, where what is sent has it already or does not say.
+  void note_error(Ede code, std::string_view text);
+  // What set_error() or note_error() was given, also for clients without EDNS.
   std::string_view error_text() const { return error_text_; }
+  Ede error_code() const { return error_code_; }
   // The data of a cookie option to return, at most 40 bytes; copied.
   void set_cookie(std::span<const uint8_t> cookie);
   // One more option for the OPT record; copied. Not sent to clients without EDNS, nor when there is
@@ -115,7 +118,8 @@ class Reply {
   bool finished_ = false;
   bool own_ = false;
   std::vector<uint8_t> options_;  // adopted
-  Ede error_ = Ede::kNone;
+  Ede error_ = Ede::kNone;        // to be sent
+  Ede error_code_ = Ede::kNone;
   std::string_view error_text_;
   uint8_t cookie_size_ = 0;
   uint8_t cookie_[40];

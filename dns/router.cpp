@@ -20,7 +20,7 @@ void Router::ask(const Name& name, Type type, const Client& client, SendLater on
 void Router::ask(std::span<const uint8_t> packet, const Client& client, SendLater on_reply) const {
   Query query;
   const bool readable = parse_query(packet, query).verdict == Verdict::kAnswer;
-  const Route* const route = readable ? find(query.name) : nullptr;
+  const Route* const route = readable ? find(query.name, query.type) : nullptr;
   if (route != nullptr) return route->chain->ask(packet, client, std::move(on_reply));
   std::vector<uint8_t> buffer(kMaxMessage);
   Reply reply(buffer);

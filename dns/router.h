@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which server block answers a name: the one whose zone is the longest that the name ends with.
+// Which server block answers a question: the one whose zone is the longest that the name ends with;
+// for the DS of a zone its parent's, where that is here, too (RFC 4035 section 3.1.4.1).
 // Threads: one worker's.
 #pragma once
 
@@ -21,10 +22,14 @@ class Router {
   // Chains and counters outlive the router.
   void add(const Route& route);
   // nullptr: no block serves the name.
-  const Route* find(const Name& name) const {
-    for (const Route& route : routes_)
-      if (name.ends_with(route.zone)) return &route;
-    return nullptr;
+  const Route* find(const Name& name, Type type) const {
+    const Route* child = nullptr;
+    for (const Route& route : routes_) {
+      if (!name.ends_with(route.zone)) continue;
+      if (type != Type::kDs || name.labels() != route.zone.labels()) return &route;
+      child = &route;
+    }
+    return child;
   }
 
   // Asks a question of our own. The callback runs once, maybe before ask() returns, unless the

@@ -7,6 +7,7 @@
 namespace fairlead::dns::corefile {
 namespace {
 
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr size_t kMaxTypos = 2;
 constexpr size_t kMaxGuess = 64;  // longer words are no slips of the finger
 
@@ -33,7 +34,9 @@ std::string replace_variables(const std::string& text, std::string_view open,
 class Reader {
  public:
   Reader(std::string_view text, const std::string& file, const Environment& environment)
-      : text_(text), file_(std::make_shared<std::string>(file)), environment_(environment) {}
+      : text_(text.substr(text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0)),
+        file_(std::make_shared<std::string>(file)),
+        environment_(environment) {}
 
   Result<std::vector<Word>> run() {
     while (skip_blanks()) {

@@ -70,7 +70,7 @@ std::span<const uint8_t> Handler::handle(std::span<const uint8_t> packet, Client
     return {};
   }
   const Router::Route* route =
-      parsed.verdict == Verdict::kAnswer ? router_->find(query.name) : nullptr;
+      parsed.verdict == Verdict::kAnswer ? router_->find(query.name, query.type) : nullptr;
   BlockMetrics& metrics = route != nullptr ? *route->metrics : unrouted_;
   metrics.count_request(client, query.question_end != 0 ? query.type : Type{},
                         query.edns && query.edns->dnssec_ok, packet.size());

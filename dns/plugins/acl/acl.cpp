@@ -11,7 +11,8 @@
 //   filter   NOERROR without records
 //   drop     nothing is sent
 //
-// TYPE is a record type, `*` or ANY for all of them; NET an address, a prefix, `*` or `any`.
+// TYPE is a record type, `*` for all of them; ANY is what questions of that type ask for. NET an
+// address, a prefix, `*` or `any`.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -60,7 +61,7 @@ struct AclOptions : PluginOptions {
 };
 
 Result<void> read_type(const Word& word, bool& any, std::vector<Type>& types) {
-  if (word.text == "*" || word.text == "ANY" || word.text == "any") return any = true, ok();
+  if (word.text == "*") return any = true, ok();
   const auto type = type_from_text(word.text);
   if (!type) return word.place.error("'" + word.text + "' is no record type such as AAAA");
   types.push_back(*type);

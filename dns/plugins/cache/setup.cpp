@@ -21,6 +21,11 @@ constexpr uint64_t kLeastCapacity = 4 * kShards;
 constexpr uint64_t kMaxTtl = INT32_MAX;
 constexpr Duration kMaxRecheck = std::chrono::minutes(5);  // RFC 8767 section 5
 
+bool is_negative(std::string_view text) {
+  return text.size() > 1 && text[0] == '-' &&
+         std::ranges::all_of(text.substr(1), [](char c) { return c >= '0' && c <= '9'; });
+}
+
 // Seconds, as a number or a duration.
 Result<uint32_t> read_ttl(const Word& word, uint64_t least) {
   const auto duration = read_duration(word, seconds(1));
@@ -192,6 +197,8 @@ Result<std::shared_ptr<PluginOptions>> parse_cache(const PluginKind::Directives&
   const Directive& directive = directives.front();
   auto options = std::make_shared<CacheOptions>();
   std::span<const Word> zones = directive.arguments;
+  if (!zones.empty() && is_negative(zones[0].text))
+    return zones[0].place.error("'" + zones[0].text + "' is no TTL of a cache, such as 30");
   if (!zones.empty() && read_duration(zones[0], seconds(1)).ok()) {
     const auto ttl = read_ttl(zones[0], 1);
     if (!ttl.ok()) return ttl.error();

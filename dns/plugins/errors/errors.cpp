@@ -44,8 +44,11 @@ void put(log::Level level, std::string_view text) {
   if (log::enabled(level)) log::write(level, text);
 }
 
+// What a rule refuses has not failed.
 bool failed(const Reply& reply) {
-  return !reply.error_text().empty() && reply.rcode() == Rcode::kServFail;
+  if (reply.error_text().empty()) return false;
+  return reply.rcode() == Rcode::kServFail ||
+         (reply.rcode() == Rcode::kRefused && reply.error_code() != Ede::kProhibited);
 }
 
 class Errors : public Plugin {

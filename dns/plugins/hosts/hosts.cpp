@@ -49,7 +49,7 @@ struct HostsOptions : PluginOptions {
   std::atomic<uint64_t> written_at{0};  // the file that was read; Unix time
 
   void build(std::string_view text) {
-    auto built = std::make_shared<HostsTable>(reverse);
+    auto built = std::make_shared<HostsTable>(reverse, zones);
     for (const auto& [address, name] : lines) built->add(address, name);
     built->add_file(text);
     table.set(std::move(built));
@@ -62,16 +62,17 @@ class Hosts : public Plugin {
 
   Step serve(Request& request) override {
     const Query& query = request.query();
-    if (query.klass != Class::kIn || std::ranges::none_of(options_.zones, [&](const Name& zone) {
-          return query.name.ends_with(zone);
-        }))
-      return Step::kNext;
+    if (query.klass != Class::kIn) return Step::kNext;
+    const bool ours = std::ranges::any_of(
+        options_.zones, [&](const Name& zone) { return query.name.ends_with(zone); });
     table_ = seen_.newest(options_.table).get();
-    return query.type == Type::kPtr ? serve_reverse(request) : serve_name(request);
+    // Reverse zones need not be named.
+    if (query.type == Type::kPtr) return serve_reverse(request, ours);
+    return ours ? serve_name(request) : Step::kNext;
   }
 
  private:
-  Step serve_reverse(Request& request) const;
+  Step serve_reverse(Request& request, bool ours) const;
   Step serve_name(Request& request) const;
   static void begin(Reply& reply) {
     reply.set_flag(kFlagAuthoritative);
@@ -83,11 +84,12 @@ class Hosts : public Plugin {
   const HostsTable* table_ = nullptr;  // of this query
 };
 
-Step Hosts::serve_reverse(Request& request) const {
+Step Hosts::serve_reverse(Request& request, bool ours) const {
   const auto address = address_of_reverse(request.query().name);
   const std::vector<Name>* names = address ? table_->names_of(*address) : nullptr;
   if (names == nullptr)
-    return table_->find(request.query().name) != nullptr ? serve_name(request) : Step::kNext;
+    return ours && table_->find(request.query().name) != nullptr ? serve_name(request)
+                                                                 : Step::kNext;
   begin(request.reply());
   for (const Name& name : *names) {
     uint8_t* rdata = request.reply().add(Section::kAnswer, Reply::kQuestionName, Type::kPtr,

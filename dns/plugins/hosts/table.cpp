@@ -60,6 +60,8 @@ std::optional<IpAddress> address_of_reverse(const Name& name) {
 }
 
 void HostsTable::add(const IpAddress& address, const Name& name) {
+  const auto has = [&name](const Name& zone) { return name.ends_with(zone); };
+  if (!zones_.empty() && std::ranges::none_of(zones_, has)) return;
   const bool wildcard = name.labels() > 0 && name.label(0) == "*";
   const auto lower = name.lower();
   Addresses& addresses = wildcard ? wildcards_[std::string(text_of(lower.subspan(2)))]

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -30,8 +31,10 @@ class HostsTable {
   // Of one address, that are found by it: a block list has a hundred thousand for 0.0.0.0.
   static constexpr size_t kMaxNames = 256;
 
-  // `reverse`: names can be found by the address, too.
-  explicit HostsTable(bool reverse = true) : reverse_(reverse) {}
+  // `reverse`: names can be found by the address, too. Names outside of `zones` are left out,
+  // unless there are none.
+  explicit HostsTable(bool reverse = true, std::vector<Name> zones = {})
+      : reverse_(reverse), zones_(std::move(zones)) {}
   void add(const IpAddress& address, const Name& name);
   void add_file(std::string_view text);
 
@@ -48,6 +51,7 @@ class HostsTable {
   using ByName = std::unordered_map<std::string, Addresses, Hash, std::equal_to<>>;
 
   const bool reverse_;
+  const std::vector<Name> zones_;
   ByName names_;      // by lower-case wire form
   ByName wildcards_;  // without their first label
   std::map<IpAddress, std::vector<Name>> addresses_;

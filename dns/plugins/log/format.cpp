@@ -29,11 +29,7 @@ void put(Out& out, const IpAddress& address) {
 }
 
 void put_rcode(Out& out, Rcode rcode) {
-  static constexpr std::string_view kNames[] = {"NOERROR",  "FORMERR", "SERVFAIL",
-                                                "NXDOMAIN", "NOTIMP",  "REFUSED"};
-  const auto number = static_cast<size_t>(rcode);
-  if (number < std::size(kNames)) return put(out, kNames[number]);
-  fmt::format_to(std::back_inserter(out), "RCODE{}", number);
+  put(out, rcode_to_text(rcode));
 }
 
 void put_flags(Out& out, uint16_t flags) {

@@ -180,6 +180,8 @@ Result<void> RuleReader::name(size_t behind, bool has_target) {
     rule_.name.kind = static_cast<Kind>(kind - std::begin(kKinds));
     rest_ = rest_.subspan(1);
   }
+  // CoreDNS ends them with a dot whatever their kind, but for these.
+  const bool whole = rule_.field != Field::kCname || rule_.name.kind == Kind::kExact;
   const auto from = take("the name");
   if (!from.ok()) return from.error();
   if ((*from)->text.empty()) return (*from)->place.error("rewrite: an empty name");
@@ -188,12 +190,13 @@ Result<void> RuleReader::name(size_t behind, bool has_target) {
     if (!pattern.ok()) return (*from)->place.error(pattern.error().message());
     rule_.name.pattern = std::make_shared<const Pattern>(*std::move(pattern));
   } else {
-    rule_.name.from = with_dot(lower((*from)->text));  // of whatever kind, as CoreDNS does
+    rule_.name.from = lower((*from)->text);
+    if (whole) rule_.name.from = with_dot(rule_.name.from);
   }
   if (!has_target) return ok();
   const auto to = take("the new name");
   if (!to.ok()) return to.error();
-  rule_.name.to = with_dot((*to)->text);
+  rule_.name.to = whole ? with_dot((*to)->text) : (*to)->text;
   if (rule_.name.kind == Kind::kRegex)
     if (const auto done = check_groups(**to, *rule_.name.pattern); !done.ok()) return done;
   if (rule_.name.kind == Kind::kExact)

@@ -186,6 +186,22 @@ TEST_F(FaultsTest, LameduckIsAsLongAsTheCorefileSays) {
   EXPECT_LT(took, kLameduck + 2s) << "at most so long";
 }
 
+// Who has not heard of another server yet may ask after a while without any question.
+TEST_F(FaultsTest, LameduckIsAsLongWithoutQueriesToo) {
+  start_with_corefile(
+      quiet_corefile("cluster.local", "    health {\n        lameduck 2s\n    }\n"));
+  ASSERT_TRUE(ready()) << log();
+  const auto begun = std::chrono::steady_clock::now();
+  kill(pid, SIGTERM);
+  std::this_thread::sleep_for(1500ms);
+  const Fd client = connect_from("127.0.0.1", SOCK_DGRAM);
+  const Bytes query = question(1, kWeb);
+  send(client.get(), query.data(), query.size(), 0);
+  EXPECT_TRUE(answers(receive(client))) << log();
+  EXPECT_EQ(wait_for_exit(), 0) << log();
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, 2s);
+}
+
 // It takes two events, in whatever order: in between the name is there, asked over the wire.
 TEST_F(FaultsTest, AnEndpointThatMovesToAnotherSliceIsNeverMissed) {
   const auto put = [this](const std::string& slice, std::vector<std::string> addresses) {

@@ -150,20 +150,5 @@ TEST(TableA2, LoadUnchanged) {
   }
 }
 
-// Longest zone first, whatever the order.
-TEST(Router, TheLongestZoneAnswers) {
-  Router router;
-  Chain root, test, sub;
-  router.add({dns_name("test"), &test, nullptr});
-  router.add({Name(), &root, nullptr});
-  router.add({dns_name("sub.test"), &sub, nullptr});
-  const std::pair<const char*, const Chain*> kCases[] = {{"a.sub.test", &sub}, {"SUB.test", &sub},
-                                                         {"a.test", &test},    {"xsub.test", &test},
-                                                         {"other", &root},     {".", &root}};
-  for (const auto& [name, chain] : kCases)
-    EXPECT_EQ(router.find(dns_name(name))->chain, chain) << name;
-  EXPECT_EQ(Router().find(dns_name("a")), nullptr);
-}
-
 }  // namespace
 }  // namespace fairlead::dns

@@ -85,6 +85,7 @@ TEST(Corefile, Blocks) {
       {". {\n}\n", "dns://.:53 {}\n"},
       {".:53 {\nerrors\n}\n", "dns://.:53 {errors}\n"},
       {".:53\n{\nerrors\n}\n", "dns://.:53 {errors}\n"},
+      {"\xef\xbb\xbf.:53 {\nerrors\n}\n", "dns://.:53 {errors}\n"},  // a byte order mark
       {".\r\n{\r\nerrors\r\n}\r\n", "dns://.:53 {errors}\n"},
       {"a b {\n}\nc {\n}", "dns://a.:53 dns://b.:53 {}\ndns://c.:53 {}\n"},
       {"a,b, c,\nd {\n}", "dns://a.:53 dns://b.:53 dns://c.:53 dns://d.:53 {}\n"},

@@ -28,6 +28,8 @@ TEST_F(PluginAcl, FirstRuleThatMatchesDecides) {
       {"block type AAAA net *", "192.0.2.9", "A", "next"},
       {"block type AAAA A", "192.0.2.9", "A", "REFUSED rd qd=1\n"},
       {"block type * net 192.0.2.9", "192.0.2.9", "A", "REFUSED rd qd=1\n"},
+      {"block type ANY", "192.0.2.9", "A", "next"},
+      {"block type ANY", "192.0.2.9", "ANY", "REFUSED rd qd=1\n"},
       {"filter type A", "192.0.2.9", "A", "NOERROR rd qd=1\n"},
       {"drop", "192.0.2.9", "A", "pending"},
       {"allow net 192.0.2.0/24\nblock", "192.0.2.9", "A", "next"},

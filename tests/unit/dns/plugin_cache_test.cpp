@@ -414,6 +414,7 @@ TEST_F(PluginCache, Metrics) {
 TEST_F(PluginCache, Refusals) {
   const std::pair<const char*, const char*> kCases[] = {
       {"cache 0", "Corefile:2: '0' is no TTL from 1s to 2147483647s"},
+      {"cache -1", "Corefile:2: '-1' is no TTL of a cache, such as 30"},
       {"cache {\nsuccess\n}", "Corefile:3: 'success' takes at least 1 argument, not 0"},
       {"cache {\nsuccess -1\n}", "Corefile:3: '-1' is not a whole number from 0 to 1000000000"},
       {"cache {\nservfail 6m\n}", "Corefile:3: 'servfail' is at most 5m"},

@@ -8,10 +8,10 @@ namespace {
 
 class PluginErrors : public PluginTest {
  protected:
-  static LastPlugin fails(Rcode rcode, std::string_view text) {
+  static LastPlugin fails(Rcode rcode, std::string_view text, Ede code = Ede::kOther) {
     return [=](Request& request) {
       request.reply().set_rcode(rcode);
-      if (!text.empty()) request.reply().set_error(Ede::kOther, text);
+      if (!text.empty()) request.reply().set_error(code, text);
       return Step::kAnswered;
     };
   }
@@ -42,21 +42,40 @@ TEST_F(PluginErrors, WhatIsLogged) {
     Rcode rcode;
     const char* text;
     const char* line;
+    Ede code = Ede::kOther;
   } kCases[] = {
       {Rcode::kServFail, "no upstream server replied in time",
        "errors: 2 www.a.test. AAAA: no upstream server replied in time\n"},
-      {Rcode::kRefused, "not for you", ""},
+      {Rcode::kRefused, "too many queries", "errors: 5 www.a.test. AAAA: too many queries\n"},
+      {Rcode::kRefused, "not for you", "", Ede::kProhibited},
       {Rcode::kServFail, "", ""},
       {Rcode::kNoError, "stale answer", ""},
       {Rcode::kNxDomain, "blocked", ""},
   };
   for (const auto& c : kCases) {
-    use("errors {\nstacktrace\n}", fails(c.rcode, c.text));
+    use("errors {\nstacktrace\n}", fails(c.rcode, c.text, c.code));
     const std::string log = logged([&] { ask("www.A.test", "AAAA"); });
     if (*c.line == '\0')
       EXPECT_EQ(log, "") << c.text;
     else
       EXPECT_TRUE(log.ends_with(c.line)) << log;
+  }
+}
+
+// Where a plugin in between asked for something else: what the client asked is what failed.
+TEST_F(PluginErrors, BehindPluginsThatAskAnew) {
+  for (const char* between : {"rewrite name a.test b.test", "rewrite cname exact x.test y.test",
+                              "header {\nquery clear rd\n}"}) {
+    use("errors\n" + std::string(between), fails(Rcode::kServFail, "no upstream server"));
+    for (const bool edns : {false, true}) {
+      AskOptions options;
+      if (edns) options.query.edns_size = 1232;
+      const std::string log = logged([&] { ask("a.test", "A", options); });
+      EXPECT_EQ(count(log, "errors: 2 a.test. A: no upstream server\n"), 1U) << between << log;
+      EXPECT_EQ(count(log, "\n"), 1U) << between << log;
+    }
+    use("errors\n" + std::string(between), replies_with("NOERROR"));
+    EXPECT_EQ(logged([&] { ask("a.test"); }), "") << between;
   }
 }
 

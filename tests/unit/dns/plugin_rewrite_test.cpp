@@ -260,6 +260,23 @@ TEST_F(PluginRewrite, Cname) {
   EXPECT_EQ(chain->waiting(), 0u);
 }
 
+// A part of a name has no dot behind it, unlike in rules for names.
+TEST_F(PluginRewrite, CnameInPart) {
+  for (const char* rule :
+       {"rewrite cname prefix ww mail-ww", "rewrite cname substring ww.z mail-ww.z"}) {
+    use(rule, [](Request& request) {
+      const bool first = request.query().name == dns_name("a.test");
+      return replies_with(first ? "NOERROR\nanswer @ 60 CNAME www.z.test."
+                                : "NOERROR\nanswer @ 7 A 192.0.2.2")(request);
+    });
+    const std::string target = std::string(rule).find("prefix") != std::string::npos
+                                   ? "mail-www.z.test."
+                                   : "wmail-ww.z.test.";
+    EXPECT_EQ(ask("a.test"), "NOERROR qd=1\nanswer a.test. 60 CNAME " + target + "\nanswer " +
+                                 target + " 7 A 192.0.2.2\n");
+  }
+}
+
 TEST_F(PluginRewrite, ChaosAsInternet) {
   use("rewrite class CH IN", records("NXDOMAIN"));
   AskOptions chaos;
