@@ -110,11 +110,13 @@ void Chain::ask_from(size_t position, const Client& client, std::span<const uint
 }
 
 void Chain::note_failure(const Reply& reply) {
-  failure_.code = reply.error_code();
-  failure_.text = reply.error_text();
+  const bool failed = reply.rcode() == Rcode::kServFail || reply.rcode() == Rcode::kRefused;
+  failure_.code = failed ? reply.error_code() : Ede::kNone;
+  failure_.text = failed ? reply.error_text() : std::string_view();
 }
 
 void Deferred::adopt_failure() {
+  if (!reply_.error_text().empty()) return;
   failure_text_ = chain_->failure_.text;
   if (!failure_text_.empty()) reply_.note_error(chain_->failure_.code, failure_text_);
 }

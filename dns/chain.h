@@ -76,7 +76,8 @@ class Chain {
   void replied(size_t first, size_t position, const Query& query, const Client& client,
                Reply& reply);
 
-  // Why the question of a plugin, whose reply it is being given, has failed; no text: it has not.
+  // Why the question of a plugin, whose reply it is being given, is SERVFAIL or REFUSED; no text:
+  // it is not, or nobody said why.
   struct Failure {
     Ede code = Ede::kNone;
     std::string text;

@@ -58,7 +58,7 @@ class Host {
                       std::function<std::string()> remark = {});
   // Text for /metrics.
   Token add_metrics(std::function<void(std::string& out)> render);
-  // How long queries are still answered after SIGTERM, at most; the longest counts.
+  // How long queries are still answered after SIGTERM; the longest counts.
   Token add_lameduck(Duration duration);
   // How long queries wait for what is not ready yet, at most; the longest counts.
   Token add_startup_limit(Duration duration);

@@ -126,7 +126,8 @@ class Deferred {
   // whole message. The callback runs once with the whole reply, maybe before ask_next() returns,
   // unless the chain goes first.
   void ask_next(std::span<const uint8_t> packet, SendLater on_reply);
-  // Why the question of ask_next() has failed, if it has, is why this one has; in its callback.
+  // Why the question of ask_next() is SERVFAIL or REFUSED, if it is, is why this one is, unless
+  // that is known. In its callback.
   void adopt_failure();
   // Sends the reply as it is now. Once.
   void finish();

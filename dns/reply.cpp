@@ -74,6 +74,7 @@ void Reply::set_error(Ede code, std::string_view text) {
 }
 
 void Reply::note_error(Ede code, std::string_view text) {
+  if (!error_text_.empty()) return;
   error_text_ = text.substr(0, kMaxErrorText);
   error_code_ = code;
 }

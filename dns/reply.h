@@ -42,7 +42,7 @@ class Reply {
   bool own() const { return own_; }
   // Sent in the OPT record when the client sent one. `text` must live until finish().
   void set_error(Ede code, std::string_view text);
-  // What went wrong, where what is sent has it already or does not say.
+  // What went wrong, where what is sent has it already or does not say. The first of both counts.
   void note_error(Ede code, std::string_view text);
   // What set_error() or note_error() was given, also for clients without EDNS.
   std::string_view error_text() const { return error_text_; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which server block answers a question: the one whose zone is the longest that the name ends with;
-// for the DS of a zone its parent's, where that is here, too (RFC 4035 section 3.1.4.1).
+// for the DS of a zone its parent's, where that is here, too (RFC 4035 section 3.1.4.1). The root's
+// block is nobody's parent: it is where a cluster forwards what is not its own.
 // Threads: one worker's.
 #pragma once
 
@@ -26,7 +27,8 @@ class Router {
     const Route* child = nullptr;
     for (const Route& route : routes_) {
       if (!name.ends_with(route.zone)) continue;
-      if (type != Type::kDs || name.labels() != route.zone.labels()) return &route;
+      if (type != Type::kDs || name.labels() != route.zone.labels())
+        return child != nullptr && route.zone.labels() == 0 ? child : &route;
       child = &route;
     }
     return child;

@@ -32,6 +32,8 @@ std::vector<Naming> namings_of(const ServiceRecord* record, bool outside) {
   if (record == nullptr) return namings;
   for_each_naming(*record, outside, [&](const Naming& naming) { namings.push_back(naming); });
   std::sort(namings.begin(), namings.end());
+  const auto same = [](const Naming& a, const Naming& b) { return a.key() == b.key(); };
+  namings.erase(std::unique(namings.begin(), namings.end(), same), namings.end());
   return namings;
 }
 

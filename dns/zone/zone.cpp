@@ -149,6 +149,7 @@ void Zone::put(const kube::EndpointSlice& slice) {
   Named& target = entry(owner.service);
   SliceContent kept;
   kept.ports = ports_of(slice);
+  unpack_restored(target);
   keep_gone(*target.first, slice, before);
   for (const kube::Endpoint& endpoint : slice.endpoints) {
     if (!endpoint.ready && content_.hold > Duration::zero())
@@ -184,6 +185,7 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
   if (!is_hidden(*target.first)) {
     target.second.restored = next_changed_ = true;
     replace_record(target, ServiceRecord::make(*target.first, std::move(draft)));
+    if (!target.second.slices.empty()) touch(target);
     return true;
   }
   add_restored_slices(target, draft.endpoints);
@@ -191,6 +193,12 @@ bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
   target.second.draft.reset(ServiceRecord::make(*target.first, std::move(draft)));
   touch(target);
   return true;
+}
+
+// Before something happens to a restored service: until then its record is all there is of it.
+void Zone::unpack_restored(Named& named) {
+  if (std::exchange(named.second.restored, false))
+    add_restored_slices(named, named.second.record->endpoint_drafts());
 }
 
 // One for each list of ports.
@@ -463,8 +471,7 @@ bool Zone::is_hidden(const ServiceName& name) const {
 void Zone::rebuild(Named& named) {
   auto& [name, entry] = named;
   entry.dirty = false;
-  if (std::exchange(entry.restored, false))
-    add_restored_slices(named, entry.record->endpoint_drafts());
+  unpack_restored(named);
   if (entry.known && !entry.draft)
     entry.draft.reset(ServiceRecord::make(*name, entry.record->draft()));
   if (!entry.known || is_hidden(*name)) {

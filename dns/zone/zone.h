@@ -125,7 +125,7 @@ class Zone {
     Slices slices;
     ServiceRecord* record = nullptr;
     bool known = false;     // not only slices
-    bool restored = false;  // the record's endpoints are in no slice yet: rebuild() makes these
+    bool restored = false;  // the record's endpoints are in no slice yet: see unpack_restored()
     bool dirty = false;
   };
   // By namespace, then by name.
@@ -152,6 +152,7 @@ class Zone {
   Named& owner_of(const Slice& slice) { return *entries_.find(slice.service()); }
   void put_ready(const kube::Endpoint& endpoint, const std::string& cluster, SliceContent& kept);
   void add_slice(Named& entry, std::string_view name, const SliceContent& content);
+  void unpack_restored(Named& named);
   void add_restored_slices(Named& target, const std::vector<EndpointDraft>& endpoints);
   void touch(Named& named);
   void rebuild(Named& named);

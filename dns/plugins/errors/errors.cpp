@@ -44,11 +44,11 @@ void put(log::Level level, std::string_view text) {
   if (log::enabled(level)) log::write(level, text);
 }
 
-// What a rule refuses has not failed.
+// What a rule refuses, blocks or filters has not failed.
 bool failed(const Reply& reply) {
   if (reply.error_text().empty()) return false;
   return reply.rcode() == Rcode::kServFail ||
-         (reply.rcode() == Rcode::kRefused && reply.error_code() != Ede::kProhibited);
+         (reply.rcode() == Rcode::kRefused && reply.error_code() == Ede::kOther);
 }
 
 class Errors : public Plugin {

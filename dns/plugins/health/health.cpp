@@ -3,7 +3,7 @@
 // would, and counts how long that takes: a loop that hangs shows there.
 //
 //   health [ADDRESS] {       :8080
-//       lameduck DURATION    after SIGTERM: goes on while queries come, at most so long
+//       lameduck DURATION    after SIGTERM: queries are answered so long
 //   }
 #include <array>
 #include <cstdint>

@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 from measures import QUICK, REPEATS, row
-from servers import ApiSource, Server, cpu_seconds, fail, fairlead_command, free_port, memory_mib, process_tree, say
+from servers import ApiSource, Server, ask_many, cpu_seconds, fail, fairlead_command, free_port, memory_mib, process_tree, say
 
 LARGE = 2000 if QUICK else 100000  # services, of one endpoint each
 CHANGES = 100 if QUICK else 1000
@@ -104,7 +104,8 @@ def snapshot(directory, services, endpoints, probe):
     def server(kubeconfig):
         port = free_port()
         command = fairlead_command(kubeconfig, port) + ["--snapshot", file]
-        return Server("fairlead-dns-snapshot", command, port, directory, probe)
+        return Server("fairlead-dns-snapshot", command, port, directory,
+                      lambda: ask_many(port, [f"{probe} A"]) == 1)  # not SERVFAIL
     with ApiSource(directory, services, endpoints) as api, server(api.kubeconfig):
         end = time.monotonic() + 60
         while not os.path.exists(file):
@@ -132,7 +133,11 @@ def events_within(port):
 def within(before, after, part):
     """The least bound within which that part of what happened between two histograms lies."""
     counts = {bound: after[bound] - before.get(bound, 0) for bound in after}
-    return min(bound for bound, count in counts.items() if count >= part * counts[float("inf")])
+    total = counts.pop(float("inf"))
+    bounds = [bound for bound, count in counts.items() if count >= part * total]
+    if total == 0 or not bounds:
+        fail(f"of {total} events less than {part:.0%} are within the histogram's bounds")
+    return min(bounds)
 
 
 def endpoint_events(server, api, metrics):

@@ -164,7 +164,7 @@ TEST_F(FaultsTest, SigtermWithLameduckLosesNothing) {
   EXPECT_EQ(wait_for_exit(), 0) << log();
 }
 
-// The `lameduck` of a Corefile: while queries come the server answers, at most so long.
+// The `lameduck` of a Corefile: so long the server answers, and no longer, though queries come.
 TEST_F(FaultsTest, LameduckIsAsLongAsTheCorefileSays) {
   constexpr auto kLameduck = 2s;
   start_with_corefile(

@@ -48,6 +48,7 @@ TEST_F(PluginErrors, WhatIsLogged) {
        "errors: 2 www.a.test. AAAA: no upstream server replied in time\n"},
       {Rcode::kRefused, "too many queries", "errors: 5 www.a.test. AAAA: too many queries\n"},
       {Rcode::kRefused, "not for you", "", Ede::kProhibited},
+      {Rcode::kRefused, "blocked by a template", "", static_cast<Ede>(15)},
       {Rcode::kServFail, "", ""},
       {Rcode::kNoError, "stale answer", ""},
       {Rcode::kNxDomain, "blocked", ""},

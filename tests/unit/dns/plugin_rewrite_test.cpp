@@ -262,18 +262,22 @@ TEST_F(PluginRewrite, Cname) {
 
 // A part of a name has no dot behind it, unlike in rules for names.
 TEST_F(PluginRewrite, CnameInPart) {
-  for (const char* rule :
-       {"rewrite cname prefix ww mail-ww", "rewrite cname substring ww.z mail-ww.z"}) {
-    use(rule, [](Request& request) {
+  const std::pair<const char*, std::string> kCases[] = {
+      {"prefix ww mail-ww", "mail-www.z.test."},
+      {"substring ww.z mail-ww.z", "wmail-ww.z.test."},
+      {"suffix .z.test. .y.test.", "www.y.test."},
+      {"suffix .z.test .y.test", ""},
+      {"regex (.*).z.test. {1}.y.test.", "www.y.test."}};
+  for (const auto& [rule, target] : kCases) {
+    use(std::string("rewrite cname ") + rule, [](Request& request) {
       const bool first = request.query().name == dns_name("a.test");
       return replies_with(first ? "NOERROR\nanswer @ 60 CNAME www.z.test."
                                 : "NOERROR\nanswer @ 7 A 192.0.2.2")(request);
     });
-    const std::string target = std::string(rule).find("prefix") != std::string::npos
-                                   ? "mail-www.z.test."
-                                   : "wmail-ww.z.test.";
-    EXPECT_EQ(ask("a.test"), "NOERROR qd=1\nanswer a.test. 60 CNAME " + target + "\nanswer " +
-                                 target + " 7 A 192.0.2.2\n");
+    EXPECT_EQ(ask("a.test"), target.empty() ? "NOERROR qd=1\nanswer a.test. 60 CNAME www.z.test.\n"
+                                            : "NOERROR qd=1\nanswer a.test. 60 CNAME " + target +
+                                                  "\nanswer " + target + " 7 A 192.0.2.2\n")
+        << rule;
   }
 }
 

@@ -225,6 +225,19 @@ TEST(Zone, RetainRemovesWhatAListDidNotHave) {
   EXPECT_EQ(namespaces, 1u);
 }
 
+TEST(Zone, AnAddressThatIsListedTwiceKeepsItsName) {
+  Zone zone;
+  zone.put(service("a", "x", {"10.0.0.1", "10.0.0.1"}));
+  zone.publish(1);
+  EXPECT_EQ(names_of(zone, "10.0.0.1"), Names{"=a.x"});
+  zone.put(service("a", "x", {"10.0.0.1"}));
+  zone.publish(2);
+  EXPECT_EQ(names_of(zone, "10.0.0.1"), Names{"=a.x"});
+  zone.remove_service({"x", "a"});
+  zone.publish(3);
+  EXPECT_EQ(names_of(zone, "10.0.0.1"), Names{});
+}
+
 // RFC 8020: what has names below it exists, whether or not its own object has been seen.
 TEST(Zone, ANamespaceExistsAsLongAsItHasServices) {
   Zone zone;
@@ -281,6 +294,19 @@ TEST_F(HeldEndpoints, AMoveIsNotSeen) {
   zone.set_time(at(5000));
   EXPECT_EQ(addresses("db"), "10.1.0.1 10.1.0.2");
   EXPECT_EQ(zone.due(), std::nullopt);
+}
+
+// What a restored service has is elsewhere, also before anything of it has been published.
+TEST_F(HeldEndpoints, NotWhatIsRestored) {
+  ServiceDraft draft;
+  draft.kind = ServiceKind::kHeadless;
+  draft.endpoints.push_back({"", "", ip("10.1.2.1"), {}});
+  ASSERT_TRUE(zone.restore({"x", "old"}, std::move(draft)));
+  zone.put(slice("old-1", "old", "x", {{"10.1.2.1"}, {"10.1.2.2"}}));
+  zone.remove_slice({"x", "old-1"});
+  EXPECT_EQ(addresses("old"), "10.1.2.1 10.1.2.2");
+  zone.retain_slices({{"x", "db-1"}, {"x", "web-1"}});
+  EXPECT_EQ(addresses("old"), "10.1.2.2") << "held; the other was the file's alone";
 }
 
 TEST_F(HeldEndpoints, WhatHasGoneGoesInTime) {
