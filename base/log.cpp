@@ -4,6 +4,7 @@
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <memory>
 
 namespace fairlead::log {
@@ -23,24 +24,28 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::info;
 }
 
-std::shared_ptr<spdlog::logger> make_logger(std::string_view program, Level level) {
+std::shared_ptr<spdlog::logger> make_logger(std::string_view program) {
   auto logger = std::make_shared<spdlog::logger>(
       std::string(program), std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %n: %v", spdlog::pattern_time_type::utc);
-  logger->set_level(to_spdlog(level));
+  logger->set_level(spdlog::level::debug);  // enabled() decides
   logger->flush_on(spdlog::level::debug);
   return logger;
 }
 
+Level least = Level::kInfo;
+std::atomic<int> debugging{0};
+
 std::shared_ptr<spdlog::logger>& logger() {
-  static std::shared_ptr<spdlog::logger> instance = make_logger("fairlead", Level::kInfo);
+  static std::shared_ptr<spdlog::logger> instance = make_logger("fairlead");
   return instance;
 }
 
 }  // namespace
 
 void init(std::string_view program, Level level) {
-  logger() = make_logger(program, level);
+  least = level;
+  logger() = make_logger(program);
 }
 
 Result<Level> parse_level(std::string_view text) {
@@ -52,11 +57,18 @@ Result<Level> parse_level(std::string_view text) {
                "log level '" + std::string(text) + "' is not one of debug, info, warn, error");
 }
 
+Debugging::Debugging() {
+  debugging.fetch_add(1, std::memory_order_relaxed);
+}
+Debugging::~Debugging() {
+  debugging.fetch_sub(1, std::memory_order_relaxed);
+}
+
 bool enabled(Level level) {
-  return logger()->should_log(to_spdlog(level));
+  return level >= least || debugging.load(std::memory_order_relaxed) > 0;
 }
 void write(Level level, std::string_view text) {
-  logger()->log(to_spdlog(level), text);
+  if (enabled(level)) logger()->log(to_spdlog(level), text);
 }
 
 }  // namespace fairlead::log

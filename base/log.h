@@ -20,6 +20,15 @@ void init(std::string_view program, Level level);
 // debug, info, warn or error.
 Result<Level> parse_level(std::string_view text);
 
+// While one lives lines of every level are written. Any thread.
+class Debugging {
+ public:
+  Debugging();
+  ~Debugging();
+  Debugging(const Debugging&) = delete;
+  Debugging& operator=(const Debugging&) = delete;
+};
+
 bool enabled(Level level);
 void write(Level level, std::string_view text);
 

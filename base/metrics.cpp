@@ -22,12 +22,22 @@ double seconds_of(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-double resident_bytes() {
-  std::ifstream statm("/proc/self/statm");  // total and resident, in pages (proc(5))
+struct Memory {
   double total = 0;
   double resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+};
+Memory memory_bytes() {
+  std::ifstream statm("/proc/self/statm");  // total and resident, in pages (proc(5))
+  Memory memory;
+  statm >> memory.total >> memory.resident;
+  const auto page = static_cast<double>(sysconf(_SC_PAGESIZE));
+  return {memory.total * page, memory.resident * page};
+}
+
+double most_descriptors() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<double>(limit.rlim_cur);
 }
 
 double open_descriptors() {
@@ -68,10 +78,12 @@ struct Metrics::Impl {
                 .Register(registry)
                 .Add({})),
         resident(gauge("process_resident_memory_bytes", "Resident memory.")),
+        total(gauge("process_virtual_memory_bytes", "Virtual memory.")),
         descriptors(gauge("process_open_fds", "Open file descriptors.")) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     gauge("process_start_time_seconds", "Start of the process since the epoch.")
         .Set(std::chrono::duration<double>(now).count());
+    gauge("process_max_fds", "Open file descriptors at most.").Set(most_descriptors());
   }
   prometheus::Gauge& gauge(const std::string& name, const std::string& help) {
     return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
@@ -83,7 +95,9 @@ struct Metrics::Impl {
     const std::lock_guard lock(mutex);  // the counter takes only what came since
     cpu.Increment(
         std::max(0.0, seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime) - cpu.Value()));
-    resident.Set(resident_bytes());
+    const Memory memory = memory_bytes();
+    resident.Set(memory.resident);
+    total.Set(memory.total);
     descriptors.Set(open_descriptors());
   }
 
@@ -91,6 +105,7 @@ struct Metrics::Impl {
   prometheus::Registry registry;
   prometheus::Counter& cpu;
   prometheus::Gauge& resident;
+  prometheus::Gauge& total;
   prometheus::Gauge& descriptors;
 };
 

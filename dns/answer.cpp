@@ -31,13 +31,16 @@ struct ZonePart {
 std::optional<ZonePart> zone_of(const Name& name, const ZoneConfig& config) {
   const bool forward = name.ends_with(config.zone);
   size_t labels = forward ? config.zone.labels() : 0;
-  if (!forward)
-    for (const Name& zone : config.reverse)
-      if (zone.labels() > labels && name.ends_with(zone)) labels = zone.labels();
-  if (labels == 0) return std::nullopt;
+  bool reverse = false;  // the longest zone has it: the forward one may be the root
+  for (const Name& zone : config.reverse) {
+    if (zone.labels() <= labels || !name.ends_with(zone)) continue;
+    labels = zone.labels();
+    reverse = true;
+  }
+  if (!forward && !reverse) return std::nullopt;
   const size_t offset = name.offset(name.labels() - labels);
-  return ZonePart{!forward, Reply::kQuestionName + offset,
-                  forward ? name.wire().subspan(offset) : config.zone.wire()};
+  return ZonePart{reverse, Reply::kQuestionName + offset,
+                  reverse ? config.zone.wire() : name.wire().subspan(offset)};
 }
 
 bool falls_through(const Name& name, const ZoneConfig& config) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "dns/registry.h"
 #include "dns/trace.h"
@@ -64,6 +65,10 @@ Deferred::Deferred(Request& request, SendLater send)
   const size_t size = request.reply().capacity();
   buffer_.reset(new uint8_t[size]);
   reply_ = request.reply().moved_to({buffer_.get(), size});
+  if (request.loop_ == nullptr) return;
+  limit_.emplace(*request.loop_);
+  const Duration left = request.until_ - request.loop_->clock().now();
+  limit_->start_once(std::max(left, Duration::zero()), [this] { give_up(); });
 }
 
 Deferred::~Deferred() {
@@ -121,10 +126,18 @@ void Deferred::adopt_failure() {
   if (!failure_text_.empty()) reply_.note_error(chain_->failure_.code, failure_text_);
 }
 
+void Deferred::give_up() {
+  reply_.begin(query_, reply_.limit());
+  reply_.set_rcode(Rcode::kServFail);
+  reply_.set_error(Ede::kOther, "no answer in the time that cancel gives");
+  finish();
+}
+
 void Deferred::finish() {
+  if (send_ == nullptr) return;
   chain_->replied(first_, position_, query_, client_, reply_);
   chain_->note_failure(reply_);
-  const SendLater send = std::move(send_);
+  const SendLater send = std::exchange(send_, nullptr);
   send(reply_.finish());
 }
 
@@ -163,7 +176,10 @@ Step Chain::serve_from(size_t position, Request& request) {
 
 Step Chain::ask_plugins(size_t position, Request& request) {
   Trace* const trace = request.client_->trace;
-  if (refuse(request.query_, request.reply_)) return Step::kAnswered;
+  if (refuse(request.query_, request.reply_)) {
+    replied(position, links_.size(), request.query_, *request.client_, request.reply_);
+    return Step::kAnswered;
+  }
   const bool chaos = request.query_.klass == Class::kChaos;
   request.chain_ = this;
   request.first_ = position;

@@ -42,8 +42,11 @@ class Comparer {
  private:
   using Questions = std::vector<ComparedQuestion>;
   Questions questions() const;
-  Result<std::vector<Differing>> ask_all(const Questions& questions);
-  Result<void> ask_batch(std::span<const ComparedQuestion> batch, std::vector<Differing>& found);
+  // `before`: what differed a while ago, the same questions; or none.
+  Result<std::vector<Differing>> ask_all(const Questions& questions,
+                                         std::span<const Differing> before);
+  Result<void> ask_batch(std::span<const ComparedQuestion> batch, std::span<const Differing> before,
+                         std::vector<Differing>& found);
   std::optional<EditMessage> ask_here(const ComparedQuestion& question);
 
   const Options& options_;
@@ -97,7 +100,7 @@ std::optional<EditMessage> Comparer::ask_here(const ComparedQuestion& question) 
 }
 
 Result<void> Comparer::ask_batch(std::span<const ComparedQuestion> batch,
-                                 std::vector<Differing>& found) {
+                                 std::span<const Differing> before, std::vector<Differing>& found) {
   std::vector<std::optional<EditMessage>> there(batch.size());
   std::optional<Error> failure;
   for (size_t i = 0; i < batch.size(); ++i)
@@ -116,18 +119,22 @@ Result<void> Comparer::ask_batch(std::span<const ComparedQuestion> batch,
       return Error(ErrorCode::kInvalid,
                    fmt::format("{} {}: {}", batch[i].name.to_text(), type_to_text(batch[i].type),
                                here ? "the other server's reply is malformed" : "no answer here"));
-    if (auto difference = dns::difference(*here, *there[i]))
+    const ComparedReply* const there_before =
+        i < before.size() ? &before[i].difference.there : nullptr;
+    if (auto difference = dns::difference(*here, *there[i], there_before))
       found.push_back({batch[i], *std::move(difference)});
   }
   return ok();
 }
 
-Result<std::vector<Differing>> Comparer::ask_all(const Questions& questions) {
+Result<std::vector<Differing>> Comparer::ask_all(const Questions& questions,
+                                                 std::span<const Differing> before) {
   std::vector<Differing> found;
   const bool terminal = isatty(STDERR_FILENO) != 0;
   for (size_t at = 0; at < questions.size(); at += kBatch) {
     const size_t size = std::min(kBatch, questions.size() - at);
-    const Result<void> asked = ask_batch(std::span(questions).subspan(at, size), found);
+    const Result<void> asked = ask_batch(std::span(questions).subspan(at, size),
+                                         before.empty() ? before : before.subspan(at, size), found);
     if (!asked.ok()) return asked.error();
     if (terminal) std::fprintf(stderr, "\r[%zu/%zu] questions", at + size, questions.size());
   }
@@ -176,13 +183,14 @@ Result<CompareResult> Comparer::run() {
     return Error(ErrorCode::kInvalid,
                  "the configuration has no kubernetes, so there is no name to "
                  "compare");
-  Result<std::vector<Differing>> found = ask_all(all);
+  Result<std::vector<Differing>> found = ask_all(all, {});
   if (!found.ok()) return found.error();
   if (!found->empty()) {
     rehearsal_.loop().run_until([] { return false; }, kAgain);
     Questions again;
     for (const Differing& each : *found) again.push_back(each.question);
-    found = ask_all(again);
+    const std::vector<Differing> before = *std::move(found);
+    found = ask_all(again, before);
     if (!found.ok()) return found.error();
   }
   return report(all.size(), *found);

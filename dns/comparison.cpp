@@ -150,9 +150,13 @@ std::vector<Record> without_ttl(std::vector<Record> records) {
   return records;
 }
 
-size_t count(const ComparedReply& reply, std::string_view section) {
-  return static_cast<size_t>(
-      std::ranges::count_if(reply.records, [&](auto& r) { return r.section == section; }));
+// Of the same record in a reply that has it.
+uint32_t ttl_of(const Record& record, const ComparedReply& reply) {
+  const auto at = std::ranges::find_if(reply.records, [&](const Record& other) {
+    return other.section == record.section && other.owner == record.owner &&
+           other.type == record.type && other.data == record.data;
+  });
+  return at != reply.records.end() ? at->ttl : 0;
 }
 
 // SRV data without its weight: "priority port target".
@@ -167,23 +171,25 @@ std::vector<Record> without_weights(std::vector<Record> records) {
   return records;
 }
 
-// The rows of docs/dns.md, "Where it differs from CoreDNS".
-std::string reason_of(const ComparedReply& here, const ComparedReply& there) {
-  const bool same_header = here.rcode == there.rcode && here.authoritative == there.authoritative;
-  if (here.rcode == Rcode::kNoError && count(here, "answer") == 0 &&
-      there.rcode == Rcode::kNxDomain)
-    return "names below it exist, so the name does (RFC 8020)";
-  if (same_header && without_ttl(here.records) == without_ttl(there.records)) {
-    const bool older = std::ranges::all_of(here.records, [&](const Record& record) {
-      return std::ranges::none_of(there.records, [&](const Record& other) {
-        return other.owner == record.owner && other.type == record.type &&
-               other.data == record.data && other.ttl > record.ttl;
-      });
-    });
-    if (older)
-      return "the other server answers from its cache; answers about the cluster are "
-             "never cached here";
+// Of records that differ in their TTLs alone: none is higher there, and those that are lower were
+// others before.
+bool is_cached(const ComparedReply& here, const ComparedReply& there, const ComparedReply& before) {
+  const std::vector<Record> same = without_ttl(here.records);
+  if (same != without_ttl(there.records) || same != without_ttl(before.records)) return false;
+  for (const Record& record : here.records) {
+    const uint32_t now = ttl_of(record, there);
+    if (now > record.ttl || (now < record.ttl && now == ttl_of(record, before))) return false;
   }
+  return true;
+}
+
+// The rows of docs/dns.md, "Where it differs from CoreDNS".
+std::string reason_of(const ComparedReply& here, const ComparedReply& there,
+                      const ComparedReply* there_before) {
+  const bool same_header = here.rcode == there.rcode && here.authoritative == there.authoritative;
+  if (same_header && there_before != nullptr && is_cached(here, there, *there_before))
+    return "the other server answers from its cache; answers about the cluster are "
+           "never cached here";
   if (same_header && without_weights(here.records) == without_weights(there.records))
     return "an endpoint in two slices counts once in the weights";
   return "";
@@ -243,13 +249,14 @@ std::string ComparedReply::to_text() const {
   return text;
 }
 
-std::optional<Difference> difference(const EditMessage& here, const EditMessage& there) {
+std::optional<Difference> difference(const EditMessage& here, const EditMessage& there,
+                                     const ComparedReply* there_before) {
   Difference found{ComparedReply::of(here), ComparedReply::of(there), {}};
   if (found.here.rcode == found.there.rcode &&
       found.here.authoritative == found.there.authoritative &&
       found.here.records == found.there.records)
     return std::nullopt;
-  found.reason = reason_of(found.here, found.there);
+  found.reason = reason_of(found.here, found.there, there_before);
   return found;
 }
 

@@ -49,7 +49,9 @@ struct Difference {
   std::string reason;  // why, when that is documented (docs/dns.md); else empty
 };
 
-// Nothing: they say the same.
-std::optional<Difference> difference(const EditMessage& here, const EditMessage& there);
+// Nothing: they say the same. `there_before`: what the other one said a while ago, if it differed
+// then, too. Of two lower TTLs only one that changes meanwhile is a cache's.
+std::optional<Difference> difference(const EditMessage& here, const EditMessage& there,
+                                     const ComparedReply* there_before = nullptr);
 
 }  // namespace fairlead::dns

@@ -187,7 +187,7 @@ std::string Host::metrics() const {
   std::string out;
   if (workers) render_metrics(workers(), out);
   for (const auto& render : metrics_) render(out);
-  return out;
+  return out + process_.text();
 }
 
 namespace {

@@ -15,6 +15,7 @@
 
 #include "base/http/ops_server.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "dns/metrics.h"
 #include "dns/plugin.h"
 
@@ -137,6 +138,7 @@ class Host {
   std::list<Duration> lameducks_;
   std::list<Duration> startup_limits_;
   std::list<Reload> reloads_;
+  Metrics process_;  // what the process itself uses
 };
 
 }  // namespace fairlead::dns

@@ -86,6 +86,9 @@ class Request {
   void replace_client(Client client) { client_ = &replaced_.emplace(std::move(client)); }
   // Begun for the query; a plugin that returns kNext leaves it as it was.
   Reply& reply() { return reply_; }
+  // For the plugins behind: what they defer is answered with SERVFAIL at `until`, if it has not
+  // been answered by then. The loop is the worker's.
+  void limit(Loop& loop, MonoTime until) { loop_ = &loop, until_ = until; }
   // A copy of everything, to be answered later. At most once; the plugin then returns kPending.
   std::unique_ptr<Deferred> defer();
   // Deferred::ask_next() for a question that nobody waits for, beside what becomes of this one.
@@ -107,6 +110,8 @@ class Request {
   size_t first_ = 0;     // the first plugin that is asked, and the last that sees the answer
   size_t position_ = 0;  // of the plugin being asked
   PluginId answered_by_ = 0;
+  Loop* loop_ = nullptr;  // null: there is no limit
+  MonoTime until_{};
 };
 
 // A request that waits for something, with packet and reply buffer of its own.
@@ -129,10 +134,11 @@ class Deferred {
   // Why the question of ask_next() is SERVFAIL or REFUSED, if it is, is why this one is, unless
   // that is known. In its callback.
   void adopt_failure();
-  // Sends the reply as it is now. Once.
+  // Sends the reply as it is now. Once; nothing when Request::limit() has been met.
   void finish();
 
  private:
+  void give_up();
   std::vector<uint8_t> packet_;
   Query query_;
   Client client_;
@@ -143,6 +149,7 @@ class Deferred {
   Chain* chain_;
   size_t first_;
   size_t position_;
+  std::optional<Timer> limit_;
 };
 
 class Plugin {

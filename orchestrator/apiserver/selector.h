@@ -1,33 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Label and field selectors as they stand in a URL, and LabelSelector objects. Pure.
+// Field selectors as they stand in a URL, LabelSelector objects, and what labels in JSON match.
+// Pure.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "kube/label_selector.h"
 #include "orchestrator/apiserver/json.h"
 
 namespace fairlead::orchestrator::apiserver {
 
-class LabelSelector {
- public:
-  // "app=web,tier!=db,env in (a,b),zone notin (c),owner,!legacy,size>3". Empty matches everything.
-  static Result<LabelSelector> parse(std::string_view text);
-  bool matches(const Json& labels) const;  // labels: an object of strings, or null
-  bool empty() const { return requirements_.empty(); }
+using kube::LabelSelector;
 
- private:
-  enum class Operator { kIn, kNotIn, kExists, kNotExists, kGreater, kLess };
-  struct Requirement {
-    std::string key;
-    Operator op = Operator::kExists;
-    std::vector<std::string> values;
-    bool holds(const Json& labels) const;
-  };
-  friend class LabelSelectorParser;
-  std::vector<Requirement> requirements_;
-};
+bool matches(const LabelSelector& selector, const Json& labels);  // an object of strings, or null
 
 // Equality over dotted paths: "status.phase!=Running,spec.nodeName=n1". "\," and "\=" are literal.
 class FieldSelector {

@@ -130,8 +130,6 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
                                        {"drop", 0, Property::kAny, into(Action::kDrop)}},
                                       Letters::kAnyCase);
     if (!read.ok()) return read.error();
-    if (directed.rules.empty())
-      return directive.name.place.error("acl needs a block with allow, block, filter or drop");
   }
   return std::shared_ptr<PluginOptions>(std::move(options));
 }

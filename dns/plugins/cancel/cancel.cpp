@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// CoreDNS's `cancel` ends queries that take too long. Every query is bounded here: forward gives up
-// after 5 seconds.
+// Ends queries that wait too long.
 //
 //   cancel [TIMEOUT]     5001ms
+#include "base/loop.h"
 #include "dns/plugin.h"
 #include "dns/setup.h"
 
@@ -11,24 +11,48 @@ namespace {
 
 using corefile::Directive;
 
+struct CancelOptions : PluginOptions {
+  Duration timeout = std::chrono::milliseconds(5001);
+};
+
+class Cancel : public Plugin {
+ public:
+  Cancel(Loop& loop, Duration timeout) : loop_(loop), timeout_(timeout) {}
+
+  Step serve(Request& request) override {
+    request.limit(loop_, loop_.clock().now() + timeout_);
+    return Step::kNext;
+  }
+
+ private:
+  Loop& loop_;
+  Duration timeout_;
+};
+
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
-                                             BlockSetup& block) {
+                                             BlockSetup&) {
   if (const auto once = expect_once(directives); !once.ok()) return once.error();
   const Directive& directive = directives.front();
   if (const auto right = expect_arguments(directive, 0, 1); !right.ok()) return right.error();
   if (const auto right = expect_no_block(directive); !right.ok()) return right.error();
+  auto options = std::make_shared<CancelOptions>();
   if (!directive.arguments.empty()) {
     const auto timeout = read_duration(directive.arguments[0]);
     if (!timeout.ok()) return timeout.error();
     if (*timeout == Duration::zero())
       return directive.arguments[0].place.error("cancel's timeout must be more than 0");
+    options->timeout = *timeout;
   }
-  block.notes.push_back("cancel: has no effect; every query ends within 5 seconds here");
-  return std::shared_ptr<PluginOptions>();
+  return std::shared_ptr<PluginOptions>(std::move(options));
+}
+
+std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& options) {
+  return std::make_unique<Cancel>(context.loop,
+                                  dynamic_cast<const CancelOptions&>(options).timeout);
 }
 
 }  // namespace
 
-FAIRLEAD_DNS_PLUGIN(cancel) = {&parse, nullptr, nullptr};
+FAIRLEAD_DNS_PLUGIN(cancel) = {&parse, &make, nullptr};
 
 }  // namespace fairlead::dns

@@ -73,6 +73,8 @@ class Errors : public Plugin {
   const ErrorsOptions& options_;
 };
 
+constexpr size_t kShowFirst = 4;  // among the words behind the expression
+
 Result<void> read_consolidate(const Directive& property, ErrorsOptions& options) {
   const auto& arguments = property.arguments;
   auto made = std::make_unique<Consolidated>();
@@ -88,10 +90,13 @@ Result<void> read_consolidate(const Directive& property, ErrorsOptions& options)
   for (const corefile::Word& word : std::span(arguments).subspan(2)) {
     const auto choice = read_choice(word, {"debug", "info", "warning", "error", "show_first"});
     if (!choice.ok()) return choice.error();
-    if (*choice == 4)
+    const bool last = &word == &arguments.back();
+    if (*choice == kShowFirst)
       made->show_first = true;
     else
       made->level = static_cast<log::Level>(*choice);
+    if (!last && (*choice == kShowFirst || arguments.back().text != "show_first"))
+      return word.place.error("'consolidate' takes one level, and then show_first");
   }
   if (options.consolidated.size() == kMaxConsolidated)
     return property.name.place.error("more than 64 'consolidate' in one server block");

@@ -18,7 +18,8 @@ using corefile::Directive;
 using corefile::Word;
 using Read = std::function<Result<void>(const Directive&)>;
 
-constexpr size_t kMaxInFlight = 1'000'000;
+// Of health_check 0s: CoreDNS probes again at once.
+constexpr std::chrono::milliseconds kShortestProbePeriod(10);
 constexpr uint16_t kDnsPort = 53;
 
 // What is read of `tls` and `tls_servername`, to be put together at the end.
@@ -66,7 +67,9 @@ Read rcodes_into(std::vector<Rcode>& to) {
 }
 
 Result<void> read_health_check(const Directive& property, ForwardOptions& options) {
-  if (const auto read = duration_into(options.probe_period)(property); !read.ok()) return read;
+  const auto read = duration_into(options.probe_period, Duration::zero())(property);
+  if (!read.ok()) return read;
+  options.probe_period = std::max<Duration>(options.probe_period, kShortestProbePeriod);
   const auto& arguments = property.arguments;
   for (size_t i = 1; i < arguments.size(); ++i) {
     const auto choice = read_choice(arguments[i], {"no_rec", "domain"});
@@ -136,7 +139,7 @@ std::vector<Property> choice_properties(ForwardOptions& options) {
       {"failfast_all_unhealthy_upstreams", 0, 0, flag_into(options.failfast)},
       {"health_check", 1, 4, [&](const Directive& p) { return read_health_check(p, options); }},
       {"max_concurrent", 1, 1,
-       number_into(kMaxInFlight,
+       number_into(INT64_MAX,
                    [&](uint64_t n) {
                      options.in_flight = std::make_shared<InFlightLimit>(n == 0 ? SIZE_MAX : n);
                    })},

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "dns/plugins/kubernetes/describe.h"
+#include "kube/label_selector.h"
 
 namespace fairlead::dns {
 namespace {
@@ -19,10 +20,6 @@ Result<void> read_zones_into(const Directive& directive, const BlockSetup& block
   for (const Name& zone : *zones) {
     if (is_reverse(zone)) {
       reverse.push_back(zone);
-    } else if (zone.labels() == 0) {
-      return directive.name.place.error(
-          "kubernetes needs a zone, such as 'kubernetes cluster.local': the root is not a "
-          "cluster's");
     } else {
       options.zones.emplace_back().zone = zone;
     }
@@ -39,6 +36,21 @@ Result<void> read_zones_into(const Directive& directive, const BlockSetup& block
   return ok();
 }
 
+// The words are one selector, as for kubectl's -l, but for what a metav1.LabelSelector has not. The
+// last one counts.
+Result<void> read_selector(const Directive& directive, std::string& selector) {
+  std::string text;
+  for (const corefile::Word& word : directive.arguments)
+    text += (text.empty() ? "" : " ") + word.text;
+  const auto parsed = kube::LabelSelector::parse(text);
+  const corefile::Place& place = directive.arguments.front().place;
+  if (!parsed.ok()) return place.error("'" + text + "': " + parsed.error().message());
+  if (parsed->compares_numbers())
+    return place.error("'" + text + "': kubernetes knows no '<' and '>' of labels");
+  selector = std::move(text);
+  return ok();
+}
+
 // What is read of which cluster.
 std::vector<Property> source_properties(BlockSetup& block, KubernetesOptions& options) {
   return {{"kubeconfig", 1, 2,
@@ -47,8 +59,10 @@ std::vector<Property> source_properties(BlockSetup& block, KubernetesOptions& op
              if (p.arguments.size() == 2) options.access.context = p.arguments[1].text;
              return ok();
            }},
-          {"endpoint", 1, 1,
+          {"endpoint", 1, Property::kAny,
            [&](const Directive& p) -> Result<void> {
+             if (p.arguments.size() > 1)
+               block.notes.push_back("kubernetes: of several endpoints the first is used");
              const std::string& url = p.arguments[0].text;
              if (!url.starts_with("https://") && !url.starts_with("http://"))
                return p.arguments[0].place.error("'" + url +
@@ -70,18 +84,11 @@ std::vector<Property> source_properties(BlockSetup& block, KubernetesOptions& op
              return ok();
            }},
           {"labels", 1, Property::kAny,
-           [&](const Directive& p) {
-             for (const corefile::Word& word : p.arguments)
-               options.filter.labels += (options.filter.labels.empty() ? "" : " ") + word.text;
-             return ok();
-           }},
+           [&](const Directive& p) { return read_selector(p, options.filter.labels); }},
           {"namespace_labels", 1, Property::kAny,
            [&](const Directive& p) {
-             std::string& selector = options.filter.namespace_labels;
-             for (const corefile::Word& word : p.arguments)
-               selector += (selector.empty() ? "" : " ") + word.text;
              options.filter.content.namespaces = true;
-             return ok();
+             return read_selector(p, options.filter.namespace_labels);
            }},
           {"noendpoints", 0, 0,
            [&](const Directive&) { return options.filter.endpoints = false, ok(); }},

@@ -74,6 +74,9 @@ Result<void> read_variable(const Directive& property, TemplateRule& rule, BlockS
                        });
   if (!letters || is_expression_word(name.text))
     return name.place.error("'" + name.text + "' cannot be the name of a variable");
+  if (std::ranges::find(rule.variables, name.text, &TemplateRule::Variable::name) !=
+      rule.variables.end())
+    return name.place.error("there are two 'var " + name.text + "'");
   auto value = read_expression(std::span(property.arguments).subspan(1), rule, block);
   if (!value.ok()) return value.error();
   rule.variables.push_back({name.text, *std::move(value)});

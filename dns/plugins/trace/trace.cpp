@@ -10,6 +10,7 @@
 //       zipkin_max_backlog_size|zipkin_max_batch_size NUMBER
 //       zipkin_max_batch_interval DURATION
 //   }
+#include "dns/number_text.h"
 #include "dns/plugin.h"
 #include "dns/setup.h"
 
@@ -38,11 +39,26 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
     if (!value.ok()) return value.error();
     return ok();
   };
+  // As strconv.ParseBool and ParseFloat read them.
+  const auto boolean = [](const Directive& p) -> Result<void> {
+    if (p.arguments.empty()) return ok();
+    const auto value = read_choice(p.arguments[0], {"1", "t", "T", "TRUE", "true", "True", "0", "f",
+                                                    "F", "FALSE", "false", "False"});
+    if (!value.ok()) return value.error();
+    return ok();
+  };
+  const auto rate = [](const Directive& p) -> Result<void> {
+    if (p.arguments.empty()) return ok();
+    const auto value = number_of<double>(p.arguments[0].text);
+    if (!value || !(*value >= 0 && *value <= 1))
+      return p.arguments[0].place.error("'" + p.arguments[0].text + "' is no rate from 0 to 1");
+    return ok();
+  };
   const auto any = [](const Directive&) -> Result<void> { return ok(); };
   const auto read = read_properties(directive, {{"every", 1, 1, number},
                                                 {"service", 1, 1, any},
-                                                {"client_server", 0, 1, any},
-                                                {"datadog_analytics_rate", 1, 1, any},
+                                                {"client_server", 0, 1, boolean},
+                                                {"datadog_analytics_rate", 0, 1, rate},
                                                 {"zipkin_max_backlog_size", 1, 1, number},
                                                 {"zipkin_max_batch_size", 1, 1, number},
                                                 {"zipkin_max_batch_interval", 1, 1, duration}});

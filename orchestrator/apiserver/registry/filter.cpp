@@ -50,7 +50,7 @@ Outcome<Filter> Filter::make(const Kind& kind, std::string_view labels, std::str
 }
 
 bool Filter::matches(const Json& stored) const {
-  if (!labels_.matches(at_path(stored, "metadata.labels"))) return false;
+  if (!apiserver::matches(labels_, at_path(stored, "metadata.labels"))) return false;
   for (const FieldSelector::Requirement& one : fields_.requirements()) {
     const bool same = value_at(*kind_, stored, stored_path(*kind_, one.path)) == one.value;
     if (same != one.equal) return false;

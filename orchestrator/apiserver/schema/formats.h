@@ -7,18 +7,18 @@
 #include <string>
 #include <string_view>
 
+#include "kube/names.h"
 #include "orchestrator/apiserver/json.h"
 
 namespace fairlead::orchestrator::apiserver::schema {
 
-// What is wrong with the text; nullopt: nothing.
-using Complaint = std::optional<std::string>;
+using kube::check_dns1035_label;
+using kube::check_dns1123_label;
+using kube::check_dns1123_subdomain;
+using kube::check_label_value;
+using kube::check_qualified_name;
+using kube::Complaint;
 
-Complaint check_dns1123_label(std::string_view text);
-Complaint check_dns1123_subdomain(std::string_view text);
-Complaint check_dns1035_label(std::string_view text);
-Complaint check_qualified_name(std::string_view text);  // label and annotation keys
-Complaint check_label_value(std::string_view text);
 Complaint check_config_key(std::string_view text);
 Complaint check_port_name(std::string_view text);
 

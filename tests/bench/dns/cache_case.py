@@ -4,17 +4,22 @@
 Every name is asked once and the other server is stopped before anything is measured, so that each
 answer is a cache's. The same fairlead-dns process is then asked for names of the cluster, which is
 what its cache should be compared with.
+
+Last a storm of names that nobody has, of the cluster and of the other server, which runs again: how long
+warm names take beside it, in times of how long they take beside as many questions for warm names.
 """
 import contextlib
 import os
 import random
 
-from measures import QUICK, Work, instructions, load
-from servers import (OUTSIDE, Server, ask_many, fail, fairlead_cache_command, free_port, knot_command, say,
+from measures import LATENCY_REPEATS, QUICK, Work, by_turns, instructions, latency, load, row
+from servers import (OUTSIDE, ZONE, Server, ask_many, fail, fairlead_cache_command, free_port, knot_command, say,
                      unbound_command)
 
 NAMES = 500 if QUICK else 5000
 CACHE_ON = "fairlead-dns, cache on"
+STORM = "NXDOMAIN storm"
+WARM_RATE, STORM_RATE = 5000, 15000  # questions a second
 
 
 def write_files(directory):
@@ -67,4 +72,28 @@ def measure(directory, api, own_queries):
     for server in servers:
         with upstream():
             rows += instructions(server, "cache hit", queries, warm=lines)
-    return rows + instructions(servers[0], "A", own_queries, subject=CACHE_ON)
+    rows += instructions(servers[0], "A", own_queries, subject=CACHE_ON)
+    with warmed(upstream, "fairlead-dns", servers[0].command, ports[1], lines) as server, upstream():
+        return rows + storm(directory, server, queries)
+
+
+def storm(directory, server, warm):
+    """Rows of the case "NXDOMAIN storm"."""
+    rng, path = random.Random(2), os.path.join(directory, "storm-queries.txt")
+
+    def measured(work):
+        with open(path, "w", encoding="ascii") as out:  # none is ever asked for twice
+            out.writelines(f"x{rng.getrandbits(60):x}.{(OUTSIDE, f'bench.svc.{ZONE}')[n % 2]} A\n"
+                           for n in range(2 * STORM_RATE))
+        return latency(work, WARM_RATE)
+
+    works = [Work("beside warm names", server, STORM, warm, (warm, STORM_RATE)),
+             Work("beside names that nobody has", server, STORM, warm, (path, STORM_RATE))]
+    found = by_turns(works, measured, LATENCY_REPEATS)
+    rows = []
+    for work, columns in zip(works, found):
+        rows += [row(STORM, work.subject, f"latency of warm names, {part}", "us", values)
+                 for part, values in zip(("p50", "p99"), columns)]
+        say(f"{work.subject}: {rows[-2]['value']:.1f} us p50, {rows[-1]['value']:.1f} us p99")
+    times = [one / other for one, other in zip(found[1][1], found[0][1])]
+    return rows + [row(STORM, "fairlead-dns", "latency of warm names, p99, times beside warm ones", "times", times)]

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long a DNS server takes at a fixed rate of questions over UDP. A question goes out when its
 // time has come, however late the replies are (open loop), so a stall is in the figures of all the
-// questions it held up. Usage: bench_dns_latency ADDRESS:PORT FILE RATE SECONDS
+// questions it held up. Usage: bench_dns_latency ADDRESS:PORT FILE RATE SECONDS [FILE RATE]
 //
-// FILE has a name and a type (A, AAAA or SRV) on each line. Prints "p50 US p99 US answered N of M".
+// FILE has a name and a type (A, AAAA or SRV) on each line. The second's questions go out beside
+// those of the first, and are not measured. Prints "p50 US p99 US answered N of M".
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,13 +51,13 @@ class Load {
         gap_(std::chrono::nanoseconds(static_cast<int64_t>(1e9 / rate))),
         due_(kIds) {}
 
-  void run(std::chrono::seconds length) {
+  // `beside`: what goes out meanwhile, or null.
+  void run(std::chrono::seconds length, Load* beside) {
     const Clock::time_point begin = Clock::now();
     const auto count = static_cast<size_t>(length / gap_);
     while (sent_ < count || Clock::now() < begin + length + kGrace) {
-      const Clock::time_point now = Clock::now();
-      while (sent_ < count && begin + sent_ * gap_ <= now) send_one(begin + sent_ * gap_);
-      receive();
+      send_due(begin, count);
+      if (beside != nullptr && sent_ < count) beside->send_due(begin, SIZE_MAX);
       if (sent_ == count && took_.size() == sent_) break;
     }
   }
@@ -71,6 +73,12 @@ class Load {
   }
 
  private:
+  // Sends what is due since `begin`, `count` at most, and takes what has come.
+  void send_due(Clock::time_point begin, size_t count) {
+    const Clock::time_point now = Clock::now();
+    while (sent_ < count && begin + sent_ * gap_ <= now) send_one(begin + sent_ * gap_);
+    receive();
+  }
   void send_one(Clock::time_point due) {
     std::vector<uint8_t>& packet = questions_[sent_ % questions_.size()];
     const auto id = static_cast<uint16_t>(sent_++);
@@ -98,25 +106,35 @@ class Load {
   size_t sent_ = 0;
 };
 
-}  // namespace
+[[noreturn]] void usage() {
+  std::fprintf(stderr, "usage: bench_dns_latency ADDRESS:PORT FILE RATE SECONDS [FILE RATE]\n");
+  std::exit(2);
+}
 
-int main(int argc, char** argv) {
-  const auto server = argc == 5 ? SocketAddress::parse(argv[1]) : Error(ErrorCode::kInvalid, "");
-  const double rate = argc == 5 ? std::atof(argv[3]) : 0;
-  const int seconds = argc == 5 ? std::atoi(argv[4]) : 0;
-  auto questions = argc == 5 ? read_questions(argv[2]) : std::vector<std::vector<uint8_t>>();
-  if (!server.ok() || rate <= 0 || seconds <= 0 || questions.empty()) {
-    std::fprintf(stderr, "usage: bench_dns_latency ADDRESS:PORT FILE RATE SECONDS\n");
-    return 2;
-  }
+Load load_of(const char* to, const char* file, const char* rate) {
+  const auto server = SocketAddress::parse(to);
+  auto questions = read_questions(file);
+  const double number = std::atof(rate);
+  if (!server.ok() || number <= 0 || questions.empty()) usage();
   const int socket = ::socket(server->address.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
   sockaddr_storage storage;
   const socklen_t length = server->to_sockaddr(storage);
   if (connect(socket, reinterpret_cast<sockaddr*>(&storage), length) != 0) {
     std::perror("connect");
-    return 1;
+    std::exit(1);
   }
-  Load load(socket, std::move(questions), rate);
-  load.run(std::chrono::seconds(seconds));
+  return Load(socket, std::move(questions), number);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 5 && argc != 7) usage();
+  const int seconds = std::atoi(argv[4]);
+  if (seconds <= 0) usage();
+  Load load = load_of(argv[1], argv[2], argv[3]);
+  std::optional<Load> beside;
+  if (argc == 7) beside.emplace(load_of(argv[1], argv[5], argv[6]));
+  load.run(std::chrono::seconds(seconds), beside ? &*beside : nullptr);
   load.print();
 }

@@ -65,23 +65,24 @@ def system_calls(server, queries):
 
 
 class Work(typing.NamedTuple):
-    """Questions for a server, and what its rows are called."""
+    """Questions for a server, and what its rows are called; what is asked beside, and how often a second."""
     subject: str
     server: Server
     case: str
     queries: str
+    beside: tuple = ()
 
 
 def latency(work, rate):
     """p50 and p99 in microseconds of one run at a fixed rate."""
     command = ["taskset", "-c", "1", os.path.join(BIN, "bench_dns_latency"), f"127.0.0.1:{work.server.port}",
-               work.queries, str(int(rate)), str(LATENCY_SECONDS)]
+               work.queries, str(int(rate)), str(LATENCY_SECONDS), *map(str, work.beside)]
     text = subprocess.run(command, capture_output=True, text=True, timeout=LATENCY_SECONDS + 60, check=False).stdout
     words = text.split()
     if len(words) != 8:
         fail(f"bench_dns_latency failed: {text}")
     if int(words[5]) < int(words[7]):
-        say(f"{work.subject}, {work.case}: {words[5]} of {words[7]} answered at half load")
+        say(f"{work.subject}, {work.case}: {words[5]} of {words[7]} answered at a fixed rate")
     return float(words[1]), float(words[3])
 
 

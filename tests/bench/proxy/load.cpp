@@ -6,14 +6,15 @@
 // The namespaces are files. Sent to FIRST + STEP * i (i < COUNT) + a random number below SPREAD,
 // port PORT; served on port 8080 of every address. METRIC is one of
 //
-//   connect  a connection after another, each reset at once: how many a second, and how long from
-//            connect to SYN/ACK
+//   connect  a connection after another, with one byte there and back on each: how many a second
+//            (TCP_CRR, as netperf calls it), and how long from connect to SYN/ACK
 //   rr       one byte there and back over one connection: how often a second
 //   stream   one connection, one way: Gbit/s
 //   udp      64 bytes one way: packets received a second
-//   cost     all of these with both ends in one thread, so that nothing waits for the scheduler:
-//            time on the CPU for each, every packet's way through all three namespaces in it (a
-//            kernel without IRQ time accounting charges softirqs to the thread they run in)
+//   cost     all of these, the connections reset at once, with both ends in one thread, so that
+//            nothing waits for the scheduler: time on the CPU for each, every packet's way through
+//            all three namespaces in it (a kernel without IRQ time accounting charges softirqs to
+//            the thread they run in)
 //
 // Prints one line for each result: METRIC UNIT VALUE.
 #include <arpa/inet.h>
@@ -178,11 +179,12 @@ void serve(const Plan& plan, int listener, Shared& shared) {
     if (fd < 0) continue;
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    while (plan.metric != "connect") {
+    for (;;) {
       const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
       if (got <= 0) break;
       shared.received += static_cast<uint64_t>(got);
-      if (plan.metric == "rr" && send(fd, buffer.data(), static_cast<size_t>(got), 0) < 0) break;
+      if (plan.metric != "stream" && send(fd, buffer.data(), static_cast<size_t>(got), 0) < 0)
+        break;
     }
     close(fd);
   }
@@ -191,6 +193,7 @@ void serve(const Plan& plan, int listener, Shared& shared) {
 void measure_connect(const Plan& plan, Client& client) {
   std::vector<double> latencies;
   latencies.reserve(1 << 20);
+  char byte = 1;
   auto start = SteadyClock::now();
   for (size_t i = 0; seconds_since(start) < plan.seconds; ++i) {
     if (i == kWarmUp) {
@@ -201,6 +204,7 @@ void measure_connect(const Plan& plan, Client& client) {
     const auto before = SteadyClock::now();
     client.connect_to_server(fd);
     latencies.push_back(seconds_since(before));
+    if (send(fd, &byte, 1, 0) != 1 || recv(fd, &byte, 1, 0) != 1) die("one byte there and back");
     close(fd);
   }
   report("connections", "1/s", static_cast<double>(latencies.size()) / seconds_since(start));

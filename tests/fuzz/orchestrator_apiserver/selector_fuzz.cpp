@@ -16,7 +16,7 @@ using fairlead::orchestrator::Quantity;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const Json labels = {{"a", "b"}, {"app", "web"}};
-  if (auto selector = LabelSelector::parse(text)) (void)selector->matches(labels);
+  if (auto selector = LabelSelector::parse(text)) (void)matches(*selector, labels);
   if (auto selector = FieldSelector::parse(text)) (void)selector->matches({{"metadata", labels}});
   (void)read_request("GET", text, false);
   (void)negotiate(text, true, true);

@@ -25,7 +25,7 @@ std::string host_name() {
 }
 
 Asked asked(const std::string& name) {
-  if (name == "OpenShift")
+  if (name == "OpenShift" || name == "MicroShift")
     return {"@127.0.0.1 -p 5353", "127.0.0.1:8080", "127.0.0.1:8181", "127.0.0.1:9153"};
   if (name == "NodeLocal") return {"@169.254.20.10", "169.254.20.10:8080", "", "127.0.0.1:9253"};
   if (name == "AKS LocalDNS") return {"@169.254.10.10", "", "169.254.10.10:8181", "127.0.0.1:9253"};
@@ -62,12 +62,16 @@ class TableA2 : public ProgramTest {
     kill(process, SIGKILL);
     waitpid(std::exchange(process, -1), nullptr, 0);
   }
-  // The same file, but that our resolv.conf is read, or what would be in it.
+  // The same file, but that ours are read for those it names, or what would be in them.
   std::string adapted(std::string text, bool beside) const {
-    const std::string file = "/etc/resolv.conf";
-    const std::string ours = beside ? "127.0.0.9:5300" : directory + "/resolv.conf";
-    for (size_t at = text.find(file); at != std::string::npos; at = text.find(file, at + 1))
-      text.replace(at, file.size(), ours);
+    const std::pair<std::string, std::string> kFiles[] = {
+        {"/etc/resolv.conf", beside ? "127.0.0.9:5300" : directory + "/resolv.conf"},
+        {"/etc/coredns/", directory + "/coredns/"},
+        {"/tmp/hosts/", directory + "/"}};
+    for (const auto& [file, ours] : kFiles)
+      for (size_t at = text.find(file); at != std::string::npos;
+           at = text.find(file, at + ours.size()))
+        text.replace(at, file.size(), ours);
     return text;
   }
   static std::string short_answer(const std::string& server, const std::string& question) {
@@ -127,8 +131,28 @@ TEST_F(TableA2, Eks) {
   EXPECT_EQ(ttl_of("web.default.svc.cluster.local"), "5\n");
 }
 
+// With the nodes' names and with what people add beside, of which a file is taken up when it
+// changes.
 TEST_F(TableA2, K3s) {
+  std::filesystem::create_directories(directory + "/coredns/custom");
+  std::ofstream(directory + "/coredns/NodeHosts") << "192.0.2.7 node-one\n";
+  std::ofstream(directory + "/coredns/custom/own.override")
+      << "template IN A override.test {\nanswer \"{{ .Name }} 60 IN A 192.0.2.81\"\n}\n";
+  std::ofstream(directory + "/coredns/custom/own.server")
+      << "server.test:53 {\ntemplate IN A {\nanswer \"{{ .Name }} 60 IN A 192.0.2.82\"\n}\n}\n";
   serve("k3s");
+  EXPECT_EQ(short_answer(server, "node-one"), "192.0.2.7\n");
+  EXPECT_EQ(ttl_of("node-one"), "60\n");
+  EXPECT_EQ(short_answer(server, "-x 192.0.2.7"), "node-one.\n");
+  EXPECT_EQ(short_answer(server, "a.override.test"), "192.0.2.81\n");
+  EXPECT_EQ(short_answer(server, "a.server.test"), "192.0.2.82\n");
+}
+
+TEST_F(TableA2, MicroShift) {
+  std::ofstream(directory + "/hosts") << "192.0.2.8 shift-one\n";
+  serve("MicroShift");
+  EXPECT_EQ(short_answer(server, "shift-one"), "192.0.2.8\n");
+  EXPECT_EQ(shell("dig " + server + " +short CH TXT hostname.bind"), "\"" + host_name() + "\"\n");
 }
 
 TEST_F(TableA2, Aks) {

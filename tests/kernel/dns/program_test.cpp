@@ -47,12 +47,14 @@ TEST_F(ProgramTest, ComparesWithAnotherServer) {
   EXPECT_NE(same.find(" questions, 0 differences, 0 of them documented\nexit 0\n"),
             std::string::npos)
       << same;
-  // A lower TTL there is what a cache in front of it would say; the names of pods are not.
+  // A lower TTL there that stays is no cache's; nor are the names of pods documented.
   const std::string other = compare(
       ".:53 {\n    kubernetes cluster.local {\n        ttl 9\n"
       "        pods insecure\n    }\n}\n");
-  EXPECT_NE(other.find("documented: the other server answers from its cache"), std::string::npos)
+  EXPECT_NE(other.find("web.default.svc.cluster.local. A\n  here   NOERROR aa\n"),
+            std::string::npos)
       << other;
+  EXPECT_NE(other.find(" 0 of them documented\nexit 1\n"), std::string::npos) << other;
   EXPECT_NE(other.find("10-244-0-1.default.pod.cluster.local. A\n  here   NOERROR aa\n"),
             std::string::npos)
       << other;
@@ -119,6 +121,75 @@ TEST_F(ProgramTest, ReadsWhatItIsToldOfTheCluster) {
   EXPECT_NE(dig("default.svc.some.test").find("status: NXDOMAIN"), std::string::npos);
   EXPECT_EQ(dig("+short web.default.svc.none.test"), "10.96.0.10\n");
   EXPECT_NE(dig("db.default.svc.none.test").find("status: NXDOMAIN"), std::string::npos);
+}
+
+// From 1.27 on: one request for each kind, and no list. Without it, and before, there are both.
+TEST_F(ProgramTest, ReadsTheClusterByWatchListWhereThereIsOne) {
+  api.run([](ClusterApi& a) { a.serve_watch_list(); });
+  start();
+  ASSERT_TRUE(ready()) << log();
+  EXPECT_EQ(dig("+short web.default.svc.cluster.local"), "10.96.0.10\n");
+  api.run([](ClusterApi& a) {
+    for (const char* kind : {kServices, kSlices, kNamespaces}) {
+      EXPECT_EQ(a.lists_served(kind), 0u) << kind;
+      EXPECT_EQ(std::ranges::count_if(a.requests(),
+                                      [&](const ClusterApi::Request& r) {
+                                        return r.target.starts_with(std::string(kind) + "?") &&
+                                               r.target.find("sendInitialEvents=true") !=
+                                                   r.target.npos;
+                                      }),
+                1)
+          << kind;
+    }
+    a.put(kServices, "late", test::service_json("default", "late", "10.96.0.11", kPorts));
+    a.remove(kServices, "web");
+  });
+  EXPECT_TRUE(eventually([] {
+    return dig("+short late.default.svc.cluster.local") == "10.96.0.11\n" &&
+           dig("web.default.svc.cluster.local").find("status: NXDOMAIN") != std::string::npos;
+  })) << log();
+}
+
+// The kernel's count, as strace sees it.
+TEST_F(ProgramTest, AnAnswerTakesOneCallToReadAndOneToWrite) {
+  constexpr int kQuestions = 200;
+  start();
+  ASSERT_TRUE(ready()) << log();
+  const std::string one_socket =
+      "dig @127.0.0.1 -b 127.0.0.1#4000 +noedns +short -f " + directory + "/names";
+  std::ofstream names(directory + "/names");
+  for (int i = 0; i < kQuestions; ++i) names << "web.default.svc.cluster.local A\n";
+  names.close();
+  ASSERT_EQ(std::ranges::count(shell(one_socket), '\n'), kQuestions)
+      << "the first use of everything";
+  const std::string process = std::to_string(pid);
+  std::thread tracer([&] { shell("strace -f -qq -o " + directory + "/calls -p " + process); });
+  EXPECT_TRUE(eventually([&] {
+    return shell("grep -L 'TracerPid:.[1-9]' /proc/" + process + "/task/*/status").empty();
+  }));
+  EXPECT_EQ(std::ranges::count(shell(one_socket), '\n'), kQuestions);
+  kill(pid, SIGKILL);
+  wait_for_exit();
+  tracer.join();
+  std::map<std::string, std::map<std::string, int>> calls;  // by thread and name
+  std::ifstream lines(directory + "/calls");
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string thread, call;
+    words >> thread >> call;
+    if (const size_t end = call.find('('); end != call.npos) ++calls[thread][call.substr(0, end)];
+  }
+  int read = 0, written = 0;
+  for (auto& [thread, names_of] : calls) {
+    if (!names_of.contains("sendmmsg")) continue;
+    read += names_of["recvmmsg"];
+    written += names_of["sendmmsg"];
+    for (const auto& [name, count] : names_of)
+      EXPECT_TRUE(name == "recvmmsg" || name == "sendmmsg" || name.starts_with("epoll_"))
+          << count << " times " << name;
+  }
+  EXPECT_EQ(written, kQuestions);
+  EXPECT_EQ(read, kQuestions);
 }
 
 TEST_F(ProgramTest, ChecksACorefile) {

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/kernel/proxy/program_cluster.h"
 #include "tests/kernel/proxy/rows.h"
@@ -219,6 +221,38 @@ TEST(Row27_Sysctls, FlowsLiveAsLongAsTheyAreTold) {
   EXPECT_THAT(time_left(cluster, "tcp"), testing::AllOf(testing::Gt(3600), testing::Le(4000)));
   EXPECT_EQ(cluster.udp("client", "10.96.0.1:80").reached, "web-1");
   EXPECT_THAT(time_left(cluster, "udp"), testing::AllOf(testing::Gt(600), testing::Le(900)));
+}
+
+// The size of the table is the host's, in which no test writes: the program sees files of ours in
+// the place of the kernel's.
+TEST(Row27_Sysctls, TheTableIsAsLargeAsItIsTold) {
+  char pattern[] = "/tmp/fairlead-proxy-test-XXXXXX";
+  const std::string directory = mkdtemp(pattern);
+  const auto put = [&](const std::string& name, const std::string& text) {
+    std::ofstream(directory + "/" + name) << text;
+  };
+  put("nf_conntrack_max", "1000\n");
+  put("nf_conntrack_tcp_timeout_established", "432000\n");
+  put("nf_conntrack_tcp_timeout_close_wait", "60\n");
+  put("hashsize", "250\n");
+  const auto run = fairlead::test::run_command(
+      {"unshare", "--mount", "sh", "-c",
+       "mount --bind " + directory + "/hashsize /sys/module/nf_conntrack/parameters/hashsize && " +
+           "mount --bind " + directory + " /proc/sys/net/netfilter && exec " + Cluster::program() +
+           " --init-only --conntrack-max-per-core=30000 --conntrack-min=50000"},
+      {}, 20);
+  EXPECT_EQ(run.status, 0) << run.errors;
+  const long most = std::max(50'000L, 30'000L * sysconf(_SC_NPROCESSORS_ONLN));
+  const std::pair<const char*, long> kWritten[] = {{"nf_conntrack_max", std::min(most, 1'048'576L)},
+                                                   {"hashsize", std::min(most, 1'048'576L) / 4},
+                                                   {"nf_conntrack_tcp_timeout_established", 86'400},
+                                                   {"nf_conntrack_tcp_timeout_close_wait", 3600}};
+  for (const auto& [name, value] : kWritten) {
+    long found = 0;
+    std::ifstream(directory + "/" + name) >> found;
+    EXPECT_EQ(found, value) << name;
+  }
+  std::filesystem::remove_all(directory);
 }
 
 // ---- row 33 ----

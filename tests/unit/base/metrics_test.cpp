@@ -23,7 +23,8 @@ TEST(Metrics, TextShowsEveryKind) {
         "fairlead_sync_seconds_bucket{le=\"0.1\"} 0\n",
         "fairlead_sync_seconds_bucket{le=\"+Inf\"} 1\n",
         "# TYPE process_cpu_seconds_total counter\n", "process_resident_memory_bytes ",
-        "process_open_fds ", "process_start_time_seconds "})
+        "process_virtual_memory_bytes ", "process_open_fds ", "process_max_fds ",
+        "process_start_time_seconds "})
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
 }
 

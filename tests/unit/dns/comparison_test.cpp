@@ -22,8 +22,11 @@ EditMessage message(const std::string& text) {
 }
 
 // What differs: "" nothing, "?" something that is documented nowhere, or why.
-std::string compared(const std::string& here, const std::string& there) {
-  const auto found = difference(message(here), message(there));
+std::string compared(const std::string& here, const std::string& there,
+                     const std::string& there_before = "") {
+  std::optional<ComparedReply> before;
+  if (!there_before.empty()) before = ComparedReply::of(message(there_before));
+  const auto found = difference(message(here), message(there), before ? &*before : nullptr);
   if (!found) return "";
   return found->reason.empty() ? "?" : found->reason;
 }
@@ -36,6 +39,7 @@ TEST(Comparison, WhatIsTheSameAndWhatIsNot) {
     std::string here;
     std::string there;
     std::string reason;
+    std::string there_before = "";
   } kRows[] = {
       {"the same", "NOERROR aa\nanswer @ 5 A 10.0.0.1\n", "NOERROR aa\nanswer @ 5 A 10.0.0.1\n",
        ""},
@@ -53,11 +57,18 @@ TEST(Comparison, WhatIsTheSameAndWhatIsNot) {
        "NOERROR aa\nanswer @ 5 A 10.0.0.2\n", "?"},
       {"AA", "NOERROR aa\nanswer @ 5 A 10.0.0.1\n", "NOERROR\nanswer @ 5 A 10.0.0.1\n", "?"},
       {"rcode", "NXDOMAIN aa\n", "NOERROR aa\n", "?"},
-      {"an empty non-terminal", "NOERROR aa\n", "NXDOMAIN aa\n",
-       "names below it exist, so the name does (RFC 8020)"},
+      {"not there", "NOERROR aa\n", "NXDOMAIN aa\n", "?"},
       {"a cache's TTL", "NOERROR aa\nanswer @ 30 A 10.0.0.1\n",
        "NOERROR aa\nanswer @ 12 A 10.0.0.1\n",
-       "the other server answers from its cache; answers about the cluster are never cached here"},
+       "the other server answers from its cache; answers about the cluster are never cached here",
+       "NOERROR aa\nanswer @ 14 A 10.0.0.1\n"},
+      {"a lower TTL", "NOERROR aa\nanswer @ 30 A 10.0.0.1\n",
+       "NOERROR aa\nanswer @ 12 A 10.0.0.1\n", "?", "NOERROR aa\nanswer @ 12 A 10.0.0.1\n"},
+      {"a lower TTL, asked once", "NOERROR aa\nanswer @ 30 A 10.0.0.1\n",
+       "NOERROR aa\nanswer @ 12 A 10.0.0.1\n", "?"},
+      {"one of two TTLs", "NOERROR aa\nanswer @ 30 A 10.0.0.1\nanswer @ 30 A 10.0.0.2\n",
+       "NOERROR aa\nanswer @ 12 A 10.0.0.1\nanswer @ 15 A 10.0.0.2\n", "?",
+       "NOERROR aa\nanswer @ 14 A 10.0.0.1\nanswer @ 15 A 10.0.0.2\n"},
       {"more TTL", "NOERROR aa\nanswer @ 5 A 10.0.0.1\n", "NOERROR aa\nanswer @ 30 A 10.0.0.1\n",
        "?"},
       {"weights", "NOERROR aa\nanswer @ 5 SRV 0 50 80 a.b.\n",
@@ -66,7 +77,8 @@ TEST(Comparison, WhatIsTheSameAndWhatIsNot) {
       {"ports", "NOERROR aa\nanswer @ 5 SRV 0 50 80 a.b.\n",
        "NOERROR aa\nanswer @ 5 SRV 0 50 81 a.b.\n", "?"},
   };
-  for (const auto& row : kRows) EXPECT_EQ(compared(row.here, row.there), row.reason) << row.what;
+  for (const auto& row : kRows)
+    EXPECT_EQ(compared(row.here, row.there, row.there_before), row.reason) << row.what;
 }
 
 TEST(Comparison, AsksAboutEveryNameThereIs) {

@@ -59,12 +59,21 @@ TEST(Config, WhoAnswersWhere) {
   }
 }
 
+struct WrongCase {
+  const char* corefile;
+  const char* error;
+};
+
+void expect_errors(std::initializer_list<WrongCase> cases) {
+  for (const WrongCase& c : cases) {
+    const auto config = read(c.corefile);
+    ASSERT_FALSE(config.ok()) << c.corefile;
+    EXPECT_EQ(config.error().message(), c.error);
+  }
+}
+
 TEST(Config, SaysWhatIsWrong) {
-  struct Case {
-    const char* corefile;
-    const char* error;
-  };
-  const Case kCases[] = {
+  expect_errors({
       {".:53 {\nforwrad . 1.1.1.1\n}\n",
        "/etc/dns/Corefile:2: there is no plugin 'forwrad', here or in CoreDNS, did you mean "
        "'forward'?"},
@@ -91,21 +100,6 @@ TEST(Config, SaysWhatIsWrong) {
        "missing"},
       {".:53 {\nhealth\nhealth\n}\n",
        "/etc/dns/Corefile:3: plugin 'health' can be given once in a server block"},
-      {".:53 {\nkubernetes\n}\n",
-       "/etc/dns/Corefile:2: kubernetes needs a zone, such as 'kubernetes cluster.local': the root "
-       "is not a cluster's"},
-      {".:53 {\nkubernetes a.test {\nnamespaces a\nnamespace_labels b=c\n}\n}\n",
-       "/etc/dns/Corefile:2: kubernetes takes namespaces or namespace_labels, not both"},
-      {".:53 {\nkubernetes a.test {\nzonal\nnoendpoints\n}\n}\n",
-       "/etc/dns/Corefile:2: kubernetes has no zonal names with noendpoints"},
-      {".:53 {\nkubernetes a.test {\napiserver_qps many\n}\n}\n",
-       "/etc/dns/Corefile:3: 'many' is no number from 0 up"},
-      {".:53 {\nkubernetes a.test {\nttl 3601\n}\n}\n",
-       "/etc/dns/Corefile:3: '3601' is not a whole number from 0 to 3600"},
-      {".:53 {\nkubernetes a.test {\nendpoint 10.0.0.1\n}\n}\n",
-       "/etc/dns/Corefile:3: '10.0.0.1' is no URL such as https://10.96.0.1:443"},
-      {".:53 {\nkubernetes a.test {\nendpoint https://a\nkubeconfig b\n}\n}\n",
-       "/etc/dns/Corefile:2: kubernetes takes a kubeconfig or an endpoint, not both"},
       {".:53 {\nbind eth7\n}\n",
        "/etc/dns/Corefile:2: 'eth7' is neither an address nor an interface with one"},
       {".:53 {\n}\n.:53 {\n}\n", "/etc/dns/Corefile:3: . is served at 0.0.0.0:53 already"},
@@ -117,12 +111,34 @@ TEST(Config, SaysWhatIsWrong) {
        "/etc/dns/Corefile:3: 'never' is not one of until-ready, continuously: CoreDNS does not "
        "know it either"},
       {".:53 {\ntimeouts {\nread 0s\n}\n}\n", "/etc/dns/Corefile:3: 'read' is from 1s to 24h"},
-  };
-  for (const Case& c : kCases) {
-    const auto config = read(c.corefile);
-    ASSERT_FALSE(config.ok()) << c.corefile;
-    EXPECT_EQ(config.error().message(), c.error);
-  }
+  });
+}
+
+TEST(Config, SaysWhatIsWrongAboutTheCluster) {
+  expect_errors({
+      {".:53 {\nkubernetes a.test {\nnamespaces a\nnamespace_labels b=c\n}\n}\n",
+       "/etc/dns/Corefile:2: kubernetes takes namespaces or namespace_labels, not both"},
+      {".:53 {\nkubernetes a.test {\nzonal\nnoendpoints\n}\n}\n",
+       "/etc/dns/Corefile:2: kubernetes has no zonal names with noendpoints"},
+      {".:53 {\nkubernetes a.test {\napiserver_qps many\n}\n}\n",
+       "/etc/dns/Corefile:3: 'many' is no number from 0 up"},
+      {".:53 {\nkubernetes a.test {\nttl 3601\n}\n}\n",
+       "/etc/dns/Corefile:3: '3601' is not a whole number from 0 to 3600"},
+      {".:53 {\nkubernetes a.test {\nlabels a in (b, c), d e\n}\n}\n",
+       "/etc/dns/Corefile:3: 'a in (b, c), d e': unable to parse requirement: found 'e', expected: "
+       "in, notin, =, ==, !=, gt, lt"},
+      {".:53 {\nkubernetes a.test {\nnamespace_labels -a=b\n}\n}\n",
+       "/etc/dns/Corefile:3: '-a=b': unable to parse requirement: key: Invalid value: \"-a\": name "
+       "part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with "
+       "an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
+       "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"},
+      {".:53 {\nkubernetes a.test {\nlabels a>3\n}\n}\n",
+       "/etc/dns/Corefile:3: 'a>3': kubernetes knows no '<' and '>' of labels"},
+      {".:53 {\nkubernetes a.test {\nendpoint 10.0.0.1\n}\n}\n",
+       "/etc/dns/Corefile:3: '10.0.0.1' is no URL such as https://10.96.0.1:443"},
+      {".:53 {\nkubernetes a.test {\nendpoint https://a\nkubeconfig b\n}\n}\n",
+       "/etc/dns/Corefile:2: kubernetes takes a kubeconfig or an endpoint, not both"},
+  });
 }
 
 TEST(Config, DurationsAreGos) {

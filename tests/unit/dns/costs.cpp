@@ -53,16 +53,27 @@ bool fairlead::dns::test::Counting::possible() {
   return true;
 }
 
-void* operator new(size_t size) {
+// glibc's own, under which its malloc() is only another name (malloc/malloc.c).
+extern "C" void* __libc_malloc(size_t size);
+extern "C" void* __libc_calloc(size_t count, size_t size);
+extern "C" void* __libc_realloc(void* memory, size_t size);
+extern "C" void* __libc_memalign(size_t alignment, size_t size);
+
+extern "C" void* malloc(size_t size) noexcept {
   fairlead::dns::test::count(fairlead::dns::test::allocation_count);
-  if (void* memory = std::malloc(size)) return memory;
-  std::abort();
+  return __libc_malloc(size);
 }
-void operator delete(void* memory) noexcept {
-  std::free(memory);
+extern "C" void* calloc(size_t count, size_t size) noexcept {
+  fairlead::dns::test::count(fairlead::dns::test::allocation_count);
+  return __libc_calloc(count, size);
 }
-void operator delete(void* memory, size_t) noexcept {
-  std::free(memory);
+extern "C" void* realloc(void* memory, size_t size) noexcept {
+  fairlead::dns::test::count(fairlead::dns::test::allocation_count);
+  return __libc_realloc(memory, size);
+}
+extern "C" void* aligned_alloc(size_t alignment, size_t size) noexcept {
+  fairlead::dns::test::count(fairlead::dns::test::allocation_count);
+  return __libc_memalign(alignment, size);
 }
 
 extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {

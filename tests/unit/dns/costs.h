@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts heap allocations and locks of mutexes, in the test's thread or in all others.
 //
-// It stands in for operator new and pthread_mutex_lock in this test binary. A sanitizer stands
-// there itself; then the counts stay zero, and the sanitizer looks at the same paths instead: what
-// counts is the release build, which `scripts/test unit` runs too.
+// It stands in for malloc and its kin, on which operator new stands, and for pthread_mutex_lock in
+// this test binary. A sanitizer stands there itself; then the counts stay zero, and the sanitizer
+// looks at the same paths instead: what counts is the release build, which `scripts/test unit` runs
+// too.
 #pragma once
 
 #include <cstddef>

@@ -196,7 +196,7 @@ TEST_F(PluginForwardSetup, SaysWhatIsWrongWithAProperty) {
       {"max_fails -1", "3: '-1' is not a whole number from 0 to 4294967295"},
       {"max_connect_attempts -1", "3: '-1' is not a whole number from 0 to 4294967295"},
       {"max_idle_conns -1", "3: '-1' is not a whole number from 0 to 2147483647"},
-      {"max_concurrent many", "3: 'many' is not a whole number from 0 to 1000000"},
+      {"max_concurrent many", "3: 'many' is not a whole number from 0 to 9223372036854775807"},
       {"read_timeout 0s", "3: 'read_timeout' must be at least 1ms"},
       {"max_age 5s", "2: forward: 'max_age' must not be less than 'expire'"},
       {"expire 20s\nmax_age 15s", "2: forward: 'max_age' must not be less than 'expire'"},

@@ -90,7 +90,7 @@ TEST_F(PluginAcl, Metrics) {
 }
 
 TEST_F(PluginAcl, Refusals) {
-  EXPECT_EQ(refusal("acl"), "Corefile:2: acl needs a block with allow, block, filter or drop");
+  EXPECT_EQ(refusal("acl"), "") << "no rules";
   EXPECT_EQ(refusal("acl {\nblock type WAT\n}"),
             "Corefile:3: 'WAT' is no record type such as AAAA");
   EXPECT_EQ(refusal("acl {\nblock net 10.0.0.0/40\n}"),

@@ -107,6 +107,11 @@ TEST_F(PluginErrors, Refusals) {
   EXPECT_EQ(refusal("errors {\nconsolidate 5m x loud\n}"),
             "Corefile:3: 'loud' is not one of debug, info, warning, error, show_first: CoreDNS "
             "does not know it either");
+  const std::string order = "Corefile:3: 'consolidate' takes one level, and then show_first";
+  EXPECT_EQ(refusal("errors {\nconsolidate 5m x info show_first\n}"), "");
+  EXPECT_EQ(refusal("errors {\nconsolidate 5m x show_first\n}"), "");
+  EXPECT_EQ(refusal("errors {\nconsolidate 5m x show_first info\n}"), order);
+  EXPECT_EQ(refusal("errors {\nconsolidate 5m x info debug\n}"), order);
   EXPECT_TRUE(refusal("errors {\nconsolidate 5m (\n}").starts_with("Corefile:3: "));
 }
 

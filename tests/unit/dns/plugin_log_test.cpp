@@ -81,6 +81,16 @@ TEST_F(PluginLog, Classes) {
   }
 }
 
+// What no plugin is asked about is refused by the server, and logged all the same.
+TEST_F(PluginLog, WhatIsRefusedBeforeAnyPlugin) {
+  use("log . \"{name} {type} {class} {rcode}\"", replies_with(kAnswer));
+  EXPECT_EQ(logged("a.test", "AXFR"), "a.test. AXFR IN REFUSED");
+  EXPECT_EQ(logged("a.test", "IXFR"), "a.test. IXFR IN REFUSED");
+  AskOptions hesiod;
+  hesiod.query.klass = Class::kHesiod;
+  EXPECT_EQ(logged("a.test", "A", hesiod), "a.test. A HS REFUSED");
+}
+
 TEST_F(PluginLog, FirstRuleThatFits) {
   use("log b.a.test \"{name} 1\" {\nclass error\n}\nlog a.test c.test \"{name} 2\"",
       replies_with(kAnswer));

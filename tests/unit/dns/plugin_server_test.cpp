@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/http/client.h"
+#include "base/log.h"
 #include "dns/host.h"
 #include "dns/loading.h"
 #include "dns/registry.h"
@@ -169,10 +170,21 @@ TEST_F(PluginTimeouts, OfTcpClients) {
 
 class PluginDebug : public PluginTest {};
 
-TEST_F(PluginDebug, IsAcceptedWithANote) {
+TEST_F(PluginDebug, LinesOfItsLevelAreLoggedWhileItIsServed) {
   use("debug", replies_with("NXDOMAIN"));
-  EXPECT_EQ(config.notes.size(), 1u);
+  EXPECT_TRUE(config.notes.empty());
   EXPECT_EQ(ask("a.test"), "NXDOMAIN qd=1\n");
+  EXPECT_FALSE(log::enabled(log::Level::kDebug));
+  {
+    const auto& kind = *registered("debug");
+    Host host(loop, "");
+    const auto first = kind.start(host, options<PluginOptions>("debug"));
+    EXPECT_TRUE(log::enabled(log::Level::kDebug));
+    auto second = kind.start(host, options<PluginOptions>("debug"));
+    second->reset();
+    EXPECT_TRUE(log::enabled(log::Level::kDebug)) << "after a reload";
+  }
+  EXPECT_FALSE(log::enabled(log::Level::kDebug));
   EXPECT_EQ(refusal("debug on"), "Corefile:2: 'debug' takes 0 arguments, not 1");
 }
 
@@ -209,6 +221,23 @@ class PluginKubernetes : public PluginTest {
   }
   Zone zone;
 };
+
+TEST_F(PluginKubernetes, TheRootIsAZoneToo) {
+  cluster = &zone;
+  zone.put(ns("shop"));
+  zone.put(service("web", "shop", {"10.96.0.1"}, {port("http", 80)}));
+  zone.set_synced();
+  zone.publish(1);
+  use("kubernetes");
+  const std::pair<const char*, const char*> kCases[] = {{"web.shop.svc", "10.96.0.1"},
+                                                        {"shop.svc", "NODATA"},
+                                                        {"no.shop.svc", "NXDOMAIN"},
+                                                        {"web.shop.svc.cluster.local", "NXDOMAIN"}};
+  for (const auto& [name, answer] : kCases)
+    EXPECT_EQ(brief(ask_bytes(make_query(name, Type::kA))), answer) << name;
+  use("kubernetes . in-addr.arpa");
+  EXPECT_EQ(brief(ask_bytes(make_query("1.0.96.10.in-addr.arpa", Type::kPtr))), "web.shop.svc.");
+}
 
 TEST_F(PluginKubernetes, DirectivesAndDefaults) {
   cluster = &zone;

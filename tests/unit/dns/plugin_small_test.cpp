@@ -184,12 +184,34 @@ TEST_F(PluginLocal, WithoutPrefix) {
   EXPECT_EQ(ask("localhost"), "NOERROR aa rd qd=1\nanswer localhost. 604800 A 127.0.0.1\n");
 }
 
+class PluginCancel : public PluginTest {};
+
+TEST_F(PluginCancel, EndsWhatWaits) {
+  use("cancel 20ms", waits());
+  AskOptions edns;
+  edns.query.edns_size = 1232;
+  EXPECT_EQ(ask("a.test", "A", edns), "pending");
+  EXPECT_TRUE(loop.run_until([this] { return !replies.empty(); }, std::chrono::seconds(10)));
+  EXPECT_EQ(to_text(replies.at(0)), "SERVFAIL rd qd=1\nopt 1232 ede=0\n");
+  answer_waiting("NOERROR\nanswer @ 60 A 192.0.2.1\n");
+  EXPECT_EQ(replies.size(), 1u) << "one reply";
+}
+
+TEST_F(PluginCancel, WhatIsInTimeIsAsEver) {
+  use("cancel", waits());
+  EXPECT_EQ(ask("a.test"), "pending");
+  answer_waiting("NXDOMAIN\n");
+  EXPECT_EQ(to_text(replies.at(0)), "NXDOMAIN qd=1\n");
+  use("cancel", replies_with("NXDOMAIN"));
+  EXPECT_EQ(ask("a.test"), "NXDOMAIN qd=1\n");
+}
+
 class PluginWithoutEffect : public PluginTest {};
 
 TEST_F(PluginWithoutEffect, IsAcceptedWithANote) {
   for (const char* directive :
-       {"cancel", "cancel 1s", "multisocket", "multisocket 5", "pprof",
-        "pprof :6060 {\nblock 10\n}", "shed", "trace", "trace tracehost:9411",
+       {"multisocket", "multisocket 5", "pprof", "pprof :6060 {\nblock 10\n}", "shed", "trace",
+        "trace tracehost:9411",
         "trace zipkin tracehost:9411 {\nevery 100\nservice x\nclient_server\n}"}) {
     use(directive, replies_with("NXDOMAIN"));
     EXPECT_EQ(config.notes.size(), 1u) << directive;
@@ -201,7 +223,8 @@ TEST_F(PluginWithoutEffect, BadArgumentsAreErrors) {
   for (const char* directive :
        {"cancel 0", "cancel soon", "cancel 1s 2s", "metadata ..", "multisocket 0", "multisocket x",
         "pprof nowhere", "pprof {\nblack 1\n}", "shed 5", "shed {\ndepth 1\n}", "shed\nshed",
-        "trace jaeger x", "trace {\nevery never\n}"})
+        "trace jaeger x", "trace {\nevery never\n}", "trace {\nclient_server maybe\n}",
+        "trace {\ndatadog_analytics_rate 2\n}"})
     EXPECT_NE(refusal(directive), "") << directive;
 }
 

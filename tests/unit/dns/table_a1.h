@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // One cluster for the tests of the table of record semantics: suite TableA1, a test or more for
-// each row, whose names begin alike (docs/dns-tables.md).
+// each row, whose names begin alike (docs/dns-tables.md). What the pure function answers is also
+// what a server says over UDP and over TCP.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <initializer_list>
+#include <set>
+#include <sstream>
 
 #include "dns/answer.h"
-#include "tests/unit/dns/support.h"
+#include "tests/unit/dns/server_support.h"
 
 namespace fairlead::dns::test {
 
@@ -67,16 +70,42 @@ class TableA1 : public ::testing::Test {
     zone.put(external("literal", "default", "192.0.2.1"));
   }
 
-  // The answer to one question, over UDP.
+  // The answer to one question.
   Bytes ask_for(const std::string& name, const std::string& type, QueryOptions options = {}) {
     outcome = Outcome::kAnswered;
-    return ask(config, zone.snapshot(), make_query(name, type_of(type), options), 0, &outcome,
-               &target);
+    const Bytes query = make_query(name, type_of(type), options);
+    Bytes reply = ask(config, zone.snapshot(), query, 0, &outcome, &target);
+    if (outcome == Outcome::kAnswered) compare_with_server(query, reply);
+    return reply;
   }
   std::string text(const std::string& name, const std::string& type) {
     return to_text(ask_for(name, type));
   }
 
+  void compare_with_server(const Bytes& query, const Bytes& reply) {
+    auto kubernetes = std::make_shared<KubernetesOptions>();
+    kubernetes->zones = {config};
+    kubernetes->published = &zone.published();
+    const SocketAddress address{ip("127.0.0.1"), fairlead::test::free_port()};
+    const auto server =
+        Server::open(std::make_shared<Plan>(Plan::of({address}, {{"kubernetes", kubernetes}})), 1);
+    ASSERT_TRUE(server.ok()) << server.error().message();
+    (*server)->run();
+    Socket udp(address, SOCK_DGRAM);
+    udp.send(query);
+    EXPECT_EQ(sorted(udp.receive()), sorted(reply)) << "over UDP";
+    if ((read_u16(&reply[2]) & kFlagTruncated) != 0) return;  // over TCP it is not
+    Socket tcp(address, SOCK_STREAM);
+    tcp.send_framed(query);
+    EXPECT_EQ(sorted(tcp.receive_framed()), sorted(reply)) << "over TCP";
+  }
+  // The lines of a message, since a server rotates its answers.
+  static std::multiset<std::string> sorted(const Bytes& message) {
+    std::istringstream lines(to_text(message));
+    std::multiset<std::string> out;
+    for (std::string line; std::getline(lines, line);) out.insert(line);
+    return out;
+  }
   struct Case {
     const char* name;
     const char* type;
