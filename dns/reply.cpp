@@ -54,6 +54,7 @@ void Reply::begin(const Query& query, size_t limit) {
   options_.clear();
   has_edns_ = query.edns.has_value();
   dnssec_ok_ = has_edns_ && query.edns->dnssec_ok;
+  tells_checked_ = dnssec_ok_ || (query.flags & kFlagAuthenticData) != 0;
   reserved_ = has_edns_ ? kOptSize : 0;
   flags_ = static_cast<uint16_t>(kFlagResponse | (query.flags & (0x7800 | kFlagRecursionDesired)));
   question_end_ = query.question_end == 0 ? kHeaderSize : query.question_end;
@@ -189,6 +190,7 @@ std::span<const uint8_t> Reply::message() {
 
 std::span<const uint8_t> Reply::finish() {
   if (finished_) return buffer_.first(size_);
+  if (!tells_checked_) clear_flag(kFlagAuthenticData);
   cut(room(0));
   (void)message();
   finished_ = true;

@@ -32,6 +32,7 @@ class Reply {
   void begin(const Query& query, size_t limit);
 
   void set_rcode(Rcode rcode) { rcode_ = rcode; }
+  // AD is sent to clients that ask for it or for DNSSEC alone (RFC 6840 section 5.8).
   void set_flag(uint16_t flag) { flags_ |= flag; }
   void clear_flag(uint16_t flag) { flags_ &= static_cast<uint16_t>(~flag); }
   uint16_t flags() const { return flags_; }
@@ -115,6 +116,7 @@ class Reply {
   Rcode rcode_ = Rcode::kNoError;
   bool has_edns_ = false;
   bool dnssec_ok_ = false;
+  bool tells_checked_ = false;
   bool finished_ = false;
   bool own_ = false;
   std::vector<uint8_t> options_;  // adopted

@@ -86,6 +86,7 @@ constexpr uint16_t kFlagAuthoritative = 0x0400;
 constexpr uint16_t kFlagTruncated = 0x0200;
 constexpr uint16_t kFlagRecursionDesired = 0x0100;
 constexpr uint16_t kFlagRecursionAvailable = 0x0080;
+constexpr uint16_t kFlagAuthenticData = 0x0020;
 constexpr uint16_t kFlagCheckingDisabled = 0x0010;
 
 inline uint16_t read_u16(const uint8_t* at) {

@@ -328,7 +328,12 @@ size_t write_dashed(const IpAddress& address, char* out) {
   }
   char text[INET6_ADDRSTRLEN];
   // "::ffff:1.2.3.4" keeps its dots otherwise, which no label may have.
-  inet_ntop(AF_INET6, address.bytes().data(), text, sizeof text);
+  const auto bytes = address.bytes();
+  inet_ntop(AF_INET6, bytes.data(), text, sizeof text);
+  // inet_ntop has "::0.1.0.2" for ::1:2, which nobody else has.
+  if (std::strchr(text, '.') != nullptr && std::ranges::count(bytes.first(12), 0) == 12)
+    std::snprintf(text, sizeof text, "::%x:%x", bytes[12] << 8 | bytes[13],
+                  bytes[14] << 8 | bytes[15]);
   for (const char* c = text; *c != '\0'; ++c) out[size++] = *c == ':' || *c == '.' ? '-' : *c;
   if (out[size - 1] == '-') out[size++] = '0';
   return size;

@@ -19,7 +19,6 @@ constexpr size_t kFlights = 1024;
 constexpr Duration kFlightLimit = seconds(6);  // `forward` gives up before
 constexpr size_t kMaxWaiting = 10'000;
 constexpr size_t kMaxRefreshes = 1000;
-constexpr uint16_t kFlagAuthenticData = 0x0020;
 constexpr std::string_view kStaleText = "stale answer";
 
 std::array<uint8_t, 16> new_secret() {
@@ -48,14 +47,20 @@ std::optional<Fetched> read_fetched(std::span<const uint8_t> message) {
   return fetched;
 }
 
-// Whether a record of the type, or of any for ANY, is among the answers.
-bool has_answer(std::span<const uint8_t> message, size_t at, Type type) {
-  for (uint16_t left = read_u16(&message[6]); left > 0; --left) {
-    Record record;
-    if (!read_record(message, at, record)) return false;
-    if (record.type == type || type == Type::kAny) return true;
-  }
-  return false;
+// The packet with AD set: what is fetched is kept for clients that ask for it, too.
+std::shared_ptr<Bytes> for_all(std::span<const uint8_t> packet) {
+  auto out = std::make_shared<Bytes>(packet.begin(), packet.end());
+  write_u16(&(*out)[2], read_u16(&(*out)[2]) | kFlagAuthenticData);
+  return out;
+}
+
+uint32_t unix_seconds(const Clock& clock) {
+  const auto since = clock.wall_now().time_since_epoch();
+  return static_cast<uint32_t>(std::chrono::duration_cast<seconds>(since).count());
+}
+
+bool is_failure(Rcode rcode) {
+  return rcode == Rcode::kServFail || rcode == Rcode::kNotImp;
 }
 
 bool same_question(const Query& a, const Query& b) {
@@ -89,8 +94,12 @@ class Cache : public Plugin {
   };
 
   bool concerns(const Query& query) const;
+  std::optional<CacheClass> classified(const Query& query, const Fetched& fetched) const {
+    return classify(query, fetched.message, fetched.records_at, fetched.rcode,
+                    unix_seconds(clock_));
+  }
   bool stale_at(const CacheEntry& entry, MonoTime now) const {
-    return entry.rcode() != Rcode::kServFail && options_.stale > Duration::zero() &&
+    return !is_failure(entry.rcode()) && options_.stale > Duration::zero() &&
            now - entry.expires() < options_.stale;
   }
   void answer(const CacheEntry& entry, std::optional<uint32_t> ttl, const Query& query,
@@ -183,9 +192,6 @@ void Cache::answer(const CacheEntry& entry, std::optional<uint32_t> ttl, const Q
     reply.set_flag(kFlagRecursionDesired);
   else
     reply.clear_flag(kFlagRecursionDesired);
-  const bool wants_ad = (query.edns && query.edns->dnssec_ok) ||
-                        (query.flags & kFlagAuthenticData) != 0;  // RFC 6840 section 5.7
-  if (!wants_ad) reply.clear_flag(kFlagAuthenticData);
   if (!ttl || (*ttl == entry.ttl() && !options_.keep_ttl)) return;  // as it is written
   const std::span<uint8_t> records = reply.records();
   const size_t at = reply.records_at();
@@ -235,8 +241,7 @@ std::shared_ptr<void> Cache::mark_refreshing(uint64_t hash) {
 void Cache::refresh(Request& request, const CacheKey& key) {
   const std::shared_ptr<void> mark = mark_refreshing(key.hash());
   if (mark == nullptr) return;
-  const auto sent = request.query().packet;
-  auto packet = std::make_shared<Bytes>(sent.begin(), sent.end());
+  const auto packet = for_all(request.query().packet);
   request.ask_next(*packet, [this, packet, mark](std::span<const uint8_t> message) {
     Query query;
     auto fetched = read_fetched(message);
@@ -248,9 +253,9 @@ void Cache::refresh(Request& request, const CacheKey& key) {
 // Keeps what upstream has said now. Whether a stale reply may not be given any more for it; if it
 // may, upstream is left in peace for a while.
 bool Cache::refreshed(const Query& query, std::optional<Fetched>& fetched) {
-  const bool answers =
-      fetched && fetched->rcode == Rcode::kNoError &&
-      (!options_.prefer_positive || has_answer(fetched->message, fetched->records_at, query.type));
+  const auto found = fetched ? classified(query, *fetched) : std::nullopt;
+  const bool answers = fetched && fetched->rcode == Rcode::kNoError &&
+                       (!options_.prefer_positive || (found && found->answers));
   const bool denies = fetched && !options_.prefer_positive &&
                       (fetched->rcode == Rcode::kNoError || fetched->rcode == Rcode::kNxDomain);
   if (fetched) store(query, fetched->message, fetched->records_at, fetched->rcode);
@@ -263,8 +268,7 @@ bool Cache::refreshed(const Query& query, std::optional<Fetched>& fetched) {
 }
 
 Step Cache::verify(Request& request, std::shared_ptr<void> mark) {
-  const auto sent = request.query().packet;
-  const auto packet = std::make_shared<const Bytes>(sent.begin(), sent.end());
+  const auto packet = for_all(request.query().packet);
   const auto verifying = std::make_shared<Verifying>(loop_, request.defer());
   if (options_.verify_timeout > Duration::zero())
     verifying->timer.start_once(options_.verify_timeout,
@@ -338,21 +342,20 @@ void Cache::on_reply(const Query& query, const Client& client, Reply& reply) {
 
 // Keeps the reply and gives it the TTL that it is kept for.
 void Cache::store(const Query& query, std::span<uint8_t> message, size_t records_at, Rcode rcode) {
-  const auto found = classify(message, records_at, rcode);
+  const auto found = classify(query, message, records_at, rcode, unix_seconds(clock_));
   if (!found) return;
   const auto kind = static_cast<size_t>(found->kind);
   if (!options_.enabled(kind, query.name)) return;
   const CacheOptions::Kind& limits = options_.kinds[kind];
-  const bool failure = rcode == Rcode::kServFail;
+  const bool failure = is_failure(rcode);
   const uint32_t ttl = failure ? options_.servfail_ttl
                                : std::min(std::max(found->ttl, limits.min_ttl), limits.max_ttl);
   if (ttl == 0) return;
   const CacheKey key(query, secret_);
   const MonoTime now = clock_.now();
-  const bool answers = rcode == Rcode::kNoError && has_answer(message, records_at, query.type);
-  if (failure || (options_.prefer_positive && !answers)) {  // does not hide what is better
+  if (failure || (options_.prefer_positive && !found->answers)) {  // does not hide what is better
     const CacheEntry* known = table_.find(key);
-    const bool better = known != nullptr && (failure ? known->rcode() != Rcode::kServFail
+    const bool better = known != nullptr && (failure ? !is_failure(known->rcode())
                                                      : known->kind() == CacheKind::kSuccess);
     if (better && may_give(*known, now)) return;
   }

@@ -133,6 +133,8 @@ Result<void> read_policy(const Directive& property, CacheOptions& options) {
 }
 
 Result<void> read_servfail(const Directive& property, CacheOptions& options) {
+  const auto time = read_duration(property.arguments[0]);  // a number needs its unit here
+  if (!time.ok()) return time.error();
   const auto ttl = read_ttl(property.arguments[0], 0);
   if (!ttl.ok()) return ttl.error();
   if (*ttl > 300) return property.arguments[0].place.error("'servfail' is at most 5m");

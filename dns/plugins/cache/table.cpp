@@ -13,13 +13,76 @@ constexpr size_t kFirstBuckets = 64;
 constexpr int kOldestLookedAt = 8;
 constexpr size_t kSoaNumbers = 20;
 
+constexpr size_t kMostAliases = 16;
+constexpr size_t kRrsigTimes = 8;  // where the time of expiry stands, RFC 4034 section 3.1
+
+// Where `name` leads as an alias; nothing: nowhere. `ambiguous`: to two names.
+std::optional<Name> alias_of(std::span<const uint8_t> message, size_t at, const Name& name,
+                             bool& ambiguous) {
+  std::optional<Name> target;
+  for (uint16_t left = read_u16(&message[6]); left > 0; --left) {
+    Record record;
+    if (!read_record(message, at, record)) break;
+    Name owner, next;
+    size_t owner_at = record.at, next_at = record.rdata_at;
+    if (record.type != Type::kCname || !owner.parse_compressed(message, owner_at) ||
+        !(owner == name) || !next.parse_compressed(message, next_at))
+      continue;
+    if (target && !(*target == next)) ambiguous = true;
+    target = next;
+  }
+  return target;
+}
+
+// A record of `type`, or for ANY of any, with this owner.
+bool has_record(std::span<const uint8_t> message, size_t at, const Name& name, Type type) {
+  for (uint16_t left = read_u16(&message[6]); left > 0; --left) {
+    Record record;
+    if (!read_record(message, at, record)) return false;
+    Name owner;
+    size_t owner_at = record.at;
+    if ((record.type == type || type == Type::kAny) && owner.parse_compressed(message, owner_at) &&
+        owner == name)
+      return true;
+  }
+  return false;
+}
+
+// Whether what is asked for stands where the aliases end. More of them than anybody has are taken
+// for a loop.
+bool answers_question(const Query& query, std::span<const uint8_t> message, size_t records_at) {
+  Name name = query.name;
+  bool ambiguous = false;
+  if (query.type == Type::kCname) {
+    alias_of(message, records_at, name, ambiguous);
+  } else if (query.type != Type::kAny) {
+    std::optional<Name> next = alias_of(message, records_at, name, ambiguous);
+    for (size_t i = 0; next && !ambiguous; ++i) {
+      if (i == kMostAliases) return false;
+      name = *next;
+      next = alias_of(message, records_at, name, ambiguous);
+    }
+  }
+  return !ambiguous && has_record(message, records_at, name, query.type);
+}
+
+// Serial numbers, RFC 4034 section 3.1.5.
+bool has_expired(const Record& record, std::span<const uint8_t> message, uint32_t now) {
+  if (record.type != Type::kRrsig || record.rdata_size < kRrsigTimes + 8) return false;
+  const auto expires = read_u32(&message[record.rdata_at + kRrsigTimes]);
+  const auto begins = read_u32(&message[record.rdata_at + kRrsigTimes + 4]);
+  return static_cast<int32_t>(expires - now) < 0 || static_cast<int32_t>(now - begins) < 0;
+}
+
 }  // namespace
 
-std::optional<CacheClass> classify(std::span<const uint8_t> message, size_t records_at,
-                                   Rcode rcode) {
+std::optional<CacheClass> classify(const Query& query, std::span<const uint8_t> message,
+                                   size_t records_at, Rcode rcode, uint32_t now) {
   if ((read_u16(&message[2]) & kFlagTruncated) != 0) return {};
-  if (rcode == Rcode::kServFail) return CacheClass{CacheKind::kDenial, 0};
+  if (rcode == Rcode::kServFail || rcode == Rcode::kNotImp)
+    return CacheClass{CacheKind::kDenial, 0, false};
   if (rcode != Rcode::kNoError && rcode != Rcode::kNxDomain) return {};
+  const bool checks = query.edns && query.edns->dnssec_ok;
   uint32_t ttl = UINT32_MAX;
   bool soa = false;
   size_t at = records_at;
@@ -28,6 +91,7 @@ std::optional<CacheClass> classify(std::span<const uint8_t> message, size_t reco
       Record record;
       if (!read_record(message, at, record)) return {};
       if (record.type == Type::kOpt) continue;
+      if (checks && has_expired(record, message, now)) return {};
       ttl = std::min(ttl, record.ttl > INT32_MAX ? 0 : record.ttl);  // RFC 2181 section 8
       if (section != static_cast<size_t>(Section::kAuthority) || record.type != Type::kSoa ||
           record.rdata_size < kSoaNumbers)
@@ -36,9 +100,9 @@ std::optional<CacheClass> classify(std::span<const uint8_t> message, size_t reco
       ttl = std::min(ttl, read_u32(&message[record.end() - 4]));
     }
   }
-  const bool denial = rcode == Rcode::kNxDomain || read_u16(&message[6]) == 0;
-  if (denial && !soa) return {};
-  return CacheClass{denial ? CacheKind::kDenial : CacheKind::kSuccess, ttl};
+  const bool answers = rcode == Rcode::kNoError && answers_question(query, message, records_at);
+  if (!answers && !soa) return {};
+  return CacheClass{answers ? CacheKind::kSuccess : CacheKind::kDenial, ttl, answers};
 }
 
 void set_ttls(std::span<uint8_t> message, size_t records_at, uint32_t ttl) {

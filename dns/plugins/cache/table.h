@@ -23,13 +23,17 @@ enum class CacheKind : uint8_t { kSuccess, kDenial };
 // What of a reply decides how it is kept.
 struct CacheClass {
   CacheKind kind = CacheKind::kSuccess;
-  uint32_t ttl = 0;  // the least of its records'; of denials the SOA's minimum, too (RFC 2308)
+  uint32_t ttl = 0;      // the least of its records'; of denials the SOA's minimum, too (RFC 2308)
+  bool answers = false;  // NOERROR, with what was asked for
 };
 
 // Nothing when it is not to be kept: truncated, a denial without SOA, other rcodes than NOERROR,
-// NXDOMAIN and SERVFAIL, which is a denial of TTL 0. `message` has no OPT record.
-std::optional<CacheClass> classify(std::span<const uint8_t> message, size_t records_at,
-                                   Rcode rcode);
+// NXDOMAIN and the failures SERVFAIL and NOTIMP, which are denials of TTL 0; for who asks for
+// signatures, one that has expired at `now` (Unix time, RFC 4034 section 3.1.5). NOERROR with
+// answers of which none is what was asked for, at the end of its aliases, is a denial (RFC 2308
+// section 2.2). `message` has no OPT record.
+std::optional<CacheClass> classify(const Query& query, std::span<const uint8_t> message,
+                                   size_t records_at, Rcode rcode, uint32_t now);
 
 // Sets the TTL of every record.
 void set_ttls(std::span<uint8_t> message, size_t records_at, uint32_t ttl);

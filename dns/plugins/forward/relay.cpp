@@ -75,7 +75,10 @@ std::vector<uint8_t> upstream_query(const Query& query) {
   out.reserve(query.packet.size() + kOptFixed);
   append(out, query.packet.first(query.question_end));
   std::memset(&out[4], 0, 8);
-  write_u16(&out[2], query.flags & (kFlagRecursionDesired | kFlagCheckingDisabled));
+  // AD asks to be told of data that was checked (RFC 6840 section 5.7). Who has not asked is not
+  // told; a cache keeps the reply for all.
+  write_u16(&out[2],
+            (query.flags & (kFlagRecursionDesired | kFlagCheckingDisabled)) | kFlagAuthenticData);
   write_u16(&out[4], 1);
   if (!query.edns) return out;
   write_u16(&out[10], 1);

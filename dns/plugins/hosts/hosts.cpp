@@ -176,7 +176,7 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   options->zones = *std::move(read);
   std::vector<Directive> properties;
   for (const Directive& each : directive.block.value_or(std::vector<Directive>())) {
-    const auto address = IpAddress::parse(each.name.text);
+    const auto address = HostsTable::address_of(each.name.text);
     if (!address.ok())
       properties.push_back(each);
     else if (const auto line = read_line(each, *address, *options); !line.ok())

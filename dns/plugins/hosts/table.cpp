@@ -74,13 +74,19 @@ void HostsTable::add(const IpAddress& address, const Name& name) {
   if (names.size() < kMaxNames) names.push_back(name);
 }
 
+// Without the interface of "fe80::1%eth0"; "::ffff:10.0.0.1" is 10.0.0.1.
+Result<IpAddress> HostsTable::address_of(std::string_view word) {
+  const auto address = IpAddress::parse(word.substr(0, word.find('%')));
+  return address.ok() ? IpAddress::parse_lenient(address->to_string()) : address;
+}
+
 void HostsTable::add_file(std::string_view text) {
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
     line = line.substr(0, line.find('#'));
     std::string_view word = take_word(line);
-    const auto address = IpAddress::parse(word.substr(0, word.find('%')));  // fe80::1%eth0
+    const auto address = address_of(word);
     if (!address.ok()) continue;
     while (!(word = take_word(line)).empty())
       if (const auto name = Name::from_text(word); name.ok()) add(*address, *name);

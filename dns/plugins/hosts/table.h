@@ -37,6 +37,8 @@ class HostsTable {
       : reverse_(reverse), zones_(std::move(zones)) {}
   void add(const IpAddress& address, const Name& name);
   void add_file(std::string_view text);
+  // Of a line's first word.
+  static Result<IpAddress> address_of(std::string_view word);
 
   // Nothing: there is no such name.
   const Addresses* find(const Name& name) const;

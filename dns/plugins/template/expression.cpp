@@ -140,6 +140,7 @@ class ExpressionParser {
     return whole;
   }
   std::vector<std::string> labels;
+  std::vector<std::string> needs;
 
  private:
   Result<ExpressionNode> choice();
@@ -308,6 +309,7 @@ Result<ExpressionNode> ExpressionParser::named(const std::string& name) {
   }
   if (std::ranges::find(variables_, name) == variables_.end())
     return Error::invalid("there is no variable '" + name + "'");
+  needs.push_back(name);
   node.kind = Kind::kVariable;
   node.name = name;
   return node;
@@ -319,6 +321,7 @@ Result<ExpressionNode> ExpressionParser::call(const ExpressionFunction& function
   if (arguments->size() < function.least || arguments->size() > function.most)
     return Error::invalid(
         fmt::format("{} does not take {} arguments", function.name, arguments->size()));
+  if (is_of_query(function)) needs.emplace_back();
   if (function.name == "metadata") {
     const auto* label = arguments->front().literal.string();
     labels.push_back(label != nullptr ? *label : "");
@@ -579,6 +582,7 @@ Result<Expression> Expression::parse(std::string_view text,
   Expression out;
   out.root_ = *std::move(root);
   out.labels_ = std::move(parser.labels);
+  out.needs_ = std::move(parser.needs);
   return out;
 }
 

@@ -51,10 +51,13 @@ class Expression {
   Result<Value> evaluate(const TemplateData& data) const;
   // The labels it asks for; "": one that is only known later.
   const std::vector<std::string>& labels() const { return labels_; }
+  // The variables it names, and "" for anything of the query itself.
+  const std::vector<std::string>& needs() const { return needs_; }
 
  private:
   ExpressionNode root_;
   std::vector<std::string> labels_;
+  std::vector<std::string> needs_;
 };
 
 // Whether expr has a function or keyword of that name, which no variable may have.

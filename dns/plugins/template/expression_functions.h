@@ -17,6 +17,9 @@ struct ExpressionFunction {
   Result<Value> (*call)(std::span<const Value> arguments, const TemplateData& data) = nullptr;
 };
 
+// Whether what it says depends on the query.
+bool is_of_query(const ExpressionFunction& function);
+
 // Null: there is none.
 const ExpressionFunction* find_expression_function(std::string_view name);
 

@@ -51,6 +51,18 @@ Result<void> read_error(const Directive& property, TemplateRule& rule) {
   return ok();
 }
 
+// What it is for every query, whatever that is; nothing: that depends. Fails where it always would.
+Result<std::optional<Value>> constant_of(const Expression& expression, const TemplateRule& rule) {
+  TemplateData data;
+  for (const TemplateRule::Variable& each : rule.variables)
+    if (each.constant) data.variables[each.name] = *each.constant;
+  for (const std::string& name : expression.needs())
+    if (!data.variables.contains(name)) return std::optional<Value>();
+  auto value = expression.evaluate(data);
+  if (!value.ok()) return value.error();
+  return std::optional<Value>(*std::move(value));
+}
+
 // The words of an expression, which may but need not be in quotes.
 Result<Expression> read_expression(std::span<const Word> words, const TemplateRule& rule,
                                    BlockSetup& block) {
@@ -61,6 +73,8 @@ Result<Expression> read_expression(std::span<const Word> words, const TemplateRu
   auto expression = Expression::parse(text, variables);
   if (!expression.ok())
     return words[0].place.error("'" + text + "': " + expression.error().message());
+  if (const auto constant = constant_of(*expression, rule); !constant.ok())
+    return words[0].place.error("'" + text + "': " + constant.error().message());
   for (const std::string& label : expression->labels()) ask_label(block, label);
   return expression;
 }
@@ -79,7 +93,8 @@ Result<void> read_variable(const Directive& property, TemplateRule& rule, BlockS
     return name.place.error("there are two 'var " + name.text + "'");
   auto value = read_expression(std::span(property.arguments).subspan(1), rule, block);
   if (!value.ok()) return value.error();
-  rule.variables.push_back({name.text, *std::move(value)});
+  std::optional<Value> constant = *constant_of(*value, rule);
+  rule.variables.push_back({name.text, *std::move(value), std::move(constant)});
   return ok();
 }
 

@@ -30,6 +30,7 @@ struct TemplateRule {
   struct Variable {
     std::string name;
     Expression value;
+    std::optional<Value> constant{};  // what it is for every query, if it is
   };
   std::vector<Variable> variables;                   // each may use those before it
   std::vector<Expression> conditions;                // all must be true, too

@@ -39,7 +39,6 @@ Result<Value> field_of_query(const TemplateData& data, const std::string& name) 
 }
 
 Result<Value> field_of_message(const Query& query, const std::string& name) {
-  constexpr uint16_t kFlagAuthenticData = 0x0020;
   if (name == "Id") return Value(int64_t{query.id});
   if (name == "Opcode") return Value(static_cast<int64_t>(query.opcode()));
   if (name == "RecursionDesired") return Value(query.recursion_desired());

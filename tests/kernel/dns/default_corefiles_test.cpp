@@ -80,8 +80,8 @@ class TableA2 : public ProgramTest {
 
   // Serves the file, and asks what every cluster asks; `server` is where it answers from then on.
   void serve(const std::string& name) {
-    const auto* each = std::ranges::find(test::kDefaultCorefiles, name,
-                                         [](const auto& file) { return std::string(file.name); });
+    const auto each = std::ranges::find(test::kDefaultCorefiles, name,
+                                        [](const auto& file) { return std::string(file.name); });
     ASSERT_NE(each, std::end(test::kDefaultCorefiles));
     const Asked at = asked(name);
     server = at.server;

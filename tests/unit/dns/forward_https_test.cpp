@@ -82,7 +82,7 @@ TEST_F(PluginForwardHttps, Gets) {
   EXPECT_EQ(ask_server("dns.test").substr(0, 18), "NOERROR rd ra qd=1");
   ASSERT_EQ(requests.size(), 1u);
   EXPECT_EQ(requests[0].method, "GET");
-  EXPECT_TRUE(requests[0].query_value("dns").value_or("").starts_with("AAABAAABAAAAAAAB"));
+  EXPECT_TRUE(requests[0].query_value("dns").value_or("").starts_with("AAABIAABAAAAAAAB"));
 }
 
 TEST_F(PluginForwardHttps, StrangersAreNotBelieved) {

@@ -92,6 +92,7 @@ TEST_F(PluginForward, EdnsGoesThroughWithoutCookies) {
   EXPECT_EQ(ask(make_query(kName, Type::kA, o)), std::string(kAnswer) + "opt 1232 do\n");
   QueryOptions expected;
   expected.id = read_u16(up.queries[0].data());
+  expected.flags |= kFlagAuthenticData;
   expected.edns_size = 1232;
   expected.dnssec_ok = true;
   expected.edns_options = {0, 8, 0, 4, 0, 1, 0, 0};

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cache plugin with a clock that the test turns.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "dns/host.h"
@@ -46,6 +48,32 @@ class PluginCache : public PluginTest {
     return asked;
   }
 
+  struct Kept {
+    const char* what;
+    const char* directive;
+    const char* reply;
+    long ttl;  // -1: not kept
+  };
+  void kept_for(std::initializer_list<Kept> cases) {
+    for (const Kept& c : cases) {
+      cache(c.directive, replies_with(c.reply));
+      const std::string first = ask("a.test");
+      if (c.ttl < 0) {
+        ask("a.test");
+        EXPECT_EQ(asked, 2) << c.what;
+        continue;
+      }
+      EXPECT_EQ(ttl_of(first), c.ttl) << c.what;
+      EXPECT_EQ(ttl_of(ask("A.test")), c.ttl) << c.what;
+      clock.advance(seconds(c.ttl) - std::chrono::milliseconds(1));
+      EXPECT_EQ(ttl_of(ask("a.test")), 1) << c.what;
+      EXPECT_EQ(asked, 1) << c.what;
+      clock.advance(std::chrono::milliseconds(1));
+      ask("a.test");
+      EXPECT_EQ(asked, 2) << c.what;
+    }
+  }
+
   ManualClock clock;
   LastPlugin upstream;
 };
@@ -54,12 +82,7 @@ constexpr const char* kAnswer = "NOERROR ra rd\nanswer @ 60 A 10.0.0.1";
 constexpr const char* kNxDomain = "NXDOMAIN ra rd\nauthority test 100 SOA a. b. 1 2 3 4 20";
 
 TEST_F(PluginCache, HowLong) {
-  const struct {
-    const char* what;
-    const char* directive;
-    const char* reply;
-    long ttl;  // -1: not kept
-  } kCases[] = {
+  kept_for({
       {"its own", "cache", kAnswer, 60},
       {"no longer than the first argument", "cache 30", kAnswer, 30},
       {"or as a duration", "cache 1m", "NOERROR\nanswer @ 90 A 10.0.0.1", 60},
@@ -86,8 +109,9 @@ TEST_F(PluginCache, HowLong) {
       {"nothing truncated", "cache", "NOERROR tc\nanswer @ 60 A 10.0.0.1", -1},
       {"no refusal", "cache", "REFUSED", -1},
       {"failures", "cache", "SERVFAIL\nauthority test 10 NS ns.test", 5},
+      {"what upstream cannot do", "cache", "NOTIMP\nauthority test 10 NS ns.test", 5},
       {"failures as said", "cache {\nservfail 1m\n}", "SERVFAIL\nauthority test 10 NS ns.test", 60},
-      {"no failures", "cache {\nservfail 0\n}", "SERVFAIL\nauthority test 10 NS ns.test", -1},
+      {"no failures", "cache {\nservfail 0s\n}", "SERVFAIL\nauthority test 10 NS ns.test", -1},
       {"not where it is disabled", "cache {\ndisable success test\n}", kAnswer, -1},
       {"where it is not", "cache {\ndisable success a.example\ndisable denial\n}", kAnswer, 60},
       {"the last of two lines counts", "cache {\ndisable success test\ndisable success b.test\n}",
@@ -99,29 +123,31 @@ TEST_F(PluginCache, HowLong) {
       {"denials disabled", "cache {\ndisable denial\n}", kNxDomain, -1},
       {"zones", "cache 30 test example", kAnswer, 30},
       {"other zones", "cache 30 example", kAnswer, -1},
-  };
-  for (const auto& c : kCases) {
-    cache(c.directive, replies_with(c.reply));
-    const std::string first = ask("a.test");
-    if (c.ttl < 0) {
-      ask("a.test");
-      EXPECT_EQ(asked, 2) << c.what;
-      continue;
-    }
-    EXPECT_EQ(ttl_of(first), c.ttl) << c.what;
-    EXPECT_EQ(ttl_of(ask("A.test")), c.ttl) << c.what;
-    clock.advance(seconds(c.ttl) - std::chrono::milliseconds(1));
-    EXPECT_EQ(ttl_of(ask("a.test")), 1) << c.what;
-    EXPECT_EQ(asked, 1) << c.what;
-    clock.advance(std::chrono::milliseconds(1));
-    ask("a.test");
-    EXPECT_EQ(asked, 2) << c.what;
-  }
+  });
+}
+
+TEST_F(PluginCache, HowLongAliases) {
+  kept_for({
+      {"no such records behind an alias", "cache {\ndenial 100 7\n}",
+       "NOERROR\nanswer @ 60 CNAME b.test\nauthority test 99 SOA a. b. 1 2 3 4 20", 7},
+      {"which is a denial", "cache {\ndisable denial\n}",
+       "NOERROR\nanswer @ 60 CNAME b.test\nauthority test 99 SOA a. b. 1 2 3 4 20", -1},
+      {"aliases in any order", "cache",
+       "NOERROR\nanswer b.test 60 A 10.0.0.1\nanswer @ 60 CNAME b.test", 60},
+      {"no alias without its end", "cache", "NOERROR\nanswer @ 60 CNAME b.test", -1},
+      {"no other name's address", "cache", "NOERROR\nanswer b.test 60 A 10.0.0.1", -1},
+      {"no name with two aliases", "cache",
+       "NOERROR\nanswer @ 60 CNAME b.test\nanswer @ 60 CNAME c.test\nanswer b.test 60 A 10.0.0.1",
+       -1},
+      {"no circle", "cache",
+       "NOERROR\nanswer @ 60 CNAME b.test\nanswer b.test 60 CNAME a.test\nanswer @ 60 A 10.0.0.1",
+       -1},
+  });
 }
 
 TEST_F(PluginCache, TheClientsQuestionAndFlags) {
   cache("cache", replies_with("NOERROR ra rd ad\nanswer @ 60 A 10.0.0.1"));
-  ask("a.test");
+  EXPECT_TRUE(ask("a.test").starts_with("NOERROR rd ra qd=1\n")) << "AD is not for everybody";
   AskOptions other;
   other.query.id = 0x4321;
   other.query.edns_size = 1232;
@@ -131,6 +157,33 @@ TEST_F(PluginCache, TheClientsQuestionAndFlags) {
   other.query.flags |= 0x20;  // AD: wants to know
   EXPECT_TRUE(ask("a.test", "A", other).starts_with("NOERROR aa rd ra ad qd=1\n"));
   EXPECT_EQ(asked, 1);
+}
+
+// For who asks for signatures, RFC 4034 section 3.1.5.
+TEST_F(PluginCache, ExpiredSignaturesAreNotKept) {
+  constexpr uint32_t kNow = 2'000'000'000;
+  clock.set_wall(WallTime(seconds(kNow)));
+  const auto signature = [](uint32_t begins, uint32_t expires) {
+    return fmt::format(
+        "NOERROR\nanswer @ 60 A 10.0.0.1\nanswer @ 60 TYPE46 0001080200000e10{:08x}{:08x}"
+        "00010000",
+        expires, begins);
+  };
+  AskOptions dnssec;
+  dnssec.query.edns_size = 1232;
+  dnssec.query.dnssec_ok = true;
+  const struct {
+    uint32_t begins, expires;
+    int asked;
+  } kCases[] = {{kNow - 10, kNow + 10, 1},
+                {kNow - 20, kNow - 10, 2},
+                {kNow + 10, kNow + 20, 2},
+                {kNow - 10, kNow + 0x7000'0000, 1}};
+  for (const auto& c : kCases) {
+    cache("cache", replies_with(signature(c.begins, c.expires)));
+    EXPECT_EQ(asked_for_two(seconds(1), dnssec, dnssec), c.asked) << c.begins << " " << c.expires;
+    EXPECT_EQ(asked_for_two(seconds(1)), 1) << "nobody looks at it";
+  }
 }
 
 TEST_F(PluginCache, Keys) {

@@ -34,6 +34,7 @@ constexpr const char* kFile =
     "10.0.0.9 bad..name good.test\n"
     "10.0.0.3 *.w.test\n"
     "10.0.0.4 here.w.test\n"
+    "::FFFF:10.0.0.6 mapped.test\n"
     "10.0.0.5 a.example";
 
 TEST_F(PluginHosts, OtherTypesGoOnWhereTold) {
@@ -58,6 +59,9 @@ TEST_F(PluginHosts, Answers) {
   } kCases[] = {
       {"hosts", "a.test", "A", "10.0.0.1, 10.0.0.2"},
       {"hosts", "A.TEST", "AAAA", "fd00::1"},
+      {"hosts", "mapped.test", "A", "10.0.0.6"},
+      {"hosts", "mapped.test", "AAAA", "NODATA"},
+      {"hosts", "6.0.0.10.in-addr.arpa", "PTR", "mapped.test."},
       {"hosts", "a2.test", "A", "10.0.0.1"},
       {"hosts", "a2.test", "AAAA", "NODATA"},
       {"hosts", "a.test", "TXT", "NODATA"},

@@ -158,6 +158,9 @@ TEST_F(PluginTemplateExpression, Refusals) {
       {"var a", "Corefile:3: 'var' takes at least 2 arguments, not 1"},
       {"var a b", "Corefile:3: 'b': there is no variable 'b'"},
       {"var a 1\nvar b a + 1\nexpr b == 2", ""},
+      {"var a 1\nvar b a + 1\nvar c 'x' + b", "Corefile:5: ''x' + b': '+' of a string and a int"},
+      {"var a 1\nexpr a + 'x'", "Corefile:4: 'a + 'x'': '+' of a int and a string"},
+      {"var a name()\nexpr a + 1 == 'x'", ""},
       {"var a 1\nvar a 2", "Corefile:4: there are two 'var a'"},
       {"expr sum([1])", "Corefile:3: 'sum([1])': there is no function 'sum' in fairlead-dns"},
       {"answer \"{{ .Var.a }} A 192.0.2.1\"", "Corefile:2: template: there is no 'var a'"}};

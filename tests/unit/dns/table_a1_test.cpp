@@ -97,6 +97,9 @@ TEST_F(TableA1, HeadlessIsReadyAsTheApiServerSays) {
 }
 
 TEST_F(TableA1, EndpointNames) {
+  zone.put(headless("low", "default"));
+  zone.put(slice("low-1", "low", "default", {{"::1:2"}}));
+  zone.publish(kSerial);
   check({
       {"10-244-0-1.web.default.svc.cluster.local", "A", "10.244.0.1"},
       {"10-244-0-9.web.default.svc.cluster.local", "A", "NXDOMAIN"},  // not ready
@@ -111,6 +114,7 @@ TEST_F(TableA1, EndpointNames) {
       {"fd00-244--0.six-only.default.svc.cluster.local", "AAAA", "fd00:244::"},
       {"fd00-244--1-2.six-only.default.svc.cluster.local", "AAAA", "fd00:244::1:2"},
       {"fd00-244-0-0-0-0-1-2.six-only.default.svc.cluster.local", "AAAA", "NXDOMAIN"},
+      {"--1-2.low.default.svc.cluster.local", "AAAA", "::0.1.0.2"},
       {"a.twins.default.svc.cluster.local", "A", "10.244.4.1, 10.244.4.2"},
       {"a.twins.default.svc.cluster.local", "AAAA", "fd00:244::4:1"},
   });
