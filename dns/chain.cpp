@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <utility>
 
 #include "dns/registry.h"
 #include "dns/trace.h"
@@ -65,10 +64,6 @@ Deferred::Deferred(Request& request, SendLater send)
   const size_t size = request.reply().capacity();
   buffer_.reset(new uint8_t[size]);
   reply_ = request.reply().moved_to({buffer_.get(), size});
-  if (request.loop_ == nullptr) return;
-  limit_.emplace(*request.loop_);
-  const Duration left = request.until_ - request.loop_->clock().now();
-  limit_->start_once(std::max(left, Duration::zero()), [this] { give_up(); });
 }
 
 Deferred::~Deferred() {
@@ -88,7 +83,9 @@ void Deferred::adopt(std::span<const uint8_t> message, Rcode rcode,
 }
 
 void Request::ask_next(std::span<const uint8_t> packet, SendLater on_reply) const {
-  chain_->ask_from(position_ + 1, *client_, packet, std::move(on_reply));
+  Client client = *client_;
+  client.until.reset();
+  chain_->ask_from(position_ + 1, client, packet, std::move(on_reply));
 }
 
 void Deferred::ask_next(std::span<const uint8_t> packet, SendLater on_reply) {
@@ -126,18 +123,10 @@ void Deferred::adopt_failure() {
   if (!failure_text_.empty()) reply_.note_error(chain_->failure_.code, failure_text_);
 }
 
-void Deferred::give_up() {
-  reply_.begin(query_, reply_.limit());
-  reply_.set_rcode(Rcode::kServFail);
-  reply_.set_error(Ede::kOther, "no answer in the time that cancel gives");
-  finish();
-}
-
 void Deferred::finish() {
-  if (send_ == nullptr) return;
   chain_->replied(first_, position_, query_, client_, reply_);
   chain_->note_failure(reply_);
-  const SendLater send = std::exchange(send_, nullptr);
+  const SendLater send = std::move(send_);
   send(reply_.finish());
 }
 

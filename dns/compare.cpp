@@ -49,6 +49,7 @@ class Comparer {
                          std::vector<Differing>& found);
   std::optional<EditMessage> ask_here(const ComparedQuestion& question);
 
+  bool there_is_a_cache_ = false;
   const Options& options_;
   Rehearsal& rehearsal_;
   Asker asker_;
@@ -119,10 +120,11 @@ Result<void> Comparer::ask_batch(std::span<const ComparedQuestion> batch,
       return Error(ErrorCode::kInvalid,
                    fmt::format("{} {}: {}", batch[i].name.to_text(), type_to_text(batch[i].type),
                                here ? "the other server's reply is malformed" : "no answer here"));
-    const ComparedReply* const there_before =
-        i < before.size() ? &before[i].difference.there : nullptr;
-    if (auto difference = dns::difference(*here, *there[i], there_before))
-      found.push_back({batch[i], *std::move(difference)});
+    auto difference = dns::difference(*here, *there[i]);
+    if (!difference) continue;
+    if (i < before.size() && difference->lower_ttls)
+      there_is_a_cache_ |= ttls_changed(before[i].difference.there, difference->there);
+    found.push_back({batch[i], *std::move(difference)});
   }
   return ok();
 }
@@ -193,6 +195,9 @@ Result<CompareResult> Comparer::run() {
     found = ask_all(again, before);
     if (!found.ok()) return found.error();
   }
+  if (there_is_a_cache_)
+    for (Differing& each : *found)
+      if (each.difference.lower_ttls) each.difference.reason = kCacheReason;
   return report(all.size(), *found);
 }
 

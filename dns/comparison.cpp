@@ -171,26 +171,15 @@ std::vector<Record> without_weights(std::vector<Record> records) {
   return records;
 }
 
-// Of records that differ in their TTLs alone: none is higher there, and those that are lower were
-// others before.
-bool is_cached(const ComparedReply& here, const ComparedReply& there, const ComparedReply& before) {
-  const std::vector<Record> same = without_ttl(here.records);
-  if (same != without_ttl(there.records) || same != without_ttl(before.records)) return false;
-  for (const Record& record : here.records) {
-    const uint32_t now = ttl_of(record, there);
-    if (now > record.ttl || (now < record.ttl && now == ttl_of(record, before))) return false;
-  }
-  return true;
+bool same_but_ttls(const ComparedReply& one, const ComparedReply& other) {
+  return one.rcode == other.rcode && one.authoritative == other.authoritative &&
+         without_ttl(one.records) == without_ttl(other.records);
 }
 
 // The rows of docs/dns.md, "Where it differs from CoreDNS".
-std::string reason_of(const ComparedReply& here, const ComparedReply& there,
-                      const ComparedReply* there_before) {
-  const bool same_header = here.rcode == there.rcode && here.authoritative == there.authoritative;
-  if (same_header && there_before != nullptr && is_cached(here, there, *there_before))
-    return "the other server answers from its cache; answers about the cluster are "
-           "never cached here";
-  if (same_header && without_weights(here.records) == without_weights(there.records))
+std::string reason_of(const ComparedReply& here, const ComparedReply& there) {
+  if (here.rcode == there.rcode && here.authoritative == there.authoritative &&
+      without_weights(here.records) == without_weights(there.records))
     return "an endpoint in two slices counts once in the weights";
   return "";
 }
@@ -249,15 +238,23 @@ std::string ComparedReply::to_text() const {
   return text;
 }
 
-std::optional<Difference> difference(const EditMessage& here, const EditMessage& there,
-                                     const ComparedReply* there_before) {
-  Difference found{ComparedReply::of(here), ComparedReply::of(there), {}};
+std::optional<Difference> difference(const EditMessage& here, const EditMessage& there) {
+  Difference found{ComparedReply::of(here), ComparedReply::of(there), {}, false};
   if (found.here.rcode == found.there.rcode &&
       found.here.authoritative == found.there.authoritative &&
       found.here.records == found.there.records)
     return std::nullopt;
-  found.reason = reason_of(found.here, found.there, there_before);
+  found.reason = reason_of(found.here, found.there);
+  found.lower_ttls =
+      same_but_ttls(found.here, found.there) &&
+      std::ranges::all_of(found.here.records, [&](const ComparedReply::Record& record) {
+        return ttl_of(record, found.there) <= record.ttl;
+      });
   return found;
+}
+
+bool ttls_changed(const ComparedReply& before, const ComparedReply& now) {
+  return same_but_ttls(before, now) && before.records != now.records;
 }
 
 }  // namespace fairlead::dns

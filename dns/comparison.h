@@ -46,12 +46,15 @@ struct ComparedReply {
 struct Difference {
   ComparedReply here;
   ComparedReply there;
-  std::string reason;  // why, when that is documented (docs/dns.md); else empty
+  std::string reason;       // why, when that is documented (docs/dns.md); else empty
+  bool lower_ttls = false;  // there, and nothing else: documented, if the other one has a cache
 };
+inline constexpr const char* kCacheReason =
+    "the other server answers from its cache; answers about the cluster are never cached here";
 
-// Nothing: they say the same. `there_before`: what the other one said a while ago, if it differed
-// then, too. Of two lower TTLs only one that changes meanwhile is a cache's.
-std::optional<Difference> difference(const EditMessage& here, const EditMessage& there,
-                                     const ComparedReply* there_before = nullptr);
+// Nothing: they say the same.
+std::optional<Difference> difference(const EditMessage& here, const EditMessage& there);
+// Whether one server has said another TTL after a while, and else the same: then it has a cache.
+bool ttls_changed(const ComparedReply& before, const ComparedReply& now);
 
 }  // namespace fairlead::dns

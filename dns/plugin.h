@@ -50,6 +50,7 @@ struct Client {
   SocketAddress local{};             // where it came to; the address may be a wildcard
   Trace* trace = nullptr;            // is told why; outlives what is asked
   std::shared_ptr<Labels> labels{};  // null: nobody asks for any (dns/labels.h)
+  std::optional<MonoTime> until{};   // then nobody waits any more, wherever the question leads
 
   // For a plugin to say why, in what `make` returns: a sentence that is only made for a trace.
   template <typename Make>
@@ -82,13 +83,10 @@ class Request {
 
   const Query& query() const { return query_; }
   const Client& client() const { return *client_; }
-  // For the plugins behind, and all on the way back. At most once.
+  // For the plugins behind, and all on the way back.
   void replace_client(Client client) { client_ = &replaced_.emplace(std::move(client)); }
   // Begun for the query; a plugin that returns kNext leaves it as it was.
   Reply& reply() { return reply_; }
-  // For the plugins behind: what they defer is answered with SERVFAIL at `until`, if it has not
-  // been answered by then. The loop is the worker's.
-  void limit(Loop& loop, MonoTime until) { loop_ = &loop, until_ = until; }
   // A copy of everything, to be answered later. At most once; the plugin then returns kPending.
   std::unique_ptr<Deferred> defer();
   // Deferred::ask_next() for a question that nobody waits for, beside what becomes of this one.
@@ -110,8 +108,6 @@ class Request {
   size_t first_ = 0;     // the first plugin that is asked, and the last that sees the answer
   size_t position_ = 0;  // of the plugin being asked
   PluginId answered_by_ = 0;
-  Loop* loop_ = nullptr;  // null: there is no limit
-  MonoTime until_{};
 };
 
 // A request that waits for something, with packet and reply buffer of its own.
@@ -134,11 +130,10 @@ class Deferred {
   // Why the question of ask_next() is SERVFAIL or REFUSED, if it is, is why this one is, unless
   // that is known. In its callback.
   void adopt_failure();
-  // Sends the reply as it is now. Once; nothing when Request::limit() has been met.
+  // Sends the reply as it is now. Once.
   void finish();
 
  private:
-  void give_up();
   std::vector<uint8_t> packet_;
   Query query_;
   Client client_;
@@ -149,7 +144,6 @@ class Deferred {
   Chain* chain_;
   size_t first_;
   size_t position_;
-  std::optional<Timer> limit_;
 };
 
 class Plugin {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ends queries that wait too long.
+// How long queries may wait for other servers.
 //
 //   cancel [TIMEOUT]     5001ms
 #include "base/loop.h"
@@ -20,7 +20,9 @@ class Cancel : public Plugin {
   Cancel(Loop& loop, Duration timeout) : loop_(loop), timeout_(timeout) {}
 
   Step serve(Request& request) override {
-    request.limit(loop_, loop_.clock().now() + timeout_);
+    Client client = request.client();
+    client.until = loop_.clock().now() + timeout_;
+    request.replace_client(std::move(client));
     return Step::kNext;
   }
 

@@ -131,7 +131,7 @@ class ZoneWalk {
   ZoneOutcome run(bool may_fall_through, Name& target);
 
  private:
-  enum class Next : uint8_t { kDone, kFollow, kFallsThrough };
+  enum class Next : uint8_t { kDone, kFollow, kFallsThrough, kElsewhere };
   Next step(bool may_fall_through);
   Next at_node(const Node& node);
   Next alias(const Owner& owner, const RecordSet& cname);
@@ -157,15 +157,17 @@ class ZoneWalk {
 
 ZoneOutcome ZoneWalk::run(bool may_fall_through, Name& target) {
   for (;;) {
-    switch (step(may_fall_through && aliases_ == 0)) {
+    const Next next = step(may_fall_through && aliases_ == 0);
+    switch (next) {
       case Next::kDone:
         return ZoneOutcome::kAnswered;
       case Next::kFallsThrough:
         return ZoneOutcome::kFallsThrough;
       case Next::kFollow:
+      case Next::kElsewhere:
         break;
     }
-    if (!zone_.covers(owner_.name)) {
+    if (next == Next::kElsewhere || !zone_.covers(owner_.name)) {
       target = owner_.name;
       return ZoneOutcome::kChase;
     }
@@ -203,7 +205,8 @@ ZoneWalk::Next ZoneWalk::step(bool may_fall_through) {
   // RFC 4592 section 3.3.1: the source of synthesis is the wildcard at the closest encloser.
   if (encloser.wildcard != ZoneTree::kNone) return at_node(zone_.node(encloser.wildcard));
   if (may_fall_through) return Next::kFallsThrough;
-  return negative(Rcode::kNxDomain);
+  // Where an alias leads, another zone or plugin may have the name, though no NS record says so.
+  return aliases_ > 0 ? Next::kElsewhere : negative(Rcode::kNxDomain);
 }
 
 ZoneWalk::Next ZoneWalk::at_node(const Node& node) {

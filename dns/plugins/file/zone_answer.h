@@ -27,7 +27,7 @@ constexpr size_t kMaxAliases = 10;
 enum class ZoneOutcome : uint8_t {
   kAnswered,
   kFallsThrough,  // no records, and `may_fall_through`; nothing was written
-  kChase,         // the answer ends in an alias for a name of another zone
+  kChase,         // the answer ends in an alias for a name that is not in this zone's file
 };
 
 // `query.name` is in the zone. With kChase, `target` is that name and only the answer section has

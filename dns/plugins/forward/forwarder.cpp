@@ -99,6 +99,8 @@ void Forwarder::begin(Places places, std::unique_ptr<Deferred> deferred) {
   pending.deferred = std::move(deferred);
   pending.servers = health_.order(random_);
   pending.deadline = loop_.clock().now() + options_.total;
+  if (const auto& until = pending.deferred->client().until)
+    pending.deadline = std::min(pending.deadline, *until);
   attempt(id);
 }
 

@@ -2,6 +2,7 @@
 #include "dns/plugins/kubernetes/setup.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "dns/plugins/kubernetes/describe.h"
@@ -22,6 +23,8 @@ Result<void> read_zones_into(const Directive& directive, const BlockSetup& block
       reverse.push_back(zone);
     } else {
       options.zones.emplace_back().zone = zone;
+      // Addresses are named in it, too.
+      if (zone.labels() == 0) std::ranges::copy(reverse_zones(), std::back_inserter(reverse));
     }
   }
   if (options.zones.empty())

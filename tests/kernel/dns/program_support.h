@@ -130,6 +130,7 @@ class ProgramTest : public ::testing::Test {
       const std::string log = directory + "/log";
       if (freopen(log.c_str(), "a", stderr) == nullptr) _exit(126);
       if (!inherit.empty()) hand_over_sockets();
+      for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
       execv(argv[0], argv.data());
       _exit(127);
     }
@@ -182,7 +183,8 @@ class ProgramTest : public ::testing::Test {
   ApiThread api;
   std::string directory;
   pid_t pid = -1;
-  std::vector<int> inherit;  // sockets for the next start
+  std::vector<int> inherit;                                      // sockets for the next start
+  std::vector<std::pair<std::string, std::string>> environment;  // more of it, for the next start
 };
 
 }  // namespace fairlead::dns

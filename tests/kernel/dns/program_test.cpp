@@ -188,8 +188,9 @@ TEST_F(ProgramTest, AnAnswerTakesOneCallToReadAndOneToWrite) {
       EXPECT_TRUE(name == "recvmmsg" || name == "sendmmsg" || name.starts_with("epoll_"))
           << count << " times " << name;
   }
-  EXPECT_EQ(written, kQuestions);
-  EXPECT_EQ(read, kQuestions);
+  EXPECT_EQ(written, read);
+  EXPECT_GE(written, kQuestions);
+  EXPECT_LE(written, kQuestions + kQuestions / 20) << "dig may have asked again";
 }
 
 TEST_F(ProgramTest, ChecksACorefile) {

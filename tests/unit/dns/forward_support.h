@@ -176,7 +176,8 @@ class PluginForward : public ::testing::Test {
     Reply reply(buffer);
     reply.begin(query, transport == Transport::kUdp ? udp_limit(query) : kMaxMessage);
     LatePath path(replies);
-    const Client client{{ip(from), 999}, transport};
+    Client client{{ip(from), 999}, transport};
+    client.until = until;
     Request request(query, client, reply, path);
     if (chain.serve(request) != Step::kAnswered) return;
     const auto message = reply.finish();
@@ -196,6 +197,7 @@ class PluginForward : public ::testing::Test {
   ChainConfig config;
   std::shared_ptr<ForwardOptions> options = std::make_shared<ForwardOptions>();
   std::vector<Bytes> replies;
+  std::optional<MonoTime> until;  // of all clients
   Chain chain;
 };
 

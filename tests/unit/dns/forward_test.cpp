@@ -30,6 +30,23 @@ TEST_F(PluginForward, RelaysQueryAndReply) {
   EXPECT_GT(ids.size(), 10u) << "a new ID each time";
 }
 
+// What `cancel` says.
+TEST_F(PluginForward, GivesUpWhenNobodyWaitsAnyMore) {
+  Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
+  options->max_fails = 0;  // nothing but questions is sent
+  use({silent.address});
+  EXPECT_EQ(ask(make_query(kName, Type::kA)), "SERVFAIL rd qd=1\n");
+  EXPECT_GT(silent.queries.size(), 1u);
+  silent.queries.clear();
+  until = loop.clock().now() + milliseconds(50);
+  EXPECT_EQ(ask(make_query(kName, Type::kA)), "SERVFAIL rd qd=1\n");
+  EXPECT_GE(loop.clock().now(), *until);
+  EXPECT_EQ(silent.queries.size(), 1u) << "in 50 ms there is time for one of 200";
+  until = loop.clock().now();
+  EXPECT_EQ(ask(make_query(kName, Type::kA)), "SERVFAIL rd qd=1\n");
+  EXPECT_EQ(silent.queries.size(), 1u) << "there was no time at all";
+}
+
 TEST_F(PluginForward, ATruncatedReplyIsFetchedOverTcp) {
   Upstream up(
       loop, [](const Bytes& query) { return reply_to(query, 0, 0x8380); },

@@ -159,6 +159,21 @@ TEST_F(PluginCache, TheClientsQuestionAndFlags) {
   EXPECT_EQ(asked, 1);
 }
 
+// Nobody waits for it, so what `cancel` says is not for it.
+TEST_F(PluginCache, WhatIsFetchedAheadHasItsTime) {
+  std::vector<bool> limited;
+  cache("cache {\nprefetch 1 1h 90%\n}", [&](Request& request) {
+    limited.push_back(request.client().until.has_value());
+    return replies_with(kAnswer)(request);
+  });
+  AskOptions options;
+  options.until = clock.now() + seconds(1);
+  ask("a.test", "A", options);
+  clock.advance(seconds(10));
+  ask("a.test", "A", options);
+  EXPECT_EQ(limited, (std::vector<bool>{true, false}));
+}
+
 // For who asks for signatures, RFC 4034 section 3.1.5.
 TEST_F(PluginCache, ExpiredSignaturesAreNotKept) {
   constexpr uint32_t kNow = 2'000'000'000;

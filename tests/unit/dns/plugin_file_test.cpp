@@ -113,6 +113,26 @@ TEST_F(PluginFile, AsksForTargets) {
 }
 
 // A zone that leads to another that leads back: asked again and again, but not for ever.
+// Though the zone above has no NS records of it.
+TEST_F(PluginFile, AliasIntoAZoneBelow) {
+  files.texts["/etc/a"] =
+      "$TTL 60\n@ SOA ns root 1 2 3 4 5\nc CNAME c.b\nn CNAME n.b\ng CNAME gone\n";
+  files.texts["/etc/b"] = "$TTL 60\n@ SOA ns root 1 2 3 4 9\nc A 192.0.2.1\n";
+  use("file a a\nfile b b.a");
+  const std::pair<const char*, const char*> kCases[] = {
+      {"c.a", "NOERROR aa rd qd=1\nanswer c.a. 60 CNAME c.b.a.\nanswer c.b.a. 60 A 192.0.2.1\n"},
+      {"n.a",
+       "NXDOMAIN aa rd qd=1\nanswer n.a. 60 CNAME n.b.a.\n"
+       "authority b.a. 9 SOA ns.b.a. root.b.a. 1 2 3 4 9\n"},
+      {"g.a",
+       "NXDOMAIN aa rd qd=1\nanswer g.a. 60 CNAME gone.a.\n"
+       "authority a. 5 SOA ns.a. root.a. 1 2 3 4 5\n"}};
+  for (const auto& [name, reply] : kCases) {
+    ask(name);
+    EXPECT_EQ(to_text(replies.back()), reply) << name;
+  }
+}
+
 TEST_F(PluginFile, AliasesBetweenZones) {
   files.texts["/etc/a"] =
       "$TTL 60\n@ SOA ns root 1 2 3 4 5\nc CNAME c.b.\nl CNAME l.b.\nend A 192.0.2.1\n";

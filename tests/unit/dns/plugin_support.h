@@ -169,6 +169,7 @@ struct AskOptions {
   std::string client = "192.0.2.9";
   uint16_t port = 999;
   std::string local = "127.0.0.1";
+  std::optional<MonoTime> until{};
 };
 
 class PluginTest : public ::testing::Test {
@@ -234,10 +235,11 @@ class PluginTest : public ::testing::Test {
     Reply reply(buffer);
     reply.begin(query, options.transport == Transport::kUdp ? udp_limit(query) : kMaxMessage);
     Path path(replies);
-    const Client client{{ip(options.client), options.port},
-                        options.transport,
-                        loop.clock().now(),
-                        {ip(options.local), 53}};
+    Client client{{ip(options.client), options.port},
+                  options.transport,
+                  loop.clock().now(),
+                  {ip(options.local), 53}};
+    client.until = options.until;
     Request request(query, client, reply, path);
     const Step step = chain->serve(request);
     if (step == Step::kPending) return step;
