@@ -231,10 +231,9 @@ TEST(Row27_Sysctls, TheTableIsAsLargeAsItIsTold) {
   const auto put = [&](const std::string& name, const std::string& text) {
     std::ofstream(directory + "/" + name) << text;
   };
-  put("nf_conntrack_max", "1000\n");
-  put("nf_conntrack_tcp_timeout_established", "432000\n");
-  put("nf_conntrack_tcp_timeout_close_wait", "60\n");
-  put("hashsize", "250\n");
+  for (const char* name : {"nf_conntrack_max", "nf_conntrack_tcp_timeout_established",
+                           "nf_conntrack_tcp_timeout_close_wait", "hashsize"})
+    put(name, "1\n");  // not longer than what is written: a file is not cut as sysctls are
   const auto run = fairlead::test::run_command(
       {"unshare", "--mount", "sh", "-c",
        "mount --bind " + directory + "/hashsize /sys/module/nf_conntrack/parameters/hashsize && " +
