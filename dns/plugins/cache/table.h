@@ -2,8 +2,8 @@
 // Replies by their question, bounded in number and bytes, the least recently used going first; of
 // the oldest few the expired ones before. Pure: time is given. Threads: one.
 //
-// A key is the name without case, type, class, and the bits DO and CD, which change what servers
-// say. One key has one reply: an answer replaces a denial and the other way round.
+// A key is the name without case, type, class, and the bits DO, CD and RD, which change what
+// servers say. One key has one reply: an answer replaces a denial and the other way round.
 #pragma once
 
 #include <array>
