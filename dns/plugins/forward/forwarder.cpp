@@ -11,6 +11,8 @@ namespace fairlead::dns {
 namespace {
 
 constexpr size_t kRounds = 2;
+// Questions that go out in a turn of the loop: each takes as long as several answers of our own.
+constexpr int kStartsInTurn = 4;
 
 bool has(const std::vector<Rcode>& rcodes, Rcode rcode) {
   return std::ranges::find(rcodes, rcode) != rcodes.end();
@@ -31,6 +33,7 @@ Forwarder::Forwarder(const PluginContext& context, const ForwardOptions& options
       idle_(context.loop, options.idle),
       https_(context.loop, options.pems, options.https_get),
       outside_{context.loop, tls_, idle_, options.source, &https_},
+      start_(context.loop),
       probe_timer_(context.loop) {}
 
 void Forwarder::refresh_servers() {
@@ -101,7 +104,17 @@ void Forwarder::begin(Places places, std::unique_ptr<Deferred> deferred) {
   pending.deadline = loop_.clock().now() + options_.total;
   if (const auto& until = pending.deferred->client().until)
     pending.deadline = std::min(pending.deadline, *until);
-  attempt(id);
+  starting_.push_back(id);
+  if (!start_.active()) start_.start([this] { start_some(); });
+}
+
+void Forwarder::start_some() {
+  for (int i = 0; i < kStartsInTurn && !starting_.empty(); ++i) {
+    const uint64_t id = starting_.front();
+    starting_.pop_front();
+    attempt(id);
+  }
+  if (starting_.empty()) start_.stop();
 }
 
 size_t Forwarder::most_failures(const Pending& pending) const {

@@ -2,14 +2,19 @@
 // One `forward` directive in one worker: the questions under way, the health of the servers as this
 // worker sees it, its idle connections. Threads: the worker's loop's. Every question it takes is
 // finished once, or dropped when it goes.
+//
+// Questions go out a few in each turn of the loop: who can be answered at once does not wait behind
+// those who cannot, however many come.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/idle.h"
 #include "dns/plugins/forward/client_share.h"
 #include "dns/plugins/forward/forward.h"
 #include "dns/plugins/forward/random_source.h"
@@ -57,6 +62,7 @@ class Forwarder {
   void refresh_servers();
   ForwardMetrics::Server& counts(const UpstreamServer& server);
   size_t most_failures(const Pending& pending) const;
+  void start_some();
   void attempt(uint64_t id);
   void on_done(uint64_t id, const Result<ReplyView>& result);
   bool wants_another(Pending& pending, const ReplyView& view);
@@ -80,6 +86,8 @@ class Forwarder {
   ClientShare clients_;
   std::map<uint64_t, Pending> pending_;
   uint64_t next_id_ = 0;
+  std::deque<uint64_t> starting_;  // those that have not been asked yet
+  Idle start_;
   Timer probe_timer_;
   std::map<UpstreamServer, std::unique_ptr<UpstreamExchange>> probes_;
 };

@@ -8,6 +8,8 @@
 #include <csignal>
 #include <thread>
 
+#include "base/idle.h"
+
 namespace fairlead {
 namespace {
 
@@ -138,6 +140,42 @@ TEST(ManualClock, AlarmMayOutliveTheClock) {
     ManualClock clock;
     alarm = clock.after(seconds(1), [] {});
   }
+}
+
+TEST(Idle, LeavesEveryTurnToOthers) {
+  Loop loop;
+  int fds[2];
+  ASSERT_EQ(pipe(fds), 0);
+  int turns = 0;
+  Idle idle(loop);
+  EXPECT_FALSE(idle.active());
+  idle.start([&] {
+    if (++turns == 3) ASSERT_EQ(write(fds[1], "x", 1), 1);
+    if (turns == 100) idle.stop();
+  });
+  EXPECT_TRUE(idle.active());
+  int seen_after = 0;
+  Poll poll(loop, fds[0]);
+  poll.start(UV_READABLE, [&](int) {
+    seen_after = turns;
+    poll.stop();
+  });
+  ASSERT_TRUE(loop.run_until([&] { return !idle.active() && seen_after > 0; }, seconds(20)));
+  EXPECT_LE(seen_after, 4);
+  EXPECT_EQ(turns, 100);
+  for (const int fd : fds) close(fd);
+}
+
+TEST(Idle, MayDestroyItself) {
+  Loop loop;
+  auto idle = std::make_unique<Idle>(loop);
+  int turns = 0;
+  idle->start([&] {
+    ++turns;
+    idle.reset();
+  });
+  loop.run_until([] { return false; }, milliseconds(20));
+  EXPECT_EQ(turns, 1);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // Many questions beside upstream servers that are down, slow or lie: each is answered once, within
 // its time, and nothing is left behind.
 #include <dirent.h>
+#include <unistd.h>
 
 #include "tests/unit/dns/forward_support.h"
 
@@ -79,6 +80,30 @@ TEST_F(PluginForwardLoad, AllUpstreamsDownSlowLying) {
   EXPECT_EQ(run(), 0u);
   for (const Bytes& reply : replies) ASSERT_EQ(to_text(reply), "SERVFAIL rd qd=1\n");
   EXPECT_EQ(chain.waiting(), 0u);
+}
+
+// A burst of questions for others holds nobody up whom we can answer ourselves.
+TEST_F(PluginForwardLoad, WhoCanBeAnsweredAtOnceDoesNotWaitBehindOthers) {
+  Upstream upstream(loop, [](const Bytes& query) { return reply_to(query); });
+  use({upstream.address});
+  ASSERT_EQ(ask(make_query(kName, Type::kA)), kAnswer);
+  int ours[2];
+  ASSERT_EQ(pipe(ours), 0);
+  Poll listener(loop, ours[0]);  // as a socket with a question is
+  const size_t before = open_files();
+  for (int i = 0; i < 200; ++i) send(make_query(kName, Type::kA));
+  EXPECT_EQ(open_files(), before) << "nothing goes out while questions are read";
+  ASSERT_EQ(write(ours[1], "?", 1), 1);
+  std::optional<size_t> gone_out;
+  listener.start(UV_READABLE, [&](int) {
+    gone_out = open_files() - before;
+    listener.stop();
+  });
+  ASSERT_TRUE(loop.run_until([&] { return gone_out.has_value(); }, seconds(20)));
+  EXPECT_LE(*gone_out, 10u);
+  ASSERT_TRUE(loop.run_until([&] { return replies.size() == 201; }, seconds(20)));
+  for (const Bytes& reply : replies) ASSERT_EQ(to_text(reply), kAnswer);
+  for (const int fd : ours) close(fd);
 }
 
 }  // namespace
