@@ -198,6 +198,7 @@ std::optional<Target> ServiceMap::find(const Frontend& frontend) const {
     target.ranges = this->ranges(target.guard);
   }
   const bool local = target.cluster_ip ? service.spec.internal_local : service.spec.external_local;
+  target.here = local;
   std::vector<Backend> here = local ? local_set(endpoints) : std::vector<Backend>();
   if (anywhere.empty() && here.empty()) {
     target.treatment = Treatment::kRefuse;

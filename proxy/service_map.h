@@ -44,6 +44,7 @@ struct Target {
   std::string service;  // "default/web:http", for people
   Treatment treatment = Treatment::kRefuse;
   bool cluster_ip = false;        // its address refuses undefined ports
+  bool here = false;              // `backends` are those of this node alone
   std::vector<Backend> backends;  // sorted, each once
   std::vector<Backend> inside;    // kLocal: where pods and this node go; sorted, each once
   uint64_t guard = 0;             // number of `ranges`; 0: any source is let in

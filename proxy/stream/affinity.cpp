@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/stream/affinity.h"
+
+#include "proxy/stream/maglev.h"
+
+namespace fairlead::proxy::stream {
+
+std::optional<SocketAddress> AffinityTable::find(const IpAddress& client, MonoTime now,
+                                                 Duration span) const {
+  const auto found = by_client_.find(client);
+  if (found == by_client_.end() || now - found->second->used >= span) return std::nullopt;
+  return found->second->endpoint;
+}
+
+void AffinityTable::remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
+                             Duration span) {
+  const auto forget_oldest = [this] {
+    by_client_.erase(entries_.front().client);
+    entries_.pop_front();
+  };
+  // Two for one that comes: what has expired goes without anybody walking the table.
+  for (int i = 0; i < 2 && !entries_.empty() && now - entries_.front().used >= span; ++i)
+    forget_oldest();
+  if (const auto found = by_client_.find(client); found != by_client_.end()) {
+    entries_.splice(entries_.end(), entries_, found->second);
+    found->second->endpoint = endpoint;
+    found->second->used = now;
+    return;
+  }
+  if (entries_.size() >= limit_) forget_oldest();
+  entries_.push_back({client, endpoint, now});
+  by_client_[client] = std::prev(entries_.end());
+}
+
+SharedAffinity::Shard& SharedAffinity::shard_of(const IpAddress& client) {
+  return shards_[hash_of(client) % kShards];
+}
+
+std::optional<SocketAddress> SharedAffinity::find(const IpAddress& client, MonoTime now,
+                                                  Duration span) {
+  Shard& shard = shard_of(client);
+  const std::lock_guard lock(shard.mutex);
+  return shard.table.find(client, now, span);
+}
+
+void SharedAffinity::remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
+                              Duration span) {
+  Shard& shard = shard_of(client);
+  const std::lock_guard lock(shard.mutex);
+  shard.table.remember(client, endpoint, now, span);
+}
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where clients of a service with sessionAffinity ClientIP went, so that they go there again: for
+// so long after their last new connection, as the kernel plane's affinity maps have it. Pure: time
+// is given.
+//
+// An AffinityTable is one thread's. A SharedAffinity is all workers': one client's connections
+// arrive at any of them. It is the one thing that workers share for a connection, and only services
+// with affinity have it; a lock is one of sixteen and held for a look into a hash table.
+//
+// Bounded: a client more than the limit takes the place of the one that has not come for longest.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "base/address.h"
+#include "base/time.h"
+
+namespace fairlead::proxy::stream {
+
+class AffinityTable {
+ public:
+  explicit AffinityTable(size_t limit) : limit_(limit) {}
+
+  // Where the client went; nullopt when that is longer ago than `span`, or nothing is known.
+  std::optional<SocketAddress> find(const IpAddress& client, MonoTime now, Duration span) const;
+  // It goes there now. What is older than `span` may be forgotten.
+  void remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
+                Duration span);
+  size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    IpAddress client;
+    SocketAddress endpoint;
+    MonoTime used;
+  };
+  using Entries = std::list<Entry>;
+
+  const size_t limit_;
+  Entries entries_;  // the one used last at the end
+  std::unordered_map<IpAddress, Entries::iterator> by_client_;
+};
+
+class SharedAffinity {
+ public:
+  // As many as an affinity map of the kernel plane holds.
+  static constexpr size_t kLimit = 1u << 18;
+
+  std::optional<SocketAddress> find(const IpAddress& client, MonoTime now, Duration span);
+  void remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
+                Duration span);
+
+ private:
+  static constexpr size_t kShards = 16;
+  struct Shard {
+    std::mutex mutex;
+    AffinityTable table{kLimit / kShards};
+  };
+  Shard& shard_of(const IpAddress& client);
+
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace fairlead::proxy::stream

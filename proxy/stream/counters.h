@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one worker counts for one service port. Pure.
+//
+// Threads: one writes, any reads: a plain load and store each, no locked instruction.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace fairlead::proxy::stream {
+
+class Count {
+ public:
+  void add(uint64_t amount = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+  }
+  void take(uint64_t amount = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) - amount, std::memory_order_relaxed);
+  }
+  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+struct Counters {
+  Count opened;          // connections, or UDP sessions, that a client began
+  Count open;            // now
+  Count failed;          // no endpoint was reached
+  Count denied;          // the source is in no range, and the kernel let it in
+  Count retried;         // another endpoint was tried
+  Count ejected;         // an endpoint was
+  Count client_bytes;    // from clients to endpoints
+  Count server_bytes;    // from endpoints to clients
+  Count connected;       // connections to endpoints that were made
+  Count connect_micros;  // what those took in all
+};
+
+// What one worker counts of itself.
+struct WorkerCounters {
+  Count pauses;             // of accepting: descriptors or memory had run out
+  Count timeouts;           // connections ended for being idle
+  Count evicted_sessions;   // UDP sessions ended to make room
+  Count dropped_datagrams;  // that no endpoint could be found for, or no room
+  Count pipes;              // made, for splice(2)
+  Count answered;           // the last ping of the control loop
+};
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/stream/ejection.h"
+
+#include <algorithm>
+
+namespace fairlead::proxy::stream {
+
+bool Ejection::begin(MonoTime now) {
+  if (!until_ || trying_ || now < *until_) return false;
+  return trying_ = true;
+}
+
+void Ejection::succeeded() {
+  *this = Ejection();
+}
+
+// Connections that were on their way when it was ejected may fail after it: they say nothing new.
+bool Ejection::failed(MonoTime now, const EjectionRules& rules) {
+  if (until_ && !trying_) return false;
+  if (!until_ && ++failures_ < rules.failures) return false;
+  trying_ = false;
+  constexpr uint32_t kDoublings = 16;  // many more would overflow, and are beyond any limit
+  const Duration span = std::min(ejections_, kDoublings) == kDoublings
+                            ? rules.most
+                            : rules.first * (int64_t{1} << ejections_);
+  ++ejections_;
+  until_ = now + std::min(span, rules.most);
+  return true;
+}
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/stream/endpoint_group.h"
+
+#include <algorithm>
+
+namespace fairlead::proxy::stream {
+
+namespace {
+
+bool before(const EndpointPtr& endpoint, const SocketAddress& address) {
+  return endpoint->address < address;
+}
+
+EndpointPtr find_in(const std::vector<EndpointPtr>& sorted, const SocketAddress& address) {
+  const auto found = std::lower_bound(sorted.begin(), sorted.end(), address, before);
+  return found != sorted.end() && (*found)->address == address ? *found : nullptr;
+}
+
+// What a choice may look at: endpoints not tried yet; `any`: the ejected among them.
+class GroupView : public LoadView {
+ public:
+  GroupView(const std::vector<EndpointPtr>& endpoints, std::span<const EndpointPtr> tried,
+            MonoTime now, bool any)
+      : endpoints_(endpoints), tried_(tried), now_(now), any_(any) {}
+  uint32_t open(size_t index) const override { return endpoints_[index]->open; }
+  bool usable(size_t index) const override {
+    const EndpointPtr& endpoint = endpoints_[index];
+    return (any_ || endpoint->ejection.usable(now_)) &&
+           std::find(tried_.begin(), tried_.end(), endpoint) == tried_.end();
+  }
+
+ private:
+  const std::vector<EndpointPtr>& endpoints_;
+  const std::span<const EndpointPtr> tried_;
+  const MonoTime now_;
+  const bool any_;
+};
+
+}  // namespace
+
+void EndpointGroup::set(std::shared_ptr<const EndpointSet> set) {
+  if (set == set_) return;
+  std::vector<EndpointPtr> endpoints, leaving;
+  const auto known = [&](const SocketAddress& address) {
+    EndpointPtr endpoint = find_in(endpoints_, address);
+    return endpoint ? endpoint : find_in(leaving_, address);
+  };
+  for (const SocketAddress& address : set->endpoints) {
+    EndpointPtr endpoint = known(address);
+    if (!endpoint) endpoint = std::make_shared<Endpoint>(Endpoint{address, 0, false, {}});
+    endpoints.push_back(std::move(endpoint));
+  }
+  for (const SocketAddress& address : set->leaving)
+    if (EndpointPtr endpoint = known(address)) leaving.push_back(std::move(endpoint));
+  for (const auto* list : {&endpoints_, &leaving_})
+    for (const EndpointPtr& endpoint : *list)
+      endpoint->gone =
+          !find_in(endpoints, endpoint->address) && !find_in(leaving, endpoint->address);
+  if (!set_ || set->endpoints != set_->endpoints) balancer_.set_endpoints(set->endpoints);
+  endpoints_ = std::move(endpoints);
+  leaving_ = std::move(leaving);
+  set_ = std::move(set);
+}
+
+EndpointPtr EndpointGroup::choose(const IpAddress& client, MonoTime now,
+                                  std::span<const EndpointPtr> tried) {
+  EndpointPtr chosen;
+  for (const bool any : {false, true}) {
+    const GroupView view(endpoints_, tried, now, any);
+    if (set_ && set_->clients) chosen = remembered(client, view, now);
+    if (chosen) break;
+    const auto index = set_ && set_->clients ? balancer_.choose_by_source(client, view)
+                                             : balancer_.choose(client, view);
+    if (index) chosen = endpoints_[*index];
+    if (chosen) break;
+  }
+  if (!chosen) return nullptr;
+  chosen->ejection.begin(now);
+  if (set_->clients) set_->clients->remember(client, chosen->address, now, set_->affinity);
+  return chosen;
+}
+
+EndpointPtr EndpointGroup::remembered(const IpAddress& client, const LoadView& view,
+                                      MonoTime now) const {
+  const auto address = set_->clients->find(client, now, set_->affinity);
+  if (!address) return nullptr;
+  const auto found = std::lower_bound(endpoints_.begin(), endpoints_.end(), *address, before);
+  if (found == endpoints_.end() || (*found)->address != *address) return nullptr;
+  return view.usable(static_cast<size_t>(found - endpoints_.begin())) ? *found : nullptr;
+}
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The endpoints of one EndpointSet as one worker sees them: how many of its connections are open to
+// each, which of them fail, and which gets the next. Pure: time is given. One thread.
+//
+// An endpoint that stays in the set keeps what is known of it. Connections hold their Endpoint
+// beyond its place in the set.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "proxy/stream/balance.h"
+#include "proxy/stream/ejection.h"
+#include "proxy/stream/service.h"
+
+namespace fairlead::proxy::stream {
+
+struct Endpoint {
+  SocketAddress address;
+  uint32_t open = 0;  // connections
+  bool gone = false;  // neither chosen nor serving any more
+  Ejection ejection;
+};
+using EndpointPtr = std::shared_ptr<Endpoint>;
+
+class EndpointGroup {
+ public:
+  EndpointGroup(Policy policy, EjectionRules rules, uint64_t seed)
+      : rules_(rules), balancer_(policy, seed) {}
+
+  // Endpoints that are in neither of its lists are gone from now on.
+  void set(std::shared_ptr<const EndpointSet> set);
+  const EndpointSet* current() const { return set_.get(); }
+
+  // For a new connection of `client`: where it went before, if the set has affinity, else by the
+  // policy; with affinity by the client's address, which a worker, or a process, that does not know
+  // the client yet decides in the same way. None of `tried`. Ejected endpoints only when there is
+  // no other, or as a trial: one of the three verdicts below must follow. Null: nothing is left.
+  EndpointPtr choose(const IpAddress& client, MonoTime now, std::span<const EndpointPtr> tried);
+
+  static void succeeded(Endpoint& endpoint) { endpoint.ejection.succeeded(); }
+  // True: this has ejected it.
+  bool failed(Endpoint& endpoint, MonoTime now) { return endpoint.ejection.failed(now, rules_); }
+  static void abandoned(Endpoint& endpoint) { endpoint.ejection.abandoned(); }
+
+ private:
+  EndpointPtr remembered(const IpAddress& client, const LoadView& view, MonoTime now) const;
+
+  const EjectionRules rules_;
+  Balancer balancer_;
+  std::shared_ptr<const EndpointSet> set_;
+  std::vector<EndpointPtr> endpoints_;  // as set_->endpoints
+  std::vector<EndpointPtr> leaving_;    // as set_->leaving, those that were in use
+};
+
+}  // namespace fairlead::proxy::stream

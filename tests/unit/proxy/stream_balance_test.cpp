@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+// Choosing among endpoints: policies, the Maglev table, ejection, affinity, and a group that has
+// all of them.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <set>
+
+#include "proxy/stream/affinity.h"
+#include "proxy/stream/balance.h"
+#include "proxy/stream/ejection.h"
+#include "proxy/stream/endpoint_group.h"
+#include "tests/support/seed.h"
+#include "tests/unit/proxy/objects.h"
+
+namespace fairlead::proxy::stream {
+namespace {
+
+using std::chrono::seconds;
+using test::ip;
+
+constexpr MonoTime kStart{seconds(1000)};
+
+std::vector<SocketAddress> some_endpoints(size_t count) {
+  std::vector<SocketAddress> result;
+  for (size_t i = 0; i < count; ++i)
+    result.push_back(
+        {IpAddress::v4(10, 244, static_cast<uint8_t>(i / 250), static_cast<uint8_t>(1 + i % 250)),
+         8080});
+  return result;
+}
+
+IpAddress client(size_t number) {
+  return IpAddress::v4(192, static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 8),
+                       static_cast<uint8_t>(number));
+}
+
+struct FakeLoads : LoadView {
+  std::vector<uint32_t> loads;
+  std::set<size_t> unusable;
+  uint32_t open(size_t index) const override { return loads[index]; }
+  bool usable(size_t index) const override { return !unusable.contains(index); }
+};
+
+Balancer balancer(Policy policy, size_t endpoints, uint64_t seed = 1) {
+  Balancer result(policy, seed);
+  result.set_endpoints(some_endpoints(endpoints));
+  return result;
+}
+
+TEST(StreamBalance, PoliciesHaveNames) {
+  for (const Policy policy : {Policy::kRoundRobin, Policy::kRandom, Policy::kLeastConnections,
+                              Policy::kTwoChoices, Policy::kSourceHash})
+    EXPECT_EQ(parse_policy(to_string(policy)), policy);
+  EXPECT_EQ(parse_policy("fastest"), std::nullopt);
+}
+
+struct ChoiceCase {
+  const char* what;
+  Policy policy;
+  std::vector<uint32_t> loads;
+  std::set<size_t> unusable;
+  std::vector<size_t> chosen;  // in this order
+};
+
+TEST(StreamBalance, ChoosesInTurn) {
+  const ChoiceCase cases[] = {
+      {"one after the other", Policy::kRoundRobin, {0, 0, 0}, {}, {0, 1, 2, 0, 1}},
+      {"loads do not matter", Policy::kRoundRobin, {9, 0, 0}, {}, {0, 1, 2, 0}},
+      {"the unusable one is passed over", Policy::kRoundRobin, {0, 0, 0}, {1}, {0, 2, 0, 2}},
+      {"the least busy", Policy::kLeastConnections, {3, 1, 2}, {}, {1, 1, 1}},
+      {"the least busy that is usable", Policy::kLeastConnections, {3, 1, 2}, {1}, {2, 2}},
+      {"equals take turns", Policy::kLeastConnections, {1, 0, 0}, {}, {1, 2, 1, 2}},
+      {"only one is usable", Policy::kRandom, {0, 0, 0}, {0, 2}, {1, 1, 1, 1}},
+      {"only one is usable", Policy::kTwoChoices, {0, 9, 0}, {0, 2}, {1, 1, 1, 1}},
+      {"only one is usable", Policy::kSourceHash, {0, 0, 0}, {0, 2}, {1, 1, 1, 1}},
+  };
+  for (const ChoiceCase& c : cases) {
+    SCOPED_TRACE(std::string(c.what) + ", " + to_string(c.policy));
+    Balancer chooser = balancer(c.policy, c.loads.size());
+    FakeLoads loads;
+    loads.loads = c.loads;
+    loads.unusable = c.unusable;
+    for (size_t i = 0; i < c.chosen.size(); ++i)
+      EXPECT_EQ(chooser.choose(client(i), loads), c.chosen[i]) << i;
+  }
+}
+
+TEST(StreamBalance, NothingIsChosenFromNothing) {
+  for (const Policy policy : {Policy::kRoundRobin, Policy::kRandom, Policy::kLeastConnections,
+                              Policy::kTwoChoices, Policy::kSourceHash}) {
+    FakeLoads loads;
+    EXPECT_EQ(balancer(policy, 0).choose(client(1), loads), std::nullopt);
+    loads.loads = {0, 0};
+    loads.unusable = {0, 1};
+    EXPECT_EQ(balancer(policy, 2).choose(client(1), loads), std::nullopt);
+  }
+}
+
+TEST(StreamBalance, RandomIsEvenAmongTheUsable) {
+  Balancer chooser = balancer(Policy::kRandom, 100, fairlead::test::random_seed());
+  FakeLoads loads;
+  loads.loads.assign(100, 0);
+  for (size_t i = 10; i < 100; ++i) loads.unusable.insert(i);
+  std::map<size_t, int> hits;
+  for (size_t i = 0; i < 20000; ++i) ++hits[*chooser.choose(client(i), loads)];
+  ASSERT_EQ(hits.size(), 10u);
+  for (const auto& [index, count] : hits) EXPECT_NEAR(count, 2000, 250) << index;  // five sigmas
+}
+
+// What makes it worth its second draw: with connections that stay, the busiest of many endpoints
+// is hardly busier than the mean (Mitzenmacher: by log log n).
+TEST(StreamBalance, TwoChoicesKeepLoadsTogether) {
+  const uint64_t seed = fairlead::test::random_seed();
+  const auto busiest = [&](Policy policy) {
+    Balancer chooser = balancer(policy, 100, seed);
+    FakeLoads loads;
+    loads.loads.assign(100, 0);
+    for (size_t i = 0; i < 10000; ++i) ++loads.loads[*chooser.choose(client(i), loads)];
+    return *std::max_element(loads.loads.begin(), loads.loads.end());
+  };
+  EXPECT_LE(busiest(Policy::kTwoChoices), 106u);
+  EXPECT_GE(busiest(Policy::kRandom), 110u);
+}
+
+TEST(StreamMaglev, SharesAreEvenAndNothingElseMoves) {
+  for (const size_t count : {2ul, 3ul, 10ul, 40ul, 41ul, 500ul}) {
+    SCOPED_TRACE(count);
+    const std::vector<SocketAddress> before = some_endpoints(count);
+    const MaglevTable table(before);
+    std::vector<size_t> share(count);
+    for (size_t place = 0; place < table.size(); ++place) ++share[table.at(place)];
+    const auto [least, most] = std::minmax_element(share.begin(), share.end());
+    EXPECT_LE(*most - *least, 1u) << "they take turns";
+
+    // One goes: its places must move, and few others do.
+    std::vector<SocketAddress> after = before;
+    const size_t gone = count / 2;
+    after.erase(after.begin() + static_cast<ptrdiff_t>(gone));
+    const MaglevTable smaller(after);
+    if (smaller.size() != table.size()) continue;  // the step from 41 to 40
+    size_t moved = 0;
+    for (size_t place = 0; place < table.size(); ++place)
+      if (table.at(place) != gone && before[table.at(place)] != after[smaller.at(place)]) ++moved;
+    EXPECT_LT(static_cast<double>(moved), 0.10 * static_cast<double>(table.size()));
+  }
+}
+
+TEST(StreamMaglev, IsTheSameEverywhere) {
+  // Figures of this table: another version of the program must send clients where this one does.
+  const MaglevTable table(some_endpoints(5));
+  std::vector<size_t> first;
+  for (size_t i = 0; i < 8; ++i) first.push_back(table.at(i));
+  const MaglevTable again(some_endpoints(5));
+  for (size_t i = 0; i < table.size(); ++i) ASSERT_EQ(table.at(i), again.at(i));
+  EXPECT_NE(hash_of(ip("10.0.0.1")), hash_of(ip("10.0.0.2")));
+  EXPECT_NE(hash_of(ip("10.0.0.1"), 80), hash_of(ip("10.0.0.1"), 81));
+  EXPECT_NE(hash_of(ip("0.0.0.0")), hash_of(ip("::")));
+}
+
+TEST(StreamBalance, ASourceStaysUnlessItsEndpointGoes) {
+  Balancer chooser = balancer(Policy::kSourceHash, 10);
+  FakeLoads loads;
+  loads.loads.assign(10, 0);
+  std::vector<size_t> first;
+  for (size_t i = 0; i < 1000; ++i) first.push_back(*chooser.choose(client(i), loads));
+  loads.unusable = {4};
+  std::set<size_t> refuges;
+  for (size_t i = 0; i < 1000; ++i) {
+    const size_t now = *chooser.choose(client(i), loads);
+    if (first[i] != 4) EXPECT_EQ(now, first[i]);
+    if (first[i] == 4) refuges.insert(now);
+  }
+  EXPECT_GT(refuges.size(), 5u) << "the clients of one that fails spread over the others";
+}
+
+TEST(StreamEjection, AfterFailuresInARowThenByTrial) {
+  const EjectionRules rules{3, seconds(5), seconds(15)};
+  Ejection one;
+  EXPECT_FALSE(one.failed(kStart, rules));
+  EXPECT_FALSE(one.failed(kStart, rules));
+  one.succeeded();
+  EXPECT_FALSE(one.failed(kStart, rules)) << "in a row";
+  EXPECT_FALSE(one.failed(kStart, rules));
+  EXPECT_TRUE(one.usable(kStart));
+  EXPECT_TRUE(one.failed(kStart, rules));
+  EXPECT_TRUE(one.ejected());
+  EXPECT_FALSE(one.usable(kStart + seconds(5) - Duration(1)));
+  EXPECT_FALSE(one.failed(kStart + seconds(4), rules)) << "one that was on its way";
+
+  MonoTime now = kStart + seconds(5);
+  for (const int64_t next : {10, 15, 15}) {  // doubled, up to the limit
+    SCOPED_TRACE(next);
+    EXPECT_TRUE(one.usable(now));
+    EXPECT_TRUE(one.begin(now));
+    EXPECT_FALSE(one.usable(now)) << "one trial at a time";
+    EXPECT_FALSE(one.begin(now));
+    EXPECT_TRUE(one.failed(now, rules));
+    EXPECT_FALSE(one.usable(now + seconds(next) - Duration(1)));
+    now += seconds(next);
+  }
+  EXPECT_TRUE(one.begin(now));
+  one.abandoned();
+  EXPECT_TRUE(one.usable(now)) << "the next one tries";
+  EXPECT_TRUE(one.begin(now));
+  one.succeeded();
+  EXPECT_FALSE(one.ejected());
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(one.failed(now, rules));
+  EXPECT_TRUE(one.failed(now, rules));
+  EXPECT_TRUE(one.usable(now + seconds(5))) << "from the beginning again";
+}
+
+TEST(StreamEjection, ManyEjectionsDoNotOverflow) {
+  const EjectionRules rules{1, std::chrono::minutes(1), std::chrono::minutes(5)};
+  Ejection one;
+  MonoTime now = kStart;
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(one.failed(now, rules));
+    EXPECT_FALSE(one.usable(now));
+    now += std::chrono::minutes(5);
+    EXPECT_TRUE(one.begin(now));
+  }
+}
+
+TEST(StreamAffinity, RemembersForTheTimeAfterTheLastUse) {
+  AffinityTable table(10);
+  const SocketAddress a{ip("10.0.0.1"), 80}, b{ip("10.0.0.2"), 80};
+  EXPECT_EQ(table.find(client(1), kStart, seconds(60)), std::nullopt);
+  table.remember(client(1), a, kStart, seconds(60));
+  EXPECT_EQ(table.find(client(1), kStart + seconds(59), seconds(60)), a);
+  EXPECT_EQ(table.find(client(1), kStart + seconds(60), seconds(60)), std::nullopt);
+  table.remember(client(1), a, kStart + seconds(59), seconds(60));
+  EXPECT_EQ(table.find(client(1), kStart + seconds(118), seconds(60)), a) << "refreshed by use";
+  EXPECT_EQ(table.find(client(1), kStart + seconds(118), seconds(30)), std::nullopt)
+      << "the time-out has been changed";
+  table.remember(client(1), b, kStart + seconds(100), seconds(60));
+  EXPECT_EQ(table.find(client(1), kStart + seconds(100), seconds(60)), b);
+  EXPECT_EQ(table.size(), 1u);
+}
+
+TEST(StreamAffinity, IsBounded) {
+  AffinityTable table(3);
+  const SocketAddress a{ip("10.0.0.1"), 80};
+  for (size_t i = 0; i < 3; ++i)
+    table.remember(client(i), a, kStart + seconds(static_cast<int64_t>(i)), seconds(60));
+  table.remember(client(0), a, kStart + seconds(3), seconds(60));
+  table.remember(client(9), a, kStart + seconds(4), seconds(60));
+  EXPECT_EQ(table.size(), 3u);
+  EXPECT_EQ(table.find(client(1), kStart + seconds(4), seconds(60)), std::nullopt)
+      << "the one not used for longest";
+  EXPECT_TRUE(table.find(client(0), kStart + seconds(4), seconds(60)));
+  table.remember(client(5), a, kStart + seconds(200), seconds(60));
+  table.remember(client(5), a, kStart + seconds(200), seconds(60));
+  EXPECT_EQ(table.size(), 1u) << "what has expired goes";
+}
+
+std::shared_ptr<EndpointSet> set_of(std::vector<SocketAddress> endpoints) {
+  auto set = std::make_shared<EndpointSet>();
+  set->id = 1;
+  set->policy = Policy::kRoundRobin;
+  set->endpoints = std::move(endpoints);
+  return set;
+}
+
+TEST(StreamGroup, KeepsWhatItKnowsOfEndpointsThatStay) {
+  EndpointGroup group(Policy::kRoundRobin, {}, 1);
+  const auto three = some_endpoints(3);
+  group.set(set_of(three));
+  std::vector<EndpointPtr> held;
+  for (int i = 0; i < 3; ++i) {
+    held.push_back(group.choose(client(1), kStart, {}));
+    ++held.back()->open;
+  }
+  auto next = set_of({three[1], {ip("10.244.9.9"), 80}});
+  next->leaving = {three[0]};
+  group.set(next);
+  EXPECT_FALSE(held[0]->gone) << "it still serves";
+  EXPECT_FALSE(held[1]->gone);
+  EXPECT_TRUE(held[2]->gone);
+  std::set<EndpointPtr> chosen;
+  for (int i = 0; i < 8; ++i) chosen.insert(group.choose(client(1), kStart, {}));
+  EXPECT_EQ(chosen.size(), 2u);
+  EXPECT_TRUE(chosen.contains(held[1])) << "with its connections";
+  group.set(set_of(three));
+  EXPECT_FALSE(held[0]->gone);
+  chosen.clear();
+  for (int i = 0; i < 8; ++i) chosen.insert(group.choose(client(1), kStart, {}));
+  EXPECT_TRUE(chosen.contains(held[0])) << "back, as the one it was";
+  EXPECT_FALSE(chosen.contains(held[2])) << "a new one of the same address";
+}
+
+TEST(StreamGroup, NeverEjectsEverybody) {
+  EndpointGroup group(Policy::kRoundRobin, {1, seconds(5), seconds(60)}, 1);
+  group.set(set_of(some_endpoints(2)));
+  const EndpointPtr first = group.choose(client(1), kStart, {});
+  EXPECT_TRUE(group.failed(*first, kStart));
+  for (int i = 0; i < 4; ++i) EXPECT_NE(group.choose(client(1), kStart, {}), first);
+  const EndpointPtr second = group.choose(client(1), kStart, {});
+  EXPECT_TRUE(group.failed(*second, kStart));
+  std::set<EndpointPtr> tried;
+  for (int i = 0; i < 4; ++i) tried.insert(group.choose(client(1), kStart, {}));
+  EXPECT_EQ(tried.size(), 2u);
+  const EndpointPtr both[] = {first, second};
+  EXPECT_EQ(group.choose(client(1), kStart, std::span(both, 1)), second) << "not the one tried";
+  EXPECT_EQ(group.choose(client(1), kStart, both), nullptr);
+  // One answers, and has everything until the other's trial.
+  EndpointGroup::succeeded(*second);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(group.choose(client(1), kStart, {}), second);
+  std::multiset<EndpointPtr> later;
+  for (int i = 0; i < 6; ++i) later.insert(group.choose(client(1), kStart + seconds(5), {}));
+  EXPECT_EQ(later.count(first), 1u) << "one trial";
+}
+
+TEST(StreamGroup, AffinityHoldsAcrossWorkersAndChanges) {
+  const auto endpoints = some_endpoints(5);
+  const auto with_affinity = [&](std::vector<SocketAddress> list,
+                                 const std::shared_ptr<SharedAffinity>& clients) {
+    auto set = set_of(std::move(list));
+    set->clients = clients;
+    set->affinity = seconds(60);
+    return set;
+  };
+  const auto clients = std::make_shared<SharedAffinity>();
+  EndpointGroup one(Policy::kTwoChoices, {}, 1), other(Policy::kTwoChoices, {}, 2);
+  for (EndpointGroup* group : {&one, &other}) group->set(with_affinity({endpoints[0]}, clients));
+  for (size_t i = 0; i < 100; ++i) one.choose(client(i), kStart, {});
+  for (EndpointGroup* group : {&one, &other}) group->set(with_affinity(endpoints, clients));
+  for (size_t i = 0; i < 100; ++i)
+    EXPECT_EQ(other.choose(client(i), kStart + seconds(1), {})->address, endpoints[0]);
+  // A minute without a connection: chosen anew, by its address, the same in both.
+  std::set<SocketAddress> places;
+  for (size_t i = 0; i < 100; ++i) {
+    const SocketAddress place = one.choose(client(i), kStart + seconds(61), {})->address;
+    EXPECT_EQ(other.choose(client(i), kStart + seconds(61), {})->address, place);
+    places.insert(place);
+  }
+  EXPECT_EQ(places.size(), 5u);
+  // Where it went has gone, or fails.
+  one.set(with_affinity({endpoints[1], endpoints[2]}, clients));
+  const EndpointPtr first = one.choose(client(7), kStart + seconds(62), {});
+  const EndpointPtr failed[] = {first};
+  const EndpointPtr second = one.choose(client(7), kStart + seconds(62), failed);
+  EXPECT_NE(second, first);
+  EXPECT_EQ(one.choose(client(7), kStart + seconds(63), {}), second) << "it goes there now";
+}
+
+}  // namespace
+}  // namespace fairlead::proxy::stream
