@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pipes for splice(2), made when needed and kept for the next who needs one. One thread.
+//
+// Bounded: at most `limit` exist at once; who gets none copies instead.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "proxy/stream/counters.h"
+#include "proxy/stream/descriptor.h"
+
+namespace fairlead::proxy::stream {
+
+struct Pipe {
+  Descriptor reader, writer;
+  explicit operator bool() const { return static_cast<bool>(reader); }
+};
+
+class PipePool {
+ public:
+  // What a pipe should hold: what the kernel gives a user without privileges may be less.
+  static constexpr int kBytes = 256 * 1024;
+
+  PipePool(size_t limit, Count& made) : limit_(limit), made_(made) {}
+
+  // None when the limit is reached, or descriptors have run out.
+  Pipe take();
+  // An empty one comes back. One with something in it must not: give_up().
+  void give_back(Pipe pipe) { idle_.push_back(std::move(pipe)); }
+  void give_up(Pipe) { --existing_; }
+  size_t in_use() const { return existing_ - idle_.size(); }
+
+ private:
+  const size_t limit_;
+  Count& made_;
+  size_t existing_ = 0;
+  std::vector<Pipe> idle_;
+};
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Readiness of many sockets on one Loop: an epoll set of its own, watched by the loop as one
+// descriptor. Edge-triggered: a socket is registered once, for all events, and leaves by being
+// closed; a connection costs no further system call for its interests. (libuv's own polling is
+// level-triggered, and takes one at each change of them.)
+//
+// Edge-triggered means: who is told that a socket is ready reads or writes until it is not, or asks
+// to be called again().
+//
+// Threads: the loop's.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/loop.h"
+#include "proxy/stream/descriptor.h"
+
+namespace fairlead::proxy::stream {
+
+class Reactor {
+ public:
+  // Somebody who waits for one socket.
+  class Source {
+   public:
+    virtual ~Source() = default;
+    // EPOLL*; 0 when called again.
+    virtual void on_ready(uint32_t events) = 0;
+
+   private:
+    friend class Reactor;
+    bool again_ = false;
+  };
+  // Something that may end while events for it are at hand.
+  class Mortal {
+   public:
+    virtual ~Mortal() = default;
+  };
+
+  static Result<std::unique_ptr<Reactor>> open(Loop& loop);
+  ~Reactor();
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+
+  // `fd` stays the caller's, who closes it before `source` ends. kResourceExhausted when the kernel
+  // has no room.
+  Result<void> add(int fd, Source& source, uint32_t events);
+  // Calls source.on_ready(0) in the next turn, after others have had theirs.
+  void again(Source& source);
+  // Before a source ends: it is not called any more, but by events at hand already; so what owns it
+  // is given to bury(), which destroys it when they have passed.
+  void forget(Source& source);
+  void bury(std::unique_ptr<Mortal> dead);
+  // Runs at the end of each turn, and must not be slow.
+  void set_on_turn(std::function<void()> callback) { on_turn_ = std::move(callback); }
+  // When this turn began.
+  MonoTime now() const { return now_; }
+  // Reads the clock anew: for whoever is called from elsewhere than a turn.
+  void look_at_clock() { now_ = loop_.clock().now(); }
+
+ private:
+  Reactor(Loop& loop, Descriptor epoll);
+  void turn();
+  bool take_events();
+  void destroy_dead();
+
+  Loop& loop_;
+  Descriptor epoll_;
+  std::unique_ptr<Poll> poll_;
+  Timer soon_;
+  MonoTime now_;
+  std::vector<epoll_event> events_;
+  std::vector<Source*> again_;
+  std::vector<Source*> running_;  // those called again in this turn; null: forgotten
+  std::vector<std::unique_ptr<Mortal>> dead_;
+  std::function<void()> on_turn_;
+};
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/stream/relay.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "proxy/stream/sockets.h"
+
+namespace fairlead::proxy::stream {
+
+namespace {
+
+constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI;
+// Reads of one direction before other connections have their turn.
+constexpr int kTurns = 8;
+constexpr uint8_t kFullReads = 2;     // in a row: more is to be expected
+constexpr ssize_t kBulk = 16 * 1024;  // less at once is as well copied
+
+}  // namespace
+
+RelayHost::RelayHost(Reactor& its_reactor, const RelaySettings& its_settings,
+                     WorkerCounters& its_counters)
+    : reactor(its_reactor),
+      settings(its_settings),
+      counters(its_counters),
+      pipes(its_settings.pipes, its_counters.pipes),
+      buffer(std::make_unique_for_overwrite<uint8_t[]>(its_settings.buffer)),
+      connecting(its_settings.connect_timeout),
+      moving(its_settings.idle_timeout),
+      half_closed(its_settings.half_closed_timeout) {}
+
+RelayHost::~RelayHost() {
+  for (TimeoutQueue* queue : {&connecting, &moving, &half_closed})
+    while (!queue->empty()) delete &queue->front();
+}
+
+void RelayHost::expire(MonoTime now) {
+  for (TimeoutQueue* queue : {&connecting, &moving, &half_closed}) queue->expire(now);
+}
+
+std::optional<MonoTime> RelayHost::due() const {
+  std::optional<MonoTime> first;
+  for (const TimeoutQueue* queue : {&connecting, &moving, &half_closed})
+    if (!queue->empty() && (!first || queue->due() < *first)) first = queue->due();
+  return first;
+}
+
+void Relay::begin(RelayHost& host, Descriptor client, const IpAddress& client_address,
+                  std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters) {
+  auto* relay = new Relay(host, std::move(client), client_address, std::move(group),
+                          std::move(counters));  // owned by the host's queues
+  relay->try_next();
+}
+
+Relay::Relay(RelayHost& host, Descriptor client, const IpAddress& client_address,
+             std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters)
+    : host_(host),
+      client_address_(client_address),
+      group_(std::move(group)),
+      counters_(std::move(counters)) {
+  client_.socket = std::move(client);
+  ++host_.connections;
+  counters_->opened.add();
+  counters_->open.add();
+}
+
+Relay::~Relay() {
+  if (state_ != State::kOver) shut(true);
+}
+
+void Relay::try_next() {
+  while (tried_.size() < host_.settings.attempts) {
+    endpoint_ = group_->choose(client_address_, host_.reactor.now(), tried_);
+    if (!endpoint_) break;
+    if (!tried_.empty()) counters_->retried.add();
+    tried_.push_back(endpoint_);
+    ++endpoint_->open;
+    Attempt attempt = connect_to(Protocol::kTcp, endpoint_->address);
+    const bool begun = attempt.error == 0 || attempt.error == EINPROGRESS;
+    if (begun && host_.reactor.add(attempt.socket.get(), server_, kEvents).ok()) {
+      server_.socket = std::move(attempt.socket);
+      attempt_began_ = host_.reactor.now();
+      return host_.connecting.begin(*this, attempt_began_);
+    }
+    attempt_failed(begun ? ENOMEM : attempt.error);
+  }
+  counters_->failed.add();
+  end(true);
+}
+
+// A lack of our own says nothing of the endpoint.
+void Relay::attempt_failed(int error) {
+  server_.socket.reset();
+  --endpoint_->open;
+  if (is_own_lack(error)) {
+    EndpointGroup::abandoned(*endpoint_);
+  } else if (group_->failed(*endpoint_, host_.reactor.now())) {
+    counters_->ejected.add();
+  }
+  endpoint_.reset();
+}
+
+// The client is listened to from here on. What it has sent meanwhile, if only a reset, is found by
+// reading.
+void Relay::connected() {
+  const Duration took = host_.reactor.now() - attempt_began_;
+  counters_->connected.add();
+  counters_->connect_micros.add(static_cast<uint64_t>(
+      std::max<int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count(), 0)));
+  EndpointGroup::succeeded(*endpoint_);
+  group_.reset();
+  std::vector<EndpointPtr>().swap(tried_);
+  state_ = State::kMoving;
+  if (!host_.reactor.add(client_.socket.get(), client_, kEvents).ok()) return end(true);
+  pump();
+}
+
+void Relay::on_ready(Side& side, uint32_t events) {
+  if (state_ == State::kOver) return;
+  if (state_ == State::kConnecting) {
+    if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
+    const int error = pending_error(server_.socket.get());
+    if (error == 0 && (events & (EPOLLERR | EPOLLHUP)) == 0) {
+      server_.readable = (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) != 0;
+      server_.read_on = (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
+      server_.urgent = (events & EPOLLPRI) != 0;
+      connected();
+    } else {
+      attempt_failed(error == 0 ? ECONNRESET : error);
+      try_next();
+    }
+    return;
+  }
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP)) != 0) side.readable = true;
+  if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) side.writable = true;
+  if ((events & (EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP)) != 0) side.read_on = true;
+  if ((events & EPOLLPRI) != 0) side.urgent = true;
+  if ((events & EPOLLERR) != 0) side.broken = true;
+  pump();
+}
+
+// Both directions as far as they go. A side that is broken may have left something to be read.
+void Relay::pump() {
+  const Progress up = move(up_, client_, server_, counters_->client_bytes);
+  const Progress down = move(down_, server_, client_, counters_->server_bytes);
+  if (up_.done && down_.done) return end(false);
+  if (up == Progress::kMore || down == Progress::kMore) {
+    host_.reactor.again(client_);
+  } else if (client_.broken || server_.broken) {
+    return end(true);
+  }
+  const bool half = client_.ended || server_.ended;
+  (half ? host_.half_closed : host_.moving).begin(*this, host_.reactor.now());
+}
+
+Relay::Progress Relay::move(Flow& flow, Side& from, Side& to, Count& bytes) {
+  if (flow.done) return Progress::kRest;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    if (!flush(flow, to)) return to.broken ? Progress::kBroken : Progress::kRest;
+    if (from.ended) {
+      flow.done = true;
+      shutdown(to.socket.get(), SHUT_WR);
+      return Progress::kRest;
+    }
+    if (!from.readable) return from.broken ? Progress::kBroken : Progress::kRest;
+    if (flow.bulk && !from.urgent && (flow.pipe = host_.pipes.take()))
+      fill_pipe(flow, from, bytes);
+    else
+      copy(flow, from, to, bytes);
+  }
+  return Progress::kMore;
+}
+
+// True: nothing is left to send.
+bool Relay::flush(Flow& flow, Side& to) {
+  if (flow.kept) return to.writable && flush_kept(flow, to);
+  if (flow.pipe) return to.writable && flush_pipe(flow, to);
+  return true;
+}
+
+bool Relay::flush_kept(Flow& flow, Side& to) {
+  while (flow.kept_from < flow.kept_to) {
+    const ssize_t sent = send(to.socket.get(), flow.kept.get() + flow.kept_from,
+                              flow.kept_to - flow.kept_from, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return note_error(to, false), false;
+    flow.kept_from += static_cast<uint32_t>(sent);
+  }
+  flow.kept.reset();
+  return true;
+}
+
+bool Relay::flush_pipe(Flow& flow, Side& to) {
+  while (flow.in_pipe > 0) {
+    const ssize_t sent = splice(flow.pipe.reader.get(), nullptr, to.socket.get(), nullptr,
+                                flow.in_pipe, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return note_error(to, false), false;
+    flow.in_pipe -= static_cast<uint32_t>(sent);
+  }
+  host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
+  return true;
+}
+
+// A read that does not fill the buffer has emptied the socket, and the kernel will say when there
+// is more (epoll(7), "Do I need to continuously read"): except at urgent data and at the end.
+void Relay::copy(Flow& flow, Side& from, Side& to, Count& bytes) {
+  uint8_t* buffer = host_.buffer.get();
+  const auto size = static_cast<ssize_t>(host_.settings.buffer);
+  const ssize_t got = recv(from.socket.get(), buffer, host_.settings.buffer, 0);
+  if (got < 0) return note_error(from, true);
+  if (got == 0) {
+    from.ended = true;
+    return;
+  }
+  bytes.add(static_cast<uint64_t>(got));
+  flow.full_reads = got == size ? std::min<uint8_t>(flow.full_reads + 1, kFullReads) : uint8_t{0};
+  flow.bulk = flow.full_reads == kFullReads;
+  if (got < size && !from.read_on) from.readable = false;
+  ssize_t sent =
+      to.writable ? send(to.socket.get(), buffer, static_cast<size_t>(got), MSG_NOSIGNAL) : 0;
+  if (sent < 0) {
+    note_error(to, false);
+    sent = 0;
+  }
+  if (sent == got) return;
+  const auto rest = static_cast<size_t>(got - sent);
+  flow.kept = std::make_unique_for_overwrite<uint8_t[]>(rest);
+  std::memcpy(flow.kept.get(), buffer + sent, rest);
+  flow.kept_from = 0;
+  flow.kept_to = static_cast<uint32_t>(rest);
+}
+
+void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
+  const ssize_t got = splice(from.socket.get(), nullptr, flow.pipe.writer.get(), nullptr,
+                             PipePool::kBytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (got > 0) {
+    bytes.add(static_cast<uint64_t>(got));
+    flow.in_pipe = static_cast<uint32_t>(got);
+    flow.bulk = got >= kBulk;
+    return;
+  }
+  if (got == 0)
+    from.ended = true;
+  else
+    note_error(from, true);
+  flow.bulk = false;
+  flow.full_reads = 0;
+  host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
+}
+
+// Of the call that has just failed.
+void Relay::note_error(Side& side, bool reading) {
+  if (errno == EINTR) return;
+  (reading ? side.readable : side.writable) = false;
+  if (errno != EAGAIN && errno != EWOULDBLOCK) side.broken = true;
+}
+
+void Relay::expired() {
+  if (state_ == State::kConnecting) {
+    attempt_failed(ETIMEDOUT);
+    return try_next();
+  }
+  host_.counters.timeouts.add();
+  end(true);
+}
+
+void Relay::end(bool reset) {
+  shut(reset);
+  host_.reactor.bury(std::unique_ptr<Mortal>(this));
+}
+
+void Relay::shut(bool reset) {
+  state_ = State::kOver;
+  unlink();
+  host_.reactor.forget(client_);
+  host_.reactor.forget(server_);
+  for (Flow* flow : {&up_, &down_}) {
+    flow->kept.reset();
+    if (flow->pipe) host_.pipes.give_up(std::exchange(flow->pipe, Pipe()));
+  }
+  for (Side* side : {&client_, &server_}) {
+    if (reset && side->socket) reset_on_close(side->socket.get());
+    side->socket.reset();
+  }
+  if (endpoint_) {
+    if (group_) EndpointGroup::abandoned(*endpoint_);
+    --endpoint_->open;
+  }
+  endpoint_.reset();
+  --host_.connections;
+  counters_->open.take();
+}
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// One TCP connection of a client, and the one to an endpoint that answers it: bytes both ways,
+// each direction ended by itself, until both are.
+//
+// Connecting: the endpoint that the group chooses; when it refuses, cannot be reached or does not
+// answer in time, another, `attempts` in all. Nothing has been read from the client then, so
+// nothing is lost. When all have failed the client gets a reset, as from a port where nobody
+// listens.
+//
+// Relaying: what is read into the worker's one buffer is sent at once; what the receiver does not
+// take is kept, at most one buffer a direction, and nothing more is read until it is gone. So an
+// idle connection has no buffer, and a slow receiver slows its sender down. A direction whose
+// reads fill the buffer goes on through a pipe with splice(2), from the worker's pool, without
+// copying; it is given back whenever it is empty.
+//
+// Ends: an end of stream is passed on as one (shutdown(2)); a reset, or an error, of one side as a
+// reset of the other, after what could still be read of it has been passed on. A connection where
+// nothing moves for the idle time, or the half-closed time once one direction has ended, is reset
+// on both sides.
+//
+// Threads: the reactor's.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "proxy/stream/endpoint_group.h"
+#include "proxy/stream/pipe_pool.h"
+#include "proxy/stream/reactor.h"
+#include "proxy/stream/service.h"
+#include "proxy/stream/timeout_queue.h"
+
+namespace fairlead::proxy::stream {
+
+struct RelaySettings {
+  Duration connect_timeout = std::chrono::seconds(3);  // of one endpoint
+  size_t attempts = 3;
+  Duration idle_timeout = std::chrono::hours(24);
+  Duration half_closed_timeout = std::chrono::hours(1);
+  size_t buffer = 64 * 1024;
+  size_t pipes = 256;  // of a worker
+};
+
+// What the connections of one worker have in common. It must outlive them; they are in its queues.
+struct RelayHost {
+  RelayHost(Reactor& its_reactor, const RelaySettings& its_settings, WorkerCounters& its_counters);
+  ~RelayHost();  // ends all connections, with a reset
+
+  // Ends those that are due.
+  void expire(MonoTime now);
+  // The first that will be.
+  std::optional<MonoTime> due() const;
+
+  Reactor& reactor;
+  const RelaySettings settings;
+  WorkerCounters& counters;
+  PipePool pipes;
+  std::unique_ptr<uint8_t[]> buffer;  // settings.buffer
+  TimeoutQueue connecting, moving, half_closed;
+  size_t connections = 0;
+};
+
+class Relay : public TimeoutLink, public Reactor::Mortal {
+ public:
+  // Takes over an accepted connection; lives until it ends. `counters`: of its service.
+  static void begin(RelayHost& host, Descriptor client, const IpAddress& client_address,
+                    std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
+  ~Relay() override;
+
+  void expired() override;
+
+ private:
+  // One end, and what the kernel has said of it.
+  struct Side : Reactor::Source {
+    explicit Side(Relay& its_relay) : relay(its_relay) {}
+    void on_ready(uint32_t events) override { relay.on_ready(*this, events); }
+
+    Relay& relay;
+    Descriptor socket;
+    bool readable = true;
+    bool writable = true;
+    bool read_on = false;  // until the kernel says that there is no more: an end or urgent data
+    bool urgent = false;   // has had urgent data, which splice(2) does not pass
+    bool ended = false;    // its end of stream has been read
+    bool broken = false;
+  };
+  // One direction.
+  struct Flow {
+    std::unique_ptr<uint8_t[]> kept;  // read, not sent
+    uint32_t kept_from = 0, kept_to = 0;
+    uint32_t in_pipe = 0;
+    Pipe pipe;
+    uint8_t full_reads = 0;
+    bool bulk = false;
+    bool done = false;
+  };
+  enum class Progress : uint8_t { kRest, kMore, kBroken };
+  enum class State : uint8_t { kConnecting, kMoving, kOver };
+
+  Relay(RelayHost& host, Descriptor client, const IpAddress& client_address,
+        std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
+  void try_next();
+  void attempt_failed(int error);
+  void connected();
+  void on_ready(Side& side, uint32_t events);
+  void pump();
+  Progress move(Flow& flow, Side& from, Side& to, Count& bytes);
+  bool flush(Flow& flow, Side& to);
+  bool flush_kept(Flow& flow, Side& to);
+  bool flush_pipe(Flow& flow, Side& to);
+  void copy(Flow& flow, Side& from, Side& to, Count& bytes);
+  void fill_pipe(Flow& flow, Side& from, Count& bytes);
+  static void note_error(Side& side, bool reading);
+  void shut(bool reset);
+  void end(bool reset);
+
+  RelayHost& host_;
+  const IpAddress client_address_;
+  std::shared_ptr<EndpointGroup> group_;  // until it is connected
+  std::shared_ptr<Counters> counters_;
+  EndpointPtr endpoint_;
+  std::vector<EndpointPtr> tried_;
+  MonoTime attempt_began_;
+  State state_ = State::kConnecting;
+  Side client_{*this}, server_{*this};
+  Flow up_, down_;  // from the client, from the server
+};
+
+}  // namespace fairlead::proxy::stream

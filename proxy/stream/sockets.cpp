@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/stream/sockets.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "proxy/stream/source_filter.h"
+
+namespace fairlead::proxy::stream {
+
+namespace {
+
+// A peer that has vanished is noticed after five minutes and four probes, half a minute apart; not
+// after the day that an idle connection may last.
+constexpr int kKeepIdle = 300, kKeepInterval = 30, kKeepProbes = 4;
+// For bursts of datagrams of all clients; without CAP_NET_ADMIN net.core.rmem_max holds.
+constexpr int kReceiveBuffer = 2 << 20;
+constexpr int kBacklog = 4096;  // as net.core.somaxconn has it, which bounds it
+
+bool set(int fd, int level, int option, int value) {
+  return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+// Accepted sockets have what the listening one has (sk_clone_lock), without a further call.
+void set_stream_options(int fd) {
+  set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdle);
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepInterval);
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepProbes);
+  // Urgent data comes where it stands in the stream, so that no byte is lost.
+  set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+}
+
+int open_socket(Protocol protocol, Family family) {
+  const int type = protocol == Protocol::kUdp ? SOCK_DGRAM : SOCK_STREAM;
+  return socket(family == Family::kIpv4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                0);
+}
+
+}  // namespace
+
+Result<Descriptor> open_frontend_socket(Protocol protocol, const SocketAddress& address,
+                                        const std::optional<std::vector<Cidr>>& sources) {
+  if (protocol == Protocol::kSctp)
+    return Error(ErrorCode::kUnsupported, "SCTP is not relayed in mode userspace");
+  const Family family = address.address.family();
+  const auto failed = [&](const char* call) {
+    return Error::from_errno(errno, std::string(call) + " " + address.to_string());
+  };
+  Descriptor socket(open_socket(protocol, family));
+  if (!socket) return failed("socket for");
+  const int fd = socket.get();
+  set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  set(fd, IPPROTO_IP, IP_FREEBIND, 1);
+  if (family == Family::kIpv6) {
+    set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+  }
+  if (protocol == Protocol::kTcp) {
+    set_stream_options(fd);
+  } else if (!set(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer)) {
+    set(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
+  }
+  if (sources) set_sources(fd, family, sources);
+  sockaddr_storage storage{};
+  const socklen_t length = address.to_sockaddr(storage);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&storage), length) != 0) return failed("bind");
+  if (protocol == Protocol::kTcp && listen(fd, kBacklog) != 0) return failed("listen");
+  return socket;
+}
+
+void set_sources(int fd, Family family, const std::optional<std::vector<Cidr>>& sources) {
+  auto program = sources ? source_filter(family, *sources) : std::nullopt;
+  if (!program) {
+    set(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
+    return;
+  }
+  const sock_fprog all = {static_cast<unsigned short>(program->size()), program->data()};
+  (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof all);
+}
+
+Attempt connect_to(Protocol protocol, const SocketAddress& endpoint) {
+  Attempt attempt;
+  attempt.socket.reset(open_socket(protocol, endpoint.address.family()));
+  if (!attempt.socket) {
+    attempt.error = errno;
+    return attempt;
+  }
+  if (protocol == Protocol::kTcp) set_stream_options(attempt.socket.get());
+  sockaddr_storage storage{};
+  const socklen_t length = endpoint.to_sockaddr(storage);
+  if (connect(attempt.socket.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
+    attempt.error = errno;
+  return attempt;
+}
+
+bool is_own_lack(int error) {
+  switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EAGAIN:         // no port left: ip(7), under EAGAIN
+    case EADDRNOTAVAIL:  // the same, of connect(2)
+    case EPERM:          // a rule of this host
+      return true;
+    default:
+      return false;
+  }
+}
+
+int pending_error(int fd) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+}
+
+void reset_on_close(int fd) {
+  const linger none = {1, 0};
+  (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sockets of the stream proxy, as it wants them: non-blocking, and with the options each kind
+// has.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "proxy/frontend.h"
+#include "proxy/stream/descriptor.h"
+
+namespace fairlead::proxy::stream {
+
+// A socket that accepts, or receives datagrams, at that address, beside those of other workers
+// (SO_REUSEPORT). The address need not be on an interface: a `local` route is enough, and it may
+// come later (IP_FREEBIND). kPermission below port 1024 without CAP_NET_BIND_SERVICE,
+// kAlreadyExists when the port is somebody else's, kUnsupported for SCTP.
+//
+// `sources`: who is let in; nullopt: anybody. Set before the socket is bound.
+Result<Descriptor> open_frontend_socket(Protocol protocol, const SocketAddress& address,
+                                        const std::optional<std::vector<Cidr>>& sources);
+
+// Changes who is let in. When the list is too long for the kernel, all are, and the worker looks at
+// each connection.
+void set_sources(int fd, Family family, const std::optional<std::vector<Cidr>>& sources);
+
+// A socket on its way to an endpoint, and the errno of the attempt, 0 or EINPROGRESS when it is
+// under way. Without a descriptor it was our own lack.
+struct Attempt {
+  Descriptor socket;
+  int error = 0;
+};
+Attempt connect_to(Protocol protocol, const SocketAddress& endpoint);
+
+// Whether an error of connect_to() or of the connection that follows is this machine's lack of
+// something, and so says nothing about the endpoint.
+bool is_own_lack(int error);
+
+// SO_ERROR, which is thereby cleared.
+int pending_error(int fd);
+// Closing it sends a reset, and drops what has not been sent.
+void reset_on_close(int fd);
+
+}  // namespace fairlead::proxy::stream

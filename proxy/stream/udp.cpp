@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/stream/udp.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "proxy/stream/sockets.h"
+
+namespace fairlead::proxy::stream {
+
+namespace {
+
+constexpr int kBatches = 8;   // of one socket before others have their turn
+constexpr int kAttempts = 3;  // endpoints for one datagram
+
+}  // namespace
+
+class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::Mortal {
+ public:
+  UdpSession(UdpFrontend& frontend, SocketAddress client, UdpFrontend::Destination to,
+             EndpointPtr endpoint, Descriptor socket)
+      : frontend_(frontend),
+        client_(client),
+        to_(std::move(to)),
+        endpoint_(std::move(endpoint)),
+        socket_(std::move(socket)) {
+    ++endpoint_->open;
+    ++frontend_.host_.sessions;
+    to_.counters->opened.add();
+    to_.counters->open.add();
+    frontend_.host_.unanswered.begin(*this, frontend_.host_.reactor.now());
+  }
+  ~UdpSession() override { shut(); }
+
+  Endpoint& endpoint() { return *endpoint_; }
+  int fd() const { return socket_.get(); }
+
+  void on_ready(uint32_t) override {
+    if (!socket_) return;
+    UdpHost& host = frontend_.host_;
+    Datagrams& datagrams = host.datagrams();
+    for (int batch = 0; batch < kBatches; ++batch) {
+      const size_t count = datagrams.receive(socket_.get());
+      if (count == 0 && errno == ECONNREFUSED) return refused();
+      if (count == 0) return;
+      if (!answered_) EndpointGroup::succeeded(*endpoint_);
+      answered_ = true;
+      for (size_t i = 0; i < count; ++i) to_.counters->server_bytes.add(datagrams.size_of(i));
+      const size_t sent = datagrams.send(frontend_.socket_.get(), 0, count, &client_);
+      host.counters.dropped_datagrams.add(count - sent);
+      host.answered.begin(*this, host.reactor.now());
+      if (count < Datagrams::kMost) return;
+    }
+    host.reactor.again(*this);
+  }
+
+  void expired() override {
+    if (!answered_) EndpointGroup::abandoned(*endpoint_);
+    end();
+  }
+
+  // How many went. A refusal, of an earlier datagram, is told by the call that sends the next.
+  size_t send(size_t first, size_t count) {
+    UdpHost& host = frontend_.host_;
+    (answered_ ? host.answered : host.unanswered).begin(*this, host.reactor.now());
+    const size_t sent = host.datagrams().send(socket_.get(), first, count, nullptr);
+    for (size_t i = 0; i < sent; ++i)
+      to_.counters->client_bytes.add(host.datagrams().size_of(first + i));
+    return sent;
+  }
+
+  void refused() {
+    if (to_.group->failed(*endpoint_, frontend_.host_.reactor.now())) to_.counters->ejected.add();
+    end();
+  }
+
+  // Closed at once, destroyed when no event for it is at hand any more.
+  void end() {
+    shut();
+    const auto place = frontend_.sessions_.find(client_);
+    std::unique_ptr<UdpSession> self = std::move(place->second);
+    Reactor& reactor = frontend_.host_.reactor;
+    frontend_.sessions_.erase(place);
+    reactor.bury(std::move(self));
+  }
+
+  void shut() {
+    if (!socket_) return;
+    unlink();
+    frontend_.host_.reactor.forget(*this);
+    socket_.reset();
+    --endpoint_->open;
+    --frontend_.host_.sessions;
+    to_.counters->open.take();
+  }
+
+ private:
+  UdpFrontend& frontend_;
+  const SocketAddress client_;
+  const UdpFrontend::Destination to_;
+  const EndpointPtr endpoint_;
+  Descriptor socket_;
+  bool answered_ = false;
+};
+
+Datagrams::Datagrams()
+    : bytes_(std::make_unique_for_overwrite<uint8_t[]>(kMost * kBytes)),
+      senders_(kMost),
+      vectors_(kMost),
+      messages_(kMost),
+      outgoing_(kMost) {}
+
+size_t Datagrams::receive(int fd) {
+  for (size_t i = 0; i < kMost; ++i) {
+    vectors_[i] = {bytes_.get() + i * kBytes, kBytes};
+    msghdr& header = messages_[i].msg_hdr;
+    header = {};
+    header.msg_name = &senders_[i];
+    header.msg_namelen = sizeof senders_[i];
+    header.msg_iov = &vectors_[i];
+    header.msg_iovlen = 1;
+  }
+  int count = 0;
+  do {
+    count = recvmmsg(fd, messages_.data(), kMost, MSG_DONTWAIT, nullptr);
+  } while (count < 0 && errno == EINTR);
+  return count < 0 ? 0 : static_cast<size_t>(count);
+}
+
+SocketAddress Datagrams::sender(size_t index) const {
+  return SocketAddress::from_sockaddr(reinterpret_cast<const sockaddr*>(&senders_[index]));
+}
+
+size_t Datagrams::send(int fd, size_t first, size_t count, const SocketAddress* to) {
+  sockaddr_storage storage{};
+  const socklen_t length = to != nullptr ? to->to_sockaddr(storage) : 0;
+  for (size_t i = 0; i < count; ++i) {
+    vectors_[first + i].iov_len = messages_[first + i].msg_len;
+    msghdr& header = outgoing_[i].msg_hdr;
+    header = {};
+    header.msg_name = to != nullptr ? &storage : nullptr;
+    header.msg_namelen = length;
+    header.msg_iov = &vectors_[first + i];
+    header.msg_iovlen = 1;
+  }
+  size_t sent = 0;
+  while (sent < count) {
+    const int more = sendmmsg(fd, outgoing_.data() + sent, static_cast<unsigned>(count - sent),
+                              MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (more < 0 && errno == EINTR) continue;
+    if (more <= 0) break;
+    sent += static_cast<size_t>(more);
+  }
+  return sent;
+}
+
+UdpHost::UdpHost(Reactor& its_reactor, const UdpSettings& its_settings,
+                 WorkerCounters& its_counters)
+    : reactor(its_reactor),
+      settings(its_settings),
+      counters(its_counters),
+      unanswered(its_settings.unanswered_timeout),
+      answered(its_settings.timeout) {}
+
+Datagrams& UdpHost::datagrams() {
+  if (!datagrams_) datagrams_ = std::make_unique<Datagrams>();
+  return *datagrams_;
+}
+
+void UdpHost::expire(MonoTime now) {
+  unanswered.expire(now);
+  answered.expire(now);
+}
+
+std::optional<MonoTime> UdpHost::due() const {
+  std::optional<MonoTime> first;
+  for (const TimeoutQueue* queue : {&unanswered, &answered})
+    if (!queue->empty() && (!first || queue->due() < *first)) first = queue->due();
+  return first;
+}
+
+bool UdpHost::evict() {
+  TimeoutQueue* oldest = nullptr;
+  for (TimeoutQueue* queue : {&unanswered, &answered})
+    if (!queue->empty() && (oldest == nullptr || queue->front().since() < oldest->front().since()))
+      oldest = queue;
+  if (oldest == nullptr) return false;
+  counters.evicted_sessions.add();
+  oldest->front().expired();
+  return true;
+}
+
+UdpFrontend::UdpFrontend(UdpHost& host, Descriptor socket, Route route)
+    : host_(host), socket_(std::move(socket)), route_(std::move(route)) {}
+
+UdpFrontend::~UdpFrontend() = default;
+
+void UdpFrontend::close() {
+  host_.reactor.forget(*this);
+  while (!sessions_.empty()) sessions_.begin()->second->end();
+  socket_.reset();
+}
+
+Result<void> UdpFrontend::listen() {
+  return host_.reactor.add(socket_.get(), *this, EPOLLIN);
+}
+
+void UdpFrontend::on_ready(uint32_t) {
+  if (!socket_) return;
+  Datagrams& datagrams = host_.datagrams();
+  for (int batch = 0; batch < kBatches; ++batch) {
+    const size_t count = datagrams.receive(socket_.get());
+    for (size_t first = 0, next = 0; first < count; first = next) {
+      const SocketAddress client = datagrams.sender(first);
+      for (next = first + 1; next < count && datagrams.sender(next) == client;) ++next;
+      forward(first, next - first, client);
+    }
+    if (count < Datagrams::kMost) return;
+  }
+  host_.reactor.again(*this);
+}
+
+// One client's datagrams. Where an endpoint has refused, the rest goes to another.
+void UdpFrontend::forward(size_t first, size_t count, const SocketAddress& client) {
+  for (int attempt = 0; attempt < kAttempts && count > 0; ++attempt) {
+    UdpSession* session = session_of(client);
+    if (session == nullptr) break;
+    const size_t sent = session->send(first, count);
+    first += sent;
+    count -= sent;
+    if (count == 0) return;
+    if (errno != ECONNREFUSED) break;
+    session->refused();
+  }
+  host_.counters.dropped_datagrams.add(count);
+}
+
+UdpSession* UdpFrontend::session_of(const SocketAddress& client) {
+  const auto found = sessions_.find(client);
+  return found != sessions_.end() ? found->second.get() : new_session(client);
+}
+
+UdpSession* UdpFrontend::new_session(const SocketAddress& client) {
+  Destination to = route_(client.address);
+  if (!to.group) return nullptr;
+  EndpointPtr endpoint = to.group->choose(client.address, host_.reactor.now(), {});
+  if (!endpoint) return nullptr;
+  while (host_.sessions >= host_.settings.sessions && host_.evict()) {
+  }
+  Attempt attempt = connect_to(Protocol::kUdp, endpoint->address);
+  if (is_own_lack(attempt.error) && host_.evict())
+    attempt = connect_to(Protocol::kUdp, endpoint->address);
+  if (attempt.error != 0) {
+    if (is_own_lack(attempt.error))
+      EndpointGroup::abandoned(*endpoint);
+    else if (to.group->failed(*endpoint, host_.reactor.now()))
+      to.counters->ejected.add();
+    to.counters->failed.add();
+    return nullptr;
+  }
+  auto session = std::make_unique<UdpSession>(*this, client, std::move(to), std::move(endpoint),
+                                              std::move(attempt.socket));
+  UdpSession* raw = session.get();
+  sessions_[client] = std::move(session);
+  if (host_.reactor.add(raw->fd(), *raw, EPOLLIN).ok()) return raw;
+  raw->end();
+  return nullptr;
+}
+
+void UdpFrontend::drop_gone() {
+  std::vector<UdpSession*> gone;
+  for (const auto& [client, session] : sessions_)
+    if (session->endpoint().gone) gone.push_back(session.get());
+  for (UdpSession* session : gone) session->end();
+}
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Datagrams of clients to endpoints, and back. A client (its address and port, at one frontend) has
+// a session: an endpoint, and a socket connected to it. Answers leave by the frontend's own socket,
+// so they come from the address the client asked.
+//
+// A session ends when nothing has passed for the time-out (the shorter one until the endpoint has
+// answered), when its endpoint is gone, when the endpoint refuses (the next datagram finds
+// another), or to make room: there are `sessions` at most in a worker, and the one that was idle
+// for longest goes first. Datagrams that find no room or no endpoint are dropped, as networks do.
+//
+// Threads: the reactor's.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "proxy/stream/endpoint_group.h"
+#include "proxy/stream/reactor.h"
+#include "proxy/stream/service.h"
+#include "proxy/stream/timeout_queue.h"
+
+namespace fairlead::proxy::stream {
+
+struct UdpSettings {
+  Duration unanswered_timeout = std::chrono::seconds(30);  // as nf_conntrack_udp_timeout
+  Duration timeout = std::chrono::seconds(120);            // as nf_conntrack_udp_timeout_stream
+  size_t sessions = 16384;
+};
+
+// Room for several datagrams at once, as recvmmsg(2) and sendmmsg(2) want it.
+class Datagrams {
+ public:
+  static constexpr size_t kMost = 32;
+  static constexpr size_t kBytes = 65536;  // more than an IP packet can carry
+
+  Datagrams();
+  // How many there are now; 0: none, or an error, which is in errno.
+  size_t receive(int fd);
+  SocketAddress sender(size_t index) const;
+  size_t size_of(size_t index) const { return messages_[index].msg_len; }
+  // Sends those from `first` on, `count` of them, to the socket's peer, or to `to`. How many went;
+  // what stopped it is in errno.
+  size_t send(int fd, size_t first, size_t count, const SocketAddress* to);
+
+ private:
+  std::unique_ptr<uint8_t[]> bytes_;
+  std::vector<sockaddr_storage> senders_;
+  std::vector<iovec> vectors_;
+  std::vector<mmsghdr> messages_, outgoing_;
+};
+
+class UdpSession;
+
+// What the sessions of one worker have in common.
+struct UdpHost {
+  UdpHost(Reactor& its_reactor, const UdpSettings& its_settings, WorkerCounters& its_counters);
+
+  void expire(MonoTime now);
+  std::optional<MonoTime> due() const;
+  // Ends the session that has been idle for longest; false: there is none.
+  bool evict();
+  Datagrams& datagrams();  // made when first asked
+
+  Reactor& reactor;
+  const UdpSettings settings;
+  WorkerCounters& counters;
+  TimeoutQueue unanswered, answered;
+  size_t sessions = 0;
+
+ private:
+  std::unique_ptr<Datagrams> datagrams_;
+};
+
+// One frontend's socket in one worker, and its sessions. Where a client goes is asked of the owner.
+class UdpFrontend : public Reactor::Source, public Reactor::Mortal {
+ public:
+  struct Destination {
+    std::shared_ptr<EndpointGroup> group;  // null: the client is not let in
+    std::shared_ptr<Counters> counters;
+  };
+  using Route = std::function<Destination(const IpAddress& client)>;
+
+  UdpFrontend(UdpHost& host, Descriptor socket, Route route);
+  ~UdpFrontend() override;
+  // Ends all sessions and closes the socket; then it may be buried.
+  void close();
+
+  void on_ready(uint32_t events) override;
+  Result<void> listen();
+  // Ends the sessions whose endpoint is gone.
+  void drop_gone();
+  int fd() const { return socket_.get(); }
+  size_t sessions() const { return sessions_.size(); }
+
+ private:
+  friend class UdpSession;
+  UdpSession* session_of(const SocketAddress& client);
+  UdpSession* new_session(const SocketAddress& client);
+  void forward(size_t first, size_t count, const SocketAddress& client);
+
+  UdpHost& host_;
+  Descriptor socket_;
+  const Route route_;
+  std::unordered_map<SocketAddress, std::unique_ptr<UdpSession>> sessions_;
+};
+
+}  // namespace fairlead::proxy::stream

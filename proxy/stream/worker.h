@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// One worker of the stream proxy: listening sockets, and what comes in by them, on one Loop. There
+// is one for each core, and each frontend has a socket in each of them; the kernel spreads clients
+// over those by a hash of addresses and ports (SO_REUSEPORT, socket(7)). Workers share nothing but
+// what affinity has learnt.
+//
+// When descriptors or memory run out, accepting pauses for kPause: connections wait in the kernel's
+// backlog, as full as it may get.
+//
+// Threads: the loop's. A WorkerThread is a Worker with a thread and a Loop of its own; it is used
+// from the thread that made it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+
+#include "proxy/stream/endpoint_group.h"
+#include "proxy/stream/reactor.h"
+#include "proxy/stream/relay.h"
+#include "proxy/stream/service.h"
+#include "proxy/stream/udp.h"
+
+namespace fairlead::proxy::stream {
+
+struct WorkerSettings {
+  size_t index = 0;  // which counters of a Service are ours
+  uint64_t seed = 0;
+  RelaySettings relay;
+  UdpSettings udp;
+  EjectionRules ejection;
+};
+
+using ListenerId = uint64_t;
+
+class Worker {
+ public:
+  static constexpr Duration kPause = std::chrono::milliseconds(100);
+
+  static Result<std::unique_ptr<Worker>> open(Loop& loop, const WorkerSettings& settings,
+                                              std::shared_ptr<WorkerCounters> counters);
+  // Resets what is open.
+  ~Worker();
+
+  // A socket of open_frontend_socket(), at that address.
+  void put(ListenerId id, Descriptor socket, const SocketAddress& address,
+           std::shared_ptr<const Service> service);
+  // From now on; connections that are open stay as they are, but UDP sessions of endpoints that are
+  // gone end.
+  void update(ListenerId id, std::shared_ptr<const Service> service);
+  // Closes the socket, with what waits at it. TCP connections stay, UDP sessions end.
+  void remove(ListenerId id);
+  void remove_all();
+
+  size_t listeners() const { return listeners_.size(); }
+  size_t connections() const { return relays_->connections; }
+  size_t sessions() const { return sessions_->sessions; }
+
+ private:
+  struct Listener;
+
+  Worker(Loop& loop, const WorkerSettings& settings, std::unique_ptr<Reactor> reactor,
+         std::shared_ptr<WorkerCounters> counters);
+  std::shared_ptr<EndpointGroup> group_of(const std::shared_ptr<const EndpointSet>& set);
+  void configure(Listener& listener, std::shared_ptr<const Service> service);
+  void accept_from(Listener& listener);
+  void take(const Listener& listener, Descriptor client, const IpAddress& address);
+  void wait_for_room(ListenerId id);
+  void tend_timeouts();
+
+  const WorkerSettings settings_;
+  const std::shared_ptr<WorkerCounters> counters_;
+  std::unique_ptr<Reactor> reactor_;
+  std::unique_ptr<RelayHost> relays_;
+  std::unique_ptr<UdpHost> sessions_;
+  std::unordered_map<uint64_t, std::weak_ptr<EndpointGroup>> groups_;  // by EndpointSet::id
+  std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
+  bool paused_ = false;
+  std::vector<ListenerId> waiting_;  // for the pause to end
+  Timer resume_;
+  Timer timeout_;
+  std::optional<MonoTime> timeout_due_;
+};
+
+class WorkerThread {
+ public:
+  // kResourceExhausted when the kernel has no room.
+  static Result<std::unique_ptr<WorkerThread>> start(const WorkerSettings& settings);
+  // Ends the thread, and with it every connection.
+  ~WorkerThread();
+  WorkerThread(const WorkerThread&) = delete;
+  WorkerThread& operator=(const WorkerThread&) = delete;
+
+  // Runs in the thread, in order.
+  void post(std::function<void(Worker&)> task);
+  const WorkerCounters& counters() const { return *counters_; }
+  // Asks for a sign of life: counters().answered becomes the number of pings that were answered.
+  void ping();
+  uint64_t pings() const { return pings_; }
+
+ private:
+  WorkerThread() = default;
+
+  const std::shared_ptr<WorkerCounters> counters_ = std::make_shared<WorkerCounters>();
+  Loop loop_;
+  std::unique_ptr<Worker> worker_;  // the thread's
+  std::thread thread_;
+  uint64_t pings_ = 0;
+};
+
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: Apache-2.0
+// TCP connections through a Worker, over loopback: every byte, every kind of end, endpoints and
+// clients that misbehave.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <random>
+
+#include "proxy/stream/sockets.h"
+#include "tests/support/seed.h"
+#include "tests/unit/proxy/stream_peers.h"
+
+namespace fairlead::proxy::stream {
+namespace {
+
+using peers::noise;
+using peers::PeerPtr;
+using peers::Server;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class StreamRelay : public peers::WorkerTest {};
+
+TEST_F(StreamRelay, EveryByteGoesBothWaysAtOnce) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const uint64_t seed = fairlead::test::random_seed();
+  size_t total_up = 0, total_down = 0;
+  for (const size_t size : {0ul, 1ul, 1000ul, 65535ul, 65536ul, 65537ul, 1000003ul, 20000000ul}) {
+    SCOPED_TRACE(size);
+    const std::string up = noise(size, seed + size), down = noise(size * 2 + 7, seed - size);
+    const PeerPtr client = connect();
+    const size_t index = web.peers().size();
+    const PeerPtr endpoint = accepted(web, index);
+    ASSERT_TRUE(endpoint);
+    client->send(up);
+    client->finish();
+    endpoint->send(down);
+    endpoint->finish();
+    run_until([&] { return client->ended() && endpoint->ended(); });
+    EXPECT_TRUE(endpoint->received() == up);
+    EXPECT_TRUE(client->received() == down);
+    EXPECT_FALSE(client->was_reset());
+    total_up += up.size();
+    total_down += down.size();
+  }
+  run_until([&] { return worker_->connections() == 0; });
+  EXPECT_EQ(counters_->client_bytes.value(), total_up);
+  EXPECT_EQ(counters_->server_bytes.value(), total_down);
+  EXPECT_EQ(counters_->opened.value(), 8u);
+  EXPECT_EQ(counters_->connected.value(), 8u);
+  EXPECT_EQ(counters_->open.value(), 0u);
+  EXPECT_GT(worker_counters_->pipes.value(), 0u) << "large transfers are spliced";
+}
+
+TEST_F(StreamRelay, OneDirectionEndsAndTheOtherGoesOn) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  for (const bool client_first : {true, false}) {
+    SCOPED_TRACE(client_first);
+    const PeerPtr client = connect();
+    const PeerPtr endpoint = accepted(web, web.peers().size());
+    ASSERT_TRUE(endpoint);
+    const PeerPtr& first = client_first ? client : endpoint;
+    const PeerPtr& last = client_first ? endpoint : client;
+    first->send("the end");
+    first->finish();
+    run_until([&] { return last->ended(); });
+    EXPECT_EQ(last->received(), "the end");
+    for (int i = 1; i <= 3; ++i) {
+      last->send("still there ");
+      run_until([&] { return first->received().size() == size_t(12 * i); });
+    }
+    EXPECT_FALSE(first->ended());
+    last->finish();
+    run_until([&] { return first->ended() && worker_->connections() == 0; });
+    EXPECT_FALSE(first->was_reset() || last->was_reset());
+  }
+}
+
+TEST_F(StreamRelay, AServerThatSpeaksFirstAndClosesIsHeard) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  for (int i = 0; i < 50; ++i) {
+    const PeerPtr client = connect();
+    const PeerPtr endpoint = accepted(web, web.peers().size());
+    ASSERT_TRUE(endpoint);
+    endpoint->send("hello");
+    endpoint->step();
+    endpoint->close();
+    run_until([&] { return client->ended(); });
+    EXPECT_EQ(client->received(), "hello");
+    client->close();
+  }
+  run_until([&] { return worker_->connections() == 0; });
+}
+
+TEST_F(StreamRelay, AnEndpointThatRefusesIsPassedOver) {
+  start();
+  Server& down = server(1, false);
+  Server& web = server(2);
+  serve({down.address(), web.address()});
+  for (size_t i = 0; i < 10; ++i) {
+    const PeerPtr client = connect();
+    client->send("to whoever is there");  // before any endpoint has been reached
+    const PeerPtr endpoint = accepted(web, i);
+    ASSERT_TRUE(endpoint);
+    run_until([&] { return endpoint->received() == "to whoever is there"; });
+    EXPECT_FALSE(client->was_reset());
+  }
+  EXPECT_GE(counters_->retried.value(), 3u);
+  EXPECT_EQ(counters_->ejected.value(), 1u) << "three times, then it is left alone";
+  EXPECT_EQ(counters_->retried.value(), 3u);
+  EXPECT_EQ(counters_->failed.value(), 0u);
+}
+
+TEST_F(StreamRelay, WhenAllRefuseTheClientIsReset) {
+  start();
+  serve({server(1, false).address(), server(2, false).address(), server(3, false).address(),
+         server(4, false).address()});
+  const PeerPtr client = connect();
+  client->send("anybody?");
+  run_until([&] { return client->was_reset(); });
+  EXPECT_EQ(counters_->failed.value(), 1u);
+  EXPECT_EQ(counters_->retried.value(), 2u) << "three attempts in all";
+  EXPECT_EQ(worker_->connections(), 0u);
+}
+
+TEST_F(StreamRelay, AnEndpointThatDoesNotAnswerIsGivenUp) {
+  WorkerSettings settings;
+  settings.relay.connect_timeout = milliseconds(200);
+  start(settings);
+  Server& silent = server(1);
+  Server& web = server(2);
+  silent.hang();
+  serve({silent.address(), web.address()});
+  for (size_t i = 0; i < 4; ++i) {
+    const PeerPtr client = connect();
+    client->send("hello");
+    const PeerPtr endpoint = accepted(web, i);
+    ASSERT_TRUE(endpoint);
+    run_until([&] { return endpoint->received() == "hello"; });
+  }
+  EXPECT_GE(counters_->retried.value(), 1u);
+  // None else: the client is reset in the end.
+  serve({silent.address()});
+  const PeerPtr client = connect();
+  run_until([&] { return client->was_reset(); });
+}
+
+TEST_F(StreamRelay, AClientThatGoesWhileItsEndpointIsSoughtIsForgotten) {
+  WorkerSettings settings;
+  settings.relay.connect_timeout = milliseconds(300);
+  start(settings);
+  Server& silent = server(1);
+  Server& web = server(2);
+  silent.hang();
+  serve({silent.address(), web.address()});
+  for (int i = 0; i < 4; ++i) {
+    connect()->send("never mind");
+    run_for(milliseconds(20));
+    clients_.back()->reset();
+  }
+  run_until([&] { return worker_->connections() == 0; });
+  EXPECT_EQ(counters_->open.value(), 0u);
+}
+
+TEST_F(StreamRelay, AResetIsPassedOnAfterWhatCameBefore) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  {
+    const PeerPtr client = connect();
+    const PeerPtr endpoint = accepted(web);
+    ASSERT_TRUE(endpoint);
+    endpoint->send("last words");
+    run_until([&] { return client->received() == "last words"; });
+    endpoint->reset();
+    run_until([&] { return client->was_reset(); });
+  }
+  {
+    const PeerPtr client = connect();
+    const PeerPtr endpoint = accepted(web, 1);
+    ASSERT_TRUE(endpoint);
+    client->send("hello");
+    run_until([&] { return endpoint->received() == "hello"; });
+    client->reset();
+    run_until([&] { return endpoint->was_reset(); });
+  }
+  {  // After its end of stream.
+    const PeerPtr client = connect();
+    const PeerPtr endpoint = accepted(web, 2);
+    ASSERT_TRUE(endpoint);
+    client->finish();
+    run_until([&] { return endpoint->ended(); });
+    client->reset();
+    run_until([&] { return worker_->connections() == 0; });
+    endpoint->send("anybody?");
+    run_until([&] { return endpoint->was_reset(); });
+  }
+  {  // In the middle of what it sends, much of it not read by the other side yet.
+    const PeerPtr client = connect();
+    const PeerPtr endpoint = accepted(web, 3);
+    ASSERT_TRUE(endpoint);
+    client->stop_reading();
+    endpoint->send(noise(30000000, 1));
+    run_for(milliseconds(100));
+    endpoint->reset();
+    run_until([&] { return worker_->connections() == 0; });
+    client->stop_reading(false);
+    run_until([&] { return client->was_reset(); });
+  }
+}
+
+TEST_F(StreamRelay, AReaderThatStopsHoldsItsSenderUpAndLosesNothing) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr client = connect(32 * 1024);
+  const PeerPtr endpoint = accepted(web);
+  ASSERT_TRUE(endpoint);
+  const std::string bytes = noise(60000000, fairlead::test::random_seed());
+  client->stop_reading();
+  endpoint->send(bytes);
+  endpoint->finish();
+  run_for(milliseconds(300));
+  const size_t unsent = endpoint->unsent();
+  EXPECT_GT(unsent, bytes.size() / 3) << "kernel buffers and one pipe hold the rest";
+  run_for(milliseconds(100));
+  EXPECT_EQ(endpoint->unsent(), unsent) << "nothing more is taken";
+  // The other direction is not held up by it.
+  client->send("meanwhile");
+  run_until([&] { return endpoint->received() == "meanwhile"; });
+  client->stop_reading(false);
+  run_until([&] { return client->ended(); });
+  EXPECT_TRUE(client->received() == bytes);
+}
+
+TEST_F(StreamRelay, AnEndpointThatDripsIsRelayedDropByDrop) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr client = connect();
+  const PeerPtr endpoint = accepted(web);
+  ASSERT_TRUE(endpoint);
+  for (size_t i = 1; i <= 300; ++i) {
+    endpoint->send("x");
+    run_until([&] { return client->received().size() == i; });
+  }
+  EXPECT_EQ(worker_counters_->pipes.value(), 0u);
+}
+
+TEST_F(StreamRelay, UrgentBytesComeInTheirPlace) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr client = connect();
+  const PeerPtr endpoint = accepted(web);
+  ASSERT_TRUE(endpoint);
+  std::string sent;
+  for (int i = 0; i < 20; ++i) {
+    const std::string before(static_cast<size_t>(i) * 1000, 'a');
+    client->send(before);
+    run_until([&] { return client->unsent() == 0; });
+    client->send_urgent('!');
+    client->send("after");
+    sent += before + "!after";
+    if (i % 3 == 0) run_until([&] { return endpoint->received() == sent; });
+  }
+  run_until([&] { return endpoint->received().size() == sent.size(); });
+  EXPECT_EQ(endpoint->received(), sent);
+}
+
+TEST_F(StreamRelay, NothingMovingForTheTimeOutEndsIt) {
+  WorkerSettings settings;
+  settings.relay.idle_timeout = milliseconds(300);
+  settings.relay.half_closed_timeout = milliseconds(100);
+  start(settings);
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr idle = connect(), busy = connect();
+  const PeerPtr endpoint = accepted(web, 1);
+  ASSERT_TRUE(endpoint);
+  for (int i = 0; i < 10; ++i) {
+    busy->send(".");
+    run_for(milliseconds(50));
+  }
+  EXPECT_TRUE(idle->was_reset());
+  EXPECT_FALSE(busy->was_reset());
+  EXPECT_EQ(worker_counters_->timeouts.value(), 1u);
+  busy->finish();
+  run_until([&] { return worker_->connections() == 0; });
+  EXPECT_EQ(worker_counters_->timeouts.value(), 2u);
+}
+
+TEST_F(StreamRelay, ThousandsOfConnectionsLeaveNothingBehind) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const size_t before = open_descriptors();
+  const std::string large = noise(300000, 1);
+  for (size_t i = 0; i < 1000; ++i) {
+    const PeerPtr client = connect();
+    const PeerPtr endpoint = accepted(web, i);
+    ASSERT_TRUE(endpoint);
+    client->send(i % 10 == 0 ? large : "hello");
+    if (i % 7 == 0) {
+      client->step();
+      client->reset();
+    } else {
+      client->finish();
+      endpoint->finish();
+      run_until([&] { return client->ended() && endpoint->ended(); });
+    }
+    run_until([&] { return worker_->connections() == 0; });
+    client->close();
+    endpoint->close();
+    clients_.clear();
+  }
+  const size_t pipes = 2 * worker_counters_->pipes.value();
+  EXPECT_EQ(open_descriptors(), before + pipes);
+  EXPECT_LE(pipes, 4u);
+  EXPECT_EQ(counters_->open.value(), 0u);
+}
+
+TEST_F(StreamRelay, WithoutDescriptorsConnectionsWait) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr client = connect();
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const int probe = dup(0);
+  ::close(probe);
+  const rlimit none = {static_cast<rlim_t>(probe), before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  loop_.run_until([&] { return worker_counters_->pauses.value() >= 2; }, seconds(10));
+  EXPECT_EQ(worker_->connections(), 0u);
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_GE(worker_counters_->pauses.value(), 2u);
+  client->send("at last");
+  const PeerPtr endpoint = accepted(web);
+  ASSERT_TRUE(endpoint);
+  run_until([&] { return endpoint->received() == "at last"; });
+}
+
+TEST_F(StreamRelay, WhoIsNotLetInGetsNoAnswer) {
+  start();
+  Server& web = server(1);
+  auto only_others = service_of({web.address()});
+  only_others->ranges = std::make_shared<const std::vector<Cidr>>(
+      std::vector<Cidr>{Cidr::parse("127.9.0.0/16").value()});
+  frontend_ = add_frontend(1, only_others);
+  const PeerPtr client = connect();
+  client->send("let me in");
+  run_for(milliseconds(200));
+  EXPECT_FALSE(client->was_reset());
+  EXPECT_EQ(web.peers().size(), 0u);
+  serve({web.address()});  // anybody, from now on; the SYN comes again after a second
+  const PeerPtr endpoint = accepted(web);
+  ASSERT_TRUE(endpoint);
+  run_until([&] { return endpoint->received() == "let me in"; });
+}
+
+TEST_F(StreamRelay, ARemovedFrontendRefusesAndItsConnectionsStay) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr client = connect();
+  const PeerPtr endpoint = accepted(web);
+  ASSERT_TRUE(endpoint);
+  worker_->remove(1);
+  const PeerPtr late = connect();
+  run_until([&] { return late->was_reset(); });
+  client->send("still here");
+  run_until([&] { return endpoint->received() == "still here"; });
+  worker_.reset();
+  run_until([&] { return client->was_reset() && endpoint->was_reset(); });
+}
+
+// Endpoints come, go and stay away while connections, checked byte by byte, begin and end.
+TEST_F(StreamRelay, EveryByteArrivesWhileEndpointsChange) {
+  std::mt19937_64 random(fairlead::test::random_seed());
+  start();
+  for (int i = 1; i <= 6; ++i) server(i, i != 3);
+  const auto some_of_them = [&] {
+    std::vector<SocketAddress> some = {servers_[0]->address()};
+    for (size_t i = 1; i < servers_.size(); ++i)
+      if (random() % 2 == 0) some.push_back(servers_[i]->address());
+    return some;
+  };
+  serve(some_of_them());
+  struct Exchange {
+    PeerPtr client, endpoint;
+    std::string up, down;
+  };
+  std::vector<Exchange> exchanges;
+  for (int round = 0; round < 60; ++round) {
+    serve(some_of_them());
+    Exchange exchange;
+    // The first bytes say whose it is, so that the endpoint's side is found.
+    exchange.up = noise(8 + random() % 200000, random());
+    exchange.down = noise(random() % 200000, random());
+    exchange.client = connect();
+    exchange.client->send(exchange.up);
+    exchange.client->finish();
+    exchanges.push_back(std::move(exchange));
+    run_for(milliseconds(static_cast<int64_t>(random() % 4)));
+  }
+  const auto find_endpoint = [&](Exchange& exchange) {
+    for (const auto& one : servers_)
+      for (const PeerPtr& peer : one->peers()) {
+        if (peer->received().size() < 8 || exchange.endpoint) continue;
+        if (exchange.up.compare(0, 8, peer->received(), 0, 8) != 0) continue;
+        exchange.endpoint = peer;
+        peer->send(exchange.down);
+        peer->finish();
+      }
+  };
+  run_until([&] {
+    bool all = true;
+    for (Exchange& exchange : exchanges) {
+      find_endpoint(exchange);
+      all &= exchange.endpoint && exchange.client->ended() && exchange.endpoint->ended();
+    }
+    return all;
+  });
+  for (const Exchange& exchange : exchanges) {
+    ASSERT_TRUE(exchange.endpoint);
+    EXPECT_TRUE(exchange.endpoint->received() == exchange.up);
+    EXPECT_TRUE(exchange.client->received() == exchange.down);
+  }
+  EXPECT_EQ(counters_->failed.value(), 0u);
+}
+
+TEST(StreamWorkerThread, ServesInAThreadOfItsOwnAndEndsWithIt) {
+  Server web(9);
+  auto started = WorkerThread::start({});
+  ASSERT_TRUE(started.ok()) << started.error().message();
+  auto thread = std::move(*started);
+  auto set = std::make_shared<EndpointSet>();
+  set->id = 1;
+  set->endpoints = {web.address()};
+  auto service = std::make_shared<Service>();
+  service->treatment = Treatment::kCluster;
+  service->outside = set;
+  service->origins = std::make_shared<Origins>();
+  const auto counters = std::make_shared<Counters>();
+  service->counters = {counters};
+  const SocketAddress address{IpAddress::v4(127, 0, 0, 99), 18099};
+  auto socket = open_frontend_socket(Protocol::kTcp, address, std::nullopt);
+  ASSERT_TRUE(socket.ok()) << socket.error().message();
+  const auto shared = std::make_shared<Descriptor>(std::move(*socket));
+  thread->post([=](Worker& worker) { worker.put(1, std::move(*shared), address, service); });
+  std::vector<PeerPtr> clients;
+  const auto wait_until = [&](const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + seconds(20);
+    while (!done() && std::chrono::steady_clock::now() < end) {
+      for (const PeerPtr& client : clients) client->step();
+      web.step();
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    EXPECT_TRUE(done());
+  };
+  const std::string up = noise(500000, 1), down = noise(700000, 2);
+  for (size_t i = 0; i < 5; ++i) {
+    clients.push_back(std::make_shared<peers::Peer>(address));
+    clients.back()->send(up);
+    wait_until([&] { return web.peers().size() > i; });
+    web.peers()[i]->send(down);
+  }
+  wait_until([&] {
+    return std::all_of(clients.begin(), clients.end(),
+                       [&](const PeerPtr& client) { return client->received() == down; });
+  });
+  EXPECT_EQ(counters->open.value(), 5u);
+  thread->ping();
+  wait_until([&] { return thread->counters().answered.value() == thread->pings(); });
+  thread.reset();
+  wait_until([&] {
+    return std::all_of(clients.begin(), clients.end(),
+                       [](const PeerPtr& client) { return client->was_reset(); });
+  });
+}
+
+}  // namespace
+}  // namespace fairlead::proxy::stream

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Datagrams through a Worker, over loopback.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <map>
+
+#include "proxy/stream/sockets.h"
+#include "tests/support/seed.h"
+#include "tests/unit/proxy/stream_peers.h"
+
+namespace fairlead::proxy::stream {
+namespace {
+
+using peers::noise;
+using std::chrono::milliseconds;
+
+// A UDP socket; what it has received, in order.
+class Datagram {
+ public:
+  explicit Datagram(const SocketAddress& bind_to = {IpAddress::v4(127, 0, 0, 1), 0})
+      : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    sockaddr_storage storage{};
+    const socklen_t length = bind_to.to_sockaddr(storage);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
+    const int large = 4 << 20;
+    setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+  }
+  ~Datagram() { close(); }
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+  SocketAddress address() const {
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&storage), &length);
+    return SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage));
+  }
+  void send(const SocketAddress& to, const std::string& bytes) {
+    sockaddr_storage storage{};
+    const socklen_t length = to.to_sockaddr(storage);
+    EXPECT_EQ(
+        sendto(fd_, bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&storage), length),
+        static_cast<ssize_t>(bytes.size()));
+  }
+  void step() {
+    static std::string buffer(65536, '\0');
+    for (;;) {
+      sockaddr_storage storage{};
+      socklen_t length = sizeof storage;
+      const ssize_t got = recvfrom(fd_, buffer.data(), buffer.size(), 0,
+                                   reinterpret_cast<sockaddr*>(&storage), &length);
+      if (got < 0) return;
+      received.emplace_back(buffer.data(), static_cast<size_t>(got));
+      senders.push_back(SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage)));
+      if (echo) send(senders.back(), received.back());
+    }
+  }
+  bool echo = false;
+  std::vector<std::string> received;
+  std::vector<SocketAddress> senders;
+
+ private:
+  int fd_;
+};
+
+class StreamUdp : public peers::WorkerTest {
+ protected:
+  Datagram& endpoint() {
+    sockets_.push_back(std::make_unique<Datagram>());
+    sockets_.back()->echo = true;
+    return *sockets_.back();
+  }
+  Datagram& client() {
+    sockets_.push_back(std::make_unique<Datagram>());
+    return *sockets_.back();
+  }
+  void serve_udp(const std::vector<SocketAddress>& endpoints) {
+    if (worker_->listeners() == 0)
+      frontend_ = add_frontend(2, service_of(endpoints, Protocol::kUdp));
+    else
+      worker_->update(2, service_of(endpoints, Protocol::kUdp));
+  }
+  void wait_until(const std::function<bool()>& done) {
+    run_until([&] {
+      for (const auto& socket : sockets_) socket->step();
+      return done();
+    });
+  }
+  std::vector<std::unique_ptr<Datagram>> sockets_;
+};
+
+TEST_F(StreamUdp, AnswersComeFromTheAddressThatWasAsked) {
+  start();
+  Datagram& dns = endpoint();
+  serve_udp({dns.address()});
+  Datagram &one = client(), &other = client();
+  const uint64_t seed = fairlead::test::random_seed();
+  std::vector<std::string> sent;
+  for (const size_t size : {1ul, 0ul, 100ul, 1472ul, 9000ul, 65507ul}) {
+    sent.push_back(noise(size, seed + size));
+    one.send(frontend_, sent.back());
+    wait_until([&] { return one.received.size() == sent.size(); });
+    EXPECT_TRUE(one.received.back() == sent.back()) << size;
+    EXPECT_EQ(one.senders.back(), frontend_);
+  }
+  other.send(frontend_, "mine");
+  wait_until([&] { return other.received.size() == 1; });
+  EXPECT_EQ(one.received.size(), sent.size());
+  EXPECT_EQ(worker_->sessions(), 2u) << "one for each client";
+  EXPECT_EQ(counters_->opened.value(), 2u);
+  EXPECT_EQ(counters_->client_bytes.value(), counters_->server_bytes.value());
+}
+
+TEST_F(StreamUdp, ManyAtOnceKeepTheirOrderAndTheirClient) {
+  start();
+  Datagram &a = endpoint(), &b = endpoint();
+  serve_udp({a.address(), b.address()});
+  std::vector<Datagram*> clients;
+  for (int i = 0; i < 20; ++i) clients.push_back(&client());
+  for (int n = 0; n < 50; ++n) {  // a socket's buffer has room for 200
+    for (size_t i = 0; i < clients.size(); ++i)
+      clients[i]->send(frontend_, std::to_string(i) + ":" + std::to_string(n));
+    if (n % 5 != 4) continue;
+    wait_until([&] {
+      return std::all_of(clients.begin(), clients.end(), [n](const Datagram* one) {
+        return one->received.size() == size_t(n) + 1;
+      });
+    });
+  }
+  for (const Datagram* one : clients) ASSERT_EQ(one->received.size(), 50u);
+  for (size_t i = 0; i < clients.size(); ++i)
+    for (int n = 0; n < 50; ++n)
+      EXPECT_EQ(clients[i]->received[static_cast<size_t>(n)],
+                std::to_string(i) + ":" + std::to_string(n));
+  EXPECT_EQ(a.received.size(), 500u) << "ten clients each";
+}
+
+TEST_F(StreamUdp, AnEndpointThatRefusesOrGoesIsLeft) {
+  start();
+  Datagram &gone = endpoint(), &web = endpoint();
+  const SocketAddress dead = gone.address();
+  gone.close();
+  serve_udp({dead, web.address()});
+  Datagram& one = client();
+  wait_until([&] {  // a refusal is told by the next datagram
+    one.send(frontend_, "hello");
+    return !one.received.empty();
+  });
+  // Both endpoints leave: the session goes at once.
+  Datagram& next = endpoint();
+  serve_udp({next.address()});
+  EXPECT_EQ(worker_->sessions(), 0u);
+  one.send(frontend_, "and you?");
+  wait_until([&] { return !next.received.empty(); });  // what was at hand comes too
+  // Nobody is left.
+  serve_udp({});
+  one.send(frontend_, "anybody?");
+  wait_until(
+      [&] { return worker_counters_->dropped_datagrams.value() + counters_->denied.value() > 0; });
+  EXPECT_EQ(worker_->sessions(), 0u);
+}
+
+TEST_F(StreamUdp, ALeavingEndpointThatServesKeepsItsSessions) {
+  start();
+  Datagram &a = endpoint(), &b = endpoint();
+  serve_udp({a.address()});
+  Datagram& one = client();
+  one.send(frontend_, "1");
+  wait_until([&] { return one.received.size() == 1; });
+  auto service = service_of({b.address()}, Protocol::kUdp);
+  auto set = std::make_shared<EndpointSet>(*service->outside);
+  set->leaving = {a.address()};
+  service->outside = set;
+  worker_->update(2, service);
+  one.send(frontend_, "2");
+  wait_until([&] { return one.received.size() == 2; });
+  EXPECT_EQ(a.received.size(), 2u);
+  Datagram& other = client();
+  other.send(frontend_, "3");
+  wait_until([&] { return other.received.size() == 1; });
+  EXPECT_EQ(b.received.size(), 1u);
+}
+
+TEST_F(StreamUdp, SessionsEndByTimeAndByNumber) {
+  WorkerSettings settings;
+  settings.udp.unanswered_timeout = milliseconds(100);
+  settings.udp.timeout = milliseconds(400);
+  settings.udp.sessions = 3;
+  start(settings);
+  Datagram& web = endpoint();
+  serve_udp({web.address()});
+  const size_t before = open_descriptors();
+  std::vector<Datagram*> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.push_back(&client());
+    clients.back()->send(frontend_, "x");
+    wait_until([&] { return clients.back()->received.size() == 1; });
+  }
+  EXPECT_EQ(worker_->sessions(), 3u);
+  EXPECT_EQ(worker_counters_->evicted_sessions.value(), 2u);
+  wait_until([&] { return worker_->sessions() == 0; });
+  web.echo = false;
+  clients[0]->send(frontend_, "no answer");
+  wait_until([&] { return web.received.size() == 6; });
+  EXPECT_EQ(worker_->sessions(), 1u);
+  wait_until([&] { return worker_->sessions() == 0; });
+  EXPECT_EQ(open_descriptors(), before + clients.size());
+  EXPECT_EQ(counters_->open.value(), 0u);
+}
+
+TEST_F(StreamUdp, ARemovedFrontendEndsItsSessions) {
+  start();
+  Datagram& web = endpoint();
+  serve_udp({web.address()});
+  Datagram& one = client();
+  one.send(frontend_, "x");
+  wait_until([&] { return one.received.size() == 1; });
+  one.send(frontend_, "y");  // at hand when it is removed
+  worker_->remove(2);
+  EXPECT_EQ(worker_->sessions(), 0u);
+  run_for(milliseconds(20));
+  EXPECT_EQ(web.received.size(), 1u);
+}
+
+}  // namespace
+}  // namespace fairlead::proxy::stream
