@@ -42,10 +42,10 @@ void check_address(const char* path, const std::string& address, Complaints& wro
 }
 
 void check_mode(const std::string& mode, Complaints& wrong) {
-  if (mode.empty() || mode == "nftables" || mode == "iptables" || mode == "ipvs") return;
+  for (const char* known : {"", "nftables", "iptables", "ipvs", "userspace"})
+    if (mode == known) return;
   wrong.add("mode", mode,
-            mode == "userspace" ? "is not supported; nftables is"
-                                : "must be nftables; iptables, ipvs and nothing stand for it too");
+            "must be nftables, or userspace; iptables, ipvs and nothing stand for nftables");
 }
 
 void check_cluster_cidr(const KubeProxyConfig& config, Complaints& wrong) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// fairlead-proxy: Services and EndpointSlices of an API server become nftables maps.
-// Ending it, by whatever signal, leaves the rules: traffic goes on, and the next start takes over.
+// fairlead-proxy: Services and EndpointSlices of an API server become nftables maps, or in mode
+// userspace sockets that it relays. Ending it, by whatever signal, leaves the rules: traffic goes
+// on, and the next start takes over. In mode userspace open connections have some time to end.
 #include <unistd.h>
 
 #include <csignal>
@@ -28,6 +29,7 @@
 #include "proxy/shadow_command.h"
 #include "proxy/stat_command.h"
 #include "proxy/stat_source.h"
+#include "proxy/stream/plane.h"
 #include "proxy/sysctls.h"
 #include "proxy/trace_command.h"
 
@@ -39,6 +41,7 @@ constexpr Duration kPodCidrLimit = std::chrono::minutes(5);  // as kube-proxy wa
 constexpr Duration kShadowLimit = std::chrono::minutes(5);
 constexpr Duration kCoalesce = std::chrono::milliseconds(50);
 constexpr Duration kLookAround = std::chrono::seconds(10);
+constexpr Duration kCleanUpLimit = std::chrono::seconds(30);
 
 std::string host_name() {
   char name[256] = {};
@@ -89,8 +92,13 @@ class Program {
   Result<void> connect();
   Result<void> wait_for_pod_cidrs();
   std::vector<Config> configs();
+  Result<void> open_sink();
   Result<void> open_proxy();
+  Result<void> open_plane();
   Result<void> serve();
+  void offer_counters();
+  void on_services_changed();
+  void drain();
   void watch_config_file();
   void set_sysctls(bool last_try);
   void look_around();
@@ -118,7 +126,9 @@ class Program {
   std::unique_ptr<kube::Cluster> cluster_;
   std::unique_ptr<EventRecorder> events_;
   std::unique_ptr<NodeWatch> node_;
-  std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<Proxy> proxy_;          // or, in mode userspace,
+  std::unique_ptr<stream::Plane> plane_;  // this
+  ObjectSink* sink_ = nullptr;            // the one there is
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<ProxyHealth> health_;
   std::unique_ptr<HttpServer> health_server_;
@@ -133,14 +143,15 @@ class Program {
 
 Result<void> Program::run() {
   const char* skip = std::getenv("KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK");
-  if (skip == nullptr || *skip == '\0')  // set to nothing is not set, as for kube-proxy
+  const bool rules = !options_.kube.userspace_mode();
+  if (rules && (skip == nullptr || *skip == '\0'))  // set to nothing is not set, as for kube-proxy
     if (Result<void> known = check_release(kernel_release()); !known.ok()) return known;
   const SignalWatch terminate(loop_, SIGTERM, [this] { stopping_ = true, loop_.stop(); });
   const SignalWatch interrupt(loop_, SIGINT, [this] { stopping_ = true, loop_.stop(); });
   set_oom_score(options_.kube.oom_score_adj);
   watch_config_file();
   for (const auto step :
-       {&Program::connect, &Program::wait_for_pod_cidrs, &Program::open_proxy, &Program::serve}) {
+       {&Program::connect, &Program::wait_for_pod_cidrs, &Program::open_sink, &Program::serve}) {
     if (Result<void> done = (this->*step)(); !done.ok()) return done;
     if (failure_) return *failure_;
     if (stopping_) return ok();
@@ -150,9 +161,24 @@ Result<void> Program::run() {
   events_->about_node(false, "Starting", "StartKubeProxy", kVersion);
   log::info("node {}, API server {}", options_.node_name, cluster_->config().server);
   loop_.run();
+  if (plane_) drain();
   if (failure_) return *failure_;
-  log::info("ending; the rules stay");
+  if (proxy_) log::info("ending; the rules stay");
   return ok();
+}
+
+// A second signal is obeyed at once.
+void Program::drain() {
+  const Duration limit = options_.stream_drain_timeout;
+  plane_->stop_accepting();
+  log::info("ending: {} connections have {} to end by themselves", plane_->connections(),
+            format_duration(limit));
+  bool again = false;
+  const SignalWatch terminate(loop_, SIGTERM, [&again] { again = true; });
+  const SignalWatch interrupt(loop_, SIGINT, [&again] { again = true; });
+  Timer look(loop_);
+  look.start_every(kCoalesce, [] {});
+  loop_.run_until([&] { return again || plane_->drained(); }, limit);
 }
 
 Result<void> Program::connect() {
@@ -235,7 +261,39 @@ Result<std::optional<Comparison>> Program::run_shadow() {
   return stopping_ ? Answer() : Answer(std::move(*result));
 }
 
+Result<void> Program::open_sink() {
+  const bool userspace = options_.kube.userspace_mode();
+  if (Result<void> opened = userspace ? open_plane() : open_proxy(); !opened.ok()) return opened;
+  feed_ = std::make_unique<Feed>(loop_.clock(), cluster_->api(), *sink_, *node_);
+  return ok();
+}
+
+// Rules of mode nftables would translate what is to come here; they go if they may be touched.
+Result<void> Program::open_plane() {
+  if (Result<void> gone = clean_up_rules(loop_); !gone.ok()) return gone;
+  stream::PlaneSettings settings;
+  settings.node_name = options_.node_name;
+  settings.families = configs();
+  settings.policy = options_.stream_policy;
+  settings.relay.connect_timeout = options_.stream_connect_timeout;
+  // As long as connection tracking would remember a flow.
+  const KubeProxyConfig::Conntrack& conntrack = options_.kube.conntrack;
+  for (auto [given, into] :
+       {std::pair{conntrack.tcp_established_timeout, &settings.relay.idle_timeout},
+        {conntrack.tcp_close_wait_timeout, &settings.relay.half_closed_timeout},
+        {conntrack.udp_timeout, &settings.udp.unanswered_timeout},
+        {conntrack.udp_stream_timeout, &settings.udp.timeout}})
+    if (given > Duration{}) *into = given;
+  auto plane = stream::Plane::open(loop_, std::move(settings));
+  if (!plane.ok()) return plane.error();
+  plane_ = std::move(*plane);
+  sink_ = plane_.get();
+  return ok();
+}
+
 Result<void> Program::open_proxy() {
+  if (Result<void> gone = stream::remove_routes(loop_, kCleanUpLimit); !gone.ok())
+    log::warn("routes of mode userspace: {}", gone.error().message());
   Settings settings;
   settings.node_name = options_.node_name;
   settings.local_dns_ready_url = options_.local_dns_ready_url;
@@ -244,7 +302,7 @@ Result<void> Program::open_proxy() {
   auto proxy = Proxy::open(loop_, http_, metrics_, std::move(settings));
   if (!proxy.ok()) return proxy.error();
   proxy_ = std::move(*proxy);
-  feed_ = std::make_unique<Feed>(loop_.clock(), cluster_->api(), *proxy_, *node_);
+  sink_ = proxy_.get();
   set_sysctls(false);
   return ok();
 }
@@ -254,7 +312,8 @@ Result<void> Program::open_proxy() {
 Result<void> Program::serve() {
   health_ = std::make_unique<ProxyHealth>(
       loop_.clock(), metrics_,
-      ProxyHealth::Sources{[this] { return feed_->started(); }, [this] { return proxy_->check(); },
+      ProxyHealth::Sources{[this] { return feed_->started(); },
+                           [this] { return plane_ ? plane_->check() : proxy_->check(); },
                            [this] { return families(); },
                            [this] { return why_not_eligible(node_->missing(), node_->node()); }});
   OpsEndpoints endpoints;
@@ -269,18 +328,9 @@ Result<void> Program::serve() {
   operations_ = std::make_unique<Operations>(
       loop_, metrics_,
       OperationsFacts{"{\"kubeproxy.config.k8s.io\":" + to_json(options_.kube) + "}\n",
-                      options_.flags, kVersion, started_},
+                      options_.flags, kVersion, started_, plane_ ? "userspace" : "nftables"},
       [this] { return health_->healthy(); });
-  operations_->set_stat([this](const auto& tell) {
-    proxy_->look([this, tell](const Result<void>& looked) { tell(to_json(stat(looked))); });
-  });
-  if (options_.service_metrics)
-    operations_->set_more_metrics([this](const auto& tell) {
-      proxy_->look([this, tell](const Result<void>& looked) {
-        if (!looked.ok()) log::warn("metrics of Services: {}", looked.error().message());
-        tell(metrics_text(proxy_->counters(), options_.service_bytes));
-      });
-    });
+  offer_counters();
   service_health_ = std::make_unique<ServiceHealth>(
       loop_, [this] { return health_->healthy(); },
       [this](const kube::ObjectKey& service, uint16_t port, const Error& error) {
@@ -293,10 +343,11 @@ Result<void> Program::serve() {
       });
   node_->subscribe([this] { place_service_health(); });
   place_service_health();
-  proxy_->set_on_services_changed([this] {
-    if (std::exchange(service_health_asked_, true)) return;
-    service_health_soon_ = loop_.clock().after(kCoalesce, [this] { update_service_health(); });
-  });
+  const auto changed = [this] { on_services_changed(); };
+  if (plane_)
+    plane_->set_on_services_changed(changed);
+  else
+    proxy_->set_on_services_changed(changed);
 
   const bool strict = options_.kube.bind_address_hard_fail;
   health_listener_ = std::make_unique<PatientListener>(loop_, *health_server_);
@@ -314,6 +365,29 @@ Result<void> Program::serve() {
     events_->about_node(true, "FailedToStartProxierHealthcheck", "StartKubeProxy",
                         health_bound.error().message());
   return ok();
+}
+
+// What has passed, by service.
+void Program::offer_counters() {
+  if (plane_)
+    return operations_->set_more_metrics([this](const auto& tell) {
+      loop_.post([this, tell] { tell(plane_->metrics(options_.service_metrics)); });
+    });
+  operations_->set_stat([this](const auto& tell) {
+    proxy_->look([this, tell](const Result<void>& looked) { tell(to_json(stat(looked))); });
+  });
+  if (options_.service_metrics)
+    operations_->set_more_metrics([this](const auto& tell) {
+      proxy_->look([this, tell](const Result<void>& looked) {
+        if (!looked.ok()) log::warn("metrics of Services: {}", looked.error().message());
+        tell(metrics_text(proxy_->counters(), options_.service_bytes));
+      });
+    });
+}
+
+void Program::on_services_changed() {
+  if (std::exchange(service_health_asked_, true)) return;
+  service_health_soon_ = loop_.clock().after(kCoalesce, [this] { update_service_health(); });
 }
 
 void Program::watch_config_file() {
@@ -368,7 +442,7 @@ void Program::place_service_health() {
 void Program::update_service_health() {
   service_health_asked_ = false;
   std::vector<ServiceHealth::Entry> entries;
-  for (const ServiceMap::HealthPort& service : proxy_->services().health_ports())
+  for (const ServiceMap::HealthPort& service : sink_->services().health_ports())
     entries.push_back({service.service, service.port, service.local_ready});
   service_health_->update(entries);
 }
@@ -376,6 +450,12 @@ void Program::update_service_health() {
 std::vector<FamilyHealth> Program::families() const {
   std::vector<FamilyHealth> result;
   const MonoTime now = loop_.clock().now();
+  if (plane_) {
+    const auto last = plane_->last_update();
+    for (const Family family : families_)
+      result.push_back({family, last.has_value(), last.value_or(WallTime{})});
+    return result;
+  }
   for (const Family family : families_) {
     const Programmer::Status status = proxy_->programmer(family).status();
     const bool late = status.busy_since && now - *status.busy_since > std::chrono::minutes(1);

@@ -106,7 +106,7 @@ void Operations::answer(const HttpServerRequest& request,
   }
   // As in kube-proxy: this server answers, no more. The honest one is --healthz-bind-address's.
   if (path == "/healthz") return responder->respond(200, plain(), "ok");
-  if (path == "/proxyMode") return responder->respond(200, plain(), "nftables");
+  if (path == "/proxyMode") return responder->respond(200, plain(), facts_.mode);
   if (path == "/configz")
     return responder->respond(200, {{"Content-Type", "application/json"}}, facts_.configz);
   if (path == "/flagz") return responder->respond(200, plain(), flagz_page(facts_));

@@ -21,6 +21,7 @@ struct OperationsFacts {
   std::vector<std::pair<std::string, std::string>> flags;  // for /flagz
   std::string version;
   WallTime started;
+  std::string mode = "nftables";  // for /proxyMode
 };
 
 // Pages as text, from these facts alone.

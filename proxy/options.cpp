@@ -84,7 +84,8 @@ constexpr Flag kFlags[] = {
     {"pod-interface-name-prefix", "detectLocal.interfaceNamePrefix",
      "for mode InterfaceNamePrefix"},
     {"profiling", "enableProfiling", "no effect: perf(1) profiles this program"},
-    {"proxy-mode", "mode", "nftables; iptables and ipvs are taken for it"},
+    {"proxy-mode", "mode",
+     "nftables; iptables and ipvs are taken for it; userspace: relay, without any rule"},
     {"service-bytes", nullptr,
      "count what ended flows of each Service carried; sets nf_conntrack_acct"},
     {"service-cidr", nullptr, "addresses of Services, beside the API's ServiceCIDRs"},
@@ -94,6 +95,10 @@ constexpr Flag kFlags[] = {
     {"shadow-rules", nullptr,
      "files of iptables-save text to compare with, for kube-proxy's iptables mode"},
     {"show-hidden-metrics-for-version", "showHiddenMetricsForVersion", "no effect"},
+    {"stream-balance", nullptr,
+     "in mode userspace: two-choices, round-robin, random, least-connections or source-hash"},
+    {"stream-connect-timeout", nullptr, "in mode userspace: of one endpoint"},
+    {"stream-drain-timeout", nullptr, "in mode userspace: how long open connections keep the end"},
     {"take-over-from", nullptr,
      "nftables tables of another proxy, removed in the moment ours act (kube-proxy)"},
     {"v", "logging.verbosity", "4 and more: debug", true},
@@ -117,6 +122,9 @@ struct Own {
       {"metrics-port", "10249"},
       {"service-cidr", ""},
       {"shadow-rules", ""},
+      {"stream-balance", "two-choices"},
+      {"stream-connect-timeout", "3s"},
+      {"stream-drain-timeout", "20s"},
       {"take-over-from", ""},
       {"write-config-to", ""}};
   std::map<std::string, bool> flag = {
@@ -248,6 +256,30 @@ Result<void> interpret_switch(Options& options, const Own& own) {
   return ok();
 }
 
+// Mode userspace has settings of its own, and lacks what is done by rules.
+Result<void> interpret_userspace(Options& options, const Own& own) {
+  const std::string& policy = own.text.at("stream-balance");
+  const auto parsed = stream::parse_policy(policy);
+  if (!parsed) return wrong("--stream-balance: \"" + policy + "\" is no way to balance");
+  options.stream_policy = *parsed;
+  for (auto [flag, into] : {std::pair{"stream-connect-timeout", &options.stream_connect_timeout},
+                            std::pair{"stream-drain-timeout", &options.stream_drain_timeout}}) {
+    const Result<Duration> duration = parse_duration(own.text.at(flag));
+    if (!duration.ok()) return duration.error().with_context(std::string("--") + flag);
+    *into = *duration;
+  }
+  if (options.stream_connect_timeout <= Duration{})
+    return wrong("--stream-connect-timeout must be greater than 0");
+  if (options.stream_drain_timeout < Duration{})
+    return wrong("--stream-drain-timeout must not be negative");
+  if (!options.kube.userspace_mode()) return ok();
+  if (options.shadow) return wrong("--shadow compares rules, and mode userspace has none");
+  if (!options.take_over_from.empty())
+    return wrong("--take-over-from needs mode nftables; in mode userspace end the other proxy");
+  if (!options.local_dns.empty()) return wrong("--local-dns-address needs mode nftables");
+  return ok();
+}
+
 Result<void> interpret(Options& options, const Own& own) {
   for (const std::string& text : split_list(own.text.at("service-cidr"), ',')) {
     const Result<Cidr> cidr = Cidr::parse_lenient(text);
@@ -270,7 +302,8 @@ Result<void> interpret(Options& options, const Own& own) {
   options.init_only = own.flag.at("init-only");
   options.service_bytes = own.flag.at("service-bytes");
   options.service_metrics = own.flag.at("service-metrics");
-  return interpret_switch(options, own);
+  if (const Result<void> done = interpret_switch(options, own); !done.ok()) return done;
+  return interpret_userspace(options, own);
 }
 
 std::string node_name(const std::string& override, const std::string& host_name) {
@@ -309,7 +342,7 @@ std::string flag_for(const std::string& path) {
 
 std::string help() {
   std::string text =
-      "Balances Kubernetes Services over their endpoints with nftables.\n\n"
+      "Balances Kubernetes Services over their endpoints with nftables, or by relaying.\n\n"
       "fairlead-proxy [flags]\n"
       "fairlead-proxy trace --help: where would a packet go?\n"
       "fairlead-proxy stat --help: what do Services do now?\n\n";

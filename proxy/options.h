@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "proxy/config.h"
 #include "proxy/ruleset.h"
+#include "proxy/stream/balance.h"
 #include "proxy/sysctls.h"
 
 namespace fairlead::proxy {
@@ -40,6 +41,11 @@ struct Options {
   bool shadow = false;                      // see shadow_command.h
   std::vector<std::string> shadow_rules;    // files
   std::vector<std::string> take_over_from;  // as Config has it
+
+  // Of mode userspace.
+  stream::Policy stream_policy = stream::Policy::kTwoChoices;
+  Duration stream_connect_timeout = std::chrono::seconds(3);
+  Duration stream_drain_timeout = std::chrono::seconds(20);
 
   // To be logged once: what is ignored, or done otherwise than asked for.
   std::vector<std::string> notices;

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "netlink/nftables/list.h"
+#include "proxy/stream/routes.h"
 
 namespace fairlead::proxy {
 
@@ -24,6 +25,7 @@ constexpr Duration kErrorGrace = std::chrono::seconds(5);
 constexpr int kWatchedPerTurn = 4;       // datagrams: a thousand elements
 constexpr size_t kAsideBytes = 4 << 10;  // a hundred elements, 0.1 ms of the kernel
 constexpr Duration kProbeLimit = std::chrono::milliseconds(500);
+constexpr Duration kCleanUpLimit = std::chrono::seconds(30);
 
 double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -423,14 +425,36 @@ Result<void> Proxy::probe(const FamilyState& family) {
   return ok();
 }
 
-Result<void> clean_up(Loop& loop) {
+namespace {
+
+bool lacks_nftables(const Error& error) {
+  return error.is(ErrorCode::kUnsupported) || error.is(ErrorCode::kInvalid);
+}
+
+Result<void> remove_rules(Loop& loop) {
   auto netfilter = Connection::open(loop, netlink::Protocol::kNetfilter);
   if (!netfilter.ok()) return explain(netfilter.error());
-  const Result<void> tables = remove_tables(**netfilter, std::chrono::seconds(30));
+  const Result<void> tables = remove_tables(**netfilter, kCleanUpLimit);
   if (!tables.ok()) return explain(tables.error());
   auto route = Connection::open(loop, netlink::Protocol::kRoute);
   if (!route.ok()) return route.error();
-  return remove_local_dns_routes(**route, std::chrono::seconds(30));
+  return remove_local_dns_routes(**route, kCleanUpLimit);
+}
+
+}  // namespace
+
+Result<void> clean_up_rules(Loop& loop) {
+  const Result<void> done = remove_rules(loop);
+  if (done.ok() || done.error().is(ErrorCode::kPermission) || lacks_nftables(done.error()))
+    return ok();
+  return done;
+}
+
+Result<void> clean_up(Loop& loop) {
+  const Result<void> rules = remove_rules(loop);
+  const Result<void> routes = stream::remove_routes(loop, kCleanUpLimit);
+  if (!rules.ok() && !lacks_nftables(rules.error())) return rules;
+  return routes;
 }
 
 std::optional<WallTime> parse_rfc3339(std::string_view text) {

@@ -149,8 +149,12 @@ class Proxy : public ObjectSink {
   std::unordered_map<Frontend, WallTime> triggers_;
 };
 
-// Takes everything of ours out of this network namespace.
+// Takes everything of ours out of this network namespace, whichever mode has made it. A kernel
+// without nf_tables has no tables of ours.
 Result<void> clean_up(Loop& loop);
+// The same, but the routes of mode userspace, which comes in our place. Without the right to it, or
+// without nf_tables, nothing is done.
+Result<void> clean_up_rules(Loop& loop);
 
 // "2026-01-02T03:04:05.678901Z" as Kubernetes writes it; nullopt for anything else.
 std::optional<WallTime> parse_rfc3339(std::string_view text);

@@ -91,7 +91,8 @@ class Watcher {
       return Error(ErrorCode::kUnsupported, "what answers at " + options_.address +
                                                 " has no /stat (status " +
                                                 std::to_string((*answer)->status) +
-                                                "): not a fairlead-proxy, or an older one");
+                                                "): not a fairlead-proxy, an older one, or one in "
+                                                "mode userspace, whose /metrics has them");
     Result<StatDocument> document = parse_stat((*answer)->body);
     if (!document.ok()) return document.error().with_context(options_.address);
     return document;

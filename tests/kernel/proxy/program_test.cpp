@@ -283,9 +283,9 @@ TEST_F(LargeProgram, KilledAfterAnyCommitIsMadeUpForByTheNext) {
 }
 
 TEST_F(Program, SaysInOneSentenceWhatIsWrong) {
-  const auto bad_flag = run({"--proxy-mode=userspace"});
+  const auto bad_flag = run({"--proxy-mode=kernelspace"});
   EXPECT_EQ(bad_flag.status, 2);
-  EXPECT_NE(bad_flag.errors.find("--proxy-mode: \"userspace\" is not supported"),
+  EXPECT_NE(bad_flag.errors.find("--proxy-mode: \"kernelspace\" must be nftables"),
             std::string::npos);
 
   std::unique_ptr<HttpServer> squatter;

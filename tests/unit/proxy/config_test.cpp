@@ -244,7 +244,7 @@ TEST(Config, Validation) {
   const std::pair<std::string, std::string> cases[] = {
       {"mode: nftables", ""},
       {"mode: iptables", ""},
-      {"mode: userspace", "mode: \"userspace\" is not supported; nftables is"},
+      {"mode: userspace", ""},
       {"mode: kernelspace", "mode: \"kernelspace\" must be nftables"},
       {"featureGates: {AllAlpha: true, WatchListClient: false, ServiceTrafficDistribution: true}",
        ""},

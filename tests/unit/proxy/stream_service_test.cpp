@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "proxy/stream/metrics_text.h"
 #include "proxy/stream/service.h"
 #include "proxy/stream/source_filter.h"
 #include "proxy/stream/timeout_queue.h"
@@ -191,6 +192,39 @@ TEST(StreamTimeouts, TheLongestWaitingComesFirst) {
   EXPECT_TRUE(queue.empty()) << "it leaves when it is destroyed";
   other.expire(start + seconds(13));
   EXPECT_EQ(one.times, 1);
+}
+
+TEST(StreamMetrics, AreSumsOfWhatWorkersCount) {
+  Counters one, other;
+  one.opened.add(3);
+  one.open.add(3);
+  one.open.take();
+  other.opened.add(2);
+  other.client_bytes.add(1000);
+  other.connect_micros.add(1500000);
+  StreamFacts facts;
+  facts.totals[Protocol::kTcp].add(one);
+  facts.totals[Protocol::kTcp].add(other);
+  facts.totals[Protocol::kUdp];
+  facts.services[{{"default", "we\"b"}, "http", Protocol::kTcp}] = facts.totals[Protocol::kTcp];
+  WorkerCounters worker;
+  worker.pauses.add(4);
+  facts.workers = {&worker, &worker};
+  facts.unserved = 7;
+  const std::string text = metrics_text(facts);
+  for (const char* line :
+       {"# TYPE fairlead_stream_connections_total counter\n"
+        "fairlead_stream_connections_total{protocol=\"tcp\"} 5\n"
+        "fairlead_stream_connections_total{protocol=\"udp\"} 0\n",
+        "fairlead_stream_connections{protocol=\"tcp\"} 2\n",
+        "fairlead_stream_bytes_total{protocol=\"tcp\",from=\"client\"} 1000\n",
+        "fairlead_stream_connect_seconds_total{protocol=\"tcp\"} 1.500000\n",
+        "fairlead_stream_service_connections_total{namespace=\"default\",service=\"we\\\"b\","
+        "port=\"http\",protocol=\"tcp\"} 5\n",
+        "\nfairlead_stream_accept_pauses_total 8\n", "\nfairlead_stream_unserved_sockets 7\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
+  facts.services.clear();
+  EXPECT_EQ(metrics_text(facts).find("fairlead_stream_service_"), std::string::npos);
 }
 
 }  // namespace

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/stream/plane.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <iterator>
+#include <random>
+
+#include "base/log.h"
+#include "proxy/node_watch.h"
+#include "proxy/stream/sockets.h"
+
+namespace fairlead::proxy::stream {
+
+namespace {
+
+constexpr Duration kCoalesce = std::chrono::milliseconds(1);
+constexpr size_t kFrontendsPerTurn = 256;
+constexpr Duration kStale = std::chrono::minutes(1);
+constexpr Duration kWorkerSilence = std::chrono::seconds(10);
+
+// Each connection takes two descriptors, each frontend one in every worker.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+size_t usable_cpus() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
+  return static_cast<size_t>(std::max(CPU_COUNT(&cpus), 1));
+}
+
+std::vector<SocketAddress> socket_addresses(const std::vector<Backend>& backends) {
+  std::vector<SocketAddress> result;
+  result.reserve(backends.size());
+  for (const Backend& backend : backends) result.push_back({backend.address, backend.port});
+  return result;
+}
+
+// Endpoints of `before` that are not in `now`.
+std::vector<SocketAddress> left_out(const EndpointSet& before,
+                                    const std::vector<SocketAddress>& now) {
+  std::vector<SocketAddress> all, result;
+  std::set_union(before.endpoints.begin(), before.endpoints.end(), before.leaving.begin(),
+                 before.leaving.end(), std::back_inserter(all));
+  std::set_difference(all.begin(), all.end(), now.begin(), now.end(), std::back_inserter(result));
+  return result;
+}
+
+bool same(const Service& left, const Service& right) {
+  const bool same_ranges =
+      left.ranges == right.ranges || (left.ranges && right.ranges && *left.ranges == *right.ranges);
+  return left.treatment == right.treatment && left.outside == right.outside &&
+         left.inside == right.inside && same_ranges && left.origins == right.origins &&
+         left.counters == right.counters;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Plane>> Plane::open(Loop& loop, PlaneSettings settings) {
+  raise_descriptor_limit();
+  std::unique_ptr<Plane> plane(new Plane(loop, std::move(settings)));
+  auto routes = Routes::open(loop);
+  if (!routes.ok()) return routes.error();
+  plane->routes_ = std::move(*routes);
+  auto addresses = NodeAddresses::open(
+      loop, [raw = plane.get()](const std::vector<IpAddress>&) { raw->update_addresses(); });
+  if (!addresses.ok()) return addresses.error();
+  plane->node_addresses_ = std::move(*addresses);
+  if (Result<void> started = plane->start_workers(); !started.ok()) return started.error();
+  return plane;
+}
+
+Plane::Plane(Loop& loop, PlaneSettings settings)
+    : loop_(loop),
+      settings_(std::move(settings)),
+      services_(NodeFacts{settings_.node_name,
+                          {},
+                          {},
+                          std::all_of(settings_.families.begin(), settings_.families.end(),
+                                      [](const Config& c) { return c.accept_external_ips; })}) {}
+
+Plane::~Plane() = default;
+
+Result<void> Plane::start_workers() {
+  const size_t count = settings_.workers == 0 ? usable_cpus() : settings_.workers;
+  std::random_device random;
+  for (size_t i = 0; i < count; ++i) {
+    WorkerSettings settings;
+    settings.index = i;
+    settings.seed = uint64_t{random()} << 32 | random();
+    settings.relay = settings_.relay;
+    settings.udp = settings_.udp;
+    settings.ejection = settings_.ejection;
+    auto worker = WorkerThread::start(settings);
+    if (!worker.ok()) return worker.error();
+    workers_.push_back(std::move(*worker));
+  }
+  for (const Config& config : settings_.families)
+    if (!config.bridge_interface.empty() || !config.interface_prefix.empty()) {
+      log::warn(
+          "mode userspace does not see by which interface a connection came in: pods are taken for "
+          "strangers where externalTrafficPolicy is Local");
+      break;
+    }
+  return ok();
+}
+
+void Plane::put(const kube::Service& service) {
+  mark(services_.put(service));
+}
+void Plane::put(const kube::EndpointSlice& slice) {
+  mark(services_.put(slice));
+}
+void Plane::remove_service(const kube::ObjectKey& key) {
+  mark(services_.remove_service(key));
+}
+void Plane::remove_slice(const kube::ObjectKey& key) {
+  mark(services_.remove_slice(key));
+}
+
+void Plane::set_node(const kube::Node& node) {
+  primary_addresses_ = primary_addresses(node);
+  const auto zone = node.meta.labels.find("topology.kubernetes.io/zone");
+  mark(services_.set_node(zone == node.meta.labels.end() ? "" : zone->second, primary_addresses_));
+  update_addresses();
+}
+
+void Plane::set_service_cidrs(std::vector<Cidr> cidrs) {
+  api_service_cidrs_ = std::move(cidrs);
+  update_addresses();
+}
+
+// Programming without the node's addresses would take node ports away.
+void Plane::start() {
+  started_ = true;
+  node_addresses_->start();
+}
+
+// What hangs on this node's addresses and on the ranges of cluster IPs: where node ports listen,
+// who is this node, which addresses need a route.
+void Plane::update_addresses() {
+  if (!started_ || !node_addresses_->known()) return;
+  std::map<Family, Parameters> parameters;
+  Origins origins;
+  std::set<Cidr> ranges;
+  for (const Config& config : settings_.families) {
+    Parameters& wanted = parameters[config.family];
+    wanted = wanted_parameters(config, api_service_cidrs_, node_addresses_->addresses(),
+                               primary_addresses_);
+    ranges.insert(wanted.service_cidrs.begin(), wanted.service_cidrs.end());
+    origins.pods.insert(origins.pods.end(), config.cluster_cidrs.begin(),
+                        config.cluster_cidrs.end());
+  }
+  origins.node = node_addresses_->addresses();
+  for (const Cidr& range : dropped_ranges_)
+    if (!ranges.contains(range)) routes_->want_dropped(range, false);
+  for (const Cidr& range : ranges) routes_->want_dropped(range, true);
+  dropped_ranges_ = std::move(ranges);
+  const bool changed = parameters != parameters_ || origins.node != origins_->node;
+  parameters_ = std::move(parameters);
+  if (changed || !ready_) origins_ = std::make_shared<const Origins>(std::move(origins));
+  const bool first = !std::exchange(ready_, true);
+  if (first || changed) mark_all();
+  if (first && pending_.empty()) apply();
+}
+
+void Plane::mark_all() {
+  for (const Config& config : settings_.families) mark(services_.frontends(config.family));
+}
+
+void Plane::mark(const Dirty& dirty) {
+  if (on_services_changed_) on_services_changed_();
+  if (dirty.empty() || !ready_ || stopped_) return;
+  for (const Frontend& frontend : dirty)
+    if (parameters_.contains(frontend.family())) pending_.insert(frontend);
+  apply_soon();
+}
+
+void Plane::apply_soon() {
+  if (pending_.empty() || std::exchange(applying_soon_, true)) return;
+  if (!busy_since_) busy_since_ = loop_.clock().now();
+  apply_ = loop_.clock().after(kCoalesce, [this] {
+    applying_soon_ = false;
+    apply();
+  });
+}
+
+void Plane::apply() {
+  for (size_t i = 0; i < kFrontendsPerTurn && !pending_.empty(); ++i) {
+    const Frontend frontend = *pending_.begin();
+    pending_.erase(pending_.begin());
+    apply(frontend);
+  }
+  if (!pending_.empty()) return apply_soon();
+  // Not before all are known: what an earlier process left and nobody wants is taken away.
+  if (!std::exchange(routing_, true)) routes_->start();
+  busy_since_.reset();
+  last_update_ = loop_.clock().wall_now();
+  if (std::exchange(sweep_, false)) sweep();
+}
+
+void Plane::apply(const Frontend& frontend) {
+  const auto target = stopped_ ? std::nullopt : services_.find(frontend);
+  FrontendState& state = frontends_[frontend];
+  troubled_.erase(frontend);
+  if (target) {
+    route(frontend, true);
+    apply(frontend, state, *target);
+  } else {
+    close_sockets(state, {});
+    route(frontend, false);
+    frontends_.erase(frontend);
+    sweep_ = true;
+  }
+  if (troubled_.contains(frontend))
+    retry_later();
+  else if (troubled_.empty())
+    complaints_ = 0, retry_after_ = kFirstRetry;
+}
+
+void Plane::apply(const Frontend& frontend, FrontendState& state, const Target& target) {
+  // Where nobody listens the kernel refuses, as the kernel plane does.
+  if (target.treatment == Treatment::kRefuse) {
+    close_sockets(state, {});
+    state.service.reset();
+    return;
+  }
+  std::shared_ptr<const Service> service = service_of(frontend, target);
+  const bool changed = !state.service || !same(*state.service, *service);
+  if (changed) state.service = std::move(service);
+  const std::set<SocketAddress> wanted = addresses_of(frontend);
+  close_sockets(state, wanted);
+  if (changed)
+    for (const auto& [address, id] : state.sockets)
+      for (const auto& worker : workers_)
+        worker->post([id = id, made = state.service](Worker& w) { w.update(id, made); });
+  for (const SocketAddress& address : wanted)
+    if (!state.sockets.contains(address)) open_socket(frontend, state, address);
+}
+
+std::shared_ptr<const Service> Plane::service_of(const Frontend& frontend, const Target& target) {
+  auto service = std::make_shared<Service>();
+  service->name = target.service;
+  service->protocol = frontend.protocol;
+  service->treatment = target.treatment;
+  service->outside = set_of(frontend, target, target.backends, target.here);
+  if (target.treatment == Treatment::kLocal)
+    service->inside = set_of(frontend, target, target.inside, false);
+  service->ranges = target.ranges;
+  service->origins = origins_;
+  if (const auto owner = services_.owner(frontend)) {
+    WorkerCount& counters = counters_[owner->port];
+    while (counters.size() < workers_.size()) counters.push_back(std::make_shared<Counters>());
+    service->counters = counters;
+  }
+  return service;
+}
+
+std::shared_ptr<const EndpointSet> Plane::set_of(const Frontend& frontend, const Target& target,
+                                                 const std::vector<Backend>& backends, bool here) {
+  std::weak_ptr<const EndpointSet>& known =
+      sets_[{target.service, frontend.protocol, frontend.family(), here}];
+  const std::shared_ptr<const EndpointSet> before = known.lock();
+  auto set = std::make_shared<EndpointSet>();
+  set->id = before ? before->id : next_id_++;
+  set->policy = settings_.policy;
+  set->endpoints = socket_addresses(backends);
+  // As the kernel plane leaves flows to an endpoint alone for as long as it serves.
+  if (before && frontend.protocol == Protocol::kUdp)
+    for (const SocketAddress& left : left_out(*before, set->endpoints))
+      if (services_.serves(frontend, left.address, left.port)) set->leaving.push_back(left);
+  if (target.affinity_seconds != 0) {
+    set->affinity = std::chrono::seconds(target.affinity_seconds);
+    set->clients = before && before->clients ? before->clients : std::make_shared<SharedAffinity>();
+  }
+  if (before && before->endpoints == set->endpoints && before->leaving == set->leaving &&
+      before->affinity == set->affinity)
+    return before;
+  known = set;
+  return set;
+}
+
+std::set<SocketAddress> Plane::addresses_of(const Frontend& frontend) const {
+  if (!frontend.node_port) return {{frontend.address, frontend.port}};
+  std::set<SocketAddress> result;
+  for (const IpAddress& address : parameters_.at(frontend.family()).node_addresses)
+    result.insert({address, frontend.port});
+  return result;
+}
+
+// All workers have one, or none.
+void Plane::open_socket(const Frontend& frontend, FrontendState& state,
+                        const SocketAddress& address) {
+  const auto sources = admitted(*state.service, address.address);
+  std::vector<std::shared_ptr<Descriptor>> sockets;
+  while (sockets.size() < workers_.size()) {
+    auto opened = open_frontend_socket(frontend.protocol, address, sources);
+    if (!opened.ok()) return complain(frontend, address, opened.error());
+    sockets.push_back(std::make_shared<Descriptor>(std::move(*opened)));
+  }
+  if (state.unserved.erase(address) > 0)
+    log::info("{} of {}: listening on {} now", frontend.to_string(), state.service->name,
+              address.to_string());
+  const ListenerId id = next_id_++;
+  state.sockets[address] = id;
+  for (size_t i = 0; i < workers_.size(); ++i)
+    workers_[i]->post([id, socket = sockets[i], address, service = state.service](Worker& worker) {
+      worker.put(id, std::move(*socket), address, service);
+    });
+}
+
+void Plane::close_sockets(FrontendState& state, const std::set<SocketAddress>& keep) {
+  std::erase_if(state.unserved, [&](const auto& address) { return !keep.contains(address); });
+  std::erase_if(state.sockets, [&](const auto& entry) {
+    if (keep.contains(entry.first)) return false;
+    for (const auto& worker : workers_)
+      worker->post([id = entry.second](Worker& w) { w.remove(id); });
+    return true;
+  });
+}
+
+void Plane::complain(const Frontend& frontend, const SocketAddress& address, const Error& error) {
+  FrontendState& state = frontends_[frontend];
+  troubled_.insert(frontend);
+  if (!state.unserved.insert(address).second || complaints_ > kLoudest) return;
+  if (complaints_++ < kLoudest)
+    log::warn("{} of {} is not served: {}", frontend.to_string(), state.service->name,
+              error.message());
+  else
+    log::warn("more is not served: fairlead_stream_unserved_sockets in /metrics counts it");
+}
+
+// An address of this node's own has the kernel's route already.
+void Plane::route(const Frontend& frontend, bool wanted) {
+  if (frontend.node_port) return;
+  const IpAddress& address = frontend.address;
+  std::set<Frontend>& users = addresses_[address];
+  if (wanted)
+    users.insert(frontend);
+  else
+    users.erase(frontend);
+  const std::vector<IpAddress>& own = node_addresses_->addresses();
+  const bool ours = address.is_loopback() || std::binary_search(own.begin(), own.end(), address);
+  routes_->want_local(address, !users.empty() && !ours);
+  if (users.empty()) addresses_.erase(address);
+}
+
+void Plane::retry_later() {
+  if (std::exchange(retry_planned_, true)) return;
+  retry_ = loop_.clock().after(retry_after_, [this] {
+    retry_planned_ = false;
+    mark({troubled_.begin(), troubled_.end()});
+  });
+  retry_after_ = std::min(retry_after_ * 2, kLastRetry);
+}
+
+// After services that have gone: their sets, and their counters with their last connection.
+void Plane::sweep() {
+  std::erase_if(sets_, [](const auto& entry) { return entry.second.expired(); });
+  std::erase_if(counters_, [&](const auto& entry) {
+    if (services_.has(entry.first)) return false;
+    Totals totals;
+    for (const auto& counters : entry.second) totals.add(*counters);
+    if (totals.open > 0) return sweep_ = true, false;
+    folded_[entry.first.protocol].add(totals);
+    return true;
+  });
+}
+
+Result<void> Plane::check() {
+  const MonoTime now = loop_.clock().now();
+  if (!started_)
+    return Error(ErrorCode::kUnavailable, "Services and EndpointSlices are not known yet");
+  if (!ready_ || !last_update_)
+    return Error(ErrorCode::kUnavailable, "Services are not listened for yet");
+  if (busy_since_ && now - *busy_since_ > kStale)
+    return Error(ErrorCode::kUnavailable, "changes wait for over a minute");
+  const bool all_answered = workers_answered();
+  if (!all_answered && pinged_at_ && now - *pinged_at_ > kWorkerSilence)
+    return Error(ErrorCode::kUnavailable, "a worker does not answer");
+  if (all_answered) {
+    pinged_at_ = now;
+    for (const auto& worker : workers_) worker->ping();
+  }
+  return ok();
+}
+
+bool Plane::workers_answered() const {
+  return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+    return worker->counters().answered.value() == worker->pings();
+  });
+}
+
+std::string Plane::metrics(bool by_service) {
+  StreamFacts facts;
+  facts.totals = folded_;
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) facts.totals[protocol];
+  for (const auto& [port, counters] : counters_) {
+    Totals totals;
+    for (const auto& one : counters) totals.add(*one);
+    facts.totals[port.protocol].add(totals);
+    if (by_service && totals.used()) facts.services[port] = totals;
+  }
+  for (const auto& worker : workers_) facts.workers.push_back(&worker->counters());
+  for (const auto& [frontend, state] : frontends_) facts.unserved += state.unserved.size();
+  facts.missing_routes = routes_->failed();
+  return metrics_text(facts);
+}
+
+void Plane::stop_accepting() {
+  stopped_ = true;
+  pending_.clear();
+  for (const auto& worker : workers_) {
+    worker->post([](Worker& w) { w.remove_all(); });
+    worker->ping();
+  }
+}
+
+size_t Plane::connections() const {
+  uint64_t open = 0;
+  for (const auto& [port, counters] : counters_)
+    for (const auto& one : counters) open += one->open.value();
+  return open;
+}
+
+}  // namespace fairlead::proxy::stream

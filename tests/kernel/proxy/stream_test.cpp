@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program in mode userspace: real packets between pods, a node and an outside host, relayed
+// without any rule.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <iostream>
+#include <random>
+#include <thread>
+
+#include "tests/kernel/proxy/program_cluster.h"
+#include "tests/kernel/proxy/rows.h"
+#include "tests/support/seed.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using namespace test;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::set<std::string> kTwo = {"web-1", "web-2"};
+
+class Stream : public testing::Test {
+ protected:
+  void start(std::vector<std::string> more = {}) {
+    more.push_back("--proxy-mode=userspace");
+    more.push_back("--log-level=debug");
+    cluster_.start(more);
+  }
+  // Number N with these endpoints, in both families.
+  void put(const std::string& name, int number, const std::vector<std::string>& endpoints,
+           const std::string& more = "", const std::string& status = "") {
+    cluster_.put_service(name, spec_json(number, more), "", status);
+    put_endpoints(name, endpoints);
+  }
+  void put_endpoints(const std::string& name, const std::vector<std::string>& endpoints) {
+    std::vector<std::string> six;
+    for (const std::string& endpoint : endpoints) six.push_back(in_ipv6(endpoint));
+    cluster_.put_slice(name, endpoints);
+    cluster_.put_slice(name,
+                       six.empty() ? std::vector<std::string>{"fd00:244:9::9 notready"} : six);
+  }
+  static std::string balancer_json(int number) {
+    const std::string last = std::to_string(number);
+    return R"("loadBalancer":{"ingress":[{"ip":"198.51.100.)" + last +
+           R"("},{"ip":"2001:db8:ff::)" + last + R"("}]})";
+  }
+  // Who answers, of both families and by TCP and UDP: exactly these.
+  void check(const char* what, const std::string& from, const std::string& to4,
+             const std::string& to6, const std::set<std::string>& ends, bool udp = true) {
+    for (const std::string& to : {to4, to6}) {
+      if (to.empty()) continue;
+      for (const bool tcp : {true, false}) {
+        if (!tcp && !udp) continue;
+        SCOPED_TRACE(std::string(what) + ", " + (tcp ? "TCP" : "UDP") + " from " + from + " to " +
+                     to);
+        std::set<std::string> seen;
+        const bool answered = ends != kRefused && ends != kDropped;
+        const int attempts = !answered ? 1 : ends.size() == 1 ? 6 : 50;
+        for (int i = 0; i < attempts; ++i) {
+          const Outcome outcome = tcp ? cluster_.tcp(from, to) : cluster_.udp(from, to);
+          seen.insert(outcome.reached.empty() ? outcome.to_string() : outcome.reached);
+        }
+        EXPECT_EQ(seen, ends);
+      }
+    }
+  }
+  bool ends_at(const std::string& from, const std::string& to, const std::string& who) {
+    return cluster_.run_until([&] {
+      const Outcome outcome = cluster_.tcp(from, to);
+      return (outcome.reached.empty() ? outcome.to_string() : outcome.reached) == who;
+    });
+  }
+  std::string routes() {
+    return cluster_.at("node").must(
+        "ip -4 route show table all proto 251; ip -6 route show table all proto 251");
+  }
+  std::string metrics() { return cluster_.get("node", "http://127.0.0.1:10249/metrics"); }
+
+  ProgramCluster cluster_;
+};
+
+TEST_F(Stream, ServesEveryKindOfAddressWithoutARule) {
+  put("web", 1, {kOn1, kOn2, kOn3}, R"("externalIPs":["203.0.113.1","2001:db8:ee::1"])",
+      balancer_json(1));
+  start();
+  const auto all = kAll;
+  check("cluster IP, a pod", "client", "10.96.0.1:80", "[fd00:96::1]:80", all);
+  check("cluster IP, the node", "node", "10.96.0.1:80", "[fd00:96::1]:80", all);
+  check("cluster IP, an endpoint itself", "web-1", "10.96.0.1:80", "[fd00:96::1]:80", all);
+  check("node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", all);
+  check("node port, another address", "client", "10.244.1.1:30101", "[fd00:244:1::1]:30101", all);
+  check("external IP", "outside", "203.0.113.1:80", "[2001:db8:ee::1]:80", all);
+  check("load balancer", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", all);
+  check("a port it does not have", "client", "10.96.0.1:81", "[fd00:96::1]:81", kRefused);
+  check("an address without a Service", "client", "10.96.0.9:80", "[fd00:96::9]:80", kDropped,
+        false);
+  EXPECT_EQ(cluster_.at("node").must("nft list ruleset"), "");
+  const std::string text = metrics();
+  EXPECT_THAT(text, HasSubstr("fairlead_stream_connections_total{protocol=\"tcp\"} "));
+  EXPECT_THAT(text, HasSubstr("\nfairlead_stream_unserved_sockets 0\n"));
+  EXPECT_THAT(text, HasSubstr("\nfairlead_stream_missing_routes 0\n"));
+  EXPECT_THAT(cluster_.get("node", "http://127.0.0.1:10249/proxyMode"), HasSubstr("userspace"));
+  EXPECT_THAT(cluster_.get("node", ProgramCluster::kHealthz), HasSubstr("200"));
+}
+
+TEST_F(Stream, EndpointsAndServicesComeAndGo) {
+  start({"--service-metrics"});
+  EXPECT_EQ(routes().find("10.96.0.1 "), std::string::npos);
+  put("web", 1, {kOn1});
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  put_endpoints("web", {kOn2});
+  ASSERT_TRUE(ends_at("client", "[fd00:96::1]:80", "web-2"));
+  check("the other one", "client", "10.96.0.1:80", "[fd00:96::1]:80", {"web-2"});
+  put_endpoints("web", {"10.244.2.2 notready"});
+  ASSERT_TRUE(ends_at("client", "[fd00:96::1]:80", "refused"));
+  check("nobody is ready", "client", "10.96.0.1:80", "[fd00:96::1]:80", kRefused);
+  put_endpoints("web", {"10.244.2.2 terminating serving @node"});
+  ASSERT_TRUE(ends_at("client", "[fd00:96::1]:80", "web-1"));
+  EXPECT_THAT(metrics(), HasSubstr("fairlead_stream_service_connections_total{namespace="
+                                   "\"default\",service=\"web\",port=\"t\",protocol=\"tcp\"}"));
+  EXPECT_NE(routes().find("10.96.0.1 "), std::string::npos);
+  EXPECT_NE(routes().find("fd00:96::1 "), std::string::npos);
+  cluster_.api().remove("/api/v1/services", "web");
+  ASSERT_TRUE(cluster_.run_until([&] { return routes().find("10.96.0.1 ") == std::string::npos; }));
+  EXPECT_EQ(routes().find("fd00:96::1 "), std::string::npos);
+  check("it has gone", "client", "10.96.0.1:80", "[fd00:96::1]:80", kDropped, false);
+}
+
+TEST_F(Stream, TrafficPoliciesAndSourceRanges) {
+  put("internal", 1, {kOn1, kOn3}, R"("internalTrafficPolicy":"Local")");
+  put("internal-elsewhere", 2, {kOn3}, R"("internalTrafficPolicy":"Local")");
+  put("external", 3, {kOn1, kOn3}, R"("externalTrafficPolicy":"Local")", balancer_json(3));
+  put("external-elsewhere", 4, {kOn3}, R"("externalTrafficPolicy":"Local")", balancer_json(4));
+  put("guarded", 5, {kOn1}, R"("loadBalancerSourceRanges":["10.244.1.0/24","fd00:244:1::/64"])",
+      balancer_json(5));
+  start();
+  check("internal Local", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere);
+  check("its node port is not", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", kHereAndThere);
+  check("internal Local, none here", "client", "10.96.0.2:80", "[fd00:96::2]:80", kDropped, false);
+  check("external Local", "outside", "198.51.100.3:80", "[2001:db8:ff::3]:80", kHere);
+  check("external Local, node port", "outside", "192.0.2.1:30103", "[2001:db8::1]:30103", kHere);
+  check("external Local, a pod", "client", "198.51.100.3:80", "[2001:db8:ff::3]:80", kHereAndThere);
+  check("external Local, the node", "node", "198.51.100.3:80", "[2001:db8:ff::3]:80",
+        kHereAndThere);
+  check("external Local, cluster IP", "client", "10.96.0.3:80", "[fd00:96::3]:80", kHereAndThere);
+  check("none here, outside", "outside", "198.51.100.4:80", "[2001:db8:ff::4]:80", kDropped, false);
+  check("none here, a pod", "client", "198.51.100.4:80", "[2001:db8:ff::4]:80", kThere);
+  check("none here, the node", "node", "198.51.100.4:80", "[2001:db8:ff::4]:80", kThere);
+  check("in the ranges", "client", "198.51.100.5:80", "[2001:db8:ff::5]:80", kHere);
+  check("not in them", "outside", "198.51.100.5:80", "[2001:db8:ff::5]:80", kDropped, false);
+  check("a node port has none", "outside", "192.0.2.1:30105", "[2001:db8::1]:30105", kHere);
+}
+
+TEST_F(Stream, AffinityHoldsWhateverAddressIsUsed) {
+  put("sticky", 1, {kOn1, kOn2, kOn3},
+      R"("sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":100}})");
+  start();
+  for (const std::string from : {"client", "outside", "node"}) {
+    SCOPED_TRACE(from);
+    std::set<std::string> ends;
+    for (int i = 0; i < 20; ++i) {
+      ends.insert(cluster_.tcp(from, "10.96.0.1:80").reached);
+      if (from != "node") ends.insert(cluster_.tcp(from, "192.0.2.1:30101").reached);
+    }
+    EXPECT_EQ(ends.size(), 1u);
+    EXPECT_NE(*ends.begin(), "");
+  }
+  // It stays when endpoints come, and goes elsewhere when its own goes.
+  const std::string first = cluster_.tcp("client", "10.96.0.1:80").reached;
+  const std::map<std::string, std::string> kOn = {
+      {"web-1", kOn1}, {"web-2", kOn2}, {"web-3", kOn3}};
+  put_endpoints("sticky", {kOn.at(first)});
+  ASSERT_TRUE(ends_at("outside", "10.96.0.1:80", first));
+  put_endpoints("sticky", {kOn1, kOn2, kOn3});
+  cluster_.run_for(std::chrono::milliseconds(300));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").reached, first);
+    EXPECT_EQ(cluster_.tcp("outside", "10.96.0.1:80").reached, first);
+  }
+  std::vector<std::string> others;
+  for (const auto& [name, endpoint] : kOn)
+    if (name != first) others.push_back(endpoint);
+  put_endpoints("sticky", others);
+  ASSERT_TRUE(
+      cluster_.run_until([&] { return cluster_.tcp("client", "10.96.0.1:80").reached != first; }));
+  const std::string second = cluster_.tcp("client", "10.96.0.1:80").reached;
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").reached, second);
+}
+
+// Echoes what it gets on TCP port 8081 of a pod; with the last connection it goes.
+class Echo {
+ public:
+  explicit Echo(const NetNamespace& ns) {
+    const auto inside = ns.enter();
+    fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in any = {AF_INET, htons(8081), {}, {}};
+    EXPECT_EQ(bind(fd_, reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
+    EXPECT_EQ(listen(fd_, 10), 0);
+    thread_ = std::thread([this] { accept_all(); });
+  }
+  ~Echo() {
+    shutdown(fd_, SHUT_RDWR);
+    thread_.join();
+    close(fd_);
+  }
+
+ private:
+  void accept_all() const {
+    std::vector<std::thread> connections;
+    for (int fd = 0; (fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;)
+      connections.emplace_back([fd] { serve(fd); });
+    for (std::thread& connection : connections) connection.join();
+  }
+  static void serve(int fd) {
+    std::string buffer(50000, '\0');
+    for (ssize_t got = 1; got > 0;) {
+      got = recv(fd, buffer.data(), buffer.size(), 0);
+      for (ssize_t sent = 0; sent < got;) {
+        const ssize_t more =
+            send(fd, buffer.data() + sent, static_cast<size_t>(got - sent), MSG_NOSIGNAL);
+        if (more <= 0) break;
+        sent += more;
+      }
+    }
+    close(fd);
+  }
+  int fd_;
+  std::thread thread_;
+};
+
+// A client that keeps one connection busy and compares every byte that comes back.
+class Checker {
+ public:
+  Checker(const NetNamespace& ns, const std::string& to, uint64_t seed) {
+    const auto inside = ns.enter();
+    sockaddr_storage storage{};
+    const socklen_t length = SocketAddress::parse(to).value().to_sockaddr(storage);
+    fd_ = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&storage), length) == 0;
+    fcntl(fd_, F_SETFL, O_NONBLOCK);
+    thread_ = std::thread([this, seed] { work(seed); });
+  }
+  ~Checker() {
+    end_ = true;
+    thread_.join();
+    close(fd_);
+  }
+  size_t compared() const { return compared_; }
+  bool good() const { return connected_ && good_; }
+
+ private:
+  void work(uint64_t seed) {
+    std::mt19937_64 out(seed), in(seed);
+    std::string unsent;
+    while (!end_ && good_) {
+      pollfd one{fd_, POLLIN | POLLOUT, 0};
+      poll(&one, 1, 100);
+      while (unsent.size() < 60000) unsent += static_cast<char>(out());
+      const ssize_t sent = send(fd_, unsent.data(), unsent.size(), MSG_NOSIGNAL);
+      if (sent > 0) unsent.erase(0, static_cast<size_t>(sent));
+      char buffer[60000];
+      const ssize_t got = recv(fd_, buffer, sizeof buffer, 0);
+      if (got == 0 || (got < 0 && errno != EAGAIN)) good_ = false;
+      for (ssize_t i = 0; i < got; ++i)
+        if (buffer[i] != static_cast<char>(in())) good_ = false;
+      if (got > 0) compared_ += static_cast<size_t>(got);
+    }
+  }
+  int fd_;
+  bool connected_ = false;
+  std::atomic<bool> end_{false}, good_{true};
+  std::atomic<size_t> compared_{0};
+  std::thread thread_;
+};
+
+TEST_F(Stream, ConnectionsAreWholeWhileEndpointsChange) {
+  std::mt19937_64 random(fairlead::test::random_seed());
+  put("web", 1, {kOn1});
+  cluster_.put_service("echo", R"("clusterIP":"10.96.0.7","clusterIPs":["10.96.0.7"],"ipFamilies":)"
+                               R"(["IPv4"],"ports":[{"name":"e","port":7}])");
+  const auto put_echo = [&](const std::string& endpoints) {
+    cluster_.api().put(
+        "/apis/discovery.k8s.io/v1/endpointslices", "echo",
+        R"({"metadata":{"namespace":"default","name":"echo","resourceVersion":"@RV@","labels":)"
+        R"({"kubernetes.io/service-name":"echo"}},"addressType":"IPv4","endpoints":[)" +
+            endpoints + R"(],"ports":[{"name":"e","port":8081,"protocol":"TCP"}]})");
+  };
+  const std::string on1 = R"({"addresses":["10.244.2.2"],"conditions":{"ready":true}})";
+  const std::string on2 = R"({"addresses":["10.244.3.2"],"conditions":{"ready":true}})";
+  put_echo(on1);
+  start();
+  Echo echo(cluster_.at("web-1"));
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  Checker checker(cluster_.at("client"), "10.96.0.7:7", random());
+  ASSERT_TRUE(cluster_.run_until([&] { return checker.compared() > 1000000; }));
+  for (int round = 0; round < 40; ++round) {
+    std::vector<std::string> some;
+    for (const std::string& endpoint : {kOn1, kOn2, kOn3})
+      if (random() % 2 == 0) some.push_back(endpoint);
+    put_endpoints("web", some.empty() ? std::vector<std::string>{kOn2} : some);
+    put_echo(round % 2 == 0 ? on2 : on1 + "," + on2);  // its own leaves, and comes back
+    const Outcome outcome = cluster_.tcp("client", "10.96.0.1:80");
+    EXPECT_NE(outcome.reached, "") << outcome.to_string();
+    cluster_.run_for(std::chrono::milliseconds(10));
+  }
+  const size_t before = checker.compared();
+  EXPECT_TRUE(cluster_.run_until([&] { return checker.compared() > before + 10000000; }));
+  EXPECT_TRUE(checker.good());
+}
+
+TEST_F(Stream, KilledAndStartedAgainItServesAgainAndCleanupLeavesNothing) {
+  put("web", 1, {kOn1});
+  start();
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  const std::string before = routes();
+  cluster_.kill_with(SIGKILL);
+  EXPECT_EQ(routes(), before);
+  // A Service less and one more than it knew.
+  put("other", 2, {kOn2});
+  cluster_.api().remove("/api/v1/services", "web");
+  start();
+  ASSERT_TRUE(ends_at("client", "10.96.0.2:80", "web-2"));
+  ASSERT_TRUE(cluster_.run_until([&] { return routes().find("10.96.0.1 ") == std::string::npos; }));
+  EXPECT_NE(routes().find("10.96.0.2 "), std::string::npos);
+  // Somebody else takes a route away.
+  cluster_.at("node").must("ip route del local 10.96.0.2 dev lo table local");
+  ASSERT_TRUE(ends_at("client", "10.96.0.2:80", "web-2"));
+  cluster_.kill_with(SIGTERM);
+  check("its address refuses while nobody serves", "client", "10.96.0.2:80", "[fd00:96::2]:80",
+        kRefused);
+  const CommandResult cleaned = cluster_.run({"--cleanup"});
+  EXPECT_EQ(cleaned.status, 0) << cleaned.errors;
+  EXPECT_EQ(routes(), "");
+  // A node's own address stays.
+  EXPECT_THAT(cluster_.at("node").must("ip route show table local"), HasSubstr("192.0.2.1"));
+}
+
+TEST_F(Stream, FollowsModeNftablesAndIsFollowedByIt) {
+  put("web", 1, {kOn1});
+  cluster_.start();
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  EXPECT_NE(cluster_.at("node").must("nft list ruleset"), "");
+  cluster_.kill_with(SIGTERM);
+  start();
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  EXPECT_EQ(cluster_.at("node").must("nft list ruleset"), "");
+  cluster_.kill_with(SIGTERM);
+  cluster_.start();
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  EXPECT_EQ(routes(), "");
+}
+
+TEST_F(Stream, AtItsEndOpenConnectionsMayEndByThemselves) {
+  cluster_.put_service("echo", R"("clusterIP":"10.96.0.7","clusterIPs":["10.96.0.7"],"ipFamilies":)"
+                               R"(["IPv4"],"ports":[{"name":"e","port":7}])");
+  cluster_.api().put(
+      "/apis/discovery.k8s.io/v1/endpointslices", "echo",
+      R"({"metadata":{"namespace":"default","name":"echo","resourceVersion":"@RV@","labels":)"
+      R"({"kubernetes.io/service-name":"echo"}},"addressType":"IPv4","endpoints":[{"addresses":)"
+      R"(["10.244.2.2"]}],"ports":[{"name":"e","port":8081,"protocol":"TCP"}]})");
+  start({"--stream-drain-timeout=15s"});
+  Echo echo(cluster_.at("web-1"));
+  auto checker = std::make_unique<Checker>(cluster_.at("client"), "10.96.0.7:7", 1);
+  ASSERT_TRUE(cluster_.run_until([&] { return checker->compared() > 1000000; }));
+  kill(cluster_.process().pid(), SIGTERM);
+  ASSERT_TRUE(ends_at("client", "10.96.0.7:7", "refused")) << "it accepts no more";
+  const size_t before = checker->compared();
+  EXPECT_TRUE(cluster_.run_until([&] { return checker->compared() > before + 1000000; }));
+  EXPECT_TRUE(checker->good());
+  EXPECT_TRUE(cluster_.running());
+  checker.reset();
+  EXPECT_TRUE(cluster_.run_until([&] { return !cluster_.running(); })) << "with the last of them";
+}
+
+TEST_F(Stream, WithoutTheRightToRoutesNodePortsAreServed) {
+  put("web", 1, {kOn1});
+  std::vector<std::string> argv = {"setpriv",
+                                   "--bounding-set=-net_admin",
+                                   "--inh-caps=-net_admin",
+                                   Cluster::program(),
+                                   "--proxy-mode=userspace",
+                                   "--cluster-cidr=10.244.0.0/15,fd00:244::/32"};
+  for (const std::string& flag : cluster_.flags()) argv.push_back(flag);
+  const auto powerless = [&] {
+    const auto inside = cluster_.at("node").enter();
+    return std::make_unique<BackgroundProcess>(argv);
+  }();
+  ASSERT_TRUE(cluster_.run_until([&] { return cluster_.healthy(); }));
+  ASSERT_TRUE(ends_at("outside", "192.0.2.1:30101", "web-1"));
+  check("node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", kHere);
+  EXPECT_TRUE(cluster_.run_until([&] {
+    return metrics().find("\nfairlead_stream_missing_routes 4\n") != std::string::npos;
+  })) << "two addresses, two ranges\n"
+      << metrics();
+  EXPECT_EQ(routes(), "");
+}
+
+TEST_F(Stream, WhatItMayNotDoIsSaidAndTheRestIsServed) {
+  // Somebody has a node port, and this node's own address is an external IP.
+  put("web", 1, {kOn1}, R"("externalIPs":["192.0.2.1"])");
+  const int squatter = [&] {
+    const auto inside = cluster_.at("node").enter();
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_storage storage{};
+    const socklen_t length = SocketAddress::parse("192.0.2.1:30101").value().to_sockaddr(storage);
+    EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&storage), length), 0);
+    EXPECT_EQ(listen(fd, 1), 0);
+    return fd;
+  }();
+  start();
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  check("another address of the node", "client", "10.244.1.1:30101", "", kHere);
+  check("this node's own address", "outside", "192.0.2.1:80", "", kHere);
+  EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_unserved_sockets 1\n"));
+  EXPECT_THAT(cluster_.get("node", ProgramCluster::kHealthz), HasSubstr("\"healthy\":true"));
+  close(squatter);
+  ASSERT_TRUE(ends_at("outside", "192.0.2.1:30101", "web-1"));
+  EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_unserved_sockets 0\n"));
+  const CommandResult cleaned = (cluster_.kill_with(SIGTERM), cluster_.run({"--cleanup"}));
+  EXPECT_EQ(cleaned.status, 0) << cleaned.errors;
+  EXPECT_EQ(cluster_.tcp("outside", "192.0.2.1:80").to_string(), "refused")
+      << "the address is still this node's";
+}
+
+}  // namespace
+}  // namespace fairlead::proxy
