@@ -277,6 +277,7 @@ TEST_F(LargeProgram, KilledAfterAnyCommitIsMadeUpForByTheNext) {
     process = start();
     ASSERT_TRUE(run_until([&] { return commits >= last; }));
     kill(process->pid(), SIGKILL);
+    process.reset();  // with its lock; it dies when the commit it is in is done
     process = start();
     ASSERT_TRUE(whole());
   }
