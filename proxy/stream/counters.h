@@ -38,7 +38,7 @@ struct Counters {
 
 // What one worker counts of itself.
 struct WorkerCounters {
-  Count pauses;             // of accepting: descriptors or memory had run out
+  Count pauses;             // of accepting: no room for more connections
   Count timeouts;           // connections ended for being idle
   Count evicted_sessions;   // UDP sessions ended to make room
   Count dropped_datagrams;  // that no endpoint could be found for, or no room

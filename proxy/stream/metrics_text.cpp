@@ -113,7 +113,7 @@ std::string metrics_text(const StreamFacts& facts) {
     text += std::string(name) + " " + std::to_string(sum) + "\n";
   };
   workers("fairlead_stream_accept_pauses_total",
-          "Times a worker stopped accepting for want of descriptors or memory",
+          "Times a worker stopped accepting because there was no room for more",
           &WorkerCounters::pauses);
   workers("fairlead_stream_idle_timeouts_total", "Connections ended because nothing moved",
           &WorkerCounters::timeouts);

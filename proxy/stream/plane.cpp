@@ -21,12 +21,14 @@ constexpr size_t kFrontendsPerTurn = 256;
 constexpr Duration kStale = std::chrono::minutes(1);
 constexpr Duration kWorkerSilence = std::chrono::seconds(10);
 
-// Each connection takes two descriptors, each frontend one in every worker.
-void raise_descriptor_limit() {
+// How many there are then.
+size_t raise_descriptor_limit() {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
   limit.rlim_cur = limit.rlim_max;
   (void)setrlimit(RLIMIT_NOFILE, &limit);
+  (void)getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
 }
 
 size_t usable_cpus() {
@@ -64,7 +66,6 @@ bool same(const Service& left, const Service& right) {
 }  // namespace
 
 Result<std::unique_ptr<Plane>> Plane::open(Loop& loop, PlaneSettings settings) {
-  raise_descriptor_limit();
   std::unique_ptr<Plane> plane(new Plane(loop, std::move(settings)));
   auto routes = Routes::open(loop);
   if (!routes.ok()) return routes.error();
@@ -73,7 +74,8 @@ Result<std::unique_ptr<Plane>> Plane::open(Loop& loop, PlaneSettings settings) {
       loop, [raw = plane.get()](const std::vector<IpAddress>&) { raw->update_addresses(); });
   if (!addresses.ok()) return addresses.error();
   plane->node_addresses_ = std::move(*addresses);
-  if (Result<void> started = plane->start_workers(); !started.ok()) return started.error();
+  if (Result<void> started = plane->start_workers(raise_descriptor_limit()); !started.ok())
+    return started.error();
   return plane;
 }
 
@@ -88,8 +90,9 @@ Plane::Plane(Loop& loop, PlaneSettings settings)
 
 Plane::~Plane() = default;
 
-Result<void> Plane::start_workers() {
+Result<void> Plane::start_workers(size_t descriptors) {
   const size_t count = settings_.workers == 0 ? usable_cpus() : settings_.workers;
+  most_listening_ = descriptors / 8 * 3;
   std::random_device random;
   for (size_t i = 0; i < count; ++i) {
     WorkerSettings settings;
@@ -98,6 +101,9 @@ Result<void> Plane::start_workers() {
     settings.relay = settings_.relay;
     settings.udp = settings_.udp;
     settings.ejection = settings_.ejection;
+    settings.relay.connections =
+        std::min(settings.relay.connections, descriptors / 8 * 3 / 2 / count);
+    settings.udp.sessions = std::min(settings.udp.sessions, descriptors / 8 / count);
     auto worker = WorkerThread::start(settings);
     if (!worker.ok()) return worker.error();
     workers_.push_back(std::move(*worker));
@@ -298,6 +304,11 @@ std::set<SocketAddress> Plane::addresses_of(const Frontend& frontend) const {
 // All workers have one, or none.
 void Plane::open_socket(const Frontend& frontend, FrontendState& state,
                         const SocketAddress& address) {
+  if (listening_ + workers_.size() > most_listening_)
+    return complain(frontend, address,
+                    Error(ErrorCode::kResourceExhausted,
+                          std::to_string(listening_) +
+                              " sockets listen, and no more may: raise the limit of descriptors"));
   const auto sources = admitted(*state.service, address.address);
   std::vector<std::shared_ptr<Descriptor>> sockets;
   while (sockets.size() < workers_.size()) {
@@ -310,6 +321,7 @@ void Plane::open_socket(const Frontend& frontend, FrontendState& state,
               address.to_string());
   const ListenerId id = next_id_++;
   state.sockets[address] = id;
+  listening_ += workers_.size();
   for (size_t i = 0; i < workers_.size(); ++i)
     workers_[i]->post([id, socket = sockets[i], address, service = state.service](Worker& worker) {
       worker.put(id, std::move(*socket), address, service);
@@ -322,6 +334,7 @@ void Plane::close_sockets(FrontendState& state, const std::set<SocketAddress>& k
     if (keep.contains(entry.first)) return false;
     for (const auto& worker : workers_)
       worker->post([id = entry.second](Worker& w) { w.remove(id); });
+    listening_ -= workers_.size();
     return true;
   });
 }

@@ -10,6 +10,10 @@
 // in a line of the log, the first kLoudest of them, and counted in the metrics; everything else is
 // served. It is tried again, with back-off from 1 s to 60 s.
 //
+// Descriptors: the process takes as many as it may have (RLIMIT_NOFILE). Three eighths of them are
+// for listening sockets, as many for connections, an eighth for UDP sessions; the rest is for the
+// API server and for whoever asks how we are.
+//
 // Threads: the loop's; the workers have their own. Works in the network namespace of the thread
 // that opens it.
 #pragma once
@@ -97,7 +101,7 @@ class Plane : public ObjectSink {
   using WorkerCount = std::vector<std::shared_ptr<Counters>>;
 
   Plane(Loop& loop, PlaneSettings settings);
-  Result<void> start_workers();
+  Result<void> start_workers(size_t descriptors);
   void mark(const Dirty& dirty);
   void mark_all();
   void update_addresses();
@@ -138,6 +142,7 @@ class Plane : public ObjectSink {
   std::set<Frontend> pending_;
   std::set<Frontend> troubled_;
   size_t complaints_ = 0;
+  size_t listening_ = 0, most_listening_ = 0;  // sockets, of all workers
   uint64_t next_id_ = 1;
   bool started_ = false;
   bool ready_ = false;    // the addresses are known too

@@ -39,6 +39,8 @@ struct RelaySettings {
   Duration half_closed_timeout = std::chrono::hours(1);
   size_t buffer = 64 * 1024;
   size_t pipes = 256;  // of a worker
+  // Of a worker; those beyond wait in the kernel's backlog. Two descriptors each.
+  size_t connections = 100'000;
 };
 
 // What the connections of one worker have in common. It must outlive them; they are in its queues.

@@ -150,6 +150,7 @@ void Worker::remove_all() {
 void Worker::accept_from(Listener& listener) {
   if (paused_) return wait_for_room(listener.id);
   for (int i = 0; i < kAccepts; ++i) {
+    if (relays_->connections >= settings_.relay.connections) return wait_for_room(listener.id);
     sockaddr_storage storage{};
     socklen_t length = sizeof storage;
     Descriptor client(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&storage), &length,

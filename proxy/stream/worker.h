@@ -4,8 +4,8 @@
 // over those by a hash of addresses and ports (SO_REUSEPORT, socket(7)). Workers share nothing but
 // what affinity has learnt.
 //
-// When descriptors or memory run out, accepting pauses for kPause: connections wait in the kernel's
-// backlog, as full as it may get.
+// When descriptors or memory run out, or connections are as many as may be, accepting pauses for
+// kPause: those that come wait in the kernel's backlog, as full as it may get.
 //
 // Threads: the loop's. A WorkerThread is a Worker with a thread and a Loop of its own; it is used
 // from the thread that made it.

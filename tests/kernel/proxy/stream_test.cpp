@@ -380,6 +380,37 @@ TEST_F(Stream, AtItsEndOpenConnectionsMayEndByThemselves) {
   EXPECT_TRUE(cluster_.run_until([&] { return !cluster_.running(); })) << "with the last of them";
 }
 
+TEST_F(Stream, AThousandServicesAreServedAndTakenOverByTheNextProcess) {
+  const auto address = [](int i) {
+    return "10.96." + std::to_string(1 + i / 200) + "." + std::to_string(1 + i % 200);
+  };
+  for (int i = 0; i < 1000; ++i) {
+    const std::string name = "s" + std::to_string(i);
+    cluster_.put_service(name, R"("clusterIP":")" + address(i) + R"(","clusterIPs":[")" +
+                                   address(i) +
+                                   R"("],"ipFamilies":["IPv4"],"ports":[{"name":"t","port":80}])");
+    cluster_.put_slice(name, {i % 2 == 0 ? kOn1 : kOn2});
+  }
+  const auto count_routes = [&] {
+    const std::string text = routes();
+    size_t count = 0;
+    for (size_t at = 0; (at = text.find("local 10.96.", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  for (const bool again : {false, true}) {
+    SCOPED_TRACE(again);
+    start();
+    ASSERT_TRUE(cluster_.run_until([&] { return count_routes() == 1000; }));
+    for (int i = 0; i < 1000; i += 37)
+      EXPECT_EQ(cluster_.tcp("client", address(i) + ":80").reached, i % 2 == 0 ? "web-1" : "web-2");
+    EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_unserved_sockets 0\n"));
+    cluster_.kill_with(SIGKILL);
+    EXPECT_EQ(count_routes(), 1000u);
+  }
+  EXPECT_EQ(cluster_.run({"--cleanup"}).status, 0);
+  EXPECT_EQ(routes(), "");
+}
+
 TEST_F(Stream, WithoutTheRightToRoutesNodePortsAreServed) {
   put("web", 1, {kOn1});
   std::vector<std::string> argv = {"setpriv",
@@ -415,11 +446,25 @@ TEST_F(Stream, WhatItMayNotDoIsSaidAndTheRestIsServed) {
     EXPECT_EQ(listen(fd, 1), 0);
     return fd;
   }();
+  cluster_.put_service("sctp", R"("clusterIP":"10.96.0.8","clusterIPs":["10.96.0.8"],"ipFamilies":)"
+                               R"(["IPv4"],"ports":[{"name":"s","port":80,"protocol":"SCTP"}])");
+  const auto put_sctp = [&](const std::string& endpoint) {
+    cluster_.api().put(
+        "/apis/discovery.k8s.io/v1/endpointslices", "sctp",
+        R"({"metadata":{"namespace":"default","name":"sctp","resourceVersion":"@RV@","labels":)"
+        R"({"kubernetes.io/service-name":"sctp"}},"addressType":"IPv4","endpoints":[)" +
+            endpoint + R"(],"ports":[{"name":"s","port":80,"protocol":"SCTP"}]})");
+  };
+  put_sctp(R"({"addresses":["10.244.2.2"]})");
   start();
   ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_unserved_sockets 2\n"));
+  put_sctp("");
+  ASSERT_TRUE(cluster_.run_until([&] {
+    return metrics().find("\nfairlead_stream_unserved_sockets 1\n") != std::string::npos;
+  })) << metrics();
   check("another address of the node", "client", "10.244.1.1:30101", "", kHere);
   check("this node's own address", "outside", "192.0.2.1:80", "", kHere);
-  EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_unserved_sockets 1\n"));
   EXPECT_THAT(cluster_.get("node", ProgramCluster::kHealthz), HasSubstr("\"healthy\":true"));
   close(squatter);
   ASSERT_TRUE(ends_at("outside", "192.0.2.1:30101", "web-1"));

@@ -17,6 +17,7 @@ namespace {
 
 // Of a test's step: small, so that directions take turns.
 constexpr size_t kStep = 256 * 1024;
+constexpr int kReads = 8;
 
 int connecting_socket(const SocketAddress& to, int rcvbuf) {
   sockaddr_storage storage{};
@@ -65,12 +66,14 @@ void Peer::step() {
       was_reset_ = true;
   }
   if (finish_ && !finished_ && sent_ == to_send_.size()) finished_ = shutdown(fd_, SHUT_WR) == 0;
-  if (deaf_ || ended_) return;
   static std::string buffer(kStep, '\0');
-  const ssize_t got = recv(fd_, buffer.data(), buffer.size(), 0);
-  if (got > 0) received_.append(buffer.data(), static_cast<size_t>(got));
-  if (got == 0) ended_ = true;
-  if (got < 0 && (errno == ECONNRESET || errno == ECONNREFUSED)) was_reset_ = true;
+  for (int i = 0; i < kReads && !deaf_ && !ended_; ++i) {
+    const ssize_t got = recv(fd_, buffer.data(), buffer.size(), 0);
+    if (got > 0) received_.append(buffer.data(), static_cast<size_t>(got));
+    if (got == 0) ended_ = true;
+    if (got < 0 && (errno == ECONNRESET || errno == ECONNREFUSED)) was_reset_ = true;
+    if (got < 0) return;
+  }
 }
 
 Server::Server(int host, bool listening)
