@@ -244,12 +244,11 @@ void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
     flow.bulk = got >= kBulk;
     return;
   }
+  // Empty for now: what comes next is likely as large as what has been.
   if (got == 0)
     from.ended = true;
   else
     note_error(from, true);
-  flow.bulk = false;
-  flow.full_reads = 0;
   host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
 }
 

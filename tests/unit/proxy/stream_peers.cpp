@@ -19,11 +19,10 @@ namespace {
 constexpr size_t kStep = 256 * 1024;
 constexpr int kReads = 8;
 
-int connecting_socket(const SocketAddress& to, int rcvbuf) {
+int connecting_socket(const SocketAddress& to) {
   sockaddr_storage storage{};
   const socklen_t length = to.to_sockaddr(storage);
   const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (rcvbuf > 0) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof rcvbuf);
   (void)connect(fd, reinterpret_cast<sockaddr*>(&storage), length);
   return fd;
 }
@@ -37,7 +36,7 @@ SocketAddress bound_address(int fd) {
 
 }  // namespace
 
-Peer::Peer(const SocketAddress& to, int rcvbuf) : fd_(connecting_socket(to, rcvbuf)) {}
+Peer::Peer(const SocketAddress& to) : fd_(connecting_socket(to)) {}
 
 Peer::Peer(int fd) : fd_(fd) {}
 
@@ -94,7 +93,7 @@ Server::~Server() {
 void Server::hang() {
   hanging_ = true;
   EXPECT_EQ(listen(fd_, 0), 0);
-  for (int i = 0; i < 4; ++i) fillers_.push_back(connecting_socket(address_, 0));
+  for (int i = 0; i < 4; ++i) fillers_.push_back(connecting_socket(address_));
 }
 
 void Server::step() {
@@ -151,8 +150,8 @@ void WorkerTest::serve(const std::vector<SocketAddress>& endpoints) {
     worker_->update(1, service_of(endpoints));
 }
 
-PeerPtr WorkerTest::connect(int rcvbuf) {
-  clients_.push_back(std::make_shared<Peer>(frontend_, rcvbuf));
+PeerPtr WorkerTest::connect() {
+  clients_.push_back(std::make_shared<Peer>(frontend_));
   return clients_.back();
 }
 

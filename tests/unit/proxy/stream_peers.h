@@ -20,8 +20,7 @@ namespace fairlead::proxy::stream::peers {
 // One end of a TCP connection.
 class Peer {
  public:
-  // Connects; `rcvbuf`: SO_RCVBUF, 0: the kernel's.
-  explicit Peer(const SocketAddress& to, int rcvbuf = 0);
+  explicit Peer(const SocketAddress& to);  // connects
   explicit Peer(int fd);
   ~Peer() { close(); }
 
@@ -80,7 +79,7 @@ class WorkerTest : public testing::Test {
                                       Protocol protocol = Protocol::kTcp);
   // A new frontend; its address.
   SocketAddress add_frontend(ListenerId id, std::shared_ptr<const Service> service);
-  PeerPtr connect(int rcvbuf = 0);
+  PeerPtr connect();
   Server& server(int host, bool listening = true);
   // Lets everything run until `done`; fails the test when it never is.
   void run_until(const std::function<bool()>& done);

@@ -221,7 +221,7 @@ TEST_F(StreamRelay, AReaderThatStopsHoldsItsSenderUpAndLosesNothing) {
   start();
   Server& web = server(1);
   serve({web.address()});
-  const PeerPtr client = connect(128 * 1024);
+  const PeerPtr client = connect();
   const PeerPtr endpoint = accepted(web);
   ASSERT_TRUE(endpoint);
   const std::string bytes = noise(40000000, fairlead::test::random_seed());
