@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/stream/reactor.h"
 
+#include <sys/eventfd.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -16,14 +18,20 @@ constexpr int kRoundsOfEvents = 4;     // of them, before the loop's other work 
 Result<std::unique_ptr<Reactor>> Reactor::open(Loop& loop) {
   Descriptor epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return Error::from_errno(errno, "epoll_create1");
-  return std::unique_ptr<Reactor>(new Reactor(loop, std::move(epoll)));
+  Descriptor wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake) return Error::from_errno(errno, "eventfd");
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0)
+    return Error::from_errno(errno, "epoll_ctl");
+  return std::unique_ptr<Reactor>(new Reactor(loop, std::move(epoll), std::move(wake)));
 }
 
-Reactor::Reactor(Loop& loop, Descriptor epoll)
+Reactor::Reactor(Loop& loop, Descriptor epoll, Descriptor wake)
     : loop_(loop),
       epoll_(std::move(epoll)),
+      wake_(std::move(wake)),
       poll_(std::make_unique<Poll>(loop, epoll_.get())),
-      soon_(loop),
       now_(loop.clock().now()),
       events_(kEventsAtOnce) {
   poll_->start(UV_READABLE, [this](int) { turn(); });
@@ -49,7 +57,7 @@ Result<void> Reactor::add(int fd, Source& source, uint32_t events) {
 void Reactor::again(Source& source) {
   if (std::exchange(source.again_, true)) return;
   again_.push_back(&source);
-  if (!soon_.active()) soon_.start_once(Duration{}, [this] { turn(); });
+  wake();
 }
 
 void Reactor::forget(Source& source) {
@@ -60,11 +68,18 @@ void Reactor::forget(Source& source) {
 
 void Reactor::bury(std::unique_ptr<Mortal> dead) {
   dead_.push_back(std::move(dead));
-  if (!soon_.active()) soon_.start_once(Duration{}, [this] { turn(); });
+  wake();
+}
+
+// Each write is an edge, whether the last one has been read or not (eventfd(2), epoll(7)). In a
+// turn its end sees to it.
+void Reactor::wake() {
+  if (!in_turn_) eventfd_write(wake_.get(), 1);
 }
 
 void Reactor::turn() {
   look_at_clock();
+  in_turn_ = true;
   for (int round = 0; round < kRoundsOfEvents && take_events(); ++round) {
   }
   // Those that ask again in here come in the next turn.
@@ -78,18 +93,17 @@ void Reactor::turn() {
   running_.clear();
   destroy_dead();
   if (on_turn_) on_turn_();
-  if (again_.empty())
-    soon_.stop();
-  else
-    soon_.start_once(Duration{}, [this] { turn(); });
+  in_turn_ = false;
+  if (!again_.empty() || !dead_.empty()) wake();
 }
 
 // True: there may be more.
 bool Reactor::take_events() {
   const int count = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kEventsAtOnce), 0);
-  for (int i = 0; i < count; ++i)
-    static_cast<Source*>(events_[static_cast<size_t>(i)].data.ptr)
-        ->on_ready(events_[static_cast<size_t>(i)].events);
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events_[static_cast<size_t>(i)];
+    if (event.data.ptr != nullptr) static_cast<Source*>(event.data.ptr)->on_ready(event.events);
+  }
   return count == static_cast<int>(kEventsAtOnce);
 }
 

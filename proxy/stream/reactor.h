@@ -5,7 +5,9 @@
 // level-triggered, and takes one at each change of them.)
 //
 // Edge-triggered means: who is told that a socket is ready reads or writes until it is not, or asks
-// to be called again().
+// to be called again(). That is asked for by an eventfd in the same set, never by a timer: libuv
+// runs a timer of no delay that is started from its own callback again at once (before 1.45), and
+// nothing else of the loop had its turn then.
 //
 // Threads: the loop's.
 #pragma once
@@ -62,15 +64,17 @@ class Reactor {
   void look_at_clock() { now_ = loop_.clock().now(); }
 
  private:
-  Reactor(Loop& loop, Descriptor epoll);
+  Reactor(Loop& loop, Descriptor epoll, Descriptor wake);
   void turn();
+  void wake();
   bool take_events();
   void destroy_dead();
 
   Loop& loop_;
   Descriptor epoll_;
+  Descriptor wake_;  // an eventfd in epoll_, without a source
   std::unique_ptr<Poll> poll_;
-  Timer soon_;
+  bool in_turn_ = false;
   MonoTime now_;
   std::vector<epoll_event> events_;
   std::vector<Source*> again_;
