@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -31,20 +32,22 @@ RelayHost::RelayHost(Reactor& its_reactor, const RelaySettings& its_settings,
       buffer(std::make_unique_for_overwrite<uint8_t[]>(its_settings.buffer)),
       connecting(its_settings.connect_timeout),
       moving(its_settings.idle_timeout),
-      half_closed(its_settings.half_closed_timeout) {}
+      half_closed(its_settings.half_closed_timeout),
+      parked(Relay::kPark),
+      breaking(Relay::kLook) {}
 
 RelayHost::~RelayHost() {
-  for (TimeoutQueue* queue : {&connecting, &moving, &half_closed})
+  for (TimeoutQueue* queue : queues_)
     while (!queue->empty()) delete &queue->front();
 }
 
 void RelayHost::expire(MonoTime now) {
-  for (TimeoutQueue* queue : {&connecting, &moving, &half_closed}) queue->expire(now);
+  for (TimeoutQueue* queue : queues_) queue->expire(now);
 }
 
 std::optional<MonoTime> RelayHost::due() const {
   std::optional<MonoTime> first;
-  for (const TimeoutQueue* queue : {&connecting, &moving, &half_closed})
+  for (const TimeoutQueue* queue : queues_)
     if (!queue->empty() && (!first || queue->due() < *first)) first = queue->due();
   return first;
 }
@@ -76,17 +79,19 @@ void Relay::try_next() {
   while (tried_.size() < host_.settings.attempts) {
     endpoint_ = group_->choose(client_address_, host_.reactor.now(), tried_);
     if (!endpoint_) break;
-    if (!tried_.empty()) counters_->retried.add();
     tried_.push_back(endpoint_);
     ++endpoint_->open;
     Attempt attempt = connect_to(Protocol::kTcp, endpoint_->address);
+    if (!attempt.socket) return park();
     const bool begun = attempt.error == 0 || attempt.error == EINPROGRESS;
-    if (begun && host_.reactor.add(attempt.socket.get(), server_, kEvents).ok()) {
+    if (begun && !host_.reactor.add(attempt.socket.get(), server_, kEvents).ok()) return park();
+    if (tried_.size() > 1) counters_->retried.add();
+    if (begun) {
       server_.socket = std::move(attempt.socket);
       attempt_began_ = host_.reactor.now();
       return host_.connecting.begin(*this, attempt_began_);
     }
-    attempt_failed(begun ? ENOMEM : attempt.error);
+    attempt_failed(attempt.error);
   }
   counters_->failed.add();
   end(true);
@@ -104,6 +109,18 @@ void Relay::attempt_failed(int error) {
   endpoint_.reset();
 }
 
+// The attempt that could not begin does not count.
+void Relay::park() {
+  attempt_failed(EMFILE);
+  tried_.pop_back();
+  if (waits_++ == kMostParks) {
+    counters_->failed.add();
+    return end(true);
+  }
+  state_ = State::kParked;
+  host_.parked.begin(*this, host_.reactor.now());
+}
+
 // The client is listened to from here on. What it has sent meanwhile, if only a reset, is found by
 // reading.
 void Relay::connected() {
@@ -115,12 +132,13 @@ void Relay::connected() {
   group_.reset();
   std::vector<EndpointPtr>().swap(tried_);
   state_ = State::kMoving;
+  waits_ = 0;
   if (!host_.reactor.add(client_.socket.get(), client_, kEvents).ok()) return end(true);
   pump();
 }
 
 void Relay::on_ready(Side& side, uint32_t events) {
-  if (state_ == State::kOver) return;
+  if (state_ == State::kOver || state_ == State::kParked) return;
   if (state_ == State::kConnecting) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
     const int error = pending_error(server_.socket.get());
@@ -139,40 +157,64 @@ void Relay::on_ready(Side& side, uint32_t events) {
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) side.writable = true;
   if ((events & (EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP)) != 0) side.read_on = true;
   if ((events & EPOLLPRI) != 0) side.urgent = true;
-  if ((events & EPOLLERR) != 0) side.broken = true;
+  if ((events & EPOLLERR) != 0) broke(side, pending_error(side.socket.get()));
   pump();
 }
 
-// Both directions as far as they go. A side that is broken may have left something to be read.
+// Both directions as far as they go. A side that is broken may have left something to be read: if
+// that is found out behind its turn, in another.
 void Relay::pump() {
-  const Progress up = move(up_, client_, server_, counters_->client_bytes);
-  const Progress down = move(down_, server_, client_, counters_->server_bytes);
+  bool more = move(up_, client_, server_, counters_->client_bytes);
+  const bool client_was_broken = client_.broken;
+  more |= move(down_, server_, client_, counters_->server_bytes);
+  more |= client_.broken && !client_was_broken;
   if (up_.done && down_.done) return end(false);
-  if (up == Progress::kMore || down == Progress::kMore) {
+  if (more)
     host_.reactor.again(client_);
-  } else if (client_.broken || server_.broken) {
+  else if (up_.over && down_.over && all_acknowledged())
     return end(true);
+  wait();
+}
+
+void Relay::wait() {
+  if (client_.broken || server_.broken) {
+    if (!std::exchange(breaking_, true)) host_.breaking.begin(*this, host_.reactor.now());
+    return;
   }
   const bool half = client_.ended || server_.ended;
   (half ? host_.half_closed : host_.moving).begin(*this, host_.reactor.now());
 }
 
-Relay::Progress Relay::move(Flow& flow, Side& from, Side& to, Count& bytes) {
-  if (flow.done) return Progress::kRest;
+// True: there is more to do at once.
+bool Relay::move(Flow& flow, Side& from, Side& to, Count& bytes) {
   for (int turn = 0; turn < kTurns; ++turn) {
-    if (!flush(flow, to)) return to.broken ? Progress::kBroken : Progress::kRest;
-    if (from.ended) {
-      flow.done = true;
-      shutdown(to.socket.get(), SHUT_WR);
-      return Progress::kRest;
+    if (to.broken) give_up(flow);
+    if (flow.over) return false;
+    if (!flush(flow, to)) {
+      if (to.broken) continue;
+      return false;
     }
-    if (!from.readable) return from.broken ? Progress::kBroken : Progress::kRest;
-    if (flow.bulk && !from.urgent && (flow.pipe = host_.pipes.take()))
+    if (from.ended) {
+      flow.done = flow.over = true;
+      shutdown(to.socket.get(), SHUT_WR);
+      return false;
+    }
+    if (!from.readable) {
+      flow.over = from.broken;
+      return false;
+    }
+    if (flow.bulk && !from.urgent && host_.may_splice && (flow.pipe = host_.pipes.take()))
       fill_pipe(flow, from, bytes);
     else
       copy(flow, from, to, bytes);
   }
-  return Progress::kMore;
+  return true;
+}
+
+void Relay::give_up(Flow& flow) {
+  flow.over = true;
+  flow.kept.reset();
+  if (flow.pipe) host_.pipes.give_up(std::exchange(flow.pipe, Pipe()));
 }
 
 // True: nothing is left to send.
@@ -199,7 +241,8 @@ bool Relay::flush_pipe(Flow& flow, Side& to) {
     const ssize_t sent = splice(flow.pipe.reader.get(), nullptr, to.socket.get(), nullptr,
                                 flow.in_pipe, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent <= 0) return note_error(to, false), false;
+    if (sent == 0 || (sent < 0 && errno == EINVAL)) return unload_pipe(flow), flush_kept(flow, to);
+    if (sent < 0) return note_error(to, false), false;
     flow.in_pipe -= static_cast<uint32_t>(sent);
   }
   host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
@@ -213,10 +256,7 @@ void Relay::copy(Flow& flow, Side& from, Side& to, Count& bytes) {
   const auto size = static_cast<ssize_t>(host_.settings.buffer);
   const ssize_t got = recv(from.socket.get(), buffer, host_.settings.buffer, 0);
   if (got < 0) return note_error(from, true);
-  if (got == 0) {
-    from.ended = true;
-    return;
-  }
+  if (got == 0) return found_end(from);
   bytes.add(static_cast<uint64_t>(got));
   flow.full_reads = got == size ? std::min<uint8_t>(flow.full_reads + 1, kFullReads) : uint8_t{0};
   flow.bulk = flow.full_reads == kFullReads;
@@ -244,19 +284,66 @@ void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
     flow.bulk = got >= kBulk;
     return;
   }
-  // Empty for now: what comes next is likely as large as what has been.
-  if (got == 0)
-    from.ended = true;
-  else
+  // Empty for now: what comes next is likely as large as what has been. Otherwise recv(2) finds what
+  // there still is, or that this is the end: 0 is also said of data that cannot be spliced.
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
     note_error(from, true);
+  } else {
+    flow.bulk = false;
+    if (got < 0 && errno == EINVAL)
+      host_.may_splice = false;
+    else if (got < 0 && errno != EINTR)
+      broke(from, errno);
+  }
   host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
+}
+
+// Sent like what has been copied from here on.
+void Relay::unload_pipe(Flow& flow) {
+  host_.may_splice = false;
+  flow.kept = std::make_unique_for_overwrite<uint8_t[]>(flow.in_pipe);
+  flow.kept_from = flow.kept_to = 0;
+  while (flow.kept_to < flow.in_pipe) {
+    const ssize_t got = read(flow.pipe.reader.get(), flow.kept.get() + flow.kept_to,
+                             flow.in_pipe - flow.kept_to);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;  // never: a pipe has what was put into it
+    flow.kept_to += static_cast<uint32_t>(got);
+  }
+  flow.in_pipe = 0;
+  host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
+}
+
+// The kernel tells of a reset once, to whichever call is first, and then of an end.
+void Relay::found_end(Side& side) {
+  if (side.torn)
+    side.readable = false;
+  else
+    side.ended = true;
+}
+
+// EPIPE: its end of stream had come before (tcp_reset() of the kernel), or this has been told
+// already.
+void Relay::broke(Side& side, int error) {
+  side.torn |= error != 0 && error != EPIPE;
+  side.broken = true;
 }
 
 // Of the call that has just failed.
 void Relay::note_error(Side& side, bool reading) {
-  if (errno == EINTR) return;
+  const int error = errno;
+  if (error == EINTR) return;
   (reading ? side.readable : side.writable) = false;
-  if (errno != EAGAIN && errno != EWOULDBLOCK) side.broken = true;
+  if (error == EAGAIN || error == EWOULDBLOCK) return;
+  broke(side, error);
+  if (!reading) side.readable = side.read_on = true;  // what it had sent before is still there
+}
+
+// By the kernel of a side that is not broken: what it has not got a reset would drop.
+bool Relay::all_acknowledged() const {
+  for (const Side* side : {&client_, &server_})
+    if (!side->broken && unacknowledged(side->socket.get()) > 0) return false;
+  return true;
 }
 
 void Relay::expired() {
@@ -264,6 +351,11 @@ void Relay::expired() {
     attempt_failed(ETIMEDOUT);
     return try_next();
   }
+  if (state_ == State::kParked) {
+    state_ = State::kConnecting;
+    return try_next();
+  }
+  if (std::exchange(breaking_, false) && waits_++ < kMostLooks) return pump();
   host_.counters.timeouts.add();
   end(true);
 }
@@ -278,10 +370,7 @@ void Relay::shut(bool reset) {
   unlink();
   host_.reactor.forget(client_);
   host_.reactor.forget(server_);
-  for (Flow* flow : {&up_, &down_}) {
-    flow->kept.reset();
-    if (flow->pipe) host_.pipes.give_up(std::exchange(flow->pipe, Pipe()));
-  }
+  for (Flow* flow : {&up_, &down_}) give_up(*flow);
   for (Side* side : {&client_, &server_}) {
     if (reset && side->socket) reset_on_close(side->socket.get());
     side->socket.reset();

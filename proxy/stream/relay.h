@@ -5,7 +5,9 @@
 // Connecting: the endpoint that the group chooses; when it refuses, cannot be reached or does not
 // answer in time, another, `attempts` in all. Nothing has been read from the client then, so
 // nothing is lost. When all have failed the client gets a reset, as from a port where nobody
-// listens.
+// listens. Where this process lacks a descriptor, or the kernel memory, for its side of an attempt,
+// the connection waits for it (`parked`) and no endpoint is to blame; meanwhile the worker accepts
+// no more (lacks_room()).
 //
 // Relaying: what is read into the worker's one buffer is sent at once; what the receiver does not
 // take is kept, at most one buffer a direction, and nothing more is read until it is gone. So an
@@ -14,13 +16,15 @@
 // copying; it is given back whenever it is empty.
 //
 // Ends: an end of stream is passed on as one (shutdown(2)); a reset, or an error, of one side as a
-// reset of the other, after what could still be read of it has been passed on. A connection where
-// nothing moves for the idle time, or the half-closed time once one direction has ended, is reset
-// on both sides.
+// reset of the other, after what could still be read of it has been passed on and the other's
+// kernel has acknowledged it (a reset drops what has not been sent). That takes kMostLooks x kLook
+// at most: then the rest is dropped. A connection where nothing moves for the idle time, or the
+// half-closed time once one direction has ended, is reset on both sides.
 //
 // Threads: the reactor's.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -59,11 +63,23 @@ struct RelayHost {
   PipePool pipes;
   std::unique_ptr<uint8_t[]> buffer;  // settings.buffer
   TimeoutQueue connecting, moving, half_closed;
+  TimeoutQueue parked;    // what they need to connect is lacking
+  TimeoutQueue breaking;  // one side is broken, and the other has not got all of what it said
   size_t connections = 0;
+  bool may_splice = true;  // until the kernel says that its sockets cannot
+  // Connections wait for a descriptor or memory: more would too.
+  bool lacks_room() const { return !parked.empty(); }
+
+ private:
+  std::array<TimeoutQueue*, 5> queues_ = {&connecting, &moving, &half_closed, &parked, &breaking};
 };
 
 class Relay : public TimeoutLink, public Reactor::Mortal {
  public:
+  static constexpr Duration kLook = std::chrono::milliseconds(20);  // at a broken one, and how often
+  static constexpr uint32_t kMostLooks = 1000;
+  static constexpr Duration kPark = std::chrono::milliseconds(100);  // before another try
+  static constexpr uint32_t kMostParks = 300;  // then the client is reset
   // Takes over an accepted connection; lives until it ends. `counters`: of its service.
   static void begin(RelayHost& host, Descriptor client, const IpAddress& client_address,
                     std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
@@ -84,7 +100,8 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
     bool read_on = false;  // until the kernel says that there is no more: an end or urgent data
     bool urgent = false;   // has had urgent data, which splice(2) does not pass
     bool ended = false;    // its end of stream has been read
-    bool broken = false;
+    bool broken = false;           // nothing can be sent to it any more
+    bool torn = false;             // and what it has sent has no end: a reset, not after a FIN
   };
   // One direction.
   struct Flow {
@@ -94,25 +111,32 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
     Pipe pipe;
     uint8_t full_reads = 0;
     bool bulk = false;
-    bool done = false;
+    bool done = false;  // its end has been passed on
+    bool over = false;  // done, or nothing more can come, or go
   };
-  enum class Progress : uint8_t { kRest, kMore, kBroken };
-  enum class State : uint8_t { kConnecting, kMoving, kOver };
+  enum class State : uint8_t { kConnecting, kParked, kMoving, kOver };
 
   Relay(RelayHost& host, Descriptor client, const IpAddress& client_address,
         std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
   void try_next();
   void attempt_failed(int error);
+  void park();
   void connected();
   void on_ready(Side& side, uint32_t events);
   void pump();
-  Progress move(Flow& flow, Side& from, Side& to, Count& bytes);
+  void wait();
+  bool move(Flow& flow, Side& from, Side& to, Count& bytes);
+  void give_up(Flow& flow);
   bool flush(Flow& flow, Side& to);
   bool flush_kept(Flow& flow, Side& to);
   bool flush_pipe(Flow& flow, Side& to);
   void copy(Flow& flow, Side& from, Side& to, Count& bytes);
   void fill_pipe(Flow& flow, Side& from, Count& bytes);
+  void unload_pipe(Flow& flow);
+  static void found_end(Side& side);
+  static void broke(Side& side, int error);
   static void note_error(Side& side, bool reading);
+  bool all_acknowledged() const;
   void shut(bool reset);
   void end(bool reset);
 
@@ -124,6 +148,8 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   std::vector<EndpointPtr> tried_;
   MonoTime attempt_began_;
   State state_ = State::kConnecting;
+  bool breaking_ = false;  // in that queue
+  uint32_t waits_ = 0;     // looks, or tries while parked
   Side client_{*this}, server_{*this};
   Flow up_, down_;  // from the client, from the server
 };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/stream/sockets.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -18,7 +20,6 @@ namespace {
 constexpr int kKeepIdle = 300, kKeepInterval = 30, kKeepProbes = 4;
 // For bursts of datagrams of all clients; without CAP_NET_ADMIN net.core.rmem_max holds.
 constexpr int kReceiveBuffer = 2 << 20;
-constexpr int kBacklog = 4096;  // as net.core.somaxconn has it, which bounds it
 
 bool set(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
@@ -118,6 +119,11 @@ int pending_error(int fd) {
   int error = 0;
   socklen_t length = sizeof error;
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+}
+
+int unacknowledged(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 void reset_on_close(int fd) {

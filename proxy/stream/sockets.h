@@ -14,6 +14,9 @@
 
 namespace fairlead::proxy::stream {
 
+// Connections that may wait to be accepted: as net.core.somaxconn has it, which bounds it.
+constexpr int kBacklog = 4096;
+
 // A socket that accepts, or receives datagrams, at that address, beside those of other workers
 // (SO_REUSEPORT). The address need not be on an interface: a `local` route is enough, and it may
 // come later (IP_FREEBIND). kPermission below port 1024 without CAP_NET_BIND_SERVICE,
@@ -41,6 +44,8 @@ bool is_own_lack(int error);
 
 // SO_ERROR, which is thereby cleared.
 int pending_error(int fd);
+// Bytes sent to it that its peer's kernel has not acknowledged, an end of stream among them.
+int unacknowledged(int fd);
 // Closing it sends a reset, and drops what has not been sent.
 void reset_on_close(int fd);
 

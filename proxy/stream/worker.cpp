@@ -15,6 +15,27 @@ namespace {
 
 constexpr int kAccepts = 64;  // of one socket before others have their turn
 
+// An error of accept(2) that says what became of the connection that would have been ("Error
+// handling"); the next one may be well.
+bool is_of_one_connection(int error) {
+  switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+    case ECONNRESET:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 // One frontend's socket, and where its clients go. A TCP socket's is its own; `udp` has the other.
@@ -133,7 +154,7 @@ void Worker::remove(ListenerId id) {
   if (found == listeners_.end()) return;
   std::unique_ptr<Listener> listener = std::move(found->second);
   listeners_.erase(found);
-  std::erase(waiting_, id);
+  waiting_.erase(id);
   reactor_->forget(*listener);
   listener->socket.reset();
   if (listener->udp) {
@@ -147,24 +168,42 @@ void Worker::remove_all() {
   while (!listeners_.empty()) remove(listeners_.begin()->first);
 }
 
+// What came before the end is served; what keeps coming meanwhile does not keep us.
+void Worker::stop() {
+  for (const auto& [id, listener] : listeners_)
+    for (int i = 0; listener->socket && i < kBacklog; ++i)
+      if (accept_one(*listener) != Accepted::kOne) break;
+  remove_all();
+}
+
 void Worker::accept_from(Listener& listener) {
   if (paused_) return wait_for_room(listener.id);
-  for (int i = 0; i < kAccepts; ++i) {
-    if (relays_->connections >= settings_.relay.connections) return wait_for_room(listener.id);
-    sockaddr_storage storage{};
-    socklen_t length = sizeof storage;
-    Descriptor client(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&storage), &length,
-                              SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (client) {
-      const auto* peer = reinterpret_cast<const sockaddr*>(&storage);
-      take(listener, std::move(client), SocketAddress::from_sockaddr(peer).address);
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      return;
-    } else if (is_own_lack(errno) && errno != EPERM) {
-      return wait_for_room(listener.id);
-    }  // any other error is of the connection that would have been: accept(2), "Error handling"
-  }
+  for (int i = 0; i < kAccepts; ++i)
+    switch (accept_one(listener)) {
+      case Accepted::kOne:
+        break;
+      case Accepted::kNone:
+        return;
+      case Accepted::kNoRoom:
+        return wait_for_room(listener.id);
+    }
   reactor_->again(listener);
+}
+
+Worker::Accepted Worker::accept_one(Listener& listener) {
+  if (relays_->connections >= settings_.relay.connections || relays_->lacks_room())
+    return Accepted::kNoRoom;
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  Descriptor client(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&storage), &length,
+                            SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (client) {
+    const auto* peer = reinterpret_cast<const sockaddr*>(&storage);
+    take(listener, std::move(client), SocketAddress::from_sockaddr(peer).address);
+    return Accepted::kOne;
+  }
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return Accepted::kNone;
+  return is_of_one_connection(errno) ? Accepted::kOne : Accepted::kNoRoom;
 }
 
 void Worker::take(const Listener& listener, Descriptor client, const IpAddress& address) {
@@ -179,7 +218,7 @@ void Worker::take(const Listener& listener, Descriptor client, const IpAddress& 
 }
 
 void Worker::wait_for_room(ListenerId id) {
-  waiting_.push_back(id);
+  waiting_.insert(id);
   if (std::exchange(paused_, true)) return;
   counters_->pauses.add();
   resume_.start_once(kPause, [this] {

@@ -4,8 +4,10 @@
 // over those by a hash of addresses and ports (SO_REUSEPORT, socket(7)). Workers share nothing but
 // what affinity has learnt.
 //
-// When descriptors or memory run out, or connections are as many as may be, accepting pauses for
-// kPause: those that come wait in the kernel's backlog, as full as it may get.
+// When descriptors or memory run out (for accepting, or for connecting what has been accepted), or
+// connections are as many as may be, accepting pauses for kPause: those that come wait in the
+// kernel's backlog, as full as it may get. So it does when accepting fails for any reason that is
+// not the connection's own.
 //
 // Threads: the loop's. A WorkerThread is a Worker with a thread and a Loop of its own; it is used
 // from the thread that made it.
@@ -13,6 +15,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -53,6 +56,8 @@ class Worker {
   // Closes the socket, with what waits at it. TCP connections stay, UDP sessions end.
   void remove(ListenerId id);
   void remove_all();
+  // The same, but what waits at the sockets is accepted first, as far as there is room.
+  void stop();
 
   size_t listeners() const { return listeners_.size(); }
   size_t connections() const { return relays_->connections; }
@@ -65,7 +70,9 @@ class Worker {
          std::shared_ptr<WorkerCounters> counters);
   std::shared_ptr<EndpointGroup> group_of(const std::shared_ptr<const EndpointSet>& set);
   void configure(Listener& listener, std::shared_ptr<const Service> service);
+  enum class Accepted : uint8_t { kOne, kNone, kNoRoom };
   void accept_from(Listener& listener);
+  Accepted accept_one(Listener& listener);
   void take(const Listener& listener, Descriptor client, const IpAddress& address);
   void wait_for_room(ListenerId id);
   void tend_timeouts();
@@ -78,7 +85,7 @@ class Worker {
   std::unordered_map<uint64_t, std::weak_ptr<EndpointGroup>> groups_;  // by EndpointSet::id
   std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
   bool paused_ = false;
-  std::vector<ListenerId> waiting_;  // for the pause to end
+  std::set<ListenerId> waiting_;  // for the pause to end
   Timer resume_;
   Timer timeout_;
   std::optional<MonoTime> timeout_due_;

@@ -179,18 +179,20 @@ TEST_F(StreamRelay, AResetIsPassedOnAfterWhatCameBefore) {
     const PeerPtr endpoint = accepted(web);
     ASSERT_TRUE(endpoint);
     endpoint->send("last words");
-    run_until([&] { return client->received() == "last words"; });
-    endpoint->reset();
+    endpoint->step();
+    endpoint->reset();  // the worker has not run since
     run_until([&] { return client->was_reset(); });
+    EXPECT_EQ(client->received(), "last words");
   }
   {
     const PeerPtr client = connect();
     const PeerPtr endpoint = accepted(web, 1);
     ASSERT_TRUE(endpoint);
     client->send("hello");
-    run_until([&] { return endpoint->received() == "hello"; });
+    client->step();
     client->reset();
     run_until([&] { return endpoint->was_reset(); });
+    EXPECT_EQ(endpoint->received(), "hello");
   }
   {  // After its end of stream.
     const PeerPtr client = connect();
@@ -203,18 +205,78 @@ TEST_F(StreamRelay, AResetIsPassedOnAfterWhatCameBefore) {
     endpoint->send("anybody?");
     run_until([&] { return endpoint->was_reset(); });
   }
-  {  // In the middle of what it sends, much of it not read by the other side yet.
+}
+
+// Whatever finds out first: the send of the upload, or the event.
+TEST_F(StreamRelay, AResetDuringAnUploadIsNoCleanEnd) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  for (size_t i = 0; i < 20; ++i) {
+    SCOPED_TRACE(i);
     const PeerPtr client = connect();
-    const PeerPtr endpoint = accepted(web, 3);
+    const PeerPtr endpoint = accepted(web, i);
     ASSERT_TRUE(endpoint);
-    client->stop_reading();
-    endpoint->send(noise(30000000, 1));
-    run_for(milliseconds(100));
+    const uint64_t before = counters_->client_bytes.value();
+    client->send(noise(20000000, i));
+    endpoint->stop_reading(i % 2 == 0);
+    run_until([&] { return counters_->client_bytes.value() > before + 1000000; });
+    endpoint->send("last words");
+    endpoint->step();
+    if (i % 4 < 2) client->step();
     endpoint->reset();
-    run_until([&] { return worker_->connections() == 0; });
-    client->stop_reading(false);
-    run_until([&] { return client->was_reset(); });
+    run_until([&] { return client->was_reset() || client->ended(); });
+    EXPECT_TRUE(client->was_reset());
+    EXPECT_EQ(client->received(), "last words");
+    client->close();
   }
+  run_until([&] { return worker_->connections() == 0; });
+}
+
+// As an HTTP server does that refuses a large body: an answer, and the rest is not read.
+TEST_F(StreamRelay, AnAnswerBeforeTheUploadIsOverIsHeard) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  for (size_t i = 0; i < 20; ++i) {
+    SCOPED_TRACE(i);
+    const PeerPtr client = connect();
+    const PeerPtr endpoint = accepted(web, i);
+    ASSERT_TRUE(endpoint);
+    const uint64_t before = counters_->client_bytes.value();
+    client->send(noise(20000000, i));
+    endpoint->stop_reading();
+    run_until([&] { return counters_->client_bytes.value() > before + 1000000; });
+    endpoint->send("413 too large");
+    if (i % 2 == 0) endpoint->finish();
+    endpoint->step();
+    endpoint->close();  // with bytes that nobody has read: a reset
+    run_until([&] { return client->was_reset(); });
+    EXPECT_EQ(client->received(), "413 too large");
+    client->close();
+  }
+  run_until([&] { return worker_->connections() == 0; });
+}
+
+TEST_F(StreamRelay, WhatABrokenServerHadSaidWaitsForASlowReader) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr client = connect();
+  const PeerPtr endpoint = accepted(web);
+  ASSERT_TRUE(endpoint);
+  client->stop_reading();
+  const std::string bytes = noise(30000000, fairlead::test::random_seed());
+  endpoint->send(bytes);
+  run_for(milliseconds(200));  // until nobody takes any more
+  endpoint->reset();
+  run_for(milliseconds(50));
+  EXPECT_EQ(worker_->connections(), 1u);
+  client->stop_reading(false);
+  run_until([&] { return client->was_reset(); });
+  EXPECT_EQ(client->received().size(), counters_->server_bytes.value()) << "all that was read";
+  EXPECT_TRUE(bytes.starts_with(client->received()));
+  EXPECT_EQ(worker_->connections(), 0u);
 }
 
 TEST_F(StreamRelay, AReaderThatStopsHoldsItsSenderUpAndLosesNothing) {
@@ -278,19 +340,18 @@ TEST_F(StreamRelay, UrgentBytesComeInTheirPlace) {
 
 TEST_F(StreamRelay, NothingMovingForTheTimeOutEndsIt) {
   WorkerSettings settings;
-  settings.relay.idle_timeout = milliseconds(300);
-  settings.relay.half_closed_timeout = milliseconds(100);
+  settings.relay.idle_timeout = seconds(3);
+  settings.relay.half_closed_timeout = seconds(1);
   start(settings);
   Server& web = server(1);
   serve({web.address()});
   const PeerPtr idle = connect(), busy = connect();
   const PeerPtr endpoint = accepted(web, 1);
   ASSERT_TRUE(endpoint);
-  for (int i = 0; i < 10; ++i) {
-    busy->send(".");
-    run_for(milliseconds(50));
-  }
-  EXPECT_TRUE(idle->was_reset());
+  run_until([&] {
+    if (endpoint->received().size() % 10 == 0) busy->send("a few more");
+    return idle->was_reset();
+  });
   EXPECT_FALSE(busy->was_reset());
   EXPECT_EQ(worker_counters_->timeouts.value(), 1u);
   busy->finish();
@@ -347,6 +408,50 @@ TEST_F(StreamRelay, WithoutDescriptorsConnectionsWait) {
   const PeerPtr endpoint = accepted(web);
   ASSERT_TRUE(endpoint);
   run_until([&] { return endpoint->received() == "at last"; });
+}
+
+// The one accepted takes it, so none is left to connect with.
+TEST_F(StreamRelay, WithOneDescriptorNobodyIsResetAndNoEndpointIsBlamed) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr first = connect(), second = connect();
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const int probe = dup(0);
+  ::close(probe);
+  const rlimit one = {static_cast<rlim_t>(probe) + 1, before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &one);
+  loop_.run_until([&] { return worker_counters_->pauses.value() >= 3; }, seconds(60));
+  EXPECT_EQ(worker_->connections(), 1u) << "the other one waits to be accepted";
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_GE(worker_counters_->pauses.value(), 3u);
+  first->send("first");
+  second->send("second");
+  run_until([&] {
+    return web.peers().size() == 2 && web.peers()[0]->received() == "first" &&
+           web.peers()[1]->received() == "second";
+  });
+  EXPECT_FALSE(first->was_reset() || second->was_reset());
+  EXPECT_EQ(counters_->failed.value() + counters_->retried.value() + counters_->ejected.value(),
+            0u);
+}
+
+TEST_F(StreamRelay, AtTheEndWhatWaitsIsAcceptedAndNothingElse) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr waiting = connect(), too = connect();
+  worker_->stop();
+  EXPECT_EQ(worker_->connections(), 2u);
+  const PeerPtr late = connect();
+  run_until([&] { return late->was_reset(); });
+  waiting->send("in time");
+  too->send("in time");
+  run_until([&] {
+    return web.peers().size() == 2 && web.peers()[0]->received() == "in time" &&
+           web.peers()[1]->received() == "in time";
+  });
 }
 
 TEST_F(StreamRelay, MoreConnectionsThanMayBeWait) {

@@ -14,6 +14,7 @@ namespace {
 
 using peers::noise;
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 // A UDP socket; what it has received, in order.
 class Datagram {
@@ -185,8 +186,8 @@ TEST_F(StreamUdp, ALeavingEndpointThatServesKeepsItsSessions) {
 
 TEST_F(StreamUdp, SessionsEndByTimeAndByNumber) {
   WorkerSettings settings;
-  settings.udp.unanswered_timeout = milliseconds(100);
-  settings.udp.timeout = milliseconds(400);
+  settings.udp.unanswered_timeout = seconds(2);
+  settings.udp.timeout = seconds(4);
   settings.udp.sessions = 3;
   start(settings);
   Datagram& web = endpoint();
