@@ -14,13 +14,7 @@ std::optional<SocketAddress> AffinityTable::find(const IpAddress& client, MonoTi
 
 void AffinityTable::remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
                              Duration span) {
-  const auto forget_oldest = [this] {
-    by_client_.erase(entries_.front().client);
-    entries_.pop_front();
-  };
-  // Two for one that comes: what has expired goes without anybody walking the table.
-  for (int i = 0; i < 2 && !entries_.empty() && now - entries_.front().used >= span; ++i)
-    forget_oldest();
+  expire(now, span, 2);  // two for one that comes
   if (const auto found = by_client_.find(client); found != by_client_.end()) {
     entries_.splice(entries_.end(), entries_, found->second);
     found->second->endpoint = endpoint;
@@ -30,6 +24,16 @@ void AffinityTable::remember(const IpAddress& client, const SocketAddress& endpo
   if (entries_.size() >= limit_) forget_oldest();
   entries_.push_back({client, endpoint, now});
   by_client_[client] = std::prev(entries_.end());
+}
+
+void AffinityTable::expire(MonoTime now, Duration span, size_t most) {
+  for (size_t i = 0; i < most && !entries_.empty() && now - entries_.front().used >= span; ++i)
+    forget_oldest();
+}
+
+void AffinityTable::forget_oldest() {
+  by_client_.erase(entries_.front().client);
+  entries_.pop_front();
 }
 
 SharedAffinity::Shard& SharedAffinity::shard_of(const IpAddress& client) {
@@ -48,6 +52,13 @@ void SharedAffinity::remember(const IpAddress& client, const SocketAddress& endp
   Shard& shard = shard_of(client);
   const std::lock_guard lock(shard.mutex);
   shard.table.remember(client, endpoint, now, span);
+}
+
+void SharedAffinity::expire(MonoTime now, Duration span) {
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    shard.table.expire(now, span, kSweep);
+  }
 }
 
 }  // namespace fairlead::proxy::stream

@@ -31,6 +31,8 @@ class AffinityTable {
   // It goes there now. What is older than `span` may be forgotten.
   void remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
                 Duration span);
+  // Forgets what is older than `span`, `most` at a time.
+  void expire(MonoTime now, Duration span, size_t most);
   size_t size() const { return entries_.size(); }
 
  private:
@@ -40,6 +42,7 @@ class AffinityTable {
     MonoTime used;
   };
   using Entries = std::list<Entry>;
+  void forget_oldest();
 
   const size_t limit_;
   Entries entries_;  // the one used last at the end
@@ -54,9 +57,12 @@ class SharedAffinity {
   std::optional<SocketAddress> find(const IpAddress& client, MonoTime now, Duration span);
   void remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
                 Duration span);
+  // As AffinityTable::expire(), kSweep of each shard at most.
+  void expire(MonoTime now, Duration span);
 
  private:
   static constexpr size_t kShards = 16;
+  static constexpr size_t kSweep = 4096;
   struct Shard {
     std::mutex mutex;
     AffinityTable table{kLimit / kShards};

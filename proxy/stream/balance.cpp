@@ -35,9 +35,10 @@ std::optional<Policy> parse_policy(std::string_view name) {
   return std::nullopt;
 }
 
-void Balancer::set_endpoints(std::vector<SocketAddress> endpoints) {
+void Balancer::set_endpoints(std::vector<SocketAddress> endpoints,
+                             std::shared_ptr<SharedMaglev> table) {
   endpoints_ = std::move(endpoints);
-  table_.reset();
+  table_ = std::move(table);
 }
 
 std::optional<size_t> Balancer::choose(const IpAddress& client, const LoadView& view) {
@@ -63,11 +64,11 @@ std::optional<size_t> Balancer::choose(const IpAddress& client, const LoadView& 
 // A client whose endpoint is not usable goes to that of a following place: its neighbours in the
 // table, who have others, stay where they are.
 std::optional<size_t> Balancer::choose_by_source(const IpAddress& client, const LoadView& view) {
-  if (endpoints_.empty()) return std::nullopt;
-  if (!table_) table_ = std::make_unique<MaglevTable>(endpoints_);
-  const size_t place = hash_of(client) % table_->size();
+  if (endpoints_.size() < 2) return first_usable(0, view);
+  const MaglevTable& table = table_->get(endpoints_);
+  const size_t place = hash_of(client) % table.size();
   for (size_t i = 0; i < kPlaces; ++i)
-    if (const size_t index = table_->at(place + i); view.usable(index)) return index;
+    if (const size_t index = table.at(place + i); view.usable(index)) return index;
   return first_usable(place % endpoints_.size(), view);
 }
 

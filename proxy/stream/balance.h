@@ -39,8 +39,9 @@ class Balancer {
  public:
   Balancer(Policy policy, uint64_t seed) : policy_(policy), random_(seed) {}
 
-  // Takes the place of what was there before; each once.
-  void set_endpoints(std::vector<SocketAddress> endpoints);
+  // Takes the place of what was there before; each once. `table`: of exactly these.
+  void set_endpoints(std::vector<SocketAddress> endpoints,
+                     std::shared_ptr<SharedMaglev> table = std::make_shared<SharedMaglev>());
   // nullopt: none is usable.
   std::optional<size_t> choose(const IpAddress& client, const LoadView& view);
   // The same by kSourceHash, whatever the policy is.
@@ -58,7 +59,7 @@ class Balancer {
   uint64_t random_;
   size_t turn_ = 0;
   std::vector<SocketAddress> endpoints_;
-  std::unique_ptr<MaglevTable> table_;  // made when first asked
+  std::shared_ptr<SharedMaglev> table_;
 };
 
 }  // namespace fairlead::proxy::stream

@@ -6,7 +6,8 @@
 namespace fairlead::proxy::stream {
 
 bool Ejection::begin(MonoTime now) {
-  if (!until_ || trying_ || now < *until_) return false;
+  if (!until_ || now < *until_) return false;
+  until_ = now + kTrial;
   return trying_ = true;
 }
 

@@ -47,19 +47,22 @@ void EndpointGroup::set(std::shared_ptr<const EndpointSet> set) {
   };
   for (const SocketAddress& address : set->endpoints) {
     EndpointPtr endpoint = known(address);
-    if (!endpoint) endpoint = std::make_shared<Endpoint>(Endpoint{address, 0, false, {}});
+    if (!endpoint) endpoint = std::make_shared<Endpoint>(Endpoint{address, 0, {}});
     endpoints.push_back(std::move(endpoint));
   }
   for (const SocketAddress& address : set->leaving)
     if (EndpointPtr endpoint = known(address)) leaving.push_back(std::move(endpoint));
-  for (const auto* list : {&endpoints_, &leaving_})
-    for (const EndpointPtr& endpoint : *list)
-      endpoint->gone =
-          !find_in(endpoints, endpoint->address) && !find_in(leaving, endpoint->address);
-  if (!set_ || set->endpoints != set_->endpoints) balancer_.set_endpoints(set->endpoints);
+  if (!set_ || set->endpoints != set_->endpoints)
+    balancer_.set_endpoints(set->endpoints, set->places);
   endpoints_ = std::move(endpoints);
   leaving_ = std::move(leaving);
   set_ = std::move(set);
+}
+
+bool EndpointGroup::serves(const SocketAddress& endpoint) const {
+  return set_ &&
+         (std::binary_search(set_->endpoints.begin(), set_->endpoints.end(), endpoint) ||
+          std::binary_search(set_->leaving.begin(), set_->leaving.end(), endpoint));
 }
 
 EndpointPtr EndpointGroup::choose(const IpAddress& client, MonoTime now,

@@ -20,7 +20,6 @@ namespace fairlead::proxy::stream {
 struct Endpoint {
   SocketAddress address;
   uint32_t open = 0;  // connections
-  bool gone = false;  // neither chosen nor serving any more
   Ejection ejection;
 };
 using EndpointPtr = std::shared_ptr<Endpoint>;
@@ -30,9 +29,9 @@ class EndpointGroup {
   EndpointGroup(Policy policy, EjectionRules rules, uint64_t seed)
       : rules_(rules), balancer_(policy, seed) {}
 
-  // Endpoints that are in neither of its lists are gone from now on.
   void set(std::shared_ptr<const EndpointSet> set);
-  const EndpointSet* current() const { return set_.get(); }
+  // It is chosen, or still serves those who have it.
+  bool serves(const SocketAddress& endpoint) const;
 
   // For a new connection of `client`: where it went before, if the set has affinity, else by the
   // policy; with affinity by the client's address, which a worker, or a process, that does not know

@@ -11,6 +11,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/address.h"
@@ -35,6 +37,20 @@ class MaglevTable {
 
  private:
   std::vector<uint32_t> places_;
+};
+
+// One table for all workers, made by the one that first asks. Any thread.
+class SharedMaglev {
+ public:
+  // The same `endpoints` at each call.
+  const MaglevTable& get(const std::vector<SocketAddress>& endpoints) {
+    std::call_once(once_, [&] { table_.emplace(endpoints); });
+    return *table_;
+  }
+
+ private:
+  std::once_flag once_;
+  std::optional<MaglevTable> table_;
 };
 
 }  // namespace fairlead::proxy::stream

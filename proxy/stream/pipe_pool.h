@@ -29,7 +29,6 @@ class PipePool {
   // An empty one comes back. One with something in it must not: give_up().
   void give_back(Pipe pipe) { idle_.push_back(std::move(pipe)); }
   void give_up(Pipe) { --existing_; }
-  size_t in_use() const { return existing_ - idle_.size(); }
 
  private:
   const size_t limit_;

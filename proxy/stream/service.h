@@ -32,6 +32,7 @@ struct EndpointSet {
   uint64_t id = 0;
   Policy policy = Policy::kTwoChoices;
   std::vector<SocketAddress> endpoints;     // sorted, each once
+  std::shared_ptr<SharedMaglev> places = std::make_shared<SharedMaglev>();  // of `endpoints`
   std::vector<SocketAddress> leaving;       // the same; not chosen any more, but still serving
   std::shared_ptr<SharedAffinity> clients;  // null: no affinity
   Duration affinity{};

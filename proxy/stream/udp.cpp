@@ -32,7 +32,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   }
   ~UdpSession() override { shut(); }
 
-  Endpoint& endpoint() { return *endpoint_; }
+  const Endpoint& endpoint() const { return *endpoint_; }
   int fd() const { return socket_.get(); }
 
   void on_ready(uint32_t) override {
@@ -54,10 +54,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
     host.reactor.again(*this);
   }
 
-  void expired() override {
-    if (!answered_) EndpointGroup::abandoned(*endpoint_);
-    end();
-  }
+  void expired() override { end(); }
 
   // How many went. A refusal, of an earlier datagram, is told by the call that sends the next.
   size_t send(size_t first, size_t count) {
@@ -89,6 +86,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
     unlink();
     frontend_.host_.reactor.forget(*this);
     socket_.reset();
+    if (!answered_) EndpointGroup::abandoned(*endpoint_);
     --endpoint_->open;
     --frontend_.host_.sessions;
     to_.counters->open.take();
@@ -267,10 +265,14 @@ UdpSession* UdpFrontend::new_session(const SocketAddress& client) {
   return nullptr;
 }
 
-void UdpFrontend::drop_gone() {
+void UdpFrontend::drop_gone(const EndpointGroup* outside, const EndpointGroup* inside) {
   std::vector<UdpSession*> gone;
-  for (const auto& [client, session] : sessions_)
-    if (session->endpoint().gone) gone.push_back(session.get());
+  for (const auto& [client, session] : sessions_) {
+    const SocketAddress& address = session->endpoint().address;
+    if (!(outside != nullptr && outside->serves(address)) &&
+        !(inside != nullptr && inside->serves(address)))
+      gone.push_back(session.get());
+  }
   for (UdpSession* session : gone) session->end();
 }
 

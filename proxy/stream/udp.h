@@ -92,10 +92,9 @@ class UdpFrontend : public Reactor::Source, public Reactor::Mortal {
 
   void on_ready(uint32_t events) override;
   Result<void> listen();
-  // Ends the sessions whose endpoint is gone.
-  void drop_gone();
+  // Ends the sessions whose endpoint none of these groups serves; a group may be null.
+  void drop_gone(const EndpointGroup* outside, const EndpointGroup* inside);
   int fd() const { return socket_.get(); }
-  size_t sessions() const { return sessions_.size(); }
 
  private:
   friend class UdpSession;

@@ -121,7 +121,8 @@ void Worker::update(ListenerId id, std::shared_ptr<const Service> service) {
   if (found == listeners_.end()) return;
   Listener& listener = *found->second;
   configure(listener, std::move(service));
-  if (listener.udp) listener.udp->drop_gone();
+  if (listener.udp) 
+    listener.udp->drop_gone(listener.outside.get(), listener.inside.get());
 }
 
 void Worker::configure(Listener& listener, std::shared_ptr<const Service> service) {

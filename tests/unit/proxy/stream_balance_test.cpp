@@ -205,6 +205,8 @@ TEST(StreamEjection, AfterFailuresInARowThenByTrial) {
   one.abandoned();
   EXPECT_TRUE(one.usable(now)) << "the next one tries";
   EXPECT_TRUE(one.begin(now));
+  EXPECT_FALSE(one.usable(now + Ejection::kTrial - Duration(1)));
+  EXPECT_TRUE(one.begin(now + Ejection::kTrial)) << "without a verdict another one tries";
   one.succeeded();
   EXPECT_FALSE(one.ejected());
   for (int i = 0; i < 2; ++i) EXPECT_FALSE(one.failed(now, rules));
@@ -254,6 +256,13 @@ TEST(StreamAffinity, IsBounded) {
   table.remember(client(5), a, kStart + seconds(200), seconds(60));
   table.remember(client(5), a, kStart + seconds(200), seconds(60));
   EXPECT_EQ(table.size(), 1u) << "what has expired goes";
+  table.remember(client(6), a, kStart + seconds(230), seconds(60));
+  table.expire(kStart + seconds(260), seconds(60), 10);
+  EXPECT_EQ(table.size(), 1u);
+  table.expire(kStart + seconds(290), seconds(60), 0);
+  EXPECT_EQ(table.size(), 1u);
+  table.expire(kStart + seconds(290), seconds(60), 10);
+  EXPECT_EQ(table.size(), 0u) << "without anybody coming";
 }
 
 std::shared_ptr<EndpointSet> set_of(std::vector<SocketAddress> endpoints) {
@@ -276,15 +285,14 @@ TEST(StreamGroup, KeepsWhatItKnowsOfEndpointsThatStay) {
   auto next = set_of({three[1], {ip("10.244.9.9"), 80}});
   next->leaving = {three[0]};
   group.set(next);
-  EXPECT_FALSE(held[0]->gone) << "it still serves";
-  EXPECT_FALSE(held[1]->gone);
-  EXPECT_TRUE(held[2]->gone);
+  EXPECT_TRUE(group.serves(three[0])) << "those who have it";
+  EXPECT_TRUE(group.serves(three[1]));
+  EXPECT_FALSE(group.serves(three[2]));
   std::set<EndpointPtr> chosen;
   for (int i = 0; i < 8; ++i) chosen.insert(group.choose(client(1), kStart, {}));
   EXPECT_EQ(chosen.size(), 2u);
   EXPECT_TRUE(chosen.contains(held[1])) << "with its connections";
   group.set(set_of(three));
-  EXPECT_FALSE(held[0]->gone);
   chosen.clear();
   for (int i = 0; i < 8; ++i) chosen.insert(group.choose(client(1), kStart, {}));
   EXPECT_TRUE(chosen.contains(held[0])) << "back, as the one it was";

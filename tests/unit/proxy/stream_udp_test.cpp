@@ -184,6 +184,31 @@ TEST_F(StreamUdp, ALeavingEndpointThatServesKeepsItsSessions) {
   EXPECT_EQ(b.received.size(), 1u);
 }
 
+// As when externalTrafficPolicy changes: the endpoints are those of another set.
+TEST_F(StreamUdp, ASetThatTakesAnothersPlaceEndsTheSessionsItDoesNotServe) {
+  start();
+  Datagram &stays = endpoint(), &goes = endpoint();
+  serve_udp({stays.address(), goes.address()});
+  std::vector<Datagram*> clients = {&client(), &client()};
+  for (Datagram* one : clients) {
+    one->send(frontend_, "1");
+    wait_until([&] { return one->received.size() == 1; });
+  }
+  EXPECT_EQ(worker_->sessions(), 2u);
+  auto service = service_of({stays.address()}, Protocol::kUdp);
+  auto set = std::make_shared<EndpointSet>(*service->outside);
+  set->id = 77;
+  service->outside = set;
+  worker_->update(2, service);
+  EXPECT_EQ(worker_->sessions(), 1u);
+  for (Datagram* one : clients) {
+    one->send(frontend_, "2");
+    wait_until([&] { return one->received.size() == 2; });
+  }
+  EXPECT_EQ(goes.received.size(), 1u);
+  EXPECT_EQ(stays.received.size(), 3u);
+}
+
 TEST_F(StreamUdp, SessionsEndByTimeAndByNumber) {
   WorkerSettings settings;
   settings.udp.unanswered_timeout = seconds(2);
