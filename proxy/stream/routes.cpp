@@ -31,6 +31,17 @@ route::Route route_for(const Cidr& destination, uint8_t type) {
   return made;
 }
 
+// Of the two kinds we make, whoever has made it.
+bool is_of_our_kind(const route::Route& one) {
+  return one.type == RTN_LOCAL       ? one.table == RT_TABLE_LOCAL
+         : one.type == RTN_BLACKHOLE ? one.table == RT_TABLE_MAIN
+                                     : false;
+}
+
+bool is_ours(const route::Route& one) {
+  return one.protocol == Routes::kProtocol && is_of_our_kind(one);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Routes>> Routes::open(Loop& loop) {
@@ -69,6 +80,7 @@ void Routes::want(const Key& key, bool wanted) {
 // What an earlier process left is ours: it stays if it is wanted, and goes if not.
 void Routes::start() {
   started_ = true;
+  list_again_ = false;
   for (auto& [key, state] : routes_) state.present = false;
   list(Family::kIpv4);
   list(Family::kIpv6);
@@ -78,22 +90,24 @@ void Routes::list(Family family) {
   ++listing_;
   requests_->dump<route::Route>(
       route::dump_routes(family), parse_leniently,
-      [this, family, alive = alive_](const Result<std::vector<route::Route>>& routes) {
-        if (*alive) listed(family, routes);
+      [this, alive = alive_](const Result<std::vector<route::Route>>& routes) {
+        if (*alive) listed(routes);
       });
 }
 
-void Routes::listed(Family family, const Result<std::vector<route::Route>>& routes) {
+// Without a list what is wanted is added all the same; what nobody wants stays until there is one.
+void Routes::listed(const Result<std::vector<route::Route>>& routes) {
   --listing_;
   if (routes.ok()) {
     for (const route::Route& one : *routes)
-      if (one.protocol == kProtocol) routes_[{one.destination, one.type}].present = true;
-  } else if (routes.error().is_interrupted()) {
-    return list(family);
+      if (is_ours(one)) routes_[{one.destination, one.type}].present = true;
   } else {
-    log::warn("listing routes: {}", routes.error().message());
+    if (!routes.error().is_interrupted())
+      log::warn("listing routes: {}; trying again", routes.error().message());
+    list_again_ = true;
   }
   if (listing_ > 0) return;
+  if (list_again_) retry_later();
   dirty_.clear();
   for (const auto& [key, state] : routes_) dirty_.push_back(key);
   work();
@@ -113,6 +127,13 @@ void Routes::work() {
       if (!state.wanted) routes_.erase(found);
     }
   }
+  const bool settled = started_ && listing_ == 0 && dirty_.empty() && in_flight_ == 0;
+  if (settled && !list_again_ && on_settled_) std::exchange(on_settled_, nullptr)();
+}
+
+bool Routes::all_failed() const {
+  const auto is_there = [](const auto& entry) { return entry.second.wanted && entry.second.present; };
+  return !failed_.empty() && std::none_of(routes_.begin(), routes_.end(), is_there);
 }
 
 void Routes::change(const Key& key, State& state) {
@@ -126,7 +147,8 @@ void Routes::change(const Key& key, State& state) {
                      });
 }
 
-// One that exists is an earlier one of ours, or the kernel's own of an address it has.
+// One that exists is an earlier one of ours, the kernel's own of an address it has, or somebody
+// else's: when that goes, on_notification() adds ours.
 void Routes::changed(const Key& key, bool added, const Result<void>& result) {
   --in_flight_;
   State& state = routes_[key];
@@ -141,17 +163,17 @@ void Routes::changed(const Key& key, bool added, const Result<void>& result) {
       log::warn("{} the local route of {}: {}; trying again", added ? "adding" : "removing",
                 key.first.to_string(), result.error().message());
     failed_.insert(key);
-    reason_ = result.error().message();
     retry_later();
   }
   work();
-  if (failed_.empty()) retry_after_ = kFirstRetry;
+  if (failed_.empty() && !list_again_) retry_after_ = kFirstRetry;
 }
 
 void Routes::retry_later() {
   if (std::exchange(retry_planned_, true)) return;
   retry_ = clock_.after(retry_after_, [this] {
     retry_planned_ = false;
+    if (list_again_ && listing_ == 0) return start();
     dirty_.insert(dirty_.end(), failed_.begin(), failed_.end());
     work();
   });
@@ -161,7 +183,7 @@ void Routes::retry_later() {
 void Routes::on_notification(const netlink::MessageView& message) {
   if (message.type != RTM_DELROUTE || message.port_id == requests_->port_id()) return;
   const Result<route::Route> gone = route::parse_route(message);
-  if (!gone.ok() || gone->protocol != kProtocol) return;
+  if (!gone.ok() || !is_of_our_kind(*gone)) return;
   const Key key{gone->destination, gone->type};
   const auto found = routes_.find(key);
   if (found == routes_.end()) return;
@@ -178,7 +200,7 @@ Result<void> remove_routes(Loop& loop, Duration limit) {
         (*connection)->dump_sync<route::Route>(route::dump_routes(family), parse_leniently, limit);
     if (!routes.ok()) return routes.error();
     for (const route::Route& one : *routes) {
-      if (one.protocol != Routes::kProtocol) continue;
+      if (!is_ours(one)) continue;
       const Result<void> removed = (*connection)->request_sync(route::remove_route(one), limit);
       if (!removed.ok() && !removed.error().is_not_found()) return removed;
     }

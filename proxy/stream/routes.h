@@ -4,9 +4,10 @@
 // of cluster IPs, so that an address there without a Service is dropped instead of sent on.
 //
 // They carry protocol kProtocol, by which the next process knows them again, and --cleanup finds
-// them. An address that the kernel has as its own needs none, and is never touched. What somebody
-// else deletes is noticed by the kernel's notification and put back. What fails is tried again,
-// with back-off from 1 s to 30 s; without CAP_NET_ADMIN everything does.
+// them. An address that the kernel has as its own needs none, and is never touched; nor is a route
+// of somebody else's that is what we want. What somebody deletes, ours or theirs, is noticed by the
+// kernel's notification and put (back). What fails, a listing too, is tried again, with back-off
+// from 1 s to 30 s; without CAP_NET_ADMIN everything does.
 //
 // Threads: the loop's. Works in the network namespace of the thread that opens it. At most
 // kInFlight requests wait for the kernel.
@@ -15,11 +16,10 @@
 #include <linux/rtnetlink.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -47,12 +47,13 @@ class Routes {
   }
   void want_dropped(const Cidr& range, bool wanted) { want({range, RTN_BLACKHOLE}, wanted); }
   void start();
+  // Runs once: everything is as wanted for the first time, or has failed. Before start().
+  void set_on_settled(std::function<void()> callback) { on_settled_ = std::move(callback); }
 
-  // Everything is as wanted, or has failed.
-  bool settled() const { return started_ && !listing_ && dirty_.empty() && in_flight_ == 0; }
-  // How many are not as wanted since the last try, and why the last of them is not.
+  // How many are not as wanted since the last try.
   size_t failed() const { return failed_.size(); }
-  const std::string& reason() const { return reason_; }
+  // Some are wanted, and not one of them is there.
+  bool all_failed() const;
 
  private:
   using Key = std::pair<Cidr, uint8_t>;  // destination, type
@@ -66,7 +67,7 @@ class Routes {
          std::unique_ptr<netlink::Connection> watch);
   void want(const Key& key, bool wanted);
   void list(Family family);
-  void listed(Family family, const Result<std::vector<netlink::route::Route>>& routes);
+  void listed(const Result<std::vector<netlink::route::Route>>& routes);
   void work();
   void change(const Key& key, State& state);
   void changed(const Key& key, bool added, const Result<void>& result);
@@ -79,8 +80,9 @@ class Routes {
   std::map<Key, State> routes_;
   std::deque<Key> dirty_;
   std::set<Key> failed_;
-  std::string reason_;
+  std::function<void()> on_settled_;
   bool started_ = false;
+  bool list_again_ = false;  // the last listing was not whole
   int listing_ = 0;  // families
   size_t in_flight_ = 0;
   Duration retry_after_ = kFirstRetry;
