@@ -82,7 +82,9 @@ void set_sources(int fd, Family family, const std::optional<std::vector<Cidr>>& 
     return;
   }
   const sock_fprog all = {static_cast<unsigned short>(program->size()), program->data()};
-  (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof all);
+  // ENOMEM for long ones where net.core.optmem_max is small: none is better than the one before.
+  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof all) != 0)
+    set(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
 }
 
 Attempt connect_to(Protocol protocol, const SocketAddress& endpoint) {

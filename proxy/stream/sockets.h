@@ -26,8 +26,8 @@ constexpr int kBacklog = 4096;
 Result<Descriptor> open_frontend_socket(Protocol protocol, const SocketAddress& address,
                                         const std::optional<std::vector<Cidr>>& sources);
 
-// Changes who is let in. When the list is too long for the kernel, all are, and the worker looks at
-// each connection.
+// Changes who is let in. When the list is too long for the kernel, or it has no room, all are, and
+// the worker looks at each connection: whom it does not let in is reset then, not left waiting.
 void set_sources(int fd, Family family, const std::optional<std::vector<Cidr>>& sources);
 
 // A socket on its way to an endpoint, and the errno of the attempt, 0 or EINPROGRESS when it is
