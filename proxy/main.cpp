@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,7 @@
 #include "proxy/shadow_command.h"
 #include "proxy/stat_command.h"
 #include "proxy/stat_source.h"
+#include "proxy/stream/node_list.h"
 #include "proxy/stream/plane.h"
 #include "proxy/sysctls.h"
 #include "proxy/trace_command.h"
@@ -95,6 +97,7 @@ class Program {
   Result<void> open_sink();
   Result<void> open_proxy();
   Result<void> open_plane();
+  void remove_rules();
   Result<void> serve();
   void offer_counters();
   void on_services_changed();
@@ -129,6 +132,8 @@ class Program {
   std::unique_ptr<Proxy> proxy_;          // or, in mode userspace,
   std::unique_ptr<stream::Plane> plane_;  // this
   ObjectSink* sink_ = nullptr;            // the one there is
+  std::unique_ptr<stream::NodeList> nodes_;
+  bool rules_left_ = false;  // of mode nftables, removing them has failed
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<ProxyHealth> health_;
   std::unique_ptr<HttpServer> health_server_;
@@ -157,6 +162,7 @@ Result<void> Program::run() {
     if (stopping_) return ok();
   }
   around_.start_every(kLookAround, [this] { look_around(); });
+  if (nodes_) nodes_->start();
   feed_->start();
   events_->about_node(false, "Starting", "StartKubeProxy", kVersion);
   log::info("node {}, API server {}", options_.node_name, cluster_->config().server);
@@ -268,9 +274,7 @@ Result<void> Program::open_sink() {
   return ok();
 }
 
-// Rules of mode nftables would translate what is to come here; they go if they may be touched.
 Result<void> Program::open_plane() {
-  if (Result<void> gone = clean_up_rules(loop_); !gone.ok()) return gone;
   stream::PlaneSettings settings;
   settings.node_name = options_.node_name;
   settings.families = configs();
@@ -288,7 +292,23 @@ Result<void> Program::open_plane() {
   if (!plane.ok()) return plane.error();
   plane_ = std::move(*plane);
   sink_ = plane_.get();
+  plane_->set_on_served([this] { remove_rules(); });
+  if (const auto address = stream::api_server_address(cluster_->config().server))
+    plane_->set_api_server(*address);
+  nodes_ = std::make_unique<stream::NodeList>(
+      loop_.clock(), cluster_->api(),
+      [this](std::set<IpAddress> addresses) { plane_->set_nodes(std::move(addresses)); });
   return ok();
+}
+
+// Rules of mode nftables translate what is to come here. They stay until all of it can come, so
+// that no client is without an answer meanwhile.
+void Program::remove_rules() {
+  const Result<void> gone = clean_up_rules(loop_, plane_->services());
+  rules_left_ = !gone.ok() && !gone.error().is(ErrorCode::kPermission);
+  if (!gone.ok())
+    log::warn("rules of mode nftables, if there are any, go on translating: {}{}",
+              gone.error().message(), rules_left_ ? "; trying again" : "");
 }
 
 Result<void> Program::open_proxy() {
@@ -420,6 +440,7 @@ void Program::look_around() {
   place_service_health();
   update_service_health();
   if (sysctls_again_ && feed_->started()) set_sysctls(true);
+  if (rules_left_) remove_rules();
 }
 
 void Program::place_service_health() {
@@ -452,8 +473,9 @@ std::vector<FamilyHealth> Program::families() const {
   const MonoTime now = loop_.clock().now();
   if (plane_) {
     const auto last = plane_->last_update();
+    const bool good = plane_->check().ok();
     for (const Family family : families_)
-      result.push_back({family, last.has_value(), last.value_or(WallTime{})});
+      result.push_back({family, good, last.value_or(WallTime{})});
     return result;
   }
   for (const Family family : families_) {

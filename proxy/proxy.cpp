@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/proxy.h"
 
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <ctime>
@@ -427,8 +429,42 @@ Result<void> Proxy::probe(const FamilyState& family) {
 
 namespace {
 
+// nfnetlink(7): EOPNOTSUPP for a batch of a subsystem that is not there (nfnetlink_rcv_skb_batch),
+// EPROTONOSUPPORT without nfnetlink itself.
 bool lacks_nftables(const Error& error) {
-  return error.is(ErrorCode::kUnsupported) || error.is(ErrorCode::kInvalid);
+  return error.is(ErrorCode::kUnsupported);
+}
+
+bool is_of_a_service(const netlink::conntrack::Tuple& original, const ServiceMap& services) {
+  const IpAddress& to = original.destination;
+  const uint16_t port = original.destination_port;
+  return services.has(Frontend::vip(to, Protocol::kUdp, port)) ||
+         services.has(Frontend::node(to.family(), Protocol::kUdp, port));
+}
+
+Result<void> remove_udp_flows(Loop& loop, const ServiceMap& services) {
+  using Flows = Result<std::vector<netlink::conntrack::Entry>>;
+  auto netfilter = Connection::open(loop, netlink::Protocol::kNetfilter);
+  if (!netfilter.ok()) return netfilter.error();
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    netlink::conntrack::Filter filter;
+    filter.family = family;
+    filter.protocol = IPPROTO_UDP;
+    filter.status = IPS_DST_NAT;
+    const auto found = std::make_shared<std::optional<Flows>>();
+    netlink::conntrack::list(**netfilter, filter,
+                             [found](Flows flows) { *found = std::move(flows); });
+    if (!(*netfilter)->wait([&] { return found->has_value(); }, kCleanUpLimit))
+      return Error(ErrorCode::kTimeout, "listing flows: no answer in time");
+    if (!(*found)->ok()) return (*found)->error();
+    for (const netlink::conntrack::Entry& flow : ***found) {
+      if (!is_of_a_service(flow.original, services)) continue;
+      const Result<void> gone =
+          (*netfilter)->request_sync(netlink::conntrack::delete_entry(flow), kCleanUpLimit);
+      if (!gone.ok() && !gone.error().is_not_found()) return gone;
+    }
+  }
+  return ok();
 }
 
 Result<void> remove_rules(Loop& loop) {
@@ -443,11 +479,14 @@ Result<void> remove_rules(Loop& loop) {
 
 }  // namespace
 
-Result<void> clean_up_rules(Loop& loop) {
-  const Result<void> done = remove_rules(loop);
-  if (done.ok() || done.error().is(ErrorCode::kPermission) || lacks_nftables(done.error()))
-    return ok();
-  return done;
+Result<void> clean_up_rules(Loop& loop, const ServiceMap& services) {
+  const Result<void> rules = remove_rules(loop);
+  if (!rules.ok()) return lacks_nftables(rules.error()) ? ok() : rules;
+  const Result<void> flows = remove_udp_flows(loop, services);
+  // Without conntrack the kernel says that what is asked is invalid, or unsupported.
+  const bool none = !flows.ok() && (flows.error().is(ErrorCode::kUnsupported) ||
+                                    flows.error().is(ErrorCode::kInvalid));
+  return none ? ok() : flows;
 }
 
 Result<void> clean_up(Loop& loop) {

@@ -152,9 +152,10 @@ class Proxy : public ObjectSink {
 // Takes everything of ours out of this network namespace, whichever mode has made it. A kernel
 // without nf_tables has no tables of ours.
 Result<void> clean_up(Loop& loop);
-// The same, but the routes of mode userspace, which comes in our place. Without the right to it, or
-// without nf_tables, nothing is done.
-Result<void> clean_up_rules(Loop& loop);
+// The same, but the routes of mode userspace, which comes in our place; and UDP flows to `services`
+// that conntrack would go on translating for as long as their clients send. A kernel without
+// nf_tables, or without conntrack, has neither.
+Result<void> clean_up_rules(Loop& loop, const ServiceMap& services);
 
 // "2026-01-02T03:04:05.678901Z" as Kubernetes writes it; nullopt for anything else.
 std::optional<WallTime> parse_rfc3339(std::string_view text);

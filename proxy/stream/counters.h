@@ -43,6 +43,7 @@ struct WorkerCounters {
   Count evicted_sessions;   // UDP sessions ended to make room
   Count dropped_datagrams;  // that no endpoint could be found for, or no room
   Count pipes;              // made, for splice(2)
+  Count deaf;               // sockets, now, that the kernel has no room to watch
   Count answered;           // the last ping of the control loop
 };
 

@@ -60,9 +60,8 @@ void EndpointGroup::set(std::shared_ptr<const EndpointSet> set) {
 }
 
 bool EndpointGroup::serves(const SocketAddress& endpoint) const {
-  return set_ &&
-         (std::binary_search(set_->endpoints.begin(), set_->endpoints.end(), endpoint) ||
-          std::binary_search(set_->leaving.begin(), set_->leaving.end(), endpoint));
+  return set_ && (std::binary_search(set_->endpoints.begin(), set_->endpoints.end(), endpoint) ||
+                  std::binary_search(set_->leaving.begin(), set_->leaving.end(), endpoint));
 }
 
 EndpointPtr EndpointGroup::choose(const IpAddress& client, MonoTime now,

@@ -19,6 +19,8 @@ namespace {
 constexpr Duration kCoalesce = std::chrono::milliseconds(1);
 constexpr size_t kFrontendsPerTurn = 256;
 constexpr Duration kStale = std::chrono::minutes(1);
+constexpr size_t kOwnDescriptors = 64;    // of the process: sockets to the kernel, this program
+constexpr size_t kWorkerDescriptors = 8;  // of a worker's loop
 constexpr Duration kWorkerSilence = std::chrono::seconds(10);
 
 // How many there are then.
@@ -92,7 +94,9 @@ Plane::~Plane() = default;
 
 Result<void> Plane::start_workers(size_t descriptors) {
   const size_t count = settings_.workers == 0 ? usable_cpus() : settings_.workers;
-  most_listening_ = descriptors / 8 * 3;
+  const size_t own = kOwnDescriptors + kWorkerDescriptors * count;
+  const size_t share = (descriptors - std::min(descriptors, own)) / 16;
+  most_listening_ = share * 6;
   std::random_device random;
   for (size_t i = 0; i < count; ++i) {
     WorkerSettings settings;
@@ -101,9 +105,11 @@ Result<void> Plane::start_workers(size_t descriptors) {
     settings.relay = settings_.relay;
     settings.udp = settings_.udp;
     settings.ejection = settings_.ejection;
+    // Two descriptors each, but of UDP one.
     settings.relay.connections =
-        std::min(settings.relay.connections, descriptors / 8 * 3 / 2 / count);
-    settings.udp.sessions = std::min(settings.udp.sessions, descriptors / 8 / count);
+        std::min(settings.relay.connections, std::max<size_t>(share * 5 / 2 / count, 1));
+    settings.relay.pipes = std::min(settings.relay.pipes, share / 2 / count);
+    settings.udp.sessions = std::min(settings.udp.sessions, std::max<size_t>(share * 2 / count, 1));
     auto worker = WorkerThread::start(settings);
     if (!worker.ok()) return worker.error();
     workers_.push_back(std::move(*worker));
@@ -122,12 +128,14 @@ void Plane::put(const kube::Service& service) {
   mark(services_.put(service));
 }
 void Plane::put(const kube::EndpointSlice& slice) {
+  remember_api_servers(slice);
   mark(services_.put(slice));
 }
 void Plane::remove_service(const kube::ObjectKey& key) {
   mark(services_.remove_service(key));
 }
 void Plane::remove_slice(const kube::ObjectKey& key) {
+  if (api_servers_.erase(key) > 0) mark_all();
   mark(services_.remove_slice(key));
 }
 
@@ -143,16 +151,48 @@ void Plane::set_service_cidrs(std::vector<Cidr> cidrs) {
   update_addresses();
 }
 
+void Plane::set_nodes(std::set<IpAddress> addresses) {
+  const bool first = !nodes_;
+  if (!first && *nodes_ == addresses) return;
+  nodes_ = std::move(addresses);
+  if (ready_)
+    mark_all();
+  else
+    update_addresses();
+}
+
+void Plane::remember_api_servers(const kube::EndpointSlice& slice) {
+  if (slice.meta.ns != "default" || slice.service_name != "kubernetes") return;
+  std::set<IpAddress> addresses;
+  for (const kube::Endpoint& endpoint : slice.endpoints)
+    addresses.insert(endpoint.addresses.begin(), endpoint.addresses.end());
+  std::set<IpAddress>& known = api_servers_[slice.meta.key()];
+  if (known == addresses) return;
+  known = std::move(addresses);
+  mark_all();
+}
+
+void Plane::set_on_served(std::function<void()> callback) {
+  routes_->set_on_settled(std::move(callback));
+}
+
 // Programming without the node's addresses would take node ports away.
 void Plane::start() {
   started_ = true;
   node_addresses_->start();
+  nodes_alarm_ = loop_.clock().after(kNodesGrace, [this] {
+    if (nodes_) return;
+    log::warn("the Nodes of the cluster are not known: no external address is served until then");
+    nodes_late_ = true;
+    update_addresses();
+  });
+  tidy_ = loop_.clock().after(kTidy, [this] { tidy(); });
 }
 
 // What hangs on this node's addresses and on the ranges of cluster IPs: where node ports listen,
 // who is this node, which addresses need a route.
 void Plane::update_addresses() {
-  if (!started_ || !node_addresses_->known()) return;
+  if (!started_ || !node_addresses_->known() || (!nodes_ && !nodes_late_)) return;
   std::map<Family, Parameters> parameters;
   Origins origins;
   std::set<Cidr> ranges;
@@ -178,6 +218,7 @@ void Plane::update_addresses() {
 }
 
 void Plane::mark_all() {
+  if (!ready_) return;
   for (const Config& config : settings_.families) mark(services_.frontends(config.family));
 }
 
@@ -209,14 +250,16 @@ void Plane::apply() {
   if (!std::exchange(routing_, true)) routes_->start();
   busy_since_.reset();
   last_update_ = loop_.clock().wall_now();
-  if (std::exchange(sweep_, false)) sweep();
 }
 
 void Plane::apply(const Frontend& frontend) {
   const auto target = stopped_ ? std::nullopt : services_.find(frontend);
   FrontendState& state = frontends_[frontend];
-  troubled_.erase(frontend);
-  if (target) {
+  const bool was_troubled = troubled_.erase(frontend) > 0;
+  const auto why_not = target ? why_not_served(frontend) : std::nullopt;
+  if (why_not) {
+    refuse(frontend, target->service, state, *why_not);
+  } else if (target) {
     route(frontend, true);
     apply(frontend, state, *target);
   } else {
@@ -226,9 +269,46 @@ void Plane::apply(const Frontend& frontend) {
     sweep_ = true;
   }
   if (troubled_.contains(frontend))
-    retry_later();
+    retry_later(!was_troubled);
   else if (troubled_.empty())
-    complaints_ = 0, retry_after_ = kFirstRetry;
+    retry_after_ = kFirstRetry;
+}
+
+void Plane::refuse(const Frontend& frontend, const std::string& name, FrontendState& state,
+                   const std::string& reason) {
+  route(frontend, false);
+  const std::set<SocketAddress> known = std::exchange(state.unserved, {});
+  close_sockets(state, {});
+  state.unserved = known;
+  state.service.reset();
+  complain(frontend, name, {frontend.address, frontend.port}, Error(ErrorCode::kConflict, reason));
+}
+
+// Cluster IPs are the cluster's own; external addresses are whatever somebody wrote.
+std::optional<std::string> Plane::why_not_served(const Frontend& frontend) const {
+  const auto owner = services_.owner(frontend);
+  if (!owner || owner->kind == AddressKind::kClusterIp || owner->kind == AddressKind::kNodePort)
+    return std::nullopt;
+  const IpAddress& address = frontend.address;
+  if (address.is_loopback() || address.is_unspecified() || address.is_multicast() ||
+      address.is_link_local())
+    return "its address is none that could be reached from elsewhere";
+  if (is_own(address)) return std::nullopt;
+  if (!nodes_) return "the Nodes of the cluster are not known yet, and it could be one's address";
+  if (nodes_->contains(address)) return "its address is a Node's";
+  if (is_api_server(address)) return "its address is the API server's";
+  return std::nullopt;
+}
+
+bool Plane::is_own(const IpAddress& address) const {
+  const std::vector<IpAddress>& own = node_addresses_->addresses();
+  return std::binary_search(own.begin(), own.end(), address);
+}
+
+bool Plane::is_api_server(const IpAddress& address) const {
+  return api_server_ == address ||
+         std::any_of(api_servers_.begin(), api_servers_.end(),
+                     [&](const auto& slice) { return slice.second.contains(address); });
 }
 
 void Plane::apply(const Frontend& frontend, FrontendState& state, const Target& target) {
@@ -286,6 +366,7 @@ std::shared_ptr<const EndpointSet> Plane::set_of(const Frontend& frontend, const
     set->affinity = std::chrono::seconds(target.affinity_seconds);
     set->clients = before && before->clients ? before->clients : std::make_shared<SharedAffinity>();
   }
+  if (before && before->endpoints == set->endpoints) set->places = before->places;
   if (before && before->endpoints == set->endpoints && before->leaving == set->leaving &&
       before->affinity == set->affinity)
     return before;
@@ -304,8 +385,9 @@ std::set<SocketAddress> Plane::addresses_of(const Frontend& frontend) const {
 // All workers have one, or none.
 void Plane::open_socket(const Frontend& frontend, FrontendState& state,
                         const SocketAddress& address) {
+  const std::string& name = state.service->name;
   if (listening_ + workers_.size() > most_listening_)
-    return complain(frontend, address,
+    return complain(frontend, name, address,
                     Error(ErrorCode::kResourceExhausted,
                           std::to_string(listening_) +
                               " sockets listen, and no more may: raise the limit of descriptors"));
@@ -313,12 +395,11 @@ void Plane::open_socket(const Frontend& frontend, FrontendState& state,
   std::vector<std::shared_ptr<Descriptor>> sockets;
   while (sockets.size() < workers_.size()) {
     auto opened = open_frontend_socket(frontend.protocol, address, sources);
-    if (!opened.ok()) return complain(frontend, address, opened.error());
+    if (!opened.ok()) return complain(frontend, name, address, opened.error());
     sockets.push_back(std::make_shared<Descriptor>(std::move(*opened)));
   }
   if (state.unserved.erase(address) > 0)
-    log::info("{} of {}: listening on {} now", frontend.to_string(), state.service->name,
-              address.to_string());
+    log::info("{} of {}: listening on {} now", frontend.to_string(), name, address.to_string());
   const ListenerId id = next_id_++;
   state.sockets[address] = id;
   listening_ += workers_.size();
@@ -339,13 +420,18 @@ void Plane::close_sockets(FrontendState& state, const std::set<SocketAddress>& k
   });
 }
 
-void Plane::complain(const Frontend& frontend, const SocketAddress& address, const Error& error) {
+// What is unsupported, or somebody else's address, is so until something changes.
+void Plane::complain(const Frontend& frontend, const std::string& name,
+                     const SocketAddress& address, const Error& error) {
   FrontendState& state = frontends_[frontend];
-  troubled_.insert(frontend);
-  if (!state.unserved.insert(address).second || complaints_ > kLoudest) return;
+  if (!error.is(ErrorCode::kUnsupported) && !error.is_conflict()) troubled_.insert(frontend);
+  if (!state.unserved.insert(address).second) return;
+  const MonoTime now = loop_.clock().now();
+  if (now - complained_at_ >= kQuiet) complaints_ = 0;
+  if (complaints_ > kLoudest) return;
+  complained_at_ = now;
   if (complaints_++ < kLoudest)
-    log::warn("{} of {} is not served: {}", frontend.to_string(), state.service->name,
-              error.message());
+    log::warn("{} of {} is not served: {}", frontend.to_string(), name, error.message());
   else
     log::warn("more is not served: fairlead_stream_unserved_sockets in /metrics counts it");
 }
@@ -359,19 +445,38 @@ void Plane::route(const Frontend& frontend, bool wanted) {
     users.insert(frontend);
   else
     users.erase(frontend);
-  const std::vector<IpAddress>& own = node_addresses_->addresses();
-  const bool ours = address.is_loopback() || std::binary_search(own.begin(), own.end(), address);
-  routes_->want_local(address, !users.empty() && !ours);
+  routes_->want_local(address, !users.empty() && !is_own(address));
   if (users.empty()) addresses_.erase(address);
 }
 
-void Plane::retry_later() {
-  if (std::exchange(retry_planned_, true)) return;
+// New trouble does not wait for as long as the old has come to.
+void Plane::retry_later(bool anew) {
+  if (anew) retry_after_ = kFirstRetry;
+  const MonoTime at = loop_.clock().now() + retry_after_;
+  if (retry_at_ && *retry_at_ <= at) return;
+  retry_at_ = at;
   retry_ = loop_.clock().after(retry_after_, [this] {
-    retry_planned_ = false;
+    retry_at_.reset();
     mark({troubled_.begin(), troubled_.end()});
   });
   retry_after_ = std::min(retry_after_ * 2, kLastRetry);
+}
+
+// What nobody comes to tell us. Services that have gone are forgotten when the workers have, so
+// that what they still accepted counts: `sweep_` may be older than their last ping, not younger.
+void Plane::tidy() {
+  tidy_ = loop_.clock().after(kTidy, [this] { tidy(); });
+  const MonoTime now = loop_.clock().now();
+  for (const auto& [key, weak] : sets_)
+    if (const auto set = weak.lock(); set && set->clients) set->clients->expire(now, set->affinity);
+  if (sweeping_ && workers_answered()) {
+    sweeping_ = false;
+    sweep();
+  }
+  if (!sweep_) return;
+  sweep_ = false;
+  sweeping_ = true;
+  ping();
 }
 
 // After services that have gone: their sets, and their counters with their last connection.
@@ -389,6 +494,7 @@ void Plane::sweep() {
 
 Result<void> Plane::check() {
   const MonoTime now = loop_.clock().now();
+  if (stopped_) return Error(ErrorCode::kUnavailable, "it is ending, and accepts no more");
   if (!started_)
     return Error(ErrorCode::kUnavailable, "Services and EndpointSlices are not known yet");
   if (!ready_ || !last_update_)
@@ -398,11 +504,19 @@ Result<void> Plane::check() {
   const bool all_answered = workers_answered();
   if (!all_answered && pinged_at_ && now - *pinged_at_ > kWorkerSilence)
     return Error(ErrorCode::kUnavailable, "a worker does not answer");
-  if (all_answered) {
-    pinged_at_ = now;
-    for (const auto& worker : workers_) worker->ping();
-  }
+  if (all_answered) ping();
+  if (routes_->all_failed())
+    return Error(ErrorCode::kUnavailable,
+                 "no address of a Service can be made this node's (CAP_NET_ADMIN is needed)");
+  if (listening_ == 0 && !troubled_.empty())
+    return Error(ErrorCode::kUnavailable, "not one port of a Service can be listened on");
   return ok();
+}
+
+// A worker that owes an answer owes it since then.
+void Plane::ping() {
+  if (workers_answered()) pinged_at_ = loop_.clock().now();
+  for (const auto& worker : workers_) worker->ping();
 }
 
 bool Plane::workers_answered() const {
@@ -423,6 +537,7 @@ std::string Plane::metrics(bool by_service) {
   }
   for (const auto& worker : workers_) facts.workers.push_back(&worker->counters());
   for (const auto& [frontend, state] : frontends_) facts.unserved += state.unserved.size();
+  for (const auto& worker : workers_) facts.unserved += worker->counters().deaf.value();
   facts.missing_routes = routes_->failed();
   return metrics_text(facts);
 }
@@ -430,10 +545,8 @@ std::string Plane::metrics(bool by_service) {
 void Plane::stop_accepting() {
   stopped_ = true;
   pending_.clear();
-  for (const auto& worker : workers_) {
-    worker->post([](Worker& w) { w.remove_all(); });
-    worker->ping();
-  }
+  for (const auto& worker : workers_) worker->post([](Worker& w) { w.stop(); });
+  ping();
 }
 
 size_t Plane::connections() const {

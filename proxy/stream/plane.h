@@ -5,14 +5,20 @@
 //   put, remove -> ServiceMap -> which frontends -> a socket for each worker -> workers
 //                                                -> a local route for each address -> kernel
 //   this node's addresses -> node ports, and who is this node
+//   all Nodes' addresses, the API server's -> which external addresses are not served
+//
+// An external or balancer address that is a Node's or the API server's, and not one this node has
+// on an interface, is not served: making it local would cut this node off from its owner. None is
+// served before the Nodes are known; the first update waits kNodesGrace for them.
 //
 // What may not be done (no right to add routes, a port that is taken or below 1024, SCTP) is said
-// in a line of the log, the first kLoudest of them, and counted in the metrics; everything else is
-// served. It is tried again, with back-off from 1 s to 60 s.
+// in a line of the log, the first kLoudest of them in kQuiet, and counted in the metrics;
+// everything else is served. What may come right by itself is tried again, with back-off from 1 s
+// to 60 s.
 //
-// Descriptors: the process takes as many as it may have (RLIMIT_NOFILE). Three eighths of them are
-// for listening sockets, as many for connections, an eighth for UDP sessions; the rest is for the
-// API server and for whoever asks how we are.
+// Descriptors: the process takes as many as it may have (RLIMIT_NOFILE). Of those it does not need
+// to run at all six sixteenths are for listening sockets, five for connections, one for pipes, two
+// for UDP sessions; the rest is for the API server and for whoever asks how we are.
 //
 // Threads: the loop's; the workers have their own. Works in the network namespace of the thread
 // that opens it.
@@ -51,6 +57,9 @@ class Plane : public ObjectSink {
   static constexpr Duration kFirstRetry = std::chrono::seconds(1);
   static constexpr Duration kLastRetry = std::chrono::seconds(60);
   static constexpr size_t kLoudest = 16;
+  static constexpr Duration kQuiet = std::chrono::minutes(10);
+  static constexpr Duration kNodesGrace = std::chrono::seconds(5);
+  static constexpr Duration kTidy = std::chrono::minutes(1);
 
   static Result<std::unique_ptr<Plane>> open(Loop& loop, PlaneSettings settings);
   ~Plane() override;
@@ -61,6 +70,10 @@ class Plane : public ObjectSink {
   void remove_slice(const kube::ObjectKey& key) override;
   void set_node(const kube::Node& node) override;
   void set_service_cidrs(std::vector<Cidr> cidrs) override;
+  // Addresses of all Nodes of the cluster; from then on external addresses are served.
+  void set_nodes(std::set<IpAddress> addresses);
+  // Besides the endpoints of Service default/kubernetes.
+  void set_api_server(const IpAddress& address) { api_server_ = address; }
   const ServiceMap& services() const override { return services_; }
   void start() override;
   // Runs after each change of services or endpoints.
@@ -68,16 +81,18 @@ class Plane : public ObjectSink {
     on_services_changed_ = std::move(callback);
   }
 
-  // Ok, or why not: everything known has been acted upon, and every worker lives. What cannot be
-  // served does not make it ill.
+  // Runs once: all that was known at start() is served, or cannot be. Before start().
+  void set_on_served(std::function<void()> callback);
+
+  // Ok, or why not: everything known has been acted upon, every worker lives, and it is not ending.
+  // What cannot be served makes it ill only where that is all routes or all sockets.
   Result<void> check();
-  // Everything known has been acted upon, routes too.
-  bool idle() const { return ready_ && pending_.empty() && routes_->settled(); }
   // When a change was last acted upon.
   std::optional<WallTime> last_update() const { return last_update_; }
   // `by_service`: with a row for each service port that has had traffic.
   std::string metrics(bool by_service);
-  // Closes every listening socket: connections that are open stay.
+  // Closes every listening socket, when what waits there has been accepted: connections that are
+  // open stay, UDP sessions end.
   void stop_accepting();
   // Open connections and UDP sessions.
   size_t connections() const;
@@ -114,11 +129,20 @@ class Plane : public ObjectSink {
                                             const std::vector<Backend>& backends, bool here);
   void open_socket(const Frontend& frontend, FrontendState& state, const SocketAddress& address);
   void close_sockets(FrontendState& state, const std::set<SocketAddress>& keep);
-  void complain(const Frontend& frontend, const SocketAddress& address, const Error& error);
+  void refuse(const Frontend& frontend, const std::string& name, FrontendState& state,
+              const std::string& reason);
+  void complain(const Frontend& frontend, const std::string& name, const SocketAddress& address,
+                const Error& error);
+  std::optional<std::string> why_not_served(const Frontend& frontend) const;
+  bool is_own(const IpAddress& address) const;
+  bool is_api_server(const IpAddress& address) const;
+  void remember_api_servers(const kube::EndpointSlice& slice);
   std::set<SocketAddress> addresses_of(const Frontend& frontend) const;
   void route(const Frontend& frontend, bool wanted);
-  void retry_later();
+  void retry_later(bool anew);
+  void tidy();
   void sweep();
+  void ping();
   bool workers_answered() const;
 
   Loop& loop_;
@@ -132,6 +156,9 @@ class Plane : public ObjectSink {
   std::map<Family, Parameters> parameters_;
   std::shared_ptr<const Origins> origins_ = std::make_shared<const Origins>();
   std::function<void()> on_services_changed_;
+  std::optional<std::set<IpAddress>> nodes_;
+  std::optional<IpAddress> api_server_;
+  std::map<kube::ObjectKey, std::set<IpAddress>> api_servers_;  // by slice of default/kubernetes
 
   std::unordered_map<Frontend, FrontendState> frontends_;
   std::map<IpAddress, std::set<Frontend>> addresses_;  // that need a route, by whom
@@ -140,22 +167,25 @@ class Plane : public ObjectSink {
   std::map<ServicePort, WorkerCount> counters_;
   std::map<Protocol, Totals> folded_;  // of service ports that have gone
   std::set<Frontend> pending_;
-  std::set<Frontend> troubled_;
+  std::set<Frontend> troubled_;  // to be tried again
   size_t complaints_ = 0;
+  MonoTime complained_at_;
   size_t listening_ = 0, most_listening_ = 0;  // sockets, of all workers
   uint64_t next_id_ = 1;
   bool started_ = false;
+  bool nodes_late_ = false;
   bool ready_ = false;    // the addresses are known too
   bool routing_ = false;  // routes_ has begun
   bool stopped_ = false;
   bool applying_soon_ = false;
-  bool sweep_ = false;  // services have gone
+  bool sweep_ = false;     // services have gone
+  bool sweeping_ = false;  // those that had gone when the workers were last pinged for it
   std::optional<MonoTime> busy_since_;
   std::optional<WallTime> last_update_;
   std::optional<MonoTime> pinged_at_;
   Duration retry_after_ = kFirstRetry;
-  bool retry_planned_ = false;
-  Alarm apply_, retry_;
+  std::optional<MonoTime> retry_at_;
+  Alarm apply_, retry_, tidy_, nodes_alarm_;
 };
 
 }  // namespace fairlead::proxy::stream

@@ -284,8 +284,8 @@ void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
     flow.bulk = got >= kBulk;
     return;
   }
-  // Empty for now: what comes next is likely as large as what has been. Otherwise recv(2) finds what
-  // there still is, or that this is the end: 0 is also said of data that cannot be spliced.
+  // Empty for now: what comes next is likely as large as what has been. Otherwise recv(2) finds
+  // what there still is, or that this is the end: 0 is also said of data that cannot be spliced.
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
     note_error(from, true);
   } else {
@@ -304,8 +304,8 @@ void Relay::unload_pipe(Flow& flow) {
   flow.kept = std::make_unique_for_overwrite<uint8_t[]>(flow.in_pipe);
   flow.kept_from = flow.kept_to = 0;
   while (flow.kept_to < flow.in_pipe) {
-    const ssize_t got = read(flow.pipe.reader.get(), flow.kept.get() + flow.kept_to,
-                             flow.in_pipe - flow.kept_to);
+    const ssize_t got =
+        read(flow.pipe.reader.get(), flow.kept.get() + flow.kept_to, flow.in_pipe - flow.kept_to);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;  // never: a pipe has what was put into it
     flow.kept_to += static_cast<uint32_t>(got);

@@ -76,10 +76,11 @@ struct RelayHost {
 
 class Relay : public TimeoutLink, public Reactor::Mortal {
  public:
-  static constexpr Duration kLook = std::chrono::milliseconds(20);  // at a broken one, and how often
+  static constexpr Duration kLook =
+      std::chrono::milliseconds(20);  // at a broken one, and how often
   static constexpr uint32_t kMostLooks = 1000;
   static constexpr Duration kPark = std::chrono::milliseconds(100);  // before another try
-  static constexpr uint32_t kMostParks = 300;  // then the client is reset
+  static constexpr uint32_t kMostParks = 300;                        // then the client is reset
   // Takes over an accepted connection; lives until it ends. `counters`: of its service.
   static void begin(RelayHost& host, Descriptor client, const IpAddress& client_address,
                     std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
@@ -100,8 +101,8 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
     bool read_on = false;  // until the kernel says that there is no more: an end or urgent data
     bool urgent = false;   // has had urgent data, which splice(2) does not pass
     bool ended = false;    // its end of stream has been read
-    bool broken = false;           // nothing can be sent to it any more
-    bool torn = false;             // and what it has sent has no end: a reset, not after a FIN
+    bool broken = false;   // nothing can be sent to it any more
+    bool torn = false;     // and what it has sent has no end: a reset, not after a FIN
   };
   // One direction.
   struct Flow {

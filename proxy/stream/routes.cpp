@@ -132,7 +132,9 @@ void Routes::work() {
 }
 
 bool Routes::all_failed() const {
-  const auto is_there = [](const auto& entry) { return entry.second.wanted && entry.second.present; };
+  const auto is_there = [](const auto& entry) {
+    return entry.second.wanted && entry.second.present;
+  };
   return !failed_.empty() && std::none_of(routes_.begin(), routes_.end(), is_there);
 }
 

@@ -83,7 +83,7 @@ class Routes {
   std::function<void()> on_settled_;
   bool started_ = false;
   bool list_again_ = false;  // the last listing was not whole
-  int listing_ = 0;  // families
+  int listing_ = 0;          // families
   size_t in_flight_ = 0;
   Duration retry_after_ = kFirstRetry;
   bool retry_planned_ = false;

@@ -31,7 +31,7 @@ namespace fairlead::proxy::stream {
 struct EndpointSet {
   uint64_t id = 0;
   Policy policy = Policy::kTwoChoices;
-  std::vector<SocketAddress> endpoints;     // sorted, each once
+  std::vector<SocketAddress> endpoints;                                     // sorted, each once
   std::shared_ptr<SharedMaglev> places = std::make_shared<SharedMaglev>();  // of `endpoints`
   std::vector<SocketAddress> leaving;       // the same; not chosen any more, but still serving
   std::shared_ptr<SharedAffinity> clients;  // null: no affinity

@@ -79,6 +79,7 @@ Worker::Worker(Loop& loop, const WorkerSettings& settings, std::unique_ptr<React
       relays_(std::make_unique<RelayHost>(*reactor_, settings.relay, *counters_)),
       sessions_(std::make_unique<UdpHost>(*reactor_, settings.udp, *counters_)),
       resume_(loop),
+      watch_again_(loop),
       timeout_(loop) {
   reactor_->set_on_turn([this] { tend_timeouts(); });
 }
@@ -92,7 +93,6 @@ void Worker::put(ListenerId id, Descriptor socket, const SocketAddress& address,
   auto listener = std::make_unique<Listener>(*this, id, address);
   listener->sources = admitted(*service, address.address);
   Listener* raw = listener.get();
-  Result<void> added;
   if (service->protocol == Protocol::kUdp) {
     listener->udp = std::make_unique<UdpFrontend>(
         *sessions_, std::move(socket), [raw](const IpAddress& client) -> UdpFrontend::Destination {
@@ -102,18 +102,32 @@ void Worker::put(ListenerId id, Descriptor socket, const SocketAddress& address,
           if (!group) counters->denied.add();
           return {std::move(group), std::move(counters)};
         });
-    configure(*listener, std::move(service));
-    added = listener->udp->listen();
   } else {
     listener->socket = std::move(socket);
-    configure(*listener, std::move(service));
-    added = reactor_->add(raw->fd(), *raw, EPOLLIN);
   }
+  configure(*raw, std::move(service));
   listeners_[id] = std::move(listener);
-  if (!added.ok()) {
-    log::error("{} is not served by one worker: {}", address.to_string(), added.error().message());
-    remove(id);
+  watch(*raw);
+}
+
+void Worker::watch(Listener& listener) {
+  const Result<void> added =
+      listener.udp ? listener.udp->listen() : reactor_->add(listener.fd(), listener, EPOLLIN);
+  if (added.ok()) {
+    if (deaf_.erase(listener.id) > 0) counters_->deaf.take();
+    return;
   }
+  if (deaf_.insert(listener.id).second) {
+    counters_->deaf.add();
+    if (deaf_.size() == 1)
+      log::error("{} is not served by one worker: {}; trying again", listener.address.to_string(),
+                 added.error().message());
+  }
+  if (!watch_again_.active()) watch_again_.start_once(kPause, [this] { watch_deaf(); });
+}
+
+void Worker::watch_deaf() {
+  for (const ListenerId id : std::set<ListenerId>(deaf_)) watch(*listeners_.at(id));
 }
 
 void Worker::update(ListenerId id, std::shared_ptr<const Service> service) {
@@ -121,8 +135,7 @@ void Worker::update(ListenerId id, std::shared_ptr<const Service> service) {
   if (found == listeners_.end()) return;
   Listener& listener = *found->second;
   configure(listener, std::move(service));
-  if (listener.udp) 
-    listener.udp->drop_gone(listener.outside.get(), listener.inside.get());
+  if (listener.udp) listener.udp->drop_gone(listener.outside.get(), listener.inside.get());
 }
 
 void Worker::configure(Listener& listener, std::shared_ptr<const Service> service) {
@@ -156,6 +169,7 @@ void Worker::remove(ListenerId id) {
   std::unique_ptr<Listener> listener = std::move(found->second);
   listeners_.erase(found);
   waiting_.erase(id);
+  if (deaf_.erase(id) > 0) counters_->deaf.take();
   reactor_->forget(*listener);
   listener->socket.reset();
   if (listener->udp) {
@@ -179,8 +193,7 @@ void Worker::stop() {
 
 void Worker::accept_from(Listener& listener) {
   if (paused_) return wait_for_room(listener.id);
-  for (int i = 0; i < kAccepts; ++i)
-    switch (accept_one(listener)) {
+  for (int i = 0; i < kAccepts; ++i) switch (accept_one(listener)) {
       case Accepted::kOne:
         break;
       case Accepted::kNone:

@@ -47,7 +47,8 @@ class Worker {
   // Resets what is open.
   ~Worker();
 
-  // A socket of open_frontend_socket(), at that address.
+  // A socket of open_frontend_socket(), at that address. Where the kernel has no room to watch it
+  // that is said, counted (WorkerCounters::deaf) and tried again every kPause.
   void put(ListenerId id, Descriptor socket, const SocketAddress& address,
            std::shared_ptr<const Service> service);
   // From now on; connections that are open stay as they are, but UDP sessions of endpoints that are
@@ -75,6 +76,8 @@ class Worker {
   Accepted accept_one(Listener& listener);
   void take(const Listener& listener, Descriptor client, const IpAddress& address);
   void wait_for_room(ListenerId id);
+  void watch(Listener& listener);
+  void watch_deaf();
   void tend_timeouts();
 
   const WorkerSettings settings_;
@@ -87,6 +90,8 @@ class Worker {
   bool paused_ = false;
   std::set<ListenerId> waiting_;  // for the pause to end
   Timer resume_;
+  std::set<ListenerId> deaf_;
+  Timer watch_again_;
   Timer timeout_;
   std::optional<MonoTime> timeout_due_;
 };

@@ -366,12 +366,14 @@ TEST_F(Stream, AtItsEndOpenConnectionsMayEndByThemselves) {
       R"({"metadata":{"namespace":"default","name":"echo","resourceVersion":"@RV@","labels":)"
       R"({"kubernetes.io/service-name":"echo"}},"addressType":"IPv4","endpoints":[{"addresses":)"
       R"(["10.244.2.2"]}],"ports":[{"name":"e","port":8081,"protocol":"TCP"}]})");
-  start({"--stream-drain-timeout=15s"});
+  start({"--stream-drain-timeout=5m"});
   Echo echo(cluster_.at("web-1"));
   auto checker = std::make_unique<Checker>(cluster_.at("client"), "10.96.0.7:7", 1);
   ASSERT_TRUE(cluster_.run_until([&] { return checker->compared() > 1000000; }));
   kill(cluster_.process().pid(), SIGTERM);
   ASSERT_TRUE(ends_at("client", "10.96.0.7:7", "refused")) << "it accepts no more";
+  EXPECT_THAT(cluster_.get("node", ProgramCluster::kHealthz), HasSubstr("503"))
+      << "and balancers are told";
   const size_t before = checker->compared();
   EXPECT_TRUE(cluster_.run_until([&] { return checker->compared() > before + 1000000; }));
   EXPECT_TRUE(checker->good());
@@ -411,7 +413,7 @@ TEST_F(Stream, AThousandServicesAreServedAndTakenOverByTheNextProcess) {
   EXPECT_EQ(routes(), "");
 }
 
-TEST_F(Stream, WithoutTheRightToRoutesNodePortsAreServed) {
+TEST_F(Stream, WithoutTheRightToRoutesNodePortsAreServedAndHealthSaysSo) {
   put("web", 1, {kOn1});
   std::vector<std::string> argv = {"setpriv",
                                    "--bounding-set=-net_admin",
@@ -424,13 +426,14 @@ TEST_F(Stream, WithoutTheRightToRoutesNodePortsAreServed) {
     const auto inside = cluster_.at("node").enter();
     return std::make_unique<BackgroundProcess>(argv);
   }();
-  ASSERT_TRUE(cluster_.run_until([&] { return cluster_.healthy(); }));
   ASSERT_TRUE(ends_at("outside", "192.0.2.1:30101", "web-1"));
   check("node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", kHere);
   EXPECT_TRUE(cluster_.run_until([&] {
     return metrics().find("\nfairlead_stream_missing_routes 4\n") != std::string::npos;
   })) << "two addresses, two ranges\n"
       << metrics();
+  EXPECT_THAT(cluster_.get("node", ProgramCluster::kHealthz),
+              testing::AllOf(HasSubstr("503"), HasSubstr("CAP_NET_ADMIN")));
   EXPECT_EQ(routes(), "");
 }
 

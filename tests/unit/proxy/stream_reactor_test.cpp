@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whose turn it is: sources that are never done leave the loop its other work.
-#include "proxy/stream/reactor.h"
-
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <memory>
+
+#include "proxy/stream/reactor.h"
 
 namespace fairlead::proxy::stream {
 namespace {

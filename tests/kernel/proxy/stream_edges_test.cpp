@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program in mode userspace where it meets others: addresses of other nodes, listeners of the
+// host, limits of descriptors, the rules of mode nftables.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/kernel/proxy/program_cluster.h"
+#include "tests/kernel/proxy/rows.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using namespace test;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::vector<std::string> kUserspace = {"--proxy-mode=userspace",
+                                             "--cluster-cidr=10.244.0.0/15,fd00:244::/32"};
+
+class StreamEdges : public testing::Test {
+ protected:
+  void put_web(const std::string& endpoint, const std::string& more = "",
+               const std::string& status = "") {
+    cluster_.put_service("web", spec_json(1, more), "", status);
+    cluster_.put_slice("web", {endpoint});
+  }
+  // One of many, IPv4 alone, TCP.
+  void put_small(const std::string& name, const std::string& address) {
+    cluster_.put_service(name, R"("clusterIP":")" + address + R"(","clusterIPs":[")" + address +
+                                   R"("],"ipFamilies":["IPv4"],"ports":[{"name":"t","port":80}])");
+    cluster_.put_slice(name, {kOn1});
+  }
+  void put_node(const std::string& name, const std::string& address) {
+    cluster_.api().put("/api/v1/nodes", name,
+                       R"({"metadata":{"name":")" + name +
+                           R"(","resourceVersion":"@RV@"},"status":{"addresses":[)"
+                           R"({"type":"InternalIP","address":")" +
+                           address + R"("}]}})");
+  }
+  // Starts the program behind `before`, a command that runs another.
+  std::unique_ptr<BackgroundProcess> run_behind(std::vector<std::string> before) {
+    before.push_back(Cluster::program());
+    before.insert(before.end(), kUserspace.begin(), kUserspace.end());
+    for (const std::string& flag : cluster_.flags()) before.push_back(flag);
+    const auto inside = cluster_.at("node").enter();
+    return std::make_unique<BackgroundProcess>(before);
+  }
+  // A listener of the host on all its addresses.
+  int listen_everywhere(uint16_t port) {
+    const auto inside = cluster_.at("node").enter();
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in any = {AF_INET, htons(port), {}, {}};
+    EXPECT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
+    EXPECT_EQ(listen(fd, 10), 0);
+    return fd;
+  }
+  bool reaches(const std::string& from, const std::string& to, const std::string& who) {
+    return cluster_.run_until([&] { return cluster_.tcp(from, to).reached == who; });
+  }
+  std::string metrics() { return cluster_.get("node", "http://127.0.0.1:10249/metrics"); }
+  size_t unserved() {
+    const std::string text = metrics(), name = "\nfairlead_stream_unserved_sockets ";
+    const size_t at = text.find(name);
+    return at == std::string::npos ? 0 : std::stoul(text.substr(at + name.size()));
+  }
+  std::string routes() { return cluster_.at("node").must("ip -4 route show table all proto 251"); }
+
+  ProgramCluster cluster_;
+};
+
+// As klipper does: the balancer's addresses are those of the nodes.
+TEST_F(StreamEdges, AnotherNodesAddressStaysItsOwn) {
+  put_node("other", "192.0.2.2");
+  put_web(kOn1, R"("externalIPs":["192.0.2.2","203.0.113.1"])",
+          R"("loadBalancer":{"ingress":[{"ip":"192.0.2.1"},{"ip":"127.0.0.5"}]})");
+  cluster_.start({"--proxy-mode=userspace"});
+  ASSERT_TRUE(reaches("client", "203.0.113.1:80", "web-1"));
+  ASSERT_TRUE(reaches("outside", "192.0.2.1:80", "web-1")) << "its own, on an interface";
+  EXPECT_EQ(cluster_.tcp("node", "192.0.2.2:8080").reached, "outside");
+  EXPECT_EQ(cluster_.tcp("client", "192.0.2.2:8080").reached, "outside");
+  EXPECT_THAT(routes(), Not(HasSubstr("192.0.2.2")));
+  EXPECT_EQ(unserved(), 4u) << "TCP and UDP, of 192.0.2.2 and 127.0.0.5";
+  // The node leaves the cluster, and comes back.
+  cluster_.api().remove("/api/v1/nodes", "other");
+  ASSERT_TRUE(cluster_.run_until([&] { return unserved() == 2; }));
+  put_node("other", "192.0.2.2");
+  ASSERT_TRUE(cluster_.run_until([&] { return unserved() == 4; }));
+  ASSERT_TRUE(cluster_.run_until([&] { return routes().find("192.0.2.2") == std::string::npos; }));
+  ASSERT_TRUE(reaches("node", "192.0.2.2:8080", "outside"));
+}
+
+// What docs/stream.md says of it: nothing here keeps the host's listeners from Service addresses.
+TEST_F(StreamEdges, AListenerOfTheHostAnswersOnPortsNobodyServes) {
+  put_web(kOn1);
+  cluster_.start({"--proxy-mode=userspace"});
+  ASSERT_TRUE(reaches("client", "10.96.0.1:80", "web-1"));
+  EXPECT_TRUE(cluster_.tcp("client", "10.96.0.1:22").refused);
+  const int undefined = listen_everywhere(22);
+  EXPECT_FALSE(cluster_.tcp("client", "10.96.0.1:22").refused);
+  // One that was there first keeps a Service's port, and that is said.
+  const int first = listen_everywhere(82);
+  cluster_.put_service("late", R"("clusterIP":"10.96.0.9","clusterIPs":["10.96.0.9"],"ipFamilies":)"
+                               R"(["IPv4"],"ports":[{"name":"t","port":82}])");
+  cluster_.put_slice("late", {kOn1});
+  ASSERT_TRUE(cluster_.run_until([&] { return unserved() == 1; }));
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.9:82").reached, "");
+  close(first);
+  ASSERT_TRUE(reaches("client", "10.96.0.9:82", "web-1"));
+  EXPECT_EQ(unserved(), 0u);
+  close(undefined);
+}
+
+TEST_F(StreamEdges, BeyondTheLimitOfDescriptorsTheFirstAreServed) {
+  const auto address = [](int i) { return "10.96.1." + std::to_string(1 + i); };
+  constexpr int kServices = 200;  // there is room for 120 listening sockets
+  for (int i = 0; i < kServices; ++i) put_small("s" + std::to_string(i), address(i));
+  const std::string limit = std::to_string(384 + 8 * sysconf(_SC_NPROCESSORS_ONLN));
+  const auto program = run_behind({"prlimit", "--nofile=" + limit + ":" + limit});
+  ASSERT_TRUE(cluster_.run_until([&] { return cluster_.healthy(); }));
+  const size_t beyond = unserved();
+  EXPECT_GT(beyond, 0u);
+  EXPECT_LT(beyond, size_t{kServices});
+  const size_t served = kServices - beyond;
+  ASSERT_TRUE(reaches("client", address(0) + ":80", "web-1"));
+  EXPECT_EQ(cluster_.tcp("outside", address(static_cast<int>(served) - 1) + ":80").reached,
+            "web-1");
+  EXPECT_TRUE(cluster_.tcp("client", address(kServices - 1) + ":80").refused);
+  // It still hears of changes: those that leave make room.
+  for (size_t i = 0; i < beyond && i < served; ++i)
+    cluster_.api().remove("/api/v1/services", "s" + std::to_string(i));
+  ASSERT_TRUE(cluster_.run_until([&] { return unserved() < beyond; }));
+  ASSERT_TRUE(
+      cluster_.run_until([&] { return unserved() == (beyond > served ? beyond - served : 0); }));
+}
+
+TEST_F(StreamEdges, RulesOfModeNftablesStayUntilAllIsServed) {
+  put_web(kOn1);
+  cluster_.start();
+  ASSERT_TRUE(reaches("client", "10.96.0.1:80", "web-1"));
+  // A client that keeps its socket, and so its flow.
+  const int socket = [&] {
+    const auto inside = cluster_.at("client").enter();
+    const int fd = new_udp_socket(AF_INET);
+    sockaddr_storage storage{};
+    const socklen_t length = SocketAddress::parse("10.96.0.1:80").value().to_sockaddr(storage);
+    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&storage), length), 0);
+    return fd;
+  }();
+  std::string answer;
+  const auto ask_again = [&] {
+    (void)send(socket, "?", 1, 0);
+    char buffer[200];
+    for (ssize_t got = 0; (got = recv(socket, buffer, sizeof buffer, MSG_DONTWAIT)) > 0;)
+      answer.assign(buffer, static_cast<size_t>(got));
+  };
+  ASSERT_TRUE(cluster_.run_until([&] { return ask_again(), answer.starts_with("web-1 "); }));
+  cluster_.kill_with(SIGTERM);
+  std::vector<std::string> flags = cluster_.flags();
+  flags.insert(flags.end(), kUserspace.begin(), kUserspace.end());
+  cluster_.launch(flags);
+  int missed = 0;
+  ASSERT_TRUE(cluster_.run_until([&] {
+    missed += cluster_.tcp("client", "10.96.0.1:80").reached != "web-1";
+    ask_again();
+    return cluster_.at("node").must("nft list ruleset").empty();
+  }));
+  EXPECT_LE(missed, 1) << "one that was under way when they went";
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").reached, "web-1") << i;
+  cluster_.put_slice("web", {kOn2});
+  ASSERT_TRUE(cluster_.run_until([&] { return ask_again(), answer.starts_with("web-2 "); }));
+  EXPECT_THAT(cluster_.get("node", ProgramCluster::kHealthz), HasSubstr("200"));
+  close(socket);
+}
+
+}  // namespace
+}  // namespace fairlead::proxy
