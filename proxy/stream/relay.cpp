@@ -141,14 +141,19 @@ void Relay::on_ready(Side& side, uint32_t events) {
   if (state_ == State::kOver || state_ == State::kParked) return;
   if (state_ == State::kConnecting) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
-    const int error = pending_error(server_.socket.get());
-    if (error == 0 && (events & (EPOLLERR | EPOLLHUP)) == 0) {
+    const int pending = pending_error(server_.socket.get());
+    const bool failed = pending != 0 || (events & (EPOLLERR | EPOLLHUP)) != 0;
+    const int error = failed && pending == 0 ? ECONNRESET : pending;
+    // One that has been reset after it was made is another's turn too, unless it has said
+    // something.
+    if (!failed || has_data(server_.socket.get())) {
+      if (failed) broke(server_, error);
       server_.readable = (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) != 0;
-      server_.read_on = (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
+      server_.read_on = failed || (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
       server_.urgent = (events & EPOLLPRI) != 0;
       connected();
     } else {
-      attempt_failed(error == 0 ? ECONNRESET : error);
+      attempt_failed(error);
       try_next();
     }
     return;
@@ -326,7 +331,7 @@ void Relay::found_end(Side& side) {
 // already.
 void Relay::broke(Side& side, int error) {
   side.torn |= error != 0 && error != EPIPE;
-  side.broken = true;
+  side.broken = side.read_on = true;
 }
 
 // Of the call that has just failed.
@@ -336,7 +341,7 @@ void Relay::note_error(Side& side, bool reading) {
   (reading ? side.readable : side.writable) = false;
   if (error == EAGAIN || error == EWOULDBLOCK) return;
   broke(side, error);
-  if (!reading) side.readable = side.read_on = true;  // what it had sent before is still there
+  if (!reading) side.readable = true;  // what it had sent before is still there
 }
 
 // By the kernel of a side that is not broken: what it has not got a reset would drop.

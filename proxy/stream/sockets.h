@@ -44,6 +44,8 @@ bool is_own_lack(int error);
 
 // SO_ERROR, which is thereby cleared.
 int pending_error(int fd);
+// Something has come that can be read.
+bool has_data(int fd);
 // Bytes sent to it that its peer's kernel has not acknowledged, an end of stream among them.
 int unacknowledged(int fd);
 // Closing it sends a reset, and drops what has not been sent.
