@@ -399,7 +399,7 @@ void Plane::open_socket(const Frontend& frontend, FrontendState& state,
     sockets.push_back(std::make_shared<Descriptor>(std::move(*opened)));
   }
   if (state.unserved.erase(address) > 0)
-    log::info("{} of {}: listening on {} now", frontend.to_string(), name, address.to_string());
+    log::debug("{} of {}: listening on {} now", frontend.to_string(), name, address.to_string());
   const ListenerId id = next_id_++;
   state.sockets[address] = id;
   listening_ += workers_.size();

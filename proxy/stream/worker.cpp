@@ -185,6 +185,7 @@ void Worker::remove_all() {
 
 // What came before the end is served; what keeps coming meanwhile does not keep us.
 void Worker::stop() {
+  reactor_->look_at_clock();
   for (const auto& [id, listener] : listeners_)
     for (int i = 0; listener->socket && i < kBacklog; ++i)
       if (accept_one(*listener) != Accepted::kOne) break;

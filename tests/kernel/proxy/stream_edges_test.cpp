@@ -74,20 +74,22 @@ class StreamEdges : public testing::Test {
 // As klipper does: the balancer's addresses are those of the nodes.
 TEST_F(StreamEdges, AnotherNodesAddressStaysItsOwn) {
   put_node("other", "192.0.2.2");
-  put_web(kOn1, R"("externalIPs":["192.0.2.2","203.0.113.1"])",
+  put_web(kOn1, R"("externalIPs":["192.0.2.2","203.0.113.1","203.0.113.7"])",
           R"("loadBalancer":{"ingress":[{"ip":"192.0.2.1"},{"ip":"127.0.0.5"}]})");
+  cluster_.put_slice("kubernetes", {"203.0.113.7"});
   cluster_.start({"--proxy-mode=userspace"});
   ASSERT_TRUE(reaches("client", "203.0.113.1:80", "web-1"));
   ASSERT_TRUE(reaches("outside", "192.0.2.1:80", "web-1")) << "its own, on an interface";
   EXPECT_EQ(cluster_.tcp("node", "192.0.2.2:8080").reached, "outside");
   EXPECT_EQ(cluster_.tcp("client", "192.0.2.2:8080").reached, "outside");
   EXPECT_THAT(routes(), Not(HasSubstr("192.0.2.2")));
-  EXPECT_EQ(unserved(), 4u) << "TCP and UDP, of 192.0.2.2 and 127.0.0.5";
+  EXPECT_THAT(routes(), Not(HasSubstr("203.0.113.7"))) << "an API server's";
+  EXPECT_EQ(unserved(), 6u) << "TCP and UDP, of 192.0.2.2, 203.0.113.7 and 127.0.0.5";
   // The node leaves the cluster, and comes back.
   cluster_.api().remove("/api/v1/nodes", "other");
-  ASSERT_TRUE(cluster_.run_until([&] { return unserved() == 2; }));
-  put_node("other", "192.0.2.2");
   ASSERT_TRUE(cluster_.run_until([&] { return unserved() == 4; }));
+  put_node("other", "192.0.2.2");
+  ASSERT_TRUE(cluster_.run_until([&] { return unserved() == 6; }));
   ASSERT_TRUE(cluster_.run_until([&] { return routes().find("192.0.2.2") == std::string::npos; }));
   ASSERT_TRUE(reaches("node", "192.0.2.2:8080", "outside"));
 }
@@ -111,6 +113,22 @@ TEST_F(StreamEdges, AListenerOfTheHostAnswersOnPortsNobodyServes) {
   ASSERT_TRUE(reaches("client", "10.96.0.9:82", "web-1"));
   EXPECT_EQ(unserved(), 0u);
   close(undefined);
+}
+
+TEST_F(StreamEdges, RoutesOfOthersStayAndOursTakeTheirPlaceWhenTheyGo) {
+  NetNamespace& node = cluster_.at("node");
+  node.must("ip route add local 10.96.0.1 dev lo table local proto static");
+  node.must("ip route add 198.18.0.0/15 via 192.0.2.2 proto 251");
+  put_web(kOn1);
+  cluster_.start({"--proxy-mode=userspace"});
+  ASSERT_TRUE(reaches("client", "10.96.0.1:80", "web-1"));
+  EXPECT_THAT(routes(), Not(HasSubstr("10.96.0.1 ")));
+  node.must("ip route del local 10.96.0.1 dev lo table local proto static");
+  ASSERT_TRUE(cluster_.run_until([&] { return routes().find("10.96.0.1 ") != std::string::npos; }));
+  ASSERT_TRUE(reaches("client", "10.96.0.1:80", "web-1"));
+  cluster_.kill_with(SIGTERM);
+  EXPECT_EQ(cluster_.run({"--cleanup"}).status, 0);
+  EXPECT_THAT(routes(), testing::AllOf(HasSubstr("198.18.0.0/15"), Not(HasSubstr("10.96."))));
 }
 
 TEST_F(StreamEdges, BeyondTheLimitOfDescriptorsTheFirstAreServed) {
