@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <ctime>
 
 #include "base/log.h"
@@ -35,11 +36,9 @@ double seconds(Duration duration) {
 
 Error explain(const Error& error) {
   if (error.is(ErrorCode::kPermission))
-    return Error(error.code(),
-                 "programming nftables needs CAP_NET_ADMIN (run as root): " + error.message());
+    return error.with_context("programming nftables needs CAP_NET_ADMIN (run as root)");
   if (error.is(ErrorCode::kUnsupported) || error.is(ErrorCode::kInvalid))
-    return Error(error.code(),
-                 "this kernel has no nf_tables (load module nf_tables): " + error.message());
+    return error.with_context("this kernel has no nf_tables (load module nf_tables)");
   return error;
 }
 
@@ -429,10 +428,10 @@ Result<void> Proxy::probe(const FamilyState& family) {
 
 namespace {
 
-// nfnetlink(7): EOPNOTSUPP for a batch of a subsystem that is not there (nfnetlink_rcv_skb_batch),
-// EPROTONOSUPPORT without nfnetlink itself.
+// EOPNOTSUPP is said of a batch for a subsystem that is not there (nfnetlink_rcv_skb_batch() of the
+// kernel), EPROTONOSUPPORT without nfnetlink itself.
 bool lacks_nftables(const Error& error) {
-  return error.is(ErrorCode::kUnsupported);
+  return error.error_number() == EOPNOTSUPP || error.error_number() == EPROTONOSUPPORT;
 }
 
 bool is_of_a_service(const netlink::conntrack::Tuple& original, const ServiceMap& services) {

@@ -69,9 +69,9 @@ TEST_F(StreamRelay, OneDirectionEndsAndTheOtherGoesOn) {
     first->finish();
     run_until([&] { return last->ended(); });
     EXPECT_EQ(last->received(), "the end");
-    for (int i = 1; i <= 3; ++i) {
+    for (size_t i = 1; i <= 3; ++i) {
       last->send("still there ");
-      run_until([&] { return first->received().size() == size_t(12 * i); });
+      run_until([&] { return first->received().size() == 12 * i; });
     }
     EXPECT_FALSE(first->ended());
     last->finish();
