@@ -210,7 +210,7 @@ TEST_F(StreamRelay, AResetDuringAnUploadIsNoCleanEnd) {
   start();
   Server& web = server(1);
   serve({web.address()});
-  for (size_t i = 0; i < 20; ++i) {
+  for (size_t i = 0; i < 20 && !HasFailure(); ++i) {
     SCOPED_TRACE(i);
     const PeerPtr client = connect();
     const PeerPtr endpoint = accepted(web, i);
@@ -236,7 +236,7 @@ TEST_F(StreamRelay, AnAnswerBeforeTheUploadIsOverIsHeard) {
   start();
   Server& web = server(1);
   serve({web.address()});
-  for (size_t i = 0; i < 20; ++i) {
+  for (size_t i = 0; i < 20 && !HasFailure(); ++i) {
     SCOPED_TRACE(i);
     const PeerPtr client = connect();
     const PeerPtr endpoint = accepted(web, i);
