@@ -19,8 +19,6 @@ namespace {
 constexpr Duration kCoalesce = std::chrono::milliseconds(1);
 constexpr size_t kFrontendsPerTurn = 256;
 constexpr Duration kStale = std::chrono::minutes(1);
-constexpr size_t kOwnDescriptors = 64;    // of the process: sockets to the kernel, this program
-constexpr size_t kWorkerDescriptors = 8;  // of a worker's loop
 constexpr Duration kWorkerSilence = std::chrono::seconds(10);
 
 // How many there are then.
@@ -94,9 +92,8 @@ Plane::~Plane() = default;
 
 Result<void> Plane::start_workers(size_t descriptors) {
   const size_t count = settings_.workers == 0 ? usable_cpus() : settings_.workers;
-  const size_t own = kOwnDescriptors + kWorkerDescriptors * count;
-  const size_t share = (descriptors - std::min(descriptors, own)) / 16;
-  most_listening_ = share * 6;
+  budget_.emplace(descriptors, count, settings_.relay.pipes, settings_.udp.sessions);
+  most_connections_ = most_connections();
   std::random_device random;
   for (size_t i = 0; i < count; ++i) {
     WorkerSettings settings;
@@ -105,11 +102,9 @@ Result<void> Plane::start_workers(size_t descriptors) {
     settings.relay = settings_.relay;
     settings.udp = settings_.udp;
     settings.ejection = settings_.ejection;
-    // Two descriptors each, but of UDP one.
-    settings.relay.connections =
-        std::min(settings.relay.connections, std::max<size_t>(share * 5 / 2 / count, 1));
-    settings.relay.pipes = std::min(settings.relay.pipes, share / 2 / count);
-    settings.udp.sessions = std::min(settings.udp.sessions, std::max<size_t>(share * 2 / count, 1));
+    settings.relay.connections = most_connections_;
+    settings.relay.pipes = budget_->pipes();
+    settings.udp.sessions = budget_->sessions();
     auto worker = WorkerThread::start(settings);
     if (!worker.ok()) return worker.error();
     workers_.push_back(std::move(*worker));
@@ -240,16 +235,28 @@ void Plane::apply_soon() {
 }
 
 void Plane::apply() {
+  most_listening_ = budget_->listening(connections());
   for (size_t i = 0; i < kFrontendsPerTurn && !pending_.empty(); ++i) {
     const Frontend frontend = *pending_.begin();
     pending_.erase(pending_.begin());
     apply(frontend);
   }
+  divide_descriptors();
   if (!pending_.empty()) return apply_soon();
   // Not before all are known: what an earlier process left and nobody wants is taken away.
   if (!std::exchange(routing_, true)) routes_->start();
   busy_since_.reset();
   last_update_ = loop_.clock().wall_now();
+}
+
+size_t Plane::most_connections() const {
+  return std::min(settings_.relay.connections, budget_->connections(listening_));
+}
+
+void Plane::divide_descriptors() {
+  if (std::exchange(most_connections_, most_connections()) == most_connections_) return;
+  for (const auto& worker : workers_)
+    worker->post([most = most_connections_](Worker& w) { w.set_most_connections(most); });
 }
 
 void Plane::apply(const Frontend& frontend) {

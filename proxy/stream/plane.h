@@ -16,9 +16,7 @@
 // everything else is served. What may come right by itself is tried again, with back-off from 1 s
 // to 60 s.
 //
-// Descriptors: the process takes as many as it may have (RLIMIT_NOFILE). Of those it does not need
-// to run at all six sixteenths are for listening sockets, five for connections, one for pipes, two
-// for UDP sessions; the rest is for the API server and for whoever asks how we are.
+// Descriptors: the process takes as many as it may have (RLIMIT_NOFILE); budget.h divides them.
 //
 // Threads: the loop's; the workers have their own. Works in the network namespace of the thread
 // that opens it.
@@ -36,6 +34,7 @@
 #include "base/loop.h"
 #include "proxy/node_addresses.h"
 #include "proxy/object_sink.h"
+#include "proxy/stream/budget.h"
 #include "proxy/stream/metrics_text.h"
 #include "proxy/stream/routes.h"
 #include "proxy/stream/worker.h"
@@ -122,6 +121,8 @@ class Plane : public ObjectSink {
   void update_addresses();
   void apply_soon();
   void apply();
+  size_t most_connections() const;
+  void divide_descriptors();
   void apply(const Frontend& frontend);
   void apply(const Frontend& frontend, FrontendState& state, const Target& target);
   std::shared_ptr<const Service> service_of(const Frontend& frontend, const Target& target);
@@ -170,7 +171,9 @@ class Plane : public ObjectSink {
   std::set<Frontend> troubled_;  // to be tried again
   size_t complaints_ = 0;
   MonoTime complained_at_;
+  std::optional<Budget> budget_;               // since there are workers
   size_t listening_ = 0, most_listening_ = 0;  // sockets, of all workers
+  size_t most_connections_ = 0;                // of each worker
   uint64_t next_id_ = 1;
   bool started_ = false;
   bool nodes_late_ = false;

@@ -78,6 +78,7 @@ Worker::Worker(Loop& loop, const WorkerSettings& settings, std::unique_ptr<React
       reactor_(std::move(reactor)),
       relays_(std::make_unique<RelayHost>(*reactor_, settings.relay, *counters_)),
       sessions_(std::make_unique<UdpHost>(*reactor_, settings.udp, *counters_)),
+      most_connections_(settings.relay.connections),
       resume_(loop),
       watch_again_(loop),
       timeout_(loop) {
@@ -206,7 +207,7 @@ void Worker::accept_from(Listener& listener) {
 }
 
 Worker::Accepted Worker::accept_one(Listener& listener) {
-  if (relays_->connections >= settings_.relay.connections || relays_->lacks_room())
+  if (relays_->connections >= most_connections_ || relays_->lacks_room())
     return Accepted::kNoRoom;
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;

@@ -60,6 +60,10 @@ class Worker {
   // The same, but what waits at the sockets is accepted first, as far as there is room.
   void stop();
 
+  // Connections beyond it wait in the kernel's backlog; those that are open stay. At first as
+  // WorkerSettings has it.
+  void set_most_connections(size_t most) { most_connections_ = most; }
+
   size_t listeners() const { return listeners_.size(); }
   size_t connections() const { return relays_->connections; }
   size_t sessions() const { return sessions_->sessions; }
@@ -87,6 +91,7 @@ class Worker {
   std::unique_ptr<UdpHost> sessions_;
   std::unordered_map<uint64_t, std::weak_ptr<EndpointGroup>> groups_;  // by EndpointSet::id
   std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
+  size_t most_connections_;
   bool paused_ = false;
   std::set<ListenerId> waiting_;  // for the pause to end
   Timer resume_;
