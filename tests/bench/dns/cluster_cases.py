@@ -8,8 +8,9 @@ import threading
 import time
 import urllib.request
 
+from lab import cpu_seconds, memory_mib, process_tree
 from measures import QUICK, REPEATS, row
-from servers import ApiSource, Server, ask_many, cpu_seconds, fail, fairlead_command, free_port, memory_mib, process_tree, say
+from servers import ApiSource, Server, ask_many, fail, fairlead_command, free_port, say
 
 LARGE = 2000 if QUICK else 100000  # services, of one endpoint each
 CHANGES = 100 if QUICK else 1000

@@ -9,7 +9,8 @@ import tempfile
 import time
 import typing
 
-from servers import BIN, Server, ask_many, cpu_seconds, fail, process_tree, say
+from lab import cpu_seconds, process_tree
+from servers import BIN, Server, ask_many, fail, say
 
 QUICK = os.environ.get("FAIRLEAD_QUICK", "") not in ("", "0")
 SECONDS = int(os.environ.get("DNSPERF_SECONDS", "1" if QUICK else "3"))

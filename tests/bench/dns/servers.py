@@ -13,7 +13,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 BIN = os.environ.get("FAIRLEAD_BIN", os.path.join(ROOT, "build/release/bin"))
 ZONE = "cluster.local"
 OUTSIDE = "outside.example"  # the zone that is forwarded to an upstream server
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def say(text):
@@ -72,32 +71,6 @@ def ask_many(port, lines):
             except OSError:
                 break
     return answered
-
-
-def process_tree(pid):
-    pids = [pid]
-    for each in pids:
-        for task in os.listdir(f"/proc/{each}/task"):
-            with open(f"/proc/{each}/task/{task}/children", encoding="ascii") as children:
-                pids += [int(child) for child in children.read().split()]
-    return pids
-
-
-def cpu_seconds(pid):
-    total = 0
-    for each in process_tree(pid):
-        with open(f"/proc/{each}/stat", encoding="ascii") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICKS
-
-
-def memory_mib(pids, field="Pss:"):
-    total = 0
-    for each in pids:
-        with open(f"/proc/{each}/smaps_rollup", encoding="ascii") as rollup:
-            total += sum(int(line.split()[1]) for line in rollup if line.startswith(field))
-    return total / 1024
 
 
 class Server:

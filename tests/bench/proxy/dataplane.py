@@ -17,14 +17,13 @@ with this one: nothing stays behind, however this ends.
 """
 import contextlib
 import os
-import pathlib
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
 import kube_proxy_form as form
+
+from lab import MemoryGroup, Namespace, command, say
 
 QUICK = os.environ.get("FAIRLEAD_QUICK", "") not in ("", "0")
 ROUNDS = int(os.environ.get("FAIRLEAD_ROUNDS", "1" if QUICK else "7"))
@@ -53,8 +52,6 @@ METRICS = {"connections": "new TCP connections, one byte there and back on each"
            "udp_cpu": "UDP packet, CPU"}
 KERNEL_MEMORY = "kernel memory of the rules (slab and pages)"
 LOAD_TIME = "loading the rules with nft"
-MEMORY_GROUPS = pathlib.Path("/sys/fs/cgroup/memory")  # version 1, else version 2
-UNIFIED = pathlib.Path("/sys/fs/cgroup")
 
 CLIENT = """
 ip link set lo up
@@ -92,69 +89,6 @@ table ip floor {{
 	}}
 }}
 """
-
-
-def say(text):
-    print(f"   {text}", file=sys.stderr, flush=True)
-
-
-def command(argv, **more):
-    """Runs a command that ends when this process does."""
-    done = subprocess.run(["setpriv", "--pdeathsig", "KILL", *argv], check=False, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(argv)} failed: {done.stderr.strip()}")
-    return done.stdout
-
-
-class Namespace:
-    """A network namespace, held by a sleeping process."""
-
-    def __init__(self, stack):
-        self.holder = stack.enter_context(subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"]))
-        stack.callback(self.holder.kill)
-        self.pid = self.holder.pid
-        self.path = f"/proc/{self.pid}/ns/net"
-        mine = os.readlink("/proc/self/ns/net")
-        deadline = time.monotonic() + 10
-        while os.readlink(self.path) == mine:
-            if time.monotonic() > deadline or self.holder.poll() is not None:
-                raise RuntimeError("no new network namespace; is this root?")
-            time.sleep(0.005)
-
-    def run(self, *argv, **more):
-        return command(["nsenter", f"--net={self.path}", *argv], **more)
-
-    def shell(self, script):
-        self.run("sh", "-ec", script)
-
-
-class MemoryGroup:
-    """A control group that says how much kernel memory its processes asked for, ended ones too."""
-
-    def __init__(self, stack, name):
-        version_1 = MEMORY_GROUPS.is_dir()
-        parent = MEMORY_GROUPS if version_1 else UNIFIED
-        for left in parent.glob("fairlead-bench-*"):  # by one that was killed
-            if not pathlib.Path("/proc", left.name.split("-")[2]).exists():
-                left.rmdir()
-        self.folder = parent / f"fairlead-bench-{os.getpid()}-{name}"
-        self.file = self.folder / ("memory.kmem.usage_in_bytes" if version_1 else "memory.stat")
-        self.folder.mkdir()
-        stack.callback(self.folder.rmdir)
-        if not self.file.exists():
-            say(f"no {self.file}: kernel memory is not measured")
-
-    def enter(self):
-        (self.folder / "cgroup.procs").write_text(f"{os.getpid()}", encoding="ascii")
-
-    def megabytes(self):
-        if not self.file.exists():
-            return None
-        text = self.file.read_text(encoding="ascii")
-        fields = dict(line.split() for line in text.splitlines() if " " in line)
-        return int(fields["kernel"] if fields else text) / 2**20
 
 
 class Subject:
@@ -230,30 +164,6 @@ def load_peer(stack, namespace, services, rows):
         rows.add(case_of(services), name, KERNEL_MEMORY, "MiB", group.megabytes())
     rows.add(case_of(services), name, LOAD_TIME, "s", time.monotonic() - start)
     return loaded
-
-
-class Rows:
-    def __init__(self):
-        self.found = {}
-
-    def add(self, case, subject, metric, unit, value):
-        self.found.setdefault((case, subject, metric, unit), []).append(value)
-
-    def compare(self, subject, base):
-        """Rows that say how many times `base` each result of `subject` is, run by run; not of the
-        p99, which one disturbance decides."""
-        for (case, whose, metric, unit), values in list(self.found.items()):
-            bases = self.found.get((case, base, metric, unit))
-            if whose != subject or metric.endswith("p99") or not bases or not all(bases):
-                continue
-            for value, one in zip(values, bases):
-                self.add(case, f"{subject} / {base}", f"{metric}, times {base}", "times", value / one)
-
-    def rows(self):
-        return [{"case": case, "subject": subject, "metric": metric, "unit": unit,
-                 "value": statistics.median(values), "min": min(values), "max": max(values),
-                 "runs": len(values)}
-                for (case, subject, metric, unit), values in self.found.items()]
 
 
 def set_up(stack, build, services, rows):
