@@ -14,8 +14,8 @@
 //   transfer  reads from CONNECTIONS at once, and throws away without copying: Gbit/s
 //   connect   IN_FLIGHT at once, each one byte there and back, closed by the server: how many a
 //             second
-//   hold      opens CONNECTIONS that say nothing after their first byte, prints "held", and ends
-//             with its standard input
+//   hold      prints "ready", and once told so by a line opens CONNECTIONS that say nothing after
+//             their first byte, prints "held", and ends with its standard input
 //   rr        one byte there and back over one connection: how long, p50 and p99
 //
 // Prints one line for each result, METRIC UNIT VALUE; the units "bytes" and "connections" are what
@@ -241,10 +241,16 @@ int open_echo(const SocketAddress& to) {
   return fd;
 }
 
-void hold(const SocketAddress& to, size_t connections) {
-  for (size_t i = 0; i < connections; ++i) open_echo(to);
-  std::puts("held");
+void say(const char* word) {
+  std::puts(word);
   std::fflush(stdout);
+}
+
+void hold(const SocketAddress& to, size_t connections) {
+  say("ready");
+  std::getchar();
+  for (size_t i = 0; i < connections; ++i) open_echo(to);
+  say("held");
   while (std::getchar() != EOF) {
   }
 }
