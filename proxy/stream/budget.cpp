@@ -26,8 +26,8 @@ Budget::Budget(size_t descriptors, size_t workers, size_t pipes, size_t sessions
     : workers_(workers),
       most_listening_(6 * sixteenth(descriptors, workers)),
       pipes_(std::min(pipes, sixteenth(descriptors, workers) / 2 / workers)),
-      sessions_(std::min(sessions,
-                         std::max<size_t>(2 * sixteenth(descriptors, workers) / workers, 1))) {
+      sessions_(
+          std::min(sessions, std::max<size_t>(2 * sixteenth(descriptors, workers) / workers, 1))) {
   const size_t part = sixteenth(descriptors, workers);
   divided_ = less(16 * part, std::min(2 * part, kAround) + (2 * pipes_ + sessions_) * workers);
 }

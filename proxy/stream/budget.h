@@ -2,9 +2,9 @@
 // Who gets how many of the descriptors that this process may have (RLIMIT_NOFILE). Pure.
 //
 // First come those without which nothing runs: the process's own, the loops', and some for the API
-// server and for whoever asks how we are. Pipes and UDP sessions have a fixed share. The rest is for
-// listening sockets and connections, two descriptors each: neither may take what the other holds,
-// and connections leave room for a quarter more sockets than there are.
+// server and for whoever asks how we are. Pipes and UDP sessions have a fixed share. The rest is
+// for listening sockets and connections, two descriptors each: neither may take what the other
+// holds, and connections leave room for a quarter more sockets than there are.
 #pragma once
 
 #include <cstddef>

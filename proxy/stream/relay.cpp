@@ -141,8 +141,8 @@ void Relay::on_ready(Side& side, uint32_t events) {
   if (state_ == State::kOver || state_ == State::kParked) return;
   if (state_ == State::kConnecting) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
-    const int pending = pending_error(server_.socket.get());
-    const bool failed = pending != 0 || (events & (EPOLLERR | EPOLLHUP)) != 0;
+    const bool failed = (events & (EPOLLERR | EPOLLHUP)) != 0;  // tcp_poll() of the kernel
+    const int pending = failed ? pending_error(server_.socket.get()) : 0;
     const int error = failed && pending == 0 ? ECONNRESET : pending;
     // One that has been reset after it was made is another's turn too, unless it has said
     // something.
@@ -201,7 +201,7 @@ bool Relay::move(Flow& flow, Side& from, Side& to, Count& bytes) {
     }
     if (from.ended) {
       flow.done = flow.over = true;
-      shutdown(to.socket.get(), SHUT_WR);
+      if (!up_.done || !down_.done) shutdown(to.socket.get(), SHUT_WR);  // else closing says it
       return false;
     }
     if (!from.readable) {

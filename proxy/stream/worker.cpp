@@ -207,8 +207,7 @@ void Worker::accept_from(Listener& listener) {
 }
 
 Worker::Accepted Worker::accept_one(Listener& listener) {
-  if (relays_->connections >= most_connections_ || relays_->lacks_room())
-    return Accepted::kNoRoom;
+  if (relays_->connections >= most_connections_ || relays_->lacks_room()) return Accepted::kNoRoom;
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   Descriptor client(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&storage), &length,

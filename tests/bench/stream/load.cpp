@@ -100,8 +100,8 @@ class Poller {
   void change(int fd, uint32_t events) { control(EPOLL_CTL_MOD, fd, events); }
   // Those that are ready; none after `milliseconds`.
   void wait(int milliseconds, const std::function<void(int)>& ready) {
-    const int count = epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()),
-                                 milliseconds);
+    const int count =
+        epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), milliseconds);
     for (int i = 0; i < count; ++i) ready(events_[static_cast<size_t>(i)].data.fd);
   }
 

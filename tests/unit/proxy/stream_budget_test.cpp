@@ -14,9 +14,9 @@ TEST(Budget, GivesConnectionsWhatNobodyElseNeeds) {
     size_t descriptors, workers, listening;
     size_t connections;  // of all workers
   };
-  for (const Case& c : {Case{20'000, 1, 10, 8066}, Case{20'000, 2, 10, 7818},
-                        Case{20'000, 2, 4000, 5446}, Case{1024, 2, 10, 198},
-                        Case{1'048'576, 8, 1000, 455'760}, Case{64, 2, 0, 2}}) {
+  for (const Case& c :
+       {Case{20'000, 1, 10, 8075}, Case{20'000, 2, 10, 7818}, Case{20'000, 2, 4000, 5446},
+        Case{1024, 2, 10, 198}, Case{1'048'576, 8, 1000, 455'760}, Case{64, 2, 0, 2}}) {
     const Budget budget(c.descriptors, c.workers, kPipes, kSessions);
     EXPECT_EQ(budget.connections(c.listening) * c.workers, c.connections) << c.descriptors;
   }
