@@ -13,6 +13,14 @@ UNIFIED = pathlib.Path("/sys/fs/cgroup")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
+def parts(*known):
+    """Those of `known` that FAIRLEAD_PARTS asks for: all, unless it is set."""
+    wanted = os.environ.get("FAIRLEAD_PARTS", ",".join(known)).split(",")
+    if unknown := set(wanted) - set(known):
+        sys.exit(f"FAIRLEAD_PARTS: there is no {', '.join(sorted(unknown))} among {', '.join(known)}")
+    return wanted
+
+
 def say(text):
     print(f"   {text}", file=sys.stderr, flush=True)
 
