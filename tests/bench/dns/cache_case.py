@@ -5,8 +5,9 @@ Every name is asked once and the other server is stopped before anything is meas
 answer is a cache's. The same fairlead-dns process is then asked for names of the cluster, which is
 what its cache should be compared with.
 
-Last a storm of names that nobody has, of the cluster and of the other server, which runs again: how long
-warm names take beside it, in times of how long they take beside as many questions for warm names.
+Last storms of names that nobody has, of the cluster and, half as many, of the other server, which runs
+again and shares the core: how long warm names take beside each, in times of how long they take beside as
+many questions for warm names.
 """
 import contextlib
 import os
@@ -79,21 +80,28 @@ def measure(directory, api, own_queries):
 
 def storm(directory, server, warm):
     """Rows of the case "NXDOMAIN storm"."""
-    rng, path = random.Random(2), os.path.join(directory, "storm-queries.txt")
+    rng = random.Random(2)
+    path = os.path.join(directory, "storm-queries.txt")
+    storms = {"beside names that nobody has, of the cluster": (f"bench.svc.{ZONE}", STORM_RATE),
+              "beside names that nobody has, of another server": (OUTSIDE, STORM_RATE / 2)}
 
     def measured(work):
-        with open(path, "w", encoding="ascii") as out:  # none is ever asked for twice
-            out.writelines(f"x{rng.getrandbits(60):x}.{(OUTSIDE, f'bench.svc.{ZONE}')[n % 2]} A\n"
-                           for n in range(2 * STORM_RATE))
+        if work.subject in storms:
+            with open(path, "w", encoding="ascii") as out:  # none is ever asked for twice
+                out.writelines(f"x{rng.getrandbits(60):x}.{storms[work.subject][0]} A\n"
+                               for _ in range(2 * STORM_RATE))
         return latency(work, WARM_RATE)
 
-    works = [Work("beside warm names", server, STORM, warm, (warm, STORM_RATE)),
-             Work("beside names that nobody has", server, STORM, warm, (path, STORM_RATE))]
+    works = [Work("beside warm names", server, STORM, warm, (warm, STORM_RATE))] + [
+        Work(subject, server, STORM, warm, (path, rate)) for subject, (_, rate) in storms.items()]
     found = by_turns(works, measured, LATENCY_REPEATS)
     rows = []
     for work, columns in zip(works, found):
         rows += [row(STORM, work.subject, f"latency of warm names, {part}", "us", values)
                  for part, values in zip(("p50", "p99"), columns)]
         say(f"{work.subject}: {rows[-2]['value']:.1f} us p50, {rows[-1]['value']:.1f} us p99")
-    times = [one / other for one, other in zip(found[1][1], found[0][1])]
-    return rows + [row(STORM, "fairlead-dns", "latency of warm names, p99, times beside warm ones", "times", times)]
+    for work, columns in list(zip(works, found))[1:]:
+        rows += [row(STORM, f"fairlead-dns {work.subject}", f"latency of warm names, {part}, times beside warm ones",
+                     "times", [one / other for one, other in zip(column, base)])
+                 for part, column, base in zip(("p50", "p99"), columns, found[0])]
+    return rows

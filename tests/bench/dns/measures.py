@@ -110,7 +110,7 @@ def by_turns(works, measure, repeats=REPEATS):
 
 def load(works, compare=()):
     """Rows of each of `works`. `compare`: pairs of them, by number, with a subject and a metric for the
-    first's CPU a query in times of the second's, turn by turn."""
+    first's CPU a query, and p99, in times of the second's, turn by turn."""
     found, rows = by_turns(works, saturate), []
     for work, (rates, costs, losses) in zip(works, found):
         rows += [row(work.case, work.subject, "rate", "queries/s", rates),
@@ -128,6 +128,12 @@ def load(works, compare=()):
             f"{statistics.median(p99):.1f} us p99 at {half[work]:.0f}/s")
         rows += [row(work.case, work.subject, "latency at half of saturation, p50", "us", p50),
                  row(work.case, work.subject, "latency at half of saturation, p99", "us", p99)]
+    latencies = dict(zip(half, found))
+    for one, other, subject, metric in compare:
+        if works[one] in latencies and works[other] in latencies:
+            times = [a / b for a, b in zip(latencies[works[one]][1], latencies[works[other]][1])]
+            rows.append(row(works[one].case, subject,
+                            metric.replace("server CPU", "latency at half of saturation, p99"), "times", times))
     for work in works:
         calls = system_calls(work.server, work.queries)
         if calls is not None:
