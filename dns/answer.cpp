@@ -190,7 +190,8 @@ void Answerer::add_alias_ipv6(const Found& found) {
 }
 
 // The CNAME of an ExternalName service and the addresses it leads to. Within the zone these are
-// known at once, and a chain that leads nowhere is left out altogether, as CoreDNS does.
+// known at once, and a chain that leads nowhere is left out altogether, as CoreDNS does. While
+// objects are still to come nobody can say that it leads nowhere.
 void Answerer::add_alias(const Found& found, Family family) {
   std::array<const ServiceRecord*, kMaxChain> chain;
   size_t length = 0;
@@ -205,6 +206,7 @@ void Answerer::add_alias(const Found& found, Family family) {
     inside = target_.ends_with(config_.zone);
     if (inside) end = find_in_zone(config_, snapshot_, target_);
   }
+  if (inside && end.kind == Kind::kNothing && !snapshot_.synced) return deny();
   if (inside && !has_address(end, family)) return;
 
   size_t owner_at = Reply::kQuestionName;

@@ -241,6 +241,9 @@ TEST_F(TableA1, HeadlessEveryAddressComesFirstInTurn) {
 TEST_F(TableA1, NotSyncedAnswersWhatIsKnownAndDeniesNothing) {
   Zone young;
   young.put(service("web", "default", {"10.96.0.10"}));
+  young.put(external("known", "default", "web.default.svc.cluster.local"));
+  young.put(external("unknown", "default", "x.default.svc.cluster.local"));
+  young.put(external("twice", "default", "unknown.default.svc.cluster.local"));
   young.publish(7);
   const auto text = [&](const char* name, Type type) {
     QueryOptions options;
@@ -249,13 +252,30 @@ TEST_F(TableA1, NotSyncedAnswersWhatIsKnownAndDeniesNothing) {
   };
   EXPECT_EQ(text("web.default.svc.cluster.local", Type::kA),
             "NOERROR aa rd qd=1\nanswer web.default.svc.cluster.local. 5 A 10.96.0.10\nopt 1232\n");
-  EXPECT_EQ(text("x.default.svc.cluster.local", Type::kA),
-            "SERVFAIL aa rd qd=1\nauthority cluster.local. 5 SOA ns.dns.cluster.local. "
-            "hostmaster.cluster.local. 7 7200 1800 86400 5\nopt 1232 ede=14\n");
+  const std::string cannot_say =
+      "SERVFAIL aa rd qd=1\nauthority cluster.local. 5 SOA ns.dns.cluster.local. "
+      "hostmaster.cluster.local. 7 7200 1800 86400 5\nopt 1232 ede=14\n";
+  EXPECT_EQ(text("x.default.svc.cluster.local", Type::kA), cannot_say);
   EXPECT_EQ(text("1.0.0.10.in-addr.arpa", Type::kPtr).substr(0, 8), "SERVFAIL");
+  // By another name it is the same, whether nothing has been heard yet or a file is answered from.
+  const auto by_other_names = [&] {
+    for (const char* name : {"unknown", "twice"})
+      for (const Type type : {Type::kA, Type::kAaaa})
+        EXPECT_EQ(text((std::string(name) + ".default.svc.cluster.local").c_str(), type),
+                  cannot_say)
+            << name;
+    EXPECT_EQ(text("unknown.default.svc.cluster.local", Type::kCname).substr(0, 7), "NOERROR");
+    EXPECT_EQ(text("known.default.svc.cluster.local", Type::kA).substr(0, 7), "NOERROR");
+    EXPECT_EQ(text("known.default.svc.cluster.local", Type::kAaaa).substr(0, 7), "NOERROR");
+  };
+  by_other_names();
+  young.set_stale();
+  young.publish(7);
+  by_other_names();
   young.set_synced();
   young.publish(8);
   EXPECT_EQ(text("x.default.svc.cluster.local", Type::kA).substr(0, 8), "NXDOMAIN");
+  EXPECT_EQ(text("unknown.default.svc.cluster.local", Type::kA).substr(0, 17), "NOERROR aa rd qd=");
 }
 
 struct TruncationCase {
