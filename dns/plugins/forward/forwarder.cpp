@@ -184,8 +184,12 @@ void Forwarder::reply(uint64_t id, const ReplyView& view) {
   if (wants_next(view))
     if (Forwarder* other = next_(pending.deferred->query().name, *this))
       return other->take(std::move(pending.deferred));
-  pending.deferred->adopt(client_reply(view, pending.deferred->query()), whole_rcode(view),
-                          client_options(view));
+  if (const auto message = client_reply(view, pending.deferred->query())) {
+    pending.deferred->adopt(*message, whole_rcode(view), client_options(view));
+  } else {
+    pending.deferred->reply().set_rcode(Rcode::kServFail);
+    pending.deferred->reply().set_error(Ede::kOther, "the upstream server's reply is about others");
+  }
   pending.deferred->finish();
 }
 

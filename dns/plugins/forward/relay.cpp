@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
+
+#include "dns/plugins/forward/scrub.h"
 
 namespace fairlead::dns {
 namespace {
@@ -111,7 +114,7 @@ bool is_reply_to(const ReplyView& reply, std::span<const uint8_t> query) {
          static_cast<uint16_t>(reply.klass) == read_u16(&query[at + 2]);
 }
 
-std::vector<uint8_t> client_reply(const ReplyView& reply, const Query& query) {
+std::optional<std::vector<uint8_t>> client_reply(const ReplyView& reply, const Query& query) {
   const auto question = query.packet.subspan(kHeaderSize, query.question_end - kHeaderSize);
   // A bare refusal has no question: then header and the client's.
   const Records part = reply.has_question ? records_of(reply) : Records{.end = kHeaderSize};
@@ -124,7 +127,7 @@ std::vector<uint8_t> client_reply(const ReplyView& reply, const Query& query) {
   write_u16(&out[4], 1);
   for (size_t section = 0; section < 3; ++section)
     write_u16(&out[6 + 2 * section], part.counts[section]);
-  return out;
+  return scrub(std::move(out), query.question_end);
 }
 
 std::vector<uint8_t> client_options(const ReplyView& reply) {

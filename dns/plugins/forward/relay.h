@@ -26,8 +26,9 @@ bool is_reply_to(const ReplyView& reply, std::span<const uint8_t> query);
 
 // The reply for the client without its OPT record, which is made anew (Reply::adopt): the client's
 // ID and the bytes of its question. Additional records behind an OPT record are left out: moved,
-// their compressed names might be wrong.
-std::vector<uint8_t> client_reply(const ReplyView& reply, const Query& query);
+// their compressed names might be wrong. So are records that do not belong to the question;
+// nothing when the reply is about something else (scrub.h).
+std::optional<std::vector<uint8_t>> client_reply(const ReplyView& reply, const Query& query);
 
 // What goes from the reply's OPT record into that for the client: its options but those between two
 // neighbours (cookie, keepalive, padding), and the upper bits of the rcode. Nothing when the

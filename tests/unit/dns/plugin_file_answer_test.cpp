@@ -21,14 +21,14 @@ Result<ZoneTree> zone_of(const std::string& name, const std::string& text) {
   return builder.finish();
 }
 
-struct Case {
+struct ZoneCase {
   const char* query;  // name and type
   const char* reply;  // "N": the zone's NS records are the authority, "S": its SOA is
 };
 
-class Zone {
+class LoadedZone {
  public:
-  Zone(const std::string& name, const std::string& text, std::string servers, std::string soa)
+  LoadedZone(const std::string& name, const std::string& text, std::string servers, std::string soa)
       : servers_(std::move(servers)), soa_(std::move(soa)) {
     Result<ZoneTree> made = zone_of(name, text);
     EXPECT_TRUE(made.ok()) << made.error().message();
@@ -52,8 +52,8 @@ class Zone {
     if (outcome == ZoneOutcome::kChase) text += "and " + target.to_text() + "\n";
     return text;
   }
-  void check(std::initializer_list<Case> cases) {
-    for (const Case& c : cases) {
+  void check(std::initializer_list<ZoneCase> cases) {
+    for (const ZoneCase& c : cases) {
       const std::string query = c.query;
       std::string wanted = c.reply;
       if (wanted.ends_with("N\n")) wanted.replace(wanted.size() - 2, 2, servers_);
@@ -76,22 +76,23 @@ class Zone {
 
 // RFC 4592 section 2.2.1: the zone and all that it says about it.
 TEST(ZoneAnswer, Rfc4592) {
-  Zone zone("example.",
-            "$TTL 3600\n"
-            "@                 SOA ns.example.com. root.example. 1 7200 1800 86400 300\n"
-            "@                 NS  ns.example.com.\n"
-            "@                 NS  ns.example.net.\n"
-            "*                 TXT \"this is a wildcard\"\n"
-            "*                 MX  10 host1\n"
-            "sub.*             TXT \"this is not a wildcard\"\n"
-            "host1             A   192.0.2.1\n"
-            "_ssh._tcp.host1   SRV 0 0 22 host1\n"
-            "_ssh._tcp.host2   SRV 0 0 22 host1\n"
-            "subdel            NS  ns.example.com.\n"
-            "subdel            NS  ns.example.net.\n",
-            "authority example. 3600 NS ns.example.com.\n"
-            "authority example. 3600 NS ns.example.net.\n",
-            "authority example. 300 SOA ns.example.com. root.example. 1 7200 1800 86400 300\n");
+  LoadedZone zone(
+      "example.",
+      "$TTL 3600\n"
+      "@                 SOA ns.example.com. root.example. 1 7200 1800 86400 300\n"
+      "@                 NS  ns.example.com.\n"
+      "@                 NS  ns.example.net.\n"
+      "*                 TXT \"this is a wildcard\"\n"
+      "*                 MX  10 host1\n"
+      "sub.*             TXT \"this is not a wildcard\"\n"
+      "host1             A   192.0.2.1\n"
+      "_ssh._tcp.host1   SRV 0 0 22 host1\n"
+      "_ssh._tcp.host2   SRV 0 0 22 host1\n"
+      "subdel            NS  ns.example.com.\n"
+      "subdel            NS  ns.example.net.\n",
+      "authority example. 3600 NS ns.example.com.\n"
+      "authority example. 3600 NS ns.example.net.\n",
+      "authority example. 300 SOA ns.example.com. root.example. 1 7200 1800 86400 300\n");
   zone.check({
       {"host3.example. MX",
        "NOERROR aa\nanswer host3.example. 3600 MX 10 host1.example.\nN\n"
@@ -124,12 +125,12 @@ TEST(ZoneAnswer, Rfc4592) {
 
 // RFC 4592 section 4: special types at a wildcard.
 TEST(ZoneAnswer, WildcardAliases) {
-  Zone zone("example.",
-            "$TTL 60\n@ SOA ns root 1 2 3 4 5\n"
-            "*.c CNAME a\n*.out CNAME a.test.\n*.loop CNAME x.loop\n*.deep.c TXT x\n"
-            "a A 192.0.2.1\nsub NS ns.sub\n*.sub A 192.0.2.9\nns.sub A 192.0.2.8\n"
-            "x.*.ent A 192.0.2.7\n",
-            "", "authority example. 5 SOA ns.example. root.example. 1 2 3 4 5\n");
+  LoadedZone zone("example.",
+                  "$TTL 60\n@ SOA ns root 1 2 3 4 5\n"
+                  "*.c CNAME a\n*.out CNAME a.test.\n*.loop CNAME x.loop\n*.deep.c TXT x\n"
+                  "a A 192.0.2.1\nsub NS ns.sub\n*.sub A 192.0.2.9\nns.sub A 192.0.2.8\n"
+                  "x.*.ent A 192.0.2.7\n",
+                  "", "authority example. 5 SOA ns.example. root.example. 1 2 3 4 5\n");
   zone.check({
       {"x.c.example. A",
        "NOERROR aa\nanswer x.c.example. 60 CNAME a.example.\nanswer a.example. 60 A 192.0.2.1\n"},
@@ -153,7 +154,7 @@ TEST(ZoneAnswer, WildcardAliases) {
 
 // RFC 1034 section 6.2: the queries to C.ISI.EDU about its zones.
 TEST(ZoneAnswer, Rfc1034) {
-  Zone root(
+  LoadedZone root(
       ".",
       "$TTL 86400\n. SOA SRI-NIC.ARPA. HOSTMASTER.SRI-NIC.ARPA. 870611 1800 300 604800 86400\n"
       ". NS A.ISI.EDU.\n. NS C.ISI.EDU.\n. NS SRI-NIC.ARPA.\n"
@@ -196,14 +197,14 @@ TEST(ZoneAnswer, Rfc1034) {
 // RFC 6672 section 2.2: what a DNAME makes of a name.
 TEST(ZoneAnswer, Dname) {
   const std::string soa = "@ SOA ns root 1 2 3 4 5\n";
-  Zone zone("test.",
-            "$TTL 60\n" + soa +
-                "d DNAME t\nd TXT own\nb.d A 192.0.2.9\na.t A 192.0.2.1\nout DNAME example.\n"
-                "loop DNAME x.loop\nback DNAME @\nx CNAME back\nself DNAME self\nc CNAME a.d\n"
-                "long DNAME " +
-                std::string(63, 'a') + "." + std::string(63, 'b') + "." + std::string(63, 'c') +
-                "\n",
-            "", "authority test. 5 SOA ns.test. root.test. 1 2 3 4 5\n");
+  LoadedZone zone(
+      "test.",
+      "$TTL 60\n" + soa +
+          "d DNAME t\nd TXT own\nb.d A 192.0.2.9\na.t A 192.0.2.1\nout DNAME example.\n"
+          "loop DNAME x.loop\nback DNAME @\nx CNAME back\nself DNAME self\nc CNAME a.d\n"
+          "long DNAME " +
+          std::string(63, 'a') + "." + std::string(63, 'b') + "." + std::string(63, 'c') + "\n",
+      "", "authority test. 5 SOA ns.test. root.test. 1 2 3 4 5\n");
   zone.check({
       {"a.d.test. A",
        "NOERROR aa\nanswer d.test. 60 DNAME t.test.\nanswer a.d.test. 60 CNAME a.t.test.\n"
@@ -245,8 +246,8 @@ constexpr const char* kCuts =
     "mail MX 5 ns.sub\nmail MX 7 ns\nmail MX 9 ns\nc CNAME www.sub\n";
 
 TEST(ZoneAnswer, Delegations) {
-  Zone zone("test.", kCuts, "authority test. 60 NS ns.test.\n",
-            "authority test. 5 SOA ns.test. root.test. 1 2 3 4 5\n");
+  LoadedZone zone("test.", kCuts, "authority test. 60 NS ns.test.\n",
+                  "authority test. 5 SOA ns.test. root.test. 1 2 3 4 5\n");
   const std::string referral =
       "authority sub.test. 60 NS ns.sub.test.\nauthority sub.test. 60 NS ns.other.test.\n"
       "authority sub.test. 60 NS ns.example.\n"
@@ -281,7 +282,7 @@ TEST(ZoneAnswer, Chains) {
   for (int i = 0; i < 12; ++i)
     text += "n" + std::to_string(i) + " CNAME n" + std::to_string(i + 1) + "\n";
   text += "gone CNAME nowhere\nent CNAME e\nx.e TXT x\n";
-  Zone zone("test.", text, "", "authority test. 5 SOA ns.test. root.test. 1 2 3 4 5\n");
+  LoadedZone zone("test.", text, "", "authority test. 5 SOA ns.test. root.test. 1 2 3 4 5\n");
   const std::string loop = zone.ask("a.test.", "A");
   EXPECT_EQ(loop,
             "NOERROR aa\nanswer a.test. 60 CNAME b.test.\nanswer b.test. 60 CNAME c.test.\n"
@@ -297,9 +298,9 @@ TEST(ZoneAnswer, Chains) {
 }
 
 TEST(ZoneAnswer, FallsThrough) {
-  Zone zone("test.",
-            "$TTL 60\n@ SOA ns root 1 2 3 4 5\na A 192.0.2.1\nx.e A 192.0.2.2\nc CNAME no\n", "",
-            "authority test. 5 SOA ns.test. root.test. 1 2 3 4 5\n");
+  LoadedZone zone("test.",
+                  "$TTL 60\n@ SOA ns root 1 2 3 4 5\na A 192.0.2.1\nx.e A 192.0.2.2\nc CNAME no\n",
+                  "", "authority test. 5 SOA ns.test. root.test. 1 2 3 4 5\n");
   zone.through = true;
   zone.check({{"no.test. A", "falls through"},
               {"e.test. A", "falls through"},
@@ -314,7 +315,7 @@ TEST(ZoneAnswer, LargeAnswers) {
     const std::string host = "host-" + std::to_string(i);
     text += "big SRV 0 0 " + std::to_string(i) + " " + host + "\n" + host + " A 192.0.2.7\n";
   }
-  Zone zone("test.", text, "", "");
+  LoadedZone zone("test.", text, "", "");
   const std::string reply = zone.ask("big.test.", "SRV");
   EXPECT_EQ(reply.substr(0, 11), "NOERROR aa\n");
   EXPECT_EQ(std::ranges::count(reply, '\n'), 1 + 800 + 1 + 64);
@@ -346,11 +347,11 @@ TEST(ZoneAnswer, NothingAllocates) {
 
 // The zone's TTLs and sets.
 TEST(ZoneTree, Sets) {
-  Zone zone("test.",
-            "@ 60 SOA ns root 1 2 3 4 900\n@ 60 SOA ns root 1 2 3 4 900\n"
-            "a 9 A 192.0.2.1\na 5 A 192.0.2.2\na 7 A 192.0.2.1\n"
-            "other. 5 A 192.0.2.3\nc 5 CNAME a\nc 5 CNAME b\nc 5 TXT x\n",
-            "", "authority test. 60 SOA ns.test. root.test. 1 2 3 4 900\n");
+  LoadedZone zone("test.",
+                  "@ 60 SOA ns root 1 2 3 4 900\n@ 60 SOA ns root 1 2 3 4 900\n"
+                  "a 9 A 192.0.2.1\na 5 A 192.0.2.2\na 7 A 192.0.2.1\n"
+                  "other. 5 A 192.0.2.3\nc 5 CNAME a\nc 5 CNAME b\nc 5 TXT x\n",
+                  "", "authority test. 60 SOA ns.test. root.test. 1 2 3 4 900\n");
   zone.check(
       {{"a.test. A", "NOERROR aa\nanswer a.test. 5 A 192.0.2.1\nanswer a.test. 5 A 192.0.2.2\n"},
        {"a.test. TXT", "NOERROR aa\nS\n"}});

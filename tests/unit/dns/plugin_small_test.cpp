@@ -21,13 +21,13 @@ TEST_F(PluginMinimal, KeepsWhatAReplyNeeds) {
   const std::string kSoa = "authority a.test. 60 SOA ns.a.test. root.a.test. 1 2 3 4 5\n";
   const std::string kNs = "authority a.test. 60 NS ns.a.test.\n";
   const std::string kGlue = "additional ns.a.test. 60 A 192.0.2.53\n";
-  const std::string kAnswer = "answer www.a.test. 60 A 192.0.2.1\n";
+  const std::string kTheAnswer = "answer www.a.test. 60 A 192.0.2.1\n";
   const std::pair<std::string, std::string> kCases[] = {
-      {"NOERROR\n" + kAnswer + kNs + kGlue, "NOERROR qd=1\n" + kAnswer},
+      {"NOERROR\n" + kTheAnswer + kNs + kGlue, "NOERROR qd=1\n" + kTheAnswer},
       {"NOERROR\n" + kNs + kGlue, "NOERROR qd=1\n" + kNs + kGlue},
       {"NOERROR\n" + kSoa, "NOERROR qd=1\n" + kSoa},
       {"NXDOMAIN\n" + kSoa, "NXDOMAIN qd=1\n" + kSoa},
-      {"NXDOMAIN\n" + kAnswer + kSoa, "NXDOMAIN qd=1\n" + kAnswer + kSoa},
+      {"NXDOMAIN\n" + kTheAnswer + kSoa, "NXDOMAIN qd=1\n" + kTheAnswer + kSoa},
       {"NOERROR\n" + kGlue, "NOERROR qd=1\n"}};
   for (const auto& [next, reply] : kCases) {
     use("minimal", replies_with(next));
