@@ -120,7 +120,7 @@ Result<void> Comparer::ask_batch(std::span<const ComparedQuestion> batch,
       return Error(ErrorCode::kInvalid,
                    fmt::format("{} {}: {}", batch[i].name.to_text(), type_to_text(batch[i].type),
                                here ? "the other server's reply is malformed" : "no answer here"));
-    auto difference = dns::difference(*here, *there[i]);
+    auto difference = dns::difference(batch[i], *here, *there[i]);
     if (!difference) continue;
     if (i < before.size() && difference->lower_ttls)
       there_is_a_cache_ |= ttls_changed(before[i].difference.there, difference->there);

@@ -31,6 +31,15 @@ const char* protocol_label(kube::Protocol protocol) {
   return "";
 }
 
+std::string reverse_name(const IpAddress& address) {
+  std::string text;
+  const auto bytes = address.bytes();
+  for (size_t i = bytes.size(); i-- > 0;)
+    text += address.is_v4() ? fmt::format("{}.", bytes[i])
+                            : fmt::format("{:x}.{:x}.", bytes[i] & 15, bytes[i] >> 4);
+  return text + (address.is_v4() ? "in-addr.arpa" : "ip6.arpa");
+}
+
 // Collects questions, each once.
 class Questions {
  public:
@@ -43,23 +52,29 @@ class Questions {
     Name name = *below;
     if (!name.append(zone)) return;
     for (const Type type : types)
-      if (seen_.emplace(lower(name.to_text()), type).second) all_.push_back({name, type});
+      if (seen_.emplace(lower(name.to_text()), type).second)
+        all_.push_back({name, type, 53, false});
   }
   void ask(const std::string& labels, std::initializer_list<Type> types) {
     ask(labels, config_.zone, types);
   }
-  // The name of an address, if it is ours to name.
+  // A name that has nothing but others below it.
+  void ask_empty(const std::string& labels) {
+    const size_t before = all_.size();
+    ask(labels, {Type::kA});
+    if (all_.size() > before) all_.back().empty = true;
+  }
+  // The name of an address, if it is ours to name, and some of those above it.
   void ask_reverse(const IpAddress& address) {
-    std::string text;
-    const auto bytes = address.bytes();
-    for (size_t i = bytes.size(); i-- > 0;)
-      text += address.is_v4() ? fmt::format("{}.", bytes[i])
-                              : fmt::format("{:x}.{:x}.", bytes[i] & 15, bytes[i] >> 4);
-    text += address.is_v4() ? "in-addr.arpa" : "ip6.arpa";
-    const Result<Name> name = Name::from_text(text);
-    const bool ours = std::ranges::any_of(config_.reverse,
-                                          [&](const Name& zone) { return name->ends_with(zone); });
-    if (ours && seen_.emplace(text, Type::kPtr).second) all_.push_back({*name, Type::kPtr});
+    const size_t labels = address.is_v4() ? 4 : 32;
+    const size_t step = address.is_v4() ? 1 : 4;
+    const std::string text = reverse_name(address);
+    ask_reverse(text, false);
+    size_t at = 0;
+    for (size_t label = 1; label < labels; ++label) {
+      at = text.find('.', at) + 1;
+      if (label % step == 0) ask_reverse(text.substr(at), true);
+    }
   }
   // Names that are not there, beside one that is; as many as are still to come from `services`.
   void ask_made_up(const std::string& service, size_t services) {
@@ -80,6 +95,15 @@ class Questions {
   std::vector<ComparedQuestion> take() { return std::move(all_); }
 
  private:
+  void ask_reverse(const std::string& text, bool empty) {
+    const Result<Name> name = Name::from_text(text);
+    const bool ours = std::ranges::any_of(config_.reverse, [&](const Name& zone) {
+      return name->ends_with(zone) && !(empty && *name == zone);
+    });
+    if (ours && seen_.emplace(text, Type::kPtr).second)
+      all_.push_back({*name, Type::kPtr, 53, empty});
+  }
+
   const ZoneConfig& config_;
   const size_t sample_;
   std::minstd_rand random_;
@@ -93,11 +117,12 @@ void ask_about(const ServiceRecord& service, const ZoneConfig& config, Questions
   questions.ask(base, {Type::kA, Type::kAaaa, Type::kSrv, Type::kTxt});
   if (service.kind() == ServiceKind::kExternalName) questions.ask(base, {Type::kCname});
   const auto ask_ports = [&](std::span<const PortRecord> ports) {
-    for (const PortRecord& port : ports)
-      if (!service.name_of(port).empty())
-        questions.ask(
-            fmt::format("_{}.{}.{}", service.name_of(port), protocol_label(port.protocol), base),
-            {Type::kSrv, Type::kA});
+    for (const PortRecord& port : ports) {
+      if (service.name_of(port).empty()) continue;
+      const std::string protocol = fmt::format("{}.{}", protocol_label(port.protocol), base);
+      questions.ask(fmt::format("_{}.{}", service.name_of(port), protocol), {Type::kSrv, Type::kA});
+      questions.ask_empty(protocol);
+    }
   };
   ask_ports(service.ports());
   // Addresses of what is imported have no names.
@@ -116,6 +141,7 @@ void ask_about(const ServiceRecord& service, const ZoneConfig& config, Questions
                           std::string_view(reinterpret_cast<const char*>(cluster.data()) + 1,
                                            cluster.size() - 1),
                           base);
+    if (!cluster.empty()) questions.ask_empty(behind);
     questions.ask(fmt::format("{}.{}", label.text(), behind),
                   {endpoint.address.is_v4() ? Type::kA : Type::kAaaa});
     if (service.kind() == ServiceKind::kHeadless) ask_ports(service.ports_of(endpoint.ports));
@@ -176,11 +202,24 @@ bool same_but_ttls(const ComparedReply& one, const ComparedReply& other) {
          without_ttl(one.records) == without_ttl(other.records);
 }
 
+bool answers(const ComparedReply& reply) {
+  return std::ranges::any_of(reply.records,
+                             [](const Record& record) { return record.section == "answer"; });
+}
+
 // The rows of docs/dns.md, "Where it differs from CoreDNS".
-std::string reason_of(const ComparedReply& here, const ComparedReply& there) {
+std::string reason_of(const ComparedQuestion& question, const ComparedReply& here,
+                      const ComparedReply& there) {
   if (here.rcode == there.rcode && here.authoritative == there.authoritative &&
       without_weights(here.records) == without_weights(there.records))
     return "an endpoint in two slices counts once in the weights";
+  // There a reverse name may have fallen through: its denial is then another server's.
+  if (question.empty && here.rcode == Rcode::kNoError && here.authoritative && !answers(here) &&
+      there.rcode == Rcode::kNxDomain && !answers(there))
+    return "there are names below it, so it exists (RFC 8020)";
+  if (here.rcode == Rcode::kRefused && there.rcode == Rcode::kServFail && here.records.empty() &&
+      there.records.empty())
+    return "a name that every plugin of its block passes on is not served: nothing failed";
   return "";
 }
 
@@ -193,6 +232,7 @@ std::vector<ComparedQuestion> questions_about(const ZoneConfig& config, const Sn
   questions.ask("svc", {Type::kA});
   questions.ask("pod", {Type::kA});
   questions.ask("dns-version", {Type::kTxt});
+  questions.ask_empty("dns");
   std::set<std::string> namespaces;
   std::vector<const ServiceRecord*> services;
   snapshot.services.for_each([&](const ServiceRecord& service) {
@@ -238,13 +278,14 @@ std::string ComparedReply::to_text() const {
   return text;
 }
 
-std::optional<Difference> difference(const EditMessage& here, const EditMessage& there) {
+std::optional<Difference> difference(const ComparedQuestion& question, const EditMessage& here,
+                                     const EditMessage& there) {
   Difference found{ComparedReply::of(here), ComparedReply::of(there), {}, false};
   if (found.here.rcode == found.there.rcode &&
       found.here.authoritative == found.there.authoritative &&
       found.here.records == found.there.records)
     return std::nullopt;
-  found.reason = reason_of(found.here, found.there);
+  found.reason = reason_of(question, found.here, found.there);
   found.lower_ttls =
       same_but_ttls(found.here, found.there) &&
       std::ranges::all_of(found.here.records, [&](const ComparedReply::Record& record) {

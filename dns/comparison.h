@@ -16,10 +16,12 @@ struct ComparedQuestion {
   Name name;
   Type type = Type::kA;
   uint16_t port = 53;  // where the server block that has it listens here
+  bool empty = false;  // nothing of its own, but names below it
 };
 
-// A question for every name that the zone has, each type that means something there, and for up to
-// `sample` names that it does not have: spread over the services, the same for the same `seed`.
+// A question for every name that the zone has, each type that means something there, for names that
+// only have others below them, and for up to `sample` names that it does not have: spread over the
+// services, the same for the same `seed`.
 std::vector<ComparedQuestion> questions_about(const ZoneConfig& config, const Snapshot& snapshot,
                                               size_t sample, uint64_t seed);
 
@@ -52,8 +54,9 @@ struct Difference {
 inline constexpr const char* kCacheReason =
     "the other server answers from its cache; answers about the cluster are never cached here";
 
-// Nothing: they say the same.
-std::optional<Difference> difference(const EditMessage& here, const EditMessage& there);
+// Of what they say to the question. Nothing: the same.
+std::optional<Difference> difference(const ComparedQuestion& question, const EditMessage& here,
+                                     const EditMessage& there);
 // Whether one server has said another TTL after a while, and else the same: then it has a cache.
 bool ttls_changed(const ComparedReply& before, const ComparedReply& now);
 

@@ -63,6 +63,26 @@ TEST_F(ProgramTest, ComparesWithAnotherServer) {
       shell(fairlead::test::program_path("fairlead-dns") + " compare --kubeconfig " + directory +
             "/kubeconfig --against 127.0.0.1:54 -conf " + directory + "/Corefile");
   EXPECT_EQ(nobody, "fairlead-dns: 127.0.0.1:54: Connection refused\n");
+  // The server is to deny a name that only has others below it, as CoreDNS does.
+  write_corefile(
+      corefile("    template ANY ANY cluster.local {\n        match ^_tcp[.]web[.]\n"
+               "        rcode NXDOMAIN\n        authority \"cluster.local. 7 IN SOA "
+               "ns.dns.cluster.local. hostmaster.cluster.local. 1 7200 1800 86400 7\"\n"
+               "        fallthrough\n    }\n"));
+  kill(pid, SIGUSR1);
+  EXPECT_TRUE(eventually([] {
+    return dig("_tcp.web.default.svc.cluster.local").find("NXDOMAIN") != std::string::npos;
+  })) << log();
+  const std::string documented = compare(corefile(""));
+  EXPECT_NE(documented.find("_tcp.web.default.svc.cluster.local. A\n  here   NOERROR aa\n"),
+            std::string::npos)
+      << documented;
+  EXPECT_NE(documented.find("  documented: there are names below it, so it exists (RFC 8020)\n"),
+            std::string::npos)
+      << documented;
+  EXPECT_NE(documented.find(" questions, 1 differences, 1 of them documented\nexit 0\n"),
+            std::string::npos)
+      << documented;
 }
 
 // Under load: what is changed in the file is served, a bad file changes nothing, and no query is

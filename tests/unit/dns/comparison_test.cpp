@@ -22,8 +22,10 @@ EditMessage message(const std::string& text) {
 }
 
 // What differs: "" nothing, "?" something that is documented nowhere, "lower TTLs", or why.
-std::string compared(const std::string& here, const std::string& there) {
-  const auto found = difference(message(here), message(there));
+std::string compared(const std::string& here, const std::string& there, bool empty = false) {
+  ComparedQuestion question;
+  question.empty = empty;
+  const auto found = difference(question, message(here), message(there));
   if (!found) return "";
   if (found->lower_ttls) return "lower TTLs";
   return found->reason.empty() ? "?" : found->reason;
@@ -74,6 +76,29 @@ TEST(Comparison, WhatIsTheSameAndWhatIsNot) {
   for (const auto& row : kRows) EXPECT_EQ(compared(row.here, row.there), row.reason) << row.what;
 }
 
+// Each only where here is said what is documented, and there the other thing.
+TEST(Comparison, WhatIsDocumentedHasItsReason) {
+  const std::string soa =
+      "authority cluster.local. 5 SOA ns.dns.cluster.local. hostmaster.cluster.local. "
+      "7 7200 1800 86400 5\n";
+  const std::string far = "authority in-addr.arpa. 3600 SOA a.test. b.test. 1 2 3 4 5\n";
+  const std::string exists = "there are names below it, so it exists (RFC 8020)";
+  EXPECT_EQ(compared("NOERROR aa\n" + soa, "NXDOMAIN aa\n" + soa, true), exists);
+  EXPECT_EQ(compared("NOERROR aa\n" + soa, "NXDOMAIN\n" + far, true), exists);
+  EXPECT_EQ(compared("NOERROR aa\n" + soa, "NXDOMAIN aa\n" + soa, false), "?");
+  EXPECT_EQ(compared("NXDOMAIN aa\n" + soa, "NOERROR aa\n" + soa, true), "?");
+  EXPECT_EQ(compared("NOERROR aa\n" + soa, "SERVFAIL\n", true), "?");
+  EXPECT_EQ(compared("NOERROR\n" + soa, "NXDOMAIN aa\n" + soa, true), "?");
+  EXPECT_EQ(compared("NOERROR aa\nanswer @ 5 A 10.0.0.1\n", "NXDOMAIN aa\n" + soa, true), "?");
+  EXPECT_EQ(compared("NOERROR aa\n" + soa, "NXDOMAIN aa\nanswer @ 5 CNAME a.test.\n", true), "?");
+
+  EXPECT_EQ(compared("REFUSED\n", "SERVFAIL\n"),
+            "a name that every plugin of its block passes on is not served: nothing failed");
+  EXPECT_EQ(compared("SERVFAIL\n", "REFUSED\n"), "?");
+  EXPECT_EQ(compared("REFUSED\n", "NXDOMAIN\n"), "?");
+  EXPECT_EQ(compared("REFUSED\n", "SERVFAIL aa\n" + soa), "?");
+}
+
 // Of one server, asked twice.
 TEST(Comparison, WhoHasACache) {
   const auto changed = [](const char* before, const char* now) {
@@ -100,13 +125,18 @@ TEST(Comparison, AsksAboutEveryNameThereIs) {
   ZoneConfig config;
   config.zone = dns_name("cluster.local");
   std::set<std::string> asked;
+  std::set<std::string> empty;
   size_t denied = 0;
   for (const ComparedQuestion& question : questions_about(config, zone.snapshot(), 12, 1)) {
     const auto packet = question_packet(question.name, question.type);
     const std::string text = question.name.to_text();
     asked.insert(text);
     Outcome outcome{};
-    if (brief(ask(config, zone.snapshot(), packet, 0, &outcome)) == "NXDOMAIN") ++denied;
+    const std::string answer = brief(ask(config, zone.snapshot(), packet, 0, &outcome));
+    if (answer == "NXDOMAIN") ++denied;
+    if (!question.empty) continue;
+    empty.insert(text);
+    EXPECT_EQ(answer, "NODATA") << text;
   }
   for (const char* name :
        {"cluster.local.", "svc.cluster.local.", "default.svc.cluster.local.",
@@ -117,6 +147,11 @@ TEST(Comparison, AsksAboutEveryNameThereIs) {
         "10-244-0-1.default.pod.cluster.local.", "out.default.svc.cluster.local."})
     EXPECT_TRUE(asked.contains(name)) << name;
   EXPECT_GE(denied, 12u);
+  for (const char* name : {"dns.cluster.local.", "_tcp.web.default.svc.cluster.local.",
+                           "_tcp.db.default.svc.cluster.local.", "96.10.in-addr.arpa.",
+                           "0.244.10.in-addr.arpa.", "10.in-addr.arpa.", "0.0.d.f.ip6.arpa."})
+    EXPECT_TRUE(empty.contains(name)) << name;
+  EXPECT_FALSE(asked.contains("in-addr.arpa.")) << "the zone itself is no such name";
 }
 
 // Each way is the other's check.
