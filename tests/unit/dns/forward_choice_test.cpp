@@ -247,11 +247,12 @@ TEST_F(PluginForwardChoice, Metrics) {
   EXPECT_EQ(ask_once(Transport::kTcp), kAnswer);
   send(make_query(kName, Type::kA));
   send(make_query(kName, Type::kA));
+  EXPECT_TRUE(loop.run_until([&] { return replies.size() == 5; }, seconds(20)));
   std::string text;
   options->metrics->render(text);
   const std::string labels = "{proxy_name=\"forward\",to=\"" + up.address.to_string() + "\"";
   for (const std::string& line :
-       {"coredns_proxy_request_duration_seconds_count" + labels + ",rcode=\"NXDOMAIN\"} 1\n",
+       {"coredns_proxy_request_duration_seconds_count" + labels + ",rcode=\"NXDOMAIN\"} 2\n",
         "coredns_proxy_request_duration_seconds_bucket" + labels +
             ",rcode=\"NOERROR\",le=\"+Inf\"} 2\n",
         "coredns_proxy_conn_cache_hits_total" + labels + ",proto=\"tcp\"} 1\n",

@@ -24,10 +24,13 @@ TEST_F(PluginForward, RelaysQueryAndReply) {
   EXPECT_EQ(read_u16(&up.queries[0][2]), 0x0130) << "RD and CD go on, Z does not";
   EXPECT_EQ(up.queries[0].size(), make_query(kName, Type::kA).size()) << "no EDNS, none added";
   std::set<uint16_t> ids;
+  std::set<uint16_t> ports;
+  up.on_peer = [&](const SocketAddress& peer) { ports.insert(peer.port); };
   for (int i = 0; i < 20; ++i) ask(make_query(kName, Type::kA));
   EXPECT_EQ(read_u16(&up.queries[1][2]), 0x0120) << "AD is always asked for: a cache keeps it";
   for (const Bytes& query : up.queries) ids.insert(read_u16(query.data()));
   EXPECT_GT(ids.size(), 10u) << "a new ID each time";
+  EXPECT_GT(ports.size(), 10u) << "and a new port: both have to be guessed";
 }
 
 // What `cancel` says.

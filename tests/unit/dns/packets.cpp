@@ -19,6 +19,15 @@ std::string query(const std::string& flags, const std::string& counts, const std
   return "1234 " + flags + " " + counts + " " + rest;
 }
 
+std::string label(size_t size) {
+  constexpr const char* kDigits = "0123456789abcdef";
+  std::string text = {kDigits[size / 16], kDigits[size % 16]};
+  for (size_t i = 0; i < size; ++i) text += "61";
+  return text;
+}
+// Beside the last label but "b" and the root.
+const std::string kLongName = label(63) + label(63) + label(63);
+
 const PacketCase kPackets[] = {
     {"ShortOrResponse", "nothing", "", Verdict::kDrop, Rcode::kNoError, kSilence},
     {"ShortOrResponse", "eleven bytes", "1234 0100 0001 0000 0000 00", Verdict::kDrop,
@@ -85,6 +94,12 @@ const PacketCase kPackets[] = {
     {"BrokenNames", "a label of 64 bytes",
      query("0100", "0001 0000 0000 0000", "40 6161 0001 0001"), Verdict::kReject, Rcode::kFormErr,
      "FORMERR rd qd=0\n"},
+    {"BrokenNames", "a name of 256 bytes",
+     query("0100", "0001 0000 0000 0000", kLongName + label(60) + "0162 00 0001 0001"),
+     Verdict::kReject, Rcode::kFormErr, "FORMERR rd qd=0\n"},
+    {"BrokenNames", "one of 255, the longest there is",
+     query("0100", "0001 0000 0000 0000", kLongName + label(59) + "0162 00 0001 0001"),
+     Verdict::kAnswer, Rcode::kNoError, kDenied},
     {"BrokenNames", "a question without a class",
      query("0100", "0001 0000 0000 0000", "0161 00 0001 00"), Verdict::kReject, Rcode::kFormErr,
      "FORMERR rd qd=0\n"},
