@@ -265,8 +265,7 @@ ComparedReply ComparedReply::of(const EditMessage& message) {
         reply.records.push_back({kSections[section], lower(record.owner.to_text()),
                                  type_to_text(record.type), data_of(record), record.ttl});
   std::ranges::sort(reply.records);
-  const auto repeated = std::ranges::unique(reply.records);
-  reply.records.erase(repeated.begin(), repeated.end());
+  reply.records.erase(std::unique(reply.records.begin(), reply.records.end()), reply.records.end());
   return reply;
 }
 

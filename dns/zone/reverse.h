@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <ranges>
 #include <span>
 #include <string_view>
 
@@ -45,11 +44,29 @@ class ReverseRecord {
   static ReverseRecord* make(const IpAddress& address, std::span<const ReverseName> names);
   static void destroy(void* record);
   IpAddress address() const;
+  // (Not of std::views, which clang 14 cannot compile with this library's.)
+  class Names {
+   public:
+    class Iterator {
+     public:
+      Iterator(const ReverseRecord& record, uint32_t index) : record_(record), index_(index) {}
+      ReverseName operator*() const { return record_.name(index_); }
+      Iterator& operator++() { return ++index_, *this; }
+      bool operator==(const Iterator& other) const { return index_ == other.index_; }
+
+     private:
+      const ReverseRecord& record_;
+      uint32_t index_;
+    };
+    explicit Names(const ReverseRecord& record) : record_(record) {}
+    Iterator begin() const { return {record_, 0}; }
+    Iterator end() const { return {record_, record_.count_}; }
+
+   private:
+    const ReverseRecord& record_;
+  };
   // Cluster addresses first; at least one.
-  auto names() const {
-    return std::views::iota(uint32_t{0}, count_) |
-           std::views::transform([this](uint32_t index) { return name(index); });
-  }
+  Names names() const { return Names(*this); }
   uint8_t nibble(size_t index) const { return AddressKey(address()).nibble(index); }
 
  private:

@@ -3,10 +3,21 @@
 
 #include <algorithm>
 #include <charconv>
-#include <ranges>
 
 namespace fairlead::dns {
 namespace {
+
+// (Not std::views::reverse, which clang 14 cannot compile with this library's.)
+template <typename Range>
+struct Backwards {
+  const Range& range;
+  auto begin() const { return range.rbegin(); }
+  auto end() const { return range.rend(); }
+};
+template <typename Range>
+Backwards<Range> backwards(const Range& range) {
+  return {range};
+}
 
 using Field = RewriteRule::Field;
 
@@ -226,10 +237,9 @@ std::vector<uint8_t> rewritten_query(const RewritePlan& plan, const Query& query
 }
 
 void rewrite_reply(const RewritePlan& plan, RewrittenReply reply) {
-  for (const RewritePlan::Step& step : plan.of_reply | std::views::reverse) {
+  for (const RewritePlan::Step& step : backwards(plan.of_reply)) {
     const RewriteRule& rule = *step.rule;
-    for (const AnswerRule& answer : rule.answers | std::views::reverse)
-      apply_answer(reply.message, answer);
+    for (const AnswerRule& answer : backwards(rule.answers)) apply_answer(reply.message, answer);
     if (rule.field == Field::kName) put_back(reply.message, step);
     if (step.undo) reply.options = undo_options(*step.undo, reply.options);
     if (rule.field == Field::kTtl)
@@ -242,7 +252,7 @@ void rewrite_reply(const RewritePlan& plan, RewrittenReply reply) {
 
 std::optional<Name> redirect_cname(const RewritePlan& plan, EditMessage& reply) {
   auto& answers = reply[Section::kAnswer];
-  for (const RewritePlan::Step& step : plan.of_reply | std::views::reverse) {
+  for (const RewritePlan::Step& step : backwards(plan.of_reply)) {
     if (step.rule->field != Field::kCname) continue;
     for (size_t i = 0; i < answers.size(); ++i) {
       if (answers[i].type != Type::kCname) continue;
@@ -259,7 +269,7 @@ std::optional<Name> redirect_cname(const RewritePlan& plan, EditMessage& reply) 
 }
 
 void rewrite_in_place(const RewritePlan& plan, Reply& reply) {
-  for (const RewritePlan::Step& step : plan.of_reply | std::views::reverse) {
+  for (const RewritePlan::Step& step : backwards(plan.of_reply)) {
     const RewriteRule& rule = *step.rule;
     if (rule.field == Field::kRcode && static_cast<uint16_t>(reply.rcode()) == rule.from)
       reply.set_rcode(static_cast<Rcode>(rule.to));
