@@ -432,7 +432,7 @@ TEST(Zone, ReadersSeeWholeSnapshotsWhileTheWriterGoesOn) {
           for (const IpAddress& address : record.cluster_ips()) {
             const ReverseRecord* back = snapshot.address(address);
             ASSERT_NE(back, nullptr);
-            ASSERT_EQ(back->names()[0].service->name(), record.name().name());
+            ASSERT_EQ((*back->names().begin()).service->name(), record.name().name());
           }
         });
         reads.fetch_add(1);
