@@ -18,7 +18,8 @@ using namespace test;
 
 std::string wire_hex(const std::string& name) {
   std::string out;
-  for (const uint8_t byte : dns_name(name).wire()) out += fmt::format("{:02x}", byte);
+  const Name parsed = dns_name(name);
+  for (const uint8_t byte : parsed.wire()) out += fmt::format("{:02x}", byte);
   return out;
 }
 // The data of a signature over a type, by a zone.
