@@ -212,7 +212,7 @@ PodKey::PodKey(std::span<const uint8_t> label, const IpAddress& address) {
   size_ = static_cast<size_t>(at - bytes_);
 }
 
-ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft draft) {
+ServiceRecord* ServiceRecord::make(const ServiceName& name, ServiceDraft&& draft) {
   normalize(draft.endpoints, draft.by_cluster);
   RecordPacker packer;
   packer.text_ = std::move(draft.external_name);

@@ -146,7 +146,8 @@ struct TextRange {
 
 class ServiceRecord {
  public:
-  static ServiceRecord* make(const ServiceName& name, ServiceDraft draft);
+  // The draft may be filled and used again, but says nothing afterwards.
+  static ServiceRecord* make(const ServiceName& name, ServiceDraft&& draft);
   static void destroy(void* record);
   // What it was made of, but for its endpoints; and these.
   ServiceDraft draft() const;

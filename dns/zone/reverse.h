@@ -17,9 +17,10 @@ namespace fairlead::dns {
 class AddressKey {
  public:
   explicit AddressKey(const IpAddress& address) : address_(address) {}
-  uint8_t nibble(size_t index) const {
-    if (index == 0) return address_.is_v4() ? 4 : 6;
-    const uint8_t byte = address_.bytes()[(index - 1) / 2];
+  uint8_t nibble(size_t index) const { return nibble_of(address_.bytes(), index); }
+  static uint8_t nibble_of(std::span<const uint8_t> address, size_t index) {
+    if (index == 0) return address.size() == 4 ? 4 : 6;
+    const uint8_t byte = address[(index - 1) / 2];
     return (index - 1) % 2 == 0 ? byte >> 4 : byte & 15;
   }
   template <typename Leaf>
@@ -67,7 +68,9 @@ class ReverseRecord {
   };
   // Cluster addresses first; at least one.
   Names names() const { return Names(*this); }
-  uint8_t nibble(size_t index) const { return AddressKey(address()).nibble(index); }
+  uint8_t nibble(size_t index) const {
+    return AddressKey::nibble_of({address_at(), address_size_}, index);
+  }
 
  private:
   // What follows in the same block: services, their lowest bit set for a cluster IP; where their

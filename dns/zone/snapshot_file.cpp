@@ -222,17 +222,16 @@ std::string read_labels(Input& in) {
   return labels;
 }
 
-std::vector<PortDraft> read_ports(Input& in) {
-  std::vector<PortDraft> ports(in.count<4>(4));
+void read_ports(Input& in, std::vector<PortDraft>& ports) {
+  ports.resize(in.count<4>(4));
   for (PortDraft& port : ports) {
     port.name = in.text();
     const uint64_t protocol = in.number<1>();
     port.number = static_cast<uint16_t>(in.number<2>());
     if (port.name.size() > kMaxLabelSize || protocol > 2) in.fail();
-    if (in.failed()) break;
+    if (in.failed()) return;
     port.protocol = static_cast<kube::Protocol>(protocol);
   }
-  return ports;
 }
 
 void read_endpoints(Input& in, ServiceDraft& draft) {
@@ -242,7 +241,11 @@ void read_endpoints(Input& in, ServiceDraft& draft) {
     topologies[number] = read_labels(in);
   }
   std::vector<PortList> lists(in.count<4>(4));
-  for (PortList& list : lists) list = PortList(read_ports(in));
+  for (PortList& list : lists) {
+    std::vector<PortDraft> ports;
+    read_ports(in, ports);
+    list = PortList(std::move(ports));
+  }
   draft.endpoints.resize(in.count<4>(11));
   for (EndpointDraft& endpoint : draft.endpoints) {
     endpoint.label = in.text();
@@ -250,15 +253,15 @@ void read_endpoints(Input& in, ServiceDraft& draft) {
     const uint64_t topology = in.number<1>();
     const uint64_t list = in.number<4>();
     if (in.failed() || list >= lists.size()) return in.fail();
-    if (topology != 0) endpoint.topology = topologies[topology];
+    endpoint.topology = topology != 0 ? topologies[topology] : std::string();
     endpoint.ports = lists[list];
   }
 }
 
-void read_service(Input& in, Zone& zone) {
+// The draft is one for all services: what it has allocated for one serves the next.
+void read_service(Input& in, ServiceDraft& draft, Zone& zone) {
   const std::string ns(in.text());
   const std::string name(in.text());
-  ServiceDraft draft;
   const uint64_t kind = in.number<1>();
   if (kind > static_cast<uint64_t>(ServiceKind::kExternalName)) return in.fail();
   draft.kind = static_cast<ServiceKind>(kind);
@@ -268,17 +271,17 @@ void read_service(Input& in, Zone& zone) {
   }
   draft.external_hosts.resize(in.count<1>(1));
   for (std::string& host : draft.external_hosts) host = read_name(in);
+  draft.external_name = in.text();  // empty: where it leads is no name
   if (draft.kind == ServiceKind::kExternalName) {
-    draft.external_name = in.text();  // empty: where it leads is no name
     Name target;
     size_t at = 0;
     const std::span<const uint8_t> wire(
         reinterpret_cast<const uint8_t*>(draft.external_name.data()), draft.external_name.size());
     if (!wire.empty() && (!target.parse(wire, at) || at != wire.size())) in.fail();
-  } else if (!in.text().empty()) {
+  } else if (!draft.external_name.empty()) {
     in.fail();
   }
-  draft.ports = read_ports(in);
+  read_ports(in, draft.ports);
   read_endpoints(in, draft);
   if (in.failed()) return;
   if (!zone.restore({ns, name}, std::move(draft))) in.fail();
@@ -308,13 +311,14 @@ void read_pod(Input& in, Zone& zone) {
 
 // Up to the end, which must be the file's.
 bool read_entries(Input& in, Zone& zone) {
+  ServiceDraft draft;
   while (!in.failed()) {
     switch (in.number<1>()) {
       case 'n':
         read_namespace(in, zone);
         break;
       case 's':
-        read_service(in, zone);
+        read_service(in, draft, zone);
         break;
       case 'p':
         read_pod(in, zone);

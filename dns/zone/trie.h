@@ -212,8 +212,27 @@ class Trie {
           *at = to_slot(leaf);
           return other;
         }
-        *at = to_slot(single(other, depth + 1, trash));
+        *at = fork(leaf, key, other, depth + 1, trash);
+        return nullptr;
       }
+    }
+  }
+
+  // Two leaves from `depth` on: a node for each nibble they share, then one where they part.
+  template <typename Key>
+  static Slot fork(Leaf* leaf, const Key& key, Leaf* other, size_t depth, const Trash& trash) {
+    Slot top = 0;
+    for (Slot* at = &top;; ++depth) {
+      const unsigned nibble = key.nibble(depth);
+      const unsigned others = other->nibble(depth);
+      const bool shared = nibble == others;
+      Node* const node = make(shared ? 1 : 2, 1u << nibble | 1u << others, trash);
+      *at = to_slot(node);
+      at = node->slots();
+      if (shared) continue;
+      at[nibble < others ? 0 : 1] = to_slot(leaf);
+      at[nibble < others ? 1 : 0] = to_slot(other);
+      return top;
     }
   }
 

@@ -167,7 +167,7 @@ void Zone::add_slice(Named& named, std::string_view name, const SliceContent& co
   named.second.slices.add(std::move(slice));
 }
 
-bool Zone::restore(const kube::ObjectKey& key, ServiceDraft draft) {
+bool Zone::restore(const kube::ObjectKey& key, ServiceDraft&& draft) {
   const auto is_wrong = [](const EndpointDraft& e) {
     return !e.label.empty() && !is_label(e.label);
   };

@@ -83,8 +83,9 @@ class Zone {
   }
   // A service with its ready endpoints as another Zone published it. The endpoints become slices
   // that no API server has, so retain_slices() takes them away once the true ones are complete.
-  // False, and nothing is changed: none can have published it, or the service is known.
-  bool restore(const kube::ObjectKey& key, ServiceDraft draft);
+  // False, and nothing is changed: none can have published it, or the service is known. The draft
+  // may be filled and used again, but says nothing afterwards.
+  bool restore(const kube::ObjectKey& key, ServiceDraft&& draft);
   // What was put so far is old, until set_synced().
   void set_stale() { stale_ = true; }
 
