@@ -293,6 +293,11 @@ Result<void> Program::open_plane() {
   plane_ = std::move(*plane);
   sink_ = plane_.get();
   plane_->set_on_served([this] { remove_rules(); });
+  plane_->set_on_bad_annotation([this](const kube::ObjectKey& service, const Error& error) {
+    const std::string note = error.message() + "; what was asked for before stays";
+    log::warn("Service {}: {}", service.to_string(), note);
+    events_->record({"Service", service, true, "InvalidAnnotation", "Configure", note});
+  });
   if (const auto address = stream::api_server_address(cluster_->config().server))
     plane_->set_api_server(*address);
   nodes_ = std::make_unique<stream::NodeList>(

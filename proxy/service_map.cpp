@@ -547,6 +547,11 @@ Dirty ServiceMap::frontends(Family family) const {
   return result;
 }
 
+Dirty ServiceMap::frontends(const kube::ObjectKey& service) const {
+  const auto found = services_.find(service);
+  return found == services_.end() ? Dirty() : frontends_of(found->second);
+}
+
 ServiceMap::Totals ServiceMap::count(Family family) const {
   Totals totals;
   for (const auto& [frontend, claim] : claims_) {

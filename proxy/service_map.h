@@ -100,8 +100,9 @@ class ServiceMap {
 
   // nullopt: no service has this frontend.
   std::optional<Target> find(const Frontend& frontend) const;
-  // Every frontend of one family.
+  // Every frontend of one family, or of one Service.
   Dirty frontends(Family family) const;
+  Dirty frontends(const kube::ObjectKey& service) const;
   bool has(const Frontend& frontend) const { return claims_.contains(frontend); }
   // The source ranges of a Target's guard; null: no service has it (any more).
   std::shared_ptr<const std::vector<Cidr>> ranges(uint64_t guard) const;

@@ -27,6 +27,8 @@ struct Counters {
   Count opened;          // connections, or UDP sessions, that a client began
   Count open;            // now
   Count failed;          // no endpoint was reached
+  Count held;            // waited for an endpoint, or do
+  Count waiting;         // now
   Count denied;          // the source is in no range, and the kernel let it in
   Count retried;         // another endpoint was tried
   Count ejected;         // an endpoint was

@@ -21,6 +21,9 @@ constexpr Column kColumns[] = {
     {"connections", "gauge", "Connections and UDP sessions that are open", "", &Totals::open},
     {"failures_total", "counter", "Connections for which no endpoint was reached", "",
      &Totals::failed},
+    {"held_total", "counter", "Connections that have waited for a first endpoint", "",
+     &Totals::held},
+    {"held", "gauge", "Connections that wait for a first endpoint", "", &Totals::waiting},
     {"denials_total", "counter", "Connections that came in and were not let in", "",
      &Totals::denied},
     {"retries_total", "counter", "Further endpoints tried for a connection", "", &Totals::retried},
@@ -80,6 +83,8 @@ void Totals::add(const Counters& counters) {
   opened += counters.opened.value();
   open += counters.open.value();
   failed += counters.failed.value();
+  held += counters.held.value();
+  waiting += counters.waiting.value();
   denied += counters.denied.value();
   retried += counters.retried.value();
   ejected += counters.ejected.value();
@@ -93,6 +98,8 @@ void Totals::add(const Totals& other) {
   opened += other.opened;
   open += other.open;
   failed += other.failed;
+  held += other.held;
+  waiting += other.waiting;
   denied += other.denied;
   retried += other.retried;
   ejected += other.ejected;

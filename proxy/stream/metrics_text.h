@@ -13,12 +13,13 @@ namespace fairlead::proxy::stream {
 
 // Counters of one or many service ports, summed up.
 struct Totals {
-  uint64_t opened = 0, open = 0, failed = 0, denied = 0, retried = 0, ejected = 0;
+  uint64_t opened = 0, open = 0, failed = 0, held = 0, waiting = 0;
+  uint64_t denied = 0, retried = 0, ejected = 0;
   uint64_t client_bytes = 0, server_bytes = 0, connected = 0, connect_micros = 0;
   void add(const Counters& counters);
   void add(const Totals& other);
   // Anything has ever happened.
-  bool used() const { return opened + denied > 0; }
+  bool used() const { return opened + held + denied > 0; }
 };
 
 struct StreamFacts {

@@ -60,7 +60,8 @@ bool same(const Service& left, const Service& right) {
       left.ranges == right.ranges || (left.ranges && right.ranges && *left.ranges == *right.ranges);
   return left.treatment == right.treatment && left.outside == right.outside &&
          left.inside == right.inside && same_ranges && left.origins == right.origins &&
-         left.counters == right.counters;
+         left.counters == right.counters && left.proxy_protocol == right.proxy_protocol &&
+         left.hold == right.hold;
 }
 
 }  // namespace
@@ -120,13 +121,16 @@ Result<void> Plane::start_workers(size_t descriptors) {
 }
 
 void Plane::put(const kube::Service& service) {
+  const bool asks_anew = wishes_.put(service);
   mark(services_.put(service));
+  if (asks_anew) mark(services_.frontends(service.meta.key()));
 }
 void Plane::put(const kube::EndpointSlice& slice) {
   remember_api_servers(slice);
   mark(services_.put(slice));
 }
 void Plane::remove_service(const kube::ObjectKey& key) {
+  wishes_.remove(key);
   mark(services_.remove_service(key));
 }
 void Plane::remove_slice(const kube::ObjectKey& key) {
@@ -319,13 +323,13 @@ bool Plane::is_api_server(const IpAddress& address) const {
 }
 
 void Plane::apply(const Frontend& frontend, FrontendState& state, const Target& target) {
+  std::shared_ptr<const Service> service = service_of(frontend, target);
   // Where nobody listens the kernel refuses, as the kernel plane does.
-  if (target.treatment == Treatment::kRefuse) {
+  if (target.treatment == Treatment::kRefuse && service->hold == Duration{}) {
     close_sockets(state, {});
     state.service.reset();
     return;
   }
-  std::shared_ptr<const Service> service = service_of(frontend, target);
   const bool changed = !state.service || !same(*state.service, *service);
   if (changed) state.service = std::move(service);
   const std::set<SocketAddress> wanted = addresses_of(frontend);
@@ -343,12 +347,19 @@ std::shared_ptr<const Service> Plane::service_of(const Frontend& frontend, const
   service->name = target.service;
   service->protocol = frontend.protocol;
   service->treatment = target.treatment;
-  service->outside = set_of(frontend, target, target.backends, target.here);
+  const auto owner = services_.owner(frontend);
+  const Wishes wishes = owner ? wishes_.of(owner->port.service) : Wishes();
+  const Policy policy = wishes.balance.value_or(settings_.policy);
+  service->outside = set_of(frontend, target, target.backends, {target.here, policy});
   if (target.treatment == Treatment::kLocal)
-    service->inside = set_of(frontend, target, target.inside, false);
+    service->inside = set_of(frontend, target, target.inside, {false, policy});
   service->ranges = target.ranges;
   service->origins = origins_;
-  if (const auto owner = services_.owner(frontend)) {
+  if (frontend.protocol == Protocol::kTcp) {
+    service->proxy_protocol = wishes.proxy_protocol;
+    if (target.treatment == Treatment::kRefuse) service->hold = wishes.hold;
+  }
+  if (owner) {
     WorkerCount& counters = counters_[owner->port];
     while (counters.size() < workers_.size()) counters.push_back(std::make_shared<Counters>());
     service->counters = counters;
@@ -357,13 +368,14 @@ std::shared_ptr<const Service> Plane::service_of(const Frontend& frontend, const
 }
 
 std::shared_ptr<const EndpointSet> Plane::set_of(const Frontend& frontend, const Target& target,
-                                                 const std::vector<Backend>& backends, bool here) {
+                                                 const std::vector<Backend>& backends,
+                                                 const Choosing& how) {
   std::weak_ptr<const EndpointSet>& known =
-      sets_[{target.service, frontend.protocol, frontend.family(), here}];
+      sets_[{target.service, frontend.protocol, frontend.family(), how}];
   const std::shared_ptr<const EndpointSet> before = known.lock();
   auto set = std::make_shared<EndpointSet>();
   set->id = before ? before->id : next_id_++;
-  set->policy = settings_.policy;
+  set->policy = how.policy;
   set->endpoints = socket_addresses(backends);
   // As the kernel plane leaves flows to an endpoint alone for as long as it serves.
   if (before && frontend.protocol == Protocol::kUdp)
@@ -493,7 +505,7 @@ void Plane::sweep() {
     if (services_.has(entry.first)) return false;
     Totals totals;
     for (const auto& counters : entry.second) totals.add(*counters);
-    if (totals.open > 0) return sweep_ = true, false;
+    if (totals.open + totals.waiting > 0) return sweep_ = true, false;
     folded_[entry.first.protocol].add(totals);
     return true;
   });

@@ -34,6 +34,7 @@
 #include "base/loop.h"
 #include "proxy/node_addresses.h"
 #include "proxy/object_sink.h"
+#include "proxy/stream/annotations.h"
 #include "proxy/stream/budget.h"
 #include "proxy/stream/metrics_text.h"
 #include "proxy/stream/routes.h"
@@ -80,6 +81,10 @@ class Plane : public ObjectSink {
     on_services_changed_ = std::move(callback);
   }
 
+  // Hears of annotations that mean nothing (WishBook).
+  void set_on_bad_annotation(std::function<void(const kube::ObjectKey&, const Error&)> callback) {
+    wishes_.set_on_bad(std::move(callback));
+  }
   // Runs once: all that was known at start() is served, or cannot be. Before start().
   void set_on_served(std::function<void()> callback);
 
@@ -99,12 +104,17 @@ class Plane : public ObjectSink {
   bool drained() const { return stopped_ && workers_answered() && connections() == 0; }
 
  private:
+  struct Choosing {
+    bool here;  // among the endpoints of this node alone
+    Policy policy;
+    auto operator<=>(const Choosing&) const = default;
+  };
   // The set of endpoints that frontends of one service port share.
   struct SetKey {
     std::string service;
     Protocol protocol;
     Family family;
-    bool here;
+    Choosing how;
     auto operator<=>(const SetKey&) const = default;
   };
   struct FrontendState {
@@ -127,7 +137,8 @@ class Plane : public ObjectSink {
   void apply(const Frontend& frontend, FrontendState& state, const Target& target);
   std::shared_ptr<const Service> service_of(const Frontend& frontend, const Target& target);
   std::shared_ptr<const EndpointSet> set_of(const Frontend& frontend, const Target& target,
-                                            const std::vector<Backend>& backends, bool here);
+                                            const std::vector<Backend>& backends,
+                                            const Choosing& how);
   void open_socket(const Frontend& frontend, FrontendState& state, const SocketAddress& address);
   void close_sockets(FrontendState& state, const std::set<SocketAddress>& keep);
   void refuse(const Frontend& frontend, const std::string& name, FrontendState& state,
@@ -149,6 +160,7 @@ class Plane : public ObjectSink {
   Loop& loop_;
   const PlaneSettings settings_;
   ServiceMap services_;
+  WishBook wishes_;
   std::unique_ptr<NodeAddresses> node_addresses_;
   std::unique_ptr<Routes> routes_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;

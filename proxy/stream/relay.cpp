@@ -53,10 +53,18 @@ std::optional<MonoTime> RelayHost::due() const {
 }
 
 void Relay::begin(RelayHost& host, Descriptor client, const IpAddress& client_address,
-                  std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters) {
+                  std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters,
+                  std::span<const uint8_t> preface) {
   auto* relay = new Relay(host, std::move(client), client_address, std::move(group),
                           std::move(counters));  // owned by the host's queues
+  if (!preface.empty()) relay->put_in_front(preface);
   relay->try_next();
+}
+
+void Relay::put_in_front(std::span<const uint8_t> preface) {
+  up_.kept = std::make_unique_for_overwrite<uint8_t[]>(preface.size());
+  std::copy(preface.begin(), preface.end(), up_.kept.get());
+  up_.kept_to = static_cast<uint32_t>(preface.size());
 }
 
 Relay::Relay(RelayHost& host, Descriptor client, const IpAddress& client_address,

@@ -26,6 +26,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "proxy/stream/endpoint_group.h"
@@ -81,9 +82,11 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   static constexpr uint32_t kMostLooks = 1000;
   static constexpr Duration kPark = std::chrono::milliseconds(100);  // before another try
   static constexpr uint32_t kMostParks = 300;                        // then the client is reset
-  // Takes over an accepted connection; lives until it ends. `counters`: of its service.
+  // Takes over an accepted connection; lives until it ends. `counters`: of its service. `preface`:
+  // what the endpoint hears first; 64 KiB at most.
   static void begin(RelayHost& host, Descriptor client, const IpAddress& client_address,
-                    std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
+                    std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters,
+                    std::span<const uint8_t> preface = {});
   ~Relay() override;
 
   void expired() override;
@@ -119,6 +122,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
 
   Relay(RelayHost& host, Descriptor client, const IpAddress& client_address,
         std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
+  void put_in_front(std::span<const uint8_t> preface);
   void try_next();
   void attempt_failed(int error);
   void park();

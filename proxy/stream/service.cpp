@@ -44,6 +44,10 @@ bool Origins::inside(const IpAddress& client, const IpAddress& reached) const {
          std::binary_search(node.begin(), node.end(), client);
 }
 
+bool may_wait(const Service& service, const IpAddress& client) {
+  return service.hold > Duration{} && (!service.ranges || in_any(*service.ranges, client));
+}
+
 const EndpointSet* set_for(const Service& service, const IpAddress& client,
                            const IpAddress& reached) {
   if (service.treatment <= Treatment::kDrop) return nullptr;
@@ -53,7 +57,8 @@ const EndpointSet* set_for(const Service& service, const IpAddress& client,
 }
 
 std::optional<std::vector<Cidr>> admitted(const Service& service, const IpAddress& reached) {
-  if (service.treatment <= Treatment::kDrop) return std::vector<Cidr>();
+  if (service.treatment <= Treatment::kDrop && service.hold == Duration{})
+    return std::vector<Cidr>();
   std::optional<std::vector<Cidr>> result;
   if (service.ranges) result = *service.ranges;
   if (service.inside && service.outside->endpoints.empty()) {

@@ -55,7 +55,13 @@ struct Service {
   std::shared_ptr<const std::vector<Cidr>> ranges;
   std::shared_ptr<const Origins> origins;           // never null
   std::vector<std::shared_ptr<Counters>> counters;  // by worker
+  bool proxy_protocol = false;                      // annotations.h
+  // kRefuse: new connections wait so long for endpoints, instead of being refused; else 0.
+  Duration hold{};
 };
+
+// Whether a client of that address may wait while there is no endpoint.
+bool may_wait(const Service& service, const IpAddress& client);
 
 // Where a client of that address goes. nullptr: it is not let in.
 const EndpointSet* set_for(const Service& service, const IpAddress& client,

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 
 #include "base/log.h"
+#include "proxy/stream/proxy_protocol.h"
 #include "proxy/stream/sockets.h"
 
 namespace fairlead::proxy::stream {
@@ -61,6 +63,12 @@ struct Worker::Listener : Reactor::Source, Reactor::Mortal {
   std::shared_ptr<const Service> service;
   std::shared_ptr<EndpointGroup> outside, inside;
   std::optional<std::vector<Cidr>> sources;
+  struct Held {
+    Descriptor client;
+    SocketAddress peer;
+    MonoTime until;
+  };
+  std::deque<Held> held;  // in the order they came
 };
 
 Result<std::unique_ptr<Worker>> Worker::open(Loop& loop, const WorkerSettings& settings,
@@ -137,6 +145,7 @@ void Worker::update(ListenerId id, std::shared_ptr<const Service> service) {
   Listener& listener = *found->second;
   configure(listener, std::move(service));
   if (listener.udp) listener.udp->drop_gone(listener.outside.get(), listener.inside.get());
+  if (!listener.held.empty()) release(listener);
 }
 
 void Worker::configure(Listener& listener, std::shared_ptr<const Service> service) {
@@ -170,6 +179,7 @@ void Worker::remove(ListenerId id) {
   std::unique_ptr<Listener> listener = std::move(found->second);
   listeners_.erase(found);
   waiting_.erase(id);
+  refuse_held(*listener, MonoTime::max());
   if (deaf_.erase(id) > 0) counters_->deaf.take();
   reactor_->forget(*listener);
   listener->socket.reset();
@@ -207,29 +217,81 @@ void Worker::accept_from(Listener& listener) {
 }
 
 Worker::Accepted Worker::accept_one(Listener& listener) {
-  if (relays_->connections >= most_connections_ || relays_->lacks_room()) return Accepted::kNoRoom;
+  if (relays_->connections + held_ >= most_connections_ || relays_->lacks_room())
+    return Accepted::kNoRoom;
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   Descriptor client(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&storage), &length,
                             SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (client) {
     const auto* peer = reinterpret_cast<const sockaddr*>(&storage);
-    take(listener, std::move(client), SocketAddress::from_sockaddr(peer).address);
+    take(listener, std::move(client), SocketAddress::from_sockaddr(peer));
     return Accepted::kOne;
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK) return Accepted::kNone;
   return is_of_one_connection(errno) ? Accepted::kOne : Accepted::kNoRoom;
 }
 
-void Worker::take(const Listener& listener, Descriptor client, const IpAddress& address) {
-  const auto& counters = listener.service->counters[settings_.index];
-  auto group = listener.group_for(address);
+void Worker::take(Listener& listener, Descriptor client, const SocketAddress& peer) {
+  const Service& service = *listener.service;
+  const auto& counters = service.counters[settings_.index];
+  if (may_wait(service, peer.address)) return hold(listener, std::move(client), peer);
+  auto group = listener.group_for(peer.address);
   if (!group) {  // let in by the kernel before its filter was changed, or in spite of it
     counters->denied.add();
     reset_on_close(client.get());
     return;
   }
-  Relay::begin(*relays_, std::move(client), address, std::move(group), counters);
+  std::vector<uint8_t> preface;
+  if (service.proxy_protocol) preface = proxy_header(peer, listener.address);
+  Relay::begin(*relays_, std::move(client), peer.address, std::move(group), counters, preface);
+}
+
+void Worker::hold(Listener& listener, Descriptor client, const SocketAddress& peer) {
+  Counters& counters = *listener.service->counters[settings_.index];
+  if (listener.held.size() == kMostHeld) {
+    counters.failed.add();
+    reset_on_close(client.get());
+    return;
+  }
+  const MonoTime until = reactor_->now() + listener.service->hold;
+  listener.held.push_back({std::move(client), peer, until});
+  holding_.insert(listener.id);
+  ++held_;
+  counters.held.add();
+  counters.waiting.add();
+}
+
+// Those that still have to wait keep the time they were given.
+void Worker::release(Listener& listener) {
+  if (listener.service->hold > Duration{}) return;
+  reactor_->look_at_clock();
+  holding_.erase(listener.id);
+  for (Listener::Held& each : std::exchange(listener.held, {})) {
+    --held_;
+    listener.service->counters[settings_.index]->waiting.take();
+    take(listener, std::move(each.client), each.peer);
+  }
+  tend_timeouts();
+}
+
+void Worker::refuse_held(Listener& listener, MonoTime due) {
+  Counters& counters = *listener.service->counters[settings_.index];
+  for (; !listener.held.empty() && listener.held.front().until <= due; listener.held.pop_front()) {
+    --held_;
+    counters.waiting.take();
+    counters.failed.add();
+    reset_on_close(listener.held.front().client.get());
+  }
+  if (listener.held.empty()) holding_.erase(listener.id);
+}
+
+std::optional<MonoTime> Worker::held_due() const {
+  std::optional<MonoTime> first;
+  for (const ListenerId id : holding_)
+    if (const MonoTime until = listeners_.at(id)->held.front().until; !first || until < *first)
+      first = until;
+  return first;
 }
 
 void Worker::wait_for_room(ListenerId id) {
@@ -245,8 +307,9 @@ void Worker::wait_for_room(ListenerId id) {
 }
 
 void Worker::tend_timeouts() {
-  const auto relays = relays_->due(), sessions = sessions_->due();
-  const auto due = !relays ? sessions : !sessions ? relays : std::min(relays, sessions);
+  std::optional<MonoTime> due;
+  for (const auto& each : {relays_->due(), sessions_->due(), held_due()})
+    if (each && (!due || *each < *due)) due = each;
   // Most of what it waits for begins anew before: it is looked at when the timer runs.
   if (!due || (timeout_due_ && *timeout_due_ <= *due)) return;
   timeout_due_ = due;
@@ -255,6 +318,8 @@ void Worker::tend_timeouts() {
     reactor_->look_at_clock();
     relays_->expire(reactor_->now());
     sessions_->expire(reactor_->now());
+    for (const ListenerId id : std::set<ListenerId>(holding_))
+      refuse_held(*listeners_.at(id), reactor_->now());
     tend_timeouts();
   });
 }

@@ -9,6 +9,10 @@
 // kernel's backlog, as full as it may get. So it does when accepting fails for any reason that is
 // not the connection's own.
 //
+// Where a Service has no endpoint, but asks that connections wait for one (annotations.h), they are
+// accepted and kept, kMostHeld a frontend; when there is one they begin, in the order they came.
+// Who has waited for too long is reset, as from a port where nobody listens.
+//
 // Threads: the loop's. A WorkerThread is a Worker with a thread and a Loop of its own; it is used
 // from the thread that made it.
 #pragma once
@@ -41,6 +45,7 @@ using ListenerId = uint64_t;
 class Worker {
  public:
   static constexpr Duration kPause = std::chrono::milliseconds(100);
+  static constexpr size_t kMostHeld = 1024;
 
   static Result<std::unique_ptr<Worker>> open(Loop& loop, const WorkerSettings& settings,
                                               std::shared_ptr<WorkerCounters> counters);
@@ -52,7 +57,7 @@ class Worker {
   void put(ListenerId id, Descriptor socket, const SocketAddress& address,
            std::shared_ptr<const Service> service);
   // From now on; connections that are open stay as they are, but UDP sessions of endpoints that are
-  // gone end.
+  // gone end. Connections that have waited begin, if there is where to.
   void update(ListenerId id, std::shared_ptr<const Service> service);
   // Closes the socket, with what waits at it. TCP connections stay, UDP sessions end.
   void remove(ListenerId id);
@@ -66,6 +71,7 @@ class Worker {
 
   size_t listeners() const { return listeners_.size(); }
   size_t connections() const { return relays_->connections; }
+  size_t held() const { return held_; }
   size_t sessions() const { return sessions_->sessions; }
 
  private:
@@ -78,7 +84,11 @@ class Worker {
   enum class Accepted : uint8_t { kOne, kNone, kNoRoom };
   void accept_from(Listener& listener);
   Accepted accept_one(Listener& listener);
-  void take(const Listener& listener, Descriptor client, const IpAddress& address);
+  void take(Listener& listener, Descriptor client, const SocketAddress& peer);
+  void hold(Listener& listener, Descriptor client, const SocketAddress& peer);
+  void release(Listener& listener);
+  void refuse_held(Listener& listener, MonoTime due);
+  std::optional<MonoTime> held_due() const;
   void wait_for_room(ListenerId id);
   void watch(Listener& listener);
   void watch_deaf();
@@ -92,6 +102,8 @@ class Worker {
   std::unordered_map<uint64_t, std::weak_ptr<EndpointGroup>> groups_;  // by EndpointSet::id
   std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
   size_t most_connections_;
+  size_t held_ = 0;               // of all listeners
+  std::set<ListenerId> holding_;  // those that have some
   bool paused_ = false;
   std::set<ListenerId> waiting_;  // for the pause to end
   Timer resume_;

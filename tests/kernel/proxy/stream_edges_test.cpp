@@ -194,5 +194,68 @@ TEST_F(StreamEdges, RulesOfModeNftablesStayUntilAllIsServed) {
   close(socket);
 }
 
+TEST_F(StreamEdges, AServiceSaysWhatItWantsByAnnotations) {
+  const auto put_holding = [&](const std::string& hold) {
+    cluster_.api().put("/api/v1/services", "web",
+                       R"({"metadata":{"name":"web","namespace":"default","resourceVersion":"@RV@",)"
+                       R"("annotations":{"stream.fairlead.io/hold":")" +
+                           hold + R"("}},"spec":{)" + spec_json(1) + "}}");
+  };
+  // A client in "client" that asks at once; what it has heard so far.
+  struct Client {
+    int fd = -1;
+    std::string heard;
+    ~Client() { close(fd); }
+    bool gone() {
+      char buffer[200];
+      ssize_t got = 0;
+      while ((got = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT)) > 0)
+        heard.append(buffer, static_cast<size_t>(got));
+      return got == 0 || errno != EAGAIN;
+    }
+  };
+  const auto ask = [&](Client& client) {
+    const auto inside = cluster_.at("client").enter();
+    client.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_storage storage{};
+    const socklen_t length = SocketAddress::parse("10.96.0.1:80").value().to_sockaddr(storage);
+    EXPECT_EQ(connect(client.fd, reinterpret_cast<sockaddr*>(&storage), length), 0);
+    EXPECT_EQ(send(client.fd, "?", 1, 0), 1);
+  };
+  put_holding("20s");
+  cluster_.start(kUserspace);
+  Client first;
+  ask(first);
+  const auto waiting = [&](const char* count) {
+    return cluster_.get("node", "http://127.0.0.1:10249/metrics")
+               .find("fairlead_stream_held{protocol=\"tcp\"} " + std::string(count) + "\n") !=
+           std::string::npos;
+  };
+  ASSERT_TRUE(cluster_.run_until([&] { return waiting("1"); }));
+  EXPECT_FALSE(first.gone());
+  EXPECT_EQ(first.heard, "");
+  cluster_.put_slice("web", {kOn1});
+  ASSERT_TRUE(cluster_.run_until([&] { return first.gone(), first.heard.starts_with("web-1"); }));
+
+  put_holding("soon");
+  const auto told = [&] {
+    for (const ClusterApi::Request& request : cluster_.api().requests())
+      if (request.method == "POST" && request.target.ends_with("/events") &&
+          request.body.find("InvalidAnnotation") != std::string::npos)
+        return request.body;
+    return std::string();
+  };
+  ASSERT_TRUE(cluster_.run_until([&] { return !told().empty(); }));
+  EXPECT_THAT(told(), HasSubstr("metadata.annotations[stream.fairlead.io/hold]"));
+  EXPECT_THAT(told(), HasSubstr(R"("kind":"Service")"));
+  cluster_.put_slice("web", {"10.244.1.9 notready"});
+  ASSERT_TRUE(cluster_.run_until([&] { return waiting("0"); }));
+  ASSERT_TRUE(cluster_.run_until([&] {
+    Client probe;
+    ask(probe);
+    return waiting("1");
+  })) << "the last good wish stays";
+}
+
 }  // namespace
 }  // namespace fairlead::proxy

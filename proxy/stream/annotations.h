@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a Service asks of the stream proxy, by annotations of its own. Pure.
+//
+//   stream.fairlead.io/balance         how to choose among endpoints: see parse_policy()
+//   stream.fairlead.io/proxy-protocol  "v2": an endpoint is told the client's address in front of
+//                                      each TCP stream; "off"
+//   stream.fairlead.io/hold            how long a new TCP connection waits for an endpoint while
+//                                      there is none, "30s"; "0s": it is refused; kMostHold at most
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "kube/objects.h"
+#include "proxy/stream/balance.h"
+
+namespace fairlead::proxy::stream {
+
+inline constexpr Duration kMostHold = std::chrono::minutes(5);
+
+struct Wishes {
+  std::optional<Policy> balance;
+  bool proxy_protocol = false;
+  Duration hold{};
+  bool operator==(const Wishes&) const = default;
+};
+
+// kInvalid: an annotation that there is not under our prefix, or whose value means nothing; the
+// message names it. Those of others are theirs.
+Result<Wishes> read_wishes(const std::map<std::string, std::string>& annotations);
+
+// Those of every Service. One that asks for what means nothing keeps what it asked for before, and
+// `on_bad` hears of it once. One thread.
+class WishBook {
+ public:
+  void set_on_bad(std::function<void(const kube::ObjectKey&, const Error&)> callback) {
+    on_bad_ = std::move(callback);
+  }
+  // True: they have changed.
+  bool put(const kube::Service& service);
+  void remove(const kube::ObjectKey& service) { entries_.erase(service); }
+  Wishes of(const kube::ObjectKey& service) const;
+
+ private:
+  struct Entry {
+    Wishes wishes;
+    std::string told;  // of what was bad
+  };
+  std::map<kube::ObjectKey, Entry> entries_;  // those that ask for something
+  std::function<void(const kube::ObjectKey&, const Error&)> on_bad_;
+};
+
+}  // namespace fairlead::proxy::stream
