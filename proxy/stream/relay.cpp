@@ -33,6 +33,7 @@ RelayHost::RelayHost(Reactor& its_reactor, const RelaySettings& its_settings,
       connecting(its_settings.connect_timeout),
       moving(its_settings.idle_timeout),
       half_closed(its_settings.half_closed_timeout),
+      quiet(std::min(Relay::kQuiet, its_settings.idle_timeout)),
       parked(Relay::kPark),
       breaking(Relay::kLook) {}
 
@@ -191,11 +192,14 @@ void Relay::pump() {
 
 void Relay::wait() {
   if (client_.broken || server_.broken) {
+    quiet_ = false;
     if (!std::exchange(breaking_, true)) host_.breaking.begin(*this, host_.reactor.now());
     return;
   }
   const bool half = client_.ended || server_.ended;
-  (half ? host_.half_closed : host_.moving).begin(*this, host_.reactor.now());
+  quiet_ = !half && !watched_;
+  TimeoutQueue& queue = half ? host_.half_closed : watched_ ? host_.moving : host_.quiet;
+  queue.begin(*this, host_.reactor.now());
 }
 
 // True: there is more to do at once.
@@ -369,6 +373,12 @@ void Relay::expired() {
     return try_next();
   }
   if (std::exchange(breaking_, false) && waits_++ < kMostLooks) return pump();
+  if (std::exchange(quiet_, false) && host_.settings.idle_timeout > kQuiet) {
+    notice_vanished_peer(server_.socket.get());
+    watched_ = true;
+    // Behind those that have waited for less: it may end so much later than it should.
+    return host_.moving.begin(*this, host_.reactor.now() - kQuiet);
+  }
   host_.counters.timeouts.add();
   end(true);
 }

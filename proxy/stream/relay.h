@@ -19,7 +19,8 @@
 // reset of the other, after what could still be read of it has been passed on and the other's
 // kernel has acknowledged it (a reset drops what has not been sent). That takes kMostLooks x kLook
 // at most: then the rest is dropped. A connection where nothing moves for the idle time, or the
-// half-closed time once one direction has ended, is reset on both sides.
+// half-closed time once one direction has ended, is reset on both sides. An endpoint that vanishes
+// is noticed by keepalive, which a connection to it gets once it has been quiet for kQuiet.
 //
 // Threads: the reactor's.
 #pragma once
@@ -64,6 +65,7 @@ struct RelayHost {
   PipePool pipes;
   std::unique_ptr<uint8_t[]> buffer;  // settings.buffer
   TimeoutQueue connecting, moving, half_closed;
+  TimeoutQueue quiet;     // as `moving`, without keepalive yet
   TimeoutQueue parked;    // what they need to connect is lacking
   TimeoutQueue breaking;  // one side is broken, and the other has not got all of what it said
   size_t connections = 0;
@@ -72,7 +74,8 @@ struct RelayHost {
   bool lacks_room() const { return !parked.empty(); }
 
  private:
-  std::array<TimeoutQueue*, 5> queues_ = {&connecting, &moving, &half_closed, &parked, &breaking};
+  std::array<TimeoutQueue*, 6> queues_ = {&connecting, &moving, &half_closed,
+                                          &quiet,      &parked, &breaking};
 };
 
 class Relay : public TimeoutLink, public Reactor::Mortal {
@@ -80,6 +83,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   static constexpr Duration kLook =
       std::chrono::milliseconds(20);  // at a broken one, and how often
   static constexpr uint32_t kMostLooks = 1000;
+  static constexpr Duration kQuiet = std::chrono::minutes(1);
   static constexpr Duration kPark = std::chrono::milliseconds(100);  // before another try
   static constexpr uint32_t kMostParks = 300;                        // then the client is reset
   // Takes over an accepted connection; lives until it ends. `counters`: of its service. `preface`:
@@ -154,6 +158,8 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   MonoTime attempt_began_;
   State state_ = State::kConnecting;
   bool breaking_ = false;  // in that queue
+  bool quiet_ = false;     // in that one, or has been
+  bool watched_ = false;   // by keepalive
   uint32_t waits_ = 0;     // looks, or tries while parked
   Side client_{*this}, server_{*this};
   Flow up_, down_;  // from the client, from the server

@@ -25,13 +25,8 @@ bool set(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-// Accepted sockets have what the listening one has (sk_clone_lock), without a further call.
 void set_stream_options(int fd) {
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdle);
-  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepInterval);
-  set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepProbes);
   // Urgent data comes where it stands in the stream, so that no byte is lost.
   set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 }
@@ -63,7 +58,9 @@ Result<Descriptor> open_frontend_socket(Protocol protocol, const SocketAddress& 
     set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
   }
   if (protocol == Protocol::kTcp) {
+    // Accepted sockets have what this one has (sk_clone_lock), without a further call.
     set_stream_options(fd);
+    notice_vanished_peer(fd);
   } else if (!set(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer)) {
     set(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
   }
@@ -100,6 +97,13 @@ Attempt connect_to(Protocol protocol, const SocketAddress& endpoint) {
   if (connect(attempt.socket.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
     attempt.error = errno;
   return attempt;
+}
+
+void notice_vanished_peer(int fd) {
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdle);
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepInterval);
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepProbes);
 }
 
 bool is_own_lack(int error) {

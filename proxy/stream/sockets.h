@@ -38,6 +38,10 @@ struct Attempt {
 };
 Attempt connect_to(Protocol protocol, const SocketAddress& endpoint);
 
+// Keepalive. One of connect_to() has none: four calls are much for a connection that is over at
+// once.
+void notice_vanished_peer(int fd);
+
 // Whether an error of connect_to() or of the connection that follows is this machine's lack of
 // something, and so says nothing about the endpoint.
 bool is_own_lack(int error);

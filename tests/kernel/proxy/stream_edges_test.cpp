@@ -196,10 +196,11 @@ TEST_F(StreamEdges, RulesOfModeNftablesStayUntilAllIsServed) {
 
 TEST_F(StreamEdges, AServiceSaysWhatItWantsByAnnotations) {
   const auto put_holding = [&](const std::string& hold) {
-    cluster_.api().put("/api/v1/services", "web",
-                       R"({"metadata":{"name":"web","namespace":"default","resourceVersion":"@RV@",)"
-                       R"("annotations":{"stream.fairlead.io/hold":")" +
-                           hold + R"("}},"spec":{)" + spec_json(1) + "}}");
+    cluster_.api().put(
+        "/api/v1/services", "web",
+        R"({"metadata":{"name":"web","namespace":"default","resourceVersion":"@RV@",)"
+        R"("annotations":{"stream.fairlead.io/hold":")" +
+            hold + R"("}},"spec":{)" + spec_json(1) + "}}");
   };
   // A client in "client" that asks at once; what it has heard so far.
   struct Client {

@@ -49,16 +49,18 @@ TEST(StreamWishes, WhatMeansNothingIsNamed) {
     const char* value;
     const char* why;
   };
-  for (const Case& c :
-       {Case{"balance", "luck", "is no way to balance"}, {"balance", "", "is no way to balance"},
-        {"proxy-protocol", "v1", "must be v2 or off"}, {"hold", "soon", "soon"},
-        {"hold", "-1s", "must be from 0s to 5m"}, {"hold", "5m1s", "must be from 0s to 5m"},
-        {"balanse", "random", "there is no such annotation"}}) {
+  for (const Case& c : {Case{"balance", "luck", "is no way to balance"},
+                        {"balance", "", "is no way to balance"},
+                        {"proxy-protocol", "v1", "must be v2 or off"},
+                        {"hold", "soon", "soon"},
+                        {"hold", "-1s", "must be from 0s to 5m"},
+                        {"hold", "5m1s", "must be from 0s to 5m"},
+                        {"balanse", "random", "there is no such annotation"}}) {
     const std::string name = std::string("stream.fairlead.io/") + c.name;
     const auto read = read_wishes({{name, c.value}});
     ASSERT_FALSE(read.ok()) << name;
-    EXPECT_THAT(read.error().message(), HasSubstr("metadata.annotations[" + name + "]: \"" +
-                                                  c.value + "\""));
+    EXPECT_THAT(read.error().message(),
+                HasSubstr("metadata.annotations[" + name + "]: \"" + c.value + "\""));
     EXPECT_THAT(read.error().message(), HasSubstr(c.why));
   }
 }
@@ -189,8 +191,8 @@ TEST_F(StreamHold, CountsAmongConnections) {
 TEST_F(StreamHold, WhoIsNotLetInDoesNotWait) {
   start();
   auto service = empty(seconds(60));
-  service->ranges = std::make_shared<const std::vector<Cidr>>(
-      std::vector<Cidr>{Cidr::host(ip("192.0.2.1"))});
+  service->ranges =
+      std::make_shared<const std::vector<Cidr>>(std::vector<Cidr>{Cidr::host(ip("192.0.2.1"))});
   EXPECT_TRUE(may_wait(*service, ip("192.0.2.1")));
   EXPECT_FALSE(may_wait(*service, ip("192.0.2.2")));
   EXPECT_EQ(admitted(*service, ip("127.0.0.1")), std::vector<Cidr>{Cidr::host(ip("192.0.2.1"))});
