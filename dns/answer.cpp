@@ -20,29 +20,6 @@ constexpr uint32_t kVersionTtl = 28800;
 constexpr size_t kMaxChain = 10;  // CNAMEs in one answer
 constexpr size_t kMaxNameServers = 8;
 
-// The zone the question is in.
-struct ZonePart {
-  bool reverse = false;
-  size_t at = 0;  // of its name in the reply
-  // The cluster domain on the wire: the question's own bytes when the question is in it.
-  std::span<const uint8_t> domain;
-};
-
-std::optional<ZonePart> zone_of(const Name& name, const ZoneConfig& config) {
-  const bool forward = name.ends_with(config.zone);
-  size_t labels = forward ? config.zone.labels() : 0;
-  bool reverse = false;  // the longest zone has it: the forward one may be the root
-  for (const Name& zone : config.reverse) {
-    if (zone.labels() <= labels || !name.ends_with(zone)) continue;
-    labels = zone.labels();
-    reverse = true;
-  }
-  if (!forward && !reverse) return std::nullopt;
-  const size_t offset = name.offset(name.labels() - labels);
-  return ZonePart{reverse, Reply::kQuestionName + offset,
-                  reverse ? config.zone.wire() : name.wire().subspan(offset)};
-}
-
 bool falls_through(const Name& name, const ZoneConfig& config) {
   return std::any_of(config.fallthrough.begin(), config.fallthrough.end(),
                      [&](const Name& zone) { return name.ends_with(zone); });
@@ -93,6 +70,9 @@ class Answerer {
   template <typename Visit>
   void visit_endpoints(const Found& found, Visit&& visit) const;
 
+  using Servers = std::array<const ServiceRecord*, kMaxNameServers>;
+  std::span<const ServiceRecord* const> find_servers(Servers& into) const;
+
   const ZoneConfig& config_;
   const Snapshot& snapshot_;
   const Query& query_;
@@ -123,8 +103,7 @@ const Answerer::Rule Answerer::kRules[] = {
 };
 
 Outcome Answerer::run() {
-  const Found found = zone_.reverse ? find_reverse(snapshot_.reverse, query_.name)
-                                    : find_in_zone(config_, snapshot_, query_.name);
+  const Found found = find(zone_, config_, snapshot_, query_.name);
   if (found.kind == Kind::kNothing) {
     // Before everything is known another server must not deny what may be ours.
     if (snapshot_.synced && falls_through(query_.name, config_)) return Outcome::kFallsThrough;
@@ -136,7 +115,7 @@ Outcome Answerer::run() {
   reply_.set_flag(kFlagAuthoritative);
   // RFC 2308 section 2: a name that is not there, or has nothing of the type.
   if (reply_.count(Section::kAnswer) == 0 && !reply_.truncated())
-    writer_.soa(Section::kAuthority, zone_.at, snapshot_.serial);
+    writer_.soa(Section::kAuthority, Reply::kQuestionName + zone_.at, snapshot_.serial);
   return outcome_;
 }
 
@@ -158,7 +137,7 @@ void Answerer::deny() {
 }
 
 void Answerer::add_soa(const Found&) {
-  writer_.soa(Section::kAnswer, zone_.at, snapshot_.serial);
+  writer_.soa(Section::kAnswer, Reply::kQuestionName + zone_.at, snapshot_.serial);
 }
 
 void Answerer::add_version(const Found&) {
@@ -230,30 +209,51 @@ void Answerer::add_pointers(const Found& found) {
   }
 }
 
-// The services this server is an endpoint or the cluster IP of; without one, ns.dns.Z.
-void Answerer::add_name_servers(const Found&) {
-  struct Server {
-    Found found;
-    size_t name_at;
-  };
-  std::array<Server, kMaxNameServers> servers;
+// The services this server is an endpoint or the cluster IP of, each once.
+std::span<const ServiceRecord* const> Answerer::find_servers(Servers& into) const {
   size_t count = 0;
   const auto add = [&](const ServiceName& name) {
     const ServiceRecord* service = snapshot_.service(name.key());
-    const auto known = [service](const Server& server) { return server.found.service == service; };
-    if (service == nullptr || count == servers.size() ||
-        std::any_of(servers.begin(), servers.begin() + count, known))
+    const auto known = std::span(into).first(count);
+    if (service == nullptr || count == into.size() ||
+        std::find(known.begin(), known.end(), service) != known.end())
       return;
-    const size_t name_at = writer_.name_server(service->name());
-    if (name_at != 0) servers[count++] = {{.kind = Kind::kService, .service = service}, name_at};
+    into[count++] = service;
   };
   for (const IpAddress& address : config_.local_addresses)
     if (const ReverseRecord* record = snapshot_.address(address))
       for (const ReverseName& name : record->names()) add(*name.service);
-  if (count == 0) servers[count++] = {{.kind = Kind::kNameServer}, writer_.own_name_server()};
-  for (size_t i = 0; i < count; ++i)
-    for (const Family family : {Family::kIpv4, Family::kIpv6})
-      add_addresses(Section::kAdditional, servers[i].name_at, servers[i].found, family);
+  return std::span(into).first(count);
+}
+
+// Those services, of a headless one its endpoints; without one, ns.dns.Z.
+void Answerer::add_name_servers(const Found&) {
+  struct Server {
+    size_t name_at;
+    std::span<const IpAddress> addresses;
+  };
+  std::array<Server, kMaxNameServers> servers;
+  size_t count = 0;
+  const auto add = [&](std::string_view label, const ServiceName& service,
+                       std::span<const IpAddress> addresses) {
+    if (count == servers.size()) return;
+    const size_t name_at = writer_.name_server(label, service);
+    if (name_at != 0) servers[count++] = {name_at, addresses};
+  };
+  Servers found;
+  for (const ServiceRecord* service : find_servers(found)) {
+    if (service->kind() != ServiceKind::kHeadless) {
+      add({}, service->name(), service->cluster_ips());
+      continue;
+    }
+    for (const EndpointRecord& endpoint : service->endpoints())
+      add(EndpointLabel(service->label_of(endpoint), endpoint.address).text(), service->name(),
+          {&endpoint.address, 1});
+  }
+  if (count == 0) servers[count++] = {writer_.own_name_server(), config_.local_addresses};
+  for (const Server& server : std::span(servers).first(count))
+    for (const IpAddress& address : server.addresses)
+      writer_.address(Section::kAdditional, server.name_at, address);
 }
 
 void Answerer::add_addresses(Section section, size_t owner_at, const Found& found, Family family) {
@@ -288,8 +288,14 @@ void Answerer::visit_addresses(const Found& found, Family family, Visit&& visit)
       return visit_endpoints(found, visit_one);
     case Kind::kPod:
       return visit_all({&found.address, 1});
-    case Kind::kNameServer:
-      return visit_all(config_.local_addresses);
+    case Kind::kNameServer: {
+      Servers servers;
+      const auto found_servers = find_servers(servers);
+      if (found_servers.empty()) return visit_all(config_.local_addresses);
+      for (const ServiceRecord* service : found_servers)
+        visit_addresses({.kind = Kind::kService, .service = service}, family, visit);
+      return;
+    }
     case Kind::kNothing:
     case Kind::kEmpty:
     case Kind::kApex:

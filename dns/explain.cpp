@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <memory>
+#include <optional>
+#include <vector>
 
 #include "dns/mnemonics.h"
 #include "dns/record_print.h"
@@ -82,6 +85,36 @@ void print_answer(std::span<const uint8_t> message) {
     }
 }
 
+// At one place; at none the client is refused.
+void explain_at(Rehearsal& asked, const Rehearsal::Place& place, const Options& options) {
+  const auto& question = *options.explain;
+  Printer printer;
+  const IpAddress local = place.route != nullptr && !place.address.address.is_unspecified()
+                              ? place.address.address
+                              : IpAddress::any(question.from.family());
+  const Client client{{question.from, 53000},
+                      Transport::kUdp,
+                      asked.loop().clock().now(),
+                      {local, place.route != nullptr ? place.address.port : options.port},
+                      &printer};
+  if (place.route == nullptr)
+    std::printf("no server block serves that name\n");
+  else
+    std::printf("block %s, zone %s\n", place.block.c_str(), place.route->zone.to_text().c_str());
+  const auto answer = std::make_shared<std::optional<std::vector<uint8_t>>>();
+  asked.ask(place, question_packet(question.name, question.type), client,
+            [answer](std::span<const uint8_t> message) {
+              answer->emplace(message.begin(), message.end());
+            });
+  const bool answered = asked.loop().run_until([&] { return answer->has_value(); }, kAnswerLimit);
+  printer.flush();
+  if (answered) {
+    print_answer(**answer);
+  } else {
+    std::printf("\nno answer: the client gets none\n");
+  }
+}
+
 }  // namespace
 
 Result<void> explain(const Options& options) {
@@ -91,29 +124,13 @@ Result<void> explain(const Options& options) {
   if (const auto ready = asked.wait_ready(kReadyLimit); !ready.ok())
     std::printf("%s\n", ready.error().message().c_str());
   const auto& question = *options.explain;
-  Printer printer;
-  const Client client{{question.from, 53000},
-                      Transport::kUdp,
-                      asked.loop().clock().now(),
-                      {IpAddress::any(question.from.family()), options.port},
-                      &printer};
   std::printf("%s %s from %s\n", question.name.to_text().c_str(),
               type_to_text(question.type).c_str(), question.from.to_string().c_str());
-  const Rehearsal::Place place = asked.place_of(question.name, question.type, options.port);
-  if (place.route == nullptr)
-    std::printf("no server block at port %u serves that name\n", options.port);
-  else
-    std::printf("block %s, zone %s\n", place.block.c_str(), place.route->zone.to_text().c_str());
-  std::optional<std::vector<uint8_t>> answer;
-  asked.ask(
-      place, question_packet(question.name, question.type), client,
-      [&](std::span<const uint8_t> message) { answer.emplace(message.begin(), message.end()); });
-  const bool answered = asked.loop().run_until([&] { return answer.has_value(); }, kAnswerLimit);
-  printer.flush();
-  if (answered) {
-    print_answer(*answer);
-  } else {
-    std::printf("\nno answer: the client gets none\n");
+  std::vector<Rehearsal::Place> places = asked.places_of(question.name, question.type);
+  if (places.empty()) places.emplace_back();
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (i > 0) std::printf("\n");
+    explain_at(asked, places[i], options);
   }
   return ok();
 }

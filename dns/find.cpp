@@ -131,6 +131,15 @@ Found find_in_service(const ZoneConfig& config, const ServiceRecord& service, co
   return exists_if(below == 1 && has_protocol(service, name.label(0)));
 }
 
+// An IPv4 address in IPv6 clothes (RFC 4291 section 2.5.5.2) is the IPv4 address, as for CoreDNS.
+IpAddress unmapped(const IpAddress& address) {
+  constexpr uint8_t kPrefix[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  const auto bytes = address.bytes();
+  const bool mapped =
+      address.is_v6() && std::equal(std::begin(kPrefix), std::end(kPrefix), bytes.begin());
+  return mapped ? IpAddress::from_bytes(bytes.subspan(sizeof kPrefix)) : address;
+}
+
 // The name has `labels` labels left of Z; the last is "pod".
 Found find_pod(const ZoneConfig& config, const Snapshot& snapshot, const Name& name,
                size_t labels) {
@@ -140,6 +149,7 @@ Found find_pod(const ZoneConfig& config, const Snapshot& snapshot, const Name& n
   if (labels == 2) return {.kind = Kind::kEmpty};
   Found found{.kind = Kind::kPod};
   if (!parse_dashed(name.label(0), found.address)) return {};
+  found.address = unmapped(found.address);
   if (config.pods == PodNames::kInsecure) return found;
   const PodKey pod(label_bytes(name, 1, 2), found.address);
   return snapshot.pods.find(LabelKey(pod.bytes())) != nullptr ? found : Found{};
@@ -204,7 +214,32 @@ Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Nam
   return {};
 }
 
-Found find_reverse(const Trie<ReverseRecord>& addresses, const Name& name) {
+std::optional<ZonePart> zone_of(const Name& name, const ZoneConfig& config) {
+  const bool forward = name.ends_with(config.zone);
+  size_t labels = forward ? config.zone.labels() : 0;
+  bool reverse = false;  // the longest zone has it
+  for (const Name& zone : config.reverse) {
+    if (zone.labels() <= labels || !name.ends_with(zone)) continue;
+    labels = zone.labels();
+    reverse = true;
+  }
+  if (!forward && !reverse) return std::nullopt;
+  const size_t at = name.offset(name.labels() - labels);
+  return ZonePart{reverse, labels, at, reverse ? config.zone.wire() : name.wire().subspan(at)};
+}
+
+Found find(const ZonePart& zone, const ZoneConfig& config, const Snapshot& snapshot,
+           const Name& name) {
+  return zone.reverse ? find_reverse(snapshot.reverse, name, zone.labels)
+                      : find_in_zone(config, snapshot, name);
+}
+
+Found find_reverse(const Trie<ReverseRecord>& addresses, const Name& name, size_t zone_labels) {
+  const size_t own = name.labels() - zone_labels;
+  if ((own == 1 || own == 2) && name.label(own - 1) == "dns") {
+    if (own == 1) return {.kind = Kind::kEmpty};
+    if (name.label(0) == "ns") return {.kind = Kind::kNameServer};
+  }
   const size_t parts = name.labels() - 2;
   const bool v4 = name.label(parts) == "in-addr";
   if (parts == 0) return {.kind = Kind::kApex};

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/address.h"
@@ -42,7 +44,7 @@ struct Found {
     kEmpty,    // nothing of its own, but names below it
     kApex,
     kVersion,     // dns-version.Z
-    kNameServer,  // ns.dns.Z
+    kNameServer,  // ns.dns.Z, Z a reverse zone too
     kPod,
     kService,  // what `selector` chooses of it is not empty, or it has a cluster IP
     kAlias,    // an ExternalName service
@@ -58,8 +60,23 @@ struct Found {
 // `name` ends with the cluster domain.
 Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Name& name);
 
-// `name` ends in in-addr.arpa or ip6.arpa.
-Found find_reverse(const Trie<ReverseRecord>& addresses, const Name& name);
+// `name` ends in in-addr.arpa or ip6.arpa, and with the zone, which has so many labels.
+Found find_reverse(const Trie<ReverseRecord>& addresses, const Name& name, size_t zone_labels);
+
+// The zone a name is in.
+struct ZonePart {
+  bool reverse = false;
+  size_t labels = 0;
+  size_t at = 0;  // of its name in the name
+  // The cluster domain on the wire: the name's own bytes when the name is in it.
+  std::span<const uint8_t> domain;
+};
+// nullopt: in none. A reverse zone may be longer than the cluster domain, which may be the root.
+std::optional<ZonePart> zone_of(const Name& name, const ZoneConfig& config);
+
+// As the zone has it.
+Found find(const ZonePart& zone, const ZoneConfig& config, const Snapshot& snapshot,
+           const Name& name);
 
 // The endpoints a selector chooses from: all, or those of one label.
 std::span<const EndpointRecord> chosen_endpoints(const ServiceRecord& service,

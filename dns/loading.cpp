@@ -65,11 +65,18 @@ std::vector<Count> enabled_in(const Plan& plan, size_t block) {
 }  // namespace
 
 Result<std::string> ConfigFiles::read(const std::string& path) {
+  if (path == kStandardInput && options_.get().corefile == path) return read_standard_input();
   Result<std::string> text = path == kCommandLine && options_.get().corefile.empty()
                                  ? options_.get().corefile_text
                                  : DiskFiles::read(path);
   seen_[path] = text.ok() ? *text : text.error().message();
   return text;
+}
+
+// Once: what is reloaded later is what it said.
+Result<std::string> ConfigFiles::read_standard_input() {
+  static const Result<std::string> text = corefile::DiskFiles().read("/dev/stdin");
+  return text.ok() ? text : text.error().with_context("-conf stdin");
 }
 
 std::vector<std::string> ConfigFiles::glob(const std::string& pattern) {

@@ -30,8 +30,10 @@ class ConfigFiles : public corefile::DiskFiles {
   // SHA-512 of what was read, in hex.
   std::string digest() const;
   static constexpr const char* kCommandLine = "command-line";
+  static constexpr const char* kStandardInput = "stdin";  // as CoreDNS's -conf has it
 
  private:
+  static Result<std::string> read_standard_input();
   std::reference_wrapper<const Options> options_;
   std::map<std::string, std::string> seen_;
   std::map<std::string, std::vector<std::string>> globbed_;

@@ -55,10 +55,25 @@ bool parse_opt(std::span<const uint8_t> packet, const Record& record, Query& que
   edns.version = static_cast<uint8_t>(record.ttl >> 16);
   edns.dnssec_ok = (record.ttl & 0x8000u) != 0;
   const bool readable = parse_options(packet.subspan(record.rdata_at, record.rdata_size), edns);
-  // Options of a version we do not know may have any form; BADVERS comes first.
-  if (!readable && edns.version == 0) return false;
   query.edns = edns;
-  return true;
+  // Options of a version we do not know may have any form; BADVERS comes first.
+  if (readable || edns.version != 0) return true;
+  query.edns->cookie_size = 0;
+  return false;
+}
+
+// The OPT record of a message that is no query of ours to read: its reply has one too (RFC 6891
+// section 6.1.1).
+void look_for_opt(std::span<const uint8_t> packet, Query& query) {
+  size_t at = kHeaderSize;
+  const uint16_t questions = read_u16(&packet[4]);
+  if (questions > 1) return;
+  if (questions == 1 && !parse_question(packet, query.name, query.type, query.klass, at)) return;
+  size_t records = 0;
+  for (const size_t count : {6, 8, 10}) records += read_u16(&packet[count]);
+  Record record;
+  while (records-- > 0 && read_record(packet, at, record))
+    if (record.type == Type::kOpt) return static_cast<void>(parse_opt(packet, record, query));
 }
 
 // Queries carry nothing but a question and an OPT record; IXFR names its serial in an authority
@@ -91,16 +106,16 @@ Parsed parse_query(std::span<const uint8_t> packet, Query& query) {
   query.id = read_u16(&packet[0]);
   query.flags = read_u16(&packet[2]);
   if ((query.flags & kFlagResponse) != 0) return {Verdict::kDrop};
-  if (query.opcode() != Opcode::kQuery) return {Verdict::kReject, Rcode::kNotImp};
+  if (query.opcode() != Opcode::kQuery) {
+    look_for_opt(packet, query);
+    return {Verdict::kReject, Rcode::kNotImp};
+  }
   if (read_u16(&packet[4]) != 1) return {Verdict::kReject, Rcode::kFormErr};
   size_t at = kHeaderSize;
   if (!parse_question(packet, query.name, query.type, query.klass, at))
     return {Verdict::kReject, Rcode::kFormErr};
   query.question_end = at;
-  if (!parse_records(packet, query)) {
-    query.edns.reset();
-    return {Verdict::kReject, Rcode::kFormErr};
-  }
+  if (!parse_records(packet, query)) return {Verdict::kReject, Rcode::kFormErr};
   if (query.edns && query.edns->version != 0) return {Verdict::kReject, Rcode::kBadVers};
   return {Verdict::kAnswer};
 }
@@ -121,6 +136,17 @@ bool read_record(std::span<const uint8_t> message, size_t& at, Record& record) {
   if (record.end() > message.size()) return false;
   at = record.end();
   return true;
+}
+
+bool has_alias(std::span<const uint8_t> message, size_t at, size_t records, const Name& owner) {
+  Record record;
+  while (records-- > 0 && read_record(message, at, record)) {
+    Name name;
+    size_t name_at = record.at;
+    if (record.type == Type::kCname && name.parse_compressed(message, name_at) && name == owner)
+      return true;
+  }
+  return false;
 }
 
 std::vector<uint8_t> question_packet(const Name& name, Type type) {

@@ -61,7 +61,9 @@ std::string with_two_dashes(const std::string& argument) {
 constexpr const char* kSmallCorefile = "Instead of a Corefile";
 
 void define(CLI::App& app, Options& options, Raw& raw) {
-  app.add_option("--conf", options.corefile, "The Corefile, as CoreDNS's -conf")->type_name("PATH");
+  app.add_option("--conf", options.corefile,
+                 "The Corefile, as CoreDNS's -conf; \"stdin\": standard input")
+      ->type_name("PATH");
   app.add_option("--dns.port,--p", options.port, "Port of zones that name none, as -dns.port")
       ->capture_default_str();
   app.add_option("--pidfile", options.pidfile, "Written at start, as -pidfile")->type_name("PATH");

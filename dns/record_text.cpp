@@ -107,8 +107,11 @@ Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaul
   if (ttl_given != nullptr) *ttl_given = has_ttl;
   if (rest.empty()) return Error::invalid("the type is missing");
   const auto type = type_from_text(rest.front().text);
-  if (!type || rest.front().quoted)
-    return Error::invalid("'" + rest.front().text + "' is no record type");
+  if (!type || rest.front().quoted) {
+    const bool number = rest.front().text.find_first_not_of("0123456789") == std::string::npos;
+    return Error::invalid("'" + rest.front().text + "' is no " +
+                          (number && !has_ttl ? "TTL (2147483647 at most)" : "record type"));
+  }
   record.type = *type;
   Result<std::vector<uint8_t>> rdata = rdata_from_text(*type, rest.subspan(1), defaults.origin);
   if (!rdata.ok()) return rdata.error().with_context(type_to_text(*type));

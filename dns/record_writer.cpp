@@ -75,11 +75,11 @@ void RecordWriter::pointer(std::string_view label, const ServiceName& service) {
   if (at != nullptr) put_name(at, label, service);
 }
 
-size_t RecordWriter::name_server(const ServiceName& service) {
-  const size_t size = name_size({}, service);
+size_t RecordWriter::name_server(std::string_view label, const ServiceName& service) {
+  const size_t size = name_size(label, service);
   uint8_t* at = size != 0 ? add_to_question(Type::kNs, size) : nullptr;
   if (at == nullptr) return 0;
-  put_name(at, {}, service);
+  put_name(at, label, service);
   return reply_.position(at);
 }
 

@@ -33,7 +33,7 @@ class RecordWriter {
   void text(std::string_view text, uint32_t ttl);
   size_t cname(size_t owner_at, std::span<const uint8_t> target);
   void pointer(std::string_view label, const ServiceName& service);
-  size_t name_server(const ServiceName& service);
+  size_t name_server(std::string_view label, const ServiceName& service);
   size_t own_name_server();
   // `cluster`: the label behind `label`, on the wire; empty: there is none.
   size_t srv(std::string_view label, std::span<const uint8_t> cluster, const ServiceName& service,

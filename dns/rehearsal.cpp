@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace fairlead::dns {
 
 Rehearsal::Rehearsal(const Options& options)
@@ -35,16 +37,32 @@ Rehearsal::Place Rehearsal::place_of(const Name& name, Type type, uint16_t port)
   const Plan& plan = *generation_->plan();
   for (size_t i = 0; i < plan.listeners.size(); ++i) {
     if (plan.listeners[i].address.port != port) continue;
-    const Router& router = generation_->router(i);
-    const Router::Route* const route = router.find(name, type);
-    if (route == nullptr ||
-        (found.route != nullptr && route->zone.labels() <= found.route->zone.labels()))
-      continue;
-    found = {&router, route, {}};
-    for (size_t block = 0; block < plan.blocks.size(); ++block)
-      if (&generation_->chain(block) == route->chain) found.block = plan.blocks[block].label;
+    const Place place = place_at(i, name, type);
+    if (place.route != nullptr &&
+        (found.route == nullptr || place.route->zone.labels() > found.route->zone.labels()))
+      found = place;
   }
   return found;
+}
+
+std::vector<Rehearsal::Place> Rehearsal::places_of(const Name& name, Type type) const {
+  std::vector<Place> places;
+  for (size_t i = 0; i < generation_->plan()->listeners.size(); ++i) {
+    const Place place = place_at(i, name, type);
+    const auto known = [&](const Place& each) { return each.route->chain == place.route->chain; };
+    if (place.route != nullptr && std::ranges::none_of(places, known)) places.push_back(place);
+  }
+  return places;
+}
+
+Rehearsal::Place Rehearsal::place_at(size_t listener, const Name& name, Type type) const {
+  const Plan& plan = *generation_->plan();
+  const Router& router = generation_->router(listener);
+  Place place{&router, router.find(name, type), {}, plan.listeners[listener].address};
+  if (place.route == nullptr) return place;
+  for (size_t block = 0; block < plan.blocks.size(); ++block)
+    if (&generation_->chain(block) == place.route->chain) place.block = plan.blocks[block].label;
+  return place;
 }
 
 void Rehearsal::ask(const Place& place, std::span<const uint8_t> packet, const Client& client,

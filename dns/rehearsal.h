@@ -29,9 +29,12 @@ class Rehearsal {
   struct Place {
     const Router* router = nullptr;
     const Router::Route* route = nullptr;
-    std::string block;  // its label, "dns://:53"
+    std::string block;      // its label, "dns://:53"
+    SocketAddress address;  // where it is asked
   };
   Place place_of(const Name& name, Type type, uint16_t port) const;
+  // Each server block that answers `name` at some address, once, as the addresses come.
+  std::vector<Place> places_of(const Name& name, Type type) const;
   // Asks as a client would: a whole message. The reply comes to `on_reply` once, maybe before this
   // returns, or never.
   void ask(const Place& place, std::span<const uint8_t> packet, const Client& client,
@@ -42,6 +45,7 @@ class Rehearsal {
 
  private:
   explicit Rehearsal(const Options& options);
+  Place place_at(size_t listener, const Name& name, Type type) const;
 
   const Options& options_;
   Loop loop_;

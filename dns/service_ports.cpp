@@ -29,11 +29,13 @@ class ChosenPorts {
       return port.number == number && selector_.matches(service_, port);
     });
   }
-  // Calls visit(number) for each number once.
+  // Calls visit(number) for each number once. A port of a slice may have none: it counts as a
+  // choice, as in CoreDNS, but there is nothing to say of it.
   template <typename Visit>
   void visit_numbers(std::span<const PortRecord> ports, Visit&& visit) const {
     for (size_t i = 0; i < ports.size(); ++i)
-      if (selector_.matches(service_, ports[i]) && !has(ports.first(i), ports[i].number))
+      if (ports[i].number != 0 && selector_.matches(service_, ports[i]) &&
+          !has(ports.first(i), ports[i].number))
         visit(ports[i].number);
   }
   // None of an endpoint in another topology zone than was asked for.

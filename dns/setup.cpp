@@ -29,7 +29,9 @@ std::string host_name() {
 }
 
 std::string BlockSetup::server_label() const {
-  return fmt::format("dns://{}:{}", bind.empty() ? "" : bind.front().text, port);
+  const std::string host = bind.empty() ? "" : bind.front().text;
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return fmt::format("dns://{}:{}", is_v6 ? "[" + host + "]" : host, port);
 }
 
 namespace {

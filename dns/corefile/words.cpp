@@ -31,6 +31,23 @@ std::string replace_variables(const std::string& text, std::string_view open,
   }
 }
 
+constexpr std::string_view kPillar = "__PILLAR__";
+constexpr const char* kUpstreamService = "KUBE_DNS_UPSTREAM_SERVICE_HOST";
+
+// As it is where there is nothing to fill in.
+Result<std::string> fill_pillar(const Word& word, const Environment& environment) {
+  if (word.text.find(kPillar) == std::string::npos) return word.text;
+  if (word.text == "__PILLAR__UPSTREAM__SERVERS__") return std::string("/etc/resolv.conf");
+  if (word.text != "__PILLAR__CLUSTER__DNS__")
+    return word.place.error("'" + word.text +
+                            "' of NodeLocal DNSCache's manifest has to be filled in");
+  const char* address = environment(kUpstreamService);
+  if (address != nullptr && *address != '\0') return std::string(address);
+  return word.place.error(word.text + " is the address of Service kube-dns-upstream, but " +
+                          kUpstreamService + " is not set: there is no such Service in the pod's " +
+                          "namespace, or it is newer than the pod");
+}
+
 class Reader {
  public:
   Reader(std::string_view text, const std::string& file, const Environment& environment)
@@ -48,6 +65,9 @@ class Reader {
       if (!read.ok()) return read.error();
       word.text = replace_variables(word.text, "{%", "%}", environment_);
       word.text = replace_variables(word.text, "{$", "}", environment_);
+      Result<std::string> filled = fill_pillar(word, environment_);
+      if (!filled.ok()) return filled.error();
+      word.text = *std::move(filled);
       words_.push_back(std::move(word));
     }
     return std::move(words_);

@@ -4,6 +4,11 @@
 //   .:53 {                       five words on two lines
 //       forward . {$UPSTREAM}    {$NAME} and {%NAME%} are the environment's; unset: nothing
 //       template "a b"           one word; \" is a quote in it, other backslashes stay
+//
+// NodeLocal DNSCache's manifest leaves two places to its program (kubernetes/dns, cmd/node-cache),
+// which are filled in here, too: __PILLAR__CLUSTER__DNS__ is the address of Service
+// kube-dns-upstream as the environment names it (KUBE_DNS_UPSTREAM_SERVICE_HOST),
+// __PILLAR__UPSTREAM__SERVERS__ is /etc/resolv.conf.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +43,8 @@ struct Word {
 // The value of an environment variable, or nullptr.
 using Environment = std::function<const char*(const std::string& name)>;
 
-// Fails on a quote that does not end and on a byte 0. Values are not split into words.
+// Fails on a quote that does not end, on a byte 0, and on a place of such a manifest that nothing
+// is known for. Values are not split into words.
 Result<std::vector<Word>> read_words(std::string_view text, const std::string& file,
                                      const Environment& environment);
 

@@ -39,6 +39,11 @@ class Handler::CountedPath : public ReplyPath {
 
 const Router Handler::kNobody;
 
+std::string Handler::label_of(const SocketAddress& local) {
+  return "dns://" +
+         (local.address.is_unspecified() ? ":" + std::to_string(local.port) : local.to_string());
+}
+
 bool Handler::may_answer_error() {
   const MonoTime now = clock_.now();
   if (now - second_ >= std::chrono::seconds(1)) {
@@ -65,7 +70,7 @@ std::span<const uint8_t> Handler::handle(std::span<const uint8_t> packet, Client
   Query query;
   const Parsed parsed = parse_query(packet, query);
   if (parsed.verdict == Verdict::kDrop ||
-      (parsed.verdict == Verdict::kReject && !may_answer_error())) {
+      (parsed.rcode == Rcode::kFormErr && !may_answer_error())) {
     metrics_.dropped.add();
     return {};
   }

@@ -24,7 +24,7 @@ class Handler {
           const Clock& clock)
       : local_(local),
         metrics_(metrics),
-        unrouted_(metrics.block({"dns://:" + std::to_string(local.port), "dropped"})),
+        unrouted_(metrics.block({label_of(local), "dropped"})),
         cookies_(cookies),
         clock_(clock) {}
 
@@ -40,6 +40,8 @@ class Handler {
 
  private:
   class CountedPath;
+  // "dns://:53", "dns://192.0.2.1:53": as of the server blocks there.
+  static std::string label_of(const SocketAddress& local);
   bool may_answer_error();
   void add_cookie(const Query& query, const Client& client, Reply& reply) const;
 

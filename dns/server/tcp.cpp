@@ -114,6 +114,7 @@ class TcpServer::Connection {
   std::string out_;
   size_t queries_ = 0;    // that have come
   bool ended_ = false;    // the client sends no more, or is not read any more
+  bool broken_ = false;   // what came last is no message
   bool reading_ = false;  // inside read(), where a chased answer may come at once
 };
 
@@ -203,13 +204,15 @@ bool TcpServer::Connection::read() {
   if (spent()) return ended_ = true;
   if (any) active_at_ = now;
   if (framer_.partial() && (any || !was_partial)) message_at_ = now;
-  return fine;
+  // What was asked before is answered.
+  if (!fine) ended_ = broken_ = true;
+  return true;
 }
 
 // With bytes unread the kernel would reset the connection, and the client lose its last replies.
 void TcpServer::Connection::close() {
   uint8_t chunk[kReadChunk];
-  for (int i = 0; spent() && i < kDrainedChunks; ++i)
+  for (int i = 0; (spent() || broken_) && i < kDrainedChunks; ++i)
     if (recv(socket_.get(), chunk, sizeof chunk, 0) <= 0) break;
   server_.close(id_);
 }

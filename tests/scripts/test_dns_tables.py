@@ -16,7 +16,7 @@ def rows_of(page):
 
 
 def all_tests():
-    names = {path.stem for path in (ROOT / "tests/fuzz/dns").glob("*_fuzz.cpp")}
+    names = {path.stem for folder in ("dns", "kube") for path in (ROOT / "tests/fuzz" / folder).glob("*_fuzz.cpp")}
     for path in (path for folder in FOLDERS for path in (ROOT / folder).glob("*.cpp")):
         names |= {".".join(match) for match in re.findall(r"^TEST(?:_F)?\(\s*(\w+),\s*(\w+)\)", path.read_text(), re.M)}
     return names
@@ -27,7 +27,8 @@ def findings(rows, names):
     found = [f"{row}: no test" for row, patterns in rows if not patterns]
     found += [f"{pattern}: no such test" for pattern, matching in matches.items() if not matching]
     in_rows = {name for matching in matches.values() for name in matching}
-    found += [f"{name}: no row" for name in sorted(names - in_rows) if name.startswith("Table")]
+    found += [f"{name}: no row" for name in sorted(names - in_rows)
+              if name.startswith("Table") or name.endswith("_fuzz")]
     return found
 
 
@@ -46,8 +47,8 @@ class DnsTablesTest(unittest.TestCase):
 
     def test_the_guard_finds_what_is_missing(self):
         rows = [("a", ["TableA.One*"]), ("b", []), ("c", ["TableA.Two"])]
-        self.assertEqual(findings(rows, {"TableA.OneAndMore", "TableA.Three", "Other.Test"}),
-                         ["b: no test", "TableA.Two: no such test", "TableA.Three: no row"])
+        self.assertEqual(findings(rows, {"TableA.OneAndMore", "TableA.Three", "Other.Test", "name_fuzz"}),
+                         ["b: no test", "TableA.Two: no such test", "TableA.Three: no row", "name_fuzz: no row"])
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ hostname.bind:5353 {
     reload
     loop
     bind 169.254.20.10 10.96.0.10
-    forward . 10.96.0.11 {
+    forward . __PILLAR__CLUSTER__DNS__ {
             force_tcp
     }
     prometheus :9253
@@ -205,7 +205,7 @@ in-addr.arpa:53 {
     reload
     loop
     bind 169.254.20.10 10.96.0.10
-    forward . 10.96.0.11 {
+    forward . __PILLAR__CLUSTER__DNS__ {
             force_tcp
     }
     prometheus :9253
@@ -216,7 +216,7 @@ ip6.arpa:53 {
     reload
     loop
     bind 169.254.20.10 10.96.0.10
-    forward . 10.96.0.11 {
+    forward . __PILLAR__CLUSTER__DNS__ {
             force_tcp
     }
     prometheus :9253
@@ -227,7 +227,7 @@ ip6.arpa:53 {
     reload
     loop
     bind 169.254.20.10 10.96.0.10
-    forward . /etc/resolv.conf
+    forward . __PILLAR__UPSTREAM__SERVERS__
     prometheus :9253
     }
 )"},

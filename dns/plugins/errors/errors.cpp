@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "dns/host.h"
 #include "dns/pattern.h"
+#include "dns/plugin_line.h"
 #include "dns/record_text.h"
 #include "dns/setup.h"
 
@@ -40,10 +41,6 @@ struct ErrorsOptions : PluginOptions {
   std::vector<std::unique_ptr<Consolidated>> consolidated;
 };
 
-void put(log::Level level, std::string_view text) {
-  if (log::enabled(level)) log::write(level, text);
-}
-
 // What a rule refuses, blocks or filters has not failed.
 bool failed(const Reply& reply) {
   if (reply.error_text().empty()) return false;
@@ -64,9 +61,9 @@ class Errors : public Plugin {
       level = each->level;
       break;
     }
-    put(level,
-        fmt::format("errors: {} {} {}: {}", static_cast<unsigned>(reply.rcode()),
-                    NameText(query.name).view(), type_to_text(query.type), reply.error_text()));
+    write_line(level, fmt::format("plugin/errors: {} {} {}: {}",
+                                  static_cast<unsigned>(reply.rcode()), NameText(query.name).view(),
+                                  type_to_text(query.type), reply.error_text()));
   }
 
  private:
@@ -109,7 +106,7 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   if (const auto once = expect_once(directives); !once.ok()) return once.error();
   const Directive& directive = directives.front();
   if (const auto right = expect_arguments(directive, 0, 1); !right.ok()) return right.error();
-  for (const corefile::Word& word : directive.arguments)  // where CoreDNS writes, and we all logs
+  for (const corefile::Word& word : directive.arguments)
     if (word.text != "stdout") return word.place.error("'errors' can go to stdout alone");
   auto options = std::make_shared<ErrorsOptions>();
   const auto read = read_properties(
@@ -143,8 +140,9 @@ class Reporter : public Service {
   static void report(Consolidated& of) {
     const uint64_t count = of.count.exchange(0, std::memory_order_relaxed);
     if (count == 0) return;
-    put(of.level, fmt::format("errors: {} errors like '{}' occurred in last {:g}s", count, of.text,
-                              std::chrono::duration<double>(of.period).count()));
+    write_line(of.level,
+               fmt::format("plugin/errors: {} errors like '{}' occurred in last {:g}s", count,
+                           of.text, std::chrono::duration<double>(of.period).count()));
   }
 
   ErrorsOptions& options_;

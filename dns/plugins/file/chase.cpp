@@ -25,6 +25,11 @@ bool add(Reply& reply, Section section, const EditRecord& record) {
   return rdata != nullptr;
 }
 
+// It is there already: whoever has answered has asked us in turn.
+bool leads_round(Reply& reply, const Name& owner) {
+  return has_alias(reply.message(), reply.records_at(), reply.count(Section::kAnswer), owner);
+}
+
 // Takes over the answers as far as they hang together: what else an upstream adds was not asked
 // for and may be forged.
 Chased take_answers(const EditMessage& message, const Name& target, Type type, Reply& reply) {
@@ -39,6 +44,7 @@ Chased take_answers(const EditMessage& message, const Name& target, Type type, R
     const bool is_dname = record.type == Type::kDname && chased.last.ends_with(record.owner);
     if (record.klass != Class::kIn || (!is_dname && !(record.owner == chased.last))) continue;
     if (!is_alias && !is_dname && record.type != type) continue;
+    if (is_alias && leads_round(reply, record.owner)) break;
     if (!add(reply, Section::kAnswer, record)) break;
     if (is_alias)
       chased.last = rdata_names(record).front();

@@ -86,8 +86,8 @@ std::string missing(const ZoneConfig& config, const Snapshot& snapshot, const Na
 }  // namespace
 
 std::string describe(const ZoneConfig& config, const Snapshot& snapshot, const Name& name) {
-  const Found found = name.ends_with(config.zone) ? find_in_zone(config, snapshot, name)
-                                                  : find_reverse(snapshot.reverse, name);
+  const std::optional<ZonePart> zone = zone_of(name, config);
+  const Found found = zone ? find(*zone, config, snapshot, name) : Found();
   switch (found.kind) {
     case Kind::kNothing:
       return missing(config, snapshot, name) +

@@ -137,6 +137,9 @@ void append_chased(std::span<const uint8_t> message, const Name& target, Type ty
         !(owner == wanted))
       continue;
     if (record.type == Type::kCname) {
+      // One that is there already leads round.
+      if (has_alias(reply.message(), reply.records_at(), reply.count(Section::kAnswer), owner))
+        return;
       Name next;
       size_t next_at = record.rdata_at;
       if (!next.parse_compressed(message, next_at) || next_at != record.end()) return;

@@ -12,6 +12,7 @@
 
 #include "dns/labels.h"
 #include "dns/mnemonics.h"
+#include "dns/plugin_line.h"
 #include "dns/plugins/log/format.h"
 #include "dns/setup.h"
 
@@ -76,7 +77,7 @@ class Log : public Plugin {
       if (client.labels) set_labels(*client.labels, reply);
       fmt::memory_buffer line;
       rule.format.write(line, query, client, reply, clock_.now());
-      return log::write(log::Level::kInfo, {line.data(), line.size()});
+      return write_line(log::Level::kInfo, {line.data(), line.size()});
     }
   }
   bool serves_chaos() const override { return true; }

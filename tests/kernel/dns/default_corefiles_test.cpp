@@ -39,8 +39,12 @@ class TableA2 : public ProgramTest {
                                 "169.254.10.11", "10.0.0.10", "168.63.129.16"})
       shell(std::string("ip address add ") + address + "/32 dev lo");
     std::ofstream(directory + "/resolv.conf") << "nameserver 127.0.0.9\n";
+    setenv("KUBE_DNS_UPSTREAM_SERVICE_HOST", "10.96.0.11", 1);  // as the kubelet does
   }
-  ~TableA2() override { stop(upstream); }
+  ~TableA2() override {
+    unsetenv("KUBE_DNS_UPSTREAM_SERVICE_HOST");
+    stop(upstream);
+  }
 
   // At the addresses of the files, or, beside a server that has port 53 everywhere, at another
   // port.
@@ -65,6 +69,7 @@ class TableA2 : public ProgramTest {
   // The same file, but that ours are read for those it names, or what would be in them.
   std::string adapted(std::string text, bool beside) const {
     const std::pair<std::string, std::string> kFiles[] = {
+        {"__PILLAR__UPSTREAM__SERVERS__", "/etc/resolv.conf"},
         {"/etc/resolv.conf", beside ? "127.0.0.9:5300" : directory + "/resolv.conf"},
         {"/etc/coredns/", directory + "/coredns/"},
         {"/tmp/hosts/", directory + "/"}};

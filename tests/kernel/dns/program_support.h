@@ -129,6 +129,7 @@ class ProgramTest : public ::testing::Test {
     if (pid == 0) {
       const std::string log = directory + "/log";
       if (freopen(log.c_str(), "a", stderr) == nullptr) _exit(126);
+      dup2(STDERR_FILENO, STDOUT_FILENO);
       if (!inherit.empty()) hand_over_sockets();
       for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
       execv(argv[0], argv.data());

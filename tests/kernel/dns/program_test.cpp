@@ -34,6 +34,21 @@ TEST_F(ProgramTest, ExplainsWhyAQuestionIsAnsweredAsItIs) {
   EXPECT_EQ(explain("x.test NOTYPE"), "fairlead-dns: 'NOTYPE' is no record type\n");
 }
 
+// Whatever ports and addresses it has; here from standard input.
+TEST_F(ProgramTest, ExplainsEachBlockThatServesTheName) {
+  std::ofstream(directory + "/blocks")
+      << ".:5353 {\n    bind 127.0.0.2\n    whoami\n}\n"
+         ".:5353 {\n    bind 127.0.0.3\n"
+         "    template IN A . {\n        rcode NXDOMAIN\n    }\n}\n";
+  const std::string program = fairlead::test::program_path("fairlead-dns");
+  const std::string text =
+      shell(program + " explain x.test -conf stdin < " + directory + "/blocks");
+  EXPECT_NE(text.find("block dns://127.0.0.2:5353, zone .\n  whoami "), std::string::npos) << text;
+  EXPECT_NE(text.find("block dns://127.0.0.3:5353, zone .\n  template "), std::string::npos)
+      << text;
+  EXPECT_EQ(shell(program + " check stdin < " + directory + "/blocks"), "stdin: right\n");
+}
+
 TEST_F(ProgramTest, ComparesWithAnotherServer) {
   start_with_corefile(corefile(""));
   ASSERT_TRUE(ready()) << log();

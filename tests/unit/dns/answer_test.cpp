@@ -148,6 +148,51 @@ TEST_F(TableA1, ZoneNsAreTheServicesThatReachUs) {
   EXPECT_EQ(brief(ask_for("nobody.cluster.local", "NS")), "NXDOMAIN");
 }
 
+TEST_F(TableA1, ZoneNsAndTheirAddressesAreThoseOfTheServices) {
+  config.local_addresses = {ip("10.96.0.53")};
+  EXPECT_EQ(brief(ask_for("ns.dns.cluster.local", "A")), "10.96.0.53");
+  EXPECT_EQ(brief(ask_for("ns.dns.cluster.local", "AAAA")), "NODATA");
+  zone.put(headless("dns", "kube-system", {port("dns", 53)}));
+  zone.put(slice("dns-1", "dns", "kube-system",
+                 {{.address = "10.244.9.1"}, {.address = "10.244.9.2", .hostname = "two"}},
+                 {{"dns", kube::Protocol::kUdp, 53}}));
+  zone.publish(kSerial);
+  config.local_addresses = {ip("10.244.9.1")};
+  EXPECT_EQ(text("cluster.local", "NS"),
+            "NOERROR aa rd qd=1\n"
+            "answer cluster.local. 5 NS two.dns.kube-system.svc.cluster.local.\n"
+            "answer cluster.local. 5 NS 10-244-9-1.dns.kube-system.svc.cluster.local.\n"
+            "additional two.dns.kube-system.svc.cluster.local. 5 A 10.244.9.2\n"
+            "additional 10-244-9-1.dns.kube-system.svc.cluster.local. 5 A 10.244.9.1\n");
+  EXPECT_EQ(brief(ask_for("ns.dns.cluster.local", "A")), "10.244.9.1, 10.244.9.2");
+}
+
+TEST_F(TableA1, ZoneSoaOfAReverseZoneNamesWhatCanBeAsked) {
+  config.local_addresses = {ip("192.0.2.1")};
+  config.fallthrough.clear();
+  for (const char* parent : {"in-addr.arpa", "10.in-addr.arpa"}) {
+    config.reverse = {*Name::from_text(parent)};
+    const std::string zone_name = parent;
+    EXPECT_NE(text(zone_name, "SOA").find("SOA ns.dns." + zone_name + ". "), std::string::npos);
+    EXPECT_EQ(brief(ask_for("ns.dns." + zone_name, "A")), "192.0.2.1");
+    EXPECT_EQ(brief(ask_for("dns." + zone_name, "A")), "NODATA");
+    EXPECT_EQ(brief(ask_for("x.dns." + zone_name, "A")), "NXDOMAIN");
+  }
+}
+
+// A port of a slice may have no number: "all ports" (discovery.k8s.io/v1, EndpointPort).
+TEST_F(TableA1, SrvOfAPortHasNothingOfOneWithoutNumber) {
+  zone.put(headless("nil", "default"));
+  zone.put(slice("nil-1", "nil", "default", {{.address = "10.244.9.1"}},
+                 {{"x", kube::Protocol::kTcp, 0}, {"y", kube::Protocol::kTcp, 80}}));
+  zone.publish(kSerial);
+  EXPECT_EQ(brief(ask_for("nil.default.svc.cluster.local", "A")), "10.244.9.1");
+  EXPECT_EQ(brief(ask_for("nil.default.svc.cluster.local", "SRV")),
+            "0 50 80 10-244-9-1.nil.default.svc.cluster.local.");
+  EXPECT_EQ(brief(ask_for("_x._tcp.nil.default.svc.cluster.local", "SRV")), "NODATA");
+  EXPECT_EQ(brief(ask_for("_x._tcp.nil.default.svc.cluster.local", "A")), "10.244.9.1");
+}
+
 TEST_F(TableA1, ExternalNameOutOfTheZoneIsToBeChased) {
   const std::string chased = to_text(ask_for("out.default.svc.cluster.local", "A"));
   EXPECT_EQ(chased,

@@ -13,11 +13,14 @@ namespace {
 
 using namespace test;
 
+const char* environment(const std::string& name) {
+  return name == "KUBE_DNS_UPSTREAM_SERVICE_HOST" ? "10.96.0.11" : nullptr;
+}
+
 Result<Config> read(const std::string& text) {
   MemoryFiles files;
   files.texts["/etc/dns/Corefile"] = text;
-  const auto corefile = corefile::parse_corefile(
-      "/etc/dns/Corefile", files, {[](const std::string&) -> const char* { return nullptr; }, 53});
+  const auto corefile = corefile::parse_corefile("/etc/dns/Corefile", files, {&environment, 53});
   if (!corefile.ok()) return corefile.error();
   return read_config(*corefile, files, "/etc/dns", [](const std::string& name) {
     return name == "eth0" ? std::vector<IpAddress>{ip("192.0.2.1"), ip("2001:db8::1")}

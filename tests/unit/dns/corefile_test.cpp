@@ -113,6 +113,33 @@ TEST(Corefile, Blocks) {
   for (const TextCase& c : kCases) EXPECT_EQ(parse(c.text), c.tree) << c.text;
 }
 
+// What NodeLocal DNSCache's program fills in.
+TEST(Corefile, PlacesOfNodeLocalDnsCache) {
+  const char* address = nullptr;
+  const auto parsed = [&](const std::string& text) {
+    MapFiles map({{"/etc/Corefile", text}});
+    return text_of(parse_corefile("/etc/Corefile", map, {[&](const std::string& name) {
+                                    return name == "KUBE_DNS_UPSTREAM_SERVICE_HOST" ? address
+                                                                                    : nullptr;
+                                  }}));
+  };
+  EXPECT_EQ(parsed(".:53 {\nforward . __PILLAR__UPSTREAM__SERVERS__\n}"),
+            "dns://.:53 {forward . /etc/resolv.conf}\n");
+  const std::string cluster = ".:53 {\nforward . __PILLAR__CLUSTER__DNS__\n}";
+  for (const char* none : {static_cast<const char*>(nullptr), ""}) {
+    address = none;
+    EXPECT_EQ(parsed(cluster),
+              "/etc/Corefile:2: __PILLAR__CLUSTER__DNS__ is the address of Service "
+              "kube-dns-upstream, but KUBE_DNS_UPSTREAM_SERVICE_HOST is not set: there is no such "
+              "Service in the pod's namespace, or it is newer than the pod");
+  }
+  address = "10.96.0.11";
+  EXPECT_EQ(parsed(cluster), "dns://.:53 {forward . 10.96.0.11}\n");
+  EXPECT_EQ(parsed("__PILLAR__DNS__DOMAIN__:53 {\n}"),
+            "/etc/Corefile:1: '__PILLAR__DNS__DOMAIN__:53' of NodeLocal DNSCache's manifest has to "
+            "be filled in");
+}
+
 TEST(Corefile, Mistakes) {
   const TextCase kCases[] = {
       {". {\nerrors\n", "/etc/Corefile:1: this '{' has no '}'"},

@@ -69,6 +69,28 @@ TEST_F(TableB, TcpZeroLengthCloses) {
   EXPECT_TRUE(half.closed());
 }
 
+// In whatever pieces it comes.
+TEST_F(TableB, TcpZeroLengthClosesButWhatWasAskedBeforeIsAnswered) {
+  start();
+  const Bytes query = make_query(kWeb, Type::kA);
+  for (const Bytes& bad : {Bytes{0, 0}, Bytes{0x20, 0}}) {
+    for (const int queries : {1, 5}) {
+      Socket tcp(address, SOCK_STREAM);
+      Bytes all;
+      for (int i = 0; i < queries; ++i) {
+        all.push_back(0);
+        all.push_back(static_cast<uint8_t>(query.size()));
+        all.insert(all.end(), query.begin(), query.end());
+      }
+      all.insert(all.end(), bad.begin(), bad.end());
+      all.resize(all.size() + 500);  // unread bytes make the kernel reset
+      tcp.send(all);
+      for (int i = 0; i < queries; ++i) EXPECT_EQ(to_text(tcp.receive_framed()), kWebAnswer) << i;
+      EXPECT_TRUE(tcp.closed());
+    }
+  }
+}
+
 TEST_F(ServerTest, TcpEndsAfterSoManyQueries) {
   TcpLimits limits;
   limits.queries = 3;

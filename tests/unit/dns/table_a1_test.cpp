@@ -203,6 +203,8 @@ TEST_F(TableA1, PodNames) {
       {"1-2-3-4.default.pod.cluster.local", "A", "1.2.3.4"},
       {"1-2-3-4.default.pod.cluster.local", "AAAA", "NODATA"},
       {"fd00--5.default.pod.cluster.local", "AAAA", "fd00::5"},
+      {"--ffff-102-304.default.pod.cluster.local", "A", "1.2.3.4"},
+      {"--ffff-102-304.default.pod.cluster.local", "AAAA", "NODATA"},
       {"fd00-0-0-0-0-0-0-5.default.pod.cluster.local", "AAAA", "fd00::5"},
       {"1--2-3.default.pod.cluster.local", "AAAA", "1::2:3"},
       {"1-2-3-256.default.pod.cluster.local", "A", "NXDOMAIN"},

@@ -107,6 +107,27 @@ TEST_F(TableB, BrokenNamesAreAnsweredAtALimitedRate) {
   EXPECT_GT(metric(&WorkerMetrics::dropped), 0u);
 }
 
+// One client's broken names are nothing to another's EDNS.
+TEST_F(TableB, EdnsVersionAndOtherOpcodesHaveNoLimit) {
+  start("127.0.0.1", 1);
+  Socket socket(address, SOCK_DGRAM);
+  Bytes bad = make_query(kWeb, Type::kA);
+  bad[12] = 0xc0;
+  Bytes status = make_query(kWeb, Type::kA);
+  status[2] = 0x10;
+  for (int i = 0; i < 300; ++i) socket.send(bad);
+  for (int i = 0; i < 300; ++i) {
+    std::string text = to_text(socket.receive());
+    if (i >= 200) socket.send(status);
+    if (text == "nothing") break;
+  }
+  socket.send(status);
+  std::string text;
+  do text = to_text(socket.receive());
+  while (text == "FORMERR rd qd=0\n");
+  EXPECT_EQ(text, "NOTIMP qd=0\n");
+}
+
 TEST_F(TableB, ClientSizeIsCappedAt1232) {
   std::vector<TestEndpoint> more;
   for (int i = 1; i <= 60; ++i) more.push_back({"10.244.1." + std::to_string(i)});

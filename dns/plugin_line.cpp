@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dns/plugin_line.h"
+
+#include <unistd.h>
+
+#include <string>
+
+namespace fairlead::dns {
+
+namespace {
+
+std::string_view mark_of(log::Level level) {
+  switch (level) {
+    case log::Level::kDebug:
+      return "[DEBUG] ";
+    case log::Level::kInfo:
+      return "[INFO] ";
+    case log::Level::kWarn:
+      return "[WARNING] ";
+    case log::Level::kError:
+      return "[ERROR] ";
+  }
+  return "";
+}
+
+}  // namespace
+
+// Whoever reads no more misses what comes then.
+void write_line(log::Level level, std::string_view text) {
+  if (!log::enabled(level)) return;
+  std::string line(mark_of(level));
+  line += text;
+  line += '\n';
+  [[maybe_unused]] const ssize_t written = write(STDOUT_FILENO, line.data(), line.size());
+}
+
+}  // namespace fairlead::dns

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The lines that operators parse, as CoreDNS writes them (coredns plugin/pkg/log): to standard
+// output, "[INFO] text", without a time. What the program says of itself goes the way of
+// base/log.h. Any thread; a line is one write(2).
+#pragma once
+
+#include <string_view>
+
+#include "base/log.h"
+
+namespace fairlead::dns {
+
+// Nothing below --log-level.
+void write_line(log::Level level, std::string_view text);
+
+}  // namespace fairlead::dns
