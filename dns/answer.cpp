@@ -19,6 +19,7 @@ constexpr std::string_view kVersion = "1.1.0";  // of the specification we answe
 constexpr uint32_t kVersionTtl = 28800;
 constexpr size_t kMaxChain = 10;  // CNAMEs in one answer
 constexpr size_t kMaxNameServers = 8;
+constexpr size_t kMaxServerAddresses = 32;
 
 bool falls_through(const Name& name, const ZoneConfig& config) {
   return std::any_of(config.fallthrough.begin(), config.fallthrough.end(),
@@ -67,6 +68,8 @@ class Answerer {
   bool has_address(const Found& found, Family family) const;
   template <typename Visit>
   void visit_addresses(const Found& found, Family family, Visit&& visit) const;
+  template <typename Visit>
+  void visit_service_addresses(const Found& found, Family family, Visit&& visit) const;
   template <typename Visit>
   void visit_endpoints(const Found& found, Visit&& visit) const;
 
@@ -231,29 +234,37 @@ void Answerer::add_name_servers(const Found&) {
   struct Server {
     size_t name_at;
     std::span<const IpAddress> addresses;
+    std::span<const EndpointRecord> endpoints;
   };
   std::array<Server, kMaxNameServers> servers;
   size_t count = 0;
   const auto add = [&](std::string_view label, const ServiceName& service,
-                       std::span<const IpAddress> addresses) {
+                       std::span<const IpAddress> addresses,
+                       std::span<const EndpointRecord> endpoints) {
     if (count == servers.size()) return;
     const size_t name_at = writer_.name_server(label, service);
-    if (name_at != 0) servers[count++] = {name_at, addresses};
+    if (name_at != 0) servers[count++] = {name_at, addresses, endpoints};
   };
   Servers found;
   for (const ServiceRecord* service : find_servers(found)) {
     if (service->kind() != ServiceKind::kHeadless) {
-      add({}, service->name(), service->cluster_ips());
+      add({}, service->name(), service->cluster_ips(), {});
       continue;
     }
-    for (const EndpointRecord& endpoint : service->endpoints())
-      add(EndpointLabel(service->label_of(endpoint), endpoint.address).text(), service->name(),
-          {&endpoint.address, 1});
+    for (auto rest = service->endpoints(); !rest.empty();) {
+      const auto target = take_target(*service, false, rest);
+      const EndpointRecord& first = target.front();
+      add(EndpointLabel(service->label_of(first), first.address).text(), service->name(), {},
+          target);
+    }
   }
-  if (count == 0) servers[count++] = {writer_.own_name_server(), config_.local_addresses};
-  for (const Server& server : std::span(servers).first(count))
+  if (count == 0) servers[count++] = {writer_.own_name_server(), config_.local_addresses, {}};
+  for (const Server& server : std::span(servers).first(count)) {
     for (const IpAddress& address : server.addresses)
       writer_.address(Section::kAdditional, server.name_at, address);
+    for (const EndpointRecord& endpoint : server.endpoints)
+      writer_.address(Section::kAdditional, server.name_at, endpoint.address);
+  }
 }
 
 void Answerer::add_addresses(Section section, size_t owner_at, const Found& found, Family family) {
@@ -271,6 +282,17 @@ bool Answerer::has_address(const Found& found, Family family) const {
   return any;
 }
 
+// Those of a service's name.
+template <typename Visit>
+void Answerer::visit_service_addresses(const Found& found, Family family, Visit&& visit) const {
+  const auto visit_one = [&](const IpAddress& address) {
+    return address.family() != family || visit(address);
+  };
+  if (!uses_cluster_ips(*found.service, found.selector)) return visit_endpoints(found, visit_one);
+  for (const IpAddress& address : found.service->cluster_ips())
+    if (!visit_one(address)) return;
+}
+
 // Calls visit(address) for every address of the family, each once, as long as it returns true.
 template <typename Visit>
 void Answerer::visit_addresses(const Found& found, Family family, Visit&& visit) const {
@@ -283,17 +305,25 @@ void Answerer::visit_addresses(const Found& found, Family family, Visit&& visit)
   };
   switch (found.kind) {
     case Kind::kService:
-      if (uses_cluster_ips(*found.service, found.selector))
-        return visit_all(found.service->cluster_ips());
-      return visit_endpoints(found, visit_one);
+      return visit_service_addresses(found, family, visit);
     case Kind::kPod:
       return visit_all({&found.address, 1});
     case Kind::kNameServer: {
       Servers servers;
       const auto found_servers = find_servers(servers);
       if (found_servers.empty()) return visit_all(config_.local_addresses);
-      for (const ServiceRecord* service : found_servers)
-        visit_addresses({.kind = Kind::kService, .service = service}, family, visit);
+      std::array<IpAddress, kMaxServerAddresses> seen;  // two services may share endpoints
+      size_t count = 0;
+      bool more = true;
+      const auto visit_new = [&](const IpAddress& address) {
+        const auto known = std::span(seen).first(count);
+        if (std::find(known.begin(), known.end(), address) != known.end()) return true;
+        seen[count++] = address;
+        return more = visit(address) && count < seen.size();
+      };
+      for (size_t i = 0; i < found_servers.size() && more; ++i)
+        visit_service_addresses({.kind = Kind::kService, .service = found_servers[i]}, family,
+                                visit_new);
       return;
     }
     case Kind::kNothing:

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -41,6 +42,11 @@ class Printer : public Trace {
     for (size_t i = 0; i < said.size(); ++i) text += (i == 0 ? ": " : "; ") + said[i];
     line(depth_, text);
   }
+  // What comes of it later nobody waits for.
+  void close() {
+    flush();
+    closed_ = true;
+  }
   // What came with no step: of a plugin that waited.
   void flush() {
     for (const std::string& text : said_) line(depth_ + 1, text);
@@ -48,10 +54,12 @@ class Printer : public Trace {
   }
 
  private:
-  static void line(size_t depth, const std::string& text) {
+  void line(size_t depth, const std::string& text) const {
+    if (closed_) return;
     std::printf("%*s%s\n", static_cast<int>(2 * depth), "", text.c_str());
   }
   size_t depth_ = 0;
+  bool closed_ = false;
   std::vector<std::string> said_;
 };
 
@@ -86,9 +94,9 @@ void print_answer(std::span<const uint8_t> message) {
 }
 
 // At one place; at none the client is refused.
-void explain_at(Rehearsal& asked, const Rehearsal::Place& place, const Options& options) {
+void explain_at(Rehearsal& asked, const Rehearsal::Place& place, const Options& options,
+                Printer& printer) {
   const auto& question = *options.explain;
-  Printer printer;
   const IpAddress local = place.route != nullptr && !place.address.address.is_unspecified()
                               ? place.address.address
                               : IpAddress::any(question.from.family());
@@ -107,7 +115,7 @@ void explain_at(Rehearsal& asked, const Rehearsal::Place& place, const Options& 
               answer->emplace(message.begin(), message.end());
             });
   const bool answered = asked.loop().run_until([&] { return answer->has_value(); }, kAnswerLimit);
-  printer.flush();
+  printer.close();
   if (answered) {
     print_answer(**answer);
   } else {
@@ -118,6 +126,7 @@ void explain_at(Rehearsal& asked, const Rehearsal::Place& place, const Options& 
 }  // namespace
 
 Result<void> explain(const Options& options) {
+  std::deque<Printer> printers;  // as long as anything may still be asked
   auto rehearsal = Rehearsal::open(options);
   if (!rehearsal.ok()) return rehearsal.error();
   Rehearsal& asked = **rehearsal;
@@ -130,7 +139,7 @@ Result<void> explain(const Options& options) {
   if (places.empty()) places.emplace_back();
   for (size_t i = 0; i < places.size(); ++i) {
     if (i > 0) std::printf("\n");
-    explain_at(asked, places[i], options);
+    explain_at(asked, places[i], options, printers.emplace_back());
   }
   return ok();
 }

@@ -236,6 +236,7 @@ Found find(const ZonePart& zone, const ZoneConfig& config, const Snapshot& snaps
 
 Found find_reverse(const Trie<ReverseRecord>& addresses, const Name& name, size_t zone_labels) {
   const size_t own = name.labels() - zone_labels;
+  if (own == 0) return {.kind = Kind::kApex};
   if ((own == 1 || own == 2) && name.label(own - 1) == "dns") {
     if (own == 1) return {.kind = Kind::kEmpty};
     if (name.label(0) == "ns") return {.kind = Kind::kNameServer};

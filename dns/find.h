@@ -60,7 +60,8 @@ struct Found {
 // `name` ends with the cluster domain.
 Found find_in_zone(const ZoneConfig& config, const Snapshot& snapshot, const Name& name);
 
-// `name` ends in in-addr.arpa or ip6.arpa, and with the zone, which has so many labels.
+// `name` ends in in-addr.arpa or ip6.arpa, and with the zone, which has so many labels; 0: the zone
+// and what is its own do not count.
 Found find_reverse(const Trie<ReverseRecord>& addresses, const Name& name, size_t zone_labels);
 
 // The zone a name is in.

@@ -65,8 +65,8 @@ std::vector<Count> enabled_in(const Plan& plan, size_t block) {
 }  // namespace
 
 Result<std::string> ConfigFiles::read(const std::string& path) {
-  if (path == kStandardInput && options_.get().corefile == path) return read_standard_input();
-  Result<std::string> text = path == kCommandLine && options_.get().corefile.empty()
+  Result<std::string> text = is_standard_input(path) ? read_standard_input()
+                             : path == kCommandLine && options_.get().corefile.empty()
                                  ? options_.get().corefile_text
                                  : DiskFiles::read(path);
   seen_[path] = text.ok() ? *text : text.error().message();
@@ -89,6 +89,7 @@ bool ConfigFiles::changed() {
   corefile::DiskFiles disk;
   return std::ranges::any_of(seen_,
                              [&](const auto& row) {
+                               if (is_standard_input(row.first)) return false;
                                const Result<std::string> now = disk.read(row.first);
                                return (now.ok() ? *now : now.error().message()) != row.second;
                              }) ||

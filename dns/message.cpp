@@ -138,12 +138,13 @@ bool read_record(std::span<const uint8_t> message, size_t& at, Record& record) {
   return true;
 }
 
-bool has_alias(std::span<const uint8_t> message, size_t at, size_t records, const Name& owner) {
+bool has_record(std::span<const uint8_t> message, size_t at, size_t records, const Name& owner,
+                Type type) {
   Record record;
   while (records-- > 0 && read_record(message, at, record)) {
     Name name;
     size_t name_at = record.at;
-    if (record.type == Type::kCname && name.parse_compressed(message, name_at) && name == owner)
+    if (record.type == type && name.parse_compressed(message, name_at) && name == owner)
       return true;
   }
   return false;

@@ -64,8 +64,9 @@ size_t udp_limit(const Query& query);
 // A question of our own: class IN, ID 0, RD set, with an OPT record, so that the reply may be long.
 std::vector<uint8_t> question_packet(const Name& name, Type type);
 
-// Whether one of so many records, the first of them at `at`, is a CNAME of `owner`.
-bool has_alias(std::span<const uint8_t> message, size_t at, size_t records, const Name& owner);
+// Whether one of so many records, the first of them at `at`, is of that owner and type.
+bool has_record(std::span<const uint8_t> message, size_t at, size_t records, const Name& owner,
+                Type type);
 
 // One resource record of a message.
 struct Record {

@@ -3,11 +3,14 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <string>
 
 namespace fairlead::dns {
 
 namespace {
+
+std::atomic<int> where{STDOUT_FILENO};
 
 std::string_view mark_of(log::Level level) {
   switch (level) {
@@ -25,13 +28,17 @@ std::string_view mark_of(log::Level level) {
 
 }  // namespace
 
+void write_lines_aside() {
+  where = STDERR_FILENO;
+}
+
 // Whoever reads no more misses what comes then.
 void write_line(log::Level level, std::string_view text) {
   if (!log::enabled(level)) return;
   std::string line(mark_of(level));
   line += text;
   line += '\n';
-  [[maybe_unused]] const ssize_t written = write(STDOUT_FILENO, line.data(), line.size());
+  [[maybe_unused]] const ssize_t written = write(where, line.data(), line.size());
 }
 
 }  // namespace fairlead::dns

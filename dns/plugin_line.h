@@ -10,6 +10,9 @@
 
 namespace fairlead::dns {
 
+// Where nothing is served standard output is for what was asked: they go to standard error.
+void write_lines_aside();
+
 // Nothing below --log-level.
 void write_line(log::Level level, std::string_view text);
 

@@ -108,7 +108,8 @@ Result<EditRecord> parse_record(const Entry& entry, const RecordDefaults& defaul
   if (rest.empty()) return Error::invalid("the type is missing");
   const auto type = type_from_text(rest.front().text);
   if (!type || rest.front().quoted) {
-    const bool number = rest.front().text.find_first_not_of("0123456789") == std::string::npos;
+    const bool number = !rest.front().quoted &&
+                        rest.front().text.find_first_not_of("0123456789") == std::string::npos;
     return Error::invalid("'" + rest.front().text + "' is no " +
                           (number && !has_ttl ? "TTL (2147483647 at most)" : "record type"));
   }

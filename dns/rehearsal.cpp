@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "dns/plugin_line.h"
+
 namespace fairlead::dns {
 
 Rehearsal::Rehearsal(const Options& options)
@@ -13,6 +15,7 @@ Rehearsal::Rehearsal(const Options& options)
 Rehearsal::~Rehearsal() = default;
 
 Result<std::unique_ptr<Rehearsal>> Rehearsal::open(const Options& options) {
+  write_lines_aside();
   std::unique_ptr<Rehearsal> made(new Rehearsal(options));
   Result<Config> config = load_config(made->options_, made->files_);
   if (!config.ok()) return config.error();

@@ -6,8 +6,6 @@
 namespace fairlead::dns {
 namespace {
 
-using Endpoints = std::span<const EndpointRecord>;
-
 uint16_t weight_of(size_t choices) {
   return static_cast<uint16_t>(std::max<size_t>(1, 100 / std::max<size_t>(1, choices)));
 }
@@ -48,23 +46,6 @@ class ChosenPorts {
   const ServiceRecord& service_;
   const Selector& selector_;
 };
-
-// The endpoints that are one target: those that share a label, such as the two families of one pod,
-// stand together, and with them the cluster where it is part of the name; one without a label of
-// its own stands alone.
-Endpoints take_target(const ServiceRecord& service, bool by_cluster, Endpoints& rest) {
-  size_t size = 1;
-  const EndpointRecord& first = rest.front();
-  if (first.label_size != 0) {
-    const std::string_view label = service.label_of(first);
-    while (size < rest.size() && service.label_of(rest[size]) == label &&
-           (!by_cluster || rest[size].topology == first.topology))
-      ++size;
-  }
-  const Endpoints target = rest.first(size);
-  rest = rest.subspan(size);
-  return target;
-}
 
 // Calls visit(number) for each port number of the target once.
 template <typename Visit>
@@ -139,6 +120,20 @@ void add_endpoint_ports(const ServiceRecord& service, const Selector& selector, 
 }
 
 }  // namespace
+
+Endpoints take_target(const ServiceRecord& service, bool by_cluster, Endpoints& rest) {
+  size_t size = 1;
+  const EndpointRecord& first = rest.front();
+  if (first.label_size != 0) {
+    const std::string_view label = service.label_of(first);
+    while (size < rest.size() && service.label_of(rest[size]) == label &&
+           (!by_cluster || rest[size].topology == first.topology))
+      ++size;
+  }
+  const Endpoints target = rest.first(size);
+  rest = rest.subspan(size);
+  return target;
+}
 
 void add_service_ports(const ServiceRecord& service, const Selector& selector,
                        RecordWriter& writer) {

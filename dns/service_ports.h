@@ -31,4 +31,11 @@ class EndpointLabel {
   std::string_view text_;
 };
 
+using Endpoints = std::span<const EndpointRecord>;
+
+// The endpoints that are one target: those that share a label, such as the two families of one pod,
+// stand together, and with them the cluster where it is part of the name; one without a label of
+// its own stands alone. Taken from the front of `rest`, which is not empty.
+Endpoints take_target(const ServiceRecord& service, bool by_cluster, Endpoints& rest);
+
 }  // namespace fairlead::dns

@@ -30,7 +30,8 @@ std::string host_name() {
 
 std::string BlockSetup::server_label() const {
   const std::string host = bind.empty() ? "" : bind.front().text;
-  const bool is_v6 = host.find(':') != std::string::npos;
+  const auto address = IpAddress::parse(host);
+  const bool is_v6 = address.ok() && address->is_v6();
   return fmt::format("dns://{}:{}", is_v6 ? "[" + host + "]" : host, port);
 }
 

@@ -36,7 +36,7 @@ constexpr const char* kUpstreamService = "KUBE_DNS_UPSTREAM_SERVICE_HOST";
 
 // As it is where there is nothing to fill in.
 Result<std::string> fill_pillar(const Word& word, const Environment& environment) {
-  if (word.text.find(kPillar) == std::string::npos) return word.text;
+  if (word.quoted || word.text.find(kPillar) == std::string::npos) return word.text;
   if (word.text == "__PILLAR__UPSTREAM__SERVERS__") return std::string("/etc/resolv.conf");
   if (word.text != "__PILLAR__CLUSTER__DNS__")
     return word.place.error("'" + word.text +
@@ -45,7 +45,8 @@ Result<std::string> fill_pillar(const Word& word, const Environment& environment
   if (address != nullptr && *address != '\0') return std::string(address);
   return word.place.error(word.text + " is the address of Service kube-dns-upstream, but " +
                           kUpstreamService + " is not set: there is no such Service in the pod's " +
-                          "namespace, or it is newer than the pod");
+                          "namespace, it is newer than the pod, or the pod has enableServiceLinks: "
+                          "false");
 }
 
 class Reader {

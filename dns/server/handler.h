@@ -40,7 +40,7 @@ class Handler {
 
  private:
   class CountedPath;
-  // "dns://:53", "dns://192.0.2.1:53": as of the server blocks there.
+  // "dns://:53", "dns://192.0.2.1:53": as CoreDNS calls the server there.
   static std::string label_of(const SocketAddress& local);
   bool may_answer_error();
   void add_cookie(const Query& query, const Client& client, Reply& reply) const;

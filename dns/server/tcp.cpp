@@ -50,7 +50,7 @@ class TcpServer::Connection {
   }
 
   const IpAddress& client() const { return client_.address.address; }
-  bool idle() const { return expendable() && !framer_.partial(); }
+  bool idle() const { return expendable() && (ended_ || !framer_.partial()); }
   // Nothing that was asked is lost with it.
   bool expendable() const { return waiting_ == 0 && out_.empty(); }
   // It has asked as often as it may.
@@ -82,7 +82,9 @@ class TcpServer::Connection {
   // A reply that never comes.
   void gone() {
     --waiting_;
-    if (!reading_) update_poll();
+    if (reading_) return;
+    if (done()) return close();
+    update_poll();
   }
 
  private:
@@ -184,7 +186,7 @@ bool TcpServer::Connection::read() {
   if (size < 0) return errno == EAGAIN || errno == EINTR;
   if (size == 0) {
     ended_ = true;
-    return !framer_.partial();
+    return true;
   }
   const MonoTime now = server_.loop_.clock().now();
   const bool was_partial = framer_.partial();

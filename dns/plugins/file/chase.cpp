@@ -26,8 +26,9 @@ bool add(Reply& reply, Section section, const EditRecord& record) {
 }
 
 // It is there already: whoever has answered has asked us in turn.
-bool leads_round(Reply& reply, const Name& owner) {
-  return has_alias(reply.message(), reply.records_at(), reply.count(Section::kAnswer), owner);
+bool is_there(Reply& reply, const EditRecord& record) {
+  return has_record(reply.message(), reply.records_at(), reply.count(Section::kAnswer),
+                    record.owner, record.type);
 }
 
 // Takes over the answers as far as they hang together: what else an upstream adds was not asked
@@ -44,7 +45,10 @@ Chased take_answers(const EditMessage& message, const Name& target, Type type, R
     const bool is_dname = record.type == Type::kDname && chased.last.ends_with(record.owner);
     if (record.klass != Class::kIn || (!is_dname && !(record.owner == chased.last))) continue;
     if (!is_alias && !is_dname && record.type != type) continue;
-    if (is_alias && leads_round(reply, record.owner)) break;
+    if ((is_alias || is_dname) && is_there(reply, record)) {
+      if (is_alias) break;  // it leads round
+      continue;
+    }
     if (!add(reply, Section::kAnswer, record)) break;
     if (is_alias)
       chased.last = rdata_names(record).front();

@@ -101,7 +101,7 @@ bool Answerer::answer_name() {
 
 bool Answerer::answer_reverse() {
   if (labels_ == 0) return answer_apex(), true;
-  const Found found = find_reverse(snapshot_.external, query_.name, query_.name.labels());
+  const Found found = find_reverse(snapshot_.external, query_.name, 0);
   if (found.kind != Found::Kind::kReverse) return found.kind != Found::Kind::kNothing;
   if (query_.type == Type::kPtr || query_.type == Type::kAny) {
     // Into the first zone, which the question does not have.

@@ -138,7 +138,8 @@ void append_chased(std::span<const uint8_t> message, const Name& target, Type ty
       continue;
     if (record.type == Type::kCname) {
       // One that is there already leads round.
-      if (has_alias(reply.message(), reply.records_at(), reply.count(Section::kAnswer), owner))
+      if (has_record(reply.message(), reply.records_at(), reply.count(Section::kAnswer), owner,
+                     Type::kCname))
         return;
       Name next;
       size_t next_at = record.rdata_at;

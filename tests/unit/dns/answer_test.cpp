@@ -154,7 +154,12 @@ TEST_F(TableA1, ZoneNsAndTheirAddressesAreThoseOfTheServices) {
   EXPECT_EQ(brief(ask_for("ns.dns.cluster.local", "AAAA")), "NODATA");
   zone.put(headless("dns", "kube-system", {port("dns", 53)}));
   zone.put(slice("dns-1", "dns", "kube-system",
-                 {{.address = "10.244.9.1"}, {.address = "10.244.9.2", .hostname = "two"}},
+                 {{.address = "10.244.9.1"},
+                  {.address = "10.244.9.2", .hostname = "two"},
+                  {.address = "10.244.9.3", .hostname = "two"}},
+                 {{"dns", kube::Protocol::kUdp, 53}}));
+  zone.put(headless("again", "kube-system", {port("dns", 53)}));
+  zone.put(slice("again-1", "again", "kube-system", {{.address = "10.244.9.4"}},
                  {{"dns", kube::Protocol::kUdp, 53}}));
   zone.publish(kSerial);
   config.local_addresses = {ip("10.244.9.1")};
@@ -163,8 +168,14 @@ TEST_F(TableA1, ZoneNsAndTheirAddressesAreThoseOfTheServices) {
             "answer cluster.local. 5 NS two.dns.kube-system.svc.cluster.local.\n"
             "answer cluster.local. 5 NS 10-244-9-1.dns.kube-system.svc.cluster.local.\n"
             "additional two.dns.kube-system.svc.cluster.local. 5 A 10.244.9.2\n"
+            "additional two.dns.kube-system.svc.cluster.local. 5 A 10.244.9.3\n"
             "additional 10-244-9-1.dns.kube-system.svc.cluster.local. 5 A 10.244.9.1\n");
-  EXPECT_EQ(brief(ask_for("ns.dns.cluster.local", "A")), "10.244.9.1, 10.244.9.2");
+  EXPECT_EQ(brief(ask_for("ns.dns.cluster.local", "A")), "10.244.9.1, 10.244.9.2, 10.244.9.3");
+  // Two services with the same endpoint.
+  zone.put(slice("again-1", "again", "kube-system", {{.address = "10.244.9.1"}},
+                 {{"dns", kube::Protocol::kUdp, 53}}));
+  zone.publish(kSerial);
+  EXPECT_EQ(brief(ask_for("ns.dns.cluster.local", "A")), "10.244.9.1, 10.244.9.2, 10.244.9.3");
 }
 
 TEST_F(TableA1, ZoneSoaOfAReverseZoneNamesWhatCanBeAsked) {
@@ -173,7 +184,9 @@ TEST_F(TableA1, ZoneSoaOfAReverseZoneNamesWhatCanBeAsked) {
   for (const char* parent : {"in-addr.arpa", "10.in-addr.arpa"}) {
     config.reverse = {*Name::from_text(parent)};
     const std::string zone_name = parent;
-    EXPECT_NE(text(zone_name, "SOA").find("SOA ns.dns." + zone_name + ". "), std::string::npos);
+    const std::string soa = "answer " + zone_name + ". 5 SOA ns.dns." + zone_name + ". ";
+    EXPECT_NE(text(zone_name, "SOA").find(soa), std::string::npos) << text(zone_name, "SOA");
+    EXPECT_EQ(brief(ask_for(zone_name, "NS")), "ns.dns.cluster.local.");
     EXPECT_EQ(brief(ask_for("ns.dns." + zone_name, "A")), "192.0.2.1");
     EXPECT_EQ(brief(ask_for("dns." + zone_name, "A")), "NODATA");
     EXPECT_EQ(brief(ask_for("x.dns." + zone_name, "A")), "NXDOMAIN");

@@ -131,7 +131,8 @@ TEST(Corefile, PlacesOfNodeLocalDnsCache) {
     EXPECT_EQ(parsed(cluster),
               "/etc/Corefile:2: __PILLAR__CLUSTER__DNS__ is the address of Service "
               "kube-dns-upstream, but KUBE_DNS_UPSTREAM_SERVICE_HOST is not set: there is no such "
-              "Service in the pod's namespace, or it is newer than the pod");
+              "Service in the pod's namespace, it is newer than the pod, or the pod has "
+              "enableServiceLinks: false");
   }
   address = "10.96.0.11";
   EXPECT_EQ(parsed(cluster), "dns://.:53 {forward . 10.96.0.11}\n");

@@ -69,26 +69,32 @@ TEST_F(TableB, TcpZeroLengthCloses) {
   EXPECT_TRUE(half.closed());
 }
 
-// In whatever pieces it comes.
+// In whatever pieces it comes, and with unread bytes behind it, which make a kernel reset.
 TEST_F(TableB, TcpZeroLengthClosesButWhatWasAskedBeforeIsAnswered) {
   start();
   const Bytes query = make_query(kWeb, Type::kA);
-  for (const Bytes& bad : {Bytes{0, 0}, Bytes{0x20, 0}}) {
-    for (const int queries : {1, 5}) {
+  for (const Bytes& bad : {Bytes{0, 0}, Bytes{0x20, 0}})
+    for (const size_t pieces : {1u, 2u}) {
       Socket tcp(address, SOCK_STREAM);
       Bytes all;
-      for (int i = 0; i < queries; ++i) {
+      for (int i = 0; i < 5; ++i) {
         all.push_back(0);
         all.push_back(static_cast<uint8_t>(query.size()));
         all.insert(all.end(), query.begin(), query.end());
       }
-      all.insert(all.end(), bad.begin(), bad.end());
-      all.resize(all.size() + 500);  // unread bytes make the kernel reset
+      all.push_back(bad[0]);
+      if (pieces == 2) {
+        tcp.send(all);
+        for (int i = 0; i < 5; ++i) EXPECT_EQ(to_text(tcp.receive_framed()), kWebAnswer) << i;
+        all.clear();
+      }
+      all.push_back(bad[1]);
+      all.resize(all.size() + 4000);
       tcp.send(all);
-      for (int i = 0; i < queries; ++i) EXPECT_EQ(to_text(tcp.receive_framed()), kWebAnswer) << i;
+      for (int i = 0; i < 5 && pieces == 1; ++i)
+        EXPECT_EQ(to_text(tcp.receive_framed()), kWebAnswer) << i;
       EXPECT_TRUE(tcp.closed());
     }
-  }
 }
 
 TEST_F(ServerTest, TcpEndsAfterSoManyQueries) {
@@ -342,6 +348,18 @@ TEST_F(TcpUpstreamTest, TheClientEndsItsSideAndStillGetsItsAnswer) {
   socket->send_framed(make_query("www.example.org", Type::kA));
   shutdown(socket->fd(), SHUT_WR);
   refuse_over_tcp(next_tcp_question());
+  EXPECT_EQ(to_text(socket->receive_framed()), "REFUSED rd qd=1\n");
+  EXPECT_TRUE(socket->closed());
+}
+
+TEST_F(TcpUpstreamTest, TheClientSendsNoMessageAndStillGetsItsAnswer) {
+  const auto socket = client();
+  socket->send_framed(make_query("www.example.org", Type::kA));
+  socket->send({0});  // a length of nothing, in two pieces
+  const Bytes question = next_tcp_question();
+  socket->send({0});
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  refuse_over_tcp(question);
   EXPECT_EQ(to_text(socket->receive_framed()), "REFUSED rd qd=1\n");
   EXPECT_TRUE(socket->closed());
 }
