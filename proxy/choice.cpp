@@ -20,7 +20,8 @@ struct Word {
 constexpr std::string_view kRefuseName = "refuse";
 constexpr Word kWords[] = {{Treatment::kCluster, "sel_"}, {Treatment::kExternal, "ext_"},
                            {Treatment::kLocal, "local_"}, {Treatment::kInside, "inside_"},
-                           {Treatment::kLearn, "learn_"}, {Treatment::kSplit, "split_"}};
+                           {Treatment::kLearn, "learn_"}, {Treatment::kSplit, "split_"},
+                           {Treatment::kRelay, "relay_"}};
 
 std::string hexadecimal(uint64_t number) {
   char text[17];
@@ -62,6 +63,7 @@ bool possible(const Choice& choice) {
     return choice.choices != 0 && choice.affinity != 0 && choice.guard == 0 && !choice.node_port;
   if (choice.treatment == Treatment::kLocal)
     return is_class(choice.inside) && (choice.choices == 0 || is_class(choice.choices));
+  if (choice.treatment == Treatment::kRelay) return choice.choices == 1 && choice.affinity == 0;
   return is_class(choice.choices);
 }
 

@@ -8,6 +8,7 @@
 //   local_4_16         an external address that keeps sources: 4 endpoints on this node; what comes
 //                      from a pod or from this node chooses among 15 or 16 anywhere
 //   inside_16          where the latter go
+//   relay_1            a socket of this process, the one endpoint there is: every source is kept
 //   node_ext_8 ...     the same for node ports
 //   ext_8_g0123...     only sources in some ranges go on to ext_8; the number names the ranges
 //   refuse_g0123...    the same before a service without endpoints: others are dropped, not refused
@@ -37,6 +38,7 @@ enum class Treatment : uint8_t {
   kInside,    // inside_M
   kLearn,     // learn_S
   kSplit,     // split_S
+  kRelay,     // relay_1: to a socket of the stream proxy, which decides the rest
 };
 
 struct Choice {

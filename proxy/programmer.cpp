@@ -85,6 +85,14 @@ void Programmer::set_parameters(Parameters parameters) {
   step();
 }
 
+bool Programmer::settled(const Frontend& frontend) const {
+  const auto is_it = [&](const auto& entry) { return entry.first == frontend; };
+  return known_ && !growth_ && !dirty_.contains(frontend) &&
+         std::find(unseen_.begin(), unseen_.end(), frontend) == unseen_.end() &&
+         std::none_of(planned_frontends_.begin(), planned_frontends_.end(), is_it) &&
+         std::none_of(in_flight_frontends_.begin(), in_flight_frontends_.end(), is_it);
+}
+
 Programmer::Status Programmer::status() const {
   return status_;
 }

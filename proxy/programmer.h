@@ -84,6 +84,8 @@ class Programmer {
   bool committing() const { return known_ && in_flight_; }
   void set_on_loading(std::function<void(bool)> callback) { on_loading_ = std::move(callback); }
 
+  // The kernel does with it what is wanted. Costs as much as there is to write.
+  bool settled(const Frontend& frontend) const;
   // Nothing left to do (but cleaning up of unused chains).
   bool idle() const { return known_ && !in_flight_ && !waiting_ && !has_work(); }
   // What is in the kernel once the commit in flight, if any, has been acknowledged.

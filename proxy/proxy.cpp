@@ -340,8 +340,23 @@ void Proxy::remove_slice(const kube::ObjectKey& key) {
 
 void Proxy::mark(const Dirty& dirty) {
   if (on_services_changed_) on_services_changed_();
-  if (dirty.empty() || !started_) return;
+  if (dirty.empty()) return;
+  program(dirty);
+  if (on_marked_) on_marked_(dirty);
+}
+
+void Proxy::program(const Dirty& dirty) {
+  if (!started_) return;
   for (const auto& family : families_) family->programmer->mark(dirty);
+}
+
+void Proxy::set_relay(const Frontend& frontend, const std::optional<SocketAddress>& socket) {
+  program(services_.set_relay(frontend, socket));
+}
+
+bool Proxy::serves(Family family) const {
+  return std::any_of(families_.begin(), families_.end(),
+                     [&](const auto& one) { return one->config.family == family; });
 }
 
 void Proxy::remember_trigger(const kube::EndpointSlice& slice, const Dirty& dirty) {

@@ -64,6 +64,20 @@ class Proxy : public ObjectSink {
     on_services_changed_ = std::move(callback);
   }
 
+  // Leaves it to the stream proxy, at that socket, or takes it back; for as long as this process
+  // lives, whatever its Service asks for (kRelay of choice.h). Connections that are open stay where
+  // they are; UDP flows to a socket that is no more begin anew.
+  void set_relay(const Frontend& frontend, const std::optional<SocketAddress>& socket);
+  // The kernel does with it what is wanted.
+  bool settled(const Frontend& frontend) const {
+    return programmer(frontend.family()).settled(frontend);
+  }
+  bool serves(Family family) const;
+  // Runs after each change, with the frontends it may concern.
+  void set_on_marked(std::function<void(const Dirty&)> callback) {
+    on_marked_ = std::move(callback);
+  }
+
   // Everything has been put once: from here on the kernel is programmed. Before, programming would
   // take away what a previous process knew.
   void start() override;
@@ -100,6 +114,7 @@ class Proxy : public ObjectSink {
   Result<void> connect(HttpTransport& http);
   Result<void> add_family(const Config& config);
   void mark(const Dirty& dirty);
+  void program(const Dirty& dirty);
   Parameters parameters(const Config& config) const;
   void update_parameters();
   void start_programmers();
@@ -137,6 +152,7 @@ class Proxy : public ObjectSink {
   std::vector<IpAddress> primary_addresses_;  // as the API says
   std::vector<Cidr> api_service_cidrs_;
   std::function<void()> on_services_changed_;
+  std::function<void(const Dirty&)> on_marked_;
   uint64_t flows_counted_ = 0;
   bool started_ = false;
   bool listening_ = false;  // to what others change

@@ -67,6 +67,8 @@ class Writer {
       case Treatment::kLocal:
         own_sources(choice.needs().front(), true);
         return choose(choice, false);
+      case Treatment::kRelay:
+        return choose(choice, false);
       case Treatment::kInside:
         return choose(choice, true);
       case Treatment::kLearn:

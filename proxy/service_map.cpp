@@ -177,7 +177,19 @@ Dirty ServiceMap::remove_slice(const kube::ObjectKey& key) {
   return dirty;
 }
 
-std::optional<Target> ServiceMap::find(const Frontend& frontend) const {
+// "default/web:http"
+std::string ServiceMap::name_of(const Claim& claim) {
+  const kube::ObjectKey& key = *claim.service->key;
+  const std::string& port = claim.service->spec.ports[claim.port].name;
+  std::string name;
+  name.reserve(key.ns.size() + key.name.size() + port.size() + 2);
+  if (!key.ns.empty()) name.append(key.ns).append("/");
+  name.append(key.name);
+  if (!port.empty()) name.append(":").append(port);
+  return name;
+}
+
+std::optional<Target> ServiceMap::decide(const Frontend& frontend) const {
   const auto found = claims_.find(frontend);
   if (found == claims_.end()) return std::nullopt;
   const Claim& claim = found->second;
@@ -187,10 +199,7 @@ std::optional<Target> ServiceMap::find(const Frontend& frontend) const {
   std::vector<Backend> anywhere = cluster_set(endpoints);
 
   Target target;
-  target.service.reserve(service.key->ns.size() + service.key->name.size() + port.name.size() + 2);
-  if (!service.key->ns.empty()) target.service.append(service.key->ns).append("/");
-  target.service.append(service.key->name);
-  if (!port.name.empty()) target.service.append(":").append(port.name);
+  target.service = name_of(claim);
   target.cluster_ip = claim.role == Role::kClusterIp;
   if (claim.role == Role::kLoadBalancer) {
     const std::vector<Cidr> ranges = ranges_for(service, frontend.address);
@@ -337,6 +346,7 @@ std::vector<ServiceMap::HealthPort> ServiceMap::health_ports() const {
 }
 
 bool ServiceMap::serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const {
+  if (relay(frontend) == SocketAddress{address, port}) return true;
   const auto found = claims_.find(frontend);
   if (found == claims_.end()) return false;
   for (const Endpoint& endpoint : merged(found->second, frontend.family()))
@@ -521,35 +531,6 @@ void ServiceMap::release(const Frontend& frontend, const Service& service) {
   });
   winner->second = next->second;
   losing_claims_.erase(next);
-}
-
-std::vector<kube::ObjectKey> ServiceMap::services_besides(
-    const std::set<kube::ObjectKey>& keys) const {
-  std::vector<kube::ObjectKey> result;
-  for (const auto& [key, service] : services_)
-    if (service.present && !keys.contains(key)) result.push_back(key);
-  return result;
-}
-
-std::vector<kube::ObjectKey> ServiceMap::slices_besides(
-    const std::set<kube::ObjectKey>& keys) const {
-  std::vector<kube::ObjectKey> result;
-  for (const auto& [key, slice] : slices_)
-    if (!keys.contains(key)) result.push_back(key);
-  return result;
-}
-
-Dirty ServiceMap::frontends(Family family) const {
-  Dirty result;
-  result.reserve(claims_.size());
-  for (const auto& [frontend, claim] : claims_)
-    if (frontend.family() == family) result.push_back(frontend);
-  return result;
-}
-
-Dirty ServiceMap::frontends(const kube::ObjectKey& service) const {
-  const auto found = services_.find(service);
-  return found == services_.end() ? Dirty() : frontends_of(found->second);
 }
 
 ServiceMap::Totals ServiceMap::count(Family family) const {

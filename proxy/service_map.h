@@ -28,6 +28,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -98,8 +99,16 @@ class ServiceMap {
   std::vector<kube::ObjectKey> services_besides(const std::set<kube::ObjectKey>& keys) const;
   std::vector<kube::ObjectKey> slices_besides(const std::set<kube::ObjectKey>& keys) const;
 
-  // nullopt: no service has this frontend.
+  // What the rules are to do with it: what decide() says, or, where it is relayed, kRelay to that
+  // socket; kDrop for the socket's own address, which is nobody's to ask. nullopt: no service has
+  // this frontend.
   std::optional<Target> find(const Frontend& frontend) const;
+  // What its Service and endpoints come to, whoever acts on it.
+  std::optional<Target> decide(const Frontend& frontend) const;
+  // From now on the stream proxy has it, at that socket of this node; or the rules again. It
+  // outlives the Service.
+  Dirty set_relay(const Frontend& frontend, const std::optional<SocketAddress>& socket);
+  std::optional<SocketAddress> relay(const Frontend& frontend) const;
   // Every frontend of one family, or of one Service.
   Dirty frontends(Family family) const;
   Dirty frontends(const kube::ObjectKey& service) const;
@@ -118,8 +127,8 @@ class ServiceMap {
   };
   Totals count(Family family) const;
   size_t count_local_endpoints(Family family) const;
-  // Whether a serving endpoint of this frontend has that address and port: flows to it are healthy
-  // even when new ones go elsewhere.
+  // Whether a serving endpoint of this frontend has that address and port, or its relay has: flows
+  // to it are healthy even when new ones go elsewhere.
   bool serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const;
 
   // Whose address it is.
@@ -215,6 +224,7 @@ class ServiceMap {
   void claim(const Frontend& frontend, Claim claim);
   void release(const Frontend& frontend, const Service& service);
   void detach(Slice& slice);
+  static std::string name_of(const Claim& claim);
   std::vector<Endpoint> merged(const Claim& claim, Family family) const;
   Hints usable_hints(const std::vector<Endpoint>& endpoints) const;
   std::vector<Backend> cluster_set(const std::vector<Endpoint>& endpoints) const;
@@ -231,6 +241,8 @@ class ServiceMap {
   std::map<kube::ObjectKey, Slice> slices_;
   std::unordered_map<Frontend, Claim> claims_;
   std::multimap<Frontend, Claim> losing_claims_;
+  std::unordered_map<Frontend, SocketAddress> relays_;
+  std::unordered_set<Frontend> doors_;  // the sockets of those
   struct Ranges {
     std::shared_ptr<const std::vector<Cidr>> ranges;
     int users = 0;

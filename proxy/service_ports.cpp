@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a ServiceMap says of service ports, for counters and for people.
+// What a ServiceMap says of service ports, for counters and for people, and what it lists.
 #include <algorithm>
 #include <tuple>
 
@@ -54,6 +54,37 @@ ServiceMap::Size ServiceMap::size() const {
   for (const auto& [key, slice] : slices_)
     size.endpoints += slice.endpoints.size() / (IpAddress::any(slice.family).bytes().size() + 1);
   return size;
+}
+
+std::vector<kube::ObjectKey> ServiceMap::services_besides(
+    const std::set<kube::ObjectKey>& keys) const {
+  std::vector<kube::ObjectKey> result;
+  for (const auto& [key, service] : services_)
+    if (service.present && !keys.contains(key)) result.push_back(key);
+  return result;
+}
+
+std::vector<kube::ObjectKey> ServiceMap::slices_besides(
+    const std::set<kube::ObjectKey>& keys) const {
+  std::vector<kube::ObjectKey> result;
+  for (const auto& [key, slice] : slices_)
+    if (!keys.contains(key)) result.push_back(key);
+  return result;
+}
+
+Dirty ServiceMap::frontends(Family family) const {
+  Dirty result;
+  result.reserve(claims_.size());
+  for (const auto& [frontend, claim] : claims_)
+    if (frontend.family() == family) result.push_back(frontend);
+  for (const Frontend& door : doors_)
+    if (door.family() == family && !claims_.contains(door)) result.push_back(door);
+  return result;
+}
+
+Dirty ServiceMap::frontends(const kube::ObjectKey& service) const {
+  const auto found = services_.find(service);
+  return found == services_.end() ? Dirty() : frontends_of(found->second);
 }
 
 }  // namespace fairlead::proxy

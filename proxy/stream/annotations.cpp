@@ -13,7 +13,11 @@ namespace {
 constexpr std::string_view kPrefix = "stream.fairlead.io/";
 
 Result<void> read(std::string_view name, const std::string& value, Wishes& wishes) {
-  if (name == "balance") {
+  if (name == "mode") {
+    if (value != "userspace" && value != "nftables")
+      return Error(ErrorCode::kInvalid, "must be userspace or nftables");
+    wishes.relay = value == "userspace";
+  } else if (name == "balance") {
     wishes.balance = parse_policy(value);
     if (!wishes.balance) return Error(ErrorCode::kInvalid, "is no way to balance");
   } else if (name == "proxy-protocol") {

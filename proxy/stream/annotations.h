@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a Service asks of the stream proxy, by annotations of its own. Pure.
 //
+//   stream.fairlead.io/mode            "userspace": relay it, where the others go by rules;
+//                                      "nftables"
 //   stream.fairlead.io/balance         how to choose among endpoints: see parse_policy()
 //   stream.fairlead.io/proxy-protocol  "v2": an endpoint is told the client's address in front of
 //                                      each TCP stream; "off"
@@ -26,6 +28,7 @@ struct Wishes {
   std::optional<Policy> balance;
   bool proxy_protocol = false;
   Duration hold{};
+  bool relay = false;  // mode
   bool operator==(const Wishes&) const = default;
 };
 
@@ -44,6 +47,8 @@ class WishBook {
   bool put(const kube::Service& service);
   void remove(const kube::ObjectKey& service) { entries_.erase(service); }
   Wishes of(const kube::ObjectKey& service) const;
+  // Nobody asks for anything.
+  bool empty() const { return entries_.empty(); }
 
  private:
   struct Entry {

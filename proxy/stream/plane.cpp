@@ -18,8 +18,6 @@ namespace {
 
 constexpr Duration kCoalesce = std::chrono::milliseconds(1);
 constexpr size_t kFrontendsPerTurn = 256;
-constexpr Duration kStale = std::chrono::minutes(1);
-constexpr Duration kWorkerSilence = std::chrono::seconds(10);
 
 // How many there are then.
 size_t raise_descriptor_limit() {
@@ -66,11 +64,13 @@ bool same(const Service& left, const Service& right) {
 
 }  // namespace
 
-Result<std::unique_ptr<Plane>> Plane::open(Loop& loop, PlaneSettings settings) {
-  std::unique_ptr<Plane> plane(new Plane(loop, std::move(settings)));
-  auto routes = Routes::open(loop);
-  if (!routes.ok()) return routes.error();
-  plane->routes_ = std::move(*routes);
+Result<std::unique_ptr<Plane>> Plane::open(Loop& loop, PlaneInputs inputs, PlaneSettings settings) {
+  std::unique_ptr<Plane> plane(new Plane(loop, inputs, std::move(settings)));
+  if (!plane->settings_.beside_rules) {
+    auto routes = Routes::open(loop);
+    if (!routes.ok()) return routes.error();
+    plane->routes_ = std::move(*routes);
+  }
   auto addresses = NodeAddresses::open(
       loop, [raw = plane.get()](const std::vector<IpAddress>&) { raw->update_addresses(); });
   if (!addresses.ok()) return addresses.error();
@@ -80,14 +80,8 @@ Result<std::unique_ptr<Plane>> Plane::open(Loop& loop, PlaneSettings settings) {
   return plane;
 }
 
-Plane::Plane(Loop& loop, PlaneSettings settings)
-    : loop_(loop),
-      settings_(std::move(settings)),
-      services_(NodeFacts{settings_.node_name,
-                          {},
-                          {},
-                          std::all_of(settings_.families.begin(), settings_.families.end(),
-                                      [](const Config& c) { return c.accept_external_ips; })}) {}
+Plane::Plane(Loop& loop, PlaneInputs inputs, PlaneSettings settings)
+    : loop_(loop), inputs_(inputs), settings_(std::move(settings)) {}
 
 Plane::~Plane() = default;
 
@@ -120,28 +114,8 @@ Result<void> Plane::start_workers(size_t descriptors) {
   return ok();
 }
 
-void Plane::put(const kube::Service& service) {
-  const bool asks_anew = wishes_.put(service);
-  mark(services_.put(service));
-  if (asks_anew) mark(services_.frontends(service.meta.key()));
-}
-void Plane::put(const kube::EndpointSlice& slice) {
-  remember_api_servers(slice);
-  mark(services_.put(slice));
-}
-void Plane::remove_service(const kube::ObjectKey& key) {
-  wishes_.remove(key);
-  mark(services_.remove_service(key));
-}
-void Plane::remove_slice(const kube::ObjectKey& key) {
-  if (api_servers_.erase(key) > 0) mark_all();
-  mark(services_.remove_slice(key));
-}
-
-void Plane::set_node(const kube::Node& node) {
-  primary_addresses_ = primary_addresses(node);
-  const auto zone = node.meta.labels.find("topology.kubernetes.io/zone");
-  mark(services_.set_node(zone == node.meta.labels.end() ? "" : zone->second, primary_addresses_));
+void Plane::set_primary_addresses(std::vector<IpAddress> addresses) {
+  primary_addresses_ = std::move(addresses);
   update_addresses();
 }
 
@@ -160,38 +134,29 @@ void Plane::set_nodes(std::set<IpAddress> addresses) {
     update_addresses();
 }
 
-void Plane::remember_api_servers(const kube::EndpointSlice& slice) {
-  if (slice.meta.ns != "default" || slice.service_name != "kubernetes") return;
-  std::set<IpAddress> addresses;
-  for (const kube::Endpoint& endpoint : slice.endpoints)
-    addresses.insert(endpoint.addresses.begin(), endpoint.addresses.end());
-  std::set<IpAddress>& known = api_servers_[slice.meta.key()];
-  if (known == addresses) return;
-  known = std::move(addresses);
-  mark_all();
-}
-
 void Plane::set_on_served(std::function<void()> callback) {
-  routes_->set_on_settled(std::move(callback));
+  if (routes_) routes_->set_on_settled(std::move(callback));
 }
 
 // Programming without the node's addresses would take node ports away.
 void Plane::start() {
   started_ = true;
   node_addresses_->start();
-  nodes_alarm_ = loop_.clock().after(kNodesGrace, [this] {
-    if (nodes_) return;
-    log::warn("the Nodes of the cluster are not known: no external address is served until then");
-    nodes_late_ = true;
-    update_addresses();
-  });
+  if (routes_)
+    nodes_alarm_ = loop_.clock().after(kNodesGrace, [this] {
+      if (nodes_) return;
+      log::warn("the Nodes of the cluster are not known: no external address is served until then");
+      nodes_late_ = true;
+      update_addresses();
+    });
   tidy_ = loop_.clock().after(kTidy, [this] { tidy(); });
 }
 
 // What hangs on this node's addresses and on the ranges of cluster IPs: where node ports listen,
 // who is this node, which addresses need a route.
 void Plane::update_addresses() {
-  if (!started_ || !node_addresses_->known() || (!nodes_ && !nodes_late_)) return;
+  if (!started_ || !node_addresses_->known()) return;
+  if (routes_ && !nodes_ && !nodes_late_) return;
   std::map<Family, Parameters> parameters;
   Origins origins;
   std::set<Cidr> ranges;
@@ -204,10 +169,7 @@ void Plane::update_addresses() {
                         config.cluster_cidrs.end());
   }
   origins.node = node_addresses_->addresses();
-  for (const Cidr& range : dropped_ranges_)
-    if (!ranges.contains(range)) routes_->want_dropped(range, false);
-  for (const Cidr& range : ranges) routes_->want_dropped(range, true);
-  dropped_ranges_ = std::move(ranges);
+  if (routes_) want_dropped(std::move(ranges));
   const bool changed = parameters != parameters_ || origins.node != origins_->node;
   parameters_ = std::move(parameters);
   if (changed || !ready_) origins_ = std::make_shared<const Origins>(std::move(origins));
@@ -216,13 +178,19 @@ void Plane::update_addresses() {
   if (first && pending_.empty()) apply();
 }
 
+void Plane::want_dropped(std::set<Cidr> ranges) {
+  for (const Cidr& range : dropped_ranges_)
+    if (!ranges.contains(range)) routes_->want_dropped(range, false);
+  for (const Cidr& range : ranges) routes_->want_dropped(range, true);
+  dropped_ranges_ = std::move(ranges);
+}
+
 void Plane::mark_all() {
   if (!ready_) return;
-  for (const Config& config : settings_.families) mark(services_.frontends(config.family));
+  for (const Config& config : settings_.families) mark(inputs_.owner.frontends(config.family));
 }
 
 void Plane::mark(const Dirty& dirty) {
-  if (on_services_changed_) on_services_changed_();
   if (dirty.empty() || !ready_ || stopped_) return;
   for (const Frontend& frontend : dirty)
     if (parameters_.contains(frontend.family())) pending_.insert(frontend);
@@ -248,7 +216,7 @@ void Plane::apply() {
   divide_descriptors();
   if (!pending_.empty()) return apply_soon();
   // Not before all are known: what an earlier process left and nobody wants is taken away.
-  if (!std::exchange(routing_, true)) routes_->start();
+  if (routes_ && !std::exchange(routing_, true)) routes_->start();
   busy_since_.reset();
   last_update_ = loop_.clock().wall_now();
 }
@@ -264,25 +232,40 @@ void Plane::divide_descriptors() {
 }
 
 void Plane::apply(const Frontend& frontend) {
-  const auto target = stopped_ ? std::nullopt : services_.find(frontend);
-  FrontendState& state = frontends_[frontend];
+  const Stage stage = stopped_ ? Stage::kNone : inputs_.owner.stage(frontend);
+  if (stage == Stage::kKeep) return;
+  const auto target =
+      stage == Stage::kServe ? inputs_.services.decide(frontend) : std::optional<Target>();
   const bool was_troubled = troubled_.erase(frontend) > 0;
-  const auto why_not = target ? why_not_served(frontend) : std::nullopt;
-  if (why_not) {
-    refuse(frontend, target->service, state, *why_not);
-  } else if (target) {
-    route(frontend, true);
-    apply(frontend, state, *target);
+  if (!target) {
+    drop(frontend);
+  } else if (const auto why_not = why_not_served(frontend)) {
+    refuse(frontend, target->service, frontends_[frontend], *why_not);
   } else {
-    close_sockets(state, {});
-    route(frontend, false);
-    frontends_.erase(frontend);
-    sweep_ = true;
+    route(frontend, true);
+    apply(frontend, frontends_[frontend], *target);
+    tell(frontend);
   }
   if (troubled_.contains(frontend))
     retry_later(!was_troubled);
   else if (troubled_.empty())
     retry_after_ = kFirstRetry;
+}
+
+void Plane::drop(const Frontend& frontend) {
+  const auto found = frontends_.find(frontend);
+  if (found == frontends_.end()) return;
+  close_sockets(found->second, {});
+  route(frontend, false);
+  frontends_.erase(found);
+  sweep_ = true;
+}
+
+void Plane::tell(const Frontend& frontend) {
+  if (!settings_.beside_rules) return;
+  const FrontendState& state = frontends_.at(frontend);
+  inputs_.owner.placed(
+      frontend, state.sockets.empty() ? std::nullopt : std::optional(state.sockets.begin()->first));
 }
 
 void Plane::refuse(const Frontend& frontend, const std::string& name, FrontendState& state,
@@ -297,7 +280,8 @@ void Plane::refuse(const Frontend& frontend, const std::string& name, FrontendSt
 
 // Cluster IPs are the cluster's own; external addresses are whatever somebody wrote.
 std::optional<std::string> Plane::why_not_served(const Frontend& frontend) const {
-  const auto owner = services_.owner(frontend);
+  if (!routes_) return std::nullopt;
+  const auto owner = inputs_.services.owner(frontend);
   if (!owner || owner->kind == AddressKind::kClusterIp || owner->kind == AddressKind::kNodePort)
     return std::nullopt;
   const IpAddress& address = frontend.address;
@@ -307,19 +291,13 @@ std::optional<std::string> Plane::why_not_served(const Frontend& frontend) const
   if (is_own(address)) return std::nullopt;
   if (!nodes_) return "the Nodes of the cluster are not known yet, and it could be one's address";
   if (nodes_->contains(address)) return "its address is a Node's";
-  if (is_api_server(address)) return "its address is the API server's";
+  if (inputs_.api_servers.contains(address)) return "its address is the API server's";
   return std::nullopt;
 }
 
 bool Plane::is_own(const IpAddress& address) const {
   const std::vector<IpAddress>& own = node_addresses_->addresses();
   return std::binary_search(own.begin(), own.end(), address);
-}
-
-bool Plane::is_api_server(const IpAddress& address) const {
-  return api_server_ == address ||
-         std::any_of(api_servers_.begin(), api_servers_.end(),
-                     [&](const auto& slice) { return slice.second.contains(address); });
 }
 
 void Plane::apply(const Frontend& frontend, FrontendState& state, const Target& target) {
@@ -332,7 +310,7 @@ void Plane::apply(const Frontend& frontend, FrontendState& state, const Target& 
   }
   const bool changed = !state.service || !same(*state.service, *service);
   if (changed) state.service = std::move(service);
-  const std::set<SocketAddress> wanted = addresses_of(frontend);
+  const std::set<SocketAddress> wanted = addresses_of(frontend, state);
   close_sockets(state, wanted);
   if (changed)
     for (const auto& [address, id] : state.sockets)
@@ -347,8 +325,8 @@ std::shared_ptr<const Service> Plane::service_of(const Frontend& frontend, const
   service->name = target.service;
   service->protocol = frontend.protocol;
   service->treatment = target.treatment;
-  const auto owner = services_.owner(frontend);
-  const Wishes wishes = owner ? wishes_.of(owner->port.service) : Wishes();
+  const auto owner = inputs_.services.owner(frontend);
+  const Wishes wishes = owner ? inputs_.wishes.of(owner->port.service) : Wishes();
   const Policy policy = wishes.balance.value_or(settings_.policy);
   service->outside = set_of(frontend, target, target.backends, {target.here, policy});
   if (target.treatment == Treatment::kLocal)
@@ -380,7 +358,7 @@ std::shared_ptr<const EndpointSet> Plane::set_of(const Frontend& frontend, const
   // As the kernel plane leaves flows to an endpoint alone for as long as it serves.
   if (before && frontend.protocol == Protocol::kUdp)
     for (const SocketAddress& left : left_out(*before, set->endpoints))
-      if (services_.serves(frontend, left.address, left.port)) set->leaving.push_back(left);
+      if (inputs_.services.serves(frontend, left.address, left.port)) set->leaving.push_back(left);
   if (target.affinity_seconds != 0) {
     set->affinity = std::chrono::seconds(target.affinity_seconds);
     set->clients = before && before->clients ? before->clients : std::make_shared<SharedAffinity>();
@@ -393,7 +371,15 @@ std::shared_ptr<const EndpointSet> Plane::set_of(const Frontend& frontend, const
   return set;
 }
 
-std::set<SocketAddress> Plane::addresses_of(const Frontend& frontend) const {
+// Port 0: whichever the kernel has.
+std::set<SocketAddress> Plane::addresses_of(const Frontend& frontend,
+                                            const FrontendState& state) const {
+  if (settings_.beside_rules) {
+    for (const auto& [known, id] : state.sockets)
+      if (is_own(known.address)) return {known};
+    const auto address = relay_address(frontend.family());
+    return address ? std::set<SocketAddress>{{*address, 0}} : std::set<SocketAddress>();
+  }
   if (!frontend.node_port) return {{frontend.address, frontend.port}};
   std::set<SocketAddress> result;
   for (const IpAddress& address : parameters_.at(frontend.family()).node_addresses)
@@ -401,23 +387,48 @@ std::set<SocketAddress> Plane::addresses_of(const Frontend& frontend) const {
   return result;
 }
 
+// The Node's own, else the first this machine has.
+std::optional<IpAddress> Plane::relay_address(Family family) const {
+  for (const IpAddress& address : primary_addresses_)
+    if (address.family() == family && is_own(address)) return address;
+  for (const IpAddress& address : node_addresses_->addresses())
+    if (address.family() == family) return address;
+  return std::nullopt;
+}
+
+// One for each worker. In place of port 0 `address` gets one that is free.
+Result<std::vector<std::shared_ptr<Descriptor>>> Plane::open_sockets(Protocol protocol,
+                                                                     const Service& service,
+                                                                     SocketAddress& address) {
+  const auto sources = admitted(service, address.address);
+  std::vector<std::shared_ptr<Descriptor>> sockets;
+  if (address.port == 0) {
+    const Result<uint16_t> port = free_port(protocol, address.address);
+    if (!port.ok()) return port.error();
+    address.port = *port;
+  }
+  while (sockets.size() < workers_.size()) {
+    auto opened = open_frontend_socket(protocol, address, sources);
+    if (!opened.ok()) return opened.error();
+    sockets.push_back(std::make_shared<Descriptor>(std::move(*opened)));
+  }
+  return sockets;
+}
+
 // All workers have one, or none.
 void Plane::open_socket(const Frontend& frontend, FrontendState& state,
-                        const SocketAddress& address) {
+                        const SocketAddress& wanted) {
   const std::string& name = state.service->name;
   if (listening_ + workers_.size() > most_listening_)
-    return complain(frontend, name, address,
+    return complain(frontend, name, wanted,
                     Error(ErrorCode::kResourceExhausted,
                           std::to_string(listening_) +
                               " sockets listen, and no more may: raise the limit of descriptors"));
-  const auto sources = admitted(*state.service, address.address);
-  std::vector<std::shared_ptr<Descriptor>> sockets;
-  while (sockets.size() < workers_.size()) {
-    auto opened = open_frontend_socket(frontend.protocol, address, sources);
-    if (!opened.ok()) return complain(frontend, name, address, opened.error());
-    sockets.push_back(std::make_shared<Descriptor>(std::move(*opened)));
-  }
-  if (state.unserved.erase(address) > 0)
+  SocketAddress address = wanted;
+  auto opened = open_sockets(frontend.protocol, *state.service, address);
+  if (!opened.ok()) return complain(frontend, name, wanted, opened.error());
+  std::vector<std::shared_ptr<Descriptor>>& sockets = *opened;
+  if (state.unserved.erase(wanted) > 0)
     log::debug("{} of {}: listening on {} now", frontend.to_string(), name, address.to_string());
   const ListenerId id = next_id_++;
   state.sockets[address] = id;
@@ -443,21 +454,25 @@ void Plane::close_sockets(FrontendState& state, const std::set<SocketAddress>& k
 void Plane::complain(const Frontend& frontend, const std::string& name,
                      const SocketAddress& address, const Error& error) {
   FrontendState& state = frontends_[frontend];
-  if (!error.is(ErrorCode::kUnsupported) && !error.is_conflict()) troubled_.insert(frontend);
+  // A port that was free and is taken now is not the last.
+  const bool for_good =
+      error.is(ErrorCode::kUnsupported) || (error.is_conflict() && !settings_.beside_rules);
+  if (!for_good) troubled_.insert(frontend);
   if (!state.unserved.insert(address).second) return;
   const MonoTime now = loop_.clock().now();
   if (now - complained_at_ >= kQuiet) complaints_ = 0;
   if (complaints_ > kLoudest) return;
   complained_at_ = now;
   if (complaints_++ < kLoudest)
-    log::warn("{} of {} is not served: {}", frontend.to_string(), name, error.message());
+    log::warn("{} of {} is not {}: {}", frontend.to_string(), name,
+              settings_.beside_rules ? "relayed" : "served", error.message());
   else
     log::warn("more is not served: fairlead_stream_unserved_sockets in /metrics counts it");
 }
 
 // An address of this node's own has the kernel's route already.
 void Plane::route(const Frontend& frontend, bool wanted) {
-  if (frontend.node_port) return;
+  if (frontend.node_port || !routes_) return;
   const IpAddress& address = frontend.address;
   std::set<Frontend>& users = addresses_[address];
   if (wanted)
@@ -479,86 +494,6 @@ void Plane::retry_later(bool anew) {
     mark({troubled_.begin(), troubled_.end()});
   });
   retry_after_ = std::min(retry_after_ * 2, kLastRetry);
-}
-
-// What nobody comes to tell us. Services that have gone are forgotten when the workers have, so
-// that what they still accepted counts: `sweep_` may be older than their last ping, not younger.
-void Plane::tidy() {
-  tidy_ = loop_.clock().after(kTidy, [this] { tidy(); });
-  const MonoTime now = loop_.clock().now();
-  for (const auto& [key, weak] : sets_)
-    if (const auto set = weak.lock(); set && set->clients) set->clients->expire(now, set->affinity);
-  if (sweeping_ && workers_answered()) {
-    sweeping_ = false;
-    sweep();
-  }
-  if (!sweep_) return;
-  sweep_ = false;
-  sweeping_ = true;
-  ping();
-}
-
-// After services that have gone: their sets, and their counters with their last connection.
-void Plane::sweep() {
-  std::erase_if(sets_, [](const auto& entry) { return entry.second.expired(); });
-  std::erase_if(counters_, [&](const auto& entry) {
-    if (services_.has(entry.first)) return false;
-    Totals totals;
-    for (const auto& counters : entry.second) totals.add(*counters);
-    if (totals.open + totals.waiting > 0) return sweep_ = true, false;
-    folded_[entry.first.protocol].add(totals);
-    return true;
-  });
-}
-
-Result<void> Plane::check() {
-  const MonoTime now = loop_.clock().now();
-  if (stopped_) return Error(ErrorCode::kUnavailable, "it is ending, and accepts no more");
-  if (!started_)
-    return Error(ErrorCode::kUnavailable, "Services and EndpointSlices are not known yet");
-  if (!ready_ || !last_update_)
-    return Error(ErrorCode::kUnavailable, "Services are not listened for yet");
-  if (busy_since_ && now - *busy_since_ > kStale)
-    return Error(ErrorCode::kUnavailable, "changes wait for over a minute");
-  const bool all_answered = workers_answered();
-  if (!all_answered && pinged_at_ && now - *pinged_at_ > kWorkerSilence)
-    return Error(ErrorCode::kUnavailable, "a worker does not answer");
-  if (all_answered) ping();
-  if (routes_->all_failed())
-    return Error(ErrorCode::kUnavailable,
-                 "no address of a Service can be made this node's (CAP_NET_ADMIN is needed)");
-  if (listening_ == 0 && !troubled_.empty())
-    return Error(ErrorCode::kUnavailable, "not one port of a Service can be listened on");
-  return ok();
-}
-
-// A worker that owes an answer owes it since then.
-void Plane::ping() {
-  if (workers_answered()) pinged_at_ = loop_.clock().now();
-  for (const auto& worker : workers_) worker->ping();
-}
-
-bool Plane::workers_answered() const {
-  return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->counters().answered.value() == worker->pings();
-  });
-}
-
-std::string Plane::metrics(bool by_service) {
-  StreamFacts facts;
-  facts.totals = folded_;
-  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) facts.totals[protocol];
-  for (const auto& [port, counters] : counters_) {
-    Totals totals;
-    for (const auto& one : counters) totals.add(*one);
-    facts.totals[port.protocol].add(totals);
-    if (by_service && totals.used()) facts.services[port] = totals;
-  }
-  for (const auto& worker : workers_) facts.workers.push_back(&worker->counters());
-  for (const auto& [frontend, state] : frontends_) facts.unserved += state.unserved.size();
-  for (const auto& worker : workers_) facts.unserved += worker->counters().deaf.value();
-  facts.missing_routes = routes_->failed();
-  return metrics_text(facts);
 }
 
 void Plane::stop_accepting() {

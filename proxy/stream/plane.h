@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stream proxy of one node, wired together: objects in, listening sockets out. It is what
-// fairlead-proxy runs with --proxy-mode=userspace, in a Proxy's place.
+// The stream proxy of one node, wired together: frontends in, listening sockets out. Its owner says
+// which, and how the kernel brings here what is for them:
 //
-//   put, remove -> ServiceMap -> which frontends -> a socket for each worker -> workers
-//                                                -> a local route for each address -> kernel
+//   mark -> ServiceMap -> what a frontend is to do -> a socket for each worker -> workers
 //   this node's addresses -> node ports, and who is this node
+//
+// In mode userspace (userspace.h) a frontend's sockets are at its own addresses, and
+//
+//   each address -> a local route -> kernel
 //   all Nodes' addresses, the API server's -> which external addresses are not served
+//
+// Beside rules (opt_in.h) they are at one of this node's addresses and a port that the kernel
+// chooses; rules translate to there, and nothing else of this applies.
 //
 // An external or balancer address that is a Node's or the API server's, and not one this node has
 // on an interface, is not served: making it local would cut this node off from its owner. None is
@@ -18,8 +24,8 @@
 //
 // Descriptors: the process takes as many as it may have (RLIMIT_NOFILE); budget.h divides them.
 //
-// Threads: the loop's; the workers have their own. Works in the network namespace of the thread
-// that opens it.
+// Threads: the loop's; the workers have their own. All of them belong into the network namespace
+// that is served: sockets are opened at any time.
 #pragma once
 
 #include <functional>
@@ -33,8 +39,8 @@
 
 #include "base/loop.h"
 #include "proxy/node_addresses.h"
-#include "proxy/object_sink.h"
 #include "proxy/stream/annotations.h"
+#include "proxy/stream/api_servers.h"
 #include "proxy/stream/budget.h"
 #include "proxy/stream/metrics_text.h"
 #include "proxy/stream/routes.h"
@@ -50,9 +56,36 @@ struct PlaneSettings {
   UdpSettings udp;
   EjectionRules ejection;
   size_t workers = 0;  // 0: one for each CPU this process may use
+  bool beside_rules = false;
 };
 
-class Plane : public ObjectSink {
+// What a frontend is to the plane.
+enum class Stage : uint8_t {
+  kNone,   // nothing: no socket of it stays
+  kServe,  // as the ServiceMap decides
+  kKeep,   // as it was last, for a while
+};
+
+// Whose the plane is. Called by it, in its thread.
+class PlaneOwner {
+ public:
+  virtual ~PlaneOwner() = default;
+  virtual Stage stage(const Frontend& frontend) const = 0;
+  // Of all that is to be served, or kept.
+  virtual Dirty frontends(Family family) const = 0;
+  // Beside rules: where its sockets are; nullopt: they could not be opened.
+  virtual void placed(const Frontend& frontend, const std::optional<SocketAddress>& at) = 0;
+};
+
+// What the plane reads. Must outlive it.
+struct PlaneInputs {
+  PlaneOwner& owner;
+  const ServiceMap& services;
+  const WishBook& wishes;
+  const ApiServers& api_servers;
+};
+
+class Plane {
  public:
   static constexpr Duration kFirstRetry = std::chrono::seconds(1);
   static constexpr Duration kLastRetry = std::chrono::seconds(60);
@@ -61,40 +94,37 @@ class Plane : public ObjectSink {
   static constexpr Duration kNodesGrace = std::chrono::seconds(5);
   static constexpr Duration kTidy = std::chrono::minutes(1);
 
-  static Result<std::unique_ptr<Plane>> open(Loop& loop, PlaneSettings settings);
-  ~Plane() override;
+  static Result<std::unique_ptr<Plane>> open(Loop& loop, PlaneInputs inputs,
+                                             PlaneSettings settings);
+  ~Plane();
 
-  void put(const kube::Service& service) override;
-  void put(const kube::EndpointSlice& slice) override;
-  void remove_service(const kube::ObjectKey& key) override;
-  void remove_slice(const kube::ObjectKey& key) override;
-  void set_node(const kube::Node& node) override;
-  void set_service_cidrs(std::vector<Cidr> cidrs) override;
+  // What may have changed: of these, or of all.
+  void mark(const Dirty& dirty);
+  void mark_all();
+  // The first of each family that the API has for this node.
+  void set_primary_addresses(std::vector<IpAddress> addresses);
+  void set_service_cidrs(std::vector<Cidr> cidrs);
   // Addresses of all Nodes of the cluster; from then on external addresses are served.
   void set_nodes(std::set<IpAddress> addresses);
-  // Besides the endpoints of Service default/kubernetes.
-  void set_api_server(const IpAddress& address) { api_server_ = address; }
-  const ServiceMap& services() const override { return services_; }
-  void start() override;
-  // Runs after each change of services or endpoints.
-  void set_on_services_changed(std::function<void()> callback) {
-    on_services_changed_ = std::move(callback);
-  }
-
-  // Hears of annotations that mean nothing (WishBook).
-  void set_on_bad_annotation(std::function<void(const kube::ObjectKey&, const Error&)> callback) {
-    wishes_.set_on_bad(std::move(callback));
-  }
-  // Runs once: all that was known at start() is served, or cannot be. Before start().
+  // Services and EndpointSlices are known. Before, nothing is done.
+  void start();
+  // Runs once: all that was known at start() is served, or cannot be. Before start(); in mode
+  // userspace.
   void set_on_served(std::function<void()> callback);
 
   // Ok, or why not: everything known has been acted upon, every worker lives, and it is not ending.
   // What cannot be served makes it ill only where that is all routes or all sockets.
   Result<void> check();
+  // Of that, whether every worker lives.
+  Result<void> check_workers();
+  // Every change has been acted upon.
+  bool idle() const { return pending_.empty(); }
   // When a change was last acted upon.
   std::optional<WallTime> last_update() const { return last_update_; }
   // `by_service`: with a row for each service port that has had traffic.
   std::string metrics(bool by_service);
+  // Of each service port, since it was first served.
+  std::map<ServicePort, Totals> totals() const;
   // Closes every listening socket, when what waits there has been accepted: connections that are
   // open stay, UDP sessions end.
   void stop_accepting();
@@ -124,17 +154,19 @@ class Plane : public ObjectSink {
   };
   using WorkerCount = std::vector<std::shared_ptr<Counters>>;
 
-  Plane(Loop& loop, PlaneSettings settings);
+  Plane(Loop& loop, PlaneInputs inputs, PlaneSettings settings);
   Result<void> start_workers(size_t descriptors);
-  void mark(const Dirty& dirty);
-  void mark_all();
   void update_addresses();
+  void want_dropped(std::set<Cidr> ranges);
+  std::optional<IpAddress> relay_address(Family family) const;
   void apply_soon();
   void apply();
   size_t most_connections() const;
   void divide_descriptors();
   void apply(const Frontend& frontend);
   void apply(const Frontend& frontend, FrontendState& state, const Target& target);
+  void drop(const Frontend& frontend);
+  void tell(const Frontend& frontend);
   std::shared_ptr<const Service> service_of(const Frontend& frontend, const Target& target);
   std::shared_ptr<const EndpointSet> set_of(const Frontend& frontend, const Target& target,
                                             const std::vector<Backend>& backends,
@@ -147,9 +179,10 @@ class Plane : public ObjectSink {
                 const Error& error);
   std::optional<std::string> why_not_served(const Frontend& frontend) const;
   bool is_own(const IpAddress& address) const;
-  bool is_api_server(const IpAddress& address) const;
-  void remember_api_servers(const kube::EndpointSlice& slice);
-  std::set<SocketAddress> addresses_of(const Frontend& frontend) const;
+  std::set<SocketAddress> addresses_of(const Frontend& frontend, const FrontendState& state) const;
+  Result<std::vector<std::shared_ptr<Descriptor>>> open_sockets(Protocol protocol,
+                                                                const Service& service,
+                                                                SocketAddress& address);
   void route(const Frontend& frontend, bool wanted);
   void retry_later(bool anew);
   void tidy();
@@ -158,20 +191,16 @@ class Plane : public ObjectSink {
   bool workers_answered() const;
 
   Loop& loop_;
+  const PlaneInputs inputs_;
   const PlaneSettings settings_;
-  ServiceMap services_;
-  WishBook wishes_;
   std::unique_ptr<NodeAddresses> node_addresses_;
-  std::unique_ptr<Routes> routes_;
+  std::unique_ptr<Routes> routes_;  // null beside rules
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::vector<IpAddress> primary_addresses_;
   std::vector<Cidr> api_service_cidrs_;
   std::map<Family, Parameters> parameters_;
   std::shared_ptr<const Origins> origins_ = std::make_shared<const Origins>();
-  std::function<void()> on_services_changed_;
   std::optional<std::set<IpAddress>> nodes_;
-  std::optional<IpAddress> api_server_;
-  std::map<kube::ObjectKey, std::set<IpAddress>> api_servers_;  // by slice of default/kubernetes
 
   std::unordered_map<Frontend, FrontendState> frontends_;
   std::map<IpAddress, std::set<Frontend>> addresses_;  // that need a route, by whom

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/stream/sockets.h"
 
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -72,6 +74,20 @@ Result<Descriptor> open_frontend_socket(Protocol protocol, const SocketAddress& 
   return socket;
 }
 
+Result<uint16_t> free_port(Protocol protocol, const IpAddress& address) {
+  const auto failed = [&](const char* call) {
+    return Error::from_errno(errno, std::string(call) + " for a port of " + address.to_string());
+  };
+  const Descriptor socket(open_socket(protocol, address.family()));
+  if (!socket) return failed("socket");
+  sockaddr_storage storage{};
+  socklen_t length = SocketAddress{address, 0}.to_sockaddr(storage);
+  auto* bound = reinterpret_cast<sockaddr*>(&storage);
+  if (bind(socket.get(), bound, length) != 0) return failed("bind");
+  if (getsockname(socket.get(), bound, &length) != 0) return failed("getsockname");
+  return SocketAddress::from_sockaddr(bound).port;
+}
+
 void set_sources(int fd, Family family, const std::optional<std::vector<Cidr>>& sources) {
   auto program = sources ? source_filter(family, *sources) : std::nullopt;
   if (!program) {
@@ -119,6 +135,16 @@ bool is_own_lack(int error) {
     default:
       return false;
   }
+}
+
+std::optional<SocketAddress> original_destination(int fd, Family family) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  const bool four = family == Family::kIpv4;
+  if (getsockopt(fd, four ? IPPROTO_IP : IPPROTO_IPV6,
+                 four ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST, &storage, &length) != 0)
+    return std::nullopt;
+  return SocketAddress::from_sockaddr(reinterpret_cast<const sockaddr*>(&storage));
 }
 
 int pending_error(int fd) {

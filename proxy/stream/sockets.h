@@ -26,6 +26,11 @@ constexpr int kBacklog = 4096;
 Result<Descriptor> open_frontend_socket(Protocol protocol, const SocketAddress& address,
                                         const std::optional<std::vector<Cidr>>& sources);
 
+// One that nobody has at that address at this moment. To be asked for here: of sockets that may
+// share theirs (SO_REUSEPORT) the kernel gives two the same (udp_lib_lport_inuse() in
+// net/ipv4/udp.c).
+Result<uint16_t> free_port(Protocol protocol, const IpAddress& address);
+
 // Changes who is let in. When the list is too long for the kernel, or it has no room, all are, and
 // the worker looks at each connection: whom it does not let in is reset then, not left waiting.
 void set_sources(int fd, Family family, const std::optional<std::vector<Cidr>>& sources);
@@ -45,6 +50,10 @@ void notice_vanished_peer(int fd);
 // Whether an error of connect_to() or of the connection that follows is this machine's lack of
 // something, and so says nothing about the endpoint.
 bool is_own_lack(int error);
+
+// Where the client of an accepted connection sent it, before any translation (SO_ORIGINAL_DST of
+// linux/netfilter_ipv4.h); nullopt where connection tracking does not know it.
+std::optional<SocketAddress> original_destination(int fd, Family family);
 
 // SO_ERROR, which is thereby cleared.
 int pending_error(int fd);

@@ -243,7 +243,11 @@ void Worker::take(Listener& listener, Descriptor client, const SocketAddress& pe
     return;
   }
   std::vector<uint8_t> preface;
-  if (service.proxy_protocol) preface = proxy_header(peer, listener.address);
+  if (service.proxy_protocol) {
+    const Family family = peer.address.family();
+    preface =
+        proxy_header(peer, original_destination(client.get(), family).value_or(listener.address));
+  }
   Relay::begin(*relays_, std::move(client), peer.address, std::move(group), counters, preface);
 }
 

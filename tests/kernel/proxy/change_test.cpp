@@ -56,6 +56,38 @@ TEST(Changes, EveryRandomStepLeavesWhatAFreshStartWouldWriteAndDisturbsNobody) {
   }
 }
 
+// The same where Services go over to the stream proxy and come back, the one with traffic too.
+TEST(Changes, ServicesThatAskToBeRelayedAndNoMoreDisturbNobody) {
+  Cluster cluster;
+  cluster.opt_in = true;
+  cluster.start_proxy();
+  put_web(cluster.sink());
+  cluster.sink().start();
+  cluster.settle();
+  RandomChanges changes(cluster.sink(), fairlead::test::random_seed());
+  Traffic v4(cluster, "client", "10.96.0.1:80");
+  Traffic v6(cluster, "client", "[fd00:96::1]:80");
+  UdpFlow flow(cluster, "client", "10.96.0.1:80");
+  bool relayed = false;
+  for (int step = 0; step < 100 && !testing::Test::HasFailure(); ++step) {
+    changes.change();
+    if (step % 20 == 10) toggle_address(cluster);
+    if (step % 4 == 0) ask_web(cluster.sink(), relayed = !relayed);
+    cluster.settle();
+    expect_settled(cluster, "step " + std::to_string(step));
+    EXPECT_EQ(cluster.proxy().services().relay(tcp("10.96.0.1", 80)).has_value(), relayed);
+  }
+  v4.stop();
+  v6.stop();
+  flow.stop();
+  EXPECT_GT(v4.connections(), 100);
+  EXPECT_EQ(v4.failures(), 0);
+  EXPECT_GT(v6.connections(), 100);
+  EXPECT_EQ(v6.failures(), 0);
+  EXPECT_GT(flow.answers(), 100);
+  EXPECT_EQ(flow.stalls(), 0);
+}
+
 TEST(Changes, UnusedChainsGo) {
   Cluster cluster;
   cluster.start_proxy();

@@ -17,6 +17,13 @@ constexpr useconds_t kPauseUs = 2000;  // more would fill the connection trackin
 
 }  // namespace
 
+void ask_web(ObjectSink& sink, bool relayed) {
+  kube::Service web =
+      service("web", {"10.96.0.1", "fd00:96::1"}, {"p 80/TCP 30080", "u 80/UDP 30080"});
+  web.meta.annotations["stream.fairlead.io/mode"] = relayed ? "userspace" : "nftables";
+  sink.put(web);
+}
+
 void put_web(ObjectSink& sink) {
   sink.put(service("web", {"10.96.0.1", "fd00:96::1"}, {"p 80/TCP 30080", "u 80/UDP 30080"}));
   sink.put(slice("web", {"10.244.2.2 @node", "10.244.3.2 @node", "10.245.4.2"},
@@ -150,6 +157,7 @@ std::vector<std::string> RandomChanges::endpoints(const std::string& prefix) {
 }
 
 kube::Service RandomChanges::any_policy(kube::Service object) {
+  if (below(3) == 0) object.meta.annotations["stream.fairlead.io/mode"] = "userspace";
   if (below(3) == 0) object.internal_traffic_policy = kube::TrafficPolicy::kLocal;
   if (below(2) == 0) object.external_traffic_policy = kube::TrafficPolicy::kLocal;
   if (below(2) == 0) object.external_ips = {ip("203.0.113." + std::to_string(1 + below(3)))};
@@ -179,9 +187,11 @@ Fate wanted_fate(const Config& config, const Target& target, const IpAddress& so
   if (!let_in || target.treatment == Treatment::kDrop) return fate;
   fate.kind = Fate::Kind::kRefused;
   if (target.treatment == Treatment::kRefuse) return fate;
+  const bool relayed = target.treatment == Treatment::kRelay;
   const bool local = target.treatment == Treatment::kLocal;
   const std::vector<Backend>& backends = local && pod ? target.inside : target.backends;
-  const bool masqueraded = !local && !(target.cluster_ip && pod && !config.masquerade_all);
+  const bool masqueraded =
+      !relayed && !local && !(target.cluster_ip && pod && !config.masquerade_all);
   for (const Backend& one : backends) fate.ends.push_back({{one.address, one.port}, masqueraded});
   fate.kind = backends.empty() ? Fate::Kind::kDropped : Fate::Kind::kBalanced;
   return fate;

@@ -15,6 +15,8 @@ namespace fairlead::proxy::test {
 // Service web, which the changes leave alone: port 80, TCP and UDP, node port 30080; endpoints
 // web-1, web-2 and web-3.
 void put_web(ObjectSink& sink);
+// It asks to be relayed, or no longer.
+void ask_web(ObjectSink& sink, bool relayed);
 inline void put_web(Cluster& cluster) {
   put_web(cluster.proxy());
 }

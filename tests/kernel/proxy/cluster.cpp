@@ -25,6 +25,29 @@ bool wait_for(int fd, short events, int timeout_ms) {
   return poll(&one, 1, timeout_ms) > 0;
 }
 
+// Every Service that passes asks to be relayed.
+class Asking : public ObjectSink {
+ public:
+  explicit Asking(ObjectSink& next) : next_(next) {}
+  void put(const kube::Service& service) override {
+    kube::Service asking = service;
+    asking.meta.annotations["stream.fairlead.io/mode"] = "userspace";
+    next_.put(asking);
+  }
+  void put(const kube::EndpointSlice& slice) override { next_.put(slice); }
+  void remove_service(const kube::ObjectKey& key) override { next_.remove_service(key); }
+  void remove_slice(const kube::ObjectKey& key) override { next_.remove_slice(key); }
+  void set_node(const kube::Node& node) override { next_.set_node(node); }
+  void set_service_cidrs(std::vector<Cidr> cidrs) override {
+    next_.set_service_cidrs(std::move(cidrs));
+  }
+  const ServiceMap& services() const override { return next_.services(); }
+  void start() override { next_.start(); }
+
+ private:
+  ObjectSink& next_;
+};
+
 }  // namespace
 
 HttpCall FakeHttp::send(HttpRequest, HttpHandlers handlers) {
@@ -160,14 +183,31 @@ void Cluster::start_proxy(const std::function<void(Config&)>& adjust) {
     configs_[config->family] = *config;
     settings.families.push_back(*config);
   }
-  const auto inside = at("node").enter();
-  auto opened = Proxy::open(loop_, *http_, metrics_, std::move(settings));
-  ASSERT_TRUE(opened.ok()) << opened.error().message();
-  proxy_ = std::move(*opened);
+  at("node").run([&] {
+    auto opened = Proxy::open(loop_, *http_, metrics_, std::move(settings));
+    ASSERT_TRUE(opened.ok()) << opened.error().message();
+    proxy_ = std::move(*opened);
+  });
+  if (!relay && !opt_in) return;
+  inside_ = std::make_unique<NetNamespace::Enter>(at("node"));
+  stream::PlaneSettings plane;
+  plane.node_name = "node";
+  for (const auto& [family, config] : configs_) plane.families.push_back(config);
+  opt_in_ = std::make_unique<stream::OptIn>(loop_, *proxy_, std::move(plane));
+  if (relay) sink_ = std::make_unique<Asking>(*opt_in_);
+}
+
+void Cluster::stop_proxy() {
+  sink_.reset();
+  opt_in_.reset();
+  inside_.reset();
+  proxy_.reset();
 }
 
 void Cluster::settle() {
-  EXPECT_TRUE(run_until([this] { return proxy_->idle(); })) << "the proxy never comes to rest";
+  const auto idle = [this] { return proxy_->idle() && (!opt_in_ || opt_in_->idle()); };
+  EXPECT_TRUE(run_until(idle)) << "the proxy never comes to rest";
+  if (opt_in_) run_for(std::chrono::milliseconds(20));  // for its workers
 }
 
 void Cluster::run_for(Duration span) {

@@ -21,6 +21,7 @@
 
 #include "base/http/client.h"
 #include "proxy/proxy.h"
+#include "proxy/stream/opt_in.h"
 #include "tests/kernel/proxy/answers.h"
 #include "tests/support/namespace.h"
 #include "tests/unit/proxy/objects.h"
@@ -56,9 +57,16 @@ class Cluster {
   // A proxy in the node's namespace, as a fresh process would be. Objects put before start() are
   // what it knows at its start.
   void start_proxy(const std::function<void(Config&)>& adjust = nullptr);
-  void stop_proxy() { proxy_.reset(); }
+  void stop_proxy();
+  bool opt_in = false;       // of those: Services may ask to be relayed
+  bool relay = false;        // all of them do
   bool count_bytes = false;  // of the proxies started from now on
   Proxy& proxy() { return *proxy_; }
+  // What is to be told of objects.
+  ObjectSink& sink() {
+    if (sink_) return *sink_;
+    return opt_in_ ? static_cast<ObjectSink&>(*opt_in_) : *proxy_;
+  }
   bool has_proxy() const { return proxy_ != nullptr; }
   FakeHttp& http() { return *http_; }
   Loop& loop() { return loop_; }
@@ -101,6 +109,9 @@ class Cluster {
   std::map<std::string, std::pair<std::string, std::string>> addresses_;
   std::map<Family, Config> configs_;
   std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<stream::OptIn> opt_in_;        // where all is relayed
+  std::unique_ptr<ObjectSink> sink_;             // before it
+  std::unique_ptr<NetNamespace::Enter> inside_;  // the same: a relay opens sockets at any time
   Answers answers_;
 };
 

@@ -48,7 +48,7 @@ void put_services(Cluster& cluster, const std::string& protocol) {
     return "p " + numbers.substr(0, space) + "/" + protocol +
            (space == std::string::npos ? "" : numbers.substr(space));
   };
-  Proxy& proxy = cluster.proxy();
+  ObjectSink& proxy = cluster.sink();
   proxy.put(service("web", {"10.96.0.1", "fd00:96::1"}, {port("80 30080")}));
   proxy.put(service("solo", {"10.96.0.2", "fd00:96::2"}, {port("80")}));
   proxy.put(service("empty", {"10.96.0.3", "fd00:96::3"}, {port("80 30081")}));
@@ -60,17 +60,22 @@ void put_services(Cluster& cluster, const std::string& protocol) {
   proxy.put(slice("solo", {"fd00:244:2::2 @node"}, {port("8080")}));
 }
 
-class Packets : public testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(, Packets, testing::Values(true, false),
-                         [](const auto& p) { return p.param ? "Tcp" : "Udp"; });
+class Packets : public testing::TestWithParam<std::tuple<bool, bool>> {};
+INSTANTIATE_TEST_SUITE_P(, Packets, testing::Combine(testing::Bool(), testing::Bool()),
+                         [](const auto& p) {
+                           return std::string(std::get<0>(p.param) ? "Tcp" : "Udp") +
+                                  (std::get<1>(p.param) ? "_Relayed" : "");
+                         });
 
 TEST_P(Packets, ReachWhatTheTableSays) {
+  const auto& [tcp, relayed] = GetParam();
   Cluster cluster;
+  cluster.relay = relayed;
   cluster.start_proxy();
-  put_services(cluster, GetParam() ? "TCP" : "UDP");
-  cluster.proxy().start();
+  put_services(cluster, tcp ? "TCP" : "UDP");
+  cluster.sink().start();
   cluster.settle();
-  for (const PacketCase& c : kCases) check_packets(cluster, c, GetParam());
+  for (const PacketCase& c : kCases) check_packets(cluster, c, tcp);
 }
 
 TEST(Ruleset, DebiansNftPrintsOurText) {
@@ -80,7 +85,7 @@ TEST(Ruleset, DebiansNftPrintsOurText) {
   });
   put_services(cluster, "SCTP");
   cluster.http().status = 200;
-  cluster.proxy().start();
+  cluster.sink().start();
   ASSERT_TRUE(cluster.run_until([&] {
     return cluster.proxy().idle() && cluster.proxy()
                                          .programmer(Family::kIpv6)

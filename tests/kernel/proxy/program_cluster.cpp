@@ -10,9 +10,11 @@ namespace fairlead::proxy::test {
 
 namespace {
 
-std::string metadata_json(const std::string& name, const std::string& labels) {
+std::string metadata_json(const std::string& name, const std::string& labels,
+                          const std::string& annotations = "") {
   return R"("metadata":{"namespace":"default","name":")" + name +
-         R"(","resourceVersion":"@RV@","labels":{)" + labels + "}}";
+         R"(","resourceVersion":"@RV@","labels":{)" + labels + R"(},"annotations":{)" +
+         annotations + "}}";
 }
 
 const char* text_of(bool value) {
@@ -48,10 +50,11 @@ ProgramCluster::ProgramCluster() {
 }
 
 void ProgramCluster::put_service(const std::string& name, const std::string& spec,
-                                 const std::string& labels, const std::string& status) {
+                                 const std::string& labels, const std::string& status,
+                                 const std::string& annotations) {
   api_.put("/api/v1/services", name,
-           "{" + metadata_json(name, labels) + R"(,"spec":{)" + spec + R"(},"status":{)" + status +
-               "}}");
+           "{" + metadata_json(name, labels, annotations) + R"(,"spec":{)" + spec +
+               R"(},"status":{)" + status + "}}");
 }
 
 void ProgramCluster::put_slice(const std::string& service,

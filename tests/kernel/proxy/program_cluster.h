@@ -21,9 +21,9 @@ class ProgramCluster : public Cluster {
   ProgramCluster();
 
   ClusterApi& api() { return api_; }
-  // `spec` and `labels` are JSON without their braces; so is `status`.
+  // `spec`, `labels`, `status` and `annotations` are JSON without their braces.
   void put_service(const std::string& name, const std::string& spec, const std::string& labels = "",
-                   const std::string& status = "");
+                   const std::string& status = "", const std::string& annotations = "");
   // Endpoints as objects.h has them, TCP and UDP port 8080 named t and u; `labels` beside its
   // Service's name.
   void put_slice(const std::string& service, const std::vector<std::string>& endpoints,

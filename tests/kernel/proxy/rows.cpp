@@ -21,18 +21,19 @@ void put(Cluster& cluster, const std::string& name, int number,
                                   {ip("2001:db8:ff::" + last), true}};
   object.external_ips = {ip("203.0.113." + last), ip("2001:db8:ee::" + last)};
   adjust(object);
-  cluster.proxy().put(object);
+  cluster.sink().put(object);
   std::vector<std::string> six;
   for (const std::string& endpoint : endpoints) six.push_back(in_ipv6(endpoint));
-  cluster.proxy().put(slice(name, endpoints, {"t 8080/TCP", "u 8080/UDP"}));
-  if (!six.empty()) cluster.proxy().put(slice(name, six, {"t 8080/TCP", "u 8080/UDP"}));
+  cluster.sink().put(slice(name, endpoints, {"t 8080/TCP", "u 8080/UDP"}));
+  if (!six.empty()) cluster.sink().put(slice(name, six, {"t 8080/TCP", "u 8080/UDP"}));
 }
 
-void check_row(const Row& row) {
+void check_row(const Row& row, bool relayed) {
   Cluster cluster;
+  cluster.relay = relayed;
   cluster.start_proxy();
   row.objects(cluster);
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   for (const PacketCase& c : row.cases) {
     check_packets(cluster, c, true);

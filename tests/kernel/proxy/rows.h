@@ -6,6 +6,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tests/kernel/proxy/packet_case.h"
@@ -43,7 +44,12 @@ struct Row {
   std::vector<PacketCase> cases;
   bool drops = false;  // each drop takes seconds to see: those are checked for TCP only
 };
-// A fresh cluster with these objects does what the cases say, and the tracer says so too.
-void check_row(const Row& row);
+// By rules or, as its kernel twin, relayed.
+inline std::string name_of(const std::tuple<Row, bool>& one) {
+  return std::string(std::get<0>(one).row) + (std::get<1>(one) ? "_Relayed" : "");
+}
+// A fresh cluster with these objects does what the cases say, and the tracer says so too;
+// `relayed`: where every Service asks to be relayed.
+void check_row(const Row& row, bool relayed);
 
 }  // namespace fairlead::proxy::test

@@ -23,7 +23,7 @@ template <typename T>
 void put_json(Cluster& cluster, const std::string& json) {
   const Result<T> object = kube::decode<T>(json);
   ASSERT_TRUE(object.ok()) << object.error().message();
-  cluster.proxy().put(*object);
+  cluster.sink().put(*object);
 }
 
 // A Service of port 80, TCP and UDP, as the API server writes it.
@@ -51,7 +51,7 @@ void set_node(Cluster& cluster, const std::string& zone) {
   node.meta.name = "node";
   node.meta.labels["topology.kubernetes.io/zone"] = zone;
   node.internal_ips = {ip("192.0.2.1"), ip("2001:db8::1")};
-  cluster.proxy().set_node(node);
+  cluster.sink().set_node(node);
 }
 
 using Hint = std::function<void(std::vector<kube::Endpoint>&)>;
@@ -65,22 +65,22 @@ void put_hinted(Cluster& cluster, const std::string& name, int number,
   for (const auto& list : {endpoints, six}) {
     kube::EndpointSlice hinted = slice(name, list, {"t 8080/TCP", "u 8080/UDP"});
     hint(hinted.endpoints);
-    cluster.proxy().put(hinted);
+    cluster.sink().put(hinted);
   }
 }
 
 const Row kRows[] = {
     {"Row02_APortIsItsNameAndItsProtocol",
      [](Cluster& c) {
-       c.proxy().put(service("web", {"10.96.0.1", "fd00:96::1"},
-                             {"a 80/TCP", "a 80/UDP", "b 81/TCP", "b 81/UDP", "c 82", "c 82/UDP"}));
+       c.sink().put(service("web", {"10.96.0.1", "fd00:96::1"},
+                            {"a 80/TCP", "a 80/UDP", "b 81/TCP", "b 81/UDP", "c 82", "c 82/UDP"}));
        for (const auto& [port, endpoint] : {std::pair{"a", kOn1}, std::pair{"b", kOn2}})
          for (const auto& one : {endpoint, in_ipv6(endpoint)})
-           c.proxy().put(slice("web", {one},
-                               {std::string(port) + " 8080/TCP", std::string(port) + " 8080/UDP"},
-                               std::string("-") + port));
+           c.sink().put(slice("web", {one},
+                              {std::string(port) + " 8080/TCP", std::string(port) + " 8080/UDP"},
+                              std::string("-") + port));
        // A name that is none of the Service's.
-       c.proxy().put(slice("web", {kOn3}, {"d 8080/TCP", "d 8080/UDP"}, "-d"));
+       c.sink().put(slice("web", {kOn3}, {"d 8080/TCP", "d 8080/UDP"}, "-d"));
      },
      {{"one name", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere},
       {"the other", "client", "10.96.0.1:81", "[fd00:96::1]:81", {"web-2"}},
@@ -96,7 +96,7 @@ const Row kRows[] = {
        for (const auto& [endpoint, suffix] : {std::pair{kOn1, "-x"}, std::pair{kOn2, "-y"},
                                               std::pair{kOn3, "-z"}, std::pair{kOn1, "-again"}})
          for (const auto& one : {endpoint, in_ipv6(endpoint)})
-           c.proxy().put(slice("web", {one}, {"t 8080/TCP", "u 8080/UDP"}, suffix));
+           c.sink().put(slice("web", {one}, {"t 8080/TCP", "u 8080/UDP"}, suffix));
        put(c, "web", 1, {});
      },
      {{"endpoints of each", "client", "10.96.0.1:80", "[fd00:96::1]:80", kAll}}},
@@ -125,13 +125,13 @@ const Row kRows[] = {
          const std::string name = "web" + std::to_string(number);
          put(c, name, number, {});
          for (const auto& one : {kOn1, in_ipv6(kOn1)}) {
-           c.proxy().put(slice(name, {one + " terminating serving"}, {"t 8080/TCP", "u 8080/UDP"},
-                               number == 1 ? "-a" : "-b"));
-           c.proxy().put(
+           c.sink().put(slice(name, {one + " terminating serving"}, {"t 8080/TCP", "u 8080/UDP"},
+                              number == 1 ? "-a" : "-b"));
+           c.sink().put(
                slice(name, {one}, {"t 8080/TCP", "u 8080/UDP"}, number == 1 ? "-b" : "-a"));
          }
          for (const auto& one : {kOn2, in_ipv6(kOn2)})
-           c.proxy().put(
+           c.sink().put(
                slice(name, {one + " terminating serving"}, {"t 8080/TCP", "u 8080/UDP"}, "-c"));
        }
      },
@@ -209,7 +209,7 @@ const Row kRows[] = {
          endpoints[0].hint_nodes = {"other"};
          endpoints[1].hint_nodes = {"node"};
        });
-       c.proxy().put(local);
+       c.sink().put(local);
      },
      {{"all ready ones have them", "client", "10.96.0.1:80", "[fd00:96::1]:80", {"web-2", "web-3"}},
       {"external addresses too",
@@ -226,12 +226,12 @@ const Row kRows[] = {
     {"Row22_FamiliesAreIndependent",
      [](Cluster& c) {
        const std::vector<std::string> ports = {"t 80/TCP 30101", "u 80/UDP 30101"};
-       c.proxy().put(service("dual", {"10.96.0.1", "fd00:96::1"}, ports));
-       c.proxy().put(slice("dual", {in_ipv6(kOn1)}, {"t 8080/TCP", "u 8080/UDP"}));
-       c.proxy().put(service("four", {"10.96.0.2"}, {"t 80/TCP 30102", "u 80/UDP 30102"}));
-       c.proxy().put(slice("four", {kOn2}, {"t 8080/TCP", "u 8080/UDP"}));
+       c.sink().put(service("dual", {"10.96.0.1", "fd00:96::1"}, ports));
+       c.sink().put(slice("dual", {in_ipv6(kOn1)}, {"t 8080/TCP", "u 8080/UDP"}));
+       c.sink().put(service("four", {"10.96.0.2"}, {"t 80/TCP 30102", "u 80/UDP 30102"}));
+       c.sink().put(slice("four", {kOn2}, {"t 8080/TCP", "u 8080/UDP"}));
        // Endpoints of a family the Service does not have.
-       c.proxy().put(slice("four", {in_ipv6(kOn1)}, {"t 8080/TCP", "u 8080/UDP"}));
+       c.sink().put(slice("four", {in_ipv6(kOn1)}, {"t 8080/TCP", "u 8080/UDP"}));
      },
      {{"endpoints in IPv6 only, by IPv4", "client", "10.96.0.1:80", "", kRefused},
       {"by IPv4 node port", "outside", "192.0.2.1:30101", "", kRefused},
@@ -241,12 +241,14 @@ const Row kRows[] = {
       {"not ours: its node port in IPv6", "outside", "[2001:db8::1]:30102", "", kRefused}}},
 };
 
-class EndpointRows : public testing::TestWithParam<Row> {};
-INSTANTIATE_TEST_SUITE_P(TableA, EndpointRows, testing::ValuesIn(kRows),
-                         [](const auto& p) { return std::string(p.param.row); });
+class EndpointRows : public testing::TestWithParam<std::tuple<Row, bool>> {};
+INSTANTIATE_TEST_SUITE_P(TableA, EndpointRows,
+                         testing::Combine(testing::ValuesIn(kRows), testing::Bool()),
+                         [](const auto& p) { return name_of(p.param); });
 
 TEST_P(EndpointRows, HoldWithRealPacketsAndForTheTracer) {
-  check_row(GetParam());
+  const auto& [row, relayed] = GetParam();
+  check_row(row, relayed);
 }
 
 TEST(Row28_Node, AnotherZoneAnswersAtOnce) {
@@ -258,7 +260,7 @@ TEST(Row28_Node, AnotherZoneAnswersAtOnce) {
     endpoints[1].hint_zones = {"b"};
     endpoints[2].hint_zones = {"a", "b"};
   });
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   const struct {
     const char* zone;
@@ -311,7 +313,7 @@ TEST(Row22_DualStack, OneFamilyThatCannotBeProgrammedLeavesTheOtherServing) {
       [&] { return cluster.list_ruleset().find("table ip6 fairlead") != std::string::npos; }));
   cluster.start_proxy();
   put(cluster, "web", 1, {kOn1});
-  cluster.proxy().start();
+  cluster.sink().start();
   ASSERT_TRUE(cluster.run_until([&] {
     const auto six = cluster.proxy().programmer(Family::kIpv6).status();
     return cluster.proxy().programmer(Family::kIpv4).status().ready && six.last_error.has_value();

@@ -42,13 +42,13 @@ const Row kRows[] = {
        kube::Node node;
        node.meta.labels["topology.kubernetes.io/zone"] = "a";
        node.internal_ips = {ip("192.0.2.1")};
-       c.proxy().set_node(node);
-       c.proxy().put(service("web", {"10.96.0.1"}, {"t 80/TCP", "u 80/UDP"}));
+       c.sink().set_node(node);
+       c.sink().put(service("web", {"10.96.0.1"}, {"t 80/TCP", "u 80/UDP"}));
        kube::EndpointSlice hinted = slice("web", {kOn1, kOn2, kOn3}, {"t 8080/TCP", "u 8080/UDP"});
        hinted.endpoints[0].hint_zones = {"b"};
        hinted.endpoints[1].hint_zones = {"a"};
        hinted.endpoints[2].hint_zones = {"b", "c"};
-       c.proxy().put(hinted);
+       c.sink().put(hinted);
      },
      {{"only the zone's", "client", "10.96.0.1:80", "", {"web-2"}}}},
     {"Row09_InternalTrafficPolicyLocalIsForTheClusterIpOnly",
@@ -151,12 +151,13 @@ const Row kRows[] = {
        Source::kMasqueraded}}},
 };
 
-class Rows : public testing::TestWithParam<Row> {};
-INSTANTIATE_TEST_SUITE_P(TableA, Rows, testing::ValuesIn(kRows),
-                         [](const auto& p) { return std::string(p.param.row); });
+class Rows : public testing::TestWithParam<std::tuple<Row, bool>> {};
+INSTANTIATE_TEST_SUITE_P(TableA, Rows, testing::Combine(testing::ValuesIn(kRows), testing::Bool()),
+                         [](const auto& p) { return name_of(p.param); });
 
 TEST_P(Rows, HoldWithRealPacketsAndForTheTracer) {
-  check_row(GetParam());
+  const auto& [row, relayed] = GetParam();
+  check_row(row, relayed);
 }
 
 // Row 18: the feature gate AllowServiceExternalIPs, off.
@@ -166,7 +167,7 @@ TEST(RowsByFlag, Row18_ExternalIpsCanBeRefused) {
   put(cluster, "web", 1, {kOn1}, [](kube::Service& s) {
     s.external_ips = {ip("192.0.2.2"), ip("2001:db8::2")};
   });
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   for (const PacketCase& c : {PacketCase{"not ours: an external IP",
                                          "client",
@@ -185,8 +186,8 @@ TEST(RowsByFlag, Row19_NodePortsOnPrimaryAddressesByDefault) {
   put(cluster, "web", 1, {kOn1}, kPlain);
   kube::Node node;
   node.internal_ips = {ip("192.0.2.1"), ip("2001:db8::1"), ip("192.0.2.77")};
-  cluster.proxy().set_node(node);
-  cluster.proxy().start();
+  cluster.sink().set_node(node);
+  cluster.sink().start();
   cluster.settle();
   const PacketCase primary{"primary address",     "outside", "192.0.2.1:30101",
                            "[2001:db8::1]:30101", kHere,     Source::kMasqueraded};
@@ -195,7 +196,7 @@ TEST(RowsByFlag, Row19_NodePortsOnPrimaryAddressesByDefault) {
   check_packets(cluster, primary, true);
   check_packets(cluster, other, true);
   node.internal_ips = {ip("10.244.1.1"), ip("fd00:244:1::1")};
-  cluster.proxy().set_node(node);
+  cluster.sink().set_node(node);
   cluster.settle();
   PacketCase now = other;
   now.ends_at = kHere;
@@ -207,7 +208,7 @@ TEST(RowsByFlag, Row19_ANewAddressOfTheNodeActsAtOnce) {
   Cluster cluster;
   cluster.start_proxy();
   put(cluster, "web", 1, {kOn1}, kPlain);
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   cluster.at("node").must("ip address add 192.0.2.50/32 dev veth0");
   EXPECT_TRUE(cluster.run_until([&] {
@@ -224,12 +225,12 @@ TEST(RowsByFlag, Row20_ANewServiceCidrActsAtOnce) {
   Cluster cluster;
   cluster.start_proxy();
   put(cluster, "web", 1, {kOn1}, kPlain);
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   const PacketCase unallocated{
       "not ours: unallocated", "client", "192.0.2.2:8080", "", {"outside"}};
   check_packets(cluster, unallocated, true);
-  cluster.proxy().set_service_cidrs({cidr("192.0.2.2/32")});
+  cluster.sink().set_service_cidrs({cidr("192.0.2.2/32")});
   cluster.settle();
   PacketCase now = unallocated;
   now.ends_at = kDropped;
@@ -245,7 +246,7 @@ TEST(RowsByFlag, Row12_PodsKnownByInterface) {
       (bridge ? config.bridge_interface : config.interface_prefix) = bridge ? "veth1" : "veth";
     });
     put(cluster, "web", 1, {kOn1, kOn3}, kExternalLocal);
-    cluster.proxy().start();
+    cluster.sink().start();
     cluster.settle();
     const auto masqueraded_if = [](bool yes) { return yes ? Source::kMasqueraded : Source::kKept; };
     // client is behind veth1, web-2 behind veth3, and outside behind veth0.
@@ -286,7 +287,7 @@ TEST(Row15_Affinity, ASourceStaysWithItsEndpointWhateverTheAddress) {
   Cluster cluster;
   cluster.start_proxy();
   put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   for (const bool six : {false, true}) {
     const std::string cluster_ip = six ? "[fd00:96::1]:80" : "10.96.0.1:80";
@@ -316,7 +317,7 @@ TEST(Row15_Affinity, AnEndpointThatLeavesIsForgottenAndOthersAreNot) {
   Cluster cluster;
   cluster.start_proxy();
   put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   const std::string to = "10.96.0.1:80";
   const std::string before = *ends(cluster, "client", to).begin();
@@ -334,14 +335,14 @@ TEST(Row15_Affinity, AnEndpointThatLeavesIsForgottenAndOthersAreNot) {
   cluster.stop_proxy();
   cluster.start_proxy();
   put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   EXPECT_EQ(ends(cluster, "client", to), after);
   // Forgotten while no proxy ran.
   cluster.stop_proxy();
   cluster.start_proxy();
   put(cluster, "web", 1, without.at(after.begin()->substr(0, 5)), sticky(10800));
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   EXPECT_TRUE(
       cluster.run_until([&] { return *ends(cluster, "client", to).begin() != *after.begin(); }));
@@ -351,7 +352,7 @@ TEST(Row15_Affinity, TimesOutAndAnEditedTimeoutActs) {
   Cluster cluster;
   cluster.start_proxy();
   put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   ends(cluster, "client", "10.96.0.1:80");
   EXPECT_NE(cluster.list_ruleset().find("10.244.1.2 . tcp"), std::string::npos);
@@ -366,7 +367,7 @@ TEST(Row15_Affinity, KeepsToTheTrafficPolicy) {
   Cluster cluster;
   cluster.start_proxy();
   put(cluster, "web", 1, {kOn1, kOn3}, sticky(10800, kExternalLocal));
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   // From outside to the cluster IP: perhaps web-3; to the balancer's address: never.
   for (int i = 0; i < 3; ++i) {
@@ -386,7 +387,7 @@ TEST(Row15_Affinity, DebiansNftListsIt) {
         kExternalLocal(s);
         s.load_balancer_source_ranges = {cidr("192.0.2.0/24"), cidr("2001:db8::/32")};
       }));
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   ends(cluster, "outside", "198.51.100.1:80");
   ends(cluster, "outside", "[2001:db8:ff::1]:80");
@@ -413,7 +414,7 @@ TEST(RowsByFlag, Row14_OnlyOurBitOfTheMark) {
   Cluster cluster;
   cluster.start_proxy([](Config& config) { config.masquerade_mark = 1u << 20; });
   put(cluster, "web", 1, {kOn1}, kPlain);
-  cluster.proxy().start();
+  cluster.sink().start();
   cluster.settle();
   cluster.at("node").must(
       "nft add table ip other; "

@@ -293,6 +293,10 @@ TEST(Diff, EveryPrefixServes) {
           after.backends.push_back(
               {IpAddress::v4(10, 0, 0, static_cast<uint8_t>(i)), 80, i % 2 == 0});
       after = target(after.backends, !node_port);
+      if (below(4) == 0) {  // to the stream proxy
+        after.backends = {{ip("192.0.2.1"), static_cast<uint16_t>(40000 + round), false}};
+        after.treatment = Treatment::kRelay;
+      }
       const Packet packet{ip("192.0.2.1"), node_port ? ip("192.0.2.9") : frontend.address,
                           Protocol::kTcp,  frontend.port,
                           false,           "eth0"};

@@ -205,6 +205,37 @@ TEST(Ruleset, Affinity) {
       << "only while some service has affinity";
 }
 
+// To the rules a socket of this node is the one endpoint, which keeps every source; and nobody
+// comes there by its own address.
+TEST(Ruleset, Relayed) {
+  ServiceMap services("here");
+  services.put(service("web", {"10.96.0.1"}, {"http 80/TCP 30080"}));
+  services.put(slice("web", {"10.244.0.1 @here", "10.244.1.1 @there"}, {"http 8080/TCP"}));
+  const Frontend web = tcp("10.96.0.1", 80);
+  const Frontend node = Frontend::node(Family::kIpv4, Protocol::kTcp, 30080);
+  services.set_relay(web, SocketAddress{ip("192.0.2.1"), 40000});
+  services.set_relay(node, SocketAddress{ip("192.0.2.1"), 40001});
+  Ruleset ruleset(cluster(), parameters());
+  settle(ruleset, services);
+  const std::string text = ruleset.text();
+  const auto lists = [&](const std::string& line) { return text.find(line) != std::string::npos; };
+  EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 counter packets 0 bytes 0 : goto relay_1")) << text;
+  EXPECT_TRUE(lists("10.96.0.1 . tcp . 80 . 0 : 192.0.2.1 . 40000")) << text;
+  EXPECT_TRUE(lists("tcp . 30080 counter packets 0 bytes 0 : goto node_relay_1")) << text;
+  EXPECT_TRUE(lists("192.0.2.1 . tcp . 40000 counter packets 0 bytes 0 : drop")) << text;
+  EXPECT_TRUE(lists("192.0.2.1 . tcp . 40001 counter packets 0 bytes 0 : drop")) << text;
+  EXPECT_FALSE(lists("10.244.0.1 . 10.244.0.1")) << "hairpin\n" << text;
+  const Packet outside{ip("198.51.100.9"), web.address, Protocol::kTcp, 80, false, "eth0"};
+  EXPECT_EQ(trace(ruleset, outside).to_string(), "balanced to 192.0.2.1:40000");
+  Packet door = outside;
+  door.destination = ip("192.0.2.1");
+  door.port = 40000;
+  EXPECT_EQ(trace(ruleset, door).to_string(), "dropped");
+  EXPECT_EQ(services.set_relay(web, std::nullopt).size(), 2u);
+  EXPECT_TRUE(services.set_relay(web, std::nullopt).empty());
+  EXPECT_FALSE(services.find(tcp("192.0.2.1", 40000)));
+}
+
 TEST(Ruleset, SourceRanges) {
   Ruleset ruleset(cluster(), parameters());
   Target guarded = target({"10.244.0.1:8080"}, false);
@@ -241,6 +272,11 @@ const NameCase kNames[] = {
     {"learn_60_a00000000000000ff", Choice{false, Treatment::kLearn, 60, 0, 0, 0xff}},
     {"split_60_a00000000000000ff", Choice{false, Treatment::kSplit, 60, 0, 0, 0xff}},
     {"refuse_g00000000000000ab", Choice{false, Treatment::kRefuse, 0, 0, 0xab, 0}},
+    {"relay_1", Choice{false, Treatment::kRelay, 1, 0, 0, 0}},
+    {"node_relay_1", Choice{true, Treatment::kRelay, 1, 0, 0, 0}},
+    {"relay_1_g00000000000000ab", Choice{false, Treatment::kRelay, 1, 0, 0xab, 0}},
+    {"relay_2", std::nullopt},
+    {"relay_1_a00000000000000ab", std::nullopt},
     {"node_refuse_g00000000000000ab", std::nullopt},
     {"refuse_a00000000000000ab", std::nullopt},
     {"refuse_8", std::nullopt},
@@ -375,6 +411,11 @@ TEST(Adopt, ReadsBackEveryShape) {
   inner.internal_traffic_policy = kube::TrafficPolicy::kLocal;
   services.put(inner);
   services.put(slice("inner", {"10.244.1.1 @there"}, {"http 8080/TCP"}));
+  services.put(service("relayed", {"10.96.0.3"}, {"http 80/TCP 30081"}));
+  services.put(slice("relayed", {"10.244.1.1 @there"}, {"http 8080/TCP"}));
+  services.set_relay(tcp("10.96.0.3", 80), SocketAddress{ip("192.0.2.1"), 40000});
+  services.set_relay(Frontend::node(Family::kIpv4, Protocol::kTcp, 30081),
+                     SocketAddress{ip("192.0.2.1"), 40001});
   Parameters with_affinity = parameters();
   with_affinity.affinity = true;
   Ruleset ruleset(cluster(), with_affinity);

@@ -171,6 +171,38 @@ TEST(ServiceMap, ServesIsWiderThanUses) {
   EXPECT_FALSE(map.serves(udp("10.96.0.11", 53), ip("10.0.0.1"), 53));
 }
 
+// The stream proxy has it, whatever becomes of the Service; what that comes to is still to be
+// known.
+TEST(ServiceMap, RelayedFrontends) {
+  ServiceMap map("");
+  const Frontend web = udp("10.96.0.1", 53), door = udp("192.0.2.1", 40000);
+  const SocketAddress socket{ip("192.0.2.1"), 40000};
+  EXPECT_EQ(map.set_relay(web, socket), (Dirty{web, door}));
+  EXPECT_FALSE(map.find(web)) << "nobody's";
+  map.put(service("web", {"10.96.0.1"}, {"dns 53/UDP"}));
+  EXPECT_EQ(map.find(web)->treatment, Treatment::kRelay);
+  EXPECT_EQ(map.decide(web)->treatment, Treatment::kRefuse);
+  map.put(slice("web", {"10.0.0.1", "10.0.0.2"}, {"dns 53/UDP"}));
+  EXPECT_EQ(to_text(map.decide(web)), "10.0.0.1:53 10.0.0.2:53");
+  EXPECT_EQ(map.find(web)->backends, (std::vector<Backend>{{socket.address, socket.port, false}}));
+  EXPECT_TRUE(map.serves(web, socket.address, socket.port)) << "flows to it may stay";
+  EXPECT_TRUE(map.serves(web, ip("10.0.0.1"), 53)) << "and those that were there before";
+  EXPECT_EQ(map.find(door)->treatment, Treatment::kDrop);
+  EXPECT_EQ(map.frontends(Family::kIpv4).size(), 2u);
+  const SocketAddress other{ip("192.0.2.1"), 40001};
+  EXPECT_EQ(map.set_relay(web, other), (Dirty{web, door, udp("192.0.2.1", 40001)}));
+  EXPECT_FALSE(map.find(door));
+  EXPECT_FALSE(map.serves(web, socket.address, socket.port));
+  map.put(service("own", {"10.96.0.2"}, {"dns 40001/UDP"}));
+  kube::Service own = service("own", {"10.96.0.2"}, {"dns 40001/UDP"});
+  own.external_ips = {other.address};
+  map.put(own);
+  EXPECT_EQ(map.find(udp("192.0.2.1", 40001))->treatment, Treatment::kRefuse)
+      << "a Service comes before a door";
+  map.set_relay(web, std::nullopt);
+  EXPECT_EQ(to_text(map.find(web)), "10.0.0.1:53 10.0.0.2:53");
+}
+
 // ---- traffic policies: KEP-2086, KEP-1669; row 5 to 11 of table A ----
 
 struct PolicyCase {

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// Services that ask to be relayed on a node in mode nftables: real packets through rules and the
+// stream proxy beside them.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <memory>
+
+#include "tests/kernel/proxy/changes.h"
+#include "tests/kernel/proxy/stream_fixture.h"
+#include "tests/support/seed.h"
+
+namespace fairlead::proxy {
+namespace {
+
+using namespace test;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string kAsks = R"("stream.fairlead.io/mode":"userspace")";
+
+class StreamBeside : public StreamTest {
+ protected:
+  std::string rules() { return cluster_.at("node").must("nft --stateless list ruleset"); }
+  bool relayed(const std::string& element) {
+    return rules().find(element + " counter : goto relay_1") != std::string::npos ||
+           rules().find(element + " counter : goto node_relay_1") != std::string::npos;
+  }
+  bool becomes_relayed(const std::string& element, bool wanted = true) {
+    return cluster_.run_until([&] { return relayed(element) == wanted; });
+  }
+  size_t listeners() {
+    const std::string text = cluster_.at("node").must("ss -Htln 'sport ge :1024' | grep -v 127.0");
+    return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+  }
+  // Of port 7 of 10.96.0.7, in the rules: "192.0.2.1:40000".
+  std::string door() {
+    const std::string text = rules(), key = "10.96.0.7 . tcp . 7 . 0 : ";
+    const size_t at = text.find(key) + key.size();
+    const size_t dot = text.find(" . ", at);
+    return text.substr(at, dot - at) + ":" + std::to_string(std::stoi(text.substr(dot + 3)));
+  }
+};
+
+TEST_F(StreamBeside, WhoAsksIsRelayedAndOthersAreNot) {
+  put("web", 1, {kOn1, kOn2, kOn3}, R"("externalIPs":["203.0.113.1","2001:db8:ee::1"])",
+      balancer_json(1), kAsks);
+  put("plain", 2, {kOn1});
+  cluster_.start({"--service-metrics"});
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  ASSERT_TRUE(becomes_relayed("tcp . 30101"));
+  EXPECT_FALSE(relayed("10.96.0.2 . tcp . 80"));
+  check("cluster IP, a pod", "client", "10.96.0.1:80", "[fd00:96::1]:80", kAll);
+  check("cluster IP, the node", "node", "10.96.0.1:80", "[fd00:96::1]:80", kAll);
+  check("cluster IP, an endpoint itself", "web-1", "10.96.0.1:80", "[fd00:96::1]:80", kAll);
+  check("node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", kAll);
+  check("external IP", "outside", "203.0.113.1:80", "[2001:db8:ee::1]:80", kAll);
+  check("load balancer", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", kAll);
+  check("a port it does not have", "client", "10.96.0.1:81", "[fd00:96::1]:81", kRefused);
+  check("an address without a Service", "client", "10.96.0.9:80", "", kDropped, false);
+  EXPECT_NE(cluster_.tcp("client", "10.96.0.1:80").source, cluster_.address("client"));
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.2:80").source, cluster_.address("client"));
+  EXPECT_EQ(routes(), "");
+  const std::string text = metrics();
+  EXPECT_THAT(text, HasSubstr("fairlead_stream_service_connections_total{namespace=\"default\","
+                              "service=\"web\",port=\"t\",protocol=\"tcp\"}"));
+  EXPECT_THAT(text, Not(HasSubstr("fairlead_stream_service_connections_total{namespace="
+                                  "\"default\",service=\"plain\"")));
+  EXPECT_THAT(cluster_.get("node", "http://127.0.0.1:10249/proxyMode"), HasSubstr("nftables"));
+  EXPECT_TRUE(cluster_.healthy());
+}
+
+TEST_F(StreamBeside, ItsSocketsAreNobodysToAsk) {
+  put_echo(kAsks);
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.7 . tcp . 7"));
+  Echo echo(cluster_.at("web-1"));
+  for (const char* from : {"client", "outside", "node"}) {
+    EXPECT_EQ(cluster_.tcp(from, door()).to_string(), "dropped") << from;
+    EXPECT_EQ(cluster_.tcp(from, "10.96.0.7:7").to_string(), "dropped")
+        << from << ": it echoes and says nothing by itself";
+  }
+}
+
+// Whole connections and a UDP flow, from before, between and after.
+TEST_F(StreamBeside, GoingOverAndComingBackEndsNothing) {
+  std::mt19937_64 random(fairlead::test::random_seed());
+  put_echo();
+  put("web", 1, {kOn1, kOn2});
+  cluster_.start();
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  const size_t own = listeners();
+  Echo echo(cluster_.at("web-1"));
+  UdpFlow flow(cluster_, "client", "10.96.0.1:80");
+  Traffic traffic(cluster_, "client", "10.96.0.1:80");
+  std::vector<std::unique_ptr<Checker>> checkers;
+  const auto all_go_on = [&] {
+    for (const auto& checker : checkers) {
+      const size_t before = checker->compared();
+      EXPECT_TRUE(cluster_.run_until([&] { return checker->compared() > before + 1000000; }));
+      EXPECT_TRUE(checker->good());
+    }
+  };
+  for (const bool asks : {false, true, false, true, false}) {
+    SCOPED_TRACE(asks);
+    put_echo(asks ? kAsks : "");
+    put("web", 1, {kOn1, kOn2}, "", "", asks ? kAsks : "");
+    ASSERT_TRUE(becomes_relayed("10.96.0.7 . tcp . 7", asks));
+    ASSERT_TRUE(becomes_relayed("10.96.0.1 . udp . 80", asks));
+    ASSERT_TRUE(becomes_relayed("tcp . 30107", asks));
+    for (const char* to : {"10.96.0.7:7", "192.0.2.1:30107"})
+      checkers.push_back(std::make_unique<Checker>(cluster_.at("client"), to, random()));
+    all_go_on();
+  }
+  EXPECT_TRUE(cluster_.run_until([&] { return listeners() == own; })) << "no socket is left";
+  all_go_on();
+  traffic.stop();
+  flow.stop();
+  EXPECT_GT(traffic.connections(), 100);
+  EXPECT_EQ(traffic.failures(), 0);
+  EXPECT_GT(flow.answers(), 100);
+  EXPECT_EQ(flow.stalls(), 0);
+}
+
+TEST_F(StreamBeside, WithoutEndpointsTheRulesRefuseAndAHoldWaits) {
+  put("web", 1, {kOn1}, "", "", kAsks);
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  put_endpoints("web", {"10.244.2.2 notready"});
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "refused"));
+  check("nobody is ready", "client", "10.96.0.1:80", "", kRefused);
+  EXPECT_FALSE(relayed("10.96.0.1 . tcp . 80"));
+  put_endpoints("web", {kOn2});
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-2"));
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  // It is to wait: nobody is refused while there is none, and who waits is served.
+  put("web", 1, {"10.244.2.2 notready"}, "", "", kAsks + R"(,"stream.fairlead.io/hold":"60s")");
+  ASSERT_TRUE(cluster_.run_until([&] {
+    return cluster_.tcp("client", "10.96.0.1:80").to_string() == "dropped";
+  })) << "no answer for as long as this client has patience";
+  EXPECT_TRUE(relayed("10.96.0.1 . tcp . 80"));
+  EXPECT_EQ(cluster_.udp("client", "10.96.0.1:80").to_string(), "refused") << "UDP has no hold";
+  Traffic patient(cluster_, "client", "10.96.0.1:80");
+  cluster_.run_for(std::chrono::milliseconds(500));
+  put_endpoints("web", {kOn1});
+  ASSERT_TRUE(cluster_.run_until([&] { return patient.connections() > 10; }));
+  patient.stop();
+  EXPECT_EQ(patient.failures(), 0);
+}
+
+TEST_F(StreamBeside, TheEndpointIsToldWhoAskedForWhat) {
+  put_echo(kAsks + R"(,"stream.fairlead.io/proxy-protocol":"v2")");
+  cluster_.start();
+  Echo echo(cluster_.at("web-1"));
+  ASSERT_TRUE(becomes_relayed("10.96.0.7 . tcp . 7"));
+  ASSERT_TRUE(becomes_relayed("tcp . 30107"));
+  for (const std::string to : {"10.96.0.7:7", "192.0.2.1:30107", "10.244.1.1:30107"}) {
+    SCOPED_TRACE(to);
+    const auto inside = cluster_.at("client").enter();
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_storage storage{};
+    const SocketAddress asked = SocketAddress::parse(to).value();
+    const socklen_t length = asked.to_sockaddr(storage);
+    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&storage), length), 0);
+    // Echoed: the header of the PROXY protocol, 16 bytes and two addresses with their ports.
+    std::string header(28, '\0');
+    const timeval patience = {10, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ASSERT_EQ(recv(fd, header.data(), header.size(), MSG_WAITALL), 28);
+    const auto address = [&](size_t at) {
+      return IpAddress::from_bytes({reinterpret_cast<const uint8_t*>(header.data()) + at, 4});
+    };
+    const auto port = [&](size_t at) {
+      return static_cast<uint16_t>(static_cast<uint8_t>(header[at]) << 8 |
+                                   static_cast<uint8_t>(header[at + 1]));
+    };
+    EXPECT_EQ(address(16).to_string(), cluster_.address("client"));
+    EXPECT_EQ((SocketAddress{address(20), port(26)}.to_string()), to);
+    close(fd);
+  }
+}
+
+// SIGTERM: the rules have everything before it accepts no more. What is open has its time.
+TEST_F(StreamBeside, AtItsEndTheRulesHaveItAndConnectionsEndByThemselves) {
+  put_echo(kAsks);
+  put("web", 1, {kOn1}, "", "", kAsks);
+  cluster_.start({"--stream-drain-timeout=5m"});
+  ASSERT_TRUE(becomes_relayed("10.96.0.7 . tcp . 7"));
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  Echo echo(cluster_.at("web-1"));
+  auto checker = std::make_unique<Checker>(cluster_.at("client"), "10.96.0.7:7", 1);
+  ASSERT_TRUE(cluster_.run_until([&] { return checker->compared() > 1000000; }));
+  Traffic traffic(cluster_, "client", "10.96.0.1:80");
+  UdpFlow flow(cluster_, "client", "10.96.0.1:80");
+  ASSERT_TRUE(cluster_.run_until([&] { return flow.answers() > 10; }));
+  kill(cluster_.process().pid(), SIGTERM);
+  ASSERT_TRUE(becomes_relayed("10.96.0.7 . tcp . 7", false));
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80", false));
+  const size_t before = checker->compared();
+  EXPECT_TRUE(cluster_.run_until([&] { return checker->compared() > before + 1000000; }));
+  EXPECT_TRUE(checker->good());
+  EXPECT_TRUE(cluster_.running());
+  checker.reset();
+  EXPECT_TRUE(cluster_.run_until([&] { return !cluster_.running(); })) << "with the last of them";
+  cluster_.run_for(std::chrono::milliseconds(500));
+  traffic.stop();
+  flow.stop();
+  EXPECT_GT(traffic.connections(), 100);
+  EXPECT_EQ(traffic.failures(), 0);
+  EXPECT_EQ(flow.stalls(), 0);
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").to_string(),
+            "web-1 sees " + cluster_.address("client"));
+}
+
+TEST_F(StreamBeside, KilledItIsMadeUpForByTheNext) {
+  put("web", 1, {kOn1, kOn2}, "", "", kAsks);
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  cluster_.kill_with(SIGKILL);
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").to_string(), "refused")
+      << "at once, until the next has begun";
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  check("again", "client", "10.96.0.1:80", "[fd00:96::1]:80", {"web-1", "web-2"});
+  // And by one that knows nothing of relaying any more.
+  cluster_.kill_with(SIGKILL);
+  put("web", 1, {kOn1, kOn2});
+  cluster_.start();
+  check("by rules", "client", "10.96.0.1:80", "[fd00:96::1]:80", {"web-1", "web-2"});
+  EXPECT_FALSE(relayed("10.96.0.1 . tcp . 80"));
+}
+
+// Policies, ranges and affinity are the rows' (rows_test.cpp, _Relayed); affinity lives here.
+TEST_F(StreamBeside, AffinityHoldsWhateverAddressIsUsed) {
+  put("sticky", 1, {kOn1, kOn2, kOn3},
+      R"("sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":100}})",
+      "", kAsks);
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  ASSERT_TRUE(becomes_relayed("tcp . 30101"));
+  for (const std::string from : {"client", "outside", "node"}) {
+    std::set<std::string> ends;
+    for (int i = 0; i < 20; ++i) {
+      ends.insert(cluster_.tcp(from, "10.96.0.1:80").reached);
+      ends.insert(cluster_.tcp(from, "192.0.2.1:30101").reached);
+    }
+    EXPECT_EQ(ends.size(), 1u) << from;
+  }
+}
+
+}  // namespace
+}  // namespace fairlead::proxy
