@@ -329,7 +329,9 @@ void Program::offer_counters() {
   if (userspace_ || !options_.service_metrics)
     operations_->set_more_metrics(
         [this, relayed](const auto& tell) { loop_.post([tell, relayed] { tell(relayed()); }); });
-  if (userspace_) return;
+  if (userspace_)
+    return operations_->set_stat(
+        [this](const auto& tell) { loop_.post([this, tell] { tell(to_json(stat(ok()))); }); });
   operations_->set_stat([this](const auto& tell) {
     proxy_->look([this, tell](const Result<void>& looked) { tell(to_json(stat(looked))); });
   });
@@ -426,7 +428,12 @@ std::vector<FamilyHealth> Program::families() const {
 }
 
 StatDocument Program::stat(const Result<void>& looked) {
-  StatDocument document = stat_of(*proxy_, families_, loop_.clock().now(), started_at_, looked);
+  const MonoTime now = loop_.clock().now();
+  StatDocument document = userspace_
+                              ? stat_of(*plane(), userspace_->services(),
+                                        std::chrono::duration<double>(now - started_at_).count())
+                              : stat_of(*proxy_, families_, now, started_at_, looked);
+  if (opt_in_ && plane() != nullptr) add_relayed(document, *plane(), proxy_->services());
   document.node = options_.node_name;
   document.since = rfc3339_nano(started_);
   return document;

@@ -18,12 +18,12 @@ double growth(uint64_t before, uint64_t after) {
   return static_cast<double>(after >= before ? after - before : after);
 }
 
-StatRates rates_of(const ServiceTotals& before, const ServiceTotals& after, double seconds) {
+StatRates rates_of(const StatRow& before, const StatRow& after, double seconds) {
   const auto rate = [&](uint64_t from, uint64_t to) { return growth(from, to) / seconds; };
-  return {rate(before.all_connections(), after.all_connections()),
-          rate(before.refused, after.refused), rate(before.dropped, after.dropped),
-          rate(before.flows.client_bytes, after.flows.client_bytes),
-          rate(before.flows.server_bytes, after.flows.server_bytes)};
+  const ServiceTotals &from = before.totals, &to = after.totals;
+  return {rate(before.connections(), after.connections()), rate(from.refused, to.refused),
+          rate(from.dropped, to.dropped), rate(from.flows.client_bytes, to.flows.client_bytes),
+          rate(from.flows.server_bytes, to.flows.server_bytes)};
 }
 
 StatRates rates_of(const std::optional<AllRates>& rates, const ServicePort& port) {
@@ -34,18 +34,22 @@ StatRates rates_of(const std::optional<AllRates>& rates, const ServicePort& port
 
 }  // namespace
 
+// In mode nftables the rules have counted each that is relayed too.
+uint64_t StatRow::connections() const {
+  return std::max(totals.all_connections(), relayed ? relayed->opened : 0);
+}
+
 std::optional<AllRates> rates_between(const StatDocument& before, const StatDocument& after) {
   const bool same_process = before.since == after.since;
   const double seconds = after.seconds - (same_process ? before.seconds : 0);
   if (seconds <= 0) return std::nullopt;
-  std::map<ServicePort, const ServiceTotals*> known;
+  std::map<ServicePort, const StatRow*> known;
   if (same_process)
-    for (const StatRow& row : before.rows) known[row.port] = &row.totals;
+    for (const StatRow& row : before.rows) known[row.port] = &row;
   AllRates rates;
   for (const StatRow& row : after.rows) {
     const auto found = known.find(row.port);
-    rates[row.port] =
-        rates_of(found == known.end() ? ServiceTotals{} : *found->second, row.totals, seconds);
+    rates[row.port] = rates_of(found == known.end() ? StatRow{} : *found->second, row, seconds);
   }
   return rates;
 }
@@ -70,14 +74,15 @@ std::pair<double, double> weight(const StatRow& row, const StatRates& rates, Sta
   const auto number = [](uint64_t count) { return static_cast<double>(count); };
   switch (sort) {
     case StatSort::kRate:
-      return {rates.connections, number(totals.all_connections())};
+      return {rates.connections, number(row.connections())};
     case StatSort::kConnections:
-      return {number(totals.all_connections()), rates.connections};
+      return {number(row.connections()), rates.connections};
     case StatSort::kRefused:
       return {rates.refused + rates.dropped, number(totals.refused + totals.dropped)};
     case StatSort::kBytes:
       return {rates.client_bytes + rates.server_bytes,
-              number(totals.flows.client_bytes + totals.flows.server_bytes)};
+              number(std::max(totals.flows.client_bytes + totals.flows.server_bytes,
+                              row.relayed ? row.relayed->bytes() : 0))};
     case StatSort::kName:
       return {};
   }
@@ -140,7 +145,10 @@ std::string age_text(double seconds) {
 std::string head_text(const StatDocument& document) {
   std::string text =
       document.node + ": " +
-      (document.problem.empty() ? "programmed" : "NOT PROGRAMMED: " + document.problem) + "\n";
+      (document.families.empty()  ? document.problem.empty() ? "relaying" : "NOT RELAYING: "
+       : document.problem.empty() ? "programmed"
+                                  : "NOT PROGRAMMED: ") +
+      document.problem + "\n";
   for (const StatFamily& family : document.families) {
     text += family.family + ": ";
     text += family.last_commit_age ? "last commit " + age_text(*family.last_commit_age) + " ago"
@@ -180,7 +188,7 @@ Cells header_cells(bool bytes) {
   if (bytes) cells.insert(cells.end(), {"IN B/S", "OUT B/S"});
   return cells;
 }
-constexpr size_t kLeftAligned = 4;  // columns from the left
+constexpr size_t kLeftAligned = 4, kLeftAlignedRelayed = 2;  // columns from the left
 
 Cells row_cells(const StatRow& row, const std::optional<AllRates>& rates, bool bytes) {
   const StatRates rate = rates_of(rates, row.port);
@@ -193,7 +201,7 @@ Cells row_cells(const StatRow& row, const std::optional<AllRates>& rates, bool b
                  kinds_text(row.totals),
                  std::to_string(row.ready) + "/" + std::to_string(row.endpoints),
                  rate_cell(rate_text(rate.connections)),
-                 grouped(row.totals.all_connections()),
+                 grouped(row.connections()),
                  grouped(row.totals.refused),
                  grouped(row.totals.dropped)};
   if (bytes)
@@ -202,7 +210,31 @@ Cells row_cells(const StatRow& row, const std::optional<AllRates>& rates, bool b
   return cells;
 }
 
-std::string aligned(const std::vector<Cells>& rows) {
+Cells relayed_header() {
+  return {"RELAYED", "PROTO",   "OPEN",    "NEW",     "FAILED", "RETRIED",
+          "HELD",    "WAITING", "EJECTED", "CONNECT", "IN",     "OUT"};
+}
+
+// HELD: have waited for a first endpoint, WAITING: do. CONNECT: the mean.
+Cells relayed_cells(const ServicePort& port, const stream::Totals& totals) {
+  const double millis = totals.connected == 0 ? 0
+                                              : static_cast<double>(totals.connect_micros) / 1e3 /
+                                                    static_cast<double>(totals.connected);
+  return {port.to_string(),
+          protocol_name(port.protocol),
+          grouped(totals.open),
+          grouped(totals.opened),
+          grouped(totals.failed),
+          grouped(totals.retried),
+          grouped(totals.held),
+          grouped(totals.waiting),
+          grouped(totals.ejected),
+          totals.connected == 0 ? "-" : formatted("%.2fms", millis),
+          scaled(static_cast<double>(totals.client_bytes)),
+          scaled(static_cast<double>(totals.server_bytes))};
+}
+
+std::string aligned(const std::vector<Cells>& rows, size_t left_aligned) {
   std::vector<size_t> widths(rows.front().size());
   for (const Cells& cells : rows)
     for (size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
@@ -211,7 +243,7 @@ std::string aligned(const std::vector<Cells>& rows) {
     std::string line;
     for (size_t i = 0; i < cells.size(); ++i) {
       const std::string gap(widths[i] - cells[i].size(), ' ');
-      line += (i == 0 ? "" : "  ") + (i < kLeftAligned ? cells[i] + gap : gap + cells[i]);
+      line += (i == 0 ? "" : "  ") + (i < left_aligned ? cells[i] + gap : gap + cells[i]);
     }
     text += line + "\n";
   }
@@ -235,7 +267,12 @@ std::string stat_text(const StatDocument& document, const std::optional<AllRates
                       size_t width) {
   std::vector<Cells> table = {header_cells(document.bytes)};
   for (const StatRow& row : document.rows) table.push_back(row_cells(row, rates, document.bytes));
-  return cut(head_text(document) + "\n" + aligned(table), width);
+  std::string text = head_text(document) + "\n" + aligned(table, kLeftAligned);
+  std::vector<Cells> relayed = {relayed_header()};
+  for (const StatRow& row : document.rows)
+    if (row.relayed) relayed.push_back(relayed_cells(row.port, *row.relayed));
+  if (relayed.size() > 1) text += "\n" + aligned(relayed, kLeftAlignedRelayed);
+  return cut(text, width);
 }
 
 }  // namespace fairlead::proxy

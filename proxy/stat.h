@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "proxy/service_counters.h"
+#include "proxy/stream/metrics_text.h"
 
 namespace fairlead::proxy {
 
@@ -34,7 +35,10 @@ struct StatRow {
   uint16_t node_port = 0;
   uint64_t ready = 0;
   uint64_t endpoints = 0;
-  ServiceTotals totals;
+  ServiceTotals totals;                   // of the rules
+  std::optional<stream::Totals> relayed;  // of the stream proxy
+  // Where there are no rules, the relay's.
+  uint64_t connections() const;
   bool operator==(const StatRow&) const = default;
 };
 
@@ -43,7 +47,7 @@ struct StatDocument {
   std::string since;    // when the process, and counting, began; tells one process from the next
   double seconds = 0;   // from then to when the counters were read
   std::string problem;  // why Services are not programmed as they should be; empty: they are
-  std::vector<StatFamily> families;
+  std::vector<StatFamily> families;  // none in mode userspace
   uint64_t services = 0, ports = 0, endpoints = 0;
   std::string counters_problem;  // why they could not be read
   bool bytes = false;            // flows are counted too

@@ -91,8 +91,7 @@ class Watcher {
       return Error(ErrorCode::kUnsupported, "what answers at " + options_.address +
                                                 " has no /stat (status " +
                                                 std::to_string((*answer)->status) +
-                                                "): not a fairlead-proxy, an older one, or one in "
-                                                "mode userspace, whose /metrics has them");
+                                                "): not a fairlead-proxy, or an older one");
     Result<StatDocument> document = parse_stat((*answer)->body);
     if (!document.ok()) return document.error().with_context(options_.address);
     return document;

@@ -47,6 +47,35 @@ FlowTotals flows_from(const Json& json) {
           json.at("serverPackets"), json.at("serverBytes")};
 }
 
+struct RelayField {
+  const char* name;
+  uint64_t stream::Totals::*value;
+};
+constexpr RelayField kRelayFields[] = {{"opened", &stream::Totals::opened},
+                                       {"open", &stream::Totals::open},
+                                       {"failed", &stream::Totals::failed},
+                                       {"held", &stream::Totals::held},
+                                       {"waiting", &stream::Totals::waiting},
+                                       {"denied", &stream::Totals::denied},
+                                       {"retried", &stream::Totals::retried},
+                                       {"ejected", &stream::Totals::ejected},
+                                       {"clientBytes", &stream::Totals::client_bytes},
+                                       {"serverBytes", &stream::Totals::server_bytes},
+                                       {"connected", &stream::Totals::connected},
+                                       {"connectMicroseconds", &stream::Totals::connect_micros}};
+
+Json to_json(const stream::Totals& relayed) {
+  Json json = Json::object();
+  for (const RelayField& field : kRelayFields) json[field.name] = relayed.*field.value;
+  return json;
+}
+
+stream::Totals relayed_from(const Json& json) {
+  stream::Totals relayed;
+  for (const RelayField& field : kRelayFields) relayed.*field.value = json.at(field.name);
+  return relayed;
+}
+
 Json to_json(const StatRow& row, bool bytes) {
   Json connections = Json::object();
   for (const AddressKind kind : kKinds)
@@ -65,6 +94,7 @@ Json to_json(const StatRow& row, bool bytes) {
                {"refused", row.totals.refused},
                {"dropped", row.totals.dropped}};
   if (bytes) json["ended"] = to_json(row.totals.flows);
+  if (row.relayed) json["relayed"] = to_json(*row.relayed);
   return json;
 }
 
@@ -85,6 +115,7 @@ StatRow row_from(const Json& json) {
   row.totals.refused = json.at("refused");
   row.totals.dropped = json.at("dropped");
   if (json.contains("ended")) row.totals.flows = flows_from(json.at("ended"));
+  if (json.contains("relayed")) row.relayed = relayed_from(json.at("relayed"));
   return row;
 }
 

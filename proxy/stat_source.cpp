@@ -21,6 +21,23 @@ StatFamily family_of(const Proxy& proxy, Family family, MonoTime now) {
   return result;
 }
 
+// nullopt: it is nobody's any more.
+std::optional<StatRow> row_of(const ServiceMap& services, const ServicePort& port) {
+  const auto facts = services.facts(port);
+  if (!facts) return std::nullopt;
+  StatRow row{port, {}, facts->port, facts->node_port, facts->ready, facts->endpoints, {}, {}};
+  for (const IpAddress& address : facts->cluster_ips)
+    row.cluster_ips.push_back(address.to_string());
+  return row;
+}
+
+void add_sizes(StatDocument& document, const ServiceMap& services) {
+  const ServiceMap::Size size = services.size();
+  document.services = size.services;
+  document.ports = size.ports;
+  document.endpoints = size.endpoints;
+}
+
 }  // namespace
 
 StatDocument stat_of(Proxy& proxy, const std::vector<Family>& families, MonoTime now,
@@ -30,10 +47,7 @@ StatDocument stat_of(Proxy& proxy, const std::vector<Family>& families, MonoTime
   if (const Result<void> healthy = proxy.check(); !healthy.ok())
     document.problem = healthy.error().message();
   for (const Family family : families) document.families.push_back(family_of(proxy, family, now));
-  const ServiceMap::Size size = proxy.services().size();
-  document.services = size.services;
-  document.ports = size.ports;
-  document.endpoints = size.endpoints;
+  add_sizes(document, proxy.services());
   if (!looked.ok()) document.counters_problem = looked.error().message();
   if (const FlowCounter* flows = proxy.flow_counter()) {
     document.bytes = true;
@@ -41,14 +55,37 @@ StatDocument stat_of(Proxy& proxy, const std::vector<Family>& families, MonoTime
     document.uncounted_flows = flows->uncounted();
   }
   for (const auto& [port, totals] : proxy.counters().totals()) {
-    const auto facts = proxy.services().facts(port);
-    if (!facts) continue;
-    StatRow row{port, {}, facts->port, facts->node_port, facts->ready, facts->endpoints, totals};
-    for (const IpAddress& address : facts->cluster_ips)
-      row.cluster_ips.push_back(address.to_string());
-    document.rows.push_back(std::move(row));
+    auto row = row_of(proxy.services(), port);
+    if (!row) continue;
+    row->totals = totals;
+    document.rows.push_back(*std::move(row));
   }
   return document;
+}
+
+StatDocument stat_of(stream::Plane& plane, const ServiceMap& services, double seconds) {
+  StatDocument document;
+  document.seconds = seconds;
+  if (const Result<void> healthy = plane.check(); !healthy.ok())
+    document.problem = healthy.error().message();
+  add_sizes(document, services);
+  add_relayed(document, plane, services);
+  return document;
+}
+
+void add_relayed(StatDocument& document, const stream::Plane& plane, const ServiceMap& services) {
+  std::map<ServicePort, size_t> known;
+  for (size_t i = 0; i < document.rows.size(); ++i) known[document.rows[i].port] = i;
+  for (const auto& [port, totals] : plane.totals()) {
+    if (!totals.used()) continue;
+    if (!known.contains(port)) {
+      auto row = row_of(services, port);
+      if (!row) continue;
+      known[port] = document.rows.size();
+      document.rows.push_back(*std::move(row));
+    }
+    document.rows[known.at(port)].relayed = totals;
+  }
 }
 
 }  // namespace fairlead::proxy

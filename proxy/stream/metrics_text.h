@@ -18,6 +18,8 @@ struct Totals {
   uint64_t client_bytes = 0, server_bytes = 0, connected = 0, connect_micros = 0;
   void add(const Counters& counters);
   void add(const Totals& other);
+  bool operator==(const Totals&) const = default;
+  uint64_t bytes() const { return client_bytes + server_bytes; }
   // Anything has ever happened.
   bool used() const { return opened + held + denied > 0; }
 };

@@ -68,6 +68,10 @@ TEST_F(StreamBeside, WhoAsksIsRelayedAndOthersAreNot) {
                                   "\"default\",service=\"plain\"")));
   EXPECT_THAT(cluster_.get("node", "http://127.0.0.1:10249/proxyMode"), HasSubstr("nftables"));
   EXPECT_TRUE(cluster_.healthy());
+  const CommandResult stat = cluster_.run({"stat", "--once", "--interval=1s"});
+  EXPECT_THAT(stat.output, HasSubstr("node: programmed\n"));
+  EXPECT_THAT(stat.output, testing::ContainsRegex("\ndefault/web:t +tcp +[0-9]+ +[1-9][0-9]* +0 "));
+  EXPECT_THAT(stat.output, testing::ContainsRegex("\ndefault/plain:t +tcp +10.96.0.2:80 "));
 }
 
 TEST_F(StreamBeside, ItsSocketsAreNobodysToAsk) {

@@ -51,6 +51,9 @@ TEST_F(Stream, ServesEveryKindOfAddressWithoutARule) {
   EXPECT_THAT(text, HasSubstr("\nfairlead_stream_missing_routes 0\n"));
   EXPECT_THAT(cluster_.get("node", "http://127.0.0.1:10249/proxyMode"), HasSubstr("userspace"));
   EXPECT_THAT(cluster_.get("node", ProgramCluster::kHealthz), HasSubstr("200"));
+  const CommandResult stat = cluster_.run({"stat", "--once", "--interval=1s"});
+  EXPECT_THAT(stat.output, HasSubstr("node: relaying\n"));
+  EXPECT_THAT(stat.output, testing::ContainsRegex("\ndefault/web:u +udp +[0-9]+ +[1-9][0-9]* +0 "));
 }
 
 TEST_F(Stream, EndpointsAndServicesComeAndGo) {

@@ -112,6 +112,28 @@ TEST(StatText, WhatAPersonWantsFirst) {
             "        0\n");
 }
 
+TEST(StatText, WhatIsRelayedHasATableOfItsOwn) {
+  StatDocument after = document(10, {row("web", 5), row("shop", 0)});
+  after.families.clear();
+  stream::Totals relayed;
+  relayed.opened = 9310, relayed.open = 3, relayed.retried = 12, relayed.held = 4;
+  relayed.ejected = 1, relayed.connected = 4, relayed.connect_micros = 1240;
+  relayed.client_bytes = 1200000, relayed.server_bytes = 3400000000;
+  after.rows[1].relayed = relayed;
+  const std::string text = stat_text(after, std::nullopt, 0);
+  EXPECT_THAT(text, HasSubstr("n1: relaying\n12,311 services"));
+  EXPECT_THAT(text, HasSubstr("    2/3       -  9,310        0        0\n"))
+      << "connections, where no rule counts them";
+  EXPECT_THAT(text, HasSubstr("\n\nRELAYED            PROTO  OPEN    NEW  FAILED  RETRIED  HELD  "
+                              "WAITING  EJECTED  CONNECT    IN   OUT\n"
+                              "default/shop:http  tcp       3  9,310       0       12     4  "
+                              "      0        1   0.31ms  1.2M  3.4G\n"));
+  after.problem = "a worker does not answer";
+  EXPECT_THAT(stat_text(after, std::nullopt, 0),
+              HasSubstr("n1: NOT RELAYING: a worker does not answer\n"));
+  EXPECT_EQ(busiest(after, std::nullopt, StatSort::kConnections, 1)[0].port.service.name, "shop");
+}
+
 TEST(StatText, BytesAndTrouble) {
   StatDocument before = document(0, {row("web", 0)});
   StatDocument after = document(4, {row("web", 2, 0, 6000000)});
@@ -146,6 +168,7 @@ TEST(StatJson, ReadsBackWhatItWrites) {
   full.rows[0].totals.dropped = 9;
   full.rows[0].port.protocol = Protocol::kSctp;
   full.rows[0].node_port = 30080;
+  full.rows[1].relayed = stream::Totals{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
   const Result<StatDocument> again = parse_stat(to_json(full));
   ASSERT_TRUE(again.ok()) << again.error().message();
   EXPECT_EQ(*again, full);
