@@ -61,6 +61,7 @@ void ConntrackCleaner::next() {
     if (frontend.family() == family) frontends.insert(frontend);
   for (const Frontend& frontend : frontends) waiting_.erase(frontend);
   busy_ = true;
+  listed_ = frontends;
   list_flows(family, frontends);
 }
 
@@ -111,6 +112,7 @@ void ConntrackCleaner::remove(const conntrack::Entry& entry) {
 // What could not be listed is looked at again with the second look.
 void ConntrackCleaner::finished(const std::optional<Error>& error) {
   busy_ = false;
+  listed_.clear();
   if (error) {
     log::warn("listing UDP flows failed: {}; trying again", error->message());
     look_again(std::exchange(waiting_, {}));

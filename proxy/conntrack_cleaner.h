@@ -56,6 +56,10 @@ class ConntrackCleaner {
   void changed(const Dirty& frontends);
 
   uint64_t deleted() const { return deleted_; }
+  // Flows to it may still be looked for.
+  bool pending(const Frontend& frontend) const {
+    return waiting_.contains(frontend) || later_.contains(frontend) || listed_.contains(frontend);
+  }
   // The first look is over.
   bool idle() const { return !busy_ && waiting_.empty(); }
 
@@ -75,6 +79,7 @@ class ConntrackCleaner {
   const NodeAddressesOf node_addresses_;
   std::set<Frontend> waiting_;
   std::set<Frontend> later_;
+  std::set<Frontend> listed_;  // the listing is about
   bool busy_ = false;
   bool resting_ = false;
   bool looking_again_ = false;  // second_look_ is set

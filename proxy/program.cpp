@@ -22,7 +22,7 @@ constexpr Duration kShadowLimit = std::chrono::minutes(5);
 constexpr Duration kCoalesce = std::chrono::milliseconds(50);
 constexpr Duration kLookAround = std::chrono::seconds(10);
 constexpr Duration kRoutesLimit = std::chrono::seconds(30);
-constexpr Duration kGiveBackLimit = std::chrono::seconds(5);
+constexpr Duration kGiveBackLimit = std::chrono::seconds(10);
 
 // As kube-proxy decides (app/server_linux.go): the kernel has it, and nobody switched it off.
 bool ipv6_available() {
@@ -92,8 +92,8 @@ void Program::drain() {
   look.start_every(kCoalesce, [] {});
   if (opt_in_) {
     opt_in_->give_back();
-    const auto given_back = [&] { return opt_in_->given_back() && proxy_->idle(); };
-    if (!loop_.run_until([&] { return again || given_back(); }, kGiveBackLimit))
+    loop_.run_until([&] { return again || opt_in_->given_back(); }, kGiveBackLimit);
+    if (!again && !opt_in_->given_back())
       log::warn("the rules do not have every relayed Service again");
   }
   const Duration limit = options_.stream_drain_timeout;

@@ -68,9 +68,13 @@ class Proxy : public ObjectSink {
   // lives, whatever its Service asks for (kRelay of choice.h). Connections that are open stay where
   // they are; UDP flows to a socket that is no more begin anew.
   void set_relay(const Frontend& frontend, const std::optional<SocketAddress>& socket);
-  // The kernel does with it what is wanted.
+  void forget_relay(const Frontend& frontend) { program(services_.forget_relay(frontend)); }
+  void set_relay_only(const kube::ObjectKey& service, bool only) {
+    program(services_.set_relay_only(service, only));
+  }
+  // The kernel does with it what is wanted, and its UDP flows are where they should be.
   bool settled(const Frontend& frontend) const {
-    return programmer(frontend.family()).settled(frontend);
+    return programmer(frontend.family()).settled(frontend) && !cleaner_->pending(frontend);
   }
   bool serves(Family family) const;
   // Runs after each change, with the frontends it may concern.

@@ -103,6 +103,7 @@ Dirty ServiceMap::put(const kube::Service& service) {
       dirty.push_back(frontend);
     }
   }
+  add_doors(dirty);
   make_unique(dirty);
   return dirty;
 }
@@ -118,6 +119,7 @@ Dirty ServiceMap::remove_service(const kube::ObjectKey& key) {
   service.present = false;
   service.spec = {};
   forget_if_unused(service);
+  add_doors(dirty);
   return dirty;
 }
 

@@ -105,10 +105,15 @@ class ServiceMap {
   std::optional<Target> find(const Frontend& frontend) const;
   // What its Service and endpoints come to, whoever acts on it.
   std::optional<Target> decide(const Frontend& frontend) const;
-  // From now on the stream proxy has it, at that socket of this node; or the rules again. It
-  // outlives the Service.
+  // From now on the stream proxy has it, at that socket of this node; or the rules again, while the
+  // socket's own address stays dropped. It outlives the Service.
   Dirty set_relay(const Frontend& frontend, const std::optional<SocketAddress>& socket);
+  // The socket that it had last has gone.
+  Dirty forget_relay(const Frontend& frontend);
   std::optional<SocketAddress> relay(const Frontend& frontend) const;
+  // Its TCP endpoints expect what the stream proxy alone can tell them: where that does not have a
+  // frontend of it, packets are dropped, so that clients try again.
+  Dirty set_relay_only(const kube::ObjectKey& service, bool only);
   // Every frontend of one family, or of one Service.
   Dirty frontends(Family family) const;
   Dirty frontends(const kube::ObjectKey& service) const;
@@ -225,6 +230,8 @@ class ServiceMap {
   void release(const Frontend& frontend, const Service& service);
   void detach(Slice& slice);
   static std::string name_of(const Claim& claim);
+  void add_doors(Dirty& dirty) const;
+  bool is_relay_only(const Frontend& frontend) const;
   std::vector<Endpoint> merged(const Claim& claim, Family family) const;
   Hints usable_hints(const std::vector<Endpoint>& endpoints) const;
   std::vector<Backend> cluster_set(const std::vector<Endpoint>& endpoints) const;
@@ -241,8 +248,13 @@ class ServiceMap {
   std::map<kube::ObjectKey, Slice> slices_;
   std::unordered_map<Frontend, Claim> claims_;
   std::multimap<Frontend, Claim> losing_claims_;
-  std::unordered_map<Frontend, SocketAddress> relays_;
+  struct Relay {
+    SocketAddress socket;
+    bool open = true;  // else the rules have it again
+  };
+  std::unordered_map<Frontend, Relay> relays_;
   std::unordered_set<Frontend> doors_;  // the sockets of those
+  std::set<kube::ObjectKey> relay_only_;
   struct Ranges {
     std::shared_ptr<const std::vector<Cidr>> ranges;
     int users = 0;

@@ -25,9 +25,12 @@ OptIn::~OptIn() {
 }
 
 void OptIn::put(const kube::Service& service) {
+  const kube::ObjectKey key = service.meta.key();
   const bool asks_anew = wishes_.put(service);
+  const Wishes wishes = wishes_.of(key);
+  proxy_.set_relay_only(key, wishes.relay && wishes.proxy_protocol);
   proxy_.put(service);
-  if (asks_anew) consider(services().frontends(service.meta.key()));
+  if (asks_anew) consider(services().frontends(key));
 }
 
 void OptIn::put(const kube::EndpointSlice& slice) {
@@ -37,6 +40,7 @@ void OptIn::put(const kube::EndpointSlice& slice) {
 void OptIn::remove_service(const kube::ObjectKey& key) {
   wishes_.remove(key);
   proxy_.remove_service(key);
+  proxy_.set_relay_only(key, false);
 }
 
 void OptIn::remove_slice(const kube::ObjectKey& key) {
@@ -116,7 +120,7 @@ void OptIn::consider(const Frontend& frontend) {
     if (!opening_) open_plane();
     if (plane_) plane_->mark({frontend});
   } else if (found != entries_.end() && found->second.wanted) {
-    found->second = {false, loop_.clock().now()};
+    found->second = {false, std::nullopt};
     proxy_.set_relay(frontend, std::nullopt);
     look_at_leaving();
   }
@@ -149,13 +153,19 @@ void OptIn::end_leaving() {
   bool more = false;
   for (auto& [frontend, entry] : entries_) {
     if (entry.wanted) continue;
-    if (!proxy_.settled(frontend)) entry.settled_since = now;
-    if (now - entry.settled_since >= kGrace)
+    if (!proxy_.settled(frontend))
+      entry.settled_since.reset();
+    else if (!entry.settled_since)
+      entry.settled_since = now;
+    if (entry.settled_since && now - *entry.settled_since >= kGrace)
       gone.push_back(frontend);
     else
       more = true;
   }
-  for (const Frontend& frontend : gone) entries_.erase(frontend);
+  for (const Frontend& frontend : gone) {
+    entries_.erase(frontend);
+    proxy_.forget_relay(frontend);
+  }
   if (plane_) plane_->mark(gone);
   if (more) look_at_leaving();
 }
@@ -170,11 +180,6 @@ void OptIn::give_back() {
   Dirty all;
   for (const auto& [frontend, entry] : entries_) all.push_back(frontend);
   consider(all);
-}
-
-bool OptIn::given_back() const {
-  return std::all_of(entries_.begin(), entries_.end(),
-                     [this](const auto& entry) { return proxy_.settled(entry.first); });
 }
 
 }  // namespace fairlead::proxy::stream

@@ -10,8 +10,10 @@
 // So connection tracking keeps every connection where it was when a frontend goes over to the
 // stream proxy or comes back, and addresses and ports are those of the rules. A frontend comes back
 // when its Service no longer asks, or has nothing to relay to; its sockets stay for kGrace after
-// the rules have it. What cannot be relayed (SCTP, a family of which this node has no address, no
-// descriptor left) stays with the rules.
+// the rules have it and UDP flows to them are no more. What cannot be relayed (SCTP, a family of
+// which this node has no address, no descriptor left) stays with the rules; but TCP of a Service
+// whose endpoints expect the PROXY protocol is dropped while it is not relayed: a client could
+// write a header of its own.
 //
 // The Plane and its threads stay when the last Service has left.
 //
@@ -33,9 +35,8 @@ namespace fairlead::proxy::stream {
 
 class OptIn : public ObjectSink, private PlaneOwner {
  public:
-  // As long as UDP flows to sockets are looked for (ConntrackCleaner), and what had passed the
-  // rules before is on its way.
-  static constexpr Duration kGrace = std::chrono::seconds(3);
+  // For connections that were being made when the rules changed.
+  static constexpr Duration kGrace = std::chrono::seconds(2);
   static constexpr Duration kFirstRetry = std::chrono::seconds(1);
   static constexpr Duration kLastRetry = std::chrono::seconds(60);
 
@@ -64,13 +65,13 @@ class OptIn : public ObjectSink, private PlaneOwner {
 
   // The rules get everything back, for good.
   void give_back();
-  // After that: they have it.
-  bool given_back() const;
+  // After that: they have had it for kGrace.
+  bool given_back() const { return entries_.empty(); }
 
  private:
   struct Entry {
-    bool wanted = true;      // else it is on its way back to the rules,
-    MonoTime settled_since;  // and they have had it since
+    bool wanted = true;                     // else it is on its way back to the rules,
+    std::optional<MonoTime> settled_since;  // and they have had it since
   };
 
   Stage stage(const Frontend& frontend) const override;

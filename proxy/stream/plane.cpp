@@ -18,6 +18,7 @@ namespace {
 
 constexpr Duration kCoalesce = std::chrono::milliseconds(1);
 constexpr size_t kFrontendsPerTurn = 256;
+constexpr int kPortTries = 64;
 
 // How many there are then.
 size_t raise_descriptor_limit() {
@@ -107,7 +108,8 @@ Result<void> Plane::start_workers(size_t descriptors) {
   for (const Config& config : settings_.families)
     if (!config.bridge_interface.empty() || !config.interface_prefix.empty()) {
       log::warn(
-          "mode userspace does not see by which interface a connection came in: pods are taken for "
+          "the stream proxy does not see by which interface a connection came in: pods are taken "
+          "for "
           "strangers where externalTrafficPolicy is Local");
       break;
     }
@@ -244,8 +246,8 @@ void Plane::apply(const Frontend& frontend) {
   } else {
     route(frontend, true);
     apply(frontend, frontends_[frontend], *target);
-    tell(frontend);
   }
+  if (target) tell(frontend);
   if (troubled_.contains(frontend))
     retry_later(!was_troubled);
   else if (troubled_.empty())
@@ -280,6 +282,8 @@ void Plane::refuse(const Frontend& frontend, const std::string& name, FrontendSt
 
 // Cluster IPs are the cluster's own; external addresses are whatever somebody wrote.
 std::optional<std::string> Plane::why_not_served(const Frontend& frontend) const {
+  if (!routes_ && !relay_address(frontend.family()))
+    return "this node has no address of its family";
   if (!routes_) return std::nullopt;
   const auto owner = inputs_.services.owner(frontend);
   if (!owner || owner->kind == AddressKind::kClusterIp || owner->kind == AddressKind::kNodePort)
@@ -396,6 +400,19 @@ std::optional<IpAddress> Plane::relay_address(Family family) const {
   return std::nullopt;
 }
 
+// None that a Service has: on this address, or on all of this node's.
+Result<uint16_t> Plane::port_for_socket(Protocol protocol, const IpAddress& address) const {
+  for (int i = 0; i < kPortTries; ++i) {
+    const Result<uint16_t> port = free_port(protocol, address);
+    if (!port.ok()) return port;
+    if (!inputs_.services.has(Frontend::vip(address, protocol, *port)) &&
+        !inputs_.services.has(Frontend::node(address.family(), protocol, *port)))
+      return port;
+  }
+  return Error(ErrorCode::kResourceExhausted,
+               "every free port of " + address.to_string() + " that was tried is a Service's");
+}
+
 // One for each worker. In place of port 0 `address` gets one that is free.
 Result<std::vector<std::shared_ptr<Descriptor>>> Plane::open_sockets(Protocol protocol,
                                                                      const Service& service,
@@ -403,7 +420,7 @@ Result<std::vector<std::shared_ptr<Descriptor>>> Plane::open_sockets(Protocol pr
   const auto sources = admitted(service, address.address);
   std::vector<std::shared_ptr<Descriptor>> sockets;
   if (address.port == 0) {
-    const Result<uint16_t> port = free_port(protocol, address.address);
+    const Result<uint16_t> port = port_for_socket(protocol, address.address);
     if (!port.ok()) return port.error();
     address.port = *port;
   }
@@ -499,7 +516,7 @@ void Plane::retry_later(bool anew) {
 void Plane::stop_accepting() {
   stopped_ = true;
   pending_.clear();
-  for (const auto& worker : workers_) worker->post([](Worker& w) { w.stop(); });
+  for (const auto& worker : workers_) worker->post([](Worker& w) { w.remove_all(); });
   ping();
 }
 

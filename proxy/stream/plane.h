@@ -180,6 +180,7 @@ class Plane {
   std::optional<std::string> why_not_served(const Frontend& frontend) const;
   bool is_own(const IpAddress& address) const;
   std::set<SocketAddress> addresses_of(const Frontend& frontend, const FrontendState& state) const;
+  Result<uint16_t> port_for_socket(Protocol protocol, const IpAddress& address) const;
   Result<std::vector<std::shared_ptr<Descriptor>>> open_sockets(Protocol protocol,
                                                                 const Service& service,
                                                                 SocketAddress& address);

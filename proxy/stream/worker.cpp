@@ -94,7 +94,7 @@ Worker::Worker(Loop& loop, const WorkerSettings& settings, std::unique_ptr<React
 }
 
 Worker::~Worker() {
-  remove_all();
+  while (!listeners_.empty()) drop(listeners_.begin()->first);
 }
 
 void Worker::put(ListenerId id, Descriptor socket, const SocketAddress& address,
@@ -173,11 +173,19 @@ std::shared_ptr<EndpointGroup> Worker::group_of(const std::shared_ptr<const Endp
   return group;
 }
 
+// What came before the end is served; what keeps coming meanwhile does not keep us.
 void Worker::remove(ListenerId id) {
   const auto found = listeners_.find(id);
   if (found == listeners_.end()) return;
-  std::unique_ptr<Listener> listener = std::move(found->second);
-  listeners_.erase(found);
+  reactor_->look_at_clock();
+  for (int i = 0; found->second->socket && i < kBacklog; ++i)
+    if (accept_one(*found->second) != Accepted::kOne) break;
+  drop(id);
+}
+
+void Worker::drop(ListenerId id) {
+  std::unique_ptr<Listener> listener = std::move(listeners_.at(id));
+  listeners_.erase(id);
   waiting_.erase(id);
   refuse_held(*listener, MonoTime::max());
   if (deaf_.erase(id) > 0) counters_->deaf.take();
@@ -192,15 +200,6 @@ void Worker::remove(ListenerId id) {
 
 void Worker::remove_all() {
   while (!listeners_.empty()) remove(listeners_.begin()->first);
-}
-
-// What came before the end is served; what keeps coming meanwhile does not keep us.
-void Worker::stop() {
-  reactor_->look_at_clock();
-  for (const auto& [id, listener] : listeners_)
-    for (int i = 0; listener->socket && i < kBacklog; ++i)
-      if (accept_one(*listener) != Accepted::kOne) break;
-  remove_all();
 }
 
 void Worker::accept_from(Listener& listener) {

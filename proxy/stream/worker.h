@@ -59,11 +59,10 @@ class Worker {
   // From now on; connections that are open stay as they are, but UDP sessions of endpoints that are
   // gone end. Connections that have waited begin, if there is where to.
   void update(ListenerId id, std::shared_ptr<const Service> service);
-  // Closes the socket, with what waits at it. TCP connections stay, UDP sessions end.
+  // Closes the socket, when what waits there has been accepted as far as there is room. TCP
+  // connections stay, those that wait for an endpoint and UDP sessions end.
   void remove(ListenerId id);
   void remove_all();
-  // The same, but what waits at the sockets is accepted first, as far as there is room.
-  void stop();
 
   // Connections beyond it wait in the kernel's backlog; those that are open stay. At first as
   // WorkerSettings has it.
@@ -86,6 +85,7 @@ class Worker {
   Accepted accept_one(Listener& listener);
   void take(Listener& listener, Descriptor client, const SocketAddress& peer);
   void hold(Listener& listener, Descriptor client, const SocketAddress& peer);
+  void drop(ListenerId id);
   void release(Listener& listener);
   void refuse_held(Listener& listener, MonoTime due);
   std::optional<MonoTime> held_due() const;

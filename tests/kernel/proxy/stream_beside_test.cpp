@@ -79,11 +79,34 @@ TEST_F(StreamBeside, ItsSocketsAreNobodysToAsk) {
   cluster_.start();
   ASSERT_TRUE(becomes_relayed("10.96.0.7 . tcp . 7"));
   Echo echo(cluster_.at("web-1"));
-  for (const char* from : {"client", "outside", "node"}) {
-    EXPECT_EQ(cluster_.tcp(from, door()).to_string(), "dropped") << from;
-    EXPECT_EQ(cluster_.tcp(from, "10.96.0.7:7").to_string(), "dropped")
-        << from << ": it echoes and says nothing by itself";
-  }
+  const std::string socket = door();
+  for (const char* from : {"client", "outside", "node"})
+    EXPECT_EQ(cluster_.tcp(from, socket).to_string(), "dropped") << from;
+  Checker checker(cluster_.at("client"), "10.96.0.7:7", 1);
+  EXPECT_TRUE(cluster_.run_until([&] { return checker.compared() > 100000; })) << "as they come";
+  // And when it goes back, for as long as there is a socket.
+  put_echo();
+  ASSERT_TRUE(becomes_relayed("10.96.0.7 . tcp . 7", false));
+  EXPECT_EQ(cluster_.tcp("client", socket).to_string(), "dropped");
+  ASSERT_TRUE(cluster_.run_until([&] { return rules().find(": drop") == std::string::npos; }));
+  EXPECT_EQ(cluster_.tcp("client", socket).to_string(), "refused") << "nobody is there any more";
+}
+
+// A node port that is allotted later and has the number of a socket of ours.
+TEST_F(StreamBeside, ANodePortOfThatNumberComesFirst) {
+  put_echo(kAsks);
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.7 . tcp . 7"));
+  const std::string number = door().substr(door().find(':') + 1);
+  cluster_.put_service("other", R"("clusterIP":"10.96.0.8","clusterIPs":["10.96.0.8"],)"
+                                R"("ipFamilies":["IPv4"],"type":"NodePort","ports":[)"
+                                R"({"name":"t","port":80,"nodePort":)" +
+                                    number + "}]");
+  cluster_.put_slice("other", {kOn2});
+  EXPECT_TRUE(ends_at("outside", "192.0.2.1:" + number, "web-2"));
+  Echo echo(cluster_.at("web-1"));
+  Checker checker(cluster_.at("client"), "10.96.0.7:7", 1);
+  EXPECT_TRUE(cluster_.run_until([&] { return checker.compared() > 100000; }));
 }
 
 // Whole connections and a UDP flow, from before, between and after.
@@ -184,6 +207,38 @@ TEST_F(StreamBeside, TheEndpointIsToldWhoAskedForWhat) {
   }
 }
 
+// A client could write a header of its own: by rules nobody gets there, and tries again.
+TEST_F(StreamBeside, WhoExpectsTheProxyProtocolIsNeverReachedWithout) {
+  const std::string asks = kAsks + R"(,"stream.fairlead.io/proxy-protocol":"v2")";
+  put("web", 1, {"10.244.2.2 notready"}, "", "", asks);
+  cluster_.start();
+  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "refused"));
+  // From without an endpoint to with one, and back, and to the end: never by rules.
+  std::atomic<bool> end{false}, bare{false};
+  std::thread watcher([&] {
+    while (!end) {
+      const std::string all = rules();
+      if (all.find("10.96.0.1 . tcp . 80 counter : goto sel_") != std::string::npos) bare = true;
+    }
+  });
+  for (int i = 0; i < 5; ++i) {
+    put_endpoints("web", {kOn1});
+    ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+    put_endpoints("web", {"10.244.2.2 notready"});
+    ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80", false));
+  }
+  put_endpoints("web", {kOn1});
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  cluster_.kill_with(SIGTERM);
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").to_string(), "dropped");
+  EXPECT_EQ(cluster_.udp("client", "10.96.0.1:80").reached, "web-1") << "UDP has no header";
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  end = true;
+  watcher.join();
+  EXPECT_FALSE(bare);
+}
+
 // SIGTERM: the rules have everything before it accepts no more. What is open has its time.
 TEST_F(StreamBeside, AtItsEndTheRulesHaveItAndConnectionsEndByThemselves) {
   put_echo(kAsks);
@@ -234,7 +289,7 @@ TEST_F(StreamBeside, KilledItIsMadeUpForByTheNext) {
   EXPECT_FALSE(relayed("10.96.0.1 . tcp . 80"));
 }
 
-// Policies, ranges and affinity are the rows' (rows_test.cpp, _Relayed); affinity lives here.
+// Policies and ranges are the rows' (rows_test.cpp, _Relayed).
 TEST_F(StreamBeside, AffinityHoldsWhateverAddressIsUsed) {
   put("sticky", 1, {kOn1, kOn2, kOn3},
       R"("sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":100}})",

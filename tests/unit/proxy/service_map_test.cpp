@@ -193,14 +193,42 @@ TEST(ServiceMap, RelayedFrontends) {
   EXPECT_EQ(map.set_relay(web, other), (Dirty{web, door, udp("192.0.2.1", 40001)}));
   EXPECT_FALSE(map.find(door));
   EXPECT_FALSE(map.serves(web, socket.address, socket.port));
+  map.set_relay(web, std::nullopt);
+  EXPECT_EQ(to_text(map.find(web)), "10.0.0.1:53 10.0.0.2:53");
+  EXPECT_FALSE(map.serves(web, other.address, other.port));
+  EXPECT_EQ(map.find(udp("192.0.2.1", 40001))->treatment, Treatment::kDrop) << "until it has gone";
+  map.set_relay(web, other);
+  const Dirty node_port = map.put(service("node", {"10.96.0.3"}, {"dns 53/UDP 40001"}));
+  EXPECT_NE(std::find(node_port.begin(), node_port.end(), udp("192.0.2.1", 40001)),
+            node_port.end());
+  EXPECT_FALSE(map.find(udp("192.0.2.1", 40001))) << "a node port comes before a door";
+  map.remove_service({"default", "node"});
+  EXPECT_TRUE(map.find(udp("192.0.2.1", 40001)));
   map.put(service("own", {"10.96.0.2"}, {"dns 40001/UDP"}));
   kube::Service own = service("own", {"10.96.0.2"}, {"dns 40001/UDP"});
   own.external_ips = {other.address};
   map.put(own);
   EXPECT_EQ(map.find(udp("192.0.2.1", 40001))->treatment, Treatment::kRefuse)
       << "a Service comes before a door";
-  map.set_relay(web, std::nullopt);
+  EXPECT_EQ(map.forget_relay(web), Dirty{udp("192.0.2.1", 40001)});
   EXPECT_EQ(to_text(map.find(web)), "10.0.0.1:53 10.0.0.2:53");
+}
+
+TEST(ServiceMap, WhatOnlyTheStreamProxyCanServeIsDroppedByRules) {
+  ServiceMap map("");
+  map.put(service("web", {"10.96.0.1"}, {"t 80/TCP", "u 80/UDP"}));
+  EXPECT_EQ(map.set_relay_only({"default", "web"}, true).size(), 2u);
+  EXPECT_TRUE(map.set_relay_only({"default", "web"}, true).empty());
+  EXPECT_EQ(map.find(tcp("10.96.0.1", 80))->treatment, Treatment::kRefuse);
+  map.put(slice("web", {"10.0.0.1"}, {"t 80/TCP", "u 80/UDP"}));
+  EXPECT_EQ(map.find(tcp("10.96.0.1", 80))->treatment, Treatment::kDrop);
+  EXPECT_EQ(to_text(map.find(udp("10.96.0.1", 80))), "10.0.0.1:80");
+  map.set_relay(tcp("10.96.0.1", 80), SocketAddress{ip("192.0.2.1"), 40000});
+  EXPECT_EQ(map.find(tcp("10.96.0.1", 80))->treatment, Treatment::kRelay);
+  map.set_relay(tcp("10.96.0.1", 80), std::nullopt);
+  EXPECT_EQ(map.find(tcp("10.96.0.1", 80))->treatment, Treatment::kDrop);
+  EXPECT_EQ(map.set_relay_only({"default", "web"}, false).size(), 2u);
+  EXPECT_EQ(to_text(map.find(tcp("10.96.0.1", 80))), "10.0.0.1:80");
 }
 
 // ---- traffic policies: KEP-2086, KEP-1669; row 5 to 11 of table A ----

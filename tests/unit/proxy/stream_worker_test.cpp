@@ -76,7 +76,7 @@ TEST_F(StreamWorker, AtTheEndWhatWaitsIsAcceptedAndNothingElse) {
   Server& web = server(1);
   serve({web.address()});
   const PeerPtr waiting = connect(), too = connect();
-  worker_->stop();
+  worker_->remove_all();
   EXPECT_EQ(worker_->connections(), 2u);
   const PeerPtr late = connect();
   run_until([&] { return late->was_reset(); });
