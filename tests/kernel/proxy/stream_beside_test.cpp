@@ -115,7 +115,8 @@ TEST_F(StreamBeside, GoingOverAndComingBackEndsNothing) {
   put_echo();
   put("web", 1, {kOn1, kOn2});
   cluster_.start();
-  ASSERT_TRUE(ends_at("client", "10.96.0.1:80", "web-1"));
+  ASSERT_TRUE(
+      cluster_.run_until([&] { return !cluster_.tcp("client", "10.96.0.1:80").reached.empty(); }));
   const size_t own = listeners();
   Echo echo(cluster_.at("web-1"));
   UdpFlow flow(cluster_, "client", "10.96.0.1:80");
