@@ -11,22 +11,10 @@
 #include <tuple>
 #include <utility>
 
+#include "base/fd.h"
+
 namespace fairlead {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string directory_of(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -45,7 +33,7 @@ Result<void> write_all(int fd, std::string_view bytes, const std::string& path) 
 }
 
 Result<void> sync_directory(const std::string& directory) {
-  const Descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() < 0 || fsync(fd.get()) != 0) return Error::from_errno(errno, "sync " + directory);
   return ok();
 }
@@ -53,7 +41,7 @@ Result<void> sync_directory(const std::string& directory) {
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, size_t max_bytes) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) return Error::from_errno(errno, "open " + path);
   std::string content;
   char buffer[16 * 1024];

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/fd.h"
 #include "base/loop.h"
 #include "base/result.h"
-#include "dns/server/fd.h"
 #include "dns/server/framing.h"
 
 namespace fairlead::dns {

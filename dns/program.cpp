@@ -15,11 +15,11 @@
 #include <random>
 
 #include "base/file.h"
+#include "base/handover.h"
 #include "base/log.h"
 #include "dns/counters.h"
 #include "dns/host.h"
 #include "dns/loading.h"
-#include "dns/server/handover.h"
 #include "dns/server/server.h"
 
 namespace fairlead::dns {

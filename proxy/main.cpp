@@ -110,11 +110,14 @@ int run_main(const std::vector<std::string>& arguments) {
     result = write_config(*options);
   } else if (options->init_only) {
     result = init_only(*options);
-  } else {
+  } else if (options->cleanup) {
     const Result<InstanceLock> lock = InstanceLock::acquire();
     if (!lock.ok()) return complain(lock.error());
     Loop loop;
-    result = options->cleanup ? clean_up(loop) : Program(loop, *options).run();
+    result = clean_up(loop);
+  } else {
+    Loop loop;
+    result = Program(loop, *options).run();
   }
   return result.ok() ? 0 : complain(result.error());
 }

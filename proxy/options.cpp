@@ -41,6 +41,8 @@ constexpr Flag kFlags[] = {
     {"detect-local-mode", "detectLocalMode",
      "how pods are known: ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix"},
     {"feature-gates", "featureGates", "NAME=true,NAME=false"},
+    {"handover", nullptr,
+     "in mode userspace: a Unix socket; programs with the same path take over from one another"},
     {"healthz-bind-address", "healthzBindAddress", "where /healthz answers; empty for nowhere"},
     {"healthz-port", nullptr, "deprecated: the port of --healthz-bind-address"},
     {"help", nullptr, "print this and end"},
@@ -112,6 +114,7 @@ struct Own {
   std::map<std::string, std::string> text = {
       {"boot-id-file", "/proc/sys/kernel/random/boot_id"},
       {"config", ""},
+      {"handover", ""},
       {"healthz-port", "10256"},
       {"hostname-override", ""},
       {"local-dns-address", ""},
@@ -272,7 +275,11 @@ Result<void> interpret_userspace(Options& options, const Own& own) {
     return wrong("--stream-connect-timeout must be greater than 0");
   if (options.stream_drain_timeout < Duration{})
     return wrong("--stream-drain-timeout must not be negative");
-  if (!options.kube.userspace_mode()) return ok();
+  options.handover = own.text.at("handover");
+  if (!options.kube.userspace_mode())
+    return options.handover.empty()
+               ? ok()
+               : wrong("--handover needs mode userspace: in mode nftables the rules stay");
   if (options.shadow) return wrong("--shadow compares rules, and mode userspace has none");
   if (!options.take_over_from.empty())
     return wrong("--take-over-from needs mode nftables; in mode userspace end the other proxy");

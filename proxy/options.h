@@ -43,6 +43,7 @@ struct Options {
   std::vector<std::string> take_over_from;  // as Config has it
 
   // Of mode userspace.
+  std::string handover;  // where programs in mode userspace hand over; empty: nowhere
   stream::Policy stream_policy = stream::Policy::kTwoChoices;
   Duration stream_connect_timeout = std::chrono::seconds(3);
   Duration stream_drain_timeout = std::chrono::seconds(20);

@@ -22,6 +22,7 @@ constexpr Duration kShadowLimit = std::chrono::minutes(5);
 constexpr Duration kCoalesce = std::chrono::milliseconds(50);
 constexpr Duration kLookAround = std::chrono::seconds(10);
 constexpr Duration kRoutesLimit = std::chrono::seconds(30);
+constexpr Duration kPortRetry = std::chrono::milliseconds(100);
 constexpr Duration kGiveBackLimit = std::chrono::seconds(10);
 
 // As kube-proxy decides (app/server_linux.go): the kernel has it, and nobody switched it off.
@@ -58,6 +59,7 @@ Result<void> Program::run() {
     if (Result<void> known = check_release(kernel_release()); !known.ok()) return known;
   const SignalWatch terminate(loop_, SIGTERM, [this] { stopping_ = true, loop_.stop(); });
   const SignalWatch interrupt(loop_, SIGINT, [this] { stopping_ = true, loop_.stop(); });
+  if (Result<void> locked = take_lock(); !locked.ok()) return locked;
   set_oom_score(options_.kube.oom_score_adj);
   watch_config_file();
   for (const auto step :
@@ -78,6 +80,57 @@ Result<void> Program::run() {
   return ok();
 }
 
+// From the program before this one, with its sockets; else it is free.
+Result<void> Program::take_lock() {
+  if (!options_.handover.empty()) {
+    auto met = Predecessor::meet(options_.handover);
+    if (!met.ok()) return met.error();
+    predecessor_ = *std::move(met);
+  }
+  if (predecessor_) inherited_ = predecessor_->take_sockets();
+  for (Fd& socket : inherited_)
+    if (InstanceLock::is_one(socket)) lock_.emplace(InstanceLock::take(std::move(socket)));
+  if (lock_) return ok();
+  Result<InstanceLock> lock = InstanceLock::acquire();
+  if (!lock.ok()) return lock.error();
+  lock_.emplace(std::move(*lock));
+  return ok();
+}
+
+// All is served: the program before this one may go, the next one may come.
+void Program::succeed() {
+  if (options_.handover.empty()) return;
+  if (predecessor_) predecessor_->dismiss();
+  predecessor_.reset();
+  auto listening = Succession::listen(loop_, options_.handover,
+                                      {[this] { return hand_over(); }, [] {},
+                                       [this] {
+                                         succeeded_ = stopping_ = true;
+                                         loop_.stop();
+                                       }});
+  if (listening.ok())
+    succession_ = *std::move(listening);
+  else
+    log::error("{}; the next program cannot take over", listening.error().message());
+}
+
+std::vector<int> Program::hand_over() const {
+  std::vector<int> sockets = userspace_->plane().sockets();
+  sockets.push_back(lock_->fd());
+  return sockets;
+}
+
+// They are the next program's.
+void Program::release_ports() {
+  service_health_soon_.cancel();
+  around_.stop();
+  service_health_.reset();
+  health_listener_.reset();
+  operations_listener_.reset();
+  health_server_.reset();
+  operations_.reset();
+}
+
 stream::Plane* Program::plane() const {
   if (userspace_) return &userspace_->plane();
   return opt_in_ ? opt_in_->plane() : nullptr;
@@ -90,6 +143,7 @@ void Program::drain() {
   const SignalWatch interrupt(loop_, SIGINT, [&again] { again = true; });
   Timer look(loop_);
   look.start_every(kCoalesce, [] {});
+  if (succeeded_) release_ports();
   if (opt_in_) {
     opt_in_->give_back();
     loop_.run_until([&] { return again || opt_in_->given_back(); }, kGiveBackLimit);
@@ -213,7 +267,11 @@ Result<void> Program::open_userspace() {
   if (!userspace.ok()) return userspace.error();
   userspace_ = std::move(*userspace);
   sink_ = userspace_.get();
-  plane()->set_on_served([this] { remove_rules(); });
+  plane()->adopt(std::exchange(inherited_, {}));
+  plane()->set_on_served([this] {
+    remove_rules();
+    succeed();
+  });
   userspace_->set_on_bad_annotation([this](const kube::ObjectKey& service, const Error& error) {
     tell_of_bad_annotation(service, error);
   });
@@ -303,9 +361,11 @@ Result<void> Program::serve() {
   else
     proxy_->set_on_services_changed(changed);
 
-  const bool strict = options_.kube.bind_address_hard_fail;
-  health_listener_ = std::make_unique<PatientListener>(loop_, *health_server_);
-  operations_listener_ = std::make_unique<PatientListener>(loop_, operations_->server());
+  // The program before this one has its ports until this one serves.
+  const bool strict = options_.kube.bind_address_hard_fail && !predecessor_;
+  const Duration retry = predecessor_ ? kPortRetry : PatientListener::kRetry;
+  health_listener_ = std::make_unique<PatientListener>(loop_, *health_server_, retry);
+  operations_listener_ = std::make_unique<PatientListener>(loop_, operations_->server(), retry);
   const Result<void> health_bound = health_listener_->listen(
       "--healthz-bind-address", options_.kube.healthz_bind_address, strict);
   const Result<void> operations_bound = operations_listener_->listen(
@@ -313,9 +373,9 @@ Result<void> Program::serve() {
   for (const Result<void>& bound : {health_bound, operations_bound}) {
     if (bound.ok()) continue;
     if (strict) return bound;
-    log::error("{}; trying again", bound.error().message());
+    if (!predecessor_) log::error("{}; trying again", bound.error().message());
   }
-  if (!health_bound.ok())
+  if (!health_bound.ok() && !predecessor_)
     events_->about_node(true, "FailedToStartProxierHealthcheck", "StartKubeProxy",
                         health_bound.error().message());
   return ok();
@@ -345,7 +405,7 @@ void Program::offer_counters() {
 }
 
 void Program::on_services_changed() {
-  if (std::exchange(service_health_asked_, true)) return;
+  if (succeeded_ || std::exchange(service_health_asked_, true)) return;
   service_health_soon_ = loop_.clock().after(kCoalesce, [this] { update_service_health(); });
 }
 
@@ -383,6 +443,7 @@ void Program::look_around() {
 }
 
 void Program::place_service_health() {
+  if (succeeded_) return;
   std::vector<IpAddress> addresses;
   for (const Family family : families_) {
     const auto cidrs = options_.node_port_cidrs(family);

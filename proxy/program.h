@@ -2,7 +2,8 @@
 // The program in any of its modes, from its options to its end, every part of it on one loop.
 //
 // In mode nftables the rules stay when it ends; Services that are relayed beside them go back to
-// the rules first. Relayed connections have some time to end, in either mode.
+// the rules first. Relayed connections have some time to end, in either mode. In mode userspace the
+// next program may take the sockets over (base/handover.h).
 #pragma once
 
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/handover.h"
 #include "base/http/client.h"
 #include "base/http/ops_server.h"
 #include "base/loop.h"
@@ -19,6 +21,7 @@
 #include "proxy/events.h"
 #include "proxy/feed.h"
 #include "proxy/health.h"
+#include "proxy/instance_lock.h"
 #include "proxy/node_watch.h"
 #include "proxy/operations.h"
 #include "proxy/options.h"
@@ -47,6 +50,7 @@ class Program {
   Result<std::optional<Comparison>> run_shadow();
 
  private:
+  Result<void> take_lock();
   Result<void> connect();
   Result<void> wait_for_pod_cidrs();
   std::vector<Config> configs();
@@ -56,6 +60,9 @@ class Program {
   stream::PlaneSettings plane_settings();
   void tell_of_bad_annotation(const kube::ObjectKey& service, const Error& error);
   void remove_rules();
+  void succeed();
+  std::vector<int> hand_over() const;
+  void release_ports();
   // Null: nothing is relayed.
   stream::Plane* plane() const;
   Result<void> serve();
@@ -86,6 +93,10 @@ class Program {
   bool stopping_ = false;
   bool sysctls_again_ = false;
 
+  std::optional<InstanceLock> lock_;
+  std::unique_ptr<Predecessor> predecessor_;  // until it may go
+  std::vector<Fd> inherited_;                 // its sockets
+  bool succeeded_ = false;                    // by another that serves now
   std::unique_ptr<kube::Cluster> cluster_;
   std::unique_ptr<EventRecorder> events_;
   std::unique_ptr<NodeWatch> node_;
@@ -102,6 +113,7 @@ class Program {
   std::unique_ptr<PatientListener> health_listener_, operations_listener_;
   std::unique_ptr<ServiceHealth> service_health_;
   std::unique_ptr<FileWatch> config_watch_;
+  std::unique_ptr<Succession> succession_;
   Alarm service_health_soon_;
   bool service_health_asked_ = false;
   Timer around_;

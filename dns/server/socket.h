@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/fd.h"
 #include "base/result.h"
-#include "dns/server/fd.h"
 
 namespace fairlead::dns {
 

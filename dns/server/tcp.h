@@ -15,9 +15,9 @@
 #include <memory>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/loop.h"
 #include "dns/metrics.h"
-#include "dns/server/fd.h"
 #include "dns/server/handler.h"
 #include "dns/server/tcp_limits.h"
 #include "dns/zone/readers.h"

@@ -10,10 +10,10 @@
 #include <functional>
 #include <memory>
 
+#include "base/fd.h"
 #include "base/loop.h"
 #include "dns/metrics.h"
 #include "dns/server/fair_share.h"
-#include "dns/server/fd.h"
 #include "dns/server/handler.h"
 #include "dns/zone/readers.h"
 

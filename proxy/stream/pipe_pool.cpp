@@ -17,7 +17,7 @@ Pipe PipePool::take() {
   (void)fcntl(fds[1], F_SETPIPE_SZ, kBytes);
   ++existing_;
   made_.add();
-  return {Descriptor(fds[0]), Descriptor(fds[1])};
+  return {Fd(fds[0]), Fd(fds[1])};
 }
 
 }  // namespace fairlead::proxy::stream

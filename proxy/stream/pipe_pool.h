@@ -7,13 +7,13 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/fd.h"
 #include "proxy/stream/counters.h"
-#include "proxy/stream/descriptor.h"
 
 namespace fairlead::proxy::stream {
 
 struct Pipe {
-  Descriptor reader, writer;
+  Fd reader, writer;
   explicit operator bool() const { return static_cast<bool>(reader); }
 };
 

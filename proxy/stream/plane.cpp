@@ -140,6 +140,21 @@ void Plane::set_on_served(std::function<void()> callback) {
   if (routes_) routes_->set_on_settled(std::move(callback));
 }
 
+void Plane::adopt(std::vector<Fd> sockets) {
+  for (Fd& socket : sockets)
+    if (const auto frontend = frontend_of_socket(socket.get()))
+      adopted_[*frontend].push_back(std::move(socket));
+}
+
+std::vector<int> Plane::sockets() const {
+  std::vector<int> result;
+  for (const auto& worker : workers_) {
+    const std::vector<int> of_worker = worker->sockets();
+    result.insert(result.end(), of_worker.begin(), of_worker.end());
+  }
+  return result;
+}
+
 // Programming without the node's addresses would take node ports away.
 void Plane::start() {
   started_ = true;
@@ -217,6 +232,7 @@ void Plane::apply() {
   }
   divide_descriptors();
   if (!pending_.empty()) return apply_soon();
+  adopted_.clear();
   // Not before all are known: what an earlier process left and nobody wants is taken away.
   if (routes_ && !std::exchange(routing_, true)) routes_->start();
   busy_since_.reset();
@@ -414,20 +430,28 @@ Result<uint16_t> Plane::port_for_socket(Protocol protocol, const IpAddress& addr
 }
 
 // One for each worker. In place of port 0 `address` gets one that is free.
-Result<std::vector<std::shared_ptr<Descriptor>>> Plane::open_sockets(Protocol protocol,
-                                                                     const Service& service,
-                                                                     SocketAddress& address) {
+Result<std::vector<std::shared_ptr<Fd>>> Plane::open_sockets(Protocol protocol,
+                                                             const Service& service,
+                                                             SocketAddress& address) {
   const auto sources = admitted(service, address.address);
-  std::vector<std::shared_ptr<Descriptor>> sockets;
+  std::vector<std::shared_ptr<Fd>> sockets;
   if (address.port == 0) {
     const Result<uint16_t> port = port_for_socket(protocol, address.address);
     if (!port.ok()) return port.error();
     address.port = *port;
   }
+  if (const auto found = adopted_.find({protocol, address}); found != adopted_.end()) {
+    for (Fd& socket : found->second) {
+      if (sockets.size() == workers_.size()) break;
+      set_sources(socket.get(), address.address.family(), sources);
+      sockets.push_back(std::make_shared<Fd>(std::move(socket)));
+    }
+    adopted_.erase(found);
+  }
   while (sockets.size() < workers_.size()) {
     auto opened = open_frontend_socket(protocol, address, sources);
     if (!opened.ok()) return opened.error();
-    sockets.push_back(std::make_shared<Descriptor>(std::move(*opened)));
+    sockets.push_back(std::make_shared<Fd>(std::move(*opened)));
   }
   return sockets;
 }
@@ -444,7 +468,7 @@ void Plane::open_socket(const Frontend& frontend, FrontendState& state,
   SocketAddress address = wanted;
   auto opened = open_sockets(frontend.protocol, *state.service, address);
   if (!opened.ok()) return complain(frontend, name, wanted, opened.error());
-  std::vector<std::shared_ptr<Descriptor>>& sockets = *opened;
+  std::vector<std::shared_ptr<Fd>>& sockets = *opened;
   if (state.unserved.erase(wanted) > 0)
     log::debug("{} of {}: listening on {} now", frontend.to_string(), name, address.to_string());
   const ListenerId id = next_id_++;

@@ -35,6 +35,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/loop.h"
@@ -106,6 +107,11 @@ class Plane {
   void set_service_cidrs(std::vector<Cidr> cidrs);
   // Addresses of all Nodes of the cluster; from then on external addresses are served.
   void set_nodes(std::set<IpAddress> addresses);
+  // Sockets of the program before this one: those that are wanted serve on, the others are closed
+  // when all is known. Before start().
+  void adopt(std::vector<Fd> sockets);
+  // Every socket that listens; they stay ours.
+  std::vector<int> sockets() const;
   // Services and EndpointSlices are known. Before, nothing is done.
   void start();
   // Runs once: all that was known at start() is served, or cannot be. Before start(); in mode
@@ -181,9 +187,8 @@ class Plane {
   bool is_own(const IpAddress& address) const;
   std::set<SocketAddress> addresses_of(const Frontend& frontend, const FrontendState& state) const;
   Result<uint16_t> port_for_socket(Protocol protocol, const IpAddress& address) const;
-  Result<std::vector<std::shared_ptr<Descriptor>>> open_sockets(Protocol protocol,
-                                                                const Service& service,
-                                                                SocketAddress& address);
+  Result<std::vector<std::shared_ptr<Fd>>> open_sockets(Protocol protocol, const Service& service,
+                                                        SocketAddress& address);
   void route(const Frontend& frontend, bool wanted);
   void retry_later(bool anew);
   void tidy();
@@ -209,6 +214,7 @@ class Plane {
   std::map<SetKey, std::weak_ptr<const EndpointSet>> sets_;
   std::map<ServicePort, WorkerCount> counters_;
   std::map<Protocol, Totals> folded_;  // of service ports that have gone
+  std::map<std::pair<Protocol, SocketAddress>, std::vector<Fd>> adopted_;
   std::set<Frontend> pending_;
   std::set<Frontend> troubled_;  // to be tried again
   size_t complaints_ = 0;

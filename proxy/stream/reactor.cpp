@@ -16,9 +16,9 @@ constexpr int kRoundsOfEvents = 4;     // of them, before the loop's other work 
 }  // namespace
 
 Result<std::unique_ptr<Reactor>> Reactor::open(Loop& loop) {
-  Descriptor epoll(epoll_create1(EPOLL_CLOEXEC));
+  Fd epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return Error::from_errno(errno, "epoll_create1");
-  Descriptor wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  Fd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return Error::from_errno(errno, "eventfd");
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
@@ -27,7 +27,7 @@ Result<std::unique_ptr<Reactor>> Reactor::open(Loop& loop) {
   return std::unique_ptr<Reactor>(new Reactor(loop, std::move(epoll), std::move(wake)));
 }
 
-Reactor::Reactor(Loop& loop, Descriptor epoll, Descriptor wake)
+Reactor::Reactor(Loop& loop, Fd epoll, Fd wake)
     : loop_(loop),
       epoll_(std::move(epoll)),
       wake_(std::move(wake)),
@@ -52,6 +52,10 @@ Result<void> Reactor::add(int fd, Source& source, uint32_t events) {
   event.data.ptr = &source;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return ok();
   return Error::from_errno(errno, "epoll_ctl");
+}
+
+void Reactor::remove(int fd) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
 void Reactor::again(Source& source) {

@@ -18,8 +18,8 @@
 #include <memory>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/loop.h"
-#include "proxy/stream/descriptor.h"
 
 namespace fairlead::proxy::stream {
 
@@ -50,6 +50,9 @@ class Reactor {
   // `fd` stays the caller's, who closes it before `source` ends. kResourceExhausted when the kernel
   // has no room.
   Result<void> add(int fd, Source& source, uint32_t events);
+  // For a socket that another process may have too, which closing it does not take out of an epoll
+  // set (epoll(7)). Before it is closed.
+  void remove(int fd);
   // Calls source.on_ready(0) in the next turn, after others have had theirs.
   void again(Source& source);
   // Before a source ends: it is not called any more, but by events at hand already; so what owns it
@@ -64,15 +67,15 @@ class Reactor {
   void look_at_clock() { now_ = loop_.clock().now(); }
 
  private:
-  Reactor(Loop& loop, Descriptor epoll, Descriptor wake);
+  Reactor(Loop& loop, Fd epoll, Fd wake);
   void turn();
   void wake();
   bool take_events();
   void destroy_dead();
 
   Loop& loop_;
-  Descriptor epoll_;
-  Descriptor wake_;  // an eventfd in epoll_, without a source
+  Fd epoll_;
+  Fd wake_;  // an eventfd in epoll_, without a source
   std::unique_ptr<Poll> poll_;
   bool in_turn_ = false;
   MonoTime now_;

@@ -53,7 +53,7 @@ std::optional<MonoTime> RelayHost::due() const {
   return first;
 }
 
-void Relay::begin(RelayHost& host, Descriptor client, const IpAddress& client_address,
+void Relay::begin(RelayHost& host, Fd client, const IpAddress& client_address,
                   std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters,
                   std::span<const uint8_t> preface) {
   auto* relay = new Relay(host, std::move(client), client_address, std::move(group),
@@ -68,7 +68,7 @@ void Relay::put_in_front(std::span<const uint8_t> preface) {
   up_.kept_to = static_cast<uint32_t>(preface.size());
 }
 
-Relay::Relay(RelayHost& host, Descriptor client, const IpAddress& client_address,
+Relay::Relay(RelayHost& host, Fd client, const IpAddress& client_address,
              std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters)
     : host_(host),
       client_address_(client_address),

@@ -88,7 +88,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   static constexpr uint32_t kMostParks = 300;                        // then the client is reset
   // Takes over an accepted connection; lives until it ends. `counters`: of its service. `preface`:
   // what the endpoint hears first; 64 KiB at most.
-  static void begin(RelayHost& host, Descriptor client, const IpAddress& client_address,
+  static void begin(RelayHost& host, Fd client, const IpAddress& client_address,
                     std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters,
                     std::span<const uint8_t> preface = {});
   ~Relay() override;
@@ -102,7 +102,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
     void on_ready(uint32_t events) override { relay.on_ready(*this, events); }
 
     Relay& relay;
-    Descriptor socket;
+    Fd socket;
     bool readable = true;
     bool writable = true;
     bool read_on = false;  // until the kernel says that there is no more: an end or urgent data
@@ -124,7 +124,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   };
   enum class State : uint8_t { kConnecting, kParked, kMoving, kOver };
 
-  Relay(RelayHost& host, Descriptor client, const IpAddress& client_address,
+  Relay(RelayHost& host, Fd client, const IpAddress& client_address,
         std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
   void put_in_front(std::span<const uint8_t> preface);
   void try_next();

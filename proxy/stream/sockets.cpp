@@ -41,15 +41,15 @@ int open_socket(Protocol protocol, Family family) {
 
 }  // namespace
 
-Result<Descriptor> open_frontend_socket(Protocol protocol, const SocketAddress& address,
-                                        const std::optional<std::vector<Cidr>>& sources) {
+Result<Fd> open_frontend_socket(Protocol protocol, const SocketAddress& address,
+                                const std::optional<std::vector<Cidr>>& sources) {
   if (protocol == Protocol::kSctp)
     return Error(ErrorCode::kUnsupported, "SCTP is not relayed in mode userspace");
   const Family family = address.address.family();
   const auto failed = [&](const char* call) {
     return Error::from_errno(errno, std::string(call) + " " + address.to_string());
   };
-  Descriptor socket(open_socket(protocol, family));
+  Fd socket(open_socket(protocol, family));
   if (!socket) return failed("socket for");
   const int fd = socket.get();
   set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -74,11 +74,24 @@ Result<Descriptor> open_frontend_socket(Protocol protocol, const SocketAddress& 
   return socket;
 }
 
+std::optional<std::pair<Protocol, SocketAddress>> frontend_of_socket(int fd) {
+  int type = 0;
+  sockaddr_storage storage{};
+  socklen_t length = sizeof type;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0) return std::nullopt;
+  length = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (getsockname(fd, address, &length) != 0) return std::nullopt;
+  if (storage.ss_family != AF_INET && storage.ss_family != AF_INET6) return std::nullopt;
+  return std::pair{type == SOCK_DGRAM ? Protocol::kUdp : Protocol::kTcp,
+                   SocketAddress::from_sockaddr(address)};
+}
+
 Result<uint16_t> free_port(Protocol protocol, const IpAddress& address) {
   const auto failed = [&](const char* call) {
     return Error::from_errno(errno, std::string(call) + " for a port of " + address.to_string());
   };
-  const Descriptor socket(open_socket(protocol, address.family()));
+  const Fd socket(open_socket(protocol, address.family()));
   if (!socket) return failed("socket");
   sockaddr_storage storage{};
   socklen_t length = SocketAddress{address, 0}.to_sockaddr(storage);

@@ -5,12 +5,13 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
+#include "base/fd.h"
 #include "base/result.h"
 #include "proxy/frontend.h"
-#include "proxy/stream/descriptor.h"
 
 namespace fairlead::proxy::stream {
 
@@ -23,8 +24,11 @@ constexpr int kBacklog = 4096;
 // kAlreadyExists when the port is somebody else's, kUnsupported for SCTP.
 //
 // `sources`: who is let in; nullopt: anybody. Set before the socket is bound.
-Result<Descriptor> open_frontend_socket(Protocol protocol, const SocketAddress& address,
-                                        const std::optional<std::vector<Cidr>>& sources);
+Result<Fd> open_frontend_socket(Protocol protocol, const SocketAddress& address,
+                                const std::optional<std::vector<Cidr>>& sources);
+
+// What a socket of open_frontend_socket() serves; nullopt: it is none.
+std::optional<std::pair<Protocol, SocketAddress>> frontend_of_socket(int fd);
 
 // One that nobody has at that address at this moment. To be asked for here: of sockets that may
 // share theirs (SO_REUSEPORT) the kernel gives two the same (udp_lib_lport_inuse() in
@@ -38,7 +42,7 @@ void set_sources(int fd, Family family, const std::optional<std::vector<Cidr>>& 
 // A socket on its way to an endpoint, and the errno of the attempt, 0 or EINPROGRESS when it is
 // under way. Without a descriptor it was our own lack.
 struct Attempt {
-  Descriptor socket;
+  Fd socket;
   int error = 0;
 };
 Attempt connect_to(Protocol protocol, const SocketAddress& endpoint);

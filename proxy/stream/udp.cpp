@@ -18,7 +18,7 @@ constexpr int kAttempts = 3;  // endpoints for one datagram
 class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::Mortal {
  public:
   UdpSession(UdpFrontend& frontend, SocketAddress client, UdpFrontend::Destination to,
-             EndpointPtr endpoint, Descriptor socket)
+             EndpointPtr endpoint, Fd socket)
       : frontend_(frontend),
         client_(client),
         to_(std::move(to)),
@@ -97,7 +97,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   const SocketAddress client_;
   const UdpFrontend::Destination to_;
   const EndpointPtr endpoint_;
-  Descriptor socket_;
+  Fd socket_;
   bool answered_ = false;
 };
 
@@ -188,7 +188,7 @@ bool UdpHost::evict() {
   return true;
 }
 
-UdpFrontend::UdpFrontend(UdpHost& host, Descriptor socket, Route route)
+UdpFrontend::UdpFrontend(UdpHost& host, Fd socket, Route route)
     : host_(host), socket_(std::move(socket)), route_(std::move(route)) {}
 
 UdpFrontend::~UdpFrontend() = default;

@@ -85,7 +85,7 @@ class UdpFrontend : public Reactor::Source, public Reactor::Mortal {
   };
   using Route = std::function<Destination(const IpAddress& client)>;
 
-  UdpFrontend(UdpHost& host, Descriptor socket, Route route);
+  UdpFrontend(UdpHost& host, Fd socket, Route route);
   ~UdpFrontend() override;
   // Ends all sessions and closes the socket; then it may be buried.
   void close();
@@ -103,7 +103,7 @@ class UdpFrontend : public Reactor::Source, public Reactor::Mortal {
   void forward(size_t first, size_t count, const SocketAddress& client);
 
   UdpHost& host_;
-  Descriptor socket_;
+  Fd socket_;
   const Route route_;
   std::unordered_map<SocketAddress, std::unique_ptr<UdpSession>> sessions_;
 };

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <future>
 
 #include "base/log.h"
 #include "proxy/stream/proxy_protocol.h"
@@ -58,13 +59,13 @@ struct Worker::Listener : Reactor::Source, Reactor::Mortal {
   Worker& worker;
   const ListenerId id;
   const SocketAddress address;
-  Descriptor socket;
+  Fd socket;
   std::unique_ptr<UdpFrontend> udp;
   std::shared_ptr<const Service> service;
   std::shared_ptr<EndpointGroup> outside, inside;
   std::optional<std::vector<Cidr>> sources;
   struct Held {
-    Descriptor client;
+    Fd client;
     SocketAddress peer;
     MonoTime until;
   };
@@ -97,7 +98,7 @@ Worker::~Worker() {
   while (!listeners_.empty()) drop(listeners_.begin()->first);
 }
 
-void Worker::put(ListenerId id, Descriptor socket, const SocketAddress& address,
+void Worker::put(ListenerId id, Fd socket, const SocketAddress& address,
                  std::shared_ptr<const Service> service) {
   auto listener = std::make_unique<Listener>(*this, id, address);
   listener->sources = admitted(*service, address.address);
@@ -190,12 +191,19 @@ void Worker::drop(ListenerId id) {
   refuse_held(*listener, MonoTime::max());
   if (deaf_.erase(id) > 0) counters_->deaf.take();
   reactor_->forget(*listener);
+  reactor_->remove(listener->fd());  // it may have been handed over
   listener->socket.reset();
   if (listener->udp) {
     listener->udp->close();
     reactor_->bury(std::move(listener->udp));
   }
   reactor_->bury(std::move(listener));
+}
+
+std::vector<int> Worker::sockets() const {
+  std::vector<int> result;
+  for (const auto& [id, listener] : listeners_) result.push_back(listener->fd());
+  return result;
 }
 
 void Worker::remove_all() {
@@ -220,8 +228,8 @@ Worker::Accepted Worker::accept_one(Listener& listener) {
     return Accepted::kNoRoom;
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
-  Descriptor client(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&storage), &length,
-                            SOCK_NONBLOCK | SOCK_CLOEXEC));
+  Fd client(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&storage), &length,
+                    SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (client) {
     const auto* peer = reinterpret_cast<const sockaddr*>(&storage);
     take(listener, std::move(client), SocketAddress::from_sockaddr(peer));
@@ -231,7 +239,7 @@ Worker::Accepted Worker::accept_one(Listener& listener) {
   return is_of_one_connection(errno) ? Accepted::kOne : Accepted::kNoRoom;
 }
 
-void Worker::take(Listener& listener, Descriptor client, const SocketAddress& peer) {
+void Worker::take(Listener& listener, Fd client, const SocketAddress& peer) {
   const Service& service = *listener.service;
   const auto& counters = service.counters[settings_.index];
   if (may_wait(service, peer.address)) return hold(listener, std::move(client), peer);
@@ -250,7 +258,7 @@ void Worker::take(Listener& listener, Descriptor client, const SocketAddress& pe
   Relay::begin(*relays_, std::move(client), peer.address, std::move(group), counters, preface);
 }
 
-void Worker::hold(Listener& listener, Descriptor client, const SocketAddress& peer) {
+void Worker::hold(Listener& listener, Fd client, const SocketAddress& peer) {
   Counters& counters = *listener.service->counters[settings_.index];
   if (listener.held.size() == kMostHeld) {
     counters.failed.add();
@@ -346,6 +354,14 @@ WorkerThread::~WorkerThread() {
 
 void WorkerThread::post(std::function<void(Worker&)> task) {
   loop_.post([this, task = std::move(task)] { task(*worker_); });
+}
+
+std::vector<int> WorkerThread::sockets() {
+  const auto promise = std::make_shared<std::promise<std::vector<int>>>();
+  std::future<std::vector<int>> answer = promise->get_future();
+  post([promise](Worker& worker) { promise->set_value(worker.sockets()); });
+  if (answer.wait_for(kAnswerLimit) != std::future_status::ready) return {};
+  return answer.get();
 }
 
 void WorkerThread::ping() {

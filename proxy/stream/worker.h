@@ -23,6 +23,7 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "proxy/stream/endpoint_group.h"
 #include "proxy/stream/reactor.h"
@@ -54,7 +55,7 @@ class Worker {
 
   // A socket of open_frontend_socket(), at that address. Where the kernel has no room to watch it
   // that is said, counted (WorkerCounters::deaf) and tried again every kPause.
-  void put(ListenerId id, Descriptor socket, const SocketAddress& address,
+  void put(ListenerId id, Fd socket, const SocketAddress& address,
            std::shared_ptr<const Service> service);
   // From now on; connections that are open stay as they are, but UDP sessions of endpoints that are
   // gone end. Connections that have waited begin, if there is where to.
@@ -69,6 +70,8 @@ class Worker {
   void set_most_connections(size_t most) { most_connections_ = most; }
 
   size_t listeners() const { return listeners_.size(); }
+  // Of all frontends; they stay ours.
+  std::vector<int> sockets() const;
   size_t connections() const { return relays_->connections; }
   size_t held() const { return held_; }
   size_t sessions() const { return sessions_->sessions; }
@@ -83,8 +86,8 @@ class Worker {
   enum class Accepted : uint8_t { kOne, kNone, kNoRoom };
   void accept_from(Listener& listener);
   Accepted accept_one(Listener& listener);
-  void take(Listener& listener, Descriptor client, const SocketAddress& peer);
-  void hold(Listener& listener, Descriptor client, const SocketAddress& peer);
+  void take(Listener& listener, Fd client, const SocketAddress& peer);
+  void hold(Listener& listener, Fd client, const SocketAddress& peer);
   void drop(ListenerId id);
   void release(Listener& listener);
   void refuse_held(Listener& listener, MonoTime due);
@@ -122,6 +125,9 @@ class WorkerThread {
   WorkerThread(const WorkerThread&) = delete;
   WorkerThread& operator=(const WorkerThread&) = delete;
 
+  // Waits for the thread, kAnswerLimit at most; none when that is over.
+  static constexpr Duration kAnswerLimit = std::chrono::seconds(1);
+  std::vector<int> sockets();
   // Runs in the thread, in order.
   void post(std::function<void(Worker&)> task);
   const WorkerCounters& counters() const { return *counters_; }

@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "base/address.h"
+#include "base/fd.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "dns/server/fd.h"
 
 namespace fairlead::dns {
 

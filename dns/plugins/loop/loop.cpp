@@ -15,9 +15,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "dns/host.h"
-#include "dns/server/fd.h"
 #include "dns/setup.h"
 
 namespace fairlead::dns {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <random>
 
-#include "dns/server/fd.h"
+#include "base/fd.h"
 #include "tests/kernel/dns/program_support.h"
 #include "tests/support/seed.h"
 

@@ -215,6 +215,7 @@ TEST(Options, MistakesAreOneSentence) {
       {{"--stream-balance=fastest"}, "--stream-balance: \"fastest\" is no way to balance"},
       {{"--stream-connect-timeout=0s"}, "--stream-connect-timeout must be greater than 0"},
       {{"--stream-drain-timeout=soon"}, "--stream-drain-timeout: "},
+      {{"--handover=/run/proxy"}, "--handover needs mode userspace"},
       {{"--proxy-mode=userspace", "--shadow"}, "--shadow compares rules"},
       {{"--proxy-mode=userspace", "--take-over-from=kube-proxy"},
        "--take-over-from needs mode nftables"},

@@ -33,7 +33,7 @@ TEST(StreamReactor, SourcesThatAreNeverDoneLeavePostsTimersAndSocketsTheirTurn) 
   reader.enough = true;
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
-  Descriptor near(ends[0]), far(ends[1]);
+  Fd near(ends[0]), far(ends[1]);
   ASSERT_TRUE((*reactor)->add(near.get(), reader, EPOLLIN).ok());
   (*reactor)->again(one);
   (*reactor)->again(other);
@@ -50,6 +50,27 @@ TEST(StreamReactor, SourcesThatAreNeverDoneLeavePostsTimersAndSocketsTheirTurn) 
   EXPECT_LE(std::max(one.turns, other.turns) - std::min(one.turns, other.turns), 1u);
   (*reactor)->forget(one);
   (*reactor)->forget(other);
+}
+
+TEST(StreamReactor, ASocketThatAnotherHasTooIsForgottenWhenItIsRemoved) {
+  Loop loop;
+  auto reactor = Reactor::open(loop);
+  ASSERT_TRUE(reactor.ok()) << reactor.error().message();
+  Busy gone(**reactor), here(**reactor);
+  gone.enough = here.enough = true;
+  int ends[2], others[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, others), 0);
+  Fd near(ends[0]), far(ends[1]), other_near(others[0]), other_far(others[1]);
+  ASSERT_TRUE((*reactor)->add(near.get(), gone, EPOLLIN).ok());
+  ASSERT_TRUE((*reactor)->add(other_near.get(), here, EPOLLIN).ok());
+  const Fd elsewhere(dup(near.get()));
+  (*reactor)->remove(near.get());
+  near.reset();
+  ASSERT_EQ(write(far.get(), "x", 1), 1);
+  ASSERT_EQ(write(other_far.get(), "x", 1), 1);
+  ASSERT_TRUE(loop.run_until([&] { return here.turns > 0; }, seconds(60)));
+  EXPECT_EQ(gone.turns, 0u);
 }
 
 struct Grave : Reactor::Mortal {

@@ -122,7 +122,7 @@ TEST(StreamWorkerThread, ServesInAThreadOfItsOwnAndEndsWithIt) {
   const SocketAddress address{IpAddress::v4(127, 0, 0, 99), 18099};
   auto socket = open_frontend_socket(Protocol::kTcp, address, std::nullopt);
   ASSERT_TRUE(socket.ok()) << socket.error().message();
-  const auto shared = std::make_shared<Descriptor>(std::move(*socket));
+  const auto shared = std::make_shared<Fd>(std::move(*socket));
   thread->post([=](Worker& worker) { worker.put(1, std::move(*shared), address, service); });
   std::vector<PeerPtr> clients;
   const auto wait_until = [&](const std::function<bool()>& done) {

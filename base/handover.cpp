@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dns/server/handover.h"
+#include "base/handover.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,11 +14,11 @@
 
 #include "base/log.h"
 
-namespace fairlead::dns {
+namespace fairlead {
 namespace {
 
 constexpr size_t kBatch = 64;  // sockets in a message; the kernel takes 253
-constexpr size_t kMostSockets = 4096;
+constexpr size_t kMostSockets = 1 << 18;
 constexpr char kMore = 'm';
 constexpr char kLast = 'l';
 constexpr char kAnswers = 'a';
@@ -165,12 +165,13 @@ Succession::Succession(Loop& loop, Fd listener, Hooks hooks)
 }
 
 void Succession::on_connection() {
-  Fd connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  Fd connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!connection || successor_) return;  // one at a time
   if (const auto trusted = check_peer(connection); !trusted.ok())
     return log::warn("{}", trusted.error().message());
   log::info("handover: another server takes over");
   successor_ = std::move(connection);
+  limit_waiting(successor_, Predecessor::kWait);
   patience_ = loop_.clock().after(kPatience, [this] { end(false); });
   if (!send_sockets(successor_, hooks_.begin())) return end(false);
   successor_poll_ = std::make_unique<Poll>(loop_, successor_.get());
@@ -179,7 +180,7 @@ void Succession::on_connection() {
 
 void Succession::on_answer() {
   char answer = 0;
-  const ssize_t size = recv(successor_.get(), &answer, 1, 0);
+  const ssize_t size = recv(successor_.get(), &answer, 1, MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   end(size == 1 && answer == kAnswers);
 }
@@ -197,4 +198,4 @@ void Succession::end(bool answers) {
   }
 }
 
-}  // namespace fairlead::dns
+}  // namespace fairlead

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Listening sockets from a running server to the one that takes its place, over a Unix socket, so
-// that no query is lost: both have the same sockets, and what waits in them is answered by either.
+// that no client is lost: both have the same sockets, and what waits in them is answered by either.
 //
 //   new                          running
 //   connects to PATH         ->
@@ -13,7 +13,8 @@
 // connection breaks or nothing is heard for kPatience; the new one has the sockets. PATH has mode
 // 0600, and both look at the other's user (SO_PEERCRED): our own, or root.
 //
-// Threads: the program's.
+// Threads: the loop's; giving the sockets takes as long as the other needs to take them, kWait at
+// most.
 #pragma once
 
 #include <functional>
@@ -21,11 +22,11 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/loop.h"
 #include "base/result.h"
-#include "dns/server/fd.h"
 
-namespace fairlead::dns {
+namespace fairlead {
 
 // The new server's side.
 class Predecessor {
@@ -73,4 +74,4 @@ class Succession {
   Alarm patience_;
 };
 
-}  // namespace fairlead::dns
+}  // namespace fairlead
