@@ -83,8 +83,8 @@ Operations::Operations(Loop& loop, Metrics& metrics, OperationsFacts facts,
 void Operations::answer_metrics(const std::shared_ptr<HttpResponder>& responder) {
   const HttpHeaders headers = {{"Content-Type", Metrics::kContentType}};
   if (!more_metrics_) return responder->respond(200, headers, metrics_.text());
-  more_metrics_([this, responder, headers](const std::string& more) {
-    responder->respond(200, headers, metrics_.text() + more);
+  more_metrics_([&metrics = metrics_, responder, headers](const std::string& more) {
+    responder->respond(200, headers, metrics.text() + more);
   });
 }
 

@@ -23,6 +23,8 @@ constexpr Duration kCoalesce = std::chrono::milliseconds(50);
 constexpr Duration kLookAround = std::chrono::seconds(10);
 constexpr Duration kRoutesLimit = std::chrono::seconds(30);
 constexpr Duration kPortRetry = std::chrono::milliseconds(100);
+constexpr int kLockTries = 10;
+constexpr Duration kSuccessionLimit = std::chrono::seconds(45);  // less than Succession::kPatience
 constexpr Duration kGiveBackLimit = std::chrono::seconds(10);
 
 // As kube-proxy decides (app/server_linux.go): the kernel has it, and nobody switched it off.
@@ -80,8 +82,10 @@ Result<void> Program::run() {
   return ok();
 }
 
-// From the program before this one, with its sockets; else it is free.
+// From the program before this one, with its sockets; else it is free, or will be at once: that one
+// has just died.
 Result<void> Program::take_lock() {
+  stream::raise_descriptor_limit();
   if (!options_.handover.empty()) {
     auto met = Predecessor::meet(options_.handover);
     if (!met.ok()) return met.error();
@@ -90,10 +94,24 @@ Result<void> Program::take_lock() {
   if (predecessor_) inherited_ = predecessor_->take_sockets();
   for (Fd& socket : inherited_)
     if (InstanceLock::is_one(socket)) lock_.emplace(InstanceLock::take(std::move(socket)));
-  if (lock_) return ok();
-  Result<InstanceLock> lock = InstanceLock::acquire();
-  if (!lock.ok()) return lock.error();
-  lock_.emplace(std::move(*lock));
+  if (predecessor_ && !lock_)
+    return Error(ErrorCode::kConflict, "what answers at " + options_.handover +
+                                           " is no fairlead-proxy in this network namespace");
+  if (predecessor_)
+    hurry_ = loop_.clock().after(kSuccessionLimit, [this] {
+      if (predecessor_)
+        end(Error(ErrorCode::kTimeout, "not serving after " + format_duration(kSuccessionLimit) +
+                                           ": the program before this one goes on"));
+    });
+  for (int tries = options_.handover.empty() ? 1 : kLockTries; !lock_; --tries) {
+    Result<InstanceLock> lock = InstanceLock::acquire();
+    if (lock.ok())
+      lock_.emplace(std::move(*lock));
+    else if (tries == 1)
+      return lock.error();
+    else
+      loop_.run_until([] { return false; }, kPortRetry);
+  }
   return ok();
 }
 
@@ -120,8 +138,14 @@ std::vector<int> Program::hand_over() const {
   return sockets;
 }
 
-// They are the next program's.
-void Program::release_ports() {
+// What is the next program's, when it comes or has come. Ports, as long as this one is asked how it
+// is, are not.
+void Program::release() {
+  if (!userspace_) return;
+  succession_.reset();
+  lock_.reset();
+  plane()->leave_routes();
+  if (!succeeded_) return;
   service_health_soon_.cancel();
   around_.stop();
   service_health_.reset();
@@ -138,12 +162,12 @@ stream::Plane* Program::plane() const {
 
 // A second signal is obeyed at once. Rules, where there are any, have everything before.
 void Program::drain() {
-  bool again = false;
-  const SignalWatch terminate(loop_, SIGTERM, [&again] { again = true; });
-  const SignalWatch interrupt(loop_, SIGINT, [&again] { again = true; });
+  bool asked = !succeeded_, again = false;  // the next program was no signal
+  const auto ask = [&] { again = std::exchange(asked, true); };
+  const SignalWatch terminate(loop_, SIGTERM, ask);
+  const SignalWatch interrupt(loop_, SIGINT, ask);
   Timer look(loop_);
   look.start_every(kCoalesce, [] {});
-  if (succeeded_) release_ports();
   if (opt_in_) {
     opt_in_->give_back();
     loop_.run_until([&] { return again || opt_in_->given_back(); }, kGiveBackLimit);
@@ -151,7 +175,8 @@ void Program::drain() {
       log::warn("the rules do not have every relayed Service again");
   }
   const Duration limit = options_.stream_drain_timeout;
-  plane()->stop_accepting();
+  plane()->stop_accepting(succeeded_);
+  release();
   log::info("ending: {} connections have {} to end by themselves", plane()->connections(),
             format_duration(limit));
   loop_.run_until([&] { return again || plane()->drained(); }, limit);
@@ -346,13 +371,15 @@ Result<void> Program::serve() {
   service_health_ = std::make_unique<ServiceHealth>(
       loop_, [this] { return health_->healthy(); },
       [this](const kube::ObjectKey& service, uint16_t port, const Error& error) {
+        if (predecessor_) return;  // that one has it
         const std::string note = "node " + options_.node_name + " failed to start healthcheck \"" +
                                  service.to_string() + "\" on port " + std::to_string(port) + ": " +
                                  error.message();
         log::error("{}", note);
         events_->record(
             {"Service", service, true, "FailedToStartServiceHealthcheck", "Listen", note});
-      });
+      },
+      predecessor_ ? std::chrono::seconds(1) : ServiceHealth::kRetry);
   node_->subscribe([this] { place_service_health(); });
   place_service_health();
   const auto changed = [this] { on_services_changed(); };

@@ -62,7 +62,7 @@ class Program {
   void remove_rules();
   void succeed();
   std::vector<int> hand_over() const;
-  void release_ports();
+  void release();
   // Null: nothing is relayed.
   stream::Plane* plane() const;
   Result<void> serve();
@@ -114,7 +114,7 @@ class Program {
   std::unique_ptr<ServiceHealth> service_health_;
   std::unique_ptr<FileWatch> config_watch_;
   std::unique_ptr<Succession> succession_;
-  Alarm service_health_soon_;
+  Alarm service_health_soon_, hurry_;
   bool service_health_asked_ = false;
   Timer around_;
 };

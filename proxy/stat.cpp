@@ -21,9 +21,14 @@ double growth(uint64_t before, uint64_t after) {
 StatRates rates_of(const StatRow& before, const StatRow& after, double seconds) {
   const auto rate = [&](uint64_t from, uint64_t to) { return growth(from, to) / seconds; };
   const ServiceTotals &from = before.totals, &to = after.totals;
+  const stream::Totals was = before.relayed.value_or(stream::Totals());
+  const stream::Totals is = after.relayed.value_or(stream::Totals());
   return {rate(before.connections(), after.connections()), rate(from.refused, to.refused),
-          rate(from.dropped, to.dropped), rate(from.flows.client_bytes, to.flows.client_bytes),
-          rate(from.flows.server_bytes, to.flows.server_bytes)};
+          rate(from.dropped, to.dropped),
+          std::max(rate(from.flows.client_bytes, to.flows.client_bytes),
+                   rate(was.client_bytes, is.client_bytes)),
+          std::max(rate(from.flows.server_bytes, to.flows.server_bytes),
+                   rate(was.server_bytes, is.server_bytes))};
 }
 
 StatRates rates_of(const std::optional<AllRates>& rates, const ServicePort& port) {

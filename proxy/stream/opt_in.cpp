@@ -84,7 +84,8 @@ void OptIn::open_plane() {
 Stage OptIn::stage(const Frontend& frontend) const {
   const auto found = entries_.find(frontend);
   if (found == entries_.end()) return Stage::kNone;
-  return found->second.wanted ? Stage::kServe : Stage::kKeep;
+  if (found->second.wanted) return Stage::kServe;
+  return found->second.closing ? Stage::kNone : Stage::kKeep;
 }
 
 Dirty OptIn::frontends(Family family) const {
@@ -116,11 +117,11 @@ void OptIn::consider(const Dirty& dirty) {
 void OptIn::consider(const Frontend& frontend) {
   const auto found = entries_.find(frontend);
   if (wants(frontend)) {
-    entries_[frontend].wanted = true;
+    entries_[frontend] = Entry();
     if (!opening_) open_plane();
     if (plane_) plane_->mark({frontend});
   } else if (found != entries_.end() && found->second.wanted) {
-    found->second = {false, std::nullopt};
+    found->second = {false, std::nullopt, false};
     proxy_.set_relay(frontend, std::nullopt);
     look_at_leaving();
   }
@@ -147,27 +148,31 @@ void OptIn::look_at_leaving() {
   });
 }
 
+// First the sockets go, then what keeps others from them.
 void OptIn::end_leaving() {
   const MonoTime now = loop_.clock().now();
-  Dirty gone;
-  bool more = false;
+  Dirty closing, gone;
   for (auto& [frontend, entry] : entries_) {
     if (entry.wanted) continue;
-    if (!proxy_.settled(frontend))
-      entry.settled_since.reset();
-    else if (!entry.settled_since)
-      entry.settled_since = now;
-    if (entry.settled_since && now - *entry.settled_since >= kGrace)
+    if (entry.closing) {
       gone.push_back(frontend);
-    else
-      more = true;
+    } else if (!proxy_.settled(frontend)) {
+      entry.settled_since.reset();
+    } else if (!entry.settled_since) {
+      entry.settled_since = now;
+    } else if (now - *entry.settled_since >= kGrace) {
+      entry.closing = true;
+      closing.push_back(frontend);
+    }
   }
   for (const Frontend& frontend : gone) {
     entries_.erase(frontend);
     proxy_.forget_relay(frontend);
   }
-  if (plane_) plane_->mark(gone);
-  if (more) look_at_leaving();
+  if (plane_) plane_->mark(closing);
+  if (std::any_of(entries_.begin(), entries_.end(),
+                  [](const auto& entry) { return !entry.second.wanted; }))
+    look_at_leaving();
 }
 
 Result<void> OptIn::check() {

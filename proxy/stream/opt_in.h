@@ -72,6 +72,7 @@ class OptIn : public ObjectSink, private PlaneOwner {
   struct Entry {
     bool wanted = true;                     // else it is on its way back to the rules,
     std::optional<MonoTime> settled_since;  // and they have had it since
+    bool closing = false;                   // its sockets are being closed
   };
 
   Stage stage(const Frontend& frontend) const override;

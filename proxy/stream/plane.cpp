@@ -20,16 +20,6 @@ constexpr Duration kCoalesce = std::chrono::milliseconds(1);
 constexpr size_t kFrontendsPerTurn = 256;
 constexpr int kPortTries = 64;
 
-// How many there are then.
-size_t raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
-  limit.rlim_cur = limit.rlim_max;
-  (void)setrlimit(RLIMIT_NOFILE, &limit);
-  (void)getrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur;
-}
-
 size_t usable_cpus() {
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
@@ -64,6 +54,15 @@ bool same(const Service& left, const Service& right) {
 }
 
 }  // namespace
+
+size_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+  (void)getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
 
 Result<std::unique_ptr<Plane>> Plane::open(Loop& loop, PlaneInputs inputs, PlaneSettings settings) {
   std::unique_ptr<Plane> plane(new Plane(loop, inputs, std::move(settings)));
@@ -160,7 +159,7 @@ void Plane::start() {
   started_ = true;
   node_addresses_->start();
   if (routes_)
-    nodes_alarm_ = loop_.clock().after(kNodesGrace, [this] {
+    nodes_alarm_ = loop_.clock().after(adopted_.empty() ? kNodesGrace : kPatientGrace, [this] {
       if (nodes_) return;
       log::warn("the Nodes of the cluster are not known: no external address is served until then");
       nodes_late_ = true;
@@ -537,10 +536,11 @@ void Plane::retry_later(bool anew) {
   retry_after_ = std::min(retry_after_ * 2, kLastRetry);
 }
 
-void Plane::stop_accepting() {
+void Plane::stop_accepting(bool handed_over) {
   stopped_ = true;
   pending_.clear();
-  for (const auto& worker : workers_) worker->post([](Worker& w) { w.remove_all(); });
+  for (const auto& worker : workers_)
+    worker->post([handed_over](Worker& w) { handed_over ? w.leave_all() : w.remove_all(); });
   ping();
 }
 

@@ -49,6 +49,9 @@
 
 namespace fairlead::proxy::stream {
 
+// Raises this process's limit of descriptors to what it may have; how many that is.
+size_t raise_descriptor_limit();
+
 struct PlaneSettings {
   std::string node_name;
   std::vector<Config> families;  // one for each IP family to serve
@@ -93,6 +96,8 @@ class Plane {
   static constexpr size_t kLoudest = 16;
   static constexpr Duration kQuiet = std::chrono::minutes(10);
   static constexpr Duration kNodesGrace = std::chrono::seconds(5);
+  // Where sockets of another process serve meanwhile.
+  static constexpr Duration kPatientGrace = std::chrono::seconds(30);
   static constexpr Duration kTidy = std::chrono::minutes(1);
 
   static Result<std::unique_ptr<Plane>> open(Loop& loop, PlaneInputs inputs,
@@ -132,8 +137,10 @@ class Plane {
   // Of each service port, since it was first served.
   std::map<ServicePort, Totals> totals() const;
   // Closes every listening socket, when what waits there has been accepted: connections that are
-  // open stay, UDP sessions end.
-  void stop_accepting();
+  // open stay, UDP sessions end. `handed_over`: another process has the sockets too, and accepts.
+  void stop_accepting(bool handed_over = false);
+  // The routes are somebody else's to see to. After stop_accepting().
+  void leave_routes() { routes_.reset(); }
   // Open connections and UDP sessions.
   size_t connections() const;
   // After stop_accepting(): there are none any more, and no worker is about to have one.

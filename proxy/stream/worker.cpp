@@ -95,7 +95,7 @@ Worker::Worker(Loop& loop, const WorkerSettings& settings, std::unique_ptr<React
 }
 
 Worker::~Worker() {
-  while (!listeners_.empty()) drop(listeners_.begin()->first);
+  leave_all();
 }
 
 void Worker::put(ListenerId id, Fd socket, const SocketAddress& address,
@@ -198,6 +198,10 @@ void Worker::drop(ListenerId id) {
     reactor_->bury(std::move(listener->udp));
   }
   reactor_->bury(std::move(listener));
+}
+
+void Worker::leave_all() {
+  while (!listeners_.empty()) drop(listeners_.begin()->first);
 }
 
 std::vector<int> Worker::sockets() const {

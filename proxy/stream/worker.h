@@ -64,6 +64,8 @@ class Worker {
   // connections stay, those that wait for an endpoint and UDP sessions end.
   void remove(ListenerId id);
   void remove_all();
+  // The same, but what waits is left to another process that has the sockets too.
+  void leave_all();
 
   // Connections beyond it wait in the kernel's backlog; those that are open stay. At first as
   // WorkerSettings has it.

@@ -79,7 +79,7 @@ TEST_P(StreamSoak, ManyConnectionsLeaveNothing) {
   EXPECT_EQ(rush(total / 10), 0);
   ASSERT_TRUE(comes_to_rest()) << metrics();
   const int files_before = files();
-  const long before = resident_kib();
+  [[maybe_unused]] const long before = resident_kib();
   for (int tenth = 1; tenth < 10; ++tenth) {
     EXPECT_EQ(rush(total / 10), 0);
     std::printf("%d of %d connections, %ld KiB resident\n", (tenth + 1) * (total / 10), total,
@@ -88,7 +88,9 @@ TEST_P(StreamSoak, ManyConnectionsLeaveNothing) {
   }
   ASSERT_TRUE(comes_to_rest()) << metrics();
   EXPECT_EQ(files(), files_before);
+#if !defined(__SANITIZE_ADDRESS__)  // it keeps for a while what has been freed
   EXPECT_LT(resident_kib(), before + 2048);
+#endif
   EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_failures_total{protocol=\"tcp\"} 0\n"));
 }
 
