@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "netlink/conntrack.h"
 
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netinet/in.h>
 
 #include <utility>
 
@@ -114,6 +116,40 @@ MessageWriter dump_entries(const Filter& filter) {
   if (filter.status != 0) {
     writer.put_be32(CTA_STATUS, filter.status);
     writer.put_be32(CTA_STATUS_MASK, filter.status);
+  }
+  writer.end();
+  return writer;
+}
+
+MessageWriter create_entry(const Tuple& original, const IpAddress& source, uint16_t port,
+                           Duration timeout) {
+  const bool v4 = source.is_v4();
+  MessageWriter writer;
+  writer.begin(message_type(IPCTNL_MSG_CT_NEW), NLM_F_CREATE | NLM_F_EXCL,
+               header_of(source.family()));
+  put_tuple(writer, CTA_TUPLE_ORIG, original);
+  put_tuple(writer, CTA_TUPLE_REPLY,
+            {original.destination, original.source, original.protocol, original.destination_port,
+             original.source_port});
+  writer.put_be32(
+      CTA_TIMEOUT,
+      static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(timeout).count()));
+  const size_t nat = writer.open(CTA_NAT_SRC);
+  writer.put(v4 ? CTA_NAT_V4_MINIP : CTA_NAT_V6_MINIP, source.bytes());
+  writer.put(v4 ? CTA_NAT_V4_MAXIP : CTA_NAT_V6_MAXIP, source.bytes());
+  if (port != 0) {
+    const size_t ports = writer.open(CTA_NAT_PROTO);
+    writer.put_be16(CTA_PROTONAT_PORT_MIN, port);
+    writer.put_be16(CTA_PROTONAT_PORT_MAX, port);
+    writer.close(ports);
+  }
+  writer.close(nat);
+  if (original.protocol == IPPROTO_TCP) {
+    const size_t info = writer.open(CTA_PROTOINFO);
+    const size_t tcp = writer.open(CTA_PROTOINFO_TCP);
+    writer.put_u8(CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_SYN_SENT);
+    writer.close(tcp);
+    writer.close(info);
   }
   writer.end();
   return writer;

@@ -62,6 +62,14 @@ struct Filter {
 // A message of group NFNLGRP_CONNTRACK_DESTROY: a flow that has ended; parse_entry reads it.
 bool is_destroyed(const MessageView& message);
 
+// A flow that is known before its first packet: what it sends has `source` for its source, from
+// `port` (0: its own, or one that is free), as if a rule had said so; what comes back is for
+// `original.source` again (ctnetlink_create_conntrack() in net/netfilter/nf_conntrack_netlink.c).
+// Unused it is forgotten after `timeout`. kAlreadyExists when there is such a flow, before or after
+// translation. TCP or UDP. The kernel translates it where a nat chain is, anybody's.
+MessageWriter create_entry(const Tuple& original, const IpAddress& source, uint16_t port,
+                           Duration timeout);
+
 MessageWriter dump_entries(const Filter& filter);
 // Deletes exactly this flow: tuples, zone and, when not 0, id. kNotFound when it is gone.
 MessageWriter delete_entry(const Entry& entry);

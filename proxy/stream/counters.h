@@ -46,6 +46,7 @@ struct WorkerCounters {
   Count dropped_datagrams;  // that no endpoint could be found for, or no room
   Count pipes;              // made, for splice(2)
   Count deaf;               // sockets, now, that the kernel has no room to watch
+  Count unkept_sources;     // of clients, which endpoints should have seen
   Count answered;           // the last ping of the control loop
 };
 

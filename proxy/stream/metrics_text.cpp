@@ -126,6 +126,9 @@ std::string metrics_text(const StreamFacts& facts) {
           &WorkerCounters::timeouts);
   workers("fairlead_stream_evicted_sessions_total", "UDP sessions ended to make room",
           &WorkerCounters::evicted_sessions);
+  workers("fairlead_stream_unkept_sources_total",
+          "Connections whose endpoint should have seen the client, and saw this node",
+          &WorkerCounters::unkept_sources);
   workers("fairlead_stream_dropped_datagrams_total",
           "Datagrams without an endpoint, or without room to send them",
           &WorkerCounters::dropped_datagrams);

@@ -49,8 +49,8 @@ bool same(const Service& left, const Service& right) {
       left.ranges == right.ranges || (left.ranges && right.ranges && *left.ranges == *right.ranges);
   return left.treatment == right.treatment && left.outside == right.outside &&
          left.inside == right.inside && same_ranges && left.origins == right.origins &&
-         left.counters == right.counters && left.proxy_protocol == right.proxy_protocol &&
-         left.hold == right.hold;
+         left.counters == right.counters && left.kept == right.kept &&
+         left.proxy_protocol == right.proxy_protocol && left.hold == right.hold;
 }
 
 }  // namespace
@@ -97,6 +97,7 @@ Result<void> Plane::start_workers(size_t descriptors) {
     settings.relay = settings_.relay;
     settings.udp = settings_.udp;
     settings.ejection = settings_.ejection;
+    settings.keep_sources = settings_.beside_rules;
     settings.relay.connections = most_connections_;
     settings.relay.pipes = budget_->pipes();
     settings.udp.sessions = budget_->sessions();
@@ -351,6 +352,7 @@ std::shared_ptr<const Service> Plane::service_of(const Frontend& frontend, const
   if (target.treatment == Treatment::kLocal)
     service->inside = set_of(frontend, target, target.inside, {false, policy});
   service->ranges = target.ranges;
+  if (settings_.beside_rules) service->kept = kept_sources(target, frontend.family());
   service->origins = origins_;
   if (frontend.protocol == Protocol::kTcp) {
     service->proxy_protocol = wishes.proxy_protocol;
@@ -362,6 +364,18 @@ std::shared_ptr<const Service> Plane::service_of(const Frontend& frontend, const
     service->counters = counters;
   }
   return service;
+}
+
+// As rules.cpp has it.
+KeptSources Plane::kept_sources(const Target& target, Family family) const {
+  if (target.treatment == Treatment::kLocal) return KeptSources::kAll;
+  if (target.treatment != Treatment::kCluster) return KeptSources::kNone;
+  for (const Config& config : settings_.families) {
+    if (config.family != family) continue;
+    if (config.masquerade_all) return KeptSources::kNone;
+    return config.knows_pods() ? KeptSources::kPods : KeptSources::kAll;
+  }
+  return KeptSources::kNone;
 }
 
 std::shared_ptr<const EndpointSet> Plane::set_of(const Frontend& frontend, const Target& target,

@@ -180,6 +180,7 @@ class Plane {
   void apply(const Frontend& frontend, FrontendState& state, const Target& target);
   void drop(const Frontend& frontend);
   void tell(const Frontend& frontend);
+  KeptSources kept_sources(const Target& target, Family family) const;
   std::shared_ptr<const Service> service_of(const Frontend& frontend, const Target& target);
   std::shared_ptr<const EndpointSet> set_of(const Frontend& frontend, const Target& target,
                                             const std::vector<Backend>& backends,

@@ -55,10 +55,11 @@ std::optional<MonoTime> RelayHost::due() const {
 
 void Relay::begin(RelayHost& host, Fd client, const IpAddress& client_address,
                   std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters,
-                  std::span<const uint8_t> preface) {
+                  std::span<const uint8_t> preface, const std::optional<Disguise>& disguise) {
   auto* relay = new Relay(host, std::move(client), client_address, std::move(group),
                           std::move(counters));  // owned by the host's queues
   if (!preface.empty()) relay->put_in_front(preface);
+  if (disguise) relay->disguise_ = std::make_unique<const Disguise>(*disguise);
   relay->try_next();
 }
 
@@ -90,7 +91,8 @@ void Relay::try_next() {
     if (!endpoint_) break;
     tried_.push_back(endpoint_);
     ++endpoint_->open;
-    Attempt attempt = connect_to(Protocol::kTcp, endpoint_->address);
+    Attempt attempt = disguise_ ? connect_as(Protocol::kTcp, endpoint_->address, *disguise_)
+                                : connect_to(Protocol::kTcp, endpoint_->address);
     if (!attempt.socket) return park();
     const bool begun = attempt.error == 0 || attempt.error == EINPROGRESS;
     if (begun && !host_.reactor.add(attempt.socket.get(), server_, kEvents).ok()) return park();
@@ -106,11 +108,12 @@ void Relay::try_next() {
   end(true);
 }
 
-// A lack of our own says nothing of the endpoint.
+// A lack of our own says nothing of the endpoint; nor does its silence to an address that it, or
+// what is between, may have its reasons not to answer.
 void Relay::attempt_failed(int error) {
   server_.socket.reset();
   --endpoint_->open;
-  if (is_own_lack(error)) {
+  if (is_own_lack(error) || (error == ETIMEDOUT && disguise_)) {
     EndpointGroup::abandoned(*endpoint_);
   } else if (group_->failed(*endpoint_, host_.reactor.now())) {
     counters_->ejected.add();
@@ -140,6 +143,7 @@ void Relay::connected() {
   EndpointGroup::succeeded(*endpoint_);
   group_.reset();
   std::vector<EndpointPtr>().swap(tried_);
+  disguise_.reset();
   state_ = State::kMoving;
   waits_ = 0;
   if (!host_.reactor.add(client_.socket.get(), client_, kEvents).ok()) return end(true);

@@ -27,6 +27,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -34,6 +35,7 @@
 #include "proxy/stream/pipe_pool.h"
 #include "proxy/stream/reactor.h"
 #include "proxy/stream/service.h"
+#include "proxy/stream/sockets.h"
 #include "proxy/stream/timeout_queue.h"
 
 namespace fairlead::proxy::stream {
@@ -87,10 +89,11 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   static constexpr Duration kPark = std::chrono::milliseconds(100);  // before another try
   static constexpr uint32_t kMostParks = 300;                        // then the client is reset
   // Takes over an accepted connection; lives until it ends. `counters`: of its service. `preface`:
-  // what the endpoint hears first; 64 KiB at most.
+  // what the endpoint hears first; 64 KiB at most. `disguise`: as whom it is seen by the endpoint.
   static void begin(RelayHost& host, Fd client, const IpAddress& client_address,
                     std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters,
-                    std::span<const uint8_t> preface = {});
+                    std::span<const uint8_t> preface = {},
+                    const std::optional<Disguise>& disguise = std::nullopt);
   ~Relay() override;
 
   void expired() override;
@@ -155,6 +158,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   std::shared_ptr<Counters> counters_;
   EndpointPtr endpoint_;
   std::vector<EndpointPtr> tried_;
+  std::unique_ptr<const Disguise> disguise_;  // the same
   MonoTime attempt_began_;
   State state_ = State::kConnecting;
   bool breaking_ = false;  // in that queue

@@ -56,6 +56,13 @@ const EndpointSet* set_for(const Service& service, const IpAddress& client,
   return service.outside->endpoints.empty() ? nullptr : service.outside.get();
 }
 
+bool keeps_source(const Service& service, const IpAddress& client) {
+  if (service.kept == KeptSources::kNone || client.is_loopback() ||
+      std::binary_search(service.origins->node.begin(), service.origins->node.end(), client))
+    return false;
+  return service.kept == KeptSources::kAll || in_any(service.origins->pods, client);
+}
+
 std::optional<std::vector<Cidr>> admitted(const Service& service, const IpAddress& reached) {
   if (service.treatment <= Treatment::kDrop && service.hold == Duration{})
     return std::vector<Cidr>();

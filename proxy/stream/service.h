@@ -46,6 +46,10 @@ struct Origins {
   bool inside(const IpAddress& client, const IpAddress& reached) const;
 };
 
+// Whose address endpoints see, where the relay can let them (source_nat.h): as the rules decide, by
+// masquerading the others.
+enum class KeptSources : uint8_t { kNone, kPods, kAll };
+
 struct Service {
   std::string name;  // "default/web:http"
   Protocol protocol = Protocol::kTcp;
@@ -56,6 +60,7 @@ struct Service {
   std::shared_ptr<const Origins> origins;           // never null
   std::vector<std::shared_ptr<Counters>> counters;  // by worker
   bool proxy_protocol = false;                      // annotations.h
+  KeptSources kept = KeptSources::kNone;
   // kRefuse: new connections wait so long for endpoints, instead of being refused; else 0.
   Duration hold{};
 };
@@ -66,6 +71,10 @@ bool may_wait(const Service& service, const IpAddress& client);
 // Where a client of that address goes. nullptr: it is not let in.
 const EndpointSet* set_for(const Service& service, const IpAddress& client,
                            const IpAddress& reached);
+
+// Whether an endpoint is to see this client's own address. A client of this node's own has it
+// anyway.
+bool keeps_source(const Service& service, const IpAddress& client);
 
 // The sources that are let in at a socket of that address; nullopt: any. Sorted.
 std::optional<std::vector<Cidr>> admitted(const Service& service, const IpAddress& reached);

@@ -33,6 +33,20 @@ void set_stream_options(int fd) {
   set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 }
 
+bool connect_socket(int fd, const SocketAddress& endpoint) {
+  sockaddr_storage storage{};
+  const socklen_t length = endpoint.to_sockaddr(storage);
+  return connect(fd, reinterpret_cast<const sockaddr*>(&storage), length) == 0;
+}
+
+SocketAddress local_address(int fd) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* address = reinterpret_cast<sockaddr*>(&storage);
+  if (getsockname(fd, address, &length) != 0) return {};
+  return SocketAddress::from_sockaddr(address);
+}
+
 int open_socket(Protocol protocol, Family family) {
   const int type = protocol == Protocol::kUdp ? SOCK_DGRAM : SOCK_STREAM;
   return socket(family == Family::kIpv4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
@@ -121,10 +135,36 @@ Attempt connect_to(Protocol protocol, const SocketAddress& endpoint) {
     return attempt;
   }
   if (protocol == Protocol::kTcp) set_stream_options(attempt.socket.get());
-  sockaddr_storage storage{};
-  const socklen_t length = endpoint.to_sockaddr(storage);
-  if (connect(attempt.socket.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
+  if (!connect_socket(attempt.socket.get(), endpoint)) attempt.error = errno;
+  return attempt;
+}
+
+// The kernel chooses address and port by connect(2), as for any other connection, and only then can
+// the translation be told. UDP sends nothing by it; TCP waits for the first send(2) with
+// TCP_FASTOPEN_CONNECT, here of nothing (tcp_fastopen_defer_connect() in net/ipv4/tcp_fastopen.c).
+Attempt connect_as(Protocol protocol, const SocketAddress& endpoint, const Disguise& disguise) {
+  if (endpoint.address == disguise.client.address) return connect_to(protocol, endpoint);
+  Attempt attempt;
+  attempt.socket.reset(open_socket(protocol, endpoint.address.family()));
+  if (!attempt.socket) {
     attempt.error = errno;
+    return attempt;
+  }
+  const int fd = attempt.socket.get();
+  if (protocol == Protocol::kTcp) {
+    set_stream_options(fd);
+    if (!set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1) ||
+        !set(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1)) {
+      disguise.nat->give_up();
+      return connect_to(protocol, endpoint);
+    }
+  }
+  if (!connect_socket(fd, endpoint)) {
+    attempt.error = errno;
+    return attempt;
+  }
+  disguise.nat->translate(protocol, local_address(fd), endpoint, disguise.client);
+  if (protocol == Protocol::kTcp && send(fd, "", 0, MSG_NOSIGNAL) < 0) attempt.error = errno;
   return attempt;
 }
 

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "proxy/frontend.h"
+#include "proxy/stream/source_nat.h"
 
 namespace fairlead::proxy::stream {
 
@@ -46,6 +47,15 @@ struct Attempt {
   int error = 0;
 };
 Attempt connect_to(Protocol protocol, const SocketAddress& endpoint);
+
+// As whom it is to be seen there.
+struct Disguise {
+  SourceNat* nat = nullptr;
+  SocketAddress client;
+};
+// The same, seen as the client; as this node where that cannot be, or where the client is the
+// endpoint itself.
+Attempt connect_as(Protocol protocol, const SocketAddress& endpoint, const Disguise& disguise);
 
 // Keepalive. One of connect_to() has none: four calls are much for a connection that is over at
 // once.

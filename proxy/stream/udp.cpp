@@ -239,15 +239,18 @@ UdpSession* UdpFrontend::session_of(const SocketAddress& client) {
 }
 
 UdpSession* UdpFrontend::new_session(const SocketAddress& client) {
-  Destination to = route_(client.address);
+  Destination to = route_(client);
   if (!to.group) return nullptr;
   EndpointPtr endpoint = to.group->choose(client.address, host_.reactor.now(), {});
   if (!endpoint) return nullptr;
   while (host_.sessions >= host_.settings.sessions && host_.evict()) {
   }
-  Attempt attempt = connect_to(Protocol::kUdp, endpoint->address);
-  if (is_own_lack(attempt.error) && host_.evict())
-    attempt = connect_to(Protocol::kUdp, endpoint->address);
+  const auto connect = [&] {
+    return to.disguise ? connect_as(Protocol::kUdp, endpoint->address, *to.disguise)
+                       : connect_to(Protocol::kUdp, endpoint->address);
+  };
+  Attempt attempt = connect();
+  if (is_own_lack(attempt.error) && host_.evict()) attempt = connect();
   if (attempt.error != 0) {
     if (is_own_lack(attempt.error))
       EndpointGroup::abandoned(*endpoint);

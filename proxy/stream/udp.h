@@ -22,6 +22,7 @@
 #include "proxy/stream/endpoint_group.h"
 #include "proxy/stream/reactor.h"
 #include "proxy/stream/service.h"
+#include "proxy/stream/sockets.h"
 #include "proxy/stream/timeout_queue.h"
 
 namespace fairlead::proxy::stream {
@@ -82,8 +83,9 @@ class UdpFrontend : public Reactor::Source, public Reactor::Mortal {
   struct Destination {
     std::shared_ptr<EndpointGroup> group;  // null: the client is not let in
     std::shared_ptr<Counters> counters;
+    std::optional<Disguise> disguise;  // as whom the endpoint sees it
   };
-  using Route = std::function<Destination(const IpAddress& client)>;
+  using Route = std::function<Destination(const SocketAddress& client)>;
 
   UdpFrontend(UdpHost& host, Fd socket, Route route);
   ~UdpFrontend() override;

@@ -76,8 +76,16 @@ Result<std::unique_ptr<Worker>> Worker::open(Loop& loop, const WorkerSettings& s
                                              std::shared_ptr<WorkerCounters> counters) {
   auto reactor = Reactor::open(loop);
   if (!reactor.ok()) return reactor.error();
-  return std::unique_ptr<Worker>(
+  std::unique_ptr<Worker> worker(
       new Worker(loop, settings, std::move(*reactor), std::move(counters)));
+  if (!settings.keep_sources) return worker;
+  auto source_nat = SourceNat::open(loop, worker->counters_);
+  if (source_nat.ok())
+    worker->source_nat_ = std::move(*source_nat);
+  else
+    log::warn("endpoints of what is relayed see this node's address: {}",
+              source_nat.error().message());
+  return worker;
 }
 
 Worker::Worker(Loop& loop, const WorkerSettings& settings, std::unique_ptr<Reactor> reactor,
@@ -105,12 +113,13 @@ void Worker::put(ListenerId id, Fd socket, const SocketAddress& address,
   Listener* raw = listener.get();
   if (service->protocol == Protocol::kUdp) {
     listener->udp = std::make_unique<UdpFrontend>(
-        *sessions_, std::move(socket), [raw](const IpAddress& client) -> UdpFrontend::Destination {
+        *sessions_, std::move(socket),
+        [raw](const SocketAddress& client) -> UdpFrontend::Destination {
           const Worker& worker = raw->worker;
           auto counters = raw->service->counters[worker.settings_.index];
-          auto group = raw->group_for(client);
+          auto group = raw->group_for(client.address);
           if (!group) counters->denied.add();
-          return {std::move(group), std::move(counters)};
+          return {std::move(group), std::move(counters), raw->worker.disguise_of(*raw, client)};
         });
   } else {
     listener->socket = std::move(socket);
@@ -259,7 +268,14 @@ void Worker::take(Listener& listener, Fd client, const SocketAddress& peer) {
     preface =
         proxy_header(peer, original_destination(client.get(), family).value_or(listener.address));
   }
-  Relay::begin(*relays_, std::move(client), peer.address, std::move(group), counters, preface);
+  Relay::begin(*relays_, std::move(client), peer.address, std::move(group), counters, preface,
+               disguise_of(listener, peer));
+}
+
+std::optional<Disguise> Worker::disguise_of(const Listener& listener,
+                                            const SocketAddress& client) const {
+  if (!source_nat_ || !keeps_source(*listener.service, client.address)) return std::nullopt;
+  return Disguise{source_nat_.get(), client};
 }
 
 void Worker::hold(Listener& listener, Fd client, const SocketAddress& peer) {

@@ -39,6 +39,7 @@ struct WorkerSettings {
   RelaySettings relay;
   UdpSettings udp;
   EjectionRules ejection;
+  bool keep_sources = false;  // endpoints see clients' addresses, as each Service has it
 };
 
 using ListenerId = uint64_t;
@@ -91,6 +92,7 @@ class Worker {
   void take(Listener& listener, Fd client, const SocketAddress& peer);
   void hold(Listener& listener, Fd client, const SocketAddress& peer);
   void drop(ListenerId id);
+  std::optional<Disguise> disguise_of(const Listener& listener, const SocketAddress& client) const;
   void release(Listener& listener);
   void refuse_held(Listener& listener, MonoTime due);
   std::optional<MonoTime> held_due() const;
@@ -104,6 +106,7 @@ class Worker {
   std::unique_ptr<Reactor> reactor_;
   std::unique_ptr<RelayHost> relays_;
   std::unique_ptr<UdpHost> sessions_;
+  std::unique_ptr<SourceNat> source_nat_;                              // null: sources are not kept
   std::unordered_map<uint64_t, std::weak_ptr<EndpointGroup>> groups_;  // by EndpointSet::id
   std::unordered_map<ListenerId, std::unique_ptr<Listener>> listeners_;
   size_t most_connections_;

@@ -146,5 +146,58 @@ TEST_F(ConntrackTest, FiltersByMark) {
   EXPECT_EQ(flows[0].original.destination_port, 77);
 }
 
+// Of both families and protocols: the other side sees another source, and its answers come back.
+TEST_F(ConntrackTest, AFlowThatIsToldOfBeforehandHasAnotherSource) {
+  space_.must(
+      "ip addr add 10.0.0.6/32 dev lo; ip addr add 10.0.0.7/32 dev lo;"
+      "ip -6 addr add fd00::6/128 dev lo nodad; ip -6 addr add fd00::7/128 dev lo nodad");
+  for (const bool v4 : {true, false}) {
+    for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+      SCOPED_TRACE(std::string(v4 ? "IPv4 " : "IPv6 ") + (type == SOCK_STREAM ? "TCP" : "UDP"));
+      const SocketAddress server{ip(v4 ? "10.0.0.5" : "fd00::10"), 8080};
+      const SocketAddress own{ip(v4 ? "10.0.0.6" : "fd00::6"), 40000};
+      const IpAddress seen = ip(v4 ? "10.0.0.7" : "fd00::7");
+      const auto bound = [&](const SocketAddress& at) {
+        sockaddr_storage storage;
+        const socklen_t length = at.to_sockaddr(storage);
+        const int fd = socket(storage.ss_family, type | SOCK_CLOEXEC, 0);
+        EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&storage), length), 0);
+        return fd;
+      };
+      const int listener = bound(server), client = bound(own);
+      if (type == SOCK_STREAM) EXPECT_EQ(listen(listener, 1), 0);
+      const auto protocol = static_cast<uint8_t>(type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP);
+      const Tuple tuple{own.address, server.address, protocol, own.port, server.port};
+      const auto tell = [&] {
+        return connection_->request_sync(create_entry(tuple, seen, 41000, std::chrono::seconds(30)),
+                                         kPatience);
+      };
+      const Result<void> told = tell();
+      ASSERT_TRUE(told.ok()) << told.error().message();
+      EXPECT_TRUE(tell().error().is_already_exists());
+      sockaddr_storage storage;
+      socklen_t length = server.to_sockaddr(storage);
+      ASSERT_EQ(connect(client, reinterpret_cast<sockaddr*>(&storage), length), 0);
+      EXPECT_EQ(send(client, "?", 1, 0), 1);
+      length = sizeof storage;
+      auto* peer = reinterpret_cast<sockaddr*>(&storage);
+      const int accepted = type == SOCK_STREAM ? accept(listener, peer, &length) : listener;
+      char byte = 0;
+      ASSERT_EQ(type == SOCK_STREAM ? recv(accepted, &byte, 1, 0)
+                                    : recvfrom(accepted, &byte, 1, 0, peer, &length),
+                1);
+      EXPECT_EQ(SocketAddress::from_sockaddr(peer), (SocketAddress{seen, 41000}));
+      EXPECT_EQ(type == SOCK_STREAM ? send(accepted, "!", 1, 0)
+                                    : sendto(accepted, "!", 1, 0, peer, length),
+                1);
+      ASSERT_EQ(recv(client, &byte, 1, 0), 1);
+      EXPECT_EQ(byte, '!');
+      if (type == SOCK_STREAM) close(accepted);
+      close(client);
+      close(listener);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fairlead::netlink::conntrack

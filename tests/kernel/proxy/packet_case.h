@@ -25,8 +25,8 @@ inline const std::set<std::string> kDropped = {"dropped"};
 inline const std::set<std::string> kAll = {"web-1", "web-2", "web-3"};
 
 // Sends as many packets as it takes, of both families, and expects what the case says; of the
-// tracer too, asked about the ruleset the cluster's proxy has programmed. What is relayed has the
-// node's address for its source, and to the tracer ends at a socket of the node.
+// tracer too, asked about the ruleset the cluster's proxy has programmed. To it, what is relayed
+// ends at a socket of the node.
 void check_packets(Cluster& cluster, const PacketCase& c, bool tcp);
 
 }  // namespace fairlead::proxy::test

@@ -58,8 +58,12 @@ TEST_F(StreamBeside, WhoAsksIsRelayedAndOthersAreNot) {
   check("load balancer", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", kAll);
   check("a port it does not have", "client", "10.96.0.1:81", "[fd00:96::1]:81", kRefused);
   check("an address without a Service", "client", "10.96.0.9:80", "", kDropped, false);
-  EXPECT_NE(cluster_.tcp("client", "10.96.0.1:80").source, cluster_.address("client"));
-  EXPECT_EQ(cluster_.tcp("client", "10.96.0.2:80").source, cluster_.address("client"));
+  // Each endpoint sees whom it would see by rules.
+  for (const char* to : {"10.96.0.1:80", "10.96.0.2:80"}) {
+    EXPECT_EQ(cluster_.tcp("client", to).source, cluster_.address("client"));
+    EXPECT_EQ(cluster_.udp("client", to).source, cluster_.address("client"));
+    EXPECT_NE(cluster_.tcp("outside", to).source, cluster_.address("outside"));
+  }
   EXPECT_EQ(routes(), "");
   const std::string text = metrics();
   EXPECT_THAT(text, HasSubstr("fairlead_stream_service_connections_total{namespace=\"default\","
@@ -106,6 +110,69 @@ TEST_F(StreamBeside, ANodePortOfThatNumberComesFirst) {
   Echo echo(cluster_.at("web-1"));
   Checker checker(cluster_.at("client"), "10.96.0.7:7", 1);
   EXPECT_TRUE(cluster_.run_until([&] { return checker.compared() > 100000; }));
+}
+
+// The endpoint's port and the client's, over and over, by three clients: what the kernel still
+// remembers of the last ones is in nobody's way.
+TEST_F(StreamBeside, ClientsAddressesAreKeptThroughManyConnections) {
+  put("web", 1, {kOn1}, R"("externalTrafficPolicy":"Local")", balancer_json(1), kAsks);
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  ASSERT_TRUE(becomes_relayed("198.51.100.1 . tcp . 80"));
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(cluster_.tcp("client", "10.96.0.1:80").to_string(), "web-1 sees 10.244.1.2") << i;
+    ASSERT_EQ(cluster_.tcp("web-2", "10.96.0.1:80").to_string(), "web-1 sees 10.244.3.2") << i;
+    ASSERT_EQ(cluster_.tcp("outside", "198.51.100.1:80").to_string(), "web-1 sees 192.0.2.2") << i;
+    ASSERT_EQ(cluster_.udp("client", "10.96.0.1:80").to_string(), "web-1 sees 10.244.1.2") << i;
+  }
+}
+
+// Twenty ports for the relay's own side, and connection tracking remembers each for two minutes.
+TEST_F(StreamBeside, PortsThatConnectionTrackingStillRemembersAreInNobodysWay) {
+  put("web", 1, {kOn1}, "", "", kAsks);
+  cluster_.at("node").set_sysctl("net.ipv4.ip_local_port_range", "40000 40019");
+  cluster_.at("node").set_sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait", "120");
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  for (int i = 0; i < 100; ++i)
+    ASSERT_EQ(cluster_.tcp("client", "10.96.0.1:80").to_string(), "web-1 sees 10.244.1.2") << i;
+  EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_unkept_sources_total 0\n"));
+}
+
+TEST_F(StreamBeside, WhereTheKernelCannotTheEndpointSeesTheNode) {
+  put("web", 1, {kOn1}, "", "", kAsks);
+  cluster_.at("node").set_sysctl("net.ipv4.tcp_fastopen", "0");
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").to_string(), "web-1 sees 10.244.2.1");
+  EXPECT_EQ(cluster_.udp("client", "10.96.0.1:80").to_string(), "web-1 sees 10.244.1.2");
+  EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_unkept_sources_total 1\n"));
+}
+
+// One port of the same client, again and again, to the same endpoint.
+TEST_F(StreamBeside, APortThatIsUsedAgainIsAnswered) {
+  put("web", 1, {kOn1}, "", "", kAsks);
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  for (int i = 0; i < 50; ++i) {
+    const auto inside = cluster_.at("client").enter();
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    sockaddr_storage storage{};
+    socklen_t length = SocketAddress::parse("10.244.1.2:41000").value().to_sockaddr(storage);
+    ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&storage), length), 0);
+    length = SocketAddress::parse("10.96.0.1:80").value().to_sockaddr(storage);
+    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&storage), length), 0) << i;
+    const timeval patience = {10, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    char buffer[100];
+    const ssize_t got = recv(fd, buffer, sizeof buffer, 0);
+    ASSERT_GT(got, 0) << i;
+    EXPECT_EQ(std::string(buffer, static_cast<size_t>(got)), "web-1 10.244.1.2");
+    EXPECT_EQ(recv(fd, buffer, sizeof buffer, 0), 0) << "the other closes first";
+    close(fd);
+  }
 }
 
 // Whole connections and a UDP flow, from before, between and after.

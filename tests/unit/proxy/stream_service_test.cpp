@@ -116,6 +116,26 @@ struct FilterCase {
   bool in;
 };
 
+TEST(StreamService, EndpointsSeeWhomTheRulesWouldNotMasquerade) {
+  Service service = frontend(Treatment::kCluster, true);
+  struct Case {
+    const char* client;
+    bool none, pods, all;
+  };
+  for (const Case& c : {Case{"10.244.1.2", false, true, true},  // a pod
+                        {"198.51.100.7", false, false, true},
+                        {"192.0.2.1", false, false, false},  // this node
+                        {"127.0.0.1", false, false, false}}) {
+    SCOPED_TRACE(c.client);
+    for (const auto& [kept, wanted] :
+         {std::pair{KeptSources::kNone, c.none}, std::pair{KeptSources::kPods, c.pods},
+          std::pair{KeptSources::kAll, c.all}}) {
+      service.kept = kept;
+      EXPECT_EQ(keeps_source(service, test::ip(c.client)), wanted);
+    }
+  }
+}
+
 TEST(StreamFilter, LetsInWhatIsInARange) {
   const FilterCase cases[] = {
       {{}, "10.0.0.1", false},
