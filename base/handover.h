@@ -13,8 +13,8 @@
 // connection breaks or nothing is heard for kPatience; the new one has the sockets. PATH has mode
 // 0600, and both look at the other's user (SO_PEERCRED): our own, or root.
 //
-// Threads: the loop's; giving the sockets takes as long as the other needs to take them, kWait at
-// most.
+// Threads: the loop's. Giving the sockets blocks it for as long as the other needs to take them,
+// kWait at most for each 64 of them.
 #pragma once
 
 #include <functional>

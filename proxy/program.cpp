@@ -85,8 +85,8 @@ Result<void> Program::run() {
 // From the program before this one, with its sockets; else it is free, or will be at once: that one
 // has just died.
 Result<void> Program::take_lock() {
-  stream::raise_descriptor_limit();
   if (!options_.handover.empty()) {
+    stream::raise_descriptor_limit();  // for as many sockets as come
     auto met = Predecessor::meet(options_.handover);
     if (!met.ok()) return met.error();
     predecessor_ = *std::move(met);

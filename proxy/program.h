@@ -35,6 +35,8 @@
 
 namespace fairlead::proxy {
 
+// Threads: the loop's, which it runs itself; in mode nftables one call of a large transaction has
+// its own, and what is relayed one for each CPU. Loop and options must outlive it.
 class Program {
  public:
   Program(Loop& loop, const Options& options)
@@ -45,6 +47,8 @@ class Program {
         http_(loop),
         around_(loop) {}
 
+  // Until a signal, or until it cannot go on: then the reason. In mode userspace the next program
+  // (Options::handover) ends it too.
   Result<void> run();
   // In shadow mode: the comparison, or nothing when a signal ended it.
   Result<std::optional<Comparison>> run_shadow();

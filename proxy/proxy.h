@@ -68,6 +68,7 @@ class Proxy : public ObjectSink {
   // lives, whatever its Service asks for (kRelay of choice.h). Connections that are open stay where
   // they are; UDP flows to a socket that is no more begin anew.
   void set_relay(const Frontend& frontend, const std::optional<SocketAddress>& socket);
+  // As ServiceMap's of the same name, and the kernel is told.
   void forget_relay(const Frontend& frontend) { program(services_.forget_relay(frontend)); }
   void set_relay_only(const kube::ObjectKey& service, bool only) {
     program(services_.set_relay_only(service, only));
@@ -76,6 +77,7 @@ class Proxy : public ObjectSink {
   bool settled(const Frontend& frontend) const {
     return programmer(frontend.family()).settled(frontend) && !cleaner_->pending(frontend);
   }
+  // Whether it is one of Settings::families.
   bool serves(Family family) const;
   // Runs after each change, with the frontends it may concern.
   void set_on_marked(std::function<void(const Dirty&)> callback) {

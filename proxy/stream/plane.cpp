@@ -109,8 +109,7 @@ Result<void> Plane::start_workers(size_t descriptors) {
     if (!config.bridge_interface.empty() || !config.interface_prefix.empty()) {
       log::warn(
           "the stream proxy does not see by which interface a connection came in: pods are taken "
-          "for "
-          "strangers where externalTrafficPolicy is Local");
+          "for strangers where externalTrafficPolicy is Local");
       break;
     }
   return ok();

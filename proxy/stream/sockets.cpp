@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "proxy/stream/source_filter.h"
+#include "proxy/stream/source_nat.h"
 
 namespace fairlead::proxy::stream {
 

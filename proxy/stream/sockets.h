@@ -12,9 +12,10 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "proxy/frontend.h"
-#include "proxy/stream/source_nat.h"
 
 namespace fairlead::proxy::stream {
+
+class SourceNat;
 
 // Connections that may wait to be accepted: as net.core.somaxconn has it, which bounds it.
 constexpr int kBacklog = 4096;

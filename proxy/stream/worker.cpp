@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "proxy/stream/proxy_protocol.h"
 #include "proxy/stream/sockets.h"
+#include "proxy/stream/source_nat.h"
 
 namespace fairlead::proxy::stream {
 

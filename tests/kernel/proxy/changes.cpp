@@ -82,6 +82,18 @@ void UdpFlow::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void expect_undisturbed(Traffic& traffic) {
+  traffic.stop();
+  EXPECT_GT(traffic.connections(), 100);
+  EXPECT_EQ(traffic.failures(), 0) << "of " << traffic.connections();
+}
+
+void expect_undisturbed(UdpFlow& flow) {
+  flow.stop();
+  EXPECT_GT(flow.answers(), 100);
+  EXPECT_EQ(flow.stalls(), 0) << "of " << flow.answers();
+}
+
 void RandomChanges::change() {
   const int n = below(6);
   const std::string name = "s" + std::to_string(n);

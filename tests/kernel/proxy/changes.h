@@ -55,6 +55,10 @@ class UdpFlow {
   std::thread thread_;
 };
 
+// They end, and have noticed nothing.
+void expect_undisturbed(Traffic& traffic);
+void expect_undisturbed(UdpFlow& flow);
+
 class RandomChanges {
  public:
   RandomChanges(ObjectSink& sink, uint64_t seed) : sink_(sink), random_(seed) {}

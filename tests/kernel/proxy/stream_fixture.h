@@ -84,6 +84,20 @@ class StreamTest : public testing::Test {
   static inline const std::string kEcho2 =
       R"({"addresses":["10.244.3.2"],"conditions":{"ready":true}})";
 
+  // Service number 1 as put() makes it, with external and balancer addresses, by each of them.
+  void check_every_address(const std::set<std::string>& ends) {
+    check("cluster IP, a pod", "client", "10.96.0.1:80", "[fd00:96::1]:80", ends);
+    check("cluster IP, the node", "node", "10.96.0.1:80", "[fd00:96::1]:80", ends);
+    check("cluster IP, an endpoint itself", "web-1", "10.96.0.1:80", "[fd00:96::1]:80", ends);
+    check("node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", ends);
+    check("node port, another address", "client", "10.244.1.1:30101", "[fd00:244:1::1]:30101",
+          ends);
+    check("external IP", "outside", "203.0.113.1:80", "[2001:db8:ee::1]:80", ends);
+    check("load balancer", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", ends);
+    check("a port it does not have", "client", "10.96.0.1:81", "[fd00:96::1]:81", kRefused);
+    check("an address without a Service", "client", "10.96.0.9:80", "[fd00:96::9]:80", kDropped,
+          false);
+  }
   bool ends_at(const std::string& from, const std::string& to, const std::string& who) {
     return cluster_.run_until([&] {
       const Outcome outcome = cluster_.tcp(from, to);

@@ -78,13 +78,8 @@ TEST_F(StreamHandover, FailsNoConnection) {
   EXPECT_TRUE(ends(*second));
   const int so_far = four.connections();
   EXPECT_TRUE(cluster_.run_until([&] { return four.connections() > so_far + 100; }));
-  for (Traffic* traffic : {&four, &six, &node}) {
-    traffic->stop();
-    EXPECT_GT(traffic->connections(), 100);
-    EXPECT_EQ(traffic->failures(), 0);
-  }
-  flow.stop();
-  EXPECT_EQ(flow.stalls(), 0);
+  for (Traffic* traffic : {&four, &six, &node}) expect_undisturbed(*traffic);
+  expect_undisturbed(flow);
   EXPECT_TRUE(third->running());
   EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_unserved_sockets 0\n"));
 }
@@ -105,8 +100,7 @@ TEST_F(StreamHandover, OfManySocketsBehindALowLimit) {
   EXPECT_TRUE(ends(*first));
   const int so_far = traffic.connections();
   EXPECT_TRUE(cluster_.run_until([&] { return traffic.connections() > so_far + 100; }));
-  traffic.stop();
-  EXPECT_EQ(traffic.failures(), 0);
+  expect_undisturbed(traffic);
   EXPECT_TRUE(second->running());
 }
 

@@ -33,17 +33,7 @@ TEST_F(Stream, ServesEveryKindOfAddressWithoutARule) {
   put("web", 1, {kOn1, kOn2, kOn3}, R"("externalIPs":["203.0.113.1","2001:db8:ee::1"])",
       balancer_json(1));
   start();
-  const auto all = kAll;
-  check("cluster IP, a pod", "client", "10.96.0.1:80", "[fd00:96::1]:80", all);
-  check("cluster IP, the node", "node", "10.96.0.1:80", "[fd00:96::1]:80", all);
-  check("cluster IP, an endpoint itself", "web-1", "10.96.0.1:80", "[fd00:96::1]:80", all);
-  check("node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", all);
-  check("node port, another address", "client", "10.244.1.1:30101", "[fd00:244:1::1]:30101", all);
-  check("external IP", "outside", "203.0.113.1:80", "[2001:db8:ee::1]:80", all);
-  check("load balancer", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", all);
-  check("a port it does not have", "client", "10.96.0.1:81", "[fd00:96::1]:81", kRefused);
-  check("an address without a Service", "client", "10.96.0.9:80", "[fd00:96::9]:80", kDropped,
-        false);
+  check_every_address(kAll);
   EXPECT_EQ(cluster_.at("node").must("nft list ruleset"), "");
   const std::string text = metrics();
   EXPECT_THAT(text, HasSubstr("fairlead_stream_connections_total{protocol=\"tcp\"} "));
