@@ -162,8 +162,8 @@ void Relay::on_ready(Side& side, uint32_t events) {
     if (!failed || has_data(server_.socket.get())) {
       if (failed) broke(server_, error);
       server_.readable = (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) != 0;
-      server_.read_on = failed || (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
-      server_.urgent = (events & EPOLLPRI) != 0;
+      server_.read_on |= failed;
+      note_events(server_, events);
       connected();
     } else {
       attempt_failed(error);
@@ -173,10 +173,15 @@ void Relay::on_ready(Side& side, uint32_t events) {
   }
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP)) != 0) side.readable = true;
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) side.writable = true;
-  if ((events & (EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP)) != 0) side.read_on = true;
-  if ((events & EPOLLPRI) != 0) side.urgent = true;
+  note_events(side, events);
   if ((events & EPOLLERR) != 0) broke(side, pending_error(side.socket.get()));
   pump();
+}
+
+void Relay::note_events(Side& side, uint32_t events) {
+  if ((events & (EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP)) != 0) side.read_on = true;
+  if ((events & EPOLLPRI) != 0) side.urgent = true;
+  if ((events & EPOLLRDHUP) != 0) side.all_here = true;
 }
 
 // Both directions as far as they go. A side that is broken may have left something to be read: if
@@ -271,7 +276,9 @@ bool Relay::flush_pipe(Flow& flow, Side& to) {
 }
 
 // A read that does not fill the buffer has emptied the socket, and the kernel will say when there
-// is more (epoll(7), "Do I need to continuously read"): except at urgent data and at the end.
+// is more (epoll(7), "Do I need to continuously read"): except at urgent data and at the end. Once
+// the end has arrived such a read has taken it too (tcp_recvmsg_locked() of the kernel, which stops
+// short at urgent data alone).
 void Relay::copy(Flow& flow, Side& from, Side& to, Count& bytes) {
   uint8_t* buffer = host_.buffer.get();
   const auto size = static_cast<ssize_t>(host_.settings.buffer);
@@ -282,6 +289,7 @@ void Relay::copy(Flow& flow, Side& from, Side& to, Count& bytes) {
   flow.full_reads = got == size ? std::min<uint8_t>(flow.full_reads + 1, kFullReads) : uint8_t{0};
   flow.bulk = flow.full_reads == kFullReads;
   if (got < size && !from.read_on) from.readable = false;
+  if (got < size && from.all_here && !from.urgent && !from.broken) found_end(from);
   ssize_t sent =
       to.writable ? send(to.socket.get(), buffer, static_cast<size_t>(got), MSG_NOSIGNAL) : 0;
   if (sent < 0) {

@@ -46,7 +46,7 @@ struct RelaySettings {
   Duration idle_timeout = std::chrono::hours(24);
   Duration half_closed_timeout = std::chrono::hours(1);
   size_t buffer = 64 * 1024;
-  size_t pipes = 256;  // of a worker
+  size_t pipes = 128;  // of a worker; each holds 1 MiB at most
   // Of a worker; those beyond wait in the kernel's backlog. Two descriptors each.
   size_t connections = 100'000;
 };
@@ -108,11 +108,12 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
     Fd socket;
     bool readable = true;
     bool writable = true;
-    bool read_on = false;  // until the kernel says that there is no more: an end or urgent data
-    bool urgent = false;   // has had urgent data, which splice(2) does not pass
-    bool ended = false;    // its end of stream has been read
-    bool broken = false;   // nothing can be sent to it any more
-    bool torn = false;     // and what it has sent has no end: a reset, not after a FIN
+    bool read_on = false;   // until the kernel says that there is no more: an end or urgent data
+    bool all_here = false;  // so has its end of stream arrived: a short read reaches it
+    bool urgent = false;    // has had urgent data, which splice(2) does not pass
+    bool ended = false;     // its end of stream has been read
+    bool broken = false;    // nothing can be sent to it any more
+    bool torn = false;      // and what it has sent has no end: a reset, not after a FIN
   };
   // One direction.
   struct Flow {
@@ -135,6 +136,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   void park();
   void connected();
   void on_ready(Side& side, uint32_t events);
+  static void note_events(Side& side, uint32_t events);
   void pump();
   void wait();
   bool move(Flow& flow, Side& from, Side& to, Count& bytes);
