@@ -20,8 +20,8 @@ struct Pipe {
 class PipePool {
  public:
   // What a pipe should hold: as much as the kernel gives by default (fs.pipe-max-size); a user
-  // without privileges may get less. Of many busy connections each is moved further in its turn, and
-  // their ends are woken less often: 64 of them cost half of what they do with 256 KiB.
+  // without privileges may get less. Of many busy connections each is moved further in its turn,
+  // and their ends are woken less often: 64 of them cost half of what they do with 256 KiB.
   static constexpr int kBytes = 1024 * 1024;
 
   PipePool(size_t limit, Count& made) : limit_(limit), made_(made) {}

@@ -25,10 +25,9 @@ bool wait_for(int fd, short events, int timeout_ms) {
   return poll(&one, 1, timeout_ms) > 0;
 }
 
-// Every Service that passes asks to be relayed.
 class Asking : public ObjectSink {
  public:
-  explicit Asking(ObjectSink& next) : next_(next) {}
+  explicit Asking(std::unique_ptr<ObjectSink> next) : owned_(std::move(next)), next_(*owned_) {}
   void put(const kube::Service& service) override {
     kube::Service asking = service;
     asking.meta.annotations["stream.fairlead.io/mode"] = "userspace";
@@ -45,10 +44,15 @@ class Asking : public ObjectSink {
   void start() override { next_.start(); }
 
  private:
+  const std::unique_ptr<ObjectSink> owned_;
   ObjectSink& next_;
 };
 
 }  // namespace
+
+std::unique_ptr<ObjectSink> asking_to_be_relayed(std::unique_ptr<ObjectSink> next) {
+  return std::make_unique<Asking>(std::move(next));
+}
 
 HttpCall FakeHttp::send(HttpRequest, HttpHandlers handlers) {
   struct Call : HttpCall::Pending {
@@ -193,21 +197,23 @@ void Cluster::start_proxy(const std::function<void(Config&)>& adjust) {
   stream::PlaneSettings plane;
   plane.node_name = "node";
   for (const auto& [family, config] : configs_) plane.families.push_back(config);
-  opt_in_ = std::make_unique<stream::OptIn>(loop_, *proxy_, std::move(plane));
-  if (relay) sink_ = std::make_unique<Asking>(*opt_in_);
+  auto beside = std::make_unique<stream::OptIn>(loop_, *proxy_, std::move(plane));
+  opt_in_ = beside.get();
+  sink_ = std::move(beside);
+  if (relay) sink_ = asking_to_be_relayed(std::move(sink_));
 }
 
 void Cluster::stop_proxy() {
+  opt_in_ = nullptr;
   sink_.reset();
-  opt_in_.reset();
   inside_.reset();
   proxy_.reset();
 }
 
 void Cluster::settle() {
-  const auto idle = [this] { return proxy_->idle() && (!opt_in_ || opt_in_->idle()); };
+  const auto idle = [this] { return proxy_->idle() && (opt_in_ == nullptr || opt_in_->idle()); };
   EXPECT_TRUE(run_until(idle)) << "the proxy never comes to rest";
-  if (opt_in_) run_for(std::chrono::milliseconds(20));  // for its workers
+  if (opt_in_ != nullptr) run_for(std::chrono::milliseconds(20));  // for its workers
 }
 
 void Cluster::run_for(Duration span) {

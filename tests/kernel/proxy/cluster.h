@@ -50,6 +50,9 @@ struct Outcome {
   std::string to_string() const;  // "web-1 sees 10.244.1.2", "refused", "dropped"
 };
 
+// Each Service passes as one that asks to be relayed.
+std::unique_ptr<ObjectSink> asking_to_be_relayed(std::unique_ptr<ObjectSink> next);
+
 class Cluster {
  public:
   Cluster();
@@ -63,10 +66,7 @@ class Cluster {
   bool count_bytes = false;  // of the proxies started from now on
   Proxy& proxy() { return *proxy_; }
   // What is to be told of objects.
-  ObjectSink& sink() {
-    if (sink_) return *sink_;
-    return opt_in_ ? static_cast<ObjectSink&>(*opt_in_) : *proxy_;
-  }
+  ObjectSink& sink() { return sink_ ? *sink_ : *proxy_; }
   bool has_proxy() const { return proxy_ != nullptr; }
   FakeHttp& http() { return *http_; }
   Loop& loop() { return loop_; }
@@ -109,8 +109,8 @@ class Cluster {
   std::map<std::string, std::pair<std::string, std::string>> addresses_;
   std::map<Family, Config> configs_;
   std::unique_ptr<Proxy> proxy_;
-  std::unique_ptr<stream::OptIn> opt_in_;        // where all is relayed
-  std::unique_ptr<ObjectSink> sink_;             // before it
+  std::unique_ptr<ObjectSink> sink_;             // before it: what relays, where something does
+  stream::OptIn* opt_in_ = nullptr;              // within sink_
   std::unique_ptr<NetNamespace::Enter> inside_;  // the same: a relay opens sockets at any time
   Answers answers_;
 };

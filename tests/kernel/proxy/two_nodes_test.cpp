@@ -12,6 +12,9 @@
 // balancer addresses that end with .1 come in at node-a, those with .2 at node-b.
 #include <gtest/gtest.h>
 
+#include <future>
+#include <thread>
+
 #include "tests/kernel/proxy/answers.h"
 #include "tests/kernel/proxy/cluster.h"
 
@@ -54,9 +57,98 @@ const Route kRoutes[] = {
     {"outside", "198.51.100.2/32", "2001:db8:ff::2/128", "198.18.0.1", "2001:db8:b::1"},
 };
 
+// A proxy in a thread of its own, which stays in its node's namespace: what relays opens sockets
+// there at any time.
+class Node {
+ public:
+  Node(const NetNamespace& ns, Settings settings, bool relayed);
+  ~Node();
+  // In its thread; returns when it is done.
+  void run(const std::function<void()>& task);
+  void put(const kube::Service& service) {
+    run([&] { sink_->put(service); });
+  }
+  void put(const kube::EndpointSlice& slice) {
+    run([&] { sink_->put(slice); });
+  }
+  void start() {
+    run([&] { sink_->start(); });
+  }
+  bool idle();
+  Fate trace(const Packet& packet);
+
+ private:
+  void open(Settings settings);
+
+  const bool relayed_;
+  Loop loop_;
+  FakeHttp http_{loop_.clock()};
+  Metrics metrics_;
+  std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<ObjectSink> relay_;  // before it, or null
+  stream::OptIn* opt_in_ = nullptr;    // within relay_
+  ObjectSink* sink_ = nullptr;
+  std::thread thread_;
+};
+
+Node::Node(const NetNamespace& ns, Settings settings, bool relayed) : relayed_(relayed) {
+  thread_ = std::thread([this, &ns] {
+    const auto inside = ns.enter();
+    loop_.run();
+  });
+  run([&] { open(std::move(settings)); });
+}
+
+Node::~Node() {
+  run([this] {
+    relay_.reset();
+    proxy_.reset();
+  });
+  loop_.stop();
+  thread_.join();
+}
+
+void Node::open(Settings settings) {
+  auto opened = Proxy::open(loop_, http_, metrics_, settings);
+  ASSERT_TRUE(opened.ok()) << opened.error().message();
+  proxy_ = std::move(*opened);
+  sink_ = proxy_.get();
+  if (!relayed_) return;
+  stream::PlaneSettings plane;
+  plane.node_name = settings.node_name;
+  plane.families = settings.families;
+  auto opt_in = std::make_unique<stream::OptIn>(loop_, *proxy_, std::move(plane));
+  opt_in_ = opt_in.get();
+  relay_ = asking_to_be_relayed(std::move(opt_in));
+  sink_ = relay_.get();
+}
+
+void Node::run(const std::function<void()>& task) {
+  std::promise<void> done;
+  loop_.post([&] {
+    task();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+bool Node::idle() {
+  bool result = false;
+  run([&] { result = proxy_->idle() && (opt_in_ == nullptr || opt_in_->idle()); });
+  return result;
+}
+
+Fate Node::trace(const Packet& packet) {
+  Fate fate;
+  run([&] {
+    fate = proxy::trace(proxy_->programmer(packet.destination.family()).programmed(), packet);
+  });
+  return fate;
+}
+
 class TwoNodes {
  public:
-  TwoNodes();
+  explicit TwoNodes(bool relayed = false);
   void start_proxies();
   // The first packet of a flow `from` one of the names, over `to`.
   std::string outcome(const std::string& from, const std::string& to, bool tcp) {
@@ -68,33 +160,26 @@ class TwoNodes {
   // The same as the tracer of node `node` says, which sees it first.
   std::set<std::string> traced(const std::string& node, const std::string& from,
                                const std::string& to, bool tcp);
-  Proxy& proxy(const std::string& node) { return *proxies_.at(node); }
-  void settle() {
-    Timer tick(loop_);
-    tick.start_every(std::chrono::milliseconds(5), [] {});
-    EXPECT_TRUE(loop_.run_until([this] { return proxy("node-a").idle() && proxy("node-b").idle(); },
-                                std::chrono::seconds(20)));
-  }
+  Node& node(const std::string& name) { return *nodes_.at(name); }
+  void settle();
 
  private:
   NetNamespace& at(const std::string& name) { return *namespaces_.at(name); }
   void connect(const Link& link);
-  std::unique_ptr<Proxy> open_proxy(const std::string& node);
+  static Settings settings_of(const std::string& node);
   std::string name_of(const IpAddress& address) const {
     const auto found = names_.find(address);
     return found == names_.end() ? address.to_string() : found->second;
   }
 
-  Loop loop_;
-  FakeHttp http_{loop_.clock()};
-  std::map<std::string, Metrics> metrics_;
+  const bool relayed_;
   std::map<std::string, std::unique_ptr<NetNamespace>> namespaces_;
   std::map<IpAddress, std::string> names_;
-  std::map<std::string, std::unique_ptr<Proxy>> proxies_;
+  std::map<std::string, std::unique_ptr<Node>> nodes_;
   Answers answers_;
 };
 
-TwoNodes::TwoNodes() {
+TwoNodes::TwoNodes(bool relayed) : relayed_(relayed) {
   for (const char* name :
        {"node-a", "node-b", "outside", "client-a", "web-a", "client-b", "web-b"}) {
     namespaces_[name] = std::make_unique<NetNamespace>();
@@ -126,7 +211,7 @@ void TwoNodes::connect(const Link& link) {
   names_[ip(four + ".2")] = names_[ip(six + "::2")] = link.right;
 }
 
-std::unique_ptr<Proxy> TwoNodes::open_proxy(const std::string& node) {
+Settings TwoNodes::settings_of(const std::string& node) {
   Settings settings;
   settings.node_name = node;
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
@@ -138,14 +223,22 @@ std::unique_ptr<Proxy> TwoNodes::open_proxy(const std::string& node) {
     config.node_port_cidrs = {Cidr(IpAddress::any(family), 0)};
     settings.families.push_back(config);
   }
-  const auto inside = at(node).enter();
-  auto opened = Proxy::open(loop_, http_, metrics_[node], std::move(settings));
-  EXPECT_TRUE(opened.ok()) << opened.error().message();
-  return std::move(*opened);
+  return settings;
+}
+
+void TwoNodes::settle() {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  for (const auto& [name, node] : nodes_)
+    while (!node->idle()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), limit) << name << " never comes to rest";
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  // For the workers of relays.
+  if (relayed_) std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
 
 // web has web-b alone, both has web-a and web-b, each once for every traffic policy.
-void put_services(Proxy& proxy) {
+void put_services(Node& node) {
   int number = 0;
   for (const bool both : {false, true}) {
     for (const char* policy : {"cluster", "external-local", "internal-local"}) {
@@ -163,20 +256,20 @@ void put_services(Proxy& proxy) {
         object.external_traffic_policy = kube::TrafficPolicy::kLocal;
       if (std::string(policy) == "internal-local")
         object.internal_traffic_policy = kube::TrafficPolicy::kLocal;
-      proxy.put(object);
+      node.put(object);
       std::vector<std::string> four = {"10.244.66.2 @node-b"}, six = {"fd00:244:66::2 @node-b"};
       if (both) four.push_back("10.244.2.2 @node-a"), six.push_back("fd00:244:2::2 @node-a");
       for (const auto& endpoints : {four, six})
-        proxy.put(slice(name, endpoints, {"t 8080/TCP", "u 8080/UDP"}));
+        node.put(slice(name, endpoints, {"t 8080/TCP", "u 8080/UDP"}));
     }
   }
 }
 
 void TwoNodes::start_proxies() {
-  for (const char* node : {"node-a", "node-b"}) {
-    proxies_[node] = open_proxy(node);
-    put_services(proxy(node));
-    proxy(node).start();
+  for (const char* name : {"node-a", "node-b"}) {
+    nodes_[name] = std::make_unique<Node>(at(name), settings_of(name), relayed_);
+    put_services(node(name));
+    node(name).start();
   }
   settle();
 }
@@ -193,7 +286,8 @@ std::set<std::string> TwoNodes::traced(const std::string& node, const std::strin
   packet.interface = node == from ? "" : "veth";
   for (const auto& [address, name] : names_)
     if (name == from && address.family() == family) packet.source = address;
-  const Fate fate = trace(proxy(node).programmer(family).programmed(), packet);
+  const Fate fate = nodes_.at(node)->trace(packet);
+  if (relayed_ && fate.kind == Fate::Kind::kBalanced) return {"relayed"};
   std::set<std::string> ends;
   for (const Fate::End& end : fate.ends)
     ends.insert(name_of(end.to.address) + " sees " + (end.masqueraded ? node : from));
@@ -346,15 +440,19 @@ const NodesCase kCases[] = {
      {"web-b sees node-a"}},
 };
 
-TEST(TwoNodes, Rows06To13_WithRealPacketsAndForTheTracer) {
-  TwoNodes nodes;
+void check_cases(bool relayed) {
+  TwoNodes nodes(relayed);
   nodes.start_proxies();
   for (const NodesCase& c : kCases) {
     for (const char* to : {c.to4, c.to6}) {
       for (const bool tcp : {true, false}) {
         SCOPED_TRACE(std::string(c.what) + ", " + (tcp ? "TCP" : "UDP") + " from " + c.from +
                      " to " + to);
-        EXPECT_EQ(nodes.traced(c.node, c.from, to, tcp), c.ends);
+        const std::set<std::string> traced = nodes.traced(c.node, c.from, to, tcp);
+        if (!relayed)
+          EXPECT_EQ(traced, c.ends);
+        else if (c.ends != kNobody)
+          EXPECT_EQ(traced, std::set<std::string>{"relayed"});
         if (c.ends == kNobody && !tcp) continue;  // each takes seconds to see
         std::set<std::string> ends;
         // Enough that missing one of two ends by chance is a matter of 1 in 10^8.
@@ -366,18 +464,34 @@ TEST(TwoNodes, Rows06To13_WithRealPacketsAndForTheTracer) {
   }
 }
 
+TEST(TwoNodes, Rows06To13_WithRealPacketsAndForTheTracer) {
+  check_cases(false);
+}
+
+TEST(TwoNodes, Rows06To13_Relayed) {
+  check_cases(true);
+}
+
 // The endpoint moves from one node to the other: both act, and a load balancer finds the new one.
-TEST(TwoNodes, Row10_AnEndpointThatMovesTakesItsTrafficAlong) {
-  TwoNodes nodes;
+void check_moving_endpoint(bool relayed) {
+  TwoNodes nodes(relayed);
   nodes.start_proxies();
   EXPECT_EQ(nodes.outcome("outside", "198.18.0.1:30082", true), "web-b sees outside");
   for (const char* node : {"node-a", "node-b"})
-    nodes.proxy(node).put(
+    nodes.node(node).put(
         slice("web-external-local", {"10.244.2.2 @node-a"}, {"t 8080/TCP", "u 8080/UDP"}));
   nodes.settle();
   EXPECT_EQ(nodes.outcome("outside", "192.0.2.1:30082", true), "web-a sees outside");
   EXPECT_EQ(nodes.outcome("outside", "198.18.0.1:30082", true), "dropped");
   EXPECT_EQ(nodes.outcome("client-b", "198.51.100.2:80", true), "web-a sees client-b");
+}
+
+TEST(TwoNodes, Row10_AnEndpointThatMovesTakesItsTrafficAlong) {
+  check_moving_endpoint(false);
+}
+
+TEST(TwoNodes, Row10_AnEndpointThatMovesTakesItsTrafficAlong_Relayed) {
+  check_moving_endpoint(true);
 }
 
 }  // namespace
