@@ -93,19 +93,25 @@ void Relay::try_next() {
     ++endpoint_->open;
     Attempt attempt = disguise_ ? connect_as(Protocol::kTcp, endpoint_->address, *disguise_)
                                 : connect_to(Protocol::kTcp, endpoint_->address);
-    if (!attempt.socket) return park();
-    const bool begun = attempt.error == 0 || attempt.error == EINPROGRESS;
-    if (begun && !host_.reactor.add(attempt.socket.get(), server_, kEvents).ok()) return park();
-    if (tried_.size() > 1) counters_->retried.add();
-    if (begun) {
-      server_.socket = std::move(attempt.socket);
-      attempt_began_ = host_.reactor.now();
-      return host_.connecting.begin(*this, attempt_began_);
+    const bool begun = attempt.socket && (attempt.error == 0 || attempt.error == EINPROGRESS);
+    const bool watched = begun && host_.reactor.add(attempt.socket.get(), server_, kEvents).ok();
+    if (watched) return await(std::move(attempt.socket));
+    if (begun || !attempt.socket || lacks_memory_or_descriptor(attempt.error)) {
+      attempt_failed(ENOMEM);
+      tried_.pop_back();
+      return park();
     }
     attempt_failed(attempt.error);
   }
   counters_->failed.add();
   end(true);
+}
+
+void Relay::await(Fd socket) {
+  if (tried_.size() > 1) counters_->retried.add();
+  server_.socket = std::move(socket);
+  attempt_began_ = host_.reactor.now();
+  host_.connecting.begin(*this, attempt_began_);
 }
 
 // A lack of our own says nothing of the endpoint; nor does its silence to an address that it, or
@@ -121,16 +127,19 @@ void Relay::attempt_failed(int error) {
   endpoint_.reset();
 }
 
-// The attempt that could not begin does not count.
 void Relay::park() {
-  attempt_failed(EMFILE);
-  tried_.pop_back();
   if (waits_++ == kMostParks) {
     counters_->failed.add();
     return end(true);
   }
   state_ = State::kParked;
   host_.parked.begin(*this, host_.reactor.now());
+}
+
+void Relay::unpark() {
+  if (server_.socket) return watch_client();
+  state_ = State::kConnecting;
+  try_next();
 }
 
 // The client is listened to from here on. What it has sent meanwhile, if only a reset, is found by
@@ -144,9 +153,17 @@ void Relay::connected() {
   group_.reset();
   std::vector<EndpointPtr>().swap(tried_);
   disguise_.reset();
+  watch_client();
+}
+
+// What the server says while there is no room for that is found by reading, too.
+void Relay::watch_client() {
+  if (!host_.reactor.add(client_.socket.get(), client_, kEvents).ok()) {
+    server_.readable = server_.writable = server_.read_on = server_.urgent = true;
+    return park();
+  }
   state_ = State::kMoving;
   waits_ = 0;
-  if (!host_.reactor.add(client_.socket.get(), client_, kEvents).ok()) return end(true);
   pump();
 }
 
@@ -267,7 +284,9 @@ bool Relay::flush_pipe(Flow& flow, Side& to) {
     const ssize_t sent = splice(flow.pipe.reader.get(), nullptr, to.socket.get(), nullptr,
                                 flow.in_pipe, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent == 0 || (sent < 0 && errno == EINVAL)) return unload_pipe(flow), flush_kept(flow, to);
+    if (sent == 0 || (sent < 0 && errno == EINVAL)) host_.may_splice = false;
+    if (sent == 0 || (sent < 0 && (errno == EINVAL || errno == ENOMEM)))
+      return unload_pipe(flow), flush_kept(flow, to);
     if (sent < 0) return note_error(to, false), false;
     flow.in_pipe -= static_cast<uint32_t>(sent);
   }
@@ -321,7 +340,7 @@ void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
     flow.bulk = false;
     if (got < 0 && errno == EINVAL)
       host_.may_splice = false;
-    else if (got < 0 && errno != EINTR)
+    else if (got < 0 && errno != EINTR && errno != ENOMEM)
       broke(from, errno);
   }
   host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
@@ -329,7 +348,6 @@ void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
 
 // Sent like what has been copied from here on.
 void Relay::unload_pipe(Flow& flow) {
-  host_.may_splice = false;
   flow.kept = std::make_unique_for_overwrite<uint8_t[]>(flow.in_pipe);
   flow.kept_from = flow.kept_to = 0;
   while (flow.kept_to < flow.in_pipe) {
@@ -380,10 +398,7 @@ void Relay::expired() {
     attempt_failed(ETIMEDOUT);
     return try_next();
   }
-  if (state_ == State::kParked) {
-    state_ = State::kConnecting;
-    return try_next();
-  }
+  if (state_ == State::kParked) return unpark();
   if (std::exchange(breaking_, false) && waits_++ < kMostLooks) return pump();
   if (std::exchange(quiet_, false) && host_.settings.idle_timeout > kQuiet) {
     notice_vanished_peer(server_.socket.get());

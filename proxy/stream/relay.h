@@ -6,8 +6,8 @@
 // answer in time, another, `attempts` in all. Nothing has been read from the client then, so
 // nothing is lost. When all have failed the client gets a reset, as from a port where nobody
 // listens. Where this process lacks a descriptor, or the kernel memory, for its side of an attempt,
-// the connection waits for it (`parked`) and no endpoint is to blame; meanwhile the worker accepts
-// no more (lacks_room()).
+// the connection waits for it (`parked`), the attempt does not count, and no endpoint is to blame;
+// meanwhile the worker accepts no more (lacks_room()).
 //
 // Relaying: what is read into the worker's one buffer is sent at once; what the receiver does not
 // take is kept, at most one buffer a direction, and nothing more is read until it is gone. So an
@@ -132,9 +132,12 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
         std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
   void put_in_front(std::span<const uint8_t> preface);
   void try_next();
+  void await(Fd socket);
   void attempt_failed(int error);
   void park();
+  void unpark();
   void connected();
+  void watch_client();
   void on_ready(Side& side, uint32_t events);
   static void note_events(Side& side, uint32_t events);
   void pump();

@@ -176,12 +176,13 @@ void notice_vanished_peer(int fd) {
   set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepProbes);
 }
 
+bool lacks_memory_or_descriptor(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 bool is_own_lack(int error) {
+  if (lacks_memory_or_descriptor(error)) return true;
   switch (error) {
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
     case EAGAIN:         // no port left: ip(7), under EAGAIN
     case EADDRNOTAVAIL:  // the same, of connect(2)
     case EPERM:          // a rule of this host

@@ -62,6 +62,8 @@ Attempt connect_as(Protocol protocol, const SocketAddress& endpoint, const Disgu
 // once.
 void notice_vanished_peer(int fd);
 
+// The kernel's for a call that may succeed once somebody gives something back.
+bool lacks_memory_or_descriptor(int error);
 // Whether an error of connect_to() or of the connection that follows is this machine's lack of
 // something, and so says nothing about the endpoint.
 bool is_own_lack(int error);

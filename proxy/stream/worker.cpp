@@ -358,23 +358,26 @@ void Worker::tend_timeouts() {
 
 Result<std::unique_ptr<WorkerThread>> WorkerThread::start(const WorkerSettings& settings) {
   std::unique_ptr<WorkerThread> thread(new WorkerThread());
-  auto worker = Worker::open(thread->loop_, settings, thread->counters_);
+  auto loop = Loop::open();
+  if (!loop.ok()) return loop.error();
+  thread->loop_ = std::move(*loop);
+  auto worker = Worker::open(*thread->loop_, settings, thread->counters_);
   if (!worker.ok()) return worker.error();
   thread->worker_ = std::move(*worker);
   thread->thread_ = std::thread([raw = thread.get()] {
-    raw->loop_.run();
+    raw->loop_->run();
     raw->worker_.reset();
   });
   return thread;
 }
 
 WorkerThread::~WorkerThread() {
-  loop_.stop();
+  if (loop_) loop_->stop();
   if (thread_.joinable()) thread_.join();
 }
 
 void WorkerThread::post(std::function<void(Worker&)> task) {
-  loop_.post([this, task = std::move(task)] { task(*worker_); });
+  loop_->post([this, task = std::move(task)] { task(*worker_); });
 }
 
 std::vector<int> WorkerThread::sockets() {
@@ -387,7 +390,7 @@ std::vector<int> WorkerThread::sockets() {
 
 void WorkerThread::ping() {
   ++pings_;
-  loop_.post([this] { counters_->answered.add(); });
+  loop_->post([this] { counters_->answered.add(); });
 }
 
 }  // namespace fairlead::proxy::stream

@@ -144,7 +144,7 @@ class WorkerThread {
   WorkerThread() = default;
 
   const std::shared_ptr<WorkerCounters> counters_ = std::make_shared<WorkerCounters>();
-  Loop loop_;
+  std::unique_ptr<Loop> loop_;
   std::unique_ptr<Worker> worker_;  // the thread's
   std::thread thread_;
   uint64_t pings_ = 0;

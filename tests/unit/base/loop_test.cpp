@@ -2,6 +2,7 @@
 #include "base/loop.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,6 +34,25 @@ TEST(Loop, StopBeforeRunReturnsAtOnce) {
   Loop loop;
   loop.stop();
   loop.run();
+}
+
+TEST(Loop, WithoutADescriptorItIsAnErrorAndLeavesNothing) {
+  ASSERT_TRUE(Loop::open().ok());
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const int lowest = dup(0);
+  close(lowest);
+  for (rlim_t room = 0; room < 4; ++room) {  // it needs as many
+    const rlimit few = {static_cast<rlim_t>(lowest) + room, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &few);
+    const auto loop = Loop::open();
+    setrlimit(RLIMIT_NOFILE, &before);
+    ASSERT_FALSE(loop.ok()) << room;
+    EXPECT_EQ(loop.error().code(), ErrorCode::kResourceExhausted) << loop.error().message();
+    const int next = dup(0);
+    close(next);
+    EXPECT_EQ(next, lowest) << room;
+  }
 }
 
 TEST(Loop, WritingToAPeerThatHasGoneIsAnErrorOnly) {

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker in a thread whose kernel lacks memory, descriptors or ports now and then: system calls
+// fail at random.
+#include <gtest/gtest.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <future>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "proxy/stream/sockets.h"
+#include "tests/support/seed.h"
+#include "tests/support/syscall_faults.h"
+#include "tests/unit/proxy/stream_peers.h"
+
+namespace fairlead::proxy::stream {
+namespace {
+
+using fairlead::test::FaultyThread;
+using fairlead::test::SystemCall;
+using peers::noise;
+using peers::Peer;
+using peers::PeerPtr;
+using peers::Server;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// What a kernel without room says to a call: to the first, and then to one of so many.
+struct Lack {
+  unsigned one_in;
+  std::vector<int> errors;
+};
+const std::map<int, Lack> kLacks = {
+    {SYS_accept4, {16, {ENOMEM, ENOBUFS, ENFILE, EMFILE}}},
+    {SYS_socket, {16, {ENOMEM, ENOBUFS, ENFILE, EMFILE}}},
+    {SYS_connect, {16, {ENOMEM, ENOBUFS}}},
+    {SYS_epoll_ctl, {16, {ENOMEM, ENOSPC}}},
+    {SYS_setsockopt, {16, {ENOMEM, ENOBUFS}}},
+    {SYS_pipe2, {2, {ENOMEM, ENFILE, EMFILE}}},
+    {SYS_splice, {8, {ENOMEM}}},
+};
+
+class Lacks {
+ public:
+  explicit Lacks(uint64_t seed) : random_(seed) {}
+  static std::vector<int> calls() {
+    std::vector<int> result;
+    for (const auto& [call, lack] : kLacks) result.push_back(call);
+    return result;
+  }
+  int decide(const SystemCall& call) {
+    // libuv ends the process when it cannot watch its own; ours are edge-triggered.
+    if (call.number == SYS_epoll_ctl && !is_ours(call)) return 0;
+    // That takes nothing, and makes a reset of a close(2).
+    if (call.number == SYS_setsockopt && call.arguments[2] == SO_LINGER) return 0;
+    const std::lock_guard lock(mutex_);
+    const Lack& lack = kLacks.at(call.number);
+    if (failed_[call.number] > 0 && random_() % lack.one_in != 0) return 0;
+    ++failed_[call.number];
+    return lack.errors[random_() % lack.errors.size()];
+  }
+  size_t failed(int call) {
+    const std::lock_guard lock(mutex_);
+    return failed_[call];
+  }
+
+ private:
+  static bool is_ours(const SystemCall& call) {
+    const auto* event = reinterpret_cast<const epoll_event*>(call.arguments[3]);
+    return call.arguments[1] == EPOLL_CTL_ADD && (event->events & EPOLLET) != 0;
+  }
+  std::mutex mutex_;
+  std::mt19937_64 random_;
+  std::map<int, size_t> failed_;
+};
+
+// A client, what it sends and what it is to get: by the number that it begins with.
+struct Transfer {
+  explicit Transfer(uint64_t its_number) : number(its_number) {}
+  // Every eighth is large enough to go through pipes.
+  size_t size(uint64_t salt) const {
+    return number % 8 == 0 ? 1'500'000 : (number * 7919 + salt) % 50'000;
+  }
+  std::string up() const {
+    std::string bytes(8, '\0');
+    std::memcpy(bytes.data(), &number, 8);
+    return bytes + noise(size(1), number * 2);
+  }
+  std::string down() const { return noise(size(2), number * 2 + 1); }
+
+  uint64_t number;
+  PeerPtr client;
+};
+
+bool begins_with(const std::string& text, const std::string& part) {
+  return text.compare(0, part.size(), part) == 0;
+}
+
+class StreamFaults : public testing::Test {
+ protected:
+  StreamFaults() : lacks_(seed_) {
+    std::promise<std::unique_ptr<WorkerThread>> started;
+    thread_ = std::make_unique<FaultyThread>(
+        Lacks::calls(), [this](const SystemCall& call) { return lacks_.decide(call); },
+        [&started, over = over_.get_future().share()] {
+          auto worker = WorkerThread::start({});
+          while (!worker.ok()) worker = WorkerThread::start({});
+          started.set_value(std::move(*worker));
+          over.wait();
+        });
+    worker_ = started.get_future().get();
+  }
+  ~StreamFaults() override {
+    worker_.reset();
+    over_.set_value();
+  }
+
+  // A frontend of it.
+  SocketAddress serve(Protocol protocol, const std::vector<SocketAddress>& endpoints) {
+    auto set = std::make_shared<EndpointSet>();
+    set->id = 1;
+    set->endpoints = endpoints;
+    auto service = std::make_shared<Service>();
+    service->protocol = protocol;
+    service->treatment = Treatment::kCluster;
+    service->outside = set;
+    service->origins = std::make_shared<Origins>();
+    service->counters = {counters_};
+    const IpAddress any_loopback = IpAddress::v4(127, 0, 0, 98);
+    const SocketAddress address{any_loopback, free_port(protocol, any_loopback).value()};
+    const auto socket =
+        std::make_shared<Fd>(open_frontend_socket(protocol, address, std::nullopt).value());
+    worker_->post([=](Worker& worker) { worker.put(1, std::move(*socket), address, service); });
+    return address;
+  }
+  bool wait_until(const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + seconds(60);
+    while (!done()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    return true;
+  }
+  Transfer& begin(const SocketAddress& frontend) {
+    transfers_.emplace_back(transfers_.size());
+    Transfer& transfer = transfers_.back();
+    transfer.client = std::make_shared<Peer>(frontend);
+    transfer.client->send(transfer.up());
+    transfer.client->finish();
+    return transfer;
+  }
+  // The server answers each as its number says.
+  void step(Server& server) {
+    server.step();
+    for (; answered_.size() < server.peers().size();) answered_.push_back(false);
+    for (size_t i = 0; i < answered_.size(); ++i) {
+      Peer& peer = *server.peers()[i];
+      if (answered_[i] || peer.received().size() < 8) continue;
+      answered_[i] = true;
+      peer.send(transfer_of(peer).down());
+      peer.finish();
+    }
+    for (const Transfer& transfer : transfers_) transfer.client->step();
+  }
+  static Transfer transfer_of(const Peer& peer) {
+    uint64_t number = 0;
+    std::memcpy(&number, peer.received().data(), 8);
+    return Transfer(number);
+  }
+
+  const Loop first_;  // of this process: libuv ends it where there is no room for what all share
+  const uint64_t seed_ = fairlead::test::random_seed();
+  Lacks lacks_;
+  std::promise<void> over_;
+  std::unique_ptr<FaultyThread> thread_;
+  std::unique_ptr<WorkerThread> worker_;
+  std::shared_ptr<Counters> counters_ = std::make_shared<Counters>();
+  std::vector<Transfer> transfers_;
+  std::vector<bool> answered_;  // by the server's peers
+};
+
+TEST_F(StreamFaults, ConnectionsAreWholeOrResetAndNothingIsLeftBehind) {
+  Server web(20);
+  const SocketAddress frontend = serve(Protocol::kTcp, {web.address()});
+  const auto ended = [](const Transfer& transfer) {
+    return transfer.client->ended() && !transfer.client->was_reset();
+  };
+  const auto over = [](const Transfer& transfer) {
+    return transfer.client->ended() || transfer.client->was_reset();
+  };
+  constexpr size_t kAtOnce = 20;
+  for (size_t begun = 0; begun < 120; ++begun) {
+    begin(frontend);
+    ASSERT_TRUE(wait_until([&] {
+      step(web);
+      return size_t(std::count_if(transfers_.begin(), transfers_.end(), over)) + kAtOnce > begun;
+    }));
+  }
+  ASSERT_TRUE(wait_until([&] {
+    step(web);
+    return std::all_of(transfers_.begin(), transfers_.end(), over);
+  }));
+  size_t whole = 0;
+  for (const Transfer& transfer : transfers_) {
+    const std::string& got = transfer.client->received();
+    EXPECT_TRUE(begins_with(transfer.down(), got)) << transfer.number;
+    if (ended(transfer))
+      EXPECT_EQ(got.size(), transfer.down().size()) << transfer.number << " ended like a whole one";
+    whole += ended(transfer);
+  }
+  for (const PeerPtr& peer : web.peers())
+    if (peer->received().size() >= 8)
+      EXPECT_TRUE(begins_with(transfer_of(*peer).up(), peer->received()));
+  EXPECT_EQ(whole, transfers_.size()) << "each lack is waited for, or done without";
+  for (const auto& [call, lack] : kLacks) EXPECT_GT(lacks_.failed(call), 0u) << call;
+  EXPECT_EQ(counters_->ejected.value(), 0u) << "no endpoint is to blame";
+  EXPECT_TRUE(wait_until([&] { return counters_->open.value() == 0; }));
+}
+
+}  // namespace
+}  // namespace fairlead::proxy::stream
