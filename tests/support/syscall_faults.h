@@ -14,8 +14,18 @@
 namespace fairlead::test {
 
 struct SystemCall {
-  int number;  // SYS_*
-  std::array<uint64_t, 6> arguments;
+  int number = 0;  // SYS_*
+  std::array<uint64_t, 6> arguments{};
+  // What that argument points to, which is the memory of a thread that waits meanwhile.
+  template <typename T>
+  T at(size_t argument) const {
+    T value;
+    copy(argument, &value, sizeof value);
+    return value;
+  }
+
+ private:
+  void copy(size_t argument, void* to, size_t size) const;
 };
 
 class FaultyThread {

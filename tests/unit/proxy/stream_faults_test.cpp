@@ -71,8 +71,7 @@ class Lacks {
 
  private:
   static bool is_ours(const SystemCall& call) {
-    const auto* event = reinterpret_cast<const epoll_event*>(call.arguments[3]);
-    return call.arguments[1] == EPOLL_CTL_ADD && (event->events & EPOLLET) != 0;
+    return call.arguments[1] == EPOLL_CTL_ADD && (call.at<epoll_event>(3).events & EPOLLET) != 0;
   }
   std::mutex mutex_;
   std::mt19937_64 random_;
