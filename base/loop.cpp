@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/loop.h"
 
-#include <sys/eventfd.h>
-
-#include <array>
 #include <cassert>
-#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
 
-#include "base/fd.h"
 #include "base/loop_handle.h"
 
 namespace fairlead {
@@ -39,8 +34,6 @@ uint64_t to_millis_rounded_up(Duration duration) {
   return static_cast<uint64_t>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
 }
 
-constexpr size_t kDescriptors = 4;  // of a loop: an epoll set, a pipe for signals, an eventfd
-
 class LoopClock : public Clock {
  public:
   explicit LoopClock(Loop& loop) : loop_(loop) {}
@@ -63,40 +56,15 @@ class LoopClock : public Clock {
 
 }  // namespace
 
-Loop::Loop(Uninitialized) : clock_(std::make_unique<LoopClock>(*this)) {
+Loop::Loop() : clock_(std::make_unique<LoopClock>(*this)) {
   survive_sigpipe();
-}
-
-Loop::Loop() : Loop(Uninitialized()) {
-  if (initialize() != 0) std::abort();  // out of descriptors before anything began
-}
-
-// libuv keeps a descriptor when it fails in between (1.44): so that there is room for all is made
-// sure of before.
-Result<std::unique_ptr<Loop>> Loop::open() {
-  for (std::array<Fd, kDescriptors> room; Fd & one : room) {
-    one.reset(eventfd(0, EFD_CLOEXEC));
-    if (!one) return Error::from_errno(errno, "opening an event loop");
-  }
-  std::unique_ptr<Loop> loop(new Loop(Uninitialized()));
-  const int status = loop->initialize();
-  if (status != 0) return Error::from_errno(-status, "opening an event loop");
-  return loop;
-}
-
-int Loop::initialize() {
-  int status = uv_loop_init(&loop_);
-  if (status != 0) return status;
+  if (uv_loop_init(&loop_) != 0) std::abort();  // out of descriptors before anything began
   wake_.data = this;
-  status = uv_async_init(
-      &loop_, &wake_, [](uv_async_t* handle) { static_cast<Loop*>(handle->data)->run_posted(); });
-  initialized_ = status == 0;
-  if (!initialized_) uv_loop_close(&loop_);
-  return status;
+  uv_async_init(&loop_, &wake_,
+                [](uv_async_t* handle) { static_cast<Loop*>(handle->data)->run_posted(); });
 }
 
 Loop::~Loop() {
-  if (!initialized_) return;
   uv_close(reinterpret_cast<uv_handle_t*>(&wake_), nullptr);
   {
     std::lock_guard lock(mutex_);

@@ -34,10 +34,7 @@ struct HandleState;
 
 class Loop {
  public:
-  // For the start of a program: ends it where there is no descriptor for a loop.
   Loop();
-  // For later: kResourceExhausted there.
-  static Result<std::unique_ptr<Loop>> open();
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -56,14 +53,10 @@ class Loop {
   Clock& clock() { return *clock_; }
 
  private:
-  struct Uninitialized {};
-  explicit Loop(Uninitialized);
-  int initialize();  // 0, or libuv's error: then it may only be destroyed
   void run_posted();
 
   uv_loop_t loop_;
   uv_async_t wake_;
-  bool initialized_ = false;
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;  // under mutex_
   bool stopping_ = false;                      // under mutex_

@@ -9,6 +9,7 @@
 #include <future>
 
 #include "base/log.h"
+#include "base/open_loop.h"
 #include "proxy/stream/proxy_protocol.h"
 #include "proxy/stream/sockets.h"
 #include "proxy/stream/source_nat.h"
@@ -358,7 +359,7 @@ void Worker::tend_timeouts() {
 
 Result<std::unique_ptr<WorkerThread>> WorkerThread::start(const WorkerSettings& settings) {
   std::unique_ptr<WorkerThread> thread(new WorkerThread());
-  auto loop = Loop::open();
+  auto loop = open_loop();
   if (!loop.ok()) return loop.error();
   thread->loop_ = std::move(*loop);
   auto worker = Worker::open(*thread->loop_, settings, thread->counters_);

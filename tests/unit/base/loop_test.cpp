@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/idle.h"
+#include "base/open_loop.h"
 
 namespace fairlead {
 namespace {
@@ -37,7 +38,7 @@ TEST(Loop, StopBeforeRunReturnsAtOnce) {
 }
 
 TEST(Loop, WithoutADescriptorItIsAnErrorAndLeavesNothing) {
-  ASSERT_TRUE(Loop::open().ok());
+  ASSERT_TRUE(open_loop().ok());
   rlimit before{};
   getrlimit(RLIMIT_NOFILE, &before);
   const int lowest = dup(0);
@@ -45,7 +46,7 @@ TEST(Loop, WithoutADescriptorItIsAnErrorAndLeavesNothing) {
   for (rlim_t room = 0; room < 4; ++room) {  // it needs as many
     const rlimit few = {static_cast<rlim_t>(lowest) + room, before.rlim_max};
     setrlimit(RLIMIT_NOFILE, &few);
-    const auto loop = Loop::open();
+    const auto loop = open_loop();
     setrlimit(RLIMIT_NOFILE, &before);
     ASSERT_FALSE(loop.ok()) << room;
     EXPECT_EQ(loop.error().code(), ErrorCode::kResourceExhausted) << loop.error().message();

@@ -59,10 +59,16 @@ class Lacks {
     // That takes nothing, and makes a reset of a close(2).
     if (call.number == SYS_setsockopt && call.arguments[2] == SO_LINGER) return 0;
     const std::lock_guard lock(mutex_);
+    if (!begun_) return 0;
     const Lack& lack = kLacks.at(call.number);
     if (failed_[call.number] > 0 && random_() % lack.one_in != 0) return 0;
     ++failed_[call.number];
     return lack.errors[random_() % lack.errors.size()];
+  }
+  // From here on.
+  void begin() {
+    const std::lock_guard lock(mutex_);
+    begun_ = true;
   }
   size_t failed(int call) {
     const std::lock_guard lock(mutex_);
@@ -75,6 +81,7 @@ class Lacks {
   }
   std::mutex mutex_;
   std::mt19937_64 random_;
+  bool begun_ = false;
   std::map<int, size_t> failed_;
 };
 
@@ -107,12 +114,11 @@ class StreamFaults : public testing::Test {
     thread_ = std::make_unique<FaultyThread>(
         Lacks::calls(), [this](const SystemCall& call) { return lacks_.decide(call); },
         [&started, over = over_.get_future().share()] {
-          auto worker = WorkerThread::start({});
-          while (!worker.ok()) worker = WorkerThread::start({});
-          started.set_value(std::move(*worker));
+          started.set_value(std::move(WorkerThread::start({}).value()));
           over.wait();
         });
     worker_ = started.get_future().get();
+    lacks_.begin();
   }
   ~StreamFaults() override {
     worker_.reset();
@@ -172,7 +178,6 @@ class StreamFaults : public testing::Test {
     return Transfer(number);
   }
 
-  const Loop first_;  // of this process: libuv ends it where there is no room for what all share
   const uint64_t seed_ = fairlead::test::random_seed();
   Lacks lacks_;
   std::promise<void> over_;
