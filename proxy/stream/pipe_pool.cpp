@@ -5,6 +5,20 @@
 
 namespace fairlead::proxy::stream {
 
+namespace {
+
+constexpr int kLeast = 64 * 1024;  // less is moved faster by copying
+
+// Beyond fs.pipe-max-size it is refused to who lacks CAP_SYS_RESOURCE; beyond
+// fs.pipe-user-pages-soft, of all pipes of a user, new ones have two pages and stay so.
+bool enlarge(int pipe) {
+  for (int bytes = PipePool::kBytes; bytes > kLeast; bytes /= 4)
+    if (fcntl(pipe, F_SETPIPE_SZ, bytes) >= 0) return true;
+  return fcntl(pipe, F_GETPIPE_SZ) >= kLeast;
+}
+
+}  // namespace
+
 Pipe PipePool::take() {
   if (!idle_.empty()) {
     Pipe pipe = std::move(idle_.back());
@@ -13,11 +27,14 @@ Pipe PipePool::take() {
   }
   int fds[2];
   if (existing_ >= limit_ || pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return {};
-  // Refused beyond fs.pipe-user-pages-soft: then it holds 64 KiB, or a page.
-  (void)fcntl(fds[1], F_SETPIPE_SZ, kBytes);
+  Pipe pipe = {Fd(fds[0]), Fd(fds[1])};
+  if (!enlarge(fds[1])) {
+    limit_ = existing_;
+    return {};
+  }
   ++existing_;
   made_.add();
-  return {Fd(fds[0]), Fd(fds[1])};
+  return pipe;
 }
 
 }  // namespace fairlead::proxy::stream

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pipes for splice(2), made when needed and kept for the next who needs one. One thread.
 //
-// Bounded: at most `limit` exist at once; who gets none copies instead.
+// Bounded: at most `limit` exist at once, or as many as the kernel gives a useful size (a user
+// without privileges gets 64 of 1 MiB); who gets none copies instead.
 #pragma once
 
 #include <cstddef>
@@ -19,9 +20,9 @@ struct Pipe {
 
 class PipePool {
  public:
-  // What a pipe should hold: as much as the kernel gives by default (fs.pipe-max-size); a user
-  // without privileges may get less. Of many busy connections each is moved further in its turn,
-  // and their ends are woken less often: 64 of them cost half of what they do with 256 KiB.
+  // What a pipe should hold: as much as the kernel gives by default (fs.pipe-max-size). Of many
+  // busy connections each is moved further in its turn, and their ends are woken less often: 64 of
+  // them cost half of what they do with 256 KiB.
   static constexpr int kBytes = 1024 * 1024;
 
   PipePool(size_t limit, Count& made) : limit_(limit), made_(made) {}
@@ -33,7 +34,7 @@ class PipePool {
   void give_up(Pipe) { --existing_; }
 
  private:
-  const size_t limit_;
+  size_t limit_;
   Count& made_;
   size_t existing_ = 0;
   std::vector<Pipe> idle_;

@@ -101,6 +101,7 @@ void Relay::try_next() {
       tried_.pop_back();
       return park();
     }
+    if (tried_.size() > 1) counters_->retried.add();
     attempt_failed(attempt.error);
   }
   counters_->failed.add();
@@ -129,7 +130,7 @@ void Relay::attempt_failed(int error) {
 
 void Relay::park() {
   if (waits_++ == kMostParks) {
-    counters_->failed.add();
+    if (!server_.socket) counters_->failed.add();
     return end(true);
   }
   state_ = State::kParked;
@@ -156,7 +157,8 @@ void Relay::connected() {
   watch_client();
 }
 
-// What the server says while there is no room for that is found by reading, too.
+// What the server says while there is no room for that is found by reading, too, which finds urgent
+// data only where splice(2) is not used.
 void Relay::watch_client() {
   if (!host_.reactor.add(client_.socket.get(), client_, kEvents).ok()) {
     server_.readable = server_.writable = server_.read_on = server_.urgent = true;
@@ -179,7 +181,6 @@ void Relay::on_ready(Side& side, uint32_t events) {
     if (!failed || has_data(server_.socket.get())) {
       if (failed) broke(server_, error);
       server_.readable = (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) != 0;
-      server_.read_on |= failed;
       note_events(server_, events);
       connected();
     } else {

@@ -5,9 +5,9 @@
 // Connecting: the endpoint that the group chooses; when it refuses, cannot be reached or does not
 // answer in time, another, `attempts` in all. Nothing has been read from the client then, so
 // nothing is lost. When all have failed the client gets a reset, as from a port where nobody
-// listens. Where this process lacks a descriptor, or the kernel memory, for its side of an attempt,
-// the connection waits for it (`parked`), the attempt does not count, and no endpoint is to blame;
-// meanwhile the worker accepts no more (lacks_room()).
+// listens. Where this process lacks a descriptor, or the kernel memory, for its side of an attempt
+// or to watch a connection that has been made, that waits (`parked`), the attempt does not count,
+// and no endpoint is to blame; meanwhile the worker accepts no more (lacks_room()).
 //
 // Relaying: what is read into the worker's one buffer is sent at once; what the receiver does not
 // take is kept, at most one buffer a direction, and nothing more is read until it is gone. So an
@@ -68,7 +68,7 @@ struct RelayHost {
   std::unique_ptr<uint8_t[]> buffer;  // settings.buffer
   TimeoutQueue connecting, moving, half_closed;
   TimeoutQueue quiet;     // as `moving`, without keepalive yet
-  TimeoutQueue parked;    // what they need to connect is lacking
+  TimeoutQueue parked;    // what they need to connect, or to be watched, is lacking
   TimeoutQueue breaking;  // one side is broken, and the other has not got all of what it said
   size_t connections = 0;
   bool may_splice = true;  // until the kernel says that its sockets cannot
@@ -132,7 +132,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
         std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
   void put_in_front(std::span<const uint8_t> preface);
   void try_next();
-  void await(Fd socket);
+  void await(Fd socket);  // that it is connected
   void attempt_failed(int error);
   void park();
   void unpark();

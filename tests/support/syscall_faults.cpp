@@ -101,8 +101,13 @@ void FaultyThread::answer() {
   auto* told = reinterpret_cast<seccomp_notif_resp*>(answer.data());
   for (;;) {
     pollfd both[] = {{listener_, POLLIN, 0}, {end_, POLLIN, 0}};
-    if (poll(both, 2, -1) < 0 && errno != EINTR) die("poll");
-    if (both[1].revents != 0) return;
+    if (poll(both, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      die("poll");
+    }
+    if (both[1].revents != 0 || (both[0].revents & POLLHUP) != 0)
+      return;  // nobody can ask any more
+    if ((both[0].revents & POLLIN) == 0) continue;
     std::memset(asked, 0, sizes.seccomp_notif);
     if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, asked) != 0) {
       if (errno == EINTR || errno == ENOENT) continue;

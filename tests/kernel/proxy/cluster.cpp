@@ -27,25 +27,24 @@ bool wait_for(int fd, short events, int timeout_ms) {
 
 class Asking : public ObjectSink {
  public:
-  explicit Asking(std::unique_ptr<ObjectSink> next) : owned_(std::move(next)), next_(*owned_) {}
+  explicit Asking(std::unique_ptr<ObjectSink> next) : next_(std::move(next)) {}
   void put(const kube::Service& service) override {
     kube::Service asking = service;
     asking.meta.annotations["stream.fairlead.io/mode"] = "userspace";
-    next_.put(asking);
+    next_->put(asking);
   }
-  void put(const kube::EndpointSlice& slice) override { next_.put(slice); }
-  void remove_service(const kube::ObjectKey& key) override { next_.remove_service(key); }
-  void remove_slice(const kube::ObjectKey& key) override { next_.remove_slice(key); }
-  void set_node(const kube::Node& node) override { next_.set_node(node); }
+  void put(const kube::EndpointSlice& slice) override { next_->put(slice); }
+  void remove_service(const kube::ObjectKey& key) override { next_->remove_service(key); }
+  void remove_slice(const kube::ObjectKey& key) override { next_->remove_slice(key); }
+  void set_node(const kube::Node& node) override { next_->set_node(node); }
   void set_service_cidrs(std::vector<Cidr> cidrs) override {
-    next_.set_service_cidrs(std::move(cidrs));
+    next_->set_service_cidrs(std::move(cidrs));
   }
-  const ServiceMap& services() const override { return next_.services(); }
-  void start() override { next_.start(); }
+  const ServiceMap& services() const override { return next_->services(); }
+  void start() override { next_->start(); }
 
  private:
-  const std::unique_ptr<ObjectSink> owned_;
-  ObjectSink& next_;
+  const std::unique_ptr<ObjectSink> next_;
 };
 
 }  // namespace

@@ -111,7 +111,7 @@ class Cluster {
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<ObjectSink> sink_;             // before it: what relays, where something does
   stream::OptIn* opt_in_ = nullptr;              // within sink_
-  std::unique_ptr<NetNamespace::Enter> inside_;  // the same: a relay opens sockets at any time
+  std::unique_ptr<NetNamespace::Enter> inside_;  // a relay opens sockets at any time
   Answers answers_;
 };
 

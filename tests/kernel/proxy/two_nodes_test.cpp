@@ -287,8 +287,12 @@ std::set<std::string> TwoNodes::traced(const std::string& node, const std::strin
   for (const auto& [address, name] : names_)
     if (name == from && address.family() == family) packet.source = address;
   const Fate fate = nodes_.at(node)->trace(packet);
-  if (relayed_ && fate.kind == Fate::Kind::kBalanced) return {"relayed"};
   std::set<std::string> ends;
+  // To a socket of the node.
+  if (relayed_ && fate.kind == Fate::Kind::kBalanced) {
+    for (const Fate::End& end : fate.ends) ends.insert(name_of(end.to.address) + " relays");
+    return ends;
+  }
   for (const Fate::End& end : fate.ends)
     ends.insert(name_of(end.to.address) + " sees " + (end.masqueraded ? node : from));
   return fate.kind == Fate::Kind::kBalanced ? ends : std::set<std::string>{fate.to_string()};
@@ -452,7 +456,7 @@ void check_cases(bool relayed) {
         if (!relayed)
           EXPECT_EQ(traced, c.ends);
         else if (c.ends != kNobody)
-          EXPECT_EQ(traced, std::set<std::string>{"relayed"});
+          EXPECT_EQ(traced, std::set<std::string>{std::string(c.node) + " relays"});
         if (c.ends == kNobody && !tcp) continue;  // each takes seconds to see
         std::set<std::string> ends;
         // Enough that missing one of two ends by chance is a matter of 1 in 10^8.

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "proxy/stream/budget.h"
+#include "proxy/stream/relay.h"
+#include "proxy/stream/udp.h"
 
 namespace fairlead::proxy::stream {
 namespace {
 
-constexpr size_t kPipes = 256, kSessions = 16384;
+const size_t kPipes = RelaySettings().pipes, kSessions = UdpSettings().sessions;
 
 TEST(Budget, GivesConnectionsWhatNobodyElseNeeds) {
   struct Case {
@@ -15,8 +17,8 @@ TEST(Budget, GivesConnectionsWhatNobodyElseNeeds) {
     size_t connections;  // of all workers
   };
   for (const Case& c :
-       {Case{20'000, 1, 10, 8075}, Case{20'000, 2, 10, 7818}, Case{20'000, 2, 4000, 5446},
-        Case{1024, 2, 10, 198}, Case{1'048'576, 8, 1000, 455'760}, Case{64, 2, 0, 2}}) {
+       {Case{20'000, 1, 10, 8203}, Case{20'000, 2, 10, 8074}, Case{20'000, 2, 4000, 5702},
+        Case{1024, 2, 10, 198}, Case{1'048'576, 8, 1000, 456'784}, Case{64, 2, 0, 2}}) {
     const Budget budget(c.descriptors, c.workers, kPipes, kSessions);
     EXPECT_EQ(budget.connections(c.listening) * c.workers, c.connections) << c.descriptors;
   }

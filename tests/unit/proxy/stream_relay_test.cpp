@@ -117,6 +117,22 @@ TEST_F(StreamRelay, AnEndpointThatRefusesIsPassedOver) {
   EXPECT_EQ(counters_->failed.value(), 0u);
 }
 
+// connect(2) itself says so: no TCP to a broadcast address.
+TEST_F(StreamRelay, AnEndpointThatCannotBeAskedAtAllIsPassedOverAndCounted) {
+  start();
+  Server& web = server(1);
+  serve({web.address(), {IpAddress::v4(255, 255, 255, 255), 80}});
+  for (size_t i = 0; i < 2; ++i) {
+    const PeerPtr client = connect();
+    client->send("hello");
+    const PeerPtr endpoint = accepted(web, i);
+    ASSERT_TRUE(endpoint);
+    run_until([&] { return endpoint->received() == "hello"; });
+  }
+  EXPECT_GE(counters_->retried.value(), 1u) << "it had its turn";
+  EXPECT_EQ(counters_->failed.value(), 0u);
+}
+
 TEST_F(StreamRelay, WhenAllRefuseTheClientIsReset) {
   start();
   serve({server(1, false).address(), server(2, false).address(), server(3, false).address(),
