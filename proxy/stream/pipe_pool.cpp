@@ -10,7 +10,8 @@ namespace {
 constexpr int kLeast = 64 * 1024;  // less is moved faster by copying
 
 // Beyond fs.pipe-max-size it is refused to who lacks CAP_SYS_RESOURCE; beyond
-// fs.pipe-user-pages-soft, of all pipes of a user, new ones have two pages and stay so.
+// fs.pipe-user-pages-soft, of all pipes of a user who has neither that nor CAP_SYS_ADMIN, new ones
+// have two pages and stay so (alloc_pipe_info(), pipe_set_size() in fs/pipe.c).
 bool enlarge(int pipe) {
   for (int bytes = PipePool::kBytes; bytes > kLeast; bytes /= 4)
     if (fcntl(pipe, F_SETPIPE_SZ, bytes) >= 0) return true;

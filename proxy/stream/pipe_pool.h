@@ -22,7 +22,7 @@ class PipePool {
  public:
   // What a pipe should hold: as much as the kernel gives by default (fs.pipe-max-size). Of many
   // busy connections each is moved further in its turn, and their ends are woken less often: 64 of
-  // them cost half of what they do with 256 KiB.
+  // them cost half of what they do with 256 KiB (scripts/bench stream, with either).
   static constexpr int kBytes = 1024 * 1024;
 
   PipePool(size_t limit, Count& made) : limit_(limit), made_(made) {}

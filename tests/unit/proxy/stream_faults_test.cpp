@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// A worker in a thread whose kernel lacks memory, descriptors or ports now and then: system calls
-// fail at random.
+// A worker in a thread whose kernel lacks memory or descriptors now and then: system calls fail at
+// random. And one whose user may have few large pipes.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <future>
 #include <map>
 #include <mutex>
 #include <random>
 #include <thread>
 
+#include "proxy/stream/pipe_pool.h"
 #include "proxy/stream/sockets.h"
 #include "tests/support/seed.h"
 #include "tests/support/syscall_faults.h"
@@ -104,10 +108,6 @@ struct Transfer {
   PeerPtr client;
 };
 
-bool begins_with(const std::string& text, const std::string& part) {
-  return text.compare(0, part.size(), part) == 0;
-}
-
 class StreamFaults : public testing::Test {
  protected:
   StreamFaults() : lacks_(seed_) {
@@ -151,13 +151,12 @@ class StreamFaults : public testing::Test {
     }
     return true;
   }
-  Transfer& begin(const SocketAddress& frontend) {
+  void begin(const SocketAddress& frontend) {
     transfers_.emplace_back(transfers_.size());
     Transfer& transfer = transfers_.back();
     transfer.client = std::make_shared<Peer>(frontend);
     transfer.client->send(transfer.up());
     transfer.client->finish();
-    return transfer;
   }
   // The server answers each as its number says.
   void step(Server& server) {
@@ -188,7 +187,7 @@ class StreamFaults : public testing::Test {
   std::vector<bool> answered_;  // by the server's peers
 };
 
-TEST_F(StreamFaults, ConnectionsAreWholeOrResetAndNothingIsLeftBehind) {
+TEST_F(StreamFaults, EveryConnectionIsWholeAndNothingIsLeftBehind) {
   Server web(20);
   const SocketAddress frontend = serve({web.address()});
   const auto ended = [](const Transfer& transfer) {
@@ -216,7 +215,7 @@ TEST_F(StreamFaults, ConnectionsAreWholeOrResetAndNothingIsLeftBehind) {
   size_t whole = 0;
   for (const Transfer& transfer : transfers_) {
     const std::string& got = transfer.client->received();
-    EXPECT_TRUE(begins_with(transfer.down(), got)) << transfer.number;
+    EXPECT_TRUE(transfer.down().starts_with(got)) << transfer.number;
     if (ended(transfer))
       EXPECT_EQ(got.size(), transfer.down().size()) << transfer.number << " ended like a whole one";
     whole += ended(transfer);
@@ -232,6 +231,30 @@ TEST_F(StreamFaults, ConnectionsAreWholeOrResetAndNothingIsLeftBehind) {
   EXPECT_EQ(whole, transfers_.size()) << "each lack is waited for, or done without";
   for (const auto& [call, lack] : kLacks) EXPECT_GT(lacks_.failed(call), 0u) << call;
   EXPECT_EQ(counters_->ejected.value(), 0u) << "no endpoint is to blame";
+}
+
+// Nobody's, in a thread of its own: user and rights are a thread's (credentials(7)).
+TEST(PipePool, GivesNoneThatTheKernelKeepsSmall) {
+  size_t soft_pages = 0;
+  std::ifstream("/proc/sys/fs/pipe-user-pages-soft") >> soft_pages;
+  constexpr size_t kAsked = 200, kPages = PipePool::kBytes / 4096;
+  constexpr uid_t kNobody = 65534;
+  std::thread([&] {
+    if (geteuid() == 0) ASSERT_EQ(syscall(SYS_setresuid, kNobody, kNobody, kNobody), 0);
+    Count made;
+    PipePool pool(kAsked, made);
+    std::vector<Pipe> pipes;
+    while (Pipe pipe = pool.take()) pipes.push_back(std::move(pipe));
+    EXPECT_FALSE(pool.take()) << "and asks no more";
+    EXPECT_EQ(made.value(), pipes.size());
+    for (const Pipe& pipe : pipes) EXPECT_GE(fcntl(pipe.writer.get(), F_GETPIPE_SZ), 64 * 1024);
+    if (soft_pages == 0)
+      EXPECT_EQ(pipes.size(), kAsked) << "no limit here";
+    else
+      EXPECT_LE(pipes.size(), std::min(kAsked, soft_pages / 16)) << "each has 16 pages at least";
+    if (soft_pages > kPages * 8 && soft_pages < kPages * kAsked)
+      EXPECT_LT(pipes.size(), kAsked) << "it has refused";
+  }).join();
 }
 
 }  // namespace
