@@ -54,8 +54,14 @@ bool take_number(std::string_view& text, std::string_view prefix, uint64_t& into
   return whole;
 }
 
+// The next of the counts that there are chains for: 1 to 8, then four to a doubling.
+uint32_t next_class(uint32_t count) {
+  const uint32_t step = std::max(std::bit_ceil(count) / 8, 1u);
+  return (count + step - 1) / step * step;
+}
+
 bool is_class(uint32_t choices) {
-  return choices != 0 && choices <= 1u << 31 && choices_for(choices) == choices;
+  return choices != 0 && choices <= 1u << 31 && next_class(choices) == choices;
 }
 
 bool possible(const Choice& choice) {
@@ -135,10 +141,13 @@ std::optional<Choice> parse_choice(std::string_view text) {
 }
 
 uint32_t choices_for(size_t endpoints) {
-  if (endpoints == 0) return 0;
   const auto count = static_cast<uint32_t>(endpoints);
-  const uint32_t step = std::max(std::bit_ceil(count) / 8, 1u);
-  return (count + step - 1) / step * step;
+  return count <= kExact ? count : next_class(count + 1);
+}
+
+bool choices_will_do(uint32_t choices, size_t endpoints) {
+  if (choices == choices_for(endpoints)) return true;
+  return choices > kExact && endpoints <= choices && 2 * endpoints > choices;
 }
 
 }  // namespace fairlead::proxy

@@ -54,6 +54,15 @@ std::vector<Backend> local_ones(const std::vector<Backend>& a, const std::vector
   return result;
 }
 
+// Whether `target`'s packets may go where they go now, though its own chain is another.
+bool will_do(const Choice& now, const Choice& own, const Target& target) {
+  Choice like_own = now;
+  like_own.choices = own.choices;
+  like_own.inside = own.inside;
+  return like_own == own && choices_will_do(now.choices, target.backends.size()) &&
+         choices_will_do(now.inside, target.inside.size());
+}
+
 // Plans one frontend, phase by phase, and appends what is to be done.
 class Planner {
  public:
@@ -74,6 +83,11 @@ class Planner {
     if (!wanted) return;
     choice_ = wanted->choice(frontend.node_port);
     if (wanted->affinity != 0) learn_ = choice_->learn(wanted->affinity_seconds);
+  }
+
+  // Stays with the chain it has, if that will do.
+  void stay() {
+    if (choice_ && old_choice_ && will_do(*old_choice_, *choice_, *wanted_)) choice_ = old_choice_;
   }
 
   void plan() {
@@ -241,7 +255,21 @@ std::vector<Operation> diff(const Ruleset& programmed, const Frontend& frontend,
 
 void diff(const Ruleset& programmed, const Frontend& frontend, const std::optional<Target>& wanted,
           std::vector<Operation>& plan) {
+  Planner planner(programmed, frontend, wanted, plan);
+  planner.stay();
+  planner.plan();
+}
+
+void fit(const Ruleset& programmed, const Frontend& frontend, const std::optional<Target>& wanted,
+         std::vector<Operation>& plan) {
   Planner(programmed, frontend, wanted, plan).plan();
+}
+
+bool is_loose(const Ruleset& programmed, const Frontend& frontend,
+              const std::optional<Target>& wanted) {
+  const Ruleset::Service* service = programmed.find(frontend);
+  return service != nullptr && service->choice && wanted &&
+         *service->choice != wanted->choice(frontend.node_port);
 }
 
 std::vector<Operation> unused_chains(const Ruleset& programmed) {

@@ -4,9 +4,13 @@
 // The order is the point: packets run between any two operations of a list, if the list is
 // committed in pieces, and even inside one transaction a packet may make its first lookup before
 // and its second after the commit. So an index is filled before anything draws it and emptied after
-// nothing draws it any more; the endpoint with the last index moves into a hole before its old
-// place goes. After every prefix of the list each packet of a service that has endpoints before and
-// after reaches one of them (tests/unit/proxy/diff_test.cpp checks every prefix).
+// nothing draws it any more, or while a draw that misses is repeated; the endpoint with the last
+// index moves into a hole before its old place goes. After every prefix of the list each packet of
+// a service that has endpoints before and after reaches one of them (tests/unit/proxy/diff_test.cpp
+// checks every prefix).
+//
+// A frontend that goes to a chain which will do (choices_will_do()) is left there: its own element
+// has a goto, which makes the kernel walk through all of them. fit() moves it later.
 #pragma once
 
 #include <optional>
@@ -25,6 +29,12 @@ std::vector<Operation> diff(const Ruleset& programmed, const Frontend& frontend,
 // The same, appended to `plan`.
 void diff(const Ruleset& programmed, const Frontend& frontend, const std::optional<Target>& wanted,
           std::vector<Operation>& plan);
+// The same, and to the chain that is its own.
+void fit(const Ruleset& programmed, const Frontend& frontend, const std::optional<Target>& wanted,
+         std::vector<Operation>& plan);
+// Whether what diff() has left is for fit() to do.
+bool is_loose(const Ruleset& programmed, const Frontend& frontend,
+              const std::optional<Target>& wanted);
 
 // Choice chains nobody goes to any more. Remove them in a transaction after the one that removed
 // the last goto: kernels before 6.2 refuse both in one.

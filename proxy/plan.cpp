@@ -133,15 +133,17 @@ void Programmer::plan_foreign_objects() {
   plan();
 }
 
-// Piece by piece, so that what is planned is still in the processor's cache when it is written.
+// Piece by piece, so that what is planned is still in the processor's cache when it is written. One
+// piece while the kernel has nothing to do, as many as may be while it works on that.
 void Programmer::plan_frontends() {
+  const size_t most = in_flight_ ? kChunk : kPiece;
   if (frontends_left() > kPiece) transaction_.reserve(kChunk * kBytes);
   do {
     if (queue_at_ == queue_.size()) fill_queue();
     if (growth_ || queue_.empty()) break;
     plan_queue();
   } while (queue_at_ == queue_.size() && frontends_left() > 0 &&
-           transaction_.operation_count() < kChunk);
+           transaction_.operation_count() < most);
   if (!transaction_.empty()) return;
   // As wanted already, or once the commit in flight is done.
   if (!in_flight_) return acknowledge(planned_frontends_);
@@ -160,7 +162,8 @@ void Programmer::fill_queue() {
     const bool seen = marked != dirty_.end();
     const Frontend frontend = seen ? marked->first : unseen_.back();
     const size_t first = queue_.size();
-    diff(programmed_, frontend, services_.find(frontend), queue_);
+    const std::optional<Target> wanted = services_.find(frontend);
+    diff(programmed_, frontend, wanted, queue_);
     const auto operations = std::span<const Operation>(queue_).subspan(first);
     if (const auto lacking = lacks_room(operations)) {
       queue_.resize(first);
@@ -169,6 +172,7 @@ void Programmer::fill_queue() {
       return plan_growth();
     }
     programmed_.apply(operations);
+    if (is_loose(programmed_, frontend, wanted)) loose_.insert(frontend);
     planned_frontends_.emplace_back(frontend, seen ? marked->second : std::nullopt);
     if (seen)
       dirty_.erase(marked);
@@ -284,9 +288,39 @@ void Programmer::plan_local_dns() {
   if (exempt_dns_) apply_and_put(diff_local_dns(programmed_, *exempt_dns_));
 }
 
+// In pieces, like all the rest. A packet that is on its way through a chain when two transactions
+// follow each other may meet what the second has made of it; so chains go well after their last
+// use.
 void Programmer::plan_cleanup() {
+  plan_loose();
+  if (!transaction_.empty()) return;
   cleanup_due_ = false;
-  apply_and_put(unused_chains(programmed_));
+  apply_and_put(long_unused_chains());
+}
+
+std::vector<Operation> Programmer::long_unused_chains() {
+  std::map<Choice, uint64_t> left;
+  std::vector<Operation> removals = unused_chains(programmed_);
+  std::erase_if(removals, [&](const Operation& removal) {
+    if (removal.kind != Kind::kRemoveChain) return false;
+    const uint64_t used = programmed_.choice_chains().at(removal.choice).used;
+    left[removal.choice] = used;
+    const auto before = left_.find(removal.choice);
+    return before == left_.end() || before->second != used;
+  });
+  left_ = std::move(left);
+  return removals;
+}
+
+// All at once, for the kernel walks through its gotos once for a transaction.
+void Programmer::plan_loose() {
+  while (!loose_.empty() && transaction_.operation_count() < kChunk) {
+    const Frontend frontend = *loose_.begin();
+    loose_.erase(loose_.begin());
+    std::vector<Operation> operations;
+    fit(programmed_, frontend, services_.find(frontend), operations);
+    apply_and_put(operations);
+  }
 }
 
 void Programmer::put_structure() {

@@ -180,6 +180,8 @@ void Programmer::adopt(TableReader::Content content) {
   repairs_.reset();
   foreign_.reset();
   structure_left_.reset();
+  loose_.clear();
+  left_.clear();
   unhooked_ = false;
   table_exists_ = content.has_value();
   if (table_exists_ && !rebuild_) {
@@ -309,11 +311,15 @@ void Programmer::retry_after(Duration delay) {
 }
 
 void Programmer::clean_up_later() {
-  if (unused_chains(programmed_).empty()) return;
-  cleanup_ = clock_.after(kChainCleanup, [this] {
-    cleanup_due_ = true;
-    step();
-  });
+  if (cleanup_waits_ || (loose_.empty() && unused_chains(programmed_).empty())) return;
+  cleanup_waits_ = true;
+  cleanup_ = clock_.after(kCleanup, [this] { clean_up(); });
+}
+
+void Programmer::clean_up() {
+  cleanup_waits_ = false;
+  cleanup_due_ = true;
+  step();
 }
 
 }  // namespace fairlead::proxy

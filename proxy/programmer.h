@@ -15,11 +15,13 @@
 
 #include <array>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/clock.h"
@@ -40,8 +42,9 @@ class Programmer {
   static constexpr size_t kAhead = 128;  // frontends left from which there is planning ahead
   static constexpr Duration kRetryMin = std::chrono::milliseconds(10);
   static constexpr Duration kRetryMax = std::chrono::seconds(5);
-  // Choice chains without users are removed this long after the change that left them.
-  static constexpr Duration kChainCleanup = std::chrono::seconds(1);
+  // While there is something to clean up that is done so often: frontends are moved to the chain of
+  // their own count (diff.h); a choice chain is removed that has had no user since the last time.
+  static constexpr Duration kCleanup = std::chrono::seconds(1);
 
   struct Status {
     bool ready =
@@ -86,8 +89,10 @@ class Programmer {
 
   // The kernel does with it what is wanted. Costs as much as there is to write.
   bool settled(const Frontend& frontend) const;
-  // Nothing left to do (but cleaning up of unused chains).
+  // Nothing left to do (but cleaning up).
   bool idle() const { return known_ && !in_flight_ && !waiting_ && !has_work(); }
+  // Nor that.
+  bool tidy() const { return idle() && loose_.empty() && unused_chains(programmed_).empty(); }
   // What is in the kernel once the commit in flight, if any, has been acknowledged.
   const Ruleset& programmed() const { return programmed_; }
   Status status() const;
@@ -114,6 +119,7 @@ class Programmer {
   void failed(Error error);
   void retry_after(Duration delay);
   void clean_up_later();
+  void clean_up();
   void set_loading(bool loading);
   bool has_loaded() const;
   void finish_loading();
@@ -139,6 +145,8 @@ class Programmer {
   void plan_hooks();
   void plan_local_dns();
   void plan_cleanup();
+  void plan_loose();
+  std::vector<Operation> long_unused_chains();
 
   void begin_growth(SetId id, uint32_t elements);
   void finish_growth();
@@ -171,14 +179,16 @@ class Programmer {
   bool hooks_missing_ = true;
   bool unhooked_ = false;  // a table of our making that no packet enters yet
   bool in_flight_ = false;
-  bool waiting_ = false;            // for a retry
-  bool suspected_ = false;          // read again when the commit in flight is done
-  bool verifying_ = false;          // for no other reason than verify()
-  std::optional<bool> exempt_dns_;  // nullopt: not known yet, leave what is there
+  bool waiting_ = false;             // for a retry
+  bool suspected_ = false;           // read again when the commit in flight is done
+  bool verifying_ = false;           // for no other reason than verify()
+  std::optional<bool> exempt_dns_;   // nullopt: not known yet, leave what is there
+  std::map<Choice, uint64_t> left_;  // chains without users at the last cleanup: ChainState::used
   bool cleanup_due_ = false;
-  bool rebuild_ = false;    // replace the table as a whole
-  bool repairing_ = false;  // the commit in flight is one of repairs
-  int interruptions_ = 0;   // of readings, in a row
+  bool cleanup_waits_ = false;  // for its time
+  bool rebuild_ = false;        // replace the table as a whole
+  bool repairing_ = false;      // the commit in flight is one of repairs
+  int interruptions_ = 0;       // of readings, in a row
   Ruleset programmed_;
   // Of a new table: sets not yet planned, the chains after them.
   std::optional<std::vector<SetId>> structure_left_;
@@ -186,8 +196,9 @@ class Programmer {
   std::optional<Repairs> foreign_;  // what is left of the repairs: objects to remove
   std::optional<Growth> growth_;
   std::unordered_map<Frontend, std::optional<MonoTime>> dirty_;
-  Dirty unseen_;                  // to be looked at once, after those: all there are, before that
-  std::vector<Operation> queue_;  // in programmed_ already, not yet in the kernel
+  Dirty unseen_;  // to be looked at once, after those: all there are, before that
+  std::unordered_set<Frontend> loose_;  // in a chain that will do
+  std::vector<Operation> queue_;        // in programmed_ already, not yet in the kernel
   size_t queue_at_ = 0;
   Acknowledged planned_frontends_;    // in programmed_, with the last of queue_ still to be written
   Acknowledged in_flight_frontends_;  // done with the commit in flight

@@ -211,7 +211,7 @@ class Writer {
     const uint32_t choices = choice.choices;
     const Key key = node_port_ ? node_key() : frontend_key();
     const SetId endpoints = endpoints_set(node_port_, inside);
-    const bool full = choices <= 8;  // each of these has a class of its own
+    const bool full = choices <= kExact;
     const int draws = choices == 0 ? 0 : full ? 1 : kDraws;
     for (int i = 0; i < draws; ++i) dnat(key, endpoints, choices);
     if (choices != 0) dnat(key, endpoints, 1);

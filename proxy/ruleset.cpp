@@ -200,7 +200,8 @@ void Ruleset::apply(const Operation& operation, Service& service) {
 void Ruleset::apply_chain(const Operation& operation) {
   const Choice& choice = operation.choice;
   const bool add = operation.kind == Operation::Kind::kAddChain;
-  if (add && !choice_chains_.try_emplace(choice, ChainState{0, operation.ranges}).second) return;
+  if (add && !choice_chains_.try_emplace(choice, ChainState{.ranges = operation.ranges}).second)
+    return;
   if (!add) choice_chains_.erase(choice);
   const int delta = add ? 1 : -1;
   for (const Choice& needed : choice.needs()) count_choice(needed, delta);
@@ -261,7 +262,10 @@ void Ruleset::count_hairpin(const Frontend& frontend, const Backend& backend, in
 }
 
 void Ruleset::count_choice(const Choice& choice, int delta) {
-  if (choice.has_chain()) choice_chains_[choice].users += static_cast<uint32_t>(delta);
+  if (!choice.has_chain()) return;
+  ChainState& state = choice_chains_[choice];
+  state.users += static_cast<uint32_t>(delta);
+  if (delta > 0) ++state.used;
 }
 
 nft::Table Ruleset::table() const {

@@ -5,12 +5,13 @@
 //
 // The shape: a service's address and port is one element of map `svc` (frontend -> goto a choice
 // chain, see choice.h) and one element of map `ep` for each endpoint (frontend . index -> address .
-// port). Chain sel_12 serves every service with 11 or 12 endpoints. It draws an index below 12 and
+// port). Chain sel_12 serves every service with 10 or 11 endpoints. It draws an index below 12 and
 // looks it up in `ep`; an index without endpoint falls through to the next of kDraws equal rules,
-// so every endpoint is equally likely up to 5^-kDraws. A service of some size that gains or loses
-// an endpoint therefore seldom changes its `svc` element, whose goto makes the kernel walk the
-// whole map again (nft_chain_validate), milliseconds with many services: only passing one of
-// choices_for()'s steps does. Up to 8 endpoints each count is a step: no draw is missed.
+// so every endpoint is equally likely up to 5^-kDraws. There is room for one more, so a service
+// that gains or loses an endpoint need not change its `svc` element at once, whose goto makes the
+// kernel walk the whole map again (nft_chain_validate), milliseconds with many services. It is
+// moved to the chain of its new count later, together with others. Up to kExact endpoints
+// (choice.h) each count has a chain, no draw is missed, and the element changes with the count.
 //
 // Every decision is made in nat hooks, which the kernel asks for the first packet of a flow only.
 #pragma once
@@ -139,6 +140,7 @@ class Ruleset {
   };
   struct ChainState {
     uint32_t users = 0;                               // elements and chains that go there
+    uint64_t used = 0;                                // how often it has got one
     std::shared_ptr<const std::vector<Cidr>> ranges;  // of its guard; null: not known
     bool operator==(const ChainState&) const = default;
   };

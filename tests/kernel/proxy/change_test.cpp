@@ -93,6 +93,47 @@ TEST(Changes, UnusedChainsGo) {
   EXPECT_EQ(cluster.list_ruleset().find("chain sel_3"), std::string::npos);
 }
 
+std::vector<std::string> endpoints_of(int count) {
+  std::vector<std::string> result;
+  for (int i = 0; i < count; ++i) result.push_back("10.244.9." + std::to_string(10 + i));
+  return result;
+}
+
+// The kernel walks through all Services where one's own element changes; that waits, and is done
+// for many at once.
+TEST(Changes, AServiceIsServedAtOnceAndMovesToTheChainOfItsCountLater) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  for (const char* address : {"7", "8"}) {
+    const std::string name = std::string("s") + address;
+    cluster.proxy().put(service(name, {"10.96.0." + name.substr(1)}, {"p 80/TCP"}));
+    cluster.proxy().put(slice(name, endpoints_of(10), {"p 8080"}));
+  }
+  cluster.proxy().start();
+  cluster.settle();
+  const Programmer& programmer = cluster.proxy().programmer(Family::kIpv4);
+  const auto chain_of = [&](const char* address) {
+    return programmer.programmed().find(tcp(address, 80))->choice->name();
+  };
+  EXPECT_EQ(chain_of("10.96.0.7"), "sel_12");
+  const uint64_t before = programmer.status().commits;
+  for (const char* name : {"s7", "s8"}) {
+    cluster.proxy().put(slice(name, endpoints_of(12), {"p 8080"}));
+    cluster.settle();
+    EXPECT_EQ(chain_of("10.96.0.7"), "sel_12");
+  }
+  EXPECT_FALSE(programmer.tidy());
+  EXPECT_EQ(programmer.status().commits, before + 2);
+  expect_settled(cluster, "served");
+  EXPECT_TRUE(cluster.run_until([&] { return programmer.tidy(); }));
+  EXPECT_EQ(chain_of("10.96.0.7"), "sel_14");
+  EXPECT_EQ(chain_of("10.96.0.8"), "sel_14");
+  EXPECT_EQ(programmer.status().commits, before + 4) << "one to move both, one for the chain left";
+  EXPECT_EQ(cluster.list_ruleset().find("sel_12"), std::string::npos);
+  expect_settled(cluster, "tidy");
+}
+
 TEST(Row30_Restart, TakesOverWithoutWritingAnything) {
   Cluster cluster;
   cluster.start_proxy();

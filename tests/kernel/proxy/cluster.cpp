@@ -261,6 +261,21 @@ std::string Cluster::wanted_state(Family family) const {
                             proxy_->services());
 }
 
+namespace {
+
+// What cleaning up will do.
+void fit_all(Ruleset& ruleset, const ServiceMap& services) {
+  for (const Frontend& frontend : services.frontends(ruleset.config().family)) {
+    std::vector<Operation> operations;
+    const std::optional<Target> wanted = services.find(frontend);
+    if (!diff(ruleset, frontend, wanted).empty()) continue;
+    fit(ruleset, frontend, wanted, operations);
+    ruleset.apply(operations);
+  }
+}
+
+}  // namespace
+
 std::string kernel_state(Loop& loop, const NetNamespace& ns, const Config& config,
                          const Parameters& parameters, const ServiceMap& services) {
   const auto inside = ns.enter();
@@ -274,7 +289,8 @@ std::string kernel_state(Loop& loop, const NetNamespace& ns, const Config& confi
     return "no answer";
   if (!content->ok()) return content->error().message();
   if (!(**content).has_value()) return "no table";
-  const auto& [ruleset, repairs] = ***content;
+  auto& [ruleset, repairs] = ***content;
+  fit_all(ruleset, services);
   return (repairs.empty() ? "" : "needs repairs\n") + state_text(ruleset);
 }
 

@@ -46,14 +46,13 @@ struct Footprint {
   std::string kernel;
 };
 
-// With every random Service gone and every unused chain cleaned up.
+// With every random Service gone and all cleaned up.
 Footprint at_rest(Cluster& cluster, RandomChanges& changes) {
   changes.remove_all();
   cluster.settle();
   EXPECT_TRUE(cluster.run_until([&] {
-    for (const Family family : {Family::kIpv4, Family::kIpv6})
-      if (!unused_chains(cluster.proxy().programmer(family).programmed()).empty()) return false;
-    return cluster.proxy().idle();
+    return cluster.proxy().idle() && cluster.proxy().programmer(Family::kIpv4).tidy() &&
+           cluster.proxy().programmer(Family::kIpv6).tidy();
   }));
   return {heap_in_use(), cluster.kernel_state(Family::kIpv4) + cluster.kernel_state(Family::kIpv6)};
 }

@@ -59,6 +59,11 @@ struct DiffCase {
   Lines operations;
 };
 const std::vector<std::string> kThree = {"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"};
+std::vector<std::string> some_endpoints(int count) {
+  std::vector<std::string> result;
+  for (int i = 1; i <= count; ++i) result.push_back("10.0.0." + std::to_string(i) + ":80");
+  return result;
+}
 const DiffCase kCases[] = {
     {"a new service: endpoints, then the way to them, then its address",
      std::nullopt,
@@ -71,12 +76,28 @@ const DiffCase kCases[] = {
      target(kThree),
      target({"10.0.0.1:80", "10.0.0.9:80", "10.0.0.3:80"}),
      {"replace ep 1 10.0.0.9:80"}},
-    {"one more that the same chain draws: one element",
-     target({"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80", "10.0.0.5:80",
-             "10.0.0.6:80", "10.0.0.7:80", "10.0.0.8:80", "10.0.0.9:80"}),
-     target({"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80", "10.0.0.5:80",
-             "10.0.0.6:80", "10.0.0.7:80", "10.0.0.8:80", "10.0.0.9:80", "10.0.1.1:80"}),
-     {"add ep 9 10.0.1.1:80"}},
+    {"one more of four or more: there is room for it",
+     target(some_endpoints(10)),
+     target(some_endpoints(11)),
+     {"add ep 10 10.0.0.11:80"}},
+    {"and one more: the chain that it has will do",
+     target(some_endpoints(11)),
+     target(some_endpoints(12)),
+     {"add ep 11 10.0.0.12:80"}},
+    {"two more: it will not",
+     target(some_endpoints(11)),
+     target(some_endpoints(13)),
+     {"add chain sel_14", "add ep 11 10.0.0.12:80", "add ep 12 10.0.0.13:80",
+      "replace svc sel_14"}},
+    {"fewer: the chain that it has repeats draws that miss",
+     target(some_endpoints(6)),
+     target(some_endpoints(4)),
+     {"remove ep 5 10.0.0.6:80", "remove ep 4 10.0.0.5:80"}},
+    {"as few as half of what it draws",
+     target(some_endpoints(5)),
+     target(kThree),
+     {"add chain sel_3", "replace svc sel_3", "remove ep 4 10.0.0.5:80",
+      "remove ep 3 10.0.0.4:80"}},
     {"one more than it draws: the index is filled before anything draws it",
      target({"10.0.0.1:80", "10.0.0.2:80"}),
      target(kThree),
@@ -107,6 +128,40 @@ TEST(Diff, Cases) {
     settle(ruleset, kWeb, c.before);
     EXPECT_EQ(to_text(diff(ruleset, kWeb, c.after)), c.operations);
   }
+}
+
+// What changes `ruleset` into that it does what is wanted by a chain of the right count.
+Lines fitted(Ruleset& ruleset, const Frontend& frontend, const Target& wanted) {
+  std::vector<Operation> operations;
+  fit(ruleset, frontend, wanted, operations);
+  ruleset.apply(operations);
+  EXPECT_FALSE(is_loose(ruleset, frontend, wanted));
+  return to_text(operations);
+}
+
+TEST(Diff, FitMovesAServiceToTheChainOfItsCount) {
+  Ruleset ruleset{Config()};
+  settle(ruleset, kWeb, target(some_endpoints(11)));
+  EXPECT_FALSE(is_loose(ruleset, kWeb, target(some_endpoints(11))));
+  EXPECT_EQ(fitted(ruleset, kWeb, target(some_endpoints(11))), Lines{});
+  settle(ruleset, kWeb, target(some_endpoints(12)));
+  EXPECT_TRUE(is_loose(ruleset, kWeb, target(some_endpoints(12))));
+  EXPECT_EQ(fitted(ruleset, kWeb, target(some_endpoints(12))),
+            (Lines{"add chain sel_14", "replace svc sel_14"}));
+  settle(ruleset, kWeb, target(some_endpoints(9)));
+  EXPECT_EQ(fitted(ruleset, kWeb, target(some_endpoints(9))),
+            (Lines{"add chain sel_10", "replace svc sel_10"}));
+}
+
+TEST(Diff, ACountOfEndpointsHereMayWaitButNotThatThereAreNone) {
+  Ruleset ruleset{Config()};
+  const auto anywhere = some_endpoints(9);
+  settle(ruleset, kWeb, local_target(some_endpoints(5), anywhere));
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, local_target(some_endpoints(4), anywhere))),
+            (Lines{"replace inside_ep 4 10.0.0.5:80", "remove ep 4 10.0.0.5:80",
+                   "remove hairpin 10.0.0.5:80"}));
+  EXPECT_EQ(to_text(diff(ruleset, kWeb, local_target({}, anywhere))).front(),
+            "add chain local_0_10");
 }
 
 TEST(Diff, AnExternalAddressThatKeepsSources) {
@@ -304,7 +359,11 @@ TEST(Diff, EveryPrefixServes) {
       for (const Target* target : {&before, &after})
         for (const Backend& one : target->backends) allowed.insert({one.address, one.port});
       const bool healthy = !before.backends.empty() && !after.backends.empty();
-      for (const Operation& operation : diff(ruleset, frontend, after)) {
+      std::vector<Operation> operations;
+      if (below(3) == 0) fit(ruleset, frontend, before, operations);
+      ruleset.apply(operations);
+      operations = diff(ruleset, frontend, after);
+      for (const Operation& operation : operations) {
         ruleset.apply(operation);
         const Fate fate = trace(ruleset, packet);
         if (healthy) {
