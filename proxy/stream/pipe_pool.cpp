@@ -9,16 +9,16 @@ namespace {
 
 constexpr int kLeast = 64 * 1024;  // less is moved faster by copying
 
+}  // namespace
+
 // Beyond fs.pipe-max-size it is refused to who lacks CAP_SYS_RESOURCE; beyond
 // fs.pipe-user-pages-soft, of all pipes of a user who has neither that nor CAP_SYS_ADMIN, new ones
 // have two pages and stay so (alloc_pipe_info(), pipe_set_size() in fs/pipe.c).
-bool enlarge(int pipe) {
-  for (int bytes = PipePool::kBytes; bytes > kLeast; bytes /= 4)
+bool PipePool::enlarge(int pipe) const {
+  for (int bytes = bytes_; bytes > kLeast; bytes /= 4)
     if (fcntl(pipe, F_SETPIPE_SZ, bytes) >= 0) return true;
   return fcntl(pipe, F_GETPIPE_SZ) >= kLeast;
 }
-
-}  // namespace
 
 Pipe PipePool::take() {
   if (!idle_.empty()) {
@@ -28,7 +28,7 @@ Pipe PipePool::take() {
   }
   int fds[2];
   if (existing_ >= limit_ || pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return {};
-  Pipe pipe = {Fd(fds[0]), Fd(fds[1])};
+  Pipe pipe = {Fd(fds[0]), Fd(fds[1]), this};
   if (!enlarge(fds[1])) {
     limit_ = existing_;
     return {};

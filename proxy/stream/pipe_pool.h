@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pipes for splice(2), made when needed and kept for the next who needs one. One thread.
+// Pipes of one size for splice(2), made when needed and kept for the next who needs one. One
+// thread.
 //
 // Bounded: at most `limit` exist at once, or as many as the kernel gives a useful size (a user
 // without privileges gets 64 of 1 MiB); who gets none copies instead.
@@ -13,27 +14,29 @@
 
 namespace fairlead::proxy::stream {
 
+class PipePool;
+
 struct Pipe {
   Fd reader, writer;
+  PipePool* pool = nullptr;  // its owner's
   explicit operator bool() const { return static_cast<bool>(reader); }
 };
 
 class PipePool {
  public:
-  // What a pipe should hold: as much as the kernel gives by default (fs.pipe-max-size). Of many
-  // busy connections each is moved further in its turn, and their ends are woken less often: 64 of
-  // them cost half of what they do with 256 KiB (scripts/bench stream, with either).
-  static constexpr int kBytes = 1024 * 1024;
-
-  PipePool(size_t limit, Count& made) : limit_(limit), made_(made) {}
+  // `bytes`: what each should hold; a smaller one will do, 64 KiB or more.
+  PipePool(int bytes, size_t limit, Count& made) : bytes_(bytes), limit_(limit), made_(made) {}
 
   // None when the limit is reached, or descriptors have run out.
   Pipe take();
   // An empty one comes back. One with something in it must not: give_up().
-  void give_back(Pipe pipe) { idle_.push_back(std::move(pipe)); }
-  void give_up(Pipe) { --existing_; }
+  static void give_back(Pipe pipe) { pipe.pool->idle_.push_back(std::move(pipe)); }
+  static void give_up(Pipe pipe) { --pipe.pool->existing_; }
 
  private:
+  bool enlarge(int pipe) const;
+
+  const int bytes_;
   size_t limit_;
   Count& made_;
   size_t existing_ = 0;

@@ -34,7 +34,29 @@ Reactor::Reactor(Loop& loop, Fd epoll, Fd wake)
       poll_(std::make_unique<Poll>(loop, epoll_.get())),
       now_(loop.clock().now()),
       events_(kEventsAtOnce) {
-  poll_->start(UV_READABLE, [this](int) { turn(); });
+  poll_->start(UV_READABLE, [this](int) { turn(0); });
+}
+
+// Level-triggered: what the loop leaves undone is told again.
+Result<void> Reactor::lead() {
+  poll_.reset();
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = &loop_;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, uv_backend_fd(loop_.uv()), &event) == 0) return ok();
+  return Error::from_errno(errno, "epoll_ctl");
+}
+
+// The loop's own waits are none. It has its turn when its set is ready, when a timer is due, and
+// when it has something else to do (libuv's design, "embedding": uv_backend_timeout is 0 then).
+void Reactor::run(const bool& done) {
+  while (!done) {
+    uv_update_time(loop_.uv());
+    const int wait = uv_backend_timeout(loop_.uv());
+    loop_is_due_ = wait == 0;
+    turn(wait);
+    if (loop_is_due_) uv_run(loop_.uv(), UV_RUN_NOWAIT);
+  }
 }
 
 Reactor::~Reactor() {
@@ -47,10 +69,18 @@ void Reactor::destroy_dead() {
 }
 
 Result<void> Reactor::add(int fd, Source& source, uint32_t events) {
+  return control(EPOLL_CTL_ADD, fd, source, events);
+}
+
+Result<void> Reactor::change(int fd, Source& source, uint32_t events) {
+  return control(EPOLL_CTL_MOD, fd, source, events);
+}
+
+Result<void> Reactor::control(int operation, int fd, Source& source, uint32_t events) {
   epoll_event event{};
   event.events = events | EPOLLET;
   event.data.ptr = &source;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return ok();
+  if (epoll_ctl(epoll_.get(), operation, fd, &event) == 0) return ok();
   return Error::from_errno(errno, "epoll_ctl");
 }
 
@@ -81,11 +111,10 @@ void Reactor::wake() {
   if (!in_turn_) eventfd_write(wake_.get(), 1);
 }
 
-void Reactor::turn() {
-  look_at_clock();
+void Reactor::turn(int wait_millis) {
   in_turn_ = true;
-  for (int round = 0; round < kRoundsOfEvents && take_events(); ++round) {
-  }
+  bool more = take_events(wait_millis);
+  for (int round = 1; round < kRoundsOfEvents && more; ++round) more = take_events(0);
   // Those that ask again in here come in the next turn.
   running_.swap(again_);
   for (size_t i = 0; i < running_.size(); ++i) {
@@ -102,11 +131,17 @@ void Reactor::turn() {
 }
 
 // True: there may be more.
-bool Reactor::take_events() {
-  const int count = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kEventsAtOnce), 0);
+bool Reactor::take_events(int wait_millis) {
+  const int count =
+      epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kEventsAtOnce), wait_millis);
+  look_at_clock();
+  if (count <= 0 && wait_millis > 0) loop_is_due_ = true;  // it was a timer's time
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events_[static_cast<size_t>(i)];
-    if (event.data.ptr != nullptr) static_cast<Source*>(event.data.ptr)->on_ready(event.events);
+    if (event.data.ptr == &loop_)
+      loop_is_due_ = true;
+    else if (event.data.ptr != nullptr)
+      static_cast<Source*>(event.data.ptr)->on_ready(event.events);
   }
   return count == static_cast<int>(kEventsAtOnce);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Readiness of many sockets on one Loop: an epoll set of its own, watched by the loop as one
-// descriptor. Edge-triggered: a socket is registered once, for all events, and leaves by being
-// closed; a connection costs no further system call for its interests. (libuv's own polling is
-// level-triggered, and takes one at each change of them.)
+// descriptor, or the other way round (lead()). Edge-triggered: a socket is registered once, for all
+// events, and leaves by being closed; a connection costs no further system call for its interests.
+// (libuv's own polling is level-triggered, and takes one at each change of them.)
 //
 // Edge-triggered means: who is told that a socket is ready reads or writes until it is not, or asks
 // to be called again(). That is asked for by an eventfd in the same set, never by a timer: libuv
@@ -43,6 +43,12 @@ class Reactor {
   };
 
   static Result<std::unique_ptr<Reactor>> open(Loop& loop);
+  // For a thread that has nothing else to do, before the loop first runs: run() waits in this set,
+  // with the loop in it (uv_backend_fd). A socket that becomes ready wakes the thread through one
+  // set then, not two, and is learnt of by one system call. kResourceExhausted: no room.
+  Result<void> lead();
+  // After lead(): runs the sockets and the loop until something of either sets `done`.
+  void run(const bool& done);
   ~Reactor();
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
@@ -50,6 +56,8 @@ class Reactor {
   // `fd` stays the caller's, who closes it before `source` ends. kResourceExhausted when the kernel
   // has no room.
   Result<void> add(int fd, Source& source, uint32_t events);
+  // What it is told of from now on; what of that is so already it is told in the next turn.
+  Result<void> change(int fd, Source& source, uint32_t events);
   // For a socket that another process may have too, which closing it does not take out of an epoll
   // set (epoll(7)). Before it is closed.
   void remove(int fd);
@@ -68,15 +76,17 @@ class Reactor {
 
  private:
   Reactor(Loop& loop, Fd epoll, Fd wake);
-  void turn();
+  void turn(int wait_millis);
   void wake();
-  bool take_events();
+  bool take_events(int wait_millis);
   void destroy_dead();
+  Result<void> control(int operation, int fd, Source& source, uint32_t events);
 
   Loop& loop_;
   Fd epoll_;
-  Fd wake_;  // an eventfd in epoll_, without a source
-  std::unique_ptr<Poll> poll_;
+  Fd wake_;                     // an eventfd in epoll_, without a source
+  std::unique_ptr<Poll> poll_;  // null: this set leads
+  bool loop_is_due_ = false;
   bool in_turn_ = false;
   MonoTime now_;
   std::vector<epoll_event> events_;

@@ -15,11 +15,19 @@ namespace fairlead::proxy::stream {
 
 namespace {
 
-constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI;
-// Reads of one direction before other connections have their turn.
+// Reads of one direction before other connections have their turn: so much for either size of pipe.
 constexpr int kTurns = 8;
+constexpr int kSmallTurns = kTurns * (RelayHost::kPipe / RelayHost::kSmallPipe);
+// More than a pipe holds: it ends where the pipe is full, between two pages. Cut by a length, pages
+// would be sent in two pieces.
+constexpr size_t kAll = 1 << 30;
 constexpr uint8_t kFullReads = 2;     // in a row: more is to be expected
 constexpr ssize_t kBulk = 16 * 1024;  // less at once is as well copied
+
+// How many of that many pipes are small ones.
+constexpr size_t small_share(size_t pipes) {
+  return std::min<size_t>(pipes / 4, 8);
+}
 
 }  // namespace
 
@@ -28,7 +36,8 @@ RelayHost::RelayHost(Reactor& its_reactor, const RelaySettings& its_settings,
     : reactor(its_reactor),
       settings(its_settings),
       counters(its_counters),
-      pipes(its_settings.pipes, its_counters.pipes),
+      pipes(kPipe, its_settings.pipes - small_share(its_settings.pipes), its_counters.pipes),
+      small_pipes(kSmallPipe, small_share(its_settings.pipes), its_counters.pipes),
       buffer(std::make_unique_for_overwrite<uint8_t[]>(its_settings.buffer)),
       connecting(its_settings.connect_timeout),
       moving(its_settings.idle_timeout),
@@ -44,6 +53,22 @@ RelayHost::~RelayHost() {
 
 void RelayHost::expire(MonoTime now) {
   for (TimeoutQueue* queue : queues_) queue->expire(now);
+}
+
+Pipe RelayHost::take_pipe() {
+  if (!crowded())
+    if (Pipe pipe = small_pipes.take()) return pipe;
+  return pipes.take();
+}
+
+void RelayHost::count_busy(uint64_t& span) {
+  const auto now = static_cast<uint64_t>(reactor.now().time_since_epoch() / kSpan);
+  if (now != span_) {
+    busy_before_ = now == span_ + 1 ? busy_ : 0;
+    busy_ = 0;
+    span_ = now;
+  }
+  if (std::exchange(span, now) != now) ++busy_;
 }
 
 std::optional<MonoTime> RelayHost::due() const {
@@ -189,6 +214,7 @@ void Relay::on_ready(Side& side, uint32_t events) {
     }
     return;
   }
+  side.choosy |= (events & (useful(side) | EPOLLERR | EPOLLHUP)) == 0 && events != 0;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP)) != 0) side.readable = true;
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) side.writable = true;
   note_events(side, events);
@@ -214,7 +240,31 @@ void Relay::pump() {
     host_.reactor.again(client_);
   else if (up_.over && down_.over && all_acknowledged())
     return end(true);
+  else
+    listen();
   wait();
+}
+
+// EPOLL*: what there is use for.
+uint32_t Relay::useful(const Side& side) const {
+  const bool client = &side == &client_;
+  const Flow& from = client ? up_ : down_;
+  const Flow& to = client ? down_ : up_;
+  uint32_t events = EPOLLRDHUP;
+  if (!from.waits()) events |= EPOLLIN | EPOLLPRI;
+  if (to.waits()) events |= EPOLLOUT;
+  return events;
+}
+
+void Relay::listen() {
+  for (Side* side : {&client_, &server_}) {
+    const uint32_t events = useful(*side);
+    if (side->choosy ? side->told == events : (side->told & events) == events) continue;
+    if (host_.reactor.change(side->socket.get(), *side, events).ok())
+      side->told = events;
+    else
+      host_.reactor.again(*side);
+  }
 }
 
 void Relay::wait() {
@@ -231,7 +281,8 @@ void Relay::wait() {
 
 // True: there is more to do at once.
 bool Relay::move(Flow& flow, Side& from, Side& to, Count& bytes) {
-  for (int turn = 0; turn < kTurns; ++turn) {
+  if (flow.bulk) host_.count_busy(busy_span_);
+  for (int turn = host_.crowded() ? kTurns : kSmallTurns; turn > 0; --turn) {
     if (to.broken) give_up(flow);
     if (flow.over) return false;
     if (!flush(flow, to)) {
@@ -247,7 +298,7 @@ bool Relay::move(Flow& flow, Side& from, Side& to, Count& bytes) {
       flow.over = from.broken;
       return false;
     }
-    if (flow.bulk && !from.urgent && host_.may_splice && (flow.pipe = host_.pipes.take()))
+    if (flow.bulk && !from.urgent && host_.may_splice && (flow.pipe = host_.take_pipe()))
       fill_pipe(flow, from, bytes);
     else
       copy(flow, from, to, bytes);
@@ -258,7 +309,7 @@ bool Relay::move(Flow& flow, Side& from, Side& to, Count& bytes) {
 void Relay::give_up(Flow& flow) {
   flow.over = true;
   flow.kept.reset();
-  if (flow.pipe) host_.pipes.give_up(std::exchange(flow.pipe, Pipe()));
+  if (flow.pipe) PipePool::give_up(std::exchange(flow.pipe, Pipe()));
 }
 
 // True: nothing is left to send.
@@ -291,7 +342,7 @@ bool Relay::flush_pipe(Flow& flow, Side& to) {
     if (sent < 0) return note_error(to, false), false;
     flow.in_pipe -= static_cast<uint32_t>(sent);
   }
-  host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
+  PipePool::give_back(std::exchange(flow.pipe, Pipe()));
   return true;
 }
 
@@ -325,8 +376,8 @@ void Relay::copy(Flow& flow, Side& from, Side& to, Count& bytes) {
 }
 
 void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
-  const ssize_t got = splice(from.socket.get(), nullptr, flow.pipe.writer.get(), nullptr,
-                             PipePool::kBytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  const ssize_t got = splice(from.socket.get(), nullptr, flow.pipe.writer.get(), nullptr, kAll,
+                             SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   if (got > 0) {
     bytes.add(static_cast<uint64_t>(got));
     flow.in_pipe = static_cast<uint32_t>(got);
@@ -344,7 +395,7 @@ void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
     else if (got < 0 && errno != EINTR && errno != ENOMEM)
       broke(from, errno);
   }
-  host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
+  PipePool::give_back(std::exchange(flow.pipe, Pipe()));
 }
 
 // Sent like what has been copied from here on.
@@ -359,7 +410,7 @@ void Relay::unload_pipe(Flow& flow) {
     flow.kept_to += static_cast<uint32_t>(got);
   }
   flow.in_pipe = 0;
-  host_.pipes.give_back(std::exchange(flow.pipe, Pipe()));
+  PipePool::give_back(std::exchange(flow.pipe, Pipe()));
 }
 
 // The kernel tells of a reset once, to whichever call is first, and then of an end.

@@ -364,17 +364,19 @@ Result<std::unique_ptr<WorkerThread>> WorkerThread::start(const WorkerSettings& 
   thread->loop_ = std::move(*loop);
   auto worker = Worker::open(*thread->loop_, settings, thread->counters_);
   if (!worker.ok()) return worker.error();
+  if (const auto led = (*worker)->lead(); !led.ok()) return led.error();
   thread->worker_ = std::move(*worker);
   thread->thread_ = std::thread([raw = thread.get()] {
-    raw->loop_->run();
+    raw->worker_->run(raw->over_);
     raw->worker_.reset();
   });
   return thread;
 }
 
 WorkerThread::~WorkerThread() {
-  if (loop_) loop_->stop();
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  loop_->post([this] { over_ = true; });
+  thread_.join();
 }
 
 void WorkerThread::post(std::function<void(Worker&)> task) {

@@ -51,6 +51,9 @@ class Worker {
 
   static Result<std::unique_ptr<Worker>> open(Loop& loop, const WorkerSettings& settings,
                                               std::shared_ptr<WorkerCounters> counters);
+  // For a thread of its own: Reactor::lead() and run().
+  Result<void> lead() { return reactor_->lead(); }
+  void run(const bool& done) { reactor_->run(done); }
   // Resets what is open.
   ~Worker();
 
@@ -146,6 +149,7 @@ class WorkerThread {
   const std::shared_ptr<WorkerCounters> counters_ = std::make_shared<WorkerCounters>();
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<Worker> worker_;  // the thread's
+  bool over_ = false;               // the thread's
   std::thread thread_;
   uint64_t pings_ = 0;
 };

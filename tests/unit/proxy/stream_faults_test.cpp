@@ -237,12 +237,13 @@ TEST_F(StreamFaults, EveryConnectionIsWholeAndNothingIsLeftBehind) {
 TEST(PipePool, GivesNoneThatTheKernelKeepsSmall) {
   size_t soft_pages = 0;
   std::ifstream("/proc/sys/fs/pipe-user-pages-soft") >> soft_pages;
-  constexpr size_t kAsked = 200, kPages = PipePool::kBytes / 4096;
+  constexpr int kBytes = 1024 * 1024;
+  constexpr size_t kAsked = 200, kPages = kBytes / 4096;
   constexpr uid_t kNobody = 65534;
   std::thread([&] {
     if (geteuid() == 0) ASSERT_EQ(syscall(SYS_setresuid, kNobody, kNobody, kNobody), 0);
     Count made;
-    PipePool pool(kAsked, made);
+    PipePool pool(kBytes, kAsked, made);
     std::vector<Pipe> pipes;
     while (Pipe pipe = pool.take()) pipes.push_back(std::move(pipe));
     EXPECT_FALSE(pool.take()) << "and asks no more";

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Worker where room is short, at its end, and in a thread of its own.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <set>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "proxy/stream/node_list.h"
 #include "proxy/stream/sockets.h"
@@ -105,54 +113,124 @@ TEST_F(StreamWorker, MoreConnectionsThanMayBeWait) {
   run_until([&] { return endpoint->received() == "my turn"; });
 }
 
-TEST(StreamWorkerThread, ServesInAThreadOfItsOwnAndEndsWithIt) {
-  Server web(9);
-  auto started = WorkerThread::start({});
-  ASSERT_TRUE(started.ok()) << started.error().message();
-  auto thread = std::move(*started);
-  auto set = std::make_shared<EndpointSet>();
-  set->id = 1;
-  set->endpoints = {web.address()};
-  auto service = std::make_shared<Service>();
-  service->treatment = Treatment::kCluster;
-  service->outside = set;
-  service->origins = std::make_shared<Origins>();
-  const auto counters = std::make_shared<Counters>();
-  service->counters = {counters};
-  const SocketAddress address{IpAddress::v4(127, 0, 0, 99), 18099};
-  auto socket = open_frontend_socket(Protocol::kTcp, address, std::nullopt);
-  ASSERT_TRUE(socket.ok()) << socket.error().message();
-  const auto shared = std::make_shared<Fd>(std::move(*socket));
-  thread->post([=](Worker& worker) { worker.put(1, std::move(*shared), address, service); });
-  std::vector<PeerPtr> clients;
-  const auto wait_until = [&](const std::function<bool()>& done) {
+class StreamWorkerThread : public testing::Test {
+ protected:
+  StreamWorkerThread() {
+    const std::set<std::string> before = threads();
+    auto started = WorkerThread::start({});
+    EXPECT_TRUE(started.ok()) << started.error().message();
+    thread_ = std::move(*started);
+    for (const std::string& one : threads())
+      if (!before.contains(one)) name_ = one;
+    auto set = std::make_shared<EndpointSet>();
+    set->id = 1;
+    set->endpoints = {web_.address()};
+    auto service = std::make_shared<Service>();
+    service->treatment = Treatment::kCluster;
+    service->outside = set;
+    service->origins = std::make_shared<Origins>();
+    service->counters = {counters_};
+    auto socket = open_frontend_socket(Protocol::kTcp, address_, std::nullopt);
+    EXPECT_TRUE(socket.ok()) << socket.error().message();
+    const auto shared = std::make_shared<Fd>(std::move(*socket));
+    thread_->post([=, address = address_](Worker& worker) {
+      worker.put(1, std::move(*shared), address, service);
+    });
+  }
+
+  static std::set<std::string> threads() {
+    std::set<std::string> result;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
+      result.insert(entry.path());
+    return result;
+  }
+  // How often the thread has gone to sleep.
+  long sleeps() const {
+    std::ifstream status(name_ + "/status");
+    for (std::string line; std::getline(status, line);)
+      if (line.starts_with("voluntary_ctxt_switches:")) return std::stol(line.substr(24));
+    ADD_FAILURE() << "no count in " << name_;
+    return 0;
+  }
+  void step() {
+    for (const PeerPtr& client : clients_) client->step();
+    web_.step();
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  void wait_until(const std::function<bool()>& done) {
     const auto end = std::chrono::steady_clock::now() + seconds(20);
-    while (!done() && std::chrono::steady_clock::now() < end) {
-      for (const PeerPtr& client : clients) client->step();
-      web.step();
-      std::this_thread::sleep_for(milliseconds(1));
-    }
+    while (!done() && std::chrono::steady_clock::now() < end) step();
     EXPECT_TRUE(done());
-  };
+  }
+  // The endpoint's end.
+  PeerPtr connect() {
+    clients_.push_back(std::make_shared<peers::Peer>(address_));
+    wait_until([&] { return web_.peers().size() == clients_.size(); });
+    return web_.peers().back();
+  }
+
+  const SocketAddress address_{IpAddress::v4(127, 0, 0, 99), 18099};
+  Server web_{9};
+  std::shared_ptr<Counters> counters_ = std::make_shared<Counters>();
+  std::unique_ptr<WorkerThread> thread_;
+  std::string name_;  // the thread's folder in /proc
+  std::vector<PeerPtr> clients_;
+};
+
+TEST_F(StreamWorkerThread, ServesInAThreadOfItsOwnAndEndsWithIt) {
   const std::string up = noise(500000, 1), down = noise(700000, 2);
   for (size_t i = 0; i < 5; ++i) {
-    clients.push_back(std::make_shared<peers::Peer>(address));
-    clients.back()->send(up);
-    wait_until([&] { return web.peers().size() > i; });
-    web.peers()[i]->send(down);
+    const PeerPtr endpoint = connect();
+    clients_.back()->send(up);
+    endpoint->send(down);
   }
   wait_until([&] {
-    return std::all_of(clients.begin(), clients.end(),
+    return std::all_of(clients_.begin(), clients_.end(),
                        [&](const PeerPtr& client) { return client->received() == down; });
   });
-  EXPECT_EQ(counters->open.value(), 5u);
-  thread->ping();
-  wait_until([&] { return thread->counters().answered.value() == thread->pings(); });
-  thread.reset();
+  EXPECT_EQ(counters_->open.value(), 5u);
+  thread_->ping();
+  wait_until([&] { return thread_->counters().answered.value() == thread_->pings(); });
+  thread_.reset();
   wait_until([&] {
-    return std::all_of(clients.begin(), clients.end(),
+    return std::all_of(clients_.begin(), clients_.end(),
                        [](const PeerPtr& client) { return client->was_reset(); });
   });
+}
+
+// What is sent to a slow receiver waits in the kernel, and nobody is woken for it; when the
+// receiver goes on all of it arrives, and what is sent then is passed on as ever.
+TEST_F(StreamWorkerThread, SleepsWhileAReceiverKeepsItsSenderWaiting) {
+  const PeerPtr endpoint = connect();
+  const PeerPtr client = clients_.back();
+  const int yes = 1;  // each piece is a packet
+  ASSERT_EQ(setsockopt(client->fd(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
+  endpoint->stop_reading();
+  std::string sent;
+  const auto send = [&](size_t bytes) {
+    const std::string more = noise(bytes, sent.size());
+    client->send(more);
+    sent += more;
+    step();
+  };
+  uint64_t taken = 0;
+  for (int unchanged = 0; unchanged < 10 && sent.size() < 50'000'000; ++unchanged) {
+    send(4096);
+    if (std::exchange(taken, counters_->client_bytes.value()) != counters_->client_bytes.value())
+      unchanged = 0;
+  }
+  ASSERT_EQ(client->unsent(), 0u) << "the worker's kernel has room for more";
+  ASSERT_LT(taken, sent.size());
+  const long before = sleeps();
+  constexpr int kPieces = 200;
+  for (int i = 0; i < kPieces; ++i) send(1);
+  ASSERT_EQ(client->unsent(), 0u);
+  EXPECT_LT(sleeps() - before, kPieces / 10) << "of " << kPieces << " packets";
+  endpoint->stop_reading(false);
+  wait_until([&] { return endpoint->received().size() == sent.size(); });
+  send(100);
+  wait_until([&] { return endpoint->received().size() == sent.size(); });
+  EXPECT_TRUE(endpoint->received() == sent);
 }
 
 TEST(StreamNodeList, TheApiServersAddressIsInItsUrl) {
