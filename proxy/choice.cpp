@@ -54,7 +54,8 @@ bool take_number(std::string_view& text, std::string_view prefix, uint64_t& into
   return whole;
 }
 
-// The next of the counts that there are chains for: 1 to 8, then four to a doubling.
+// The next of the counts that a chain may have: 1 to 8, then four to a doubling. (4 has none, but
+// in tables of earlier versions.)
 uint32_t next_class(uint32_t count) {
   const uint32_t step = std::max(std::bit_ceil(count) / 8, 1u);
   return (count + step - 1) / step * step;

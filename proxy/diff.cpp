@@ -274,15 +274,13 @@ bool is_loose(const Ruleset& programmed, const Frontend& frontend,
 
 std::vector<Operation> unused_chains(const Ruleset& programmed) {
   std::vector<Operation> result;
-  for (const auto& [choice, state] : programmed.choice_chains()) {
-    if (state.users != 0) continue;
+  for (const Choice& choice : programmed.unused_choices()) {
     Operation remove;
     remove.kind = Kind::kRemoveChain;
     remove.choice = choice;
     result.push_back(std::move(remove));
   }
-  for (const auto& [number, users] : programmed.affinities()) {
-    if (users != 0) continue;
+  for (const uint64_t number : programmed.unused_affinities()) {
     Operation remove;
     remove.kind = Kind::kRemoveAffinity;
     remove.choice.affinity = number;

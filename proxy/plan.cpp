@@ -288,39 +288,44 @@ void Programmer::plan_local_dns() {
   if (exempt_dns_) apply_and_put(diff_local_dns(programmed_, *exempt_dns_));
 }
 
-// In pieces, like all the rest. A packet that is on its way through a chain when two transactions
-// follow each other may meet what the second has made of it; so chains go well after their last
-// use.
+// One transaction each time. It comes before the frontends that have changed, which may never be
+// none, but not into the midst of what is planned for them.
 void Programmer::plan_cleanup() {
-  plan_loose();
-  if (!transaction_.empty()) return;
+  if (queue_at_ != queue_.size()) return;
   cleanup_due_ = false;
-  apply_and_put(long_unused_chains());
+  plan_loose();
+  if (transaction_.empty()) apply_and_put(long_unused_chains());
 }
 
+// As many as may be in one transaction, for the kernel walks through its gotos once for each. What
+// has changed meanwhile has its turn later.
+void Programmer::plan_loose() {
+  for (auto next = loose_.begin();
+       next != loose_.end() && transaction_.operation_count() < kChunk;) {
+    const auto frontend = next++;
+    if (dirty_.contains(*frontend)) continue;
+    std::vector<Operation> operations;
+    fit(programmed_, *frontend, services_.find(*frontend), operations);
+    apply_and_put(operations);
+    loose_.erase(frontend);
+  }
+}
+
+// A packet that is on its way through a chain when two transactions follow each other may meet what
+// the second has made of it: so a chain stays until it has been found unused twice.
 std::vector<Operation> Programmer::long_unused_chains() {
   std::map<Choice, uint64_t> left;
   std::vector<Operation> removals = unused_chains(programmed_);
   std::erase_if(removals, [&](const Operation& removal) {
     if (removal.kind != Kind::kRemoveChain) return false;
     const uint64_t used = programmed_.choice_chains().at(removal.choice).used;
-    left[removal.choice] = used;
     const auto before = left_.find(removal.choice);
-    return before == left_.end() || before->second != used;
+    if (before != left_.end() && before->second == used) return false;
+    left[removal.choice] = used;
+    return true;
   });
   left_ = std::move(left);
   return removals;
-}
-
-// All at once, for the kernel walks through its gotos once for a transaction.
-void Programmer::plan_loose() {
-  while (!loose_.empty() && transaction_.operation_count() < kChunk) {
-    const Frontend frontend = *loose_.begin();
-    loose_.erase(loose_.begin());
-    std::vector<Operation> operations;
-    fit(programmed_, frontend, services_.find(frontend), operations);
-    apply_and_put(operations);
-  }
 }
 
 void Programmer::put_structure() {

@@ -223,11 +223,11 @@ bool Programmer::plan() {
   } else {
     if (growth_) plan_growth();
     if (transaction_.empty() && !growth_) plan_parameters();
+    if (transaction_.empty() && !growth_ && cleanup_due_) plan_cleanup();
     if (transaction_.empty() && !growth_) plan_frontends();
     if (transaction_.empty() && hooks_missing_) plan_hooks();
     if (transaction_.empty()) take_over_.put_unhook(transaction_);
     if (transaction_.empty()) plan_local_dns();
-    if (transaction_.empty() && cleanup_due_) plan_cleanup();
     if (transaction_.empty()) take_over_.put_piece(transaction_);
   }
   return !transaction_.empty();
@@ -265,6 +265,7 @@ void Programmer::on_commit(Result<void> result) {
   status_.last_commit = clock_.now();
   status_.last_error.reset();
   backoff_ = {};
+  clean_up_later();
   done_frontends_ = std::exchange(in_flight_frontends_, {});
   if (!ahead_) acknowledge(done_frontends_);  // else once the kernel has its next work
   step();

@@ -42,8 +42,9 @@ class Programmer {
   static constexpr size_t kAhead = 128;  // frontends left from which there is planning ahead
   static constexpr Duration kRetryMin = std::chrono::milliseconds(10);
   static constexpr Duration kRetryMax = std::chrono::seconds(5);
-  // While there is something to clean up that is done so often: frontends are moved to the chain of
-  // their own count (diff.h); a choice chain is removed that has had no user since the last time.
+  // While there is something to clean up that is done so often, one transaction each time:
+  // frontends are moved to the chain of their own count (diff.h); if there are none, choice chains
+  // are removed that have had no user since the last time.
   static constexpr Duration kCleanup = std::chrono::seconds(1);
 
   struct Status {

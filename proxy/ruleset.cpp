@@ -147,10 +147,10 @@ void Ruleset::apply(const Operation& operation, Service& service) {
     case Kind::kRemoveChain:
       return apply_chain(operation);
     case Kind::kAddAffinity:
-      affinities_.try_emplace(operation.choice.affinity, 0);
-      return;
+      return count_affinity(operation.choice.affinity, 0);
     case Kind::kRemoveAffinity:
       affinities_.erase(operation.choice.affinity);
+      unused_affinities_.erase(operation.choice.affinity);
       return;
     case Kind::kAdd:
       ++state(operation.set).used;
@@ -202,10 +202,15 @@ void Ruleset::apply_chain(const Operation& operation) {
   const bool add = operation.kind == Operation::Kind::kAddChain;
   if (add && !choice_chains_.try_emplace(choice, ChainState{.ranges = operation.ranges}).second)
     return;
-  if (!add) choice_chains_.erase(choice);
+  if (add) {
+    unused_choices_.insert(choice);
+  } else {
+    choice_chains_.erase(choice);
+    unused_choices_.erase(choice);
+  }
   const int delta = add ? 1 : -1;
   for (const Choice& needed : choice.needs()) count_choice(needed, delta);
-  if (choice.names_map()) affinities_[choice.affinity] += static_cast<uint32_t>(delta);
+  if (choice.names_map()) count_affinity(choice.affinity, delta);
 }
 
 void Ruleset::apply_learning(const Operation& operation, Service& service) {
@@ -266,6 +271,19 @@ void Ruleset::count_choice(const Choice& choice, int delta) {
   ChainState& state = choice_chains_[choice];
   state.users += static_cast<uint32_t>(delta);
   if (delta > 0) ++state.used;
+  if (state.users == 0)
+    unused_choices_.insert(choice);
+  else
+    unused_choices_.erase(choice);
+}
+
+void Ruleset::count_affinity(uint64_t number, int delta) {
+  uint32_t& users = affinities_[number];
+  users += static_cast<uint32_t>(delta);
+  if (users == 0)
+    unused_affinities_.insert(number);
+  else
+    unused_affinities_.erase(number);
 }
 
 nft::Table Ruleset::table() const {

@@ -7,11 +7,12 @@
 // chain, see choice.h) and one element of map `ep` for each endpoint (frontend . index -> address .
 // port). Chain sel_12 serves every service with 10 or 11 endpoints. It draws an index below 12 and
 // looks it up in `ep`; an index without endpoint falls through to the next of kDraws equal rules,
-// so every endpoint is equally likely up to 5^-kDraws. There is room for one more, so a service
-// that gains or loses an endpoint need not change its `svc` element at once, whose goto makes the
-// kernel walk the whole map again (nft_chain_validate), milliseconds with many services. It is
-// moved to the chain of its new count later, together with others. Up to kExact endpoints
-// (choice.h) each count has a chain, no draw is missed, and the element changes with the count.
+// so every endpoint is equally likely up to 5^-kDraws, or 2^-kDraws for a while. There is room for
+// one more, so a service that gains or loses an endpoint need not change its `svc` element at once,
+// whose goto makes the kernel walk the whole map again (nft_chain_validate), milliseconds with many
+// services. It is moved to the chain of its new count later, together with others. Up to kExact
+// endpoints (choice.h) each count has a chain, no draw is missed, and the element changes with the
+// count.
 //
 // Every decision is made in nat hooks, which the kernel asks for the first packet of a flow only.
 #pragma once
@@ -142,7 +143,9 @@ class Ruleset {
     uint32_t users = 0;                               // elements and chains that go there
     uint64_t used = 0;                                // how often it has got one
     std::shared_ptr<const std::vector<Cidr>> ranges;  // of its guard; null: not known
-    bool operator==(const ChainState&) const = default;
+    bool operator==(const ChainState& other) const {
+      return users == other.users && ranges == other.ranges;
+    }
   };
   struct SetState {
     uint32_t generation = 0;  // a grown set is a new one: svc, svc_1, svc_2...
@@ -165,6 +168,9 @@ class Ruleset {
   const std::map<Choice, ChainState>& choice_chains() const { return choice_chains_; }
   // Affinity maps, and how many chains name each. Their elements are the kernel's own.
   const std::map<uint64_t, uint32_t>& affinities() const { return affinities_; }
+  // Those of either without users.
+  const std::set<Choice>& unused_choices() const { return unused_choices_; }
+  const std::set<uint64_t>& unused_affinities() const { return unused_affinities_; }
   const SetState& state(SetId id) const { return sets_[static_cast<size_t>(id)]; }
   // To be changed by adoption and growth alone: which generation of a set there is, and its size.
   SetState& state(SetId id) { return sets_[static_cast<size_t>(id)]; }
@@ -212,6 +218,7 @@ class Ruleset {
   void apply_endpoint(const Operation& operation, Service& service);
   void count_hairpin(const Frontend& frontend, const Backend& backend, int delta);
   void count_choice(const Choice& choice, int delta);
+  void count_affinity(uint64_t number, int delta);
   static Frontend hairpin_key(const Frontend& frontend, const Backend& backend) {
     return Frontend::vip(backend.address, frontend.protocol, backend.port);
   }
@@ -222,6 +229,8 @@ class Ruleset {
   std::unordered_map<Frontend, Service> services_;
   std::map<Choice, ChainState> choice_chains_;
   std::map<uint64_t, uint32_t> affinities_;
+  std::set<Choice> unused_choices_;
+  std::set<uint64_t> unused_affinities_;
   std::unordered_map<IpAddress, Counted, AddressHash> cluster_ips_;
   std::unordered_map<Frontend, Counted> hairpins_;
   std::set<Frontend> local_dns_;

@@ -32,6 +32,9 @@ class PipePool {
   // An empty one comes back. One with something in it must not: give_up().
   static void give_back(Pipe pipe) { pipe.pool->idle_.push_back(std::move(pipe)); }
   static void give_up(Pipe pipe) { --pipe.pool->existing_; }
+  // The most to be put into one: it is bounded by its places for pages or parts of them, and a part
+  // of a packet may be eight pages (skb_frag_t of the kernel).
+  size_t bytes() const { return static_cast<size_t>(bytes_); }
 
  private:
   bool enlarge(int pipe) const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Readiness of many sockets on one Loop: an epoll set of its own, watched by the loop as one
 // descriptor, or the other way round (lead()). Edge-triggered: a socket is registered once, for all
-// events, and leaves by being closed; a connection costs no further system call for its interests.
+// events, and leaves by being closed; most need no further system call for their interests.
 // (libuv's own polling is level-triggered, and takes one at each change of them.)
 //
 // Edge-triggered means: who is told that a socket is ready reads or writes until it is not, or asks
@@ -56,7 +56,7 @@ class Reactor {
   // `fd` stays the caller's, who closes it before `source` ends. kResourceExhausted when the kernel
   // has no room.
   Result<void> add(int fd, Source& source, uint32_t events);
-  // What it is told of from now on; what of that is so already it is told in the next turn.
+  // What it is told of from now on, and soon of what is so already.
   Result<void> change(int fd, Source& source, uint32_t events);
   // For a socket that another process may have too, which closing it does not take out of an epoll
   // set (epoll(7)). Before it is closed.
@@ -69,7 +69,7 @@ class Reactor {
   void bury(std::unique_ptr<Mortal> dead);
   // Runs at the end of each turn, and must not be slow.
   void set_on_turn(std::function<void()> callback) { on_turn_ = std::move(callback); }
-  // When this turn began.
+  // When this turn's events were taken.
   MonoTime now() const { return now_; }
   // Reads the clock anew: for whoever is called from elsewhere than a turn.
   void look_at_clock() { now_ = loop_.clock().now(); }

@@ -15,14 +15,19 @@ namespace fairlead::proxy::stream {
 
 namespace {
 
-// Reads of one direction before other connections have their turn: so much for either size of pipe.
-constexpr int kTurns = 8;
-constexpr int kSmallTurns = kTurns * (RelayHost::kPipe / RelayHost::kSmallPipe);
-// More than a pipe holds: it ends where the pipe is full, between two pages. Cut by a length, pages
-// would be sent in two pieces.
-constexpr size_t kAll = 1 << 30;
+// What one direction may move before other connections have their turn, in bytes spliced; to copy
+// them costs as much as to splice so many times more.
+constexpr size_t kTurn = 8 * 1024 * 1024;
+constexpr size_t kCopying = 16;
+constexpr size_t kCall = 4096;        // what the call itself costs
 constexpr uint8_t kFullReads = 2;     // in a row: more is to be expected
 constexpr ssize_t kBulk = 16 * 1024;  // less at once is as well copied
+
+// Counted, and at least what the calls cost.
+size_t moved(Count& bytes, size_t more) {
+  bytes.add(more);
+  return std::max(more, kCall);
+}
 
 // How many of that many pipes are small ones.
 constexpr size_t small_share(size_t pipes) {
@@ -56,9 +61,10 @@ void RelayHost::expire(MonoTime now) {
 }
 
 Pipe RelayHost::take_pipe() {
-  if (!crowded())
-    if (Pipe pipe = small_pipes.take()) return pipe;
-  return pipes.take();
+  PipePool& first = crowded() ? pipes : small_pipes;
+  PipePool& second = crowded() ? small_pipes : pipes;
+  Pipe pipe = first.take();
+  return pipe ? std::move(pipe) : second.take();
 }
 
 void RelayHost::count_busy(uint64_t& span) {
@@ -214,7 +220,8 @@ void Relay::on_ready(Side& side, uint32_t events) {
     }
     return;
   }
-  side.choosy |= (events & (useful(side) | EPOLLERR | EPOLLHUP)) == 0 && events != 0;
+  side.choosy |=
+      (events & (EPOLLIN | EPOLLPRI)) != 0 && (events & (useful(side) | EPOLLERR | EPOLLHUP)) == 0;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP)) != 0) side.readable = true;
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) side.writable = true;
   note_events(side, events);
@@ -240,8 +247,7 @@ void Relay::pump() {
     host_.reactor.again(client_);
   else if (up_.over && down_.over && all_acknowledged())
     return end(true);
-  else
-    listen();
+  if (!listen(more)) return end(true);
   wait();
 }
 
@@ -250,21 +256,24 @@ uint32_t Relay::useful(const Side& side) const {
   const bool client = &side == &client_;
   const Flow& from = client ? up_ : down_;
   const Flow& to = client ? down_ : up_;
-  uint32_t events = EPOLLRDHUP;
-  if (!from.waits()) events |= EPOLLIN | EPOLLPRI;
+  uint32_t events = 0;
+  if (!side.all_here) events |= EPOLLRDHUP;
+  if (!from.waits() && !from.over && !side.ended) events |= EPOLLIN | EPOLLPRI;
   if (to.waits()) events |= EPOLLOUT;
   return events;
 }
 
-void Relay::listen() {
+// `again`: there will be another turn soon, so that nothing need be left out yet. False: the kernel
+// does not let us.
+bool Relay::listen(bool again) {
   for (Side* side : {&client_, &server_}) {
-    const uint32_t events = useful(*side);
-    if (side->choosy ? side->told == events : (side->told & events) == events) continue;
-    if (host_.reactor.change(side->socket.get(), *side, events).ok())
-      side->told = events;
-    else
-      host_.reactor.again(*side);
+    uint32_t events = useful(*side);
+    if (again || !side->choosy) events |= side->told;
+    if (side->told == events) continue;
+    if (!host_.reactor.change(side->socket.get(), *side, events).ok()) return false;
+    side->told = events;
   }
+  return true;
 }
 
 void Relay::wait() {
@@ -281,8 +290,7 @@ void Relay::wait() {
 
 // True: there is more to do at once.
 bool Relay::move(Flow& flow, Side& from, Side& to, Count& bytes) {
-  if (flow.bulk) host_.count_busy(busy_span_);
-  for (int turn = host_.crowded() ? kTurns : kSmallTurns; turn > 0; --turn) {
+  for (size_t spent = 0; spent < kTurn;) {
     if (to.broken) give_up(flow);
     if (flow.over) return false;
     if (!flush(flow, to)) {
@@ -299,9 +307,9 @@ bool Relay::move(Flow& flow, Side& from, Side& to, Count& bytes) {
       return false;
     }
     if (flow.bulk && !from.urgent && host_.may_splice && (flow.pipe = host_.take_pipe()))
-      fill_pipe(flow, from, bytes);
+      spent += moved(bytes, fill_pipe(flow, from));
     else
-      copy(flow, from, to, bytes);
+      spent += moved(bytes, copy(flow, from, to)) * kCopying;
   }
   return true;
 }
@@ -350,13 +358,12 @@ bool Relay::flush_pipe(Flow& flow, Side& to) {
 // is more (epoll(7), "Do I need to continuously read"): except at urgent data and at the end. Once
 // the end has arrived such a read has taken it too (tcp_recvmsg_locked() of the kernel, which stops
 // short at urgent data alone).
-void Relay::copy(Flow& flow, Side& from, Side& to, Count& bytes) {
+size_t Relay::copy(Flow& flow, Side& from, Side& to) {
   uint8_t* buffer = host_.buffer.get();
   const auto size = static_cast<ssize_t>(host_.settings.buffer);
   const ssize_t got = recv(from.socket.get(), buffer, host_.settings.buffer, 0);
-  if (got < 0) return note_error(from, true);
-  if (got == 0) return found_end(from);
-  bytes.add(static_cast<uint64_t>(got));
+  if (got < 0) return note_error(from, true), 0;
+  if (got == 0) return found_end(from), 0;
   flow.full_reads = got == size ? std::min<uint8_t>(flow.full_reads + 1, kFullReads) : uint8_t{0};
   flow.bulk = flow.full_reads == kFullReads;
   if (got < size && !from.read_on) from.readable = false;
@@ -367,22 +374,23 @@ void Relay::copy(Flow& flow, Side& from, Side& to, Count& bytes) {
     note_error(to, false);
     sent = 0;
   }
-  if (sent == got) return;
+  if (sent == got) return static_cast<size_t>(got);
   const auto rest = static_cast<size_t>(got - sent);
   flow.kept = std::make_unique_for_overwrite<uint8_t[]>(rest);
   std::memcpy(flow.kept.get(), buffer + sent, rest);
   flow.kept_from = 0;
   flow.kept_to = static_cast<uint32_t>(rest);
+  return static_cast<size_t>(got);
 }
 
-void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
-  const ssize_t got = splice(from.socket.get(), nullptr, flow.pipe.writer.get(), nullptr, kAll,
-                             SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+size_t Relay::fill_pipe(Flow& flow, Side& from) {
+  const ssize_t got = splice(from.socket.get(), nullptr, flow.pipe.writer.get(), nullptr,
+                             flow.pipe.pool->bytes(), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   if (got > 0) {
-    bytes.add(static_cast<uint64_t>(got));
     flow.in_pipe = static_cast<uint32_t>(got);
     flow.bulk = got >= kBulk;
-    return;
+    if (flow.bulk) host_.count_busy(busy_span_);
+    return static_cast<size_t>(got);
   }
   // Empty for now: what comes next is likely as large as what has been. Otherwise recv(2) finds
   // what there still is, or that this is the end: 0 is also said of data that cannot be spliced.
@@ -396,6 +404,7 @@ void Relay::fill_pipe(Flow& flow, Side& from, Count& bytes) {
       broke(from, errno);
   }
   PipePool::give_back(std::exchange(flow.pipe, Pipe()));
+  return 0;
 }
 
 // Sent like what has been copied from here on.

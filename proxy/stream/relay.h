@@ -16,8 +16,8 @@
 // copying; it is given back whenever it is empty.
 //
 // While a receiver is slow its sender's packets are of no use, but each would wake this thread. So
-// once that has happened a side is registered for what is useful alone: two system calls for each
-// time that a receiver keeps a direction waiting.
+// once one has a side is registered for what is useful alone: two system calls for each time that a
+// receiver keeps a direction waiting.
 //
 // Ends: an end of stream is passed on as one (shutdown(2)); a reset, or an error, of one side as a
 // reset of the other, after what could still be read of it has been passed on and the other's
@@ -127,7 +127,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
     Relay& relay;
     Fd socket;
     uint32_t told = kEvents;  // EPOLL*: what the reactor tells of it
-    bool choosy = false;      // has been told what was of no use
+    bool choosy = false;      // has been told of what was of no use
     bool readable = true;
     bool writable = true;
     bool read_on = false;   // until the kernel says that there is no more: an end or urgent data
@@ -164,7 +164,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   void on_ready(Side& side, uint32_t events);
   static void note_events(Side& side, uint32_t events);
   void pump();
-  void listen();
+  bool listen(bool again);
   uint32_t useful(const Side& side) const;
   void wait();
   bool move(Flow& flow, Side& from, Side& to, Count& bytes);
@@ -172,8 +172,8 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   bool flush(Flow& flow, Side& to);
   bool flush_kept(Flow& flow, Side& to);
   bool flush_pipe(Flow& flow, Side& to);
-  void copy(Flow& flow, Side& from, Side& to, Count& bytes);
-  void fill_pipe(Flow& flow, Side& from, Count& bytes);
+  size_t copy(Flow& flow, Side& from, Side& to);
+  size_t fill_pipe(Flow& flow, Side& from);
   void unload_pipe(Flow& flow);
   static void found_end(Side& side);
   static void broke(Side& side, int error);

@@ -13,6 +13,17 @@ namespace {
 constexpr int kBatches = 8;   // of one socket before others have their turn
 constexpr int kAttempts = 3;  // endpoints for one datagram
 
+// What ICMP has said of an earlier datagram: that where it went nobody takes any (the fatal ones of
+// icmp_err_convert in net/ipv4/icmp.c; a connected socket hears no others).
+bool is_refusal(int error) {
+  return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
+         error == ENOPROTOOPT || error == EHOSTDOWN;
+}
+
+bool nothing_is_there(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK;
+}
+
 }  // namespace
 
 class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::Mortal {
@@ -39,10 +50,12 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
     if (!socket_) return;
     UdpHost& host = frontend_.host_;
     Datagrams& datagrams = host.datagrams();
+    size_t count = 0;
     for (int batch = 0; batch < kBatches; ++batch) {
-      const size_t count = datagrams.receive(socket_.get());
-      if (count == 0 && errno == ECONNREFUSED) return refused();
-      if (count == 0) return;
+      count = datagrams.receive(socket_.get());
+      if (count == 0 && is_refusal(errno)) return refused();
+      if (count == 0 && nothing_is_there(errno)) return;
+      if (count == 0) continue;  // what waits is still there, and will not be told of again
       if (!answered_) EndpointGroup::succeeded(*endpoint_);
       answered_ = true;
       for (size_t i = 0; i < count; ++i) to_.counters->server_bytes.add(datagrams.size_of(i));
@@ -51,7 +64,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
       host.answered.begin(*this, host.reactor.now());
       if (count < Datagrams::kMost) return;
     }
-    host.reactor.again(*this);
+    if (count > 0) host.reactor.again(*this);
   }
 
   void expired() override { end(); }
@@ -206,8 +219,10 @@ Result<void> UdpFrontend::listen() {
 void UdpFrontend::on_ready(uint32_t) {
   if (!socket_) return;
   Datagrams& datagrams = host_.datagrams();
+  size_t count = 0;
   for (int batch = 0; batch < kBatches; ++batch) {
-    const size_t count = datagrams.receive(socket_.get());
+    count = datagrams.receive(socket_.get());
+    if (count == 0 && !nothing_is_there(errno)) continue;  // as for a session
     for (size_t first = 0, next = 0; first < count; first = next) {
       const SocketAddress client = datagrams.sender(first);
       for (next = first + 1; next < count && datagrams.sender(next) == client;) ++next;
@@ -215,7 +230,7 @@ void UdpFrontend::on_ready(uint32_t) {
     }
     if (count < Datagrams::kMost) return;
   }
-  host_.reactor.again(*this);
+  if (count > 0) host_.reactor.again(*this);
 }
 
 // One client's datagrams. Where an endpoint has refused, the rest goes to another.
@@ -227,7 +242,7 @@ void UdpFrontend::forward(size_t first, size_t count, const SocketAddress& clien
     first += sent;
     count -= sent;
     if (count == 0) return;
-    if (errno != ECONNREFUSED) break;
+    if (!is_refusal(errno)) break;
     session->refused();
   }
   host_.counters.dropped_datagrams.add(count);

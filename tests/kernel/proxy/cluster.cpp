@@ -249,10 +249,10 @@ std::string Cluster::traced(const std::string& from, const std::string& to) {
   return result.output.substr(begin + 1, end - begin);
 }
 
-std::string Cluster::kernel_state(const Config& config) {
+std::string Cluster::kernel_state(const Config& config, Fit fit) {
   return test::kernel_state(loop_, at("node"), config,
                             proxy_->programmer(config.family).programmed().parameters(),
-                            proxy_->services());
+                            proxy_->services(), fit);
 }
 
 std::string Cluster::wanted_state(Family family) const {
@@ -263,21 +263,25 @@ std::string Cluster::wanted_state(Family family) const {
 
 namespace {
 
-// What cleaning up will do.
+// What cleaning up will do: for those that diff() leaves where they go. (Of its endpoints it may be
+// of another mind: the kernel does not say of which Service one on this node is.)
 void fit_all(Ruleset& ruleset, const ServiceMap& services) {
+  const auto moves = [](const Operation& operation) { return holds_services(operation.set); };
   for (const Frontend& frontend : services.frontends(ruleset.config().family)) {
-    std::vector<Operation> operations;
     const std::optional<Target> wanted = services.find(frontend);
-    if (!diff(ruleset, frontend, wanted).empty()) continue;
+    const std::vector<Operation> left = diff(ruleset, frontend, wanted);
+    if (std::any_of(left.begin(), left.end(), moves)) continue;
+    std::vector<Operation> operations;
     fit(ruleset, frontend, wanted, operations);
-    ruleset.apply(operations);
+    for (const Operation& operation : operations)
+      if (moves(operation)) ruleset.apply(operation);
   }
 }
 
 }  // namespace
 
 std::string kernel_state(Loop& loop, const NetNamespace& ns, const Config& config,
-                         const Parameters& parameters, const ServiceMap& services) {
+                         const Parameters& parameters, const ServiceMap& services, Fit fit) {
   const auto inside = ns.enter();
   auto connection = netlink::Connection::open(loop, netlink::Protocol::kNetfilter);
   if (!connection.ok()) return connection.error().message();
@@ -290,7 +294,7 @@ std::string kernel_state(Loop& loop, const NetNamespace& ns, const Config& confi
   if (!content->ok()) return content->error().message();
   if (!(**content).has_value()) return "no table";
   auto& [ruleset, repairs] = ***content;
-  fit_all(ruleset, services);
+  if (fit == Fit::kAsCleanedUp) fit_all(ruleset, services);
   return (repairs.empty() ? "" : "needs repairs\n") + state_text(ruleset);
 }
 

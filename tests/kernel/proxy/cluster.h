@@ -53,6 +53,9 @@ struct Outcome {
 // Each Service passes as one that asks to be relayed.
 std::unique_ptr<ObjectSink> asking_to_be_relayed(std::unique_ptr<ObjectSink> next);
 
+// A Service may go to a chain that will do until it is cleaned up (proxy/diff.h).
+enum class Fit : uint8_t { kAsItIs, kAsCleanedUp };
+
 class Cluster {
  public:
   Cluster();
@@ -92,8 +95,10 @@ class Cluster {
   std::string list_ruleset() { return at("node").must("nft list ruleset"); }
   std::string list_without_counts() { return at("node").must("nft --stateless list ruleset"); }
   // What the kernel has, read back, as state_text().
-  std::string kernel_state(const Config& config);
-  std::string kernel_state(Family family) { return kernel_state(configs_.at(family)); }
+  std::string kernel_state(const Config& config, Fit fit = Fit::kAsCleanedUp);
+  std::string kernel_state(Family family, Fit fit = Fit::kAsCleanedUp) {
+    return kernel_state(configs_.at(family), fit);
+  }
   // What a fresh start would write now.
   std::string wanted_state(Family family) const;
   const Config& config(Family family) const { return configs_.at(family); }
@@ -120,7 +125,8 @@ class Cluster {
 std::string state_text(const Ruleset& ruleset);
 // The same of what the kernel has there, read back, and of what a fresh start would write.
 std::string kernel_state(Loop& loop, const NetNamespace& ns, const Config& config,
-                         const Parameters& parameters, const ServiceMap& services);
+                         const Parameters& parameters, const ServiceMap& services,
+                         Fit fit = Fit::kAsCleanedUp);
 std::string wanted_state(const Config& config, const Parameters& parameters,
                          const ServiceMap& services);
 

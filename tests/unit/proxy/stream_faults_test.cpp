@@ -28,6 +28,7 @@ namespace {
 
 using fairlead::test::FaultyThread;
 using fairlead::test::SystemCall;
+using peers::Datagram;
 using peers::noise;
 using peers::Peer;
 using peers::PeerPtr;
@@ -40,7 +41,8 @@ struct Lack {
   unsigned one_in;
   std::vector<int> errors;
 };
-const std::map<int, Lack> kLacks = {
+using LacksOf = std::map<int, Lack>;
+const LacksOf kTcpLacks = {
     {SYS_accept4, {16, {ENOMEM, ENOBUFS, ENFILE, EMFILE}}},
     {SYS_socket, {16, {ENOMEM, ENOBUFS, ENFILE, EMFILE}}},
     {SYS_connect, {16, {ENOMEM, ENOBUFS}}},
@@ -49,13 +51,20 @@ const std::map<int, Lack> kLacks = {
     {SYS_pipe2, {2, {ENOMEM, ENFILE, EMFILE}}},
     {SYS_splice, {8, {ENOMEM}}},
 };
+const LacksOf kUdpLacks = {
+    {SYS_socket, {4, {ENOMEM, ENOBUFS, ENFILE, EMFILE}}},
+    {SYS_connect, {4, {ENOMEM, ENOBUFS}}},
+    {SYS_epoll_ctl, {4, {ENOMEM, ENOSPC}}},
+    {SYS_recvmmsg, {4, {ENOMEM}}},
+    {SYS_sendmmsg, {4, {ENOMEM, ENOBUFS}}},
+};
 
 class Lacks {
  public:
-  explicit Lacks(uint64_t seed) : random_(seed) {}
-  static std::vector<int> calls() {
+  Lacks(uint64_t seed, LacksOf lacks) : lacks_(std::move(lacks)), random_(seed) {}
+  std::vector<int> calls() const {
     std::vector<int> result;
-    for (const auto& [call, lack] : kLacks) result.push_back(call);
+    for (const auto& [call, lack] : lacks_) result.push_back(call);
     return result;
   }
   int decide(const SystemCall& call) {
@@ -65,7 +74,7 @@ class Lacks {
     if (call.number == SYS_setsockopt && call.arguments[2] == SO_LINGER) return 0;
     const std::lock_guard lock(mutex_);
     if (!begun_) return 0;
-    const Lack& lack = kLacks.at(call.number);
+    const Lack& lack = lacks_.at(call.number);
     if (failed_[call.number] > 0 && random_() % lack.one_in != 0) return 0;
     ++failed_[call.number];
     return lack.errors[random_() % lack.errors.size()];
@@ -84,6 +93,7 @@ class Lacks {
   static bool is_ours(const SystemCall& call) {
     return call.arguments[1] == EPOLL_CTL_ADD && (call.at<epoll_event>(3).events & EPOLLET) != 0;
   }
+  const LacksOf lacks_;
   std::mutex mutex_;
   std::mt19937_64 random_;
   bool begun_ = false;
@@ -110,10 +120,11 @@ struct Transfer {
 
 class StreamFaults : public testing::Test {
  protected:
-  StreamFaults() : lacks_(seed_) {
+  StreamFaults() : StreamFaults(kTcpLacks) {}
+  explicit StreamFaults(const LacksOf& lacks) : lacks_(seed_, lacks) {
     std::promise<std::unique_ptr<WorkerThread>> started;
     thread_ = std::make_unique<FaultyThread>(
-        Lacks::calls(), [this](const SystemCall& call) { return lacks_.decide(call); },
+        lacks_.calls(), [this](const SystemCall& call) { return lacks_.decide(call); },
         [&started, over = over_.get_future().share()] {
           started.set_value(std::move(WorkerThread::start({}).value()));
           over.wait();
@@ -127,19 +138,21 @@ class StreamFaults : public testing::Test {
   }
 
   // A frontend of it.
-  SocketAddress serve(const std::vector<SocketAddress>& endpoints) {
+  SocketAddress serve(const std::vector<SocketAddress>& endpoints,
+                      Protocol protocol = Protocol::kTcp) {
     auto set = std::make_shared<EndpointSet>();
     set->id = 1;
     set->endpoints = endpoints;
     auto service = std::make_shared<Service>();
+    service->protocol = protocol;
     service->treatment = Treatment::kCluster;
     service->outside = set;
     service->origins = std::make_shared<Origins>();
     service->counters = {counters_};
     const IpAddress any_loopback = IpAddress::v4(127, 0, 0, 98);
-    const SocketAddress address{any_loopback, free_port(Protocol::kTcp, any_loopback).value()};
+    const SocketAddress address{any_loopback, free_port(protocol, any_loopback).value()};
     const auto socket =
-        std::make_shared<Fd>(open_frontend_socket(Protocol::kTcp, address, std::nullopt).value());
+        std::make_shared<Fd>(open_frontend_socket(protocol, address, std::nullopt).value());
     worker_->post([=](Worker& worker) { worker.put(1, std::move(*socket), address, service); });
     return address;
   }
@@ -229,9 +242,71 @@ TEST_F(StreamFaults, EveryConnectionIsWholeAndNothingIsLeftBehind) {
   }
   EXPECT_EQ(uploads, transfers_.size());
   EXPECT_EQ(whole, transfers_.size()) << "each lack is waited for, or done without";
-  for (const auto& [call, lack] : kLacks) EXPECT_GT(lacks_.failed(call), 0u) << call;
+  for (const auto& [call, lack] : kTcpLacks) EXPECT_GT(lacks_.failed(call), 0u) << call;
   EXPECT_EQ(counters_->ejected.value(), 0u) << "no endpoint is to blame";
 }
+
+class StreamUdpFaults : public StreamFaults {
+ protected:
+  StreamUdpFaults() : StreamFaults(kUdpLacks) {}
+};
+
+// A datagram may be lost then; who asks again is answered.
+TEST_F(StreamUdpFaults, WhoAsksAgainIsAnsweredAndNothingIsLeftBehind) {
+  Datagram web;
+  web.echo = true;
+  const SocketAddress frontend = serve({web.address()}, Protocol::kUdp);
+  std::vector<std::unique_ptr<Datagram>> clients;
+  for (int i = 0; i < 30; ++i) clients.push_back(std::make_unique<Datagram>());
+  for (int round = 0; round < 10; ++round) {
+    const std::string question = noise(100, static_cast<uint64_t>(round));
+    const auto answered = [&](const std::unique_ptr<Datagram>& client) {
+      return !client->received.empty() && client->received.back() == question;
+    };
+    EXPECT_TRUE(wait_until([&] {
+      for (const auto& client : clients)
+        if (!answered(client)) client->send(frontend, question);
+      std::this_thread::sleep_for(milliseconds(5));
+      web.step();
+      std::this_thread::sleep_for(milliseconds(5));
+      for (const auto& client : clients) client->step();
+      return std::all_of(clients.begin(), clients.end(), answered);
+    })) << round;
+  }
+  for (const auto& [call, lack] : kUdpLacks) EXPECT_GT(lacks_.failed(call), 0u) << call;
+  EXPECT_EQ(counters_->ejected.value(), 0u) << "no endpoint is to blame";
+  EXPECT_EQ(counters_->open.value(), clients.size());
+  worker_->post([](Worker& worker) { worker.remove(1); });
+  EXPECT_TRUE(wait_until([&] { return counters_->open.value() == 0; }));
+}
+
+// One call that fails once, on the way of the only datagram there is.
+class StreamUdpHiccup : public StreamFaults,
+                        public testing::WithParamInterface<std::pair<int, int>> {
+ protected:
+  StreamUdpHiccup() : StreamFaults({{GetParam().first, {1'000'000, {GetParam().second}}}}) {}
+};
+
+TEST_P(StreamUdpHiccup, LosesNothing) {
+  Datagram one, other, client;
+  one.echo = other.echo = true;
+  client.send(serve({one.address(), other.address()}, Protocol::kUdp), "hello");
+  EXPECT_TRUE(wait_until([&] {
+    for (Datagram* each : {&one, &other, &client}) each->step();
+    return !client.received.empty();
+  }));
+  EXPECT_EQ(lacks_.failed(GetParam().first), 1u);
+  EXPECT_EQ(one.received.size() + other.received.size(), 1u);
+}
+
+// Without memory the kernel is asked again, for it will not tell of the datagram once more; of an
+// endpoint that nothing reaches (as ICMP says of an earlier datagram) another is asked.
+INSTANTIATE_TEST_SUITE_P(, StreamUdpHiccup,
+                         testing::Values(std::pair{SYS_recvmmsg, ENOMEM},
+                                         std::pair{SYS_sendmmsg, EHOSTUNREACH}),
+                         [](const auto& call) {
+                           return call.param.first == SYS_recvmmsg ? "Receiving" : "Sending";
+                         });
 
 // Nobody's, in a thread of its own: user and rights are a thread's (credentials(7)).
 TEST(PipePool, GivesNoneThatTheKernelKeepsSmall) {

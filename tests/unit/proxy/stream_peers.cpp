@@ -105,6 +105,49 @@ void Server::step() {
   for (const PeerPtr& peer : peers_) peer->step();
 }
 
+Datagram::Datagram(const SocketAddress& bind_to)
+    : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+  sockaddr_storage storage{};
+  const socklen_t length = bind_to.to_sockaddr(storage);
+  EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
+  const int large = 4 << 20;
+  setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+}
+
+void Datagram::close() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+SocketAddress Datagram::address() const {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  getsockname(fd_, reinterpret_cast<sockaddr*>(&storage), &length);
+  return SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage));
+}
+
+void Datagram::send(const SocketAddress& to, const std::string& bytes) {
+  sockaddr_storage storage{};
+  const socklen_t length = to.to_sockaddr(storage);
+  EXPECT_EQ(
+      sendto(fd_, bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&storage), length),
+      static_cast<ssize_t>(bytes.size()));
+}
+
+void Datagram::step() {
+  static std::string buffer(65536, '\0');
+  for (;;) {
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    const ssize_t got = recvfrom(fd_, buffer.data(), buffer.size(), 0,
+                                 reinterpret_cast<sockaddr*>(&storage), &length);
+    if (got < 0) return;
+    received.emplace_back(buffer.data(), static_cast<size_t>(got));
+    senders.push_back(SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage)));
+    if (echo) send(senders.back(), received.back());
+  }
+}
+
 WorkerTest::WorkerTest() = default;
 
 WorkerTest::~WorkerTest() {

@@ -67,6 +67,24 @@ class Server {
   std::vector<int> fillers_;
 };
 
+// A UDP socket; what it has received, in order.
+class Datagram {
+ public:
+  explicit Datagram(const SocketAddress& bind_to = {IpAddress::v4(127, 0, 0, 1), 0});
+  ~Datagram() { close(); }
+  void close();
+  SocketAddress address() const;
+  void send(const SocketAddress& to, const std::string& bytes);
+  void step();
+
+  bool echo = false;
+  std::vector<std::string> received;
+  std::vector<SocketAddress> senders;
+
+ private:
+  int fd_;
+};
+
 // A Worker with one TCP frontend on a loopback address.
 class WorkerTest : public testing::Test {
  protected:

@@ -54,6 +54,37 @@ TEST_F(StreamRelay, EveryByteGoesBothWaysAtOnce) {
   EXPECT_GT(worker_counters_->pipes.value(), 0u) << "large transfers are spliced";
 }
 
+// A direction that always has more to do does not keep the other from being told that it may go on:
+// a download whose client pauses beside an upload that is never at rest, both copied.
+TEST_F(StreamRelay, ADirectionThatIsNeverDoneDoesNotStopTheOther) {
+  WorkerSettings settings;
+  settings.relay.pipes = 0;
+  settings.relay.buffer = 1024;
+  start(settings);
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr client = connect();
+  const PeerPtr endpoint = accepted(web);
+  ASSERT_TRUE(endpoint);
+  client->stop_reading();
+  endpoint->send(noise(20'000'000, 1));
+  run_until([&] {
+    const size_t before = endpoint->unsent();
+    run_for(milliseconds(20));
+    return before == endpoint->unsent();
+  });
+  const std::string bytes = noise(1'000'000, 2);
+  size_t sent = 0;
+  const auto keep_sending = [&] {
+    if (client->unsent() < bytes.size()) client->send(bytes), sent += bytes.size();
+    return client->received().size() > 15'000'000;
+  };
+  for (int i = 0; i < 20; ++i) keep_sending(), run_for(milliseconds(1));
+  client->stop_reading(false);
+  run_until(keep_sending);
+  EXPECT_GT(sent, bytes.size());
+}
+
 TEST_F(StreamRelay, OneDirectionEndsAndTheOtherGoesOn) {
   start();
   Server& web = server(1);

@@ -198,40 +198,89 @@ TEST_F(StreamWorkerThread, ServesInAThreadOfItsOwnAndEndsWithIt) {
   });
 }
 
-// What is sent to a slow receiver waits in the kernel, and nobody is woken for it; when the
-// receiver goes on all of it arrives, and what is sent then is passed on as ever.
-TEST_F(StreamWorkerThread, SleepsWhileAReceiverKeepsItsSenderWaiting) {
-  const PeerPtr endpoint = connect();
-  const PeerPtr client = clients_.back();
-  const int yes = 1;  // each piece is a packet
-  ASSERT_EQ(setsockopt(client->fd(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
-  endpoint->stop_reading();
-  std::string sent;
-  const auto send = [&](size_t bytes) {
-    const std::string more = noise(bytes, sent.size());
-    client->send(more);
-    sent += more;
-    step();
-  };
-  uint64_t taken = 0;
-  for (int unchanged = 0; unchanged < 10 && sent.size() < 50'000'000; ++unchanged) {
-    send(4096);
-    if (std::exchange(taken, counters_->client_bytes.value()) != counters_->client_bytes.value())
-      unchanged = 0;
+// Whether it is the client that is slow, or the endpoint.
+class StreamSlowReceiver : public StreamWorkerThread, public testing::WithParamInterface<bool> {
+ protected:
+  void SetUp() override {
+    const PeerPtr endpoint = connect();
+    slow_ = GetParam() ? clients_.back() : endpoint;
+    sender_ = GetParam() ? endpoint : clients_.back();
+    const int yes = 1;  // each piece is a packet
+    ASSERT_EQ(setsockopt(sender_->fd(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
+    slow_->stop_reading();
+    fill();
   }
-  ASSERT_EQ(client->unsent(), 0u) << "the worker's kernel has room for more";
-  ASSERT_LT(taken, sent.size());
+  void send(size_t bytes) {
+    const std::string more = noise(bytes, sent_.size());
+    sender_->send(more);
+    sent_ += more;
+    step();
+  }
+  uint64_t taken() const {
+    return (GetParam() ? counters_->server_bytes : counters_->client_bytes).value();
+  }
+  // Sends until the worker takes no more, though its kernel has room.
+  void fill() {
+    for (uint64_t before = UINT64_MAX; before != taken() && sent_.size() < 50'000'000;) {
+      for (int unchanged = 0; unchanged < 5; ++unchanged) {
+        before = taken();
+        send(4096);
+        if (before != taken()) unchanged = 0;
+      }
+      for (int i = 0; i < 100; ++i) step();
+    }
+    ASSERT_EQ(sender_->unsent(), 0u);
+    ASSERT_LT(taken(), sent_.size());
+  }
+  void expect_all() {
+    slow_->stop_reading(false);
+    wait_until([&] { return slow_->received().size() == sent_.size(); });
+    EXPECT_TRUE(slow_->received() == sent_);
+  }
+
+  PeerPtr slow_, sender_;
+  std::string sent_;
+};
+
+// It waits in the kernel, and nobody is woken for it; when the receiver goes on all of it arrives,
+// and what is sent then is passed on as ever.
+TEST_P(StreamSlowReceiver, WhatItIsSentWakesNobodyAndArrives) {
   const long before = sleeps();
   constexpr int kPieces = 200;
   for (int i = 0; i < kPieces; ++i) send(1);
-  ASSERT_EQ(client->unsent(), 0u);
+  ASSERT_EQ(sender_->unsent(), 0u);
   EXPECT_LT(sleeps() - before, kPieces / 10) << "of " << kPieces << " packets";
-  endpoint->stop_reading(false);
-  wait_until([&] { return endpoint->received().size() == sent.size(); });
+  expect_all();
   send(100);
-  wait_until([&] { return endpoint->received().size() == sent.size(); });
-  EXPECT_TRUE(endpoint->received() == sent);
+  expect_all();
+  slow_->send("and back");
+  wait_until([&] { return sender_->received() == "and back"; });
 }
+
+TEST_P(StreamSlowReceiver, AnEndThatComesMeanwhileArrives) {
+  for (int i = 0; i < 5; ++i) send(1);
+  sender_->finish();
+  for (int i = 0; i < 20; ++i) step();
+  EXPECT_FALSE(slow_->ended());
+  expect_all();
+  wait_until([&] { return slow_->ended(); });
+  EXPECT_FALSE(slow_->was_reset());
+  slow_->send("and back");
+  wait_until([&] { return sender_->received() == "and back"; });
+}
+
+TEST_P(StreamSlowReceiver, AResetThatComesMeanwhileArrives) {
+  for (int i = 0; i < 5; ++i) send(1);
+  sender_->reset();
+  for (int i = 0; i < 20; ++i) step();
+  slow_->stop_reading(false);
+  wait_until([&] { return slow_->was_reset(); });
+  EXPECT_TRUE(sent_.starts_with(slow_->received()));
+  wait_until([&] { return counters_->open.value() == 0; });
+}
+
+INSTANTIATE_TEST_SUITE_P(, StreamSlowReceiver, testing::Bool(),
+                         [](const auto& which) { return which.param ? "Client" : "Endpoint"; });
 
 TEST(StreamNodeList, TheApiServersAddressIsInItsUrl) {
   EXPECT_EQ(api_server_address("https://192.0.2.1:6443"), IpAddress::v4(192, 0, 2, 1));
