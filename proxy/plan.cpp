@@ -133,17 +133,15 @@ void Programmer::plan_foreign_objects() {
   plan();
 }
 
-// Piece by piece, so that what is planned is still in the processor's cache when it is written. One
-// piece while the kernel has nothing to do, as many as may be while it works on that.
+// Piece by piece, so that what is planned is still in the processor's cache when it is written.
 void Programmer::plan_frontends() {
-  const size_t most = in_flight_ ? kChunk : kPiece;
   if (frontends_left() > kPiece) transaction_.reserve(kChunk * kBytes);
   do {
     if (queue_at_ == queue_.size()) fill_queue();
     if (growth_ || queue_.empty()) break;
     plan_queue();
   } while (queue_at_ == queue_.size() && frontends_left() > 0 &&
-           transaction_.operation_count() < most);
+           transaction_.operation_count() < kChunk);
   if (!transaction_.empty()) return;
   // As wanted already, or once the commit in flight is done.
   if (!in_flight_) return acknowledge(planned_frontends_);

@@ -45,7 +45,8 @@ class Reactor {
   static Result<std::unique_ptr<Reactor>> open(Loop& loop);
   // For a thread that has nothing else to do, before the loop first runs: run() waits in this set,
   // with the loop in it (uv_backend_fd). A socket that becomes ready wakes the thread through one
-  // set then, not two, and is learnt of by one system call. kResourceExhausted: no room.
+  // set then, not two, and is learnt of by one system call. kResourceExhausted: no room, and the
+  // reactor is of no use any more.
   Result<void> lead();
   // After lead(): runs the sockets and the loop until something of either sets `done`.
   void run(const bool& done);

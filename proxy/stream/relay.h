@@ -68,9 +68,8 @@ struct RelayHost {
   Reactor& reactor;
   const RelaySettings settings;
   WorkerCounters& counters;
-  // Of many busy connections each is moved far in its turn: their ends are woken less often, and 64
-  // of them cost a quarter to a third less than with pipes of 256 KiB. Of few each is moved in
-  // smaller steps, so that both ends have something to do (measured as scripts/bench stream does).
+  // Of many busy connections each is moved far in its turn, so that their ends are woken less
+  // often. Of few each is moved in smaller steps, so that both ends have something to do.
   static constexpr int kPipe = 1024 * 1024, kSmallPipe = 256 * 1024;
   PipePool pipes, small_pipes;
   Pipe take_pipe();
