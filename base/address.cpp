@@ -41,6 +41,8 @@ std::string strip_octet_zeros(std::string_view text) {
   return stripped;
 }
 
+constexpr unsigned kMappedBits = 96;  // before the IPv4 address (RFC 4291 section 2.5.5.2)
+
 bool is_mapped_v4(std::span<const uint8_t> bytes) {
   static constexpr uint8_t kPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   return bytes.size() == 16 && std::equal(std::begin(kPrefix), std::end(kPrefix), bytes.begin());
@@ -51,11 +53,15 @@ Result<Cidr> parse_cidr(std::string_view text,
   const size_t slash = text.find('/');
   if (slash == std::string_view::npos) return bad_cidr(text);
   const Result<IpAddress> address = parse_address(text.substr(0, slash));
+  if (!address.ok()) return bad_cidr(text);
+  // An address of IPv4 may have been written as one of IPv6: the length counts from its beginning.
+  const bool mapped = address->is_v4() && text.substr(0, slash).find(':') != text.npos;
   unsigned length = 0;
-  if (!address.ok() ||
-      !parse_number(text.substr(slash + 1), static_cast<unsigned>(address->bits()), length))
+  if (!parse_number(text.substr(slash + 1), mapped ? 128 : static_cast<unsigned>(address->bits()),
+                    length) ||
+      (mapped && length < kMappedBits))
     return bad_cidr(text);
-  return Cidr(*address, static_cast<int>(length));
+  return Cidr(*address, static_cast<int>(length - (mapped ? kMappedBits : 0)));
 }
 
 }  // namespace

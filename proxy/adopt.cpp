@@ -43,9 +43,28 @@ bool Repairs::empty() const {
 Adopter::Adopter(Config config, Parameters parameters, const ServiceMap& services,
                  nft::TableContent skeleton)
     : skeleton_(std::move(skeleton)), ruleset_(std::move(config), std::move(parameters)) {
+  adopt_node_addresses();
   adopt_sets();
   adopt_choices(services);
   adopt_chains();
+}
+
+// As a process before this one knew them (rules.cpp): a restart while the Node cannot be asked for
+// takes no node port away.
+void Adopter::adopt_node_addresses() {
+  Parameters parameters = ruleset_.parameters();
+  if (parameters.node_known) return;
+  const std::string after = "daddr ", before = " goto node_ports";
+  for (const nft::Rule& rule : skeleton_.rules) {
+    if (rule.chain != "prerouting") continue;
+    const std::string text = nft::to_nft(rule);
+    const size_t begin = text.find(after), end = text.find(before);
+    if (begin == std::string::npos || end == std::string::npos) continue;
+    const size_t from = begin + after.size();
+    if (const auto address = IpAddress::parse(text.substr(from, end - from)); address.ok())
+      parameters.node_addresses.push_back(*address);
+  }
+  ruleset_.set_parameters(std::move(parameters));
 }
 
 void Adopter::adopt_sets() {

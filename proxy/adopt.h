@@ -55,6 +55,7 @@ class Adopter {
     }
   };
 
+  void adopt_node_addresses();
   void adopt_sets();
   void adopt_choices(const ServiceMap& services);
   void adopt_chains();

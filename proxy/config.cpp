@@ -89,13 +89,53 @@ bool parse_number(std::string_view text, Number& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \t");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+// As Go's strconv.ParseInt with base 0, which pflag takes: "+5", "0x20", "0b1", "0o17" and "017".
+bool parse_integer(std::string_view text, int32_t& number) {
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  int base = 10;
+  for (const auto& [prefix, its_base] :
+       {std::pair{"0x", 16}, {"0X", 16}, {"0b", 2}, {"0B", 2}, {"0o", 8}, {"0O", 8}, {"0", 8}}) {
+    if (!text.starts_with(prefix) || text.size() == std::strlen(prefix)) continue;
+    text.remove_prefix(std::strlen(prefix));
+    base = its_base;
+    break;
+  }
+  if (text.starts_with('-') || text.starts_with('+')) return false;
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (negative) value = -value;
+  if (error != std::errc() || end != text.data() + text.size() ||
+      value != static_cast<int32_t>(value))
+    return false;
+  number = static_cast<int32_t>(value);
+  return true;
+}
+
+// As Go's strconv.ParseBool, which pflag and k8s.io/component-base take.
+std::optional<bool> parse_bool(const std::string& text) {
+  for (const char* yes : {"1", "t", "T", "true", "TRUE", "True"})
+    if (text == yes) return true;
+  for (const char* no : {"0", "f", "F", "false", "FALSE", "False"})
+    if (text == no) return false;
+  return std::nullopt;
+}
+
 Result<void> set_gates(std::map<std::string, bool>& gates, const std::string& text) {
   for (const std::string& item : split_list(text, ',')) {
+    if (item.empty()) continue;
     const size_t equals = item.find('=');
-    const std::string value = equals == std::string::npos ? "" : item.substr(equals + 1);
-    if (equals == 0 || (value != "true" && value != "false"))
-      return wrong("\"" + item + "\" is not NAME=true or NAME=false");
-    gates[item.substr(0, equals)] = value == "true";
+    const std::string name = trimmed(item.substr(0, equals));
+    const auto value =
+        equals == std::string::npos ? std::nullopt : parse_bool(trimmed(item.substr(equals + 1)));
+    if (name.empty() || !value) return wrong("\"" + item + "\" is not NAME=true or NAME=false");
+    gates[name] = *value;
   }
   return ok();
 }
@@ -145,15 +185,11 @@ std::vector<ConfigField> config_fields(KubeProxyConfig& config) {
 Result<void> set_field(const ConfigField& field, const std::string& text) {
   return std::visit(
       Overload{[&](bool* value) -> Result<void> {
-                 // strconv.ParseBool.
-                 for (const char* yes : {"true", "True", "TRUE", "t", "T", "1"})
-                   if (text == yes) return *value = true, ok();
-                 for (const char* no : {"false", "False", "FALSE", "f", "F", "0"})
-                   if (text == no) return *value = false, ok();
+                 if (const auto given = parse_bool(text)) return *value = *given, ok();
                  return wrong("\"" + text + "\" is not true or false");
                },
                [&](int32_t* value) -> Result<void> {
-                 if (parse_number(text, *value)) return ok();
+                 if (parse_integer(text, *value)) return ok();
                  return wrong("\"" + text + "\" is not a whole number");
                },
                [&](double* value) -> Result<void> {

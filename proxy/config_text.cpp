@@ -84,6 +84,7 @@ class Decoder {
         (void)set_field(fields_[i], field_text(untouched[i]));
     }
   }
+  // With a value of its own: "" stands for the default.
   bool given(const char* path) const { return given_.contains(path); }
 
  private:
@@ -119,7 +120,7 @@ class Decoder {
                                     [&](const ConfigField& f) { return f.path == path; });
     if (field != fields_.end()) {
       if (is_null(value)) return ok();
-      given_.insert(path);
+      if (!value.IsScalar() || !value.Scalar().empty()) given_.insert(path);
       return read(*field, path, value);
     }
     const bool inner = std::any_of(fields_.begin(), fields_.end(), [&](const ConfigField& f) {

@@ -52,7 +52,7 @@ void check_cluster_cidr(const KubeProxyConfig& config, Complaints& wrong) {
   if (config.local_mode() != "ClusterCIDR" || config.cluster_cidr.empty()) return;
   const std::vector<std::string> items = split_list(config.cluster_cidr, ',');
   const std::vector<Cidr> cidrs = split_cidrs(config.cluster_cidr);
-  if (cidrs.size() != items.size())
+  if (cidrs.size() != items.size() || config.cluster_cidr.ends_with(','))
     wrong.add("clusterCIDR", config.cluster_cidr,
               "must be a CIDR such as 10.100.0.0/16, or one of each family with a comma between");
   else if (first_of_each_family(cidrs).size() != cidrs.size())

@@ -16,16 +16,16 @@ bool is_stale(const conntrack::Entry& entry, const std::set<Frontend>& changed,
   if (entry.original.protocol != IPPROTO_UDP) return false;
   const IpAddress& destination = entry.original.destination;
   const uint16_t port = entry.original.destination_port;
-  const auto served = [&](const Frontend& frontend) {
-    return services.serves(frontend, entry.reply.source, entry.reply.source_port);
+  const auto abandoned = [&](const Frontend& frontend) {
+    return services.abandons(frontend, entry.reply.source, entry.reply.source_port);
   };
   const Frontend vip = Frontend::vip(destination, Protocol::kUdp, port);
-  if (changed.contains(vip)) return !served(vip);
+  if (changed.contains(vip)) return abandoned(vip);
   const Frontend node = Frontend::node(destination.family(), Protocol::kUdp, port);
   if (!changed.contains(node)) return false;
   const bool ours =
       std::find(node_addresses.begin(), node_addresses.end(), destination) != node_addresses.end();
-  return ours && !served(node);
+  return ours && abandoned(node);
 }
 
 ConntrackCleaner::ConntrackCleaner(Clock& clock, netlink::Connection& netfilter,
@@ -82,6 +82,7 @@ void ConntrackCleaner::list_flows(Family family, const std::set<Frontend>& front
           waiting_.insert(frontends.begin(), frontends.end());
           return finished(flows.error());
         }
+        if (on_listed_) on_listed_(family, clock_.now() - began_);
         listed(*flows, family, frontends);
         finished(std::nullopt);
       });
@@ -99,14 +100,17 @@ void ConntrackCleaner::listed(const std::vector<conntrack::Entry>& flows, Family
 }
 
 void ConntrackCleaner::remove(const conntrack::Entry& entry) {
-  netfilter_.request(conntrack::delete_entry(entry), [this, alive = alive_](Result<void> result) {
-    if (!*alive) return;
-    if (result.ok()) {
-      ++deleted_;
-    } else if (!result.error().is_not_found()) {
-      log::warn("deleting a stale UDP flow failed: {}", result.error().message());
-    }
-  });
+  const Family family = entry.original.destination.family();
+  netfilter_.request(
+      conntrack::delete_entry(entry), [this, alive = alive_, family](Result<void> result) {
+        if (!*alive) return;
+        if (result.ok()) {
+          ++deleted_;
+          if (on_deleted_) on_deleted_(family);
+        } else if (!result.error().is_not_found()) {
+          log::warn("deleting a stale UDP flow failed: {}", result.error().message());
+        }
+      });
 }
 
 // What could not be listed is looked at again with the second look.

@@ -56,6 +56,11 @@ class ConntrackCleaner {
   void changed(const Dirty& frontends);
 
   uint64_t deleted() const { return deleted_; }
+  // Runs with each flow that has been deleted, and with each look: how long it took.
+  void set_on_deleted(std::function<void(Family)> callback) { on_deleted_ = std::move(callback); }
+  void set_on_listed(std::function<void(Family, Duration)> callback) {
+    on_listed_ = std::move(callback);
+  }
   // Flows to it may still be looked for.
   bool pending(const Frontend& frontend) const {
     return waiting_.contains(frontend) || later_.contains(frontend) || listed_.contains(frontend);
@@ -85,6 +90,8 @@ class ConntrackCleaner {
   bool looking_again_ = false;  // second_look_ is set
   MonoTime began_;              // the listing
   uint64_t deleted_ = 0;
+  std::function<void(Family)> on_deleted_;
+  std::function<void(Family, Duration)> on_listed_;
   Alarm rest_;
   Alarm second_look_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

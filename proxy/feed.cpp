@@ -31,8 +31,7 @@ Feed::Feed(Clock& clock, kube::ApiClient& client, ObjectSink& sink, NodeWatch& n
       service_reflector_(clock, client, services_,
                          options<kube::Service>("!service.kubernetes.io/service-proxy-name")),
       slice_reflector_(clock, client, slices_,
-                       options<kube::EndpointSlice>("!service.kubernetes.io/headless,"
-                                                    "!service.kubernetes.io/service-proxy-name")),
+                       options<kube::EndpointSlice>("!service.kubernetes.io/headless")),
       ranges_(clock, client,
               [this](const std::vector<Cidr>& ranges) { sink_.set_service_cidrs(ranges); }) {
   node_.subscribe([this] { apply_node(); });

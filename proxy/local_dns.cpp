@@ -3,12 +3,24 @@
 
 #include <net/if.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "netlink/route/route.h"
 
 namespace fairlead::proxy {
 
 namespace route = netlink::route;
+
+namespace {
+
+// One that is not understood is none of ours.
+Result<route::Route> parse_any(const netlink::MessageView& view) {
+  Result<route::Route> parsed = route::parse_route(view);
+  return parsed.ok() ? parsed : Result<route::Route>(route::Route());
+}
+
+}  // namespace
 
 LocalDns::LocalDns(Clock& clock, HttpTransport& http, netlink::Connection& route,
                    std::vector<IpAddress> addresses, std::string ready_url, Exempt exempt)
@@ -19,10 +31,34 @@ LocalDns::LocalDns(Clock& clock, HttpTransport& http, netlink::Connection& route
       url_(std::move(ready_url)),
       exempt_(std::move(exempt)) {}
 
-LocalDns::~LocalDns() = default;
+LocalDns::~LocalDns() {
+  *alive_ = false;
+}
 
 void LocalDns::start() {
+  remove_others();
   if (!addresses_.empty()) poll();
+}
+
+// What a process with other addresses has left.
+void LocalDns::remove_others() {
+  for (const Family family : {Family::kIpv4, Family::kIpv6})
+    route_.dump<route::Route>(
+        route::dump_routes(family), parse_any,
+        [this, alive = alive_](Result<std::vector<route::Route>> routes) {
+          if (!*alive) return;
+          if (!routes.ok()) {
+            log::warn("local routes that a process before may have left stay: {}",
+                      routes.error().message());
+            return;
+          }
+          for (const route::Route& one : *routes)
+            if (one.protocol == kRouteProtocol &&
+                std::none_of(addresses_.begin(), addresses_.end(), [&](const IpAddress& address) {
+                  return one.destination == Cidr::host(address);
+                }))
+              route_.request(route::remove_route(one), [](const Result<void>&) {});
+        });
 }
 
 void LocalDns::poll() {
@@ -76,13 +112,8 @@ void LocalDns::put_routes(bool present) {
 
 Result<void> remove_local_dns_routes(netlink::Connection& connection, Duration limit) {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    const auto routes = connection.dump_sync<route::Route>(
-        route::dump_routes(family),
-        [](const netlink::MessageView& view) -> Result<route::Route> {
-          Result<route::Route> parsed = route::parse_route(view);
-          return parsed.ok() ? parsed : Result<route::Route>(route::Route());
-        },
-        limit);
+    const auto routes =
+        connection.dump_sync<route::Route>(route::dump_routes(family), parse_any, limit);
     if (!routes.ok()) return routes.error();
     for (const route::Route& route : *routes) {
       if (route.protocol != LocalDns::kRouteProtocol) continue;

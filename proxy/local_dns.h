@@ -6,7 +6,8 @@
 // Ready is: its URL answers 200, asked every kPeriod. The first 200 counts, and so does the second
 // failure in a row. While ready each address has a route `local ADDRESS dev lo` of protocol
 // kRouteProtocol, put back every kRenew polls in case someone removed it. Until the first verdict
-// nothing is touched: what a previous process left goes on working.
+// nothing of them is touched: what a previous process left goes on working. Routes of addresses
+// that are none of ours any more go at the start.
 //
 // Threads: the loop's. Inert until start().
 #pragma once
@@ -41,6 +42,7 @@ class LocalDns {
   bool ready() const { return state_ == State::kReady; }
 
  private:
+  void remove_others();
   enum class State : uint8_t { kUnknown, kReady, kNotReady };
   void poll();
   void answered(const Result<HttpResponse>& response);
@@ -58,6 +60,7 @@ class LocalDns {
   int polls_ = 0;
   Alarm next_;
   HttpCall call_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 // Removes every route a LocalDns of any process made.

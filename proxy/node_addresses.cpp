@@ -4,6 +4,7 @@
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/log.h"
 #include "netlink/route/address.h"
@@ -13,6 +14,12 @@ namespace fairlead::proxy {
 namespace route = netlink::route;
 
 namespace {
+
+template <typename T>
+void make_unique(std::vector<T>& values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+}
 
 bool has_node_ports(const IpAddress& address) {
   static const Cidr kLinkLocal = Cidr::parse("fe80::/10").value();
@@ -72,8 +79,7 @@ void NodeAddresses::list() {
 }
 
 void NodeAddresses::listed(std::vector<IpAddress> addresses) {
-  std::sort(addresses.begin(), addresses.end());
-  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  make_unique(addresses);
   if (std::exchange(known_, true) && addresses == addresses_) return;
   addresses_ = std::move(addresses);
   changed_(addresses_);
@@ -90,6 +96,17 @@ std::vector<IpAddress> addresses_inside(const std::vector<IpAddress>& addresses,
   return result;
 }
 
+std::vector<Cidr> node_port_ranges(Family family, const std::optional<std::vector<Cidr>>& chosen,
+                                   const std::vector<IpAddress>& primary) {
+  if (chosen) return *chosen;
+  if (primary.empty()) return {};
+  std::vector<Cidr> ranges;
+  for (const IpAddress& address : primary)
+    if (address.family() == family && !address.is_loopback()) ranges.push_back(Cidr::host(address));
+  if (ranges.empty()) ranges.emplace_back(IpAddress::any(family), 0);
+  return ranges;
+}
+
 Parameters wanted_parameters(const Config& config, const std::vector<Cidr>& api_service_cidrs,
                              const std::vector<IpAddress>& addresses,
                              const std::vector<IpAddress>& primary) {
@@ -99,12 +116,17 @@ Parameters wanted_parameters(const Config& config, const std::vector<Cidr>& api_
   cidrs = config.service_cidrs;
   std::copy_if(api_service_cidrs.begin(), api_service_cidrs.end(), std::back_inserter(cidrs),
                of_family);
-  const std::vector<IpAddress> candidates =
-      config.node_port_cidrs ? addresses_inside(addresses, *config.node_port_cidrs) : primary;
-  std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(result.node_addresses),
-               of_family);
-  std::sort(cidrs.begin(), cidrs.end());
-  cidrs.erase(std::unique(cidrs.begin(), cidrs.end()), cidrs.end());
+  result.node_known = config.node_port_cidrs || !primary.empty();
+  // What the Node says of itself holds before an interface has it.
+  std::vector<IpAddress> candidates = addresses;
+  if (!config.node_port_cidrs)
+    std::copy_if(primary.begin(), primary.end(), std::back_inserter(candidates),
+                 [](const IpAddress& address) { return !address.is_loopback(); });
+  result.node_addresses = addresses_inside(
+      candidates, node_port_ranges(config.family, config.node_port_cidrs, primary));
+  std::erase_if(result.node_addresses, std::not_fn(of_family));
+  make_unique(result.node_addresses);
+  make_unique(cidrs);
   return result;
 }
 

@@ -48,6 +48,13 @@ class NodeAddresses {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
+// Where node ports answer, of one family: in what the operator chose, else on the Node's `primary`
+// address of it, and where it has none, or only a loopback address, on every address
+// (cmd/kube-proxy/app/server_linux.go, NodePortAddressesPrimary; pkg/proxy/util
+// NewNodePortAddresses). `primary` is empty while the Node is not known: nowhere then.
+std::vector<Cidr> node_port_ranges(Family family, const std::optional<std::vector<Cidr>>& chosen,
+                                   const std::vector<IpAddress>& primary);
+
 // What a ruleset has to know besides Services: ranges of cluster IPs, by flag and
 // `api_service_cidrs`, and which addresses have node ports, of the kernel's `addresses` or the
 // Node's `primary` ones.

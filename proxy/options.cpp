@@ -163,6 +163,7 @@ class Arguments {
  public:
   Result<void> parse(const std::vector<std::string>& arguments) {
     for (size_t i = 0; i < arguments.size(); ++i) {
+      if (arguments[i].empty()) continue;  // as of a variable that is not set
       Result<std::pair<std::string, std::string>> word = split(arguments[i]);
       if (!word.ok()) return word.error();
       auto& [name, value] = *word;
@@ -228,11 +229,13 @@ Result<void> apply(const Flag& flag, const std::string& value, KubeProxyConfig& 
   return set.ok() ? set : set.error().with_context(name);
 }
 
-Result<KubeProxyConfig> read_config(const std::string& path, const FileReader& reader) {
-  const Result<std::string> text =
+Result<KubeProxyConfig> read_config(const std::string& path, const FileReader& reader,
+                                    std::string& said) {
+  Result<std::string> text =
       reader ? reader(path) : Error(ErrorCode::kUnsupported, "files are not read here");
   if (!text.ok()) return text.error().with_context("--config");
-  Result<KubeProxyConfig> config = parse_config(*text);
+  said = *std::move(text);
+  Result<KubeProxyConfig> config = parse_config(said);
   if (!config.ok()) return config.error().with_context(path);
   return config;
 }
@@ -391,7 +394,7 @@ Result<void> settle(Options& options, Own& own, const std::map<std::string, std:
                                  std::pair{&options.kube.metrics_bind_address, "metrics-port"}})
       if (auto done = complete_address(*address, flag, own.text[flag]); !done.ok()) return done;
   } else {
-    Result<KubeProxyConfig> config = read_config(options.config_file, reader);
+    Result<KubeProxyConfig> config = read_config(options.config_file, reader, options.config_text);
     if (!config.ok()) return config.error();
     options.kube = std::move(*config);
     for (const auto& [name, value] : given) {

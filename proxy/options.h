@@ -27,6 +27,7 @@ inline constexpr const char* kVersion = "fairlead-proxy 0.1.0 (Kubernetes 1.36)"
 struct Options {
   KubeProxyConfig kube;     // what holds in the end, valid
   std::string config_file;  // empty: flags only
+  std::string config_text;  // what it said
   std::string write_config_to;
   std::string master;
   std::string node_name;  // --hostname-override, hostnameOverride, the host's name; in lower case

@@ -3,12 +3,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <set>
 #include <utility>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "proxy/kernel_release.h"
 #include "proxy/sysctls.h"
@@ -21,6 +23,7 @@ constexpr Duration kPodCidrLimit = std::chrono::minutes(5);  // as kube-proxy wa
 constexpr Duration kShadowLimit = std::chrono::minutes(5);
 constexpr Duration kCoalesce = std::chrono::milliseconds(50);
 constexpr Duration kLookAround = std::chrono::seconds(10);
+constexpr size_t kMostConfig = 2 << 20;  // bytes of the file, more than is read of it
 constexpr Duration kRoutesLimit = std::chrono::seconds(30);
 constexpr Duration kPortRetry = std::chrono::milliseconds(100);
 constexpr int kLockTries = 10;
@@ -200,6 +203,7 @@ Result<void> Program::connect() {
 // In mode NodeCIDR the pods of this node are known by ranges that its Node gets some time after it
 // was made. They never change in a healthy cluster; if they do, the process starts anew.
 Result<void> Program::wait_for_pod_cidrs() {
+  if (Result<void> known = check_cluster_cidrs(); !known.ok()) return known;
   if (options_.kube.local_mode() != "NodeCIDR") return ok();
   log::info("waiting for the podCIDRs of Node {}", options_.node_name);
   const auto assigned = [this] {
@@ -213,12 +217,33 @@ Result<void> Program::wait_for_pod_cidrs() {
                  "Node " + options_.node_name +
                      " has no podCIDRs after 5 minutes; detectLocalMode NodeCIDR needs them");
   pod_cidrs_ = node_->node()->pod_cidrs;
+  const std::vector<IpAddress> primary = primary_addresses(*node_->node());
+  if (!primary.empty() && std::none_of(pod_cidrs_.begin(), pod_cidrs_.end(), [&](const Cidr& cidr) {
+        return cidr.family() == primary.front().family();
+      }))
+    return Error(ErrorCode::kInvalid,
+                 "the podCIDRs of Node " + options_.node_name + " have none of the family of its " +
+                     "address " + primary.front().to_string() +
+                     "; detectLocalMode NodeCIDR would take its pods for strangers");
   node_->subscribe([this] {
     if (node_->node() && node_->node()->pod_cidrs != pod_cidrs_)
       end(Error(ErrorCode::kConflict, "the podCIDRs of Node " + options_.node_name +
                                           " have changed; ending, to be started with the new"));
   });
   return ok();
+}
+
+// As kube-proxy, which ends too (cmd/kube-proxy/app/server.go, checkBadIPConfig).
+Result<void> Program::check_cluster_cidrs() const {
+  const std::vector<Cidr> cidrs = split_cidrs(options_.kube.cluster_cidr);
+  if (options_.kube.local_mode() != "ClusterCIDR" || cidrs.empty() || ipv6_available() ||
+      std::any_of(cidrs.begin(), cidrs.end(),
+                  [](const Cidr& cidr) { return cidr.family() == Family::kIpv4; }))
+    return ok();
+  return Error(ErrorCode::kInvalid,
+               "clusterCIDR " + options_.kube.cluster_cidr +
+                   " has no range of IPv4, and this node has no IPv6; its pods would be taken for "
+                   "strangers");
 }
 
 std::vector<Config> Program::configs() {
@@ -281,7 +306,7 @@ stream::PlaneSettings Program::plane_settings() {
   for (auto [given, into] :
        {std::pair{conntrack.tcp_established_timeout, &settings.relay.idle_timeout},
         {conntrack.tcp_close_wait_timeout, &settings.relay.half_closed_timeout},
-        {conntrack.udp_timeout, &settings.udp.unanswered_timeout},
+        {conntrack.udp_timeout, &settings.udp.fresh_timeout},
         {conntrack.udp_stream_timeout, &settings.udp.timeout}})
     if (given > Duration{}) *into = given;
   return settings;
@@ -397,20 +422,20 @@ Result<void> Program::serve() {
       "--healthz-bind-address", options_.kube.healthz_bind_address, strict);
   const Result<void> operations_bound = operations_listener_->listen(
       "--metrics-bind-address", options_.kube.metrics_bind_address, strict);
-  for (const Result<void>& bound : {health_bound, operations_bound}) {
-    if (bound.ok()) continue;
-    if (strict) return bound;
-    if (!predecessor_) log::error("{}; trying again", bound.error().message());
+  for (const auto& [bound, event] : {std::pair{&health_bound, "FailedToStartProxierHealthcheck"},
+                                     {&operations_bound, "FailedToStartMetricServer"}}) {
+    if (bound->ok()) continue;
+    if (!predecessor_) events_->about_node(true, event, "StartKubeProxy", bound->error().message());
+    if (strict) return *bound;
+    if (!predecessor_) log::error("{}; trying again", bound->error().message());
   }
-  if (!health_bound.ok() && !predecessor_)
-    events_->about_node(true, "FailedToStartProxierHealthcheck", "StartKubeProxy",
-                        health_bound.error().message());
   return ok();
 }
 
 // What has passed, by service.
 void Program::offer_counters() {
   const auto relayed = [this] {
+    if (proxy_) proxy_->refresh_metrics();
     return plane() == nullptr ? "" : plane()->metrics(options_.service_metrics);
   };
   if (userspace_ || !options_.service_metrics)
@@ -438,7 +463,11 @@ void Program::on_services_changed() {
 
 void Program::watch_config_file() {
   if (options_.config_file.empty()) return;
+  // Not for a new mode or date, nor for another file beside it in its ConfigMap, which moves it
+  // too.
   config_watch_ = std::make_unique<FileWatch>(loop_, options_.config_file, [this] {
+    const Result<std::string> now = read_file(options_.config_file, kMostConfig);
+    if (now.ok() && *now == options_.config_text) return;
     end(Error(ErrorCode::kConflict,
               options_.config_file + " has changed; ending, to be started with what it says"));
   });
@@ -471,19 +500,22 @@ void Program::look_around() {
 
 void Program::place_service_health() {
   if (succeeded_) return;
+  const std::vector<IpAddress> primary =
+      node_->node() ? primary_addresses(*node_->node()) : std::vector<IpAddress>();
   std::vector<IpAddress> addresses;
+  size_t everywhere = 0;
   for (const Family family : families_) {
-    const auto cidrs = options_.node_port_cidrs(family);
-    if (cidrs && cidrs->front().prefix_length() == 0)
-      return service_health_->set_addresses({IpAddress::any(Family::kIpv4)});
-    if (cidrs) {
-      const std::vector<IpAddress> local = local_addresses(*cidrs);
-      addresses.insert(addresses.end(), local.begin(), local.end());
-    } else if (node_->node()) {
-      for (const IpAddress& address : primary_addresses(*node_->node()))
-        if (address.family() == family) addresses.push_back(address);
-    }
+    const auto chosen = options_.node_port_cidrs(family);
+    const std::vector<Cidr> ranges = node_port_ranges(family, chosen, primary);
+    const bool all = !ranges.empty() && ranges.front().prefix_length() == 0;
+    if (all) ++everywhere;
+    const std::vector<IpAddress> local = local_addresses(ranges);
+    addresses.insert(addresses.end(), local.begin(), local.end());
+    if (chosen || all) continue;
+    // One that no interface has is to be complained of.
+    for (const Cidr& range : ranges) addresses.push_back(range.address());
   }
+  if (everywhere == families_.size()) addresses = {IpAddress::any(Family::kIpv4)};
   service_health_->set_addresses(std::move(addresses));
 }
 
@@ -505,12 +537,12 @@ std::vector<FamilyHealth> Program::families() const {
       result.push_back({family, good, last.value_or(WallTime{})});
     return result;
   }
+  const bool relays = plane() == nullptr || plane()->check_workers().ok();
   for (const Family family : families_) {
     const Programmer::Status status = proxy_->programmer(family).status();
-    const bool late = status.busy_since && now - *status.busy_since > std::chrono::minutes(1);
     const WallTime last =
         status.commits == 0 ? WallTime{} : loop_.clock().wall_now() - (now - status.last_commit);
-    result.push_back({family, status.ready && !late, last});
+    result.push_back({family, relays && proxy_->check(family).ok(), last});
   }
   return result;
 }

@@ -56,6 +56,7 @@ class Program {
  private:
   Result<void> take_lock();
   Result<void> connect();
+  Result<void> check_cluster_cidrs() const;
   Result<void> wait_for_pod_cidrs();
   std::vector<Config> configs();
   Result<void> open_sink();

@@ -81,6 +81,7 @@ void Programmer::exempt_local_dns(bool exempt) {
 }
 
 void Programmer::set_parameters(Parameters parameters) {
+  if (!parameters.node_known) parameters.node_addresses = parameters_.node_addresses;
   parameters_ = std::move(parameters);
   step();
 }
@@ -186,6 +187,8 @@ void Programmer::adopt(TableReader::Content content) {
   table_exists_ = content.has_value();
   if (table_exists_ && !rebuild_) {
     programmed_ = std::move(content->first);
+    if (!parameters_.node_known)
+      parameters_.node_addresses = programmed_.parameters().node_addresses;
     repairs_ = std::move(content->second);
     hooks_missing_ = !repairs_->missing_hooks.empty();
     rebuild_ = repairs_->rebuild;
@@ -236,6 +239,7 @@ bool Programmer::plan() {
 void Programmer::commit() {
   if (!status_.busy_since) status_.busy_since = clock_.now();
   in_flight_ = true;
+  sent_at_ = clock_.now();
   // With the last piece of the queue, what it was for is done.
   if (queue_at_ == queue_.size()) in_flight_frontends_ = std::exchange(planned_frontends_, {});
   const auto spent =
@@ -263,6 +267,7 @@ void Programmer::on_commit(Result<void> result) {
   if (!result.ok()) return failed(result.error());
   ++status_.commits;
   status_.last_commit = clock_.now();
+  if (on_committed_) on_committed_(status_.last_commit - sent_at_, loading_);
   status_.last_error.reset();
   backoff_ = {};
   clean_up_later();

@@ -80,6 +80,11 @@ class Programmer {
   void set_on_acknowledged(std::function<void(const Acknowledged&)> callback) {
     on_acknowledged_ = std::move(callback);
   }
+  // Runs with each transaction the kernel has taken: how long that took, and whether it was part of
+  // a load.
+  void set_on_committed(std::function<void(Duration took, bool load)> callback) {
+    on_committed_ = std::move(callback);
+  }
   // A table is being loaded: from the start, and when it has gone, until everything that was known
   // is in it and packets enter it, or until a commit fails; what is tried again after a failure is
   // no load. The callback says when one begins (but for the start) and when it has ended.
@@ -171,6 +176,8 @@ class Programmer {
   TableReader reader_;
   TakeOver take_over_;
   std::function<void(const Acknowledged&)> on_acknowledged_;
+  std::function<void(Duration, bool)> on_committed_;
+  MonoTime sent_at_;
   std::function<void(bool)> on_loading_;
 
   bool started_ = false;

@@ -22,17 +22,12 @@ using netlink::MessageWriter;
 
 namespace {
 
-constexpr const char* kTriggerAnnotation = "endpoints.kubernetes.io/last-change-trigger-time";
 constexpr Duration kStale = std::chrono::minutes(1);
 constexpr Duration kErrorGrace = std::chrono::seconds(5);
 constexpr int kWatchedPerTurn = 4;       // datagrams: a thousand elements
 constexpr size_t kAsideBytes = 4 << 10;  // a hundred elements, 0.1 ms of the kernel
 constexpr Duration kProbeLimit = std::chrono::milliseconds(500);
 constexpr Duration kCleanUpLimit = std::chrono::seconds(30);
-
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
 
 Error explain(const Error& error) {
   if (error.is(ErrorCode::kPermission))
@@ -75,12 +70,7 @@ Proxy::Proxy(Loop& loop, Settings settings, Metrics& metrics)
       settings_(std::move(settings)),
       metrics_(metrics),
       services_({settings_.node_name, {}, {}, settings_.families.front().accept_external_ips}),
-      service_changes_(metrics.counter("kubeproxy_sync_proxy_rules_service_changes_total",
-                                       "Changes of Services seen")),
-      endpoint_changes_(metrics.counter("kubeproxy_sync_proxy_rules_endpoint_changes_total",
-                                        "Changes of EndpointSlices seen")),
-      flows_deleted_(metrics.counter("kubeproxy_conntrack_reconciler_deleted_entries_total",
-                                     "Stale UDP flows deleted")),
+      sync_metrics_(metrics, loop.clock().wall_now()),
       counters_(services_) {}
 
 Proxy::~Proxy() {
@@ -124,6 +114,9 @@ Result<void> Proxy::connect(HttpTransport& http) {
       loop_.clock(), *conntrack_, services_, [this](Family family) {
         return programmer(family).programmed().parameters().node_addresses;
       });
+  cleaner_->set_on_deleted([this](Family family) { sync_metrics_.flow_deleted(family); });
+  cleaner_->set_on_listed(
+      [this](Family family, Duration took) { sync_metrics_.flows_listed(family, took); });
   local_dns_ = std::make_unique<LocalDns>(loop_.clock(), http, *route_, dns,
                                           settings_.local_dns_ready_url, [this](bool exempt) {
                                             for (const auto& family : families_)
@@ -141,23 +134,9 @@ Result<void> Proxy::connect(HttpTransport& http) {
 }
 
 Result<void> Proxy::add_family(const Config& config) {
-  const MetricLabels labels = {{"ip_family", config.family == Family::kIpv4 ? "IPv4" : "IPv6"}};
-  families_.push_back(std::unique_ptr<FamilyState>(new FamilyState{
-      config,
-      nullptr,
-      nullptr,
-      nullptr,
-      {},
-      metrics_.histogram("fairlead_proxy_change_to_kernel_seconds",
-                         "From the arrival of a change to the kernel's acknowledgement",
-                         exponential_bounds(50e-6, 2, 18), labels),
-      metrics_.histogram("kubeproxy_network_programming_duration_seconds",
-                         "From the change of a pod or Service to the kernel's acknowledgement",
-                         exponential_bounds(1e-3, 2, 18), labels),
-      metrics_.gauge("kubeproxy_sync_proxy_rules_last_timestamp_seconds",
-                     "When the kernel last acknowledged a change", labels),
-      metrics_.gauge("kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
-                     "Transactions the kernel refused or did not answer", labels)}));
+  sync_metrics_.add_family(config.family);
+  families_.push_back(
+      std::unique_ptr<FamilyState>(new FamilyState{config, nullptr, nullptr, nullptr, {}}));
   FamilyState& family = *families_.back();
   Connection::Options aside;  // so that the next piece of a cold load is planned meanwhile
   aside.send_aside_from = kAsideBytes;
@@ -171,6 +150,9 @@ Result<void> Proxy::add_family(const Config& config) {
       [this, &family](const Programmer::Acknowledged& frontends) {
         on_acknowledged(family, frontends);
       });
+  family.programmer->set_on_committed([this, &family](Duration took, bool load) {
+    sync_metrics_.committed(family.config.family, took, load, loop_.clock().wall_now());
+  });
   family.programmer->set_on_loading([this, &family](bool loading) { on_loading(family, loading); });
   return ok();
 }
@@ -235,15 +217,8 @@ void Proxy::update_parameters() {
   start_programmers();
 }
 
-// The first internal address of each family, else the first external one (k8s.io/component-helpers
-// node/util GetNodeHostIPs).
 void Proxy::set_node(const kube::Node& node) {
-  primary_addresses_.clear();
-  for (const auto* list : {&node.internal_ips, &node.external_ips})
-    for (const IpAddress& address : *list)
-      if (std::none_of(primary_addresses_.begin(), primary_addresses_.end(),
-                       [&](const IpAddress& known) { return known.family() == address.family(); }))
-        primary_addresses_.push_back(address);
+  primary_addresses_ = primary_addresses(node);
   const auto zone = node.meta.labels.find("topology.kubernetes.io/zone");
   mark(services_.set_node(zone == node.meta.labels.end() ? "" : zone->second, primary_addresses_));
   update_parameters();
@@ -317,25 +292,27 @@ uint64_t Proxy::commits() const {
 }
 
 void Proxy::put(const kube::Service& service) {
-  service_changes_.add();
-  mark(services_.put(service));
+  const Dirty dirty = services_.put(service);
+  sync_metrics_.service_changed(dirty, loop_.clock().wall_now());
+  mark(dirty);
 }
 
 void Proxy::put(const kube::EndpointSlice& slice) {
-  endpoint_changes_.add();
   const Dirty dirty = services_.put(slice);
-  remember_trigger(slice, dirty);
+  sync_metrics_.slice_changed(started_ ? &slice : nullptr, dirty, loop_.clock().wall_now());
   mark(dirty);
 }
 
 void Proxy::remove_service(const kube::ObjectKey& key) {
-  service_changes_.add();
-  mark(services_.remove_service(key));
+  const Dirty dirty = services_.remove_service(key);
+  sync_metrics_.service_changed(dirty, loop_.clock().wall_now());
+  mark(dirty);
 }
 
 void Proxy::remove_slice(const kube::ObjectKey& key) {
-  endpoint_changes_.add();
-  mark(services_.remove_slice(key));
+  const Dirty dirty = services_.remove_slice(key);
+  sync_metrics_.slice_changed(nullptr, dirty, loop_.clock().wall_now());
+  mark(dirty);
 }
 
 void Proxy::mark(const Dirty& dirty) {
@@ -359,29 +336,11 @@ bool Proxy::serves(Family family) const {
                      [&](const auto& one) { return one->config.family == family; });
 }
 
-void Proxy::remember_trigger(const kube::EndpointSlice& slice, const Dirty& dirty) {
-  if (!started_) return;
-  const auto annotation = slice.meta.annotations.find(kTriggerAnnotation);
-  if (annotation == slice.meta.annotations.end()) return;
-  const auto when = parse_rfc3339(annotation->second);
-  if (!when) return;
-  for (const Frontend& frontend : dirty) triggers_[frontend] = *when;
-}
-
 void Proxy::on_acknowledged(FamilyState& family, const Programmer::Acknowledged& frontends) {
   Dirty dirty;
-  for (const auto& [frontend, since] : frontends) {
-    dirty.push_back(frontend);
-    if (since) family.latency.observe(seconds(loop_.clock().now() - *since));
-    const auto trigger = triggers_.find(frontend);
-    if (trigger == triggers_.end()) continue;
-    family.programming.observe(std::max(0.0, seconds(loop_.clock().wall_now() - trigger->second)));
-    triggers_.erase(trigger);
-  }
-  family.last_commit.set(seconds(loop_.clock().wall_now().time_since_epoch()));
-  family.failures.set(static_cast<double>(family.programmer->status().failures));
-  flows_deleted_.add(static_cast<double>(cleaner_->deleted() - flows_counted_));
-  flows_counted_ = cleaner_->deleted();
+  for (const auto& [frontend, since] : frontends) dirty.push_back(frontend);
+  sync_metrics_.acknowledged(family.config.family, frontends, loop_.clock().now(),
+                             loop_.clock().wall_now());
   if (!family.programmer->loading()) {
     cleaner_->changed(dirty);
   } else {  // listings of flows would be in the way
@@ -414,28 +373,41 @@ const Programmer& Proxy::programmer(Family family) const {
 }
 
 Result<void> Proxy::check() {
-  if (!started_)
-    return Error(ErrorCode::kUnavailable, "Services and EndpointSlices are not known yet");
-  for (const auto& family : families_) {
-    const Programmer::Status status = family->programmer->status();
-    const std::string name = family->config.family == Family::kIpv4 ? "IPv4: " : "IPv6: ";
-    const Duration busy = status.busy_since ? loop_.clock().now() - *status.busy_since : Duration{};
-    if (!status.ready) return Error(ErrorCode::kUnavailable, name + "not programmed yet");
-    if (status.last_error && busy > kErrorGrace)
-      return Error(ErrorCode::kUnavailable, name + status.last_error->message());
-    if (busy > kStale)
-      return Error(ErrorCode::kUnavailable, name + "changes wait for over a minute");
-    const Result<void> present = probe(*family);
-    if (!present.ok())
-      return present.error().with_context(name + "asking the kernel for our table");
-  }
+  for (const auto& family : families_)
+    if (Result<void> good = check(family->config.family); !good.ok()) return good;
   return ok();
 }
 
-Result<void> Proxy::probe(const FamilyState& family) {
+Result<void> Proxy::check(Family family) {
+  if (!started_)
+    return Error(ErrorCode::kUnavailable, "Services and EndpointSlices are not known yet");
+  const Programmer::Status status = programmer(family).status();
+  const std::string name = family == Family::kIpv4 ? "IPv4: " : "IPv6: ";
+  const Duration busy = status.busy_since ? loop_.clock().now() - *status.busy_since : Duration{};
+  if (!status.ready) return Error(ErrorCode::kUnavailable, name + "not programmed yet");
+  if (status.last_error && busy > kErrorGrace)
+    return Error(ErrorCode::kUnavailable, name + status.last_error->message());
+  if (busy > kStale) return Error(ErrorCode::kUnavailable, name + "changes wait for over a minute");
+  const Result<void> present = probe(family);
+  if (!present.ok()) return present.error().with_context(name + "asking the kernel for our table");
+  return ok();
+}
+
+void Proxy::refresh_metrics() {
+  bool all = started_;
+  for (const auto& family : families_) {
+    const bool in_step = started_ && family->programmer->idle();
+    sync_metrics_.refresh(family->config.family, family->programmer->status().failures, in_step,
+                          loop_.clock().wall_now(), services_);
+    all = all && in_step;
+  }
+  if (all) sync_metrics_.nothing_is_pending();
+}
+
+Result<void> Proxy::probe(Family family) {
   for (const char* chain : {"prerouting", "output", "postrouting"}) {
-    const Result<void> found = probe_->request_sync(
-        get_object(family.config.family, NFT_MSG_GETCHAIN, chain), kProbeLimit);
+    const Result<void> found =
+        probe_->request_sync(get_object(family, NFT_MSG_GETCHAIN, chain), kProbeLimit);
     if (!found.ok()) return found;
   }
   return ok();
@@ -508,21 +480,6 @@ Result<void> clean_up(Loop& loop) {
   const Result<void> routes = stream::remove_routes(loop, kCleanUpLimit);
   if (!rules.ok() && !lacks_nftables(rules.error())) return rules;
   return routes;
-}
-
-std::optional<WallTime> parse_rfc3339(std::string_view text) {
-  std::tm tm{};
-  const std::string copy(text);
-  const char* rest = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &tm);
-  if (rest == nullptr) return std::nullopt;
-  double fraction = 0;
-  if (*rest == '.') {
-    double unit = 0.1;
-    for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10) fraction += (*rest - '0') * unit;
-  }
-  if (std::string_view(rest) != "Z") return std::nullopt;
-  return WallTime(std::chrono::seconds(timegm(&tm)) +
-                  Duration(static_cast<int64_t>(fraction * 1e9)));
 }
 
 }  // namespace fairlead::proxy

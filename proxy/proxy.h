@@ -32,6 +32,7 @@
 #include "proxy/object_sink.h"
 #include "proxy/programmer.h"
 #include "proxy/service_map.h"
+#include "proxy/sync_metrics.h"
 
 namespace fairlead::proxy {
 
@@ -95,6 +96,9 @@ class Proxy : public ObjectSink {
   // Asks the kernel whether the tables are there, and ourselves whether they are as they should be.
   // Ok, or why not.
   Result<void> check();
+  Result<void> check(Family family);
+  // Before metrics are read.
+  void refresh_metrics();
 
   // Reads what the kernel has counted for services: then counters() has it.
   void look(CounterReader::Done done) { counter_reader_->look(std::move(done)); }
@@ -110,10 +114,6 @@ class Proxy : public ObjectSink {
     std::unique_ptr<Programmer> programmer;
     std::unique_ptr<AffinityCleaner> affinity;
     std::set<Frontend> uncleaned;  // acknowledged while it is being loaded, UDP
-    Histogram latency;
-    Histogram programming;
-    Gauge last_commit;
-    Gauge failures;
   };
 
   Proxy(Loop& loop, Settings settings, Metrics& metrics);
@@ -126,8 +126,7 @@ class Proxy : public ObjectSink {
   void start_programmers();
   void on_acknowledged(FamilyState& family, const Programmer::Acknowledged& frontends);
   void on_notification(const netlink::MessageView& message);
-  void remember_trigger(const kube::EndpointSlice& slice, const Dirty& dirty);
-  Result<void> probe(const FamilyState& family);
+  Result<void> probe(Family family);
   void on_loading(FamilyState& family, bool loading);
   void listen();
   void stop_listening();
@@ -141,9 +140,7 @@ class Proxy : public ObjectSink {
   const Settings settings_;
   Metrics& metrics_;
   ServiceMap services_;
-  Counter service_changes_;
-  Counter endpoint_changes_;
-  Counter flows_deleted_;
+  SyncMetrics sync_metrics_;
   ServiceCounters counters_;
   std::unique_ptr<FlowCounter> flow_counter_;
   std::unique_ptr<netlink::Connection> watch_;
@@ -159,7 +156,6 @@ class Proxy : public ObjectSink {
   std::vector<Cidr> api_service_cidrs_;
   std::function<void()> on_services_changed_;
   std::function<void(const Dirty&)> on_marked_;
-  uint64_t flows_counted_ = 0;
   bool started_ = false;
   bool listening_ = false;  // to what others change
   bool counting_ = false;   // counter_reader_ has begun
@@ -168,7 +164,6 @@ class Proxy : public ObjectSink {
   std::optional<uint32_t> base_generation_;
   bool generation_known_ = false;
   bool programming_ = false;
-  std::unordered_map<Frontend, WallTime> triggers_;
 };
 
 // Takes everything of ours out of this network namespace, whichever mode has made it. A kernel
@@ -178,8 +173,5 @@ Result<void> clean_up(Loop& loop);
 // that conntrack would go on translating for as long as their clients send. A kernel without
 // nf_tables, or without conntrack, has neither.
 Result<void> clean_up_rules(Loop& loop, const ServiceMap& services);
-
-// "2026-01-02T03:04:05.678901Z" as Kubernetes writes it; nullopt for anything else.
-std::optional<WallTime> parse_rfc3339(std::string_view text);
 
 }  // namespace fairlead::proxy

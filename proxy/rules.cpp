@@ -41,9 +41,14 @@ class Writer {
       add(rule().match(daddr(), nft::Value::of(address)).verdict(go("node_ports")));
   }
 
-  // Not in `svc`.
+  // Not in `svc`. An address of this node's own that lies in a range of cluster IPs, and is no
+  // Service's, is the node's. (kube-proxy, which refuses in forward and output alone, lets whoever
+  // listens here answer on ports that a Service does not have, too.)
   void missed() {
     add(rule().in_set({daddr()}, name(SetId::kClusterIps)).verdict(go("refuse")));
+    add(rule()
+            .match(nft::fib_daddr_type(), nft::Value::host32(RTN_LOCAL))
+            .verdict(nft::Verdict::returns()));
     add(rule().verdict(nft::Verdict::drop()));
   }
 

@@ -71,7 +71,9 @@ struct Config {
 struct Parameters {
   std::vector<Cidr> service_cidrs;        // addresses in here without a service are dropped
   std::vector<IpAddress> node_addresses;  // that have node ports
-  bool affinity = false;                  // some service has it: where flows have gone is learnt
+  // False: those are not known yet, and what a table that is adopted says of them holds.
+  bool node_known = true;
+  bool affinity = false;  // some service has it: where flows have gone is learnt
   bool operator==(const Parameters&) const = default;
 };
 

@@ -4,6 +4,7 @@
 #include <ifaddrs.h>
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -52,7 +53,10 @@ std::vector<IpAddress> local_addresses(const std::vector<Cidr>& cidrs) {
     if (address == nullptr || (address->sa_family != AF_INET && address->sa_family != AF_INET6))
       continue;
     const IpAddress ip = SocketAddress::from_sockaddr(address).address;
-    if (std::any_of(cidrs.begin(), cidrs.end(), [&](const Cidr& c) { return c.contains(ip); }))
+    const auto holds_it = [&](const Cidr& cidr) {
+      return cidr.contains(ip) && (cidr.prefix_length() > 0 || !ip.is_loopback());
+    };
+    if (!(ip.is_v6() && ip.is_link_local()) && std::any_of(cidrs.begin(), cidrs.end(), holds_it))
       addresses.push_back(ip);
   }
   freeifaddrs(first);
@@ -69,9 +73,20 @@ ServiceHealth::ServiceHealth(Loop& loop, std::function<bool()> proxy_healthy, On
 
 void ServiceHealth::set_addresses(std::vector<IpAddress> addresses) {
   std::sort(addresses.begin(), addresses.end());
-  if (addresses == addresses_) return;
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  std::vector<IpAddress> gone, fresh;
+  std::set_difference(addresses_.begin(), addresses_.end(), addresses.begin(), addresses.end(),
+                      std::back_inserter(gone));
+  std::set_difference(addresses.begin(), addresses.end(), addresses_.begin(), addresses_.end(),
+                      std::back_inserter(fresh));
+  if (gone.empty() && fresh.empty()) return;
   addresses_ = std::move(addresses);
-  for (auto& [service, port] : ports_) port.server.reset();
+  for (auto& [service, port] : ports_) {
+    if (gone.empty())
+      port.missing.insert(port.missing.end(), fresh.begin(), fresh.end());
+    else
+      close(port);
+  }
   open_missing();
 }
 
@@ -83,7 +98,9 @@ void ServiceHealth::update(const std::vector<Entry>& entries) {
     return entry == wanted.end() || entry->second->port != open.second.number;
   });
   for (const auto& [service, entry] : wanted) {
-    Port& port = ports_[service];
+    const auto [place, added] = ports_.try_emplace(service);
+    Port& port = place->second;
+    if (added) close(port);
     port.number = entry->port;
     port.local_ready = entry->local_ready;
   }
@@ -99,7 +116,7 @@ size_t ServiceHealth::open() const {
 void ServiceHealth::open_missing() {
   bool again = false;
   for (auto& [service, port] : ports_) {
-    if (port.server || addresses_.empty()) continue;
+    if (port.missing.empty()) continue;
     const Result<void> bound = bind(service, port);
     if (bound.ok()) {
       log::debug("health check of Service {} on port {}", service.to_string(), port.number);
@@ -113,19 +130,30 @@ void ServiceHealth::open_missing() {
   retry_.start_once(retry_after_, [this] { open_missing(); });
 }
 
+void ServiceHealth::close(Port& port) const {
+  port.server.reset();
+  port.missing = addresses_;
+}
+
+// What has failed first, if anything.
 Result<void> ServiceHealth::bind(const kube::ObjectKey& service, Port& port) {
-  port.server = std::make_unique<HttpServer>(
-      loop_, small_server(),
-      [this, service](const HttpServerRequest&, const std::shared_ptr<HttpResponder>& responder) {
-        answer(service, *responder);
-      });
-  for (const IpAddress& address : addresses_) {
+  if (!port.server)
+    port.server = std::make_unique<HttpServer>(
+        loop_, small_server(),
+        [this, service](const HttpServerRequest&, const std::shared_ptr<HttpResponder>& responder) {
+          answer(service, *responder);
+        });
+  Result<void> result = ok();
+  std::vector<IpAddress> missing;
+  for (const IpAddress& address : port.missing) {
     const Result<SocketAddress> bound = listen_on(*port.server, {address, port.number});
     if (bound.ok()) continue;
-    port.server.reset();
-    return bound.error();
+    missing.push_back(address);
+    if (result.ok()) result = bound.error();
   }
-  return ok();
+  port.missing = std::move(missing);
+  if (port.missing.size() == addresses_.size()) port.server.reset();
+  return result;
 }
 
 void ServiceHealth::answer(const kube::ObjectKey& service, HttpResponder& responder) {

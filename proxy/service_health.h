@@ -5,8 +5,8 @@
 // the Service and the proxy is healthy, else 503; how many is in the body and in header
 // X-Load-Balancing-Endpoint-Weight.
 //
-// A port that cannot be bound on every address is reported once, bound nowhere, and tried again
-// every kRetry and at each update.
+// Where a port cannot be bound is reported once, and tried again every kRetry and at each update;
+// meanwhile its other addresses answer.
 // Threads: the loop's. Must not be destroyed from inside its callbacks.
 #pragma once
 
@@ -30,7 +30,8 @@ std::string service_health_json(const kube::ObjectKey& service, size_t local_rea
 // Binds; 0.0.0.0 means every address of both families, as in Go, where this host has both.
 Result<SocketAddress> listen_on(HttpServer& server, const SocketAddress& address);
 
-// This host's addresses inside any of `cidrs`, asked now.
+// This host's addresses inside any of `cidrs`, asked now: but none of IPv6 that holds on one link
+// alone, and of a CIDR of everything no loopback ones.
 std::vector<IpAddress> local_addresses(const std::vector<Cidr>& cidrs);
 
 class ServiceHealth {
@@ -54,7 +55,7 @@ class ServiceHealth {
   void set_addresses(std::vector<IpAddress> addresses);
   // All that should be open now.
   void update(const std::vector<Entry>& entries);
-  // How many Services answer.
+  // How many Services answer, at one address or more.
   size_t open() const;
 
  private:
@@ -62,9 +63,11 @@ class ServiceHealth {
     uint16_t number = 0;
     size_t local_ready = 0;
     bool reported = false;
-    std::unique_ptr<HttpServer> server;  // null: not bound
+    std::unique_ptr<HttpServer> server;  // null: bound nowhere
+    std::vector<IpAddress> missing;      // not bound there yet
   };
   void open_missing();
+  void close(Port& port) const;
   Result<void> bind(const kube::ObjectKey& service, Port& port);
   void answer(const kube::ObjectKey& service, HttpResponder& responder);
 

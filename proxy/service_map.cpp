@@ -98,8 +98,8 @@ Dirty ServiceMap::put(const kube::Service& service) {
   count_ranges(entry, 1);
   if (entry.spec.affinity_seconds != 0) ++affinities_;
   for (size_t port = 0; port < entry.spec.ports.size(); ++port) {
-    for (const auto& [frontend, role] : frontends_of(entry, port)) {
-      claim(frontend, {&entry, static_cast<uint16_t>(port), role});
+    for (const auto& [frontend, wish] : claims_of(entry, port)) {
+      claim(frontend, wish);
       dirty.push_back(frontend);
     }
   }
@@ -202,21 +202,22 @@ std::optional<Target> ServiceMap::decide(const Frontend& frontend) const {
 
   Target target;
   target.service = name_of(claim);
-  target.cluster_ip = claim.role == Role::kClusterIp;
+  target.cluster_ip = claim.cluster_ip;
+  const bool inward = claim.role == Role::kClusterIp;
   if (claim.role == Role::kLoadBalancer) {
     const std::vector<Cidr> ranges = ranges_for(service, frontend.address);
     if (!ranges.empty()) target.guard = number_of(ranges);
     target.ranges = this->ranges(target.guard);
   }
-  const bool local = target.cluster_ip ? service.spec.internal_local : service.spec.external_local;
+  const bool local = inward ? service.spec.internal_local : service.spec.external_local;
   target.here = local;
   std::vector<Backend> here = local ? local_set(endpoints) : std::vector<Backend>();
   if (anywhere.empty() && here.empty()) {
     target.treatment = Treatment::kRefuse;
   } else if (!local) {
-    target.treatment = target.cluster_ip ? Treatment::kCluster : Treatment::kExternal;
+    target.treatment = inward ? Treatment::kCluster : Treatment::kExternal;
     target.backends = std::move(anywhere);
-  } else if (!target.cluster_ip) {
+  } else if (!inward) {
     target.treatment = Treatment::kLocal;
     target.backends = std::move(here);
     target.inside = std::move(anywhere);
@@ -323,39 +324,37 @@ std::shared_ptr<const std::vector<Cidr>> ServiceMap::ranges(uint64_t guard) cons
   return found == ranges_.end() ? nullptr : found->second.ranges;
 }
 
-std::vector<ServiceMap::HealthPort> ServiceMap::health_ports() const {
-  std::vector<HealthPort> result;
-  for (const auto& [key, service] : services_) {
-    if (service.spec.health_port == 0) continue;
-    // Ready endpoints of this node, whatever their port, each address once. A pod of both families
-    // is one: kube-proxy counts for each family by itself.
-    std::vector<IpAddress> local;
-    for (const Slice* slice : service.slices) {
-      const size_t length = address_size(slice->family);
-      for (size_t at = 0; at < slice->endpoints.size(); at += length + 1)
-        if ((slice->endpoints[at + length] & (kReady | kLocal)) == (kReady | kLocal))
-          local.push_back(IpAddress::from_bytes({slice->endpoints.data() + at, length}));
-    }
-    std::sort(local.begin(), local.end());
-    local.erase(std::unique(local.begin(), local.end()), local.end());
-    const auto four =
-        static_cast<size_t>(std::count_if(local.begin(), local.end(), [](const IpAddress& one) {
-          return one.family() == Family::kIpv4;
-        }));
-    result.push_back({key, service.spec.health_port, std::max(four, local.size() - four)});
-  }
+// Ready endpoints of this node that some port of the Service leads to, each address once.
+size_t ServiceMap::count_local_ready(const Service& service, Family family) const {
+  std::set<IpAddress> local;
+  for (size_t port = 0; port < service.spec.ports.size(); ++port)
+    for (const Endpoint& endpoint : merged({&service, static_cast<uint16_t>(port)}, family))
+      if ((endpoint.flags & (kReady | kLocal)) == (kReady | kLocal))
+        local.insert(endpoint.backend.address);
+  return local.size();
+}
+
+std::vector<ServiceMap::Endpoint> ServiceMap::serving(const Frontend& frontend) const {
+  const auto found = claims_.find(frontend);
+  if (found == claims_.end()) return {};
+  std::vector<Endpoint> result = merged(found->second, frontend.family());
+  std::erase_if(
+      result, [](const Endpoint& endpoint) { return (endpoint.flags & (kReady | kServing)) == 0; });
   return result;
 }
 
 bool ServiceMap::serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const {
   if (relay(frontend) == SocketAddress{address, port}) return true;
-  const auto found = claims_.find(frontend);
-  if (found == claims_.end()) return false;
-  for (const Endpoint& endpoint : merged(found->second, frontend.family()))
-    if (endpoint.backend.address == address && endpoint.backend.port == port &&
-        (endpoint.flags & (kReady | kServing)) != 0)
-      return true;
-  return false;
+  const std::vector<Endpoint> all = serving(frontend);
+  return std::any_of(all.begin(), all.end(), [&](const Endpoint& endpoint) {
+    return endpoint.backend.address == address && endpoint.backend.port == port;
+  });
+}
+
+bool ServiceMap::abandons(const Frontend& frontend, const IpAddress& address, uint16_t port) const {
+  if (serves(frontend, address, port)) return false;
+  return !has(frontend) || !serving(frontend).empty() ||
+         doors_.contains(Frontend::vip(address, frontend.protocol, port));
 }
 
 // Every endpoint of one service port, sorted by address and port, each once.
@@ -400,21 +399,25 @@ std::vector<ServiceMap::Endpoint> ServiceMap::merged(const Claim& claim, Family 
   return result;
 }
 
-// Each once. An address that is several things to its Service is the first of them, but source
-// ranges hold for it if it is a load balancer's.
-std::vector<std::pair<Frontend, ServiceMap::Role>> ServiceMap::frontends_of(const Service& service,
-                                                                            size_t port_index) {
+// Each once. An address that is several things to its Service is treated as what it is to the
+// outside: source ranges and the external traffic policy hold for it (pkg/proxy/nftables syncs
+// service-ips in that order, the last wins).
+std::vector<std::pair<Frontend, ServiceMap::Claim>> ServiceMap::claims_of(const Service& service,
+                                                                          size_t port_index) {
   const Spec& spec = service.spec;
   const Port& port = spec.ports[port_index];
-  std::vector<std::pair<Frontend, Role>> result;
+  std::vector<std::pair<Frontend, Claim>> result;
   const auto add = [&](const Frontend& frontend, Role role) {
-    for (const auto& [known, known_role] : result)
+    for (const auto& [known, claim] : result)
       if (known == frontend) return;
-    result.emplace_back(frontend, role);
+    const bool cluster_ip =
+        role != Role::kNodePort && std::find(spec.cluster_ips.begin(), spec.cluster_ips.end(),
+                                             frontend.address) != spec.cluster_ips.end();
+    result.push_back({frontend, {&service, static_cast<uint16_t>(port_index), role, cluster_ip}});
   };
-  for (const auto& [addresses, role] : {std::pair{&spec.cluster_ips, Role::kClusterIp},
-                                        std::pair{&spec.load_balancer_ips, Role::kLoadBalancer},
-                                        std::pair{&spec.external_ips, Role::kExternalIp}})
+  for (const auto& [addresses, role] : {std::pair{&spec.load_balancer_ips, Role::kLoadBalancer},
+                                        std::pair{&spec.external_ips, Role::kExternalIp},
+                                        std::pair{&spec.cluster_ips, Role::kClusterIp}})
     for (const IpAddress& ip : *addresses) add(Frontend::vip(ip, port.protocol, port.port), role);
   if (port.node_port != 0)
     for (const IpAddress& ip : spec.cluster_ips)
@@ -425,7 +428,7 @@ std::vector<std::pair<Frontend, ServiceMap::Role>> ServiceMap::frontends_of(cons
 Dirty ServiceMap::frontends_of(const Service& service) {
   Dirty result;
   for (size_t port = 0; port < service.spec.ports.size(); ++port)
-    for (const auto& [frontend, role] : frontends_of(service, port)) result.push_back(frontend);
+    for (const auto& [frontend, claim] : claims_of(service, port)) result.push_back(frontend);
   return result;
 }
 
@@ -437,7 +440,7 @@ void ServiceMap::touched_by(const Slice& slice, Dirty& dirty) {
       return port.name == wanted.name && port.protocol == wanted.protocol;
     });
     if (!named) continue;
-    for (const auto& [frontend, role] : frontends_of(service, i))
+    for (const auto& [frontend, claim] : claims_of(service, i))
       if (frontend.family() == slice.family) dirty.push_back(frontend);
   }
 }
@@ -506,11 +509,20 @@ void ServiceMap::detach(Slice& slice) {
   forget_if_unused(service);
 }
 
+bool ServiceMap::Claim::before(const Claim& other) const {
+  const auto rank = [](const Claim& claim) {
+    if (claim.cluster_ip) return 0;
+    return claim.role == Role::kExternalIp ? 2 : 1;
+  };
+  if (rank(*this) != rank(other)) return rank(*this) < rank(other);
+  return *service->key < *other.service->key;
+}
+
 void ServiceMap::claim(const Frontend& frontend, Claim claim) {
   const auto [place, added] = claims_.try_emplace(frontend, claim);
   if (added) return;
   Claim loser = claim;
-  if (*claim.service->key < *place->second.service->key) std::swap(loser, place->second);
+  if (claim.before(place->second)) std::swap(loser, place->second);
   losing_claims_.emplace(frontend, loser);
 }
 
@@ -528,9 +540,8 @@ void ServiceMap::release(const Frontend& frontend, const Service& service) {
     claims_.erase(winner);
     return;
   }
-  const auto next = std::min_element(first, last, [](const auto& a, const auto& b) {
-    return *a.second.service->key < *b.second.service->key;
-  });
+  const auto next = std::min_element(
+      first, last, [](const auto& a, const auto& b) { return a.second.before(b.second); });
   winner->second = next->second;
   losing_claims_.erase(next);
 }

@@ -4,7 +4,10 @@
 //
 // Every mutation returns the frontends whose answer may have changed; find() then says what is
 // wanted now. Objects may arrive in any order: slices before their Service, two Services claiming
-// one address for a moment (the one first by namespace/name has it, so every node decides alike).
+// one address for a moment. Then every node decides alike: whose cluster IP it is has it, before
+// whose load balancer's, before whose external IP, so that nobody takes a port of another's
+// cluster IP by writing it into a Service (CVE-2020-8554); among equals the one first by
+// namespace/name.
 //
 // Semantics (kube-proxy 1.36, pkg/proxy; rows of table A in docs/proxy.md):
 // - a port is namespace/name:portName and protocol; slices are merged by their service-name label;
@@ -132,14 +135,22 @@ class ServiceMap {
   };
   Totals count(Family family) const;
   size_t count_local_endpoints(Family family) const;
+  // Ports of Services whose internal (else external) traffic policy is Local, with endpoints to go
+  // to, and none of them here.
+  size_t count_without_local(Family family, bool internal) const;
   // Whether a serving endpoint of this frontend has that address and port, or its relay has: flows
   // to it are healthy even when new ones go elsewhere.
   bool serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const;
+  // Whether a flow of this frontend to that address and port should end: nobody has the frontend
+  // any more, or others serve it and this one does not, or it is a relay's that has it no more.
+  // Where nobody serves, flows stay where they are (pkg/proxy/conntrack/cleanup.go).
+  bool abandons(const Frontend& frontend, const IpAddress& address, uint16_t port) const;
 
   // Whose address it is.
   struct Owner {
     ServicePort port;
     AddressKind kind = AddressKind::kClusterIp;
+    bool cluster_ip = false;  // too, whatever the kind
   };
   std::optional<Owner> owner(const Frontend& frontend) const;
   // What there is to say of a service port.
@@ -159,7 +170,8 @@ class ServiceMap {
   };
   Size size() const;
 
-  // Services with a healthCheckNodePort, and how many local ready endpoints each has.
+  // Services with a healthCheckNodePort, and how many local ready endpoints each has, of the family
+  // that has more (kube-proxy counts for each by itself).
   struct HealthPort {
     kube::ObjectKey service;
     uint16_t port = 0;
@@ -211,6 +223,8 @@ class ServiceMap {
     const Service* service = nullptr;
     uint16_t port = 0;  // index
     Role role = Role::kClusterIp;
+    bool cluster_ip = false;  // whatever else the address is to its Service
+    bool before(const Claim& other) const;
   };
   struct Endpoint {
     Backend backend;
@@ -220,7 +234,7 @@ class ServiceMap {
   enum class Hints : uint8_t { kIgnored, kNode, kZone };
 
   Spec spec_of(const kube::Service& service) const;
-  static std::vector<std::pair<Frontend, Role>> frontends_of(const Service& service, size_t port);
+  static std::vector<std::pair<Frontend, Claim>> claims_of(const Service& service, size_t port);
   static Dirty frontends_of(const Service& service);
   static void touched_by(const Slice& slice, Dirty& dirty);
   Slice pack(const kube::EndpointSlice& slice) const;
@@ -233,12 +247,14 @@ class ServiceMap {
   void add_doors(Dirty& dirty) const;
   bool is_relay_only(const Frontend& frontend) const;
   std::vector<Endpoint> merged(const Claim& claim, Family family) const;
+  std::vector<Endpoint> serving(const Frontend& frontend) const;
   Hints usable_hints(const std::vector<Endpoint>& endpoints) const;
   std::vector<Backend> cluster_set(const std::vector<Endpoint>& endpoints) const;
   static std::vector<Backend> local_set(const std::vector<Endpoint>& endpoints);
   std::vector<Cidr> ranges_for(const Service& service, const IpAddress& address) const;
   void count_ranges(const Service& service, int delta);
   size_t count_endpoints(const Claim& claim, Family family) const;
+  size_t count_local_ready(const Service& service, Family family) const;
   const Port* find_port(const ServicePort& port) const;
   std::pair<size_t, size_t> count_ready(const Claim& claim, Family family) const;
 

@@ -16,7 +16,7 @@ std::optional<ServiceMap::Owner> ServiceMap::owner(const Frontend& frontend) con
   if (found == claims_.end()) return std::nullopt;
   const Claim& claim = found->second;
   const Port& port = claim.service->spec.ports[claim.port];
-  return Owner{{*claim.service->key, port.name, port.protocol}, claim.role};
+  return Owner{{*claim.service->key, port.name, port.protocol}, claim.role, claim.cluster_ip};
 }
 
 const ServiceMap::Port* ServiceMap::find_port(const ServicePort& port) const {
@@ -85,6 +85,34 @@ Dirty ServiceMap::frontends(Family family) const {
 Dirty ServiceMap::frontends(const kube::ObjectKey& service) const {
   const auto found = services_.find(service);
   return found == services_.end() ? Dirty() : frontends_of(found->second);
+}
+
+std::vector<ServiceMap::HealthPort> ServiceMap::health_ports() const {
+  std::vector<HealthPort> result;
+  for (const auto& [key, service] : services_) {
+    if (service.spec.health_port == 0) continue;
+    size_t most = 0;
+    for (const IpAddress& address : service.spec.cluster_ips)
+      most = std::max(most, count_local_ready(service, address.family()));
+    result.push_back({key, service.spec.health_port, most});
+  }
+  return result;
+}
+
+size_t ServiceMap::count_without_local(Family family, bool internal) const {
+  size_t count = 0;
+  for (const auto& [key, service] : services_) {
+    const Spec& spec = service.spec;
+    if (!(internal ? spec.internal_local : spec.external_local)) continue;
+    const bool served =
+        std::any_of(spec.cluster_ips.begin(), spec.cluster_ips.end(),
+                    [&](const IpAddress& address) { return address.family() == family; });
+    for (size_t port = 0; served && port < spec.ports.size(); ++port) {
+      const std::vector<Endpoint> all = merged({&service, static_cast<uint16_t>(port)}, family);
+      if (!cluster_set(all).empty() && local_set(all).empty()) ++count;
+    }
+  }
+  return count;
 }
 
 }  // namespace fairlead::proxy

@@ -93,6 +93,20 @@ std::vector<SysctlFailure> write_sysctls(const std::vector<Sysctl>& sysctls,
   return failures;
 }
 
+Result<void> let_ports_be_used_again(const std::string& root) {
+  const std::string path = root + "/proc/sys/net/ipv4/tcp_tw_reuse";
+  std::vector<SysctlFailure> failures;
+  if (read_number(path) != 1) write_number(path, 1, failures);
+  if (failures.empty()) return ok();
+  return failures.front().error;
+}
+
+std::optional<Duration> conntrack_timeout(const std::string& name, const std::string& root) {
+  const auto seconds = read_number(root + "/proc/sys/net/netfilter/" + name);
+  if (!seconds || *seconds <= 0) return std::nullopt;
+  return std::chrono::seconds(*seconds);
+}
+
 int cpu_count() {
   return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
 }

@@ -3,10 +3,12 @@
 // (pkg/proxy/conntrack/sysctls.go). What to write is pure; writing blocks for a moment.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "proxy/config.h"
 
 namespace fairlead::proxy {
@@ -36,6 +38,16 @@ struct SysctlFailure {
 // on after a failure. `root` stands before /proc and /sys.
 std::vector<SysctlFailure> write_sysctls(const std::vector<Sysctl>& sysctls,
                                          const std::string& root = "");
+
+// net.ipv4.tcp_tw_reuse = 1, of both families: a connection of this host's may begin with the ports
+// of one that it has ended a second ago or longer, where both ends tell time (RFC 6191). A relay
+// whose clients close first has nothing but such connections: without, it runs out of ports to an
+// endpoint at some 470 connections a second.
+Result<void> let_ports_be_used_again(const std::string& root = "");
+
+// A time-out of connection tracking that is in force, "nf_conntrack_udp_timeout"; nullopt: there is
+// none.
+std::optional<Duration> conntrack_timeout(const std::string& name, const std::string& root = "");
 
 // CPUs online.
 int cpu_count();

@@ -7,6 +7,7 @@
 
 #include "netlink/nftables/transaction.h"
 #include "tests/kernel/proxy/changes.h"
+#include "tests/kernel/proxy/rows.h"
 #include "tests/support/seed.h"
 
 namespace fairlead::proxy {
@@ -164,6 +165,36 @@ TEST(Changes, AServiceMovesAndAnUnusedChainGoesWhileOthersChange) {
           slice("busy", {"10.244.9." + std::to_string(10 + (last = 1 - last))}, {"p 8080"}));
     return gone();
   }));
+}
+
+// The API server does not tell of the Node for now: what the process before knew of it holds.
+TEST(Row30_Restart, TakesNoNodePortAwayWhileTheNodeIsNotKnown) {
+  Cluster cluster;
+  const auto primary = [](Config& config) { config.node_port_cidrs.reset(); };
+  kube::Node node;
+  node.internal_ips = {ip("192.0.2.1"), ip("2001:db8::1")};
+  cluster.start_proxy(primary);
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  cluster.proxy().set_node(node);
+  cluster.proxy().start();
+  cluster.settle();
+  const std::string before = cluster.list_without_counts();
+  EXPECT_EQ(cluster.tcp("outside", "192.0.2.1:30101").reached, "web-1");
+  cluster.stop_proxy();
+  cluster.start_proxy(primary);
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  cluster.proxy().start();
+  cluster.settle();
+  EXPECT_EQ(cluster.list_without_counts(), before);
+  EXPECT_EQ(cluster.tcp("outside", "192.0.2.1:30101").reached, "web-1");
+  cluster.proxy().set_node(node);
+  cluster.settle();
+  EXPECT_EQ(cluster.list_without_counts(), before);
+  EXPECT_EQ(cluster.proxy().programmer(Family::kIpv4).status().commits, 0u);
+  node.internal_ips = {ip("10.244.1.1")};
+  cluster.proxy().set_node(node);
+  cluster.settle();
+  EXPECT_NE(cluster.list_without_counts(), before) << "once it is known it decides";
 }
 
 TEST(Row30_Restart, TakesOverWithoutWritingAnything) {

@@ -123,6 +123,19 @@ class Program : public testing::Test {
     const auto inside = ns_.enter();
     return run_command(argv, {}, 20);
   }
+  // The same, while the API server answers on this thread.
+  fairlead::test::CommandResult run_beside(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--master", api_->url(), "--hostname-override=n1"});
+    std::optional<fairlead::test::CommandResult> result;
+    std::atomic<bool> done{false};
+    std::thread process([&] {
+      result = run(arguments);
+      done = true;
+    });
+    EXPECT_TRUE(run_until([&] { return done.load(); }));
+    process.join();
+    return *result;
+  }
   size_t elements() {
     size_t count = 0;
     const std::string text = ns_.must("nft list ruleset");
@@ -344,16 +357,7 @@ TEST_F(Program, ComparesItselfWithAnotherAndSaysSoByItsStatus) {
   close(mkstemp(path));
   const auto shadow = [&](const std::string& rules) {
     std::ofstream(path) << rules;
-    std::optional<fairlead::test::CommandResult> result;
-    std::atomic<bool> done{false};
-    std::thread process([&] {  // the API server answers on this thread
-      result = run({"--master", api_->url(), "--hostname-override=n1",
-                    "--service-cidr=10.96.0.0/16", "--shadow", "--shadow-rules", path});
-      done = true;
-    });
-    EXPECT_TRUE(run_until([&] { return done.load(); }));
-    process.join();
-    return *result;
+    return run_beside({"--service-cidr=10.96.0.0/16", "--shadow", "--shadow-rules", path});
   };
   std::string rules = iptables_rules(300);
   const auto same = shadow(rules);
@@ -406,6 +410,12 @@ TEST_F(Program, Row29_RunsByAFileAndEndsWhenItChanges) {
   std::string configz;
   ns_.run([&] { configz = run_command({"curl", "-s", "http://127.0.0.1:10249/configz"}).output; });
   EXPECT_NE(configz.find(R"("detectLocalMode":"NodeCIDR")"), std::string::npos) << configz;
+  // The same again, under another inode, is no change.
+  std::filesystem::rename(path, path + ".old");
+  write("");
+  std::filesystem::permissions(path, std::filesystem::perms::owner_read);
+  loop_.run_until([] { return false; }, std::chrono::milliseconds(500));
+  EXPECT_TRUE(process->running());
   write("nftables: {masqueradeAll: true}\n");
   EXPECT_TRUE(run_until([&] { return !process->running(); }));
   EXPECT_EQ(elements(), 3000u);
@@ -420,6 +430,15 @@ TEST_F(Program, Row28_EndsWhenThePodCidrsOfItsNodeChange) {
   EXPECT_TRUE(process->running());
   api_->change_pod_cidrs("10.244.8.0/24");
   EXPECT_TRUE(run_until([&] { return !process->running(); }));
+}
+
+// It would take every pod for a stranger.
+TEST_F(Program, Row28_EndsWhereThePodCidrsAreOfTheOtherFamilyAlone) {
+  const auto ended = run_beside({"--detect-local-mode=NodeCIDR", "--bind-address=fd00::1"});
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_NE(ended.errors.find("have none of the family of its address fd00::1"), std::string::npos)
+      << ended.errors;
+  EXPECT_EQ(elements(), 0u);
 }
 
 TEST_F(Program, Row30_WritesItsConfiguration) {

@@ -66,10 +66,19 @@ TEST(Row01_WatchFilters, HeadlessSlicesHaveNoEndpoints) {
   ProgramCluster cluster;
   put_web(cluster);
   cluster.put_slice("web", {kOn2}, kHeadless, "-headless");
-  cluster.put_slice("web", {kOn2}, kOtherProxy, "-other");
   cluster.start();
   check(cluster, {"the plain slice", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
   EXPECT_EQ(cluster.traced("client", "10.96.0.1:80/tcp"), "balanced to 10.244.2.2:8080");
+}
+
+// Which proxy has a Service, the Service says alone: its slices have the label for a moment longer.
+TEST(Row01_WatchFilters, SlicesOfAServiceThatWasAnotherProxysCount) {
+  ProgramCluster cluster;
+  cluster.put_service("web", spec_json(1));
+  cluster.put_slice("web", {kOn1}, kOtherProxy);
+  cluster.put_slice("web", {in_ipv6(kOn1)}, kOtherProxy);
+  cluster.start();
+  check(cluster, {"its endpoint", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
 }
 
 // The external IP is the outside host's own address: where there are no rules it answers itself.

@@ -120,6 +120,18 @@ const Row kRows[] = {
        kRefused},
       {"no endpoints, a pod is not inside", "client", "198.51.100.4:80", "", kDropped}},
      true},
+    {"Row16_SourceRangesHoldForAClusterIpThatIsTheBalancersToo",
+     [](Cluster& c) {
+       put(c, "web", 1, {kOn1, kOn3}, [](kube::Service& s) {
+         s.load_balancer_ingress = {{ip("10.96.0.1"), true}, {ip("fd00:96::1"), true}};
+         s.load_balancer_source_ranges = {cidr("192.0.2.2/32"), cidr("2001:db8::2/128")};
+         s.external_traffic_policy = TrafficPolicy::kLocal;
+       });
+     },
+     {{"a source inside", "outside", "10.96.0.1:80", "[fd00:96::1]:80", kHere},
+      {"a pod is not inside", "client", "10.96.0.1:80", "", kDropped},
+      {"another port", "outside", "10.96.0.1:81", "[fd00:96::1]:81", kRefused}},
+     true},
     {"Row17_IpModeProxyHasNoRules",
      [](Cluster& c) {
        put(c, "web", 1, {kOn1}, [](kube::Service& s) {
@@ -204,6 +216,29 @@ TEST(RowsByFlag, Row19_NodePortsOnPrimaryAddressesByDefault) {
   check_packets(cluster, now, true);
 }
 
+// A family of which the Node has no address, or only a loopback address that was chosen for it, has
+// node ports on every address.
+TEST(RowsByFlag, Row19_AFamilyWithoutPrimaryAddressHasNodePortsEverywhere) {
+  Cluster cluster;
+  cluster.start_proxy([](Config& config) { config.node_port_cidrs.reset(); });
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  kube::Node node;
+  node.internal_ips = {ip("127.0.0.1"), ip("192.0.2.1"), ip("2001:db8::1")};
+  cluster.sink().set_node(node);
+  cluster.sink().start();
+  cluster.settle();
+  const PacketCase four{"IPv4", "client", "10.244.1.1:30101", "", kHere, Source::kMasqueraded};
+  PacketCase six{"not ours: IPv6", "client", "[fd00:244:1::1]:30101", "", kRefused};
+  check_packets(cluster, four, true);
+  check_packets(cluster, six, true);
+  node.internal_ips = {ip("192.0.2.1")};
+  cluster.sink().set_node(node);
+  cluster.settle();
+  six.ends_at = kHere;
+  six.source = Source::kMasqueraded;
+  check_packets(cluster, six, true);
+}
+
 TEST(RowsByFlag, Row19_ANewAddressOfTheNodeActsAtOnce) {
   Cluster cluster;
   cluster.start_proxy();
@@ -235,6 +270,29 @@ TEST(RowsByFlag, Row20_ANewServiceCidrActsAtOnce) {
   PacketCase now = unallocated;
   now.ends_at = kDropped;
   check_packets(cluster, now, true);
+}
+
+// What listens on an address of the node's own is asked, whatever range it is in, unless it is a
+// Service's.
+TEST(RowsByFlag, Row20_AnAddressOfTheNodeItselfIsItsOwn) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  cluster.sink().start();
+  cluster.settle();
+  EXPECT_EQ(cluster.tcp("client", "10.96.0.99:853").to_string(), "dropped");
+  cluster.at("node").must("ip address add 10.96.0.99/32 dev lo");
+  cluster.at("node").must("ip address add 10.96.0.1/32 dev lo");
+  EXPECT_EQ(cluster.tcp("client", "10.96.0.99:853").to_string(), "refused") << "nobody listens";
+  EXPECT_EQ(cluster.tcp("client", "10.96.0.1:80").reached, "web-1");
+  Packet packet{ip(cluster.address("client", Family::kIpv4)), ip("10.96.0.99"), Protocol::kTcp,
+                853};
+  const Ruleset& programmed = cluster.proxy().programmer(Family::kIpv4).programmed();
+  EXPECT_EQ(trace(programmed, packet).kind, Fate::Kind::kDropped);
+  packet.local = {ip("10.96.0.99"), ip("10.96.0.1")};
+  EXPECT_EQ(trace(programmed, packet).kind, Fate::Kind::kPassed);
+  packet.destination = ip("10.96.0.1");
+  EXPECT_EQ(trace(programmed, packet).kind, Fate::Kind::kRefused);
 }
 
 // Rows 12 and 10 with pods known by the interface they come in by.

@@ -27,14 +27,18 @@ class UdpClient {
   ~UdpClient() { close(fd_); }
   // Who answers; "refused" or "silence".
   std::string ask() {
+    const std::string text = hear();
+    return text.substr(0, text.find(' '));
+  }
+  // And whom he sees: "web-1 10.244.1.2".
+  std::string hear() {
     char buffer[128];
     (void)!send(fd_, "?", 1, 0);
     pollfd one{fd_, POLLIN, 0};
     if (poll(&one, 1, 1000) <= 0) return "silence";
     const ssize_t got = recv(fd_, buffer, sizeof buffer, 0);
     if (got < 0) return errno == ECONNREFUSED ? "refused" : "error";
-    const std::string text(buffer, static_cast<size_t>(got));
-    return text.substr(0, text.find(' '));
+    return std::string(buffer, static_cast<size_t>(got));
   }
 
  private:

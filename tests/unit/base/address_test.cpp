@@ -64,6 +64,11 @@ TEST(Cidr, ParsesAndMasks) {
   for (const char* bad :
        {"10.0.0.0", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/-1", "x/8"})
     EXPECT_FALSE(Cidr::parse(bad).ok()) << bad;
+  // Ranges of IPv4 written as IPv6.
+  EXPECT_EQ(Cidr::parse_lenient("::ffff:203.0.113.9/120")->to_string(), "203.0.113.0/24");
+  EXPECT_EQ(Cidr::parse_lenient("::ffff:1.2.3.4/96")->to_string(), "0.0.0.0/0");
+  for (const char* bad : {"::ffff:1.2.3.4/95", "::ffff:1.2.3.4/129", "1.2.3.4/96"})
+    EXPECT_FALSE(Cidr::parse_lenient(bad).ok()) << bad;
 }
 
 TEST(Cidr, Contains) {

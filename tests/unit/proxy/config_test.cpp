@@ -176,6 +176,10 @@ TEST(Config, AddressesFollowTheFamilyOfBindAddress) {
   EXPECT_EQ(read("bindAddress: '::'").metrics_bind_address, "[::1]:10249");
   EXPECT_EQ(read("bindAddress: '::'\nhealthzBindAddress: 0.0.0.0:1").healthz_bind_address,
             "0.0.0.0:1");
+  const KubeProxyConfig empty =
+      read("bindAddress: '::'\nhealthzBindAddress: ''\nmetricsBindAddress: \"\"");
+  EXPECT_EQ(empty.healthz_bind_address, "[::]:10256") << "as kubeadm writes it";
+  EXPECT_EQ(empty.metrics_bind_address, "[::1]:10249");
 }
 
 TEST(Config, SectionsOfTheModeCount) {
@@ -264,6 +268,8 @@ TEST(Config, Validation) {
       {"clusterCIDR: '10.0.0.0/8,11.0.0.0/8'",
        "clusterCIDR: \"10.0.0.0/8,11.0.0.0/8\" must have one CIDR of each family at most"},
       {"clusterCIDR: 10.0.0.0", "clusterCIDR: \"10.0.0.0\" must be a CIDR such as"},
+      {"clusterCIDR: '10.0.0.0/8,'", "clusterCIDR: \"10.0.0.0/8,\" must be a CIDR such as"},
+      {"clusterCIDR: ',10.0.0.0/8'", "clusterCIDR: \",10.0.0.0/8\" must be a CIDR such as"},
       {"clusterCIDR: 10.0.0.0\ndetectLocalMode: NodeCIDR", ""},
       {"detectLocalMode: Pods", "detectLocalMode: \"Pods\" must be ClusterCIDR, NodeCIDR,"},
       {"detectLocalMode: BridgeInterface", "detectLocal.bridgeInterface: \"\" must be the name"},

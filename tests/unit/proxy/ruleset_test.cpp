@@ -73,6 +73,7 @@ TEST(Ruleset, TheWayOfAPacket) {
             "meta l4proto . th dport vmap @node_svc\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("missed")),
             "ip daddr @vips goto refuse\n"
+            "fib daddr type local return\n"
             "drop\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("refuse")), "reject\n");
   EXPECT_EQ(chain_text(ruleset, ruleset.chain("sel_1")),

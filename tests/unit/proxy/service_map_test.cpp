@@ -158,6 +158,71 @@ TEST(ServiceMap, OfTwoClaimsTheFirstByNameHoldsWhateverTheOrder) {
   }
 }
 
+// Whoever may write a Service could take the cluster's DNS otherwise (CVE-2020-8554).
+TEST(ServiceMap, NobodyTakesAClusterIpByAnExternalAddress) {
+  kube::Service thief = service("a", {"10.96.0.66"}, {"http 80"});
+  thief.external_ips = {ip("10.96.0.1"), ip("198.51.100.1")};
+  thief.load_balancer_ingress = {{ip("10.96.0.2"), true}};
+  kube::Service balanced = service("b", {"10.96.0.1", "10.96.0.2"}, {"http 80"});
+  balanced.load_balancer_ingress = {{ip("198.51.100.1"), true}};
+  for (const bool thief_first : {false, true}) {
+    ServiceMap map("");
+    map.put(slice("a", {"10.0.0.66"}, {"http 8080"}));
+    map.put(slice("b", {"10.0.0.1"}, {"http 8080"}));
+    map.put(thief_first ? thief : balanced);
+    map.put(thief_first ? balanced : thief);
+    for (const char* address : {"10.96.0.1", "10.96.0.2", "198.51.100.1"})
+      EXPECT_EQ(to_text(map.find(tcp(address, 80))), "10.0.0.1:8080") << address;
+    map.remove_service({"default", "b"});
+    for (const char* address : {"10.96.0.1", "10.96.0.2", "198.51.100.1"})
+      EXPECT_EQ(to_text(map.find(tcp(address, 80))), "10.0.0.66:8080") << address;
+  }
+}
+
+// As `minikube tunnel` has it.
+TEST(ServiceMap, AClusterIpThatIsABalancersTooIsTreatedAsThat) {
+  kube::Service web = service("web", {"10.96.0.1"}, {"http 80"});
+  web.load_balancer_ingress = {{ip("10.96.0.1"), true}};
+  web.load_balancer_source_ranges = {cidr("192.0.2.0/24")};
+  web.external_traffic_policy = kube::TrafficPolicy::kLocal;
+  ServiceMap map("here");
+  map.put(web);
+  map.put(slice("web", {"10.0.0.1 @here", "10.0.0.2 @there"}, {"http 8080"}));
+  const auto target = map.find(tcp("10.96.0.1", 80));
+  EXPECT_EQ(to_text(target), "10.0.0.1:8080(local), inside 10.0.0.1:8080(local) 10.0.0.2:8080");
+  EXPECT_NE(target->guard, 0u);
+  EXPECT_TRUE(target->cluster_ip) << "its other ports are refused";
+  EXPECT_EQ(map.owner(tcp("10.96.0.1", 80))->kind, AddressKind::kLoadBalancer);
+  web.load_balancer_ingress.clear();
+  web.external_ips = {ip("10.96.0.1")};
+  map.put(web);
+  EXPECT_EQ(to_text(map.find(tcp("10.96.0.1", 80))), to_text(target)) << "as an external IP";
+  EXPECT_EQ(map.find(tcp("10.96.0.1", 80))->guard, 0u);
+}
+
+TEST(ServiceMap, FlowsStayWhereTheyAreWhileNobodyServes) {
+  ServiceMap map("");
+  const Frontend dns = udp("10.96.0.10", 53);
+  const auto abandons = [&](const std::string& endpoint) {
+    return map.abandons(dns, ip(endpoint), 53);
+  };
+  EXPECT_TRUE(abandons("10.0.0.1")) << "no such Service";
+  map.put(service("dns", {"10.96.0.10"}, {"dns 53/UDP"}));
+  EXPECT_FALSE(abandons("10.0.0.1"));
+  map.put(slice("dns", {"10.0.0.1 notready"}, {"dns 53/UDP"}));
+  EXPECT_FALSE(abandons("10.0.0.1"));
+  EXPECT_FALSE(abandons("10.0.0.9"));
+  map.put(slice("dns", {"10.0.0.1 notready", "10.0.0.2"}, {"dns 53/UDP"}));
+  EXPECT_TRUE(abandons("10.0.0.1"));
+  EXPECT_FALSE(abandons("10.0.0.2"));
+  map.put(slice("dns", {"10.0.0.1 notready"}, {"dns 53/UDP"}));
+  const SocketAddress socket{ip("192.0.2.1"), 53};
+  map.set_relay(dns, socket);
+  EXPECT_FALSE(abandons("192.0.2.1"));
+  map.set_relay(dns, std::nullopt);
+  EXPECT_TRUE(abandons("192.0.2.1")) << "a socket that nobody will read from";
+}
+
 TEST(ServiceMap, ServesIsWiderThanUses) {
   ServiceMap map("");
   map.put(service("dns", {"10.96.0.10"}, {"dns 53/UDP"}));
@@ -426,6 +491,12 @@ TEST(ServiceMap, HealthCheckNodePorts) {
   EXPECT_EQ(map.health_ports()[0], (ServiceMap::HealthPort{{"default", "web"}, 32000, 1}));
   map.put(slice("web", {"fd00::1 @here", "fd00::2 @there"}, {"http 8080"}));
   EXPECT_EQ(map.health_ports()[0].local_ready, 1u) << "a pod of both families is one";
+  map.put(slice("web", {"fd00::1 @here", "fd00::2 @here"}, {"http 8080"}));
+  EXPECT_EQ(map.health_ports()[0].local_ready, 1u) << "the Service has no IPv6";
+  map.put(slice("web", {"10.0.0.1 @here", "10.0.0.3 @here"}, {"other 8080"}));
+  EXPECT_EQ(map.health_ports()[0].local_ready, 0u) << "no port leads to them";
+  map.put(slice("web", {"10.0.0.1 @here"}, {"https 8443"}));
+  EXPECT_EQ(map.health_ports()[0].local_ready, 1u) << "one of its ports does";
 }
 
 TEST(ServiceMap, SaysWhoseAnAddressIsAndWhatThereIsToSayOfAPort) {

@@ -101,6 +101,18 @@ TEST_F(SysctlFiles, WritesWhatDiffersAndEnlargesTheTable) {
   EXPECT_EQ(get(kBuckets).substr(0, 4), "1000");  // large enough
 }
 
+TEST_F(SysctlFiles, WhatTheRelayNeeds) {
+  EXPECT_FALSE(let_ports_be_used_again(root_).ok()) << "no such file";
+  const std::string path = "/proc/sys/net/ipv4/tcp_tw_reuse";
+  std::filesystem::create_directories(root_ + "/proc/sys/net/ipv4");
+  put(path, "2\n");
+  EXPECT_TRUE(let_ports_be_used_again(root_).ok());
+  EXPECT_EQ(get(path).substr(0, 1), "1");
+  put(kNet + "nf_conntrack_udp_timeout", "30\n");
+  EXPECT_EQ(conntrack_timeout("nf_conntrack_udp_timeout", root_), 30s);
+  EXPECT_EQ(conntrack_timeout("nf_conntrack_udp_timeout_stream", root_), std::nullopt);
+}
+
 TEST_F(SysctlFiles, FailuresAreToldApartAndTheRestIsWritten) {
   put(kNet + "nf_conntrack_udp_timeout", "1\n");
   std::filesystem::create_directory(root_ + kNet + "nf_conntrack_tcp_be_liberal");
