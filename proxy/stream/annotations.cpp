@@ -35,35 +35,52 @@ Result<void> read(std::string_view name, const std::string& value, Wishes& wishe
   return ok();
 }
 
+void keep(std::string_view name, const Wishes& before, Wishes& wishes) {
+  if (name == "mode")
+    wishes.relay = before.relay;
+  else if (name == "balance")
+    wishes.balance = before.balance;
+  else if (name == "proxy-protocol")
+    wishes.proxy_protocol = before.proxy_protocol;
+  else if (name == "hold")
+    wishes.hold = before.hold;
+}
+
 }  // namespace
 
-Result<Wishes> read_wishes(const std::map<std::string, std::string>& annotations) {
-  Wishes wishes;
+WishesRead read_wishes(const std::map<std::string, std::string>& annotations,
+                       const Wishes& before) {
+  WishesRead result;
+  std::string complaints;
   for (auto it = annotations.lower_bound(std::string(kPrefix));
        it != annotations.end() && it->first.starts_with(kPrefix); ++it) {
     const auto& [name, value] = *it;
-    const Result<void> done = read(std::string_view(name).substr(kPrefix.size()), value, wishes);
-    if (!done.ok())
-      return done.error().with_context("metadata.annotations[" + name + "]: \"" + value + "\"");
+    const std::string_view what = std::string_view(name).substr(kPrefix.size());
+    const Result<void> done = read(what, value, result.wishes);
+    if (done.ok()) continue;
+    keep(what, before, result.wishes);
+    complaints += (complaints.empty() ? "" : "; ") +
+                  done.error()
+                      .with_context("metadata.annotations[" + name + "]: \"" + value + "\"")
+                      .message();
   }
-  return wishes;
+  if (!complaints.empty()) result.bad = Error(ErrorCode::kInvalid, complaints);
+  return result;
 }
 
 bool WishBook::put(const kube::Service& service) {
   const kube::ObjectKey key = service.meta.key();
-  const Result<Wishes> read = read_wishes(service.meta.annotations);
-  if (!read.ok()) {
-    Entry& entry = entries_[key];
-    if (std::exchange(entry.told, read.error().message()) != entry.told && on_bad_)
-      on_bad_(key, read.error());
-    return false;
-  }
-  const bool changed = of(key) != *read;
-  if (*read == Wishes())
+  const Wishes before = of(key);
+  const auto [wishes, bad] = read_wishes(service.meta.annotations, before);
+  if (wishes == Wishes() && !bad) {
     entries_.erase(key);
-  else
-    entries_[key] = {*read, {}};
-  return changed;
+    return wishes != before;
+  }
+  Entry& entry = entries_[key];
+  entry.wishes = wishes;
+  const std::string message = bad ? bad->message() : "";
+  if (std::exchange(entry.told, message) != message && bad && on_bad_) on_bad_(key, *bad);
+  return wishes != before;
 }
 
 Wishes WishBook::of(const kube::ObjectKey& service) const {

@@ -32,12 +32,16 @@ struct Wishes {
   bool operator==(const Wishes&) const = default;
 };
 
-// kInvalid: an annotation that there is not under our prefix, or whose value means nothing; the
-// message names it. Those of others are theirs.
-Result<Wishes> read_wishes(const std::map<std::string, std::string>& annotations);
+// What annotations say, each by itself: one whose value means nothing leaves of `before` what it is
+// about, so that every node makes the same of the others, whatever it has seen before. Those of
+// others are theirs.
+struct WishesRead {
+  Wishes wishes;
+  std::optional<Error> bad;  // kInvalid: those that mean nothing, or that there are not, by name
+};
+WishesRead read_wishes(const std::map<std::string, std::string>& annotations, const Wishes& before);
 
-// Those of every Service. One that asks for what means nothing keeps what it asked for before, and
-// `on_bad` hears of it once. One thread.
+// Those of every Service. `on_bad` hears once of what means nothing. One thread.
 class WishBook {
  public:
   void set_on_bad(std::function<void(const kube::ObjectKey&, const Error&)> callback) {

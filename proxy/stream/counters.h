@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one worker counts for one service port. Pure.
 //
-// Threads: one writes, any reads: a plain load and store each, no locked instruction.
+// Threads: one writes, any reads: a plain load and store each, no locked instruction. Who reads a
+// value sees what its writer counted before it.
 #pragma once
 
 #include <atomic>
@@ -12,12 +13,12 @@ namespace fairlead::proxy::stream {
 class Count {
  public:
   void add(uint64_t amount = 1) {
-    value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+    value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_release);
   }
   void take(uint64_t amount = 1) {
-    value_.store(value_.load(std::memory_order_relaxed) - amount, std::memory_order_relaxed);
+    value_.store(value_.load(std::memory_order_relaxed) - amount, std::memory_order_release);
   }
-  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+  uint64_t value() const { return value_.load(std::memory_order_acquire); }
 
  private:
   std::atomic<uint64_t> value_{0};

@@ -7,19 +7,26 @@ namespace fairlead::proxy::stream {
 
 bool Ejection::begin(MonoTime now) {
   if (!until_ || now < *until_) return false;
+  if (std::exchange(taken_, false)) return answered(), false;
   until_ = now + kTrial;
   return trying_ = true;
 }
 
-void Ejection::succeeded() {
+void Ejection::connected() {
+  if (!by_resets_) return answered();
+  failures_ = 0;
+  taken_ = trying_;
+}
+
+void Ejection::answered() {
   *this = Ejection();
 }
 
 // Connections that were on their way when it was ejected may fail after it: they say nothing new.
-bool Ejection::failed(MonoTime now, const EjectionRules& rules) {
+bool Ejection::count(uint32_t& in_a_row, MonoTime now, const EjectionRules& rules) {
   if (until_ && !trying_) return false;
-  if (!until_ && ++failures_ < rules.failures) return false;
-  trying_ = false;
+  if (!until_ && ++in_a_row < rules.failures) return false;
+  trying_ = taken_ = false;
   constexpr uint32_t kDoublings = 16;  // many more would overflow, and are beyond any limit
   const Duration span = std::min(ejections_, kDoublings) == kDoublings
                             ? rules.most

@@ -2,11 +2,12 @@
 // Whether one endpoint, by what became of connections to it, should get new ones. Pure: time is
 // given. One thread.
 //
-// So many failed connections in a row eject it for a while. Then one connection tries it: until
-// that has succeeded, or for kTrial without any verdict (a datagram nobody answers), nothing else
-// goes there. When it fails, the next while is twice as long, up to
-// a limit. Any success clears all. That an endpoint is ejected is advice: where every endpoint is,
-// the caller tries them all (EndpointGroup).
+// So many connections in a row that fail, or that it resets at once, eject it for a while. Then one
+// connection, the trial, goes there: until that has succeeded, or for kTrial without any verdict (a
+// datagram nobody answers), nothing else does. When it fails, the next while is twice as long, up
+// to a limit. An answer clears all. That a connection is made does so too, unless resets have had
+// their part in it: then the trial must not be reset for kTrial. That an endpoint is ejected is
+// advice: where every endpoint is, the caller tries them all (EndpointGroup).
 #pragma once
 
 #include <cstdint>
@@ -30,21 +31,33 @@ class Ejection {
   bool usable(MonoTime now) const { return !until_ || now >= *until_; }
   bool ejected() const { return until_.has_value(); }
 
-  // A connection is made to it. True: it is the trial, and one of the three below should follow.
+  // A connection is begun to it. True: it is the trial, and whoever ends it must say one of those
+  // below of it.
   bool begin(MonoTime now);
-  void succeeded();
-  // True: this ejects it, or keeps it ejected for longer.
-  bool failed(MonoTime now, const EjectionRules& rules);
-  // The connection ended without a verdict on the endpoint.
+  void connected();
+  void answered();
+  // No connection was made. True: this ejects it, or keeps it ejected for longer.
+  bool failed(MonoTime now, const EjectionRules& rules) { return count(failures_, now, rules); }
+  // It has reset a connection that nothing had come of, less than kTrial old. The same.
+  bool broke(MonoTime now, const EjectionRules& rules) {
+    by_resets_ = true;
+    return count(resets_, now, rules);
+  }
+  // The trial ended without a verdict on the endpoint.
   void abandoned() {
+    taken_ = false;
     if (std::exchange(trying_, false)) until_ = MonoTime::min();
   }
 
  private:
-  uint32_t failures_ = 0;   // in a row
-  uint32_t ejections_ = 0;  // since the last success
+  bool count(uint32_t& in_a_row, MonoTime now, const EjectionRules& rules);
+
+  uint32_t failures_ = 0, resets_ = 0;  // in a row
+  bool by_resets_ = false;              // some of them were resets
+  uint32_t ejections_ = 0;              // since the last success
   std::optional<MonoTime> until_;
   bool trying_ = false;
+  bool taken_ = false;  // the trial has been, and not been reset yet
 };
 
 }  // namespace fairlead::proxy::stream

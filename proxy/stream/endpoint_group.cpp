@@ -65,7 +65,7 @@ bool EndpointGroup::serves(const SocketAddress& endpoint) const {
 }
 
 EndpointPtr EndpointGroup::choose(const IpAddress& client, MonoTime now,
-                                  std::span<const EndpointPtr> tried) {
+                                  std::span<const EndpointPtr> tried, bool* trial) {
   EndpointPtr chosen;
   for (const bool any : {false, true}) {
     const GroupView view(endpoints_, tried, now, any);
@@ -77,7 +77,8 @@ EndpointPtr EndpointGroup::choose(const IpAddress& client, MonoTime now,
     if (chosen) break;
   }
   if (!chosen) return nullptr;
-  chosen->ejection.begin(now);
+  const bool tries = chosen->ejection.begin(now);
+  if (trial != nullptr) *trial = tries;
   if (set_->clients) set_->clients->remember(client, chosen->address, now, set_->affinity);
   return chosen;
 }

@@ -36,12 +36,16 @@ class EndpointGroup {
   // For a new connection of `client`: where it went before, if the set has affinity, else by the
   // policy; with affinity by the client's address, which a worker, or a process, that does not know
   // the client yet decides in the same way. None of `tried`. Ejected endpoints only when there is
-  // no other, or as a trial: one of the three verdicts below must follow. Null: nothing is left.
-  EndpointPtr choose(const IpAddress& client, MonoTime now, std::span<const EndpointPtr> tried);
+  // no other, or as a `trial`, of which a verdict must follow (ejection.h). Null: nothing is left.
+  EndpointPtr choose(const IpAddress& client, MonoTime now, std::span<const EndpointPtr> tried,
+                     bool* trial = nullptr);
 
-  static void succeeded(Endpoint& endpoint) { endpoint.ejection.succeeded(); }
+  static void connected(Endpoint& endpoint) { endpoint.ejection.connected(); }
+  static void answered(Endpoint& endpoint) { endpoint.ejection.answered(); }
   // True: this has ejected it.
   bool failed(Endpoint& endpoint, MonoTime now) { return endpoint.ejection.failed(now, rules_); }
+  bool broke(Endpoint& endpoint, MonoTime now) { return endpoint.ejection.broke(now, rules_); }
+  // Of a trial.
   static void abandoned(Endpoint& endpoint) { endpoint.ejection.abandoned(); }
 
  private:

@@ -8,6 +8,8 @@ namespace fairlead::proxy::stream {
 namespace {
 
 constexpr int kLeast = 64 * 1024;  // less is moved faster by copying
+// Pipes asked for in vain before the kernel is asked again: others may have given theirs back.
+constexpr size_t kPatience = 4096;
 
 }  // namespace
 
@@ -27,10 +29,12 @@ Pipe PipePool::take() {
     return pipe;
   }
   int fds[2];
-  if (existing_ >= limit_ || pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return {};
+  if (existing_ >= limit_) return {};
+  if (patience_ > 0) return --patience_, Pipe();
+  if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) return {};
   Pipe pipe = {Fd(fds[0]), Fd(fds[1]), this};
   if (!enlarge(fds[1])) {
-    limit_ = existing_;
+    patience_ = kPatience;
     return {};
   }
   ++existing_;

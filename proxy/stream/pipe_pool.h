@@ -3,7 +3,7 @@
 // thread.
 //
 // Bounded: at most `limit` exist at once, or as many as the kernel gives a useful size (a user
-// without privileges gets 64 of 1 MiB); who gets none copies instead.
+// without privileges gets 64 of 1 MiB); who gets none copies instead. A refusal holds for a while.
 #pragma once
 
 #include <cstddef>
@@ -40,9 +40,10 @@ class PipePool {
   bool enlarge(int pipe) const;
 
   const int bytes_;
-  size_t limit_;
+  const size_t limit_;
   Count& made_;
   size_t existing_ = 0;
+  size_t patience_ = 0;  // before the kernel is asked again
   std::vector<Pipe> idle_;
 };
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "proxy/node_watch.h"
 #include "proxy/stream/sockets.h"
+#include "proxy/sysctls.h"
 
 namespace fairlead::proxy::stream {
 
@@ -42,6 +43,15 @@ std::vector<SocketAddress> left_out(const EndpointSet& before,
                  before.leaving.end(), std::back_inserter(all));
   std::set_difference(all.begin(), all.end(), now.begin(), now.end(), std::back_inserter(result));
   return result;
+}
+
+// A session that outlived what connection tracking knows of its flow would go on untranslated.
+void end_before_connection_tracking(UdpSettings& udp) {
+  const auto shorten = [](Duration& timeout, const char* name) {
+    timeout = std::min(timeout, conntrack_timeout(name).value_or(timeout)) * 9 / 10;
+  };
+  shorten(udp.fresh_timeout, "nf_conntrack_udp_timeout");
+  shorten(udp.timeout, "nf_conntrack_udp_timeout_stream");
 }
 
 bool same(const Service& left, const Service& right) {
@@ -88,6 +98,9 @@ Plane::~Plane() = default;
 Result<void> Plane::start_workers(size_t descriptors) {
   const size_t count = settings_.workers == 0 ? usable_cpus() : settings_.workers;
   budget_.emplace(descriptors, count, settings_.relay.pipes, settings_.udp.sessions);
+  if (const Result<void> done = let_ports_be_used_again(); !done.ok())
+    log::warn("ports of connections that clients have ended rest for a minute: {}",
+              done.error().message());
   most_connections_ = most_connections();
   std::random_device random;
   for (size_t i = 0; i < count; ++i) {
@@ -96,6 +109,7 @@ Result<void> Plane::start_workers(size_t descriptors) {
     settings.seed = uint64_t{random()} << 32 | random();
     settings.relay = settings_.relay;
     settings.udp = settings_.udp;
+    if (settings_.beside_rules) end_before_connection_tracking(settings.udp);
     settings.ejection = settings_.ejection;
     settings.keep_sources = settings_.beside_rules;
     settings.relay.connections = most_connections_;
@@ -301,8 +315,7 @@ std::optional<std::string> Plane::why_not_served(const Frontend& frontend) const
     return "this node has no address of its family";
   if (!routes_) return std::nullopt;
   const auto owner = inputs_.services.owner(frontend);
-  if (!owner || owner->kind == AddressKind::kClusterIp || owner->kind == AddressKind::kNodePort)
-    return std::nullopt;
+  if (!owner || owner->cluster_ip || owner->kind == AddressKind::kNodePort) return std::nullopt;
   const IpAddress& address = frontend.address;
   if (address.is_loopback() || address.is_unspecified() || address.is_multicast() ||
       address.is_link_local())
@@ -327,6 +340,7 @@ void Plane::apply(const Frontend& frontend, FrontendState& state, const Target& 
     state.service.reset();
     return;
   }
+  if (state.service && state.service->name != service->name) sweep_ = true;
   const bool changed = !state.service || !same(*state.service, *service);
   if (changed) state.service = std::move(service);
   const std::set<SocketAddress> wanted = addresses_of(frontend, state);

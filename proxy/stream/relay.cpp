@@ -47,7 +47,7 @@ RelayHost::RelayHost(Reactor& its_reactor, const RelaySettings& its_settings,
       connecting(its_settings.connect_timeout),
       moving(its_settings.idle_timeout),
       half_closed(its_settings.half_closed_timeout),
-      quiet(std::min(Relay::kQuiet, its_settings.idle_timeout)),
+      quiet(std::min(its_settings.quiet, its_settings.idle_timeout)),
       parked(Relay::kPark),
       breaking(Relay::kLook) {}
 
@@ -118,7 +118,7 @@ Relay::~Relay() {
 
 void Relay::try_next() {
   while (tried_.size() < host_.settings.attempts) {
-    endpoint_ = group_->choose(client_address_, host_.reactor.now(), tried_);
+    endpoint_ = group_->choose(client_address_, host_.reactor.now(), tried_, &trial_);
     if (!endpoint_) break;
     tried_.push_back(endpoint_);
     ++endpoint_->open;
@@ -146,17 +146,33 @@ void Relay::await(Fd socket) {
   host_.connecting.begin(*this, attempt_began_);
 }
 
-// A lack of our own says nothing of the endpoint; nor does its silence to an address that it, or
-// what is between, may have its reasons not to answer.
+// A lack of our own says nothing of the endpoint. Its silence does, though there may be reasons not
+// to answer just this client: any success of another's clears it, and where every endpoint is
+// silent none is left out.
 void Relay::attempt_failed(int error) {
   server_.socket.reset();
   --endpoint_->open;
-  if (is_own_lack(error) || (error == ETIMEDOUT && disguise_)) {
-    EndpointGroup::abandoned(*endpoint_);
+  if (is_own_lack(error)) {
+    if (trial_) EndpointGroup::abandoned(*endpoint_);
   } else if (group_->failed(*endpoint_, host_.reactor.now())) {
     counters_->ejected.add();
   }
   endpoint_.reset();
+}
+
+// Whether the endpoint is well: it has said something, if only its end, or has let the connection
+// live for a while; or it has torn down one that its client wanted. Else, at the end, nobody knows.
+void Relay::judge(bool over) {
+  const MonoTime now = host_.reactor.now();
+  if (down_.any || server_.ended || (made_ && now - attempt_began_ >= Ejection::kTrial))
+    EndpointGroup::answered(*endpoint_);
+  else if (server_.torn && !client_.ended && !client_.broken)
+    counters_->ejected.add(group_->broke(*endpoint_, now) ? 1 : 0);
+  else if (!over)
+    return;
+  else if (trial_)
+    EndpointGroup::abandoned(*endpoint_);
+  group_.reset();
 }
 
 void Relay::park() {
@@ -181,8 +197,8 @@ void Relay::connected() {
   counters_->connected.add();
   counters_->connect_micros.add(static_cast<uint64_t>(
       std::max<int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count(), 0)));
-  EndpointGroup::succeeded(*endpoint_);
-  group_.reset();
+  made_ = true;
+  EndpointGroup::connected(*endpoint_);
   std::vector<EndpointPtr>().swap(tried_);
   disguise_.reset();
   watch_client();
@@ -242,6 +258,7 @@ void Relay::pump() {
   const bool client_was_broken = client_.broken;
   more |= move(down_, server_, client_, counters_->server_bytes);
   more |= client_.broken && !client_was_broken;
+  if (group_) judge(false);
   if (up_.done && down_.done) return end(false);
   if (more)
     host_.reactor.again(client_);
@@ -366,6 +383,7 @@ size_t Relay::copy(Flow& flow, Side& from, Side& to) {
   if (got == 0) return found_end(from), 0;
   flow.full_reads = got == size ? std::min<uint8_t>(flow.full_reads + 1, kFullReads) : uint8_t{0};
   flow.bulk = flow.full_reads == kFullReads;
+  flow.any = true;
   if (got < size && !from.read_on) from.readable = false;
   if (got < size && from.all_here && !from.urgent && !from.broken) found_end(from);
   ssize_t sent =
@@ -461,11 +479,11 @@ void Relay::expired() {
   }
   if (state_ == State::kParked) return unpark();
   if (std::exchange(breaking_, false) && waits_++ < kMostLooks) return pump();
-  if (std::exchange(quiet_, false) && host_.settings.idle_timeout > kQuiet) {
+  if (std::exchange(quiet_, false) && host_.settings.idle_timeout > host_.settings.quiet) {
     notice_vanished_peer(server_.socket.get());
     watched_ = true;
     // Behind those that have waited for less: it may end so much later than it should.
-    return host_.moving.begin(*this, host_.reactor.now() - kQuiet);
+    return host_.moving.begin(*this, host_.reactor.now() - host_.settings.quiet);
   }
   host_.counters.timeouts.add();
   end(true);
@@ -486,10 +504,8 @@ void Relay::shut(bool reset) {
     if (reset && side->socket) reset_on_close(side->socket.get());
     side->socket.reset();
   }
-  if (endpoint_) {
-    if (group_) EndpointGroup::abandoned(*endpoint_);
-    --endpoint_->open;
-  }
+  if (endpoint_ && group_) judge(true);
+  if (endpoint_) --endpoint_->open;
   endpoint_.reset();
   --host_.connections;
   counters_->open.take();

@@ -24,7 +24,7 @@
 // kernel has acknowledged it (a reset drops what has not been sent). That takes kMostLooks x kLook
 // at most: then the rest is dropped. A connection where nothing moves for the idle time, or the
 // half-closed time once one direction has ended, is reset on both sides. An endpoint that vanishes
-// is noticed by keepalive, which a connection to it gets once it has been quiet for kQuiet.
+// is noticed by keepalive, which a connection to it gets once it has been quiet for a while.
 //
 // Threads: the reactor's.
 #pragma once
@@ -49,6 +49,7 @@ struct RelaySettings {
   size_t attempts = 3;
   Duration idle_timeout = std::chrono::hours(24);
   Duration half_closed_timeout = std::chrono::hours(1);
+  Duration quiet = std::chrono::minutes(1);  // then keepalive watches the endpoint
   size_t buffer = 64 * 1024;
   size_t pipes = 128;  // of a worker; each holds 1 MiB at most
   // Of a worker; those beyond wait in the kernel's backlog. Two descriptors each.
@@ -102,7 +103,6 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   static constexpr Duration kLook =
       std::chrono::milliseconds(20);  // at a broken one, and how often
   static constexpr uint32_t kMostLooks = 1000;
-  static constexpr Duration kQuiet = std::chrono::minutes(1);
   static constexpr Duration kPark = std::chrono::milliseconds(100);  // before another try
   static constexpr uint32_t kMostParks = 300;                        // then the client is reset
   // Takes over an accepted connection; lives until it ends. `counters`: of its service. `preface`:
@@ -144,6 +144,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
     Pipe pipe;
     uint8_t full_reads = 0;
     bool bulk = false;
+    bool any = false;                                       // has brought something
     bool done = false;                                      // its end has been passed on
     bool over = false;                                      // done, or nothing more can come, or go
     bool waits() const { return kept != nullptr || pipe; }  // for its receiver
@@ -156,6 +157,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   void try_next();
   void await(Fd socket);  // that it is connected
   void attempt_failed(int error);
+  void judge(bool over);
   void park();
   void unpark();
   void connected();
@@ -183,13 +185,15 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
 
   RelayHost& host_;
   const IpAddress client_address_;
-  std::shared_ptr<EndpointGroup> group_;  // until it is connected
+  std::shared_ptr<EndpointGroup> group_;  // until there is a verdict on the endpoint
   std::shared_ptr<Counters> counters_;
   EndpointPtr endpoint_;
   std::vector<EndpointPtr> tried_;
   std::unique_ptr<const Disguise> disguise_;  // the same
   MonoTime attempt_began_;
   State state_ = State::kConnecting;
+  bool trial_ = false;     // of the endpoint
+  bool made_ = false;      // the connection to it
   bool breaking_ = false;  // in that queue
   bool quiet_ = false;     // in that one, or has been
   bool watched_ = false;   // by keepalive

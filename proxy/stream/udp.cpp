@@ -29,17 +29,19 @@ bool nothing_is_there(int error) {
 class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::Mortal {
  public:
   UdpSession(UdpFrontend& frontend, SocketAddress client, UdpFrontend::Destination to,
-             EndpointPtr endpoint, Fd socket)
+             EndpointPtr endpoint, bool trial, Fd socket)
       : frontend_(frontend),
         client_(client),
         to_(std::move(to)),
         endpoint_(std::move(endpoint)),
-        socket_(std::move(socket)) {
+        trial_(trial),
+        socket_(std::move(socket)),
+        began_(frontend.host_.reactor.now()) {
     ++endpoint_->open;
     ++frontend_.host_.sessions;
     to_.counters->opened.add();
     to_.counters->open.add();
-    frontend_.host_.unanswered.begin(*this, frontend_.host_.reactor.now());
+    frontend_.host_.fresh.begin(*this, began_);
   }
   ~UdpSession() override { shut(); }
 
@@ -50,21 +52,20 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
     if (!socket_) return;
     UdpHost& host = frontend_.host_;
     Datagrams& datagrams = host.datagrams();
-    size_t count = 0;
     for (int batch = 0; batch < kBatches; ++batch) {
-      count = datagrams.receive(socket_.get());
+      const size_t count = datagrams.receive(socket_.get());
       if (count == 0 && is_refusal(errno)) return refused();
       if (count == 0 && nothing_is_there(errno)) return;
       if (count == 0) continue;  // what waits is still there, and will not be told of again
-      if (!answered_) EndpointGroup::succeeded(*endpoint_);
+      if (!answered_) EndpointGroup::answered(*endpoint_);
       answered_ = true;
       for (size_t i = 0; i < count; ++i) to_.counters->server_bytes.add(datagrams.size_of(i));
       const size_t sent = datagrams.send(frontend_.socket_.get(), 0, count, &client_);
       host.counters.dropped_datagrams.add(count - sent);
-      host.answered.begin(*this, host.reactor.now());
+      begin_waiting();
       if (count < Datagrams::kMost) return;
     }
-    if (count > 0) host.reactor.again(*this);
+    host.reactor.again(*this);
   }
 
   void expired() override { end(); }
@@ -72,7 +73,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   // How many went. A refusal, of an earlier datagram, is told by the call that sends the next.
   size_t send(size_t first, size_t count) {
     UdpHost& host = frontend_.host_;
-    (answered_ ? host.answered : host.unanswered).begin(*this, host.reactor.now());
+    begin_waiting();
     const size_t sent = host.datagrams().send(socket_.get(), first, count, nullptr);
     for (size_t i = 0; i < sent; ++i)
       to_.counters->client_bytes.add(host.datagrams().size_of(first + i));
@@ -99,18 +100,26 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
     unlink();
     frontend_.host_.reactor.forget(*this);
     socket_.reset();
-    if (!answered_) EndpointGroup::abandoned(*endpoint_);
+    if (trial_ && !answered_) EndpointGroup::abandoned(*endpoint_);
     --endpoint_->open;
     --frontend_.host_.sessions;
     to_.counters->open.take();
   }
 
  private:
+  void begin_waiting() {
+    UdpHost& host = frontend_.host_;
+    const MonoTime now = host.reactor.now();
+    (answered_ && now >= began_ + kLasting ? host.lasting : host.fresh).begin(*this, now);
+  }
+
   UdpFrontend& frontend_;
   const SocketAddress client_;
   const UdpFrontend::Destination to_;
   const EndpointPtr endpoint_;
+  const bool trial_;
   Fd socket_;
+  const MonoTime began_;
   bool answered_ = false;
 };
 
@@ -170,8 +179,8 @@ UdpHost::UdpHost(Reactor& its_reactor, const UdpSettings& its_settings,
     : reactor(its_reactor),
       settings(its_settings),
       counters(its_counters),
-      unanswered(its_settings.unanswered_timeout),
-      answered(its_settings.timeout) {}
+      fresh(its_settings.fresh_timeout),
+      lasting(its_settings.timeout) {}
 
 Datagrams& UdpHost::datagrams() {
   if (!datagrams_) datagrams_ = std::make_unique<Datagrams>();
@@ -179,25 +188,22 @@ Datagrams& UdpHost::datagrams() {
 }
 
 void UdpHost::expire(MonoTime now) {
-  unanswered.expire(now);
-  answered.expire(now);
+  fresh.expire(now);
+  lasting.expire(now);
 }
 
 std::optional<MonoTime> UdpHost::due() const {
   std::optional<MonoTime> first;
-  for (const TimeoutQueue* queue : {&unanswered, &answered})
+  for (const TimeoutQueue* queue : {&fresh, &lasting})
     if (!queue->empty() && (!first || queue->due() < *first)) first = queue->due();
   return first;
 }
 
 bool UdpHost::evict() {
-  TimeoutQueue* oldest = nullptr;
-  for (TimeoutQueue* queue : {&unanswered, &answered})
-    if (!queue->empty() && (oldest == nullptr || queue->front().since() < oldest->front().since()))
-      oldest = queue;
-  if (oldest == nullptr) return false;
+  TimeoutQueue& queue = fresh.empty() ? lasting : fresh;
+  if (queue.empty()) return false;
   counters.evicted_sessions.add();
-  oldest->front().expired();
+  queue.front().expired();
   return true;
 }
 
@@ -219,9 +225,8 @@ Result<void> UdpFrontend::listen() {
 void UdpFrontend::on_ready(uint32_t) {
   if (!socket_) return;
   Datagrams& datagrams = host_.datagrams();
-  size_t count = 0;
   for (int batch = 0; batch < kBatches; ++batch) {
-    count = datagrams.receive(socket_.get());
+    const size_t count = datagrams.receive(socket_.get());
     if (count == 0 && !nothing_is_there(errno)) continue;  // as for a session
     for (size_t first = 0, next = 0; first < count; first = next) {
       const SocketAddress client = datagrams.sender(first);
@@ -230,7 +235,7 @@ void UdpFrontend::on_ready(uint32_t) {
     }
     if (count < Datagrams::kMost) return;
   }
-  if (count > 0) host_.reactor.again(*this);
+  host_.reactor.again(*this);
 }
 
 // One client's datagrams. Where an endpoint has refused, the rest goes to another.
@@ -256,7 +261,8 @@ UdpSession* UdpFrontend::session_of(const SocketAddress& client) {
 UdpSession* UdpFrontend::new_session(const SocketAddress& client) {
   Destination to = route_(client);
   if (!to.group) return nullptr;
-  EndpointPtr endpoint = to.group->choose(client.address, host_.reactor.now(), {});
+  bool trial = false;
+  EndpointPtr endpoint = to.group->choose(client.address, host_.reactor.now(), {}, &trial);
   if (!endpoint) return nullptr;
   while (host_.sessions >= host_.settings.sessions && host_.evict()) {
   }
@@ -267,15 +273,16 @@ UdpSession* UdpFrontend::new_session(const SocketAddress& client) {
   Attempt attempt = connect();
   if (is_own_lack(attempt.error) && host_.evict()) attempt = connect();
   if (attempt.error != 0) {
-    if (is_own_lack(attempt.error))
+    if (!is_own_lack(attempt.error)) {
+      if (to.group->failed(*endpoint, host_.reactor.now())) to.counters->ejected.add();
+    } else if (trial) {
       EndpointGroup::abandoned(*endpoint);
-    else if (to.group->failed(*endpoint, host_.reactor.now()))
-      to.counters->ejected.add();
+    }
     to.counters->failed.add();
     return nullptr;
   }
   auto session = std::make_unique<UdpSession>(*this, client, std::move(to), std::move(endpoint),
-                                              std::move(attempt.socket));
+                                              trial, std::move(attempt.socket));
   UdpSession* raw = session.get();
   sessions_[client] = std::move(session);
   if (host_.reactor.add(raw->fd(), *raw, EPOLLIN).ok()) return raw;

@@ -3,10 +3,13 @@
 // a session: an endpoint, and a socket connected to it. Answers leave by the frontend's own socket,
 // so they come from the address the client asked.
 //
-// A session ends when nothing has passed for the time-out (the shorter one until the endpoint has
-// answered), when its endpoint is gone, when the endpoint refuses (the next datagram finds
-// another), or to make room: there are `sessions` at most in a worker, and the one that was idle
-// for longest goes first. Datagrams that find no room or no endpoint are dropped, as networks do.
+// A session ends when nothing has passed for the time-out (the shorter one until it lasts: the
+// endpoint has answered, and something still passes kLasting after the first datagram), when its
+// endpoint is gone, when the endpoint refuses (the next datagram finds another), or to make room:
+// there are `sessions` at most in a worker, and the one that was idle for longest goes first, of
+// those that do not last before those that do. So questions with one answer each do not drive a
+// call out; connection tracking does the same (nf_conntrack_udp_packet(), "assured" flows).
+// Datagrams that find no room or no endpoint are dropped, as networks do.
 //
 // Threads: the reactor's.
 #pragma once
@@ -28,8 +31,8 @@
 namespace fairlead::proxy::stream {
 
 struct UdpSettings {
-  Duration unanswered_timeout = std::chrono::seconds(30);  // as nf_conntrack_udp_timeout
-  Duration timeout = std::chrono::seconds(120);            // as nf_conntrack_udp_timeout_stream
+  Duration fresh_timeout = std::chrono::seconds(30);  // as nf_conntrack_udp_timeout
+  Duration timeout = std::chrono::seconds(120);       // as nf_conntrack_udp_timeout_stream
   size_t sessions = 16384;
 };
 
@@ -57,6 +60,9 @@ class Datagrams {
 
 class UdpSession;
 
+// As connection tracking has it ("Still active after two seconds?").
+inline constexpr Duration kLasting = std::chrono::seconds(2);
+
 // What the sessions of one worker have in common.
 struct UdpHost {
   UdpHost(Reactor& its_reactor, const UdpSettings& its_settings, WorkerCounters& its_counters);
@@ -70,7 +76,7 @@ struct UdpHost {
   Reactor& reactor;
   const UdpSettings settings;
   WorkerCounters& counters;
-  TimeoutQueue unanswered, answered;
+  TimeoutQueue fresh, lasting;
   size_t sessions = 0;
 
  private:

@@ -19,6 +19,8 @@ namespace fairlead::proxy::stream {
 namespace {
 
 constexpr int kAccepts = 64;  // of one socket before others have their turn
+// No timer is shorter, or nothing else would have a turn (reactor.h).
+constexpr Duration kNextTurn = std::chrono::milliseconds(1);
 
 // An error of accept(2) that says what became of the connection that would have been ("Error
 // handling"); the next one may be well.
@@ -63,15 +65,18 @@ struct Worker::Listener : Reactor::Source, Reactor::Mortal {
   const SocketAddress address;
   Fd socket;
   std::unique_ptr<UdpFrontend> udp;
+  bool handed_over = false;  // another process has the socket too
   std::shared_ptr<const Service> service;
   std::shared_ptr<EndpointGroup> outside, inside;
   std::optional<std::vector<Cidr>> sources;
   struct Held {
     Fd client;
     SocketAddress peer;
-    MonoTime until;
+    MonoTime since;
+    std::shared_ptr<Counters> counters;  // of the Service as it was then
   };
   std::deque<Held> held;  // in the order they came
+  MonoTime due(const Held& one) const { return one.since + service->hold; }
 };
 
 Result<std::unique_ptr<Worker>> Worker::open(Loop& loop, const WorkerSettings& settings,
@@ -105,7 +110,7 @@ Worker::Worker(Loop& loop, const WorkerSettings& settings, std::unique_ptr<React
 }
 
 Worker::~Worker() {
-  leave_all();
+  while (!listeners_.empty()) drop(listeners_.begin()->first);
 }
 
 void Worker::put(ListenerId id, Fd socket, const SocketAddress& address,
@@ -199,7 +204,7 @@ void Worker::drop(ListenerId id) {
   std::unique_ptr<Listener> listener = std::move(listeners_.at(id));
   listeners_.erase(id);
   waiting_.erase(id);
-  refuse_held(*listener, MonoTime::max());
+  refuse_held(*listener, true);
   if (deaf_.erase(id) > 0) counters_->deaf.take();
   reactor_->forget(*listener);
   reactor_->remove(listener->fd());  // it may have been handed over
@@ -212,13 +217,22 @@ void Worker::drop(ListenerId id) {
 }
 
 void Worker::leave_all() {
-  while (!listeners_.empty()) drop(listeners_.begin()->first);
+  while (!listeners_.empty()) {
+    const auto& [id, listener] = *listeners_.begin();
+    listener->handed_over ? drop(id) : remove(id);
+  }
 }
 
 std::vector<int> Worker::sockets() const {
   std::vector<int> result;
   for (const auto& [id, listener] : listeners_) result.push_back(listener->fd());
   return result;
+}
+
+void Worker::hand_over(const std::vector<int>& sockets) {
+  const std::set<int> handed(sockets.begin(), sockets.end());
+  for (const auto& [id, listener] : listeners_)
+    listener->handed_over = handed.contains(listener->fd());
 }
 
 void Worker::remove_all() {
@@ -239,6 +253,7 @@ void Worker::accept_from(Listener& listener) {
 }
 
 Worker::Accepted Worker::accept_one(Listener& listener) {
+  if (relays_->connections + held_ >= most_connections_) drop_hung_up();
   if (relays_->connections + held_ >= most_connections_ || relays_->lacks_room())
     return Accepted::kNoRoom;
   sockaddr_storage storage{};
@@ -281,49 +296,72 @@ std::optional<Disguise> Worker::disguise_of(const Listener& listener,
 }
 
 void Worker::hold(Listener& listener, Fd client, const SocketAddress& peer) {
-  Counters& counters = *listener.service->counters[settings_.index];
+  const auto& counters = listener.service->counters[settings_.index];
+  if (listener.held.size() == kMostHeld) drop_hung_up();
   if (listener.held.size() == kMostHeld) {
-    counters.failed.add();
+    counters->failed.add();
     reset_on_close(client.get());
     return;
   }
-  const MonoTime until = reactor_->now() + listener.service->hold;
-  listener.held.push_back({std::move(client), peer, until});
+  listener.held.push_back({std::move(client), peer, reactor_->now(), counters});
   holding_.insert(listener.id);
   ++held_;
-  counters.held.add();
-  counters.waiting.add();
+  counters->held.add();
+  counters->waiting.add();
 }
 
-// Those that still have to wait keep the time they were given.
+// Nobody listens to those that wait: that they have gone is found out when their places are needed.
+void Worker::drop_hung_up() {
+  if (held_ == 0 || reactor_->now() < looked_at_held_ + kPause) return;
+  looked_at_held_ = reactor_->now();
+  for (const ListenerId id : std::set<ListenerId>(holding_)) {
+    std::deque<Listener::Held>& held = listeners_.at(id)->held;
+    held_ -= std::erase_if(held, [](const Listener::Held& one) {
+      if (!has_hung_up(one.client.get())) return false;
+      one.counters->waiting.take();
+      one.counters->failed.add();
+      return true;
+    });
+    if (held.empty()) holding_.erase(id);
+  }
+}
+
+// Or what the Service asks for now is another time to wait.
 void Worker::release(Listener& listener) {
-  if (listener.service->hold > Duration{}) return;
   reactor_->look_at_clock();
-  holding_.erase(listener.id);
-  for (Listener::Held& each : std::exchange(listener.held, {})) {
-    --held_;
-    listener.service->counters[settings_.index]->waiting.take();
-    take(listener, std::move(each.client), each.peer);
+  if (listener.service->hold == Duration{}) {
+    holding_.erase(listener.id);
+    for (Listener::Held& each : std::exchange(listener.held, {})) {
+      --held_;
+      each.counters->waiting.take();
+      if (has_hung_up(each.client.get()))
+        each.counters->failed.add();
+      else
+        take(listener, std::move(each.client), each.peer);
+    }
   }
   tend_timeouts();
 }
 
-void Worker::refuse_held(Listener& listener, MonoTime due) {
-  Counters& counters = *listener.service->counters[settings_.index];
-  for (; !listener.held.empty() && listener.held.front().until <= due; listener.held.pop_front()) {
+void Worker::refuse_held(Listener& listener, bool all) {
+  for (; !listener.held.empty(); listener.held.pop_front()) {
+    const Listener::Held& first = listener.held.front();
+    if (!all && listener.due(first) > reactor_->now()) return;
     --held_;
-    counters.waiting.take();
-    counters.failed.add();
-    reset_on_close(listener.held.front().client.get());
+    first.counters->waiting.take();
+    first.counters->failed.add();
+    reset_on_close(first.client.get());
   }
-  if (listener.held.empty()) holding_.erase(listener.id);
+  holding_.erase(listener.id);
 }
 
 std::optional<MonoTime> Worker::held_due() const {
   std::optional<MonoTime> first;
-  for (const ListenerId id : holding_)
-    if (const MonoTime until = listeners_.at(id)->held.front().until; !first || until < *first)
-      first = until;
+  for (const ListenerId id : holding_) {
+    const Listener& listener = *listeners_.at(id);
+    const MonoTime due = listener.due(listener.held.front());
+    if (!first || due < *first) first = due;
+  }
   return first;
 }
 
@@ -346,13 +384,13 @@ void Worker::tend_timeouts() {
   // Most of what it waits for begins anew before: it is looked at when the timer runs.
   if (!due || (timeout_due_ && *timeout_due_ <= *due)) return;
   timeout_due_ = due;
-  timeout_.start_once(*due - reactor_->now(), [this] {
+  timeout_.start_once(std::max(*due - reactor_->now(), kNextTurn), [this] {
     timeout_due_.reset();
     reactor_->look_at_clock();
     relays_->expire(reactor_->now());
     sessions_->expire(reactor_->now());
     for (const ListenerId id : std::set<ListenerId>(holding_))
-      refuse_held(*listeners_.at(id), reactor_->now());
+      refuse_held(*listeners_.at(id), false);
     tend_timeouts();
   });
 }
@@ -387,8 +425,10 @@ std::vector<int> WorkerThread::sockets() {
   const auto promise = std::make_shared<std::promise<std::vector<int>>>();
   std::future<std::vector<int>> answer = promise->get_future();
   post([promise](Worker& worker) { promise->set_value(worker.sockets()); });
-  if (answer.wait_for(kAnswerLimit) != std::future_status::ready) return {};
-  return answer.get();
+  std::vector<int> sockets;
+  if (answer.wait_for(kAnswerLimit) == std::future_status::ready) sockets = answer.get();
+  post([sockets](Worker& worker) { worker.hand_over(sockets); });
+  return sockets;
 }
 
 void WorkerThread::ping() {

@@ -11,7 +11,8 @@
 //
 // Where a Service has no endpoint, but asks that connections wait for one (annotations.h), they are
 // accepted and kept, kMostHeld a frontend; when there is one they begin, in the order they came.
-// Who has waited for too long is reset, as from a port where nobody listens.
+// Who has waited for too long is reset, as from a port where nobody listens; who has hung up
+// without a word is forgotten when its place is needed, or its turn has come.
 //
 // Threads: the loop's. A WorkerThread is a Worker with a thread and a Loop of its own; it is used
 // from the thread that made it.
@@ -68,7 +69,7 @@ class Worker {
   // connections stay, those that wait for an endpoint and UDP sessions end.
   void remove(ListenerId id);
   void remove_all();
-  // The same, but what waits is left to another process that has the sockets too.
+  // The same, but what waits at sockets that have been handed over is left to the other process.
   void leave_all();
 
   // Connections beyond it wait in the kernel's backlog; those that are open stay. At first as
@@ -78,6 +79,8 @@ class Worker {
   size_t listeners() const { return listeners_.size(); }
   // Of all frontends; they stay ours.
   std::vector<int> sockets() const;
+  // Another process has these too, and no others.
+  void hand_over(const std::vector<int>& sockets);
   size_t connections() const { return relays_->connections; }
   size_t held() const { return held_; }
   size_t sessions() const { return sessions_->sessions; }
@@ -94,10 +97,11 @@ class Worker {
   Accepted accept_one(Listener& listener);
   void take(Listener& listener, Fd client, const SocketAddress& peer);
   void hold(Listener& listener, Fd client, const SocketAddress& peer);
+  void drop_hung_up();
   void drop(ListenerId id);
   std::optional<Disguise> disguise_of(const Listener& listener, const SocketAddress& client) const;
   void release(Listener& listener);
-  void refuse_held(Listener& listener, MonoTime due);
+  void refuse_held(Listener& listener, bool all);  // else those that have waited for too long
   std::optional<MonoTime> held_due() const;
   void wait_for_room(ListenerId id);
   void watch(Listener& listener);
@@ -115,6 +119,7 @@ class Worker {
   size_t most_connections_;
   size_t held_ = 0;               // of all listeners
   std::set<ListenerId> holding_;  // those that have some
+  MonoTime looked_at_held_{};     // for those that have hung up
   bool paused_ = false;
   std::set<ListenerId> waiting_;  // for the pause to end
   Timer resume_;
@@ -133,7 +138,7 @@ class WorkerThread {
   WorkerThread(const WorkerThread&) = delete;
   WorkerThread& operator=(const WorkerThread&) = delete;
 
-  // Waits for the thread, kAnswerLimit at most; none when that is over.
+  // To be handed over. Waits for the thread, kAnswerLimit at most; none when that is over.
   static constexpr Duration kAnswerLimit = std::chrono::seconds(1);
   std::vector<int> sockets();
   // Runs in the thread, in order.

@@ -5,9 +5,11 @@
 #include <signal.h>
 
 #include <memory>
+#include <thread>
 
 #include "tests/kernel/proxy/changes.h"
 #include "tests/kernel/proxy/stream_fixture.h"
+#include "tests/kernel/proxy/udp_client.h"
 #include "tests/support/seed.h"
 
 namespace fairlead::proxy {
@@ -130,6 +132,35 @@ TEST_F(StreamBeside, PortsThatConnectionTrackingStillRemembersAreInNobodysWay) {
   for (int i = 0; i < 100; ++i)
     ASSERT_EQ(cluster_.tcp("client", "10.96.0.1:80").to_string(), "web-1 sees 10.244.1.2") << i;
   EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_unkept_sources_total 0\n"));
+}
+
+// Though it might have its reasons not to answer just this client.
+TEST_F(StreamBeside, AnEndpointThatHangsIsLeftOut) {
+  put("web", 1, {kOn1, kOn2}, "", "", kAsks);
+  cluster_.at("web-1").must(
+      "nft add table ip shut; nft 'add chain ip shut in { type filter hook input priority 0; }'; "
+      "nft add rule ip shut in tcp dport 8080 drop");
+  cluster_.start({"--stream-connect-timeout=200ms"});
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  EXPECT_TRUE(cluster_.run_until([&] {
+    EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").reached, "web-2");
+    return metrics().find("\nfairlead_stream_ejections_total{protocol=\"tcp\"} 1\n") !=
+           std::string::npos;
+  }));
+}
+
+// Connection tracking forgets a flow that has been quiet; what comes then is translated anew.
+TEST_F(StreamBeside, AfterAPauseTheEndpointStillSeesTheClient) {
+  put("web", 1, {kOn1}, "", "", kAsks);
+  for (const char* name : {"nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"})
+    cluster_.at("node").set_sysctl(std::string("net.netfilter.") + name, "2");
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . udp . 80"));
+  UdpClient client(cluster_, "client", "10.96.0.1:80");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(client.hear(), "web-1 10.244.1.2") << i;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+  }
 }
 
 TEST_F(StreamBeside, WhereTheKernelCannotTheEndpointSeesTheNode) {

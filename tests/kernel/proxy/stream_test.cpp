@@ -9,6 +9,7 @@
 
 #include <iostream>
 #include <random>
+#include <thread>
 
 #include "tests/kernel/proxy/stream_fixture.h"
 #include "tests/support/seed.h"
@@ -26,6 +27,19 @@ class Stream : public StreamTest {
     more.push_back("--proxy-mode=userspace");
     more.push_back("--log-level=debug");
     cluster_.start(more);
+  }
+  // A client that ends first hears its own words, and the end.
+  bool says_goodbye(const std::string& to) {
+    const auto inside = cluster_.at("client").enter();
+    sockaddr_storage storage{};
+    const socklen_t length = SocketAddress::parse(to).value().to_sockaddr(storage);
+    const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char heard[8];
+    const bool well = connect(fd, reinterpret_cast<sockaddr*>(&storage), length) == 0 &&
+                      send(fd, "bye", 3, MSG_NOSIGNAL) == 3 && shutdown(fd, SHUT_WR) == 0 &&
+                      recv(fd, heard, 3, MSG_WAITALL) == 3 && recv(fd, heard, 1, 0) == 0;
+    close(fd);
+    return well;
   }
 };
 
@@ -213,6 +227,34 @@ TEST_F(Stream, AtItsEndOpenConnectionsMayEndByThemselves) {
   EXPECT_TRUE(cluster_.running());
   checker.reset();
   EXPECT_TRUE(cluster_.run_until([&] { return !cluster_.running(); })) << "with the last of them";
+}
+
+TEST_F(Stream, AtItsEndOpenConnectionsHaveSoLongAndNoLonger) {
+  put_echo();
+  start({"--stream-drain-timeout=4s"});
+  Echo echo(cluster_.at("web-1"));
+  auto checker = std::make_unique<Checker>(cluster_.at("client"), "10.96.0.7:7", 1);
+  ASSERT_TRUE(cluster_.run_until([&] { return checker->compared() > 1000000; }));
+  kill(cluster_.process().pid(), SIGTERM);
+  ASSERT_TRUE(ends_at("client", "10.96.0.7:7", "refused"));
+  const size_t before = checker->compared();
+  EXPECT_TRUE(cluster_.run_until([&] { return checker->compared() > before + 100000; }));
+  EXPECT_TRUE(checker->good()) << "it may go on for a while";
+  EXPECT_TRUE(cluster_.run_until([&] { return !cluster_.running(); }));
+  EXPECT_TRUE(cluster_.run_until([&] { return !checker->good(); })) << "and then it is reset";
+}
+
+// Clients that close first leave the relay with the ports of what has ended.
+TEST_F(Stream, PortsOfConnectionsThatClientsHaveEndedAreUsedAgain) {
+  put_echo();
+  cluster_.at("node").set_sysctl("net.ipv4.ip_local_port_range", "40000 40019");
+  start();
+  Echo echo(cluster_.at("web-1"));
+  ASSERT_TRUE(cluster_.run_until([&] { return says_goodbye("10.96.0.7:7"); }));
+  for (int round = 0; round < 4; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+    for (int i = 0; i < 15; ++i) EXPECT_TRUE(says_goodbye("10.96.0.7:7")) << round << " " << i;
+  }
 }
 
 TEST_F(Stream, AThousandServicesAreServedAndTakenOverByTheNextProcess) {

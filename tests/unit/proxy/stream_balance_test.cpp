@@ -152,9 +152,10 @@ TEST(StreamMaglev, IsTheSameEverywhere) {
   // Figures of this table: another version of the program must send clients where this one does.
   const MaglevTable table(some_endpoints(5));
   std::vector<size_t> first;
-  for (size_t i = 0; i < 8; ++i) first.push_back(table.at(i));
-  const MaglevTable again(some_endpoints(5));
-  for (size_t i = 0; i < table.size(); ++i) ASSERT_EQ(table.at(i), again.at(i));
+  for (size_t i = 0; i < 16; ++i) first.push_back(table.at(i));
+  EXPECT_EQ(first, (std::vector<size_t>{0, 1, 2, 2, 3, 0, 0, 0, 0, 2, 2, 3, 1, 4, 3, 2}));
+  EXPECT_EQ(hash_of(ip("10.0.0.1")), 7090727784557086525u);
+  EXPECT_EQ(hash_of(ip("fd00::1"), 80), 172787837292140888u);
   EXPECT_NE(hash_of(ip("10.0.0.1")), hash_of(ip("10.0.0.2")));
   EXPECT_NE(hash_of(ip("10.0.0.1"), 80), hash_of(ip("10.0.0.1"), 81));
   EXPECT_NE(hash_of(ip("0.0.0.0")), hash_of(ip("::")));
@@ -181,7 +182,7 @@ TEST(StreamEjection, AfterFailuresInARowThenByTrial) {
   Ejection one;
   EXPECT_FALSE(one.failed(kStart, rules));
   EXPECT_FALSE(one.failed(kStart, rules));
-  one.succeeded();
+  one.answered();
   EXPECT_FALSE(one.failed(kStart, rules)) << "in a row";
   EXPECT_FALSE(one.failed(kStart, rules));
   EXPECT_TRUE(one.usable(kStart));
@@ -207,11 +208,55 @@ TEST(StreamEjection, AfterFailuresInARowThenByTrial) {
   EXPECT_TRUE(one.begin(now));
   EXPECT_FALSE(one.usable(now + Ejection::kTrial - Duration(1)));
   EXPECT_TRUE(one.begin(now + Ejection::kTrial)) << "without a verdict another one tries";
-  one.succeeded();
+  one.answered();
   EXPECT_FALSE(one.ejected());
   for (int i = 0; i < 2; ++i) EXPECT_FALSE(one.failed(now, rules));
   EXPECT_TRUE(one.failed(now, rules));
   EXPECT_TRUE(one.usable(now + seconds(5))) << "from the beginning again";
+}
+
+// It takes every connection, and nothing comes of them.
+TEST(StreamEjection, ResetsOfWhatNothingHadComeOfCountToo) {
+  const EjectionRules rules{3, seconds(5), seconds(60)};
+  Ejection one;
+  const auto taken_and_reset = [&](MonoTime now) {
+    one.connected();
+    return one.broke(now, rules);
+  };
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(taken_and_reset(kStart));
+  one.answered();
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(taken_and_reset(kStart)) << "in a row";
+  EXPECT_TRUE(taken_and_reset(kStart));
+  MonoTime now = kStart + seconds(5);
+  EXPECT_TRUE(one.begin(now));
+  one.connected();
+  EXPECT_FALSE(one.usable(now)) << "that it takes one is no verdict";
+  EXPECT_TRUE(one.broke(now, rules));
+  EXPECT_FALSE(one.usable(now + seconds(9)));
+  now += seconds(10);
+  EXPECT_TRUE(one.begin(now));
+  one.connected();
+  one.answered();
+  EXPECT_FALSE(one.ejected());
+  // One that never says anything is well when its trial is not reset for a while, and no sooner,
+  // whatever else has happened.
+  for (int i = 0; i < 3; ++i) taken_and_reset(now);
+  now += seconds(5);
+  EXPECT_TRUE(one.begin(now));
+  EXPECT_TRUE(one.failed(now, rules)) << "refused, this time";
+  now += seconds(10);
+  EXPECT_TRUE(one.begin(now));
+  one.connected();
+  EXPECT_TRUE(one.ejected());
+  EXPECT_FALSE(one.usable(now + Ejection::kTrial - Duration(1)));
+  now += Ejection::kTrial;
+  EXPECT_FALSE(one.begin(now)) << "like any other";
+  EXPECT_FALSE(one.ejected());
+  // Where connections could not be made, one that is made is a verdict.
+  for (int i = 0; i < 3; ++i) one.failed(now, rules);
+  EXPECT_TRUE(one.begin(now + seconds(5)));
+  one.connected();
+  EXPECT_FALSE(one.ejected());
 }
 
 TEST(StreamEjection, ManyEjectionsDoNotOverflow) {
@@ -314,7 +359,7 @@ TEST(StreamGroup, NeverEjectsEverybody) {
   EXPECT_EQ(group.choose(client(1), kStart, std::span(both, 1)), second) << "not the one tried";
   EXPECT_EQ(group.choose(client(1), kStart, both), nullptr);
   // One answers, and has everything until the other's trial.
-  EndpointGroup::succeeded(*second);
+  EndpointGroup::answered(*second);
   for (int i = 0; i < 4; ++i) EXPECT_EQ(group.choose(client(1), kStart, {}), second);
   std::multiset<EndpointPtr> later;
   for (int i = 0; i < 6; ++i) later.insert(group.choose(client(1), kStart + seconds(5), {}));

@@ -192,6 +192,9 @@ TEST_F(StreamRelay, AnEndpointThatDoesNotAnswerIsGivenUp) {
     run_until([&] { return endpoint->received() == "hello"; });
   }
   EXPECT_GE(counters_->retried.value(), 1u);
+  for (size_t i = 4; counters_->ejected.value() == 0 && i < 40; ++i)
+    ASSERT_TRUE((connect()->send("hello"), accepted(web, i)));
+  EXPECT_EQ(counters_->ejected.value(), 1u) << "it is left out in the end";
   // None else: the client is reset in the end.
   serve({silent.address()});
   const PeerPtr client = connect();
@@ -402,6 +405,40 @@ TEST_F(StreamRelay, NothingMovingForTheTimeOutEndsIt) {
   busy->finish();
   run_until([&] { return worker_->connections() == 0; });
   EXPECT_EQ(worker_counters_->timeouts.value(), 2u);
+}
+
+// A peer that vanishes without a word is found by keepalive, which costs four calls: for those that
+// have been quiet for a while.
+TEST_F(StreamRelay, AQuietConnectionIsWatched) {
+  WorkerSettings settings;
+  settings.relay.quiet = milliseconds(200);
+  start(settings);
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr client = connect();
+  const PeerPtr endpoint = accepted(web);
+  ASSERT_TRUE(endpoint);
+  const auto watched = [&] {
+    size_t count = 0;
+    for (int fd = 0; fd < 1024; ++fd) {
+      sockaddr_storage storage{};
+      socklen_t length = sizeof storage;
+      auto* peer = reinterpret_cast<sockaddr*>(&storage);
+      if (getpeername(fd, peer, &length) != 0 ||
+          SocketAddress::from_sockaddr(peer) != web.address())
+        continue;
+      int on = 0, idle = 0;
+      length = sizeof on;
+      getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &length);
+      getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &length);
+      if (on != 0 && idle == 300) ++count;
+    }
+    return count;
+  };
+  EXPECT_EQ(watched(), 0u);
+  run_until([&] { return watched() == 1; });
+  client->send("still here");
+  run_until([&] { return endpoint->received() == "still here"; });
 }
 
 TEST_F(StreamRelay, ThousandsOfConnectionsLeaveNothingBehind) {

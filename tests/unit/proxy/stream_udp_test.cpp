@@ -162,7 +162,7 @@ TEST_F(StreamUdp, ASetThatTakesAnothersPlaceEndsTheSessionsItDoesNotServe) {
 
 TEST_F(StreamUdp, SessionsEndByTimeAndByNumber) {
   WorkerSettings settings;
-  settings.udp.unanswered_timeout = seconds(2);
+  settings.udp.fresh_timeout = seconds(2);
   settings.udp.timeout = seconds(4);
   settings.udp.sessions = 3;
   start(settings);
@@ -185,6 +185,28 @@ TEST_F(StreamUdp, SessionsEndByTimeAndByNumber) {
   wait_until([&] { return worker_->sessions() == 0; });
   EXPECT_EQ(open_descriptors(), before + clients.size());
   EXPECT_EQ(counters_->open.value(), 0u);
+}
+
+// A call goes on while others ask one thing each, however many.
+TEST_F(StreamUdp, WhatLastsIsKeptBeforeQuestionsWithOneAnswer) {
+  WorkerSettings settings;
+  settings.udp.sessions = 3;
+  start(settings);
+  Datagram& web = endpoint();
+  serve_udp({web.address()});
+  Datagram& call = client();
+  const auto answered = [&](Datagram& one, size_t times) {
+    one.send(frontend_, "x");
+    wait_until([&] { return one.received.size() == times; });
+  };
+  answered(call, 1);
+  const SocketAddress seen = web.senders.back();
+  run_for(kLasting);
+  answered(call, 2);
+  for (int i = 0; i < 6; ++i) answered(client(), 1);
+  EXPECT_EQ(worker_->sessions(), 3u);
+  answered(call, 3);
+  EXPECT_EQ(web.senders.back(), seen) << "the same session";
 }
 
 TEST_F(StreamUdp, ARemovedFrontendEndsItsSessions) {

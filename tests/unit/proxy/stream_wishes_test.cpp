@@ -39,9 +39,9 @@ TEST(StreamWishes, Annotations) {
         {"stream.fairlead.iou/balance", "?"}},
        {Policy::kRandom, true, kMostHold}}};
   for (const Case& c : cases) {
-    const auto read = read_wishes(c.annotations);
-    ASSERT_TRUE(read.ok()) << read.error().message();
-    EXPECT_EQ(*read, c.wishes);
+    const auto read = read_wishes(c.annotations, {Policy::kSourceHash, true, seconds(1), true});
+    EXPECT_FALSE(read.bad) << read.bad->message();
+    EXPECT_EQ(read.wishes, c.wishes);
   }
 }
 
@@ -60,12 +60,28 @@ TEST(StreamWishes, WhatMeansNothingIsNamed) {
                         {"hold", "5m1s", "must be from 0s to 5m"},
                         {"balanse", "random", "there is no such annotation"}}) {
     const std::string name = std::string("stream.fairlead.io/") + c.name;
-    const auto read = read_wishes({{name, c.value}});
-    ASSERT_FALSE(read.ok()) << name;
-    EXPECT_THAT(read.error().message(),
+    const auto read = read_wishes({{name, c.value}}, {});
+    ASSERT_TRUE(read.bad) << name;
+    EXPECT_THAT(read.bad->message(),
                 HasSubstr("metadata.annotations[" + name + "]: \"" + c.value + "\""));
-    EXPECT_THAT(read.error().message(), HasSubstr(c.why));
+    EXPECT_THAT(read.bad->message(), HasSubstr(c.why));
   }
+}
+
+// A process that has just begun knows of no better ones.
+TEST(StreamWishes, EachStandsForItself) {
+  const std::map<std::string, std::string> annotations = {
+      {"stream.fairlead.io/mode", "userspace"},
+      {"stream.fairlead.io/proxy-protocol", "v2"},
+      {"stream.fairlead.io/hold", "soon"},
+      {"stream.fairlead.io/balance", "luck"}};
+  const auto first = read_wishes(annotations, {});
+  EXPECT_EQ(first.wishes, (Wishes{{}, true, {}, true}));
+  ASSERT_TRUE(first.bad);
+  EXPECT_THAT(first.bad->message(), HasSubstr("[stream.fairlead.io/hold]"));
+  EXPECT_THAT(first.bad->message(), HasSubstr("[stream.fairlead.io/balance]"));
+  const auto later = read_wishes(annotations, {Policy::kRandom, false, seconds(9), false});
+  EXPECT_EQ(later.wishes, (Wishes{Policy::kRandom, true, seconds(9), true}));
 }
 
 TEST(StreamWishes, TheLastGoodOnesStay) {
@@ -158,6 +174,54 @@ TEST_F(StreamHold, ForSoLongAndNoLonger) {
   EXPECT_EQ(worker_->held(), 0u);
   EXPECT_EQ(counters_->failed.value(), 1u);
   EXPECT_EQ(counters_->waiting.value(), 0u);
+}
+
+TEST_F(StreamHold, AnotherTimeHoldsForThoseWhoWaitToo) {
+  start();
+  frontend_ = add_frontend(1, empty(seconds(60)));
+  const PeerPtr client = connect();
+  run_until([&] { return worker_->held() == 1; });
+  worker_->update(1, empty(milliseconds(100)));
+  run_until([&] { return client->was_reset(); });
+  EXPECT_EQ(worker_->held(), 0u);
+}
+
+// As when its port gets another name.
+TEST_F(StreamHold, IsCountedWhereItBegan) {
+  start();
+  Server& web = server(1);
+  frontend_ = add_frontend(1, empty(seconds(60)));
+  const PeerPtr client = connect();
+  run_until([&] { return worker_->held() == 1; });
+  auto renamed = service_of({web.address()});
+  const auto others = std::make_shared<Counters>();
+  renamed->counters = {others};
+  worker_->update(1, renamed);
+  EXPECT_EQ(counters_->waiting.value(), 0u);
+  EXPECT_EQ(others->waiting.value(), 0u);
+  EXPECT_EQ(others->opened.value(), 1u);
+}
+
+TEST_F(StreamHold, WhoHasHungUpGivesItsPlace) {
+  start();
+  frontend_ = add_frontend(1, empty(seconds(60)));
+  for (size_t i = 0; i < Worker::kMostHeld; ++i) connect();
+  clients_.back()->send("a word, and its end");
+  clients_.back()->finish();
+  run_until([&] { return worker_->held() == Worker::kMostHeld; });
+  const PeerPtr beyond = connect();
+  run_until([&] { return beyond->was_reset(); });
+  const PeerPtr with_a_word = clients_[Worker::kMostHeld - 1];
+  for (const PeerPtr& client : clients_)
+    if (client != with_a_word) client->close();
+  run_for(Worker::kPause);
+  const PeerPtr now = connect();
+  run_until([&] { return worker_->held() == 2; });
+  Server& web = server(1);
+  worker_->update(1, service_of({web.address()}));
+  run_until([&] { return web.peers().size() == 2; });
+  run_until([&] { return web.peers()[0]->received() == "a word, and its end"; });
+  EXPECT_FALSE(now->was_reset());
 }
 
 // The service goes, or does not ask for it any more.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Worker where room is short, at its end, and in a thread of its own.
+// A Worker where room is short or an endpoint bad, at its end, and in a thread of its own.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -94,6 +94,72 @@ TEST_F(StreamWorker, AtTheEndWhatWaitsIsAcceptedAndNothingElse) {
     return web.peers().size() == 2 && web.peers()[0]->received() == "in time" &&
            web.peers()[1]->received() == "in time";
   });
+}
+
+// One that takes connections only to reset them keeps failing too.
+TEST_F(StreamWorker, AnEndpointThatResetsWhatNothingHasComeOfIsLeftOut) {
+  start();
+  Server& bad = server(1);
+  Server& web = server(2);
+  serve({bad.address(), web.address()});
+  const auto meets_the_bad_one = [&] {
+    const size_t with_bad = bad.peers().size(), with_web = web.peers().size();
+    const PeerPtr client = connect();
+    client->send("hello");
+    run_until([&] { return bad.peers().size() + web.peers().size() > with_bad + with_web; });
+    if (bad.peers().size() == with_bad) return false;
+    bad.peers().back()->reset();
+    // Another's turn where the reset was there before the connection had been used.
+    run_until([&] { return client->was_reset() || web.peers().size() > with_web; });
+    return true;
+  };
+  for (int i = 0; i < 100 && counters_->ejected.value() == 0; ++i) meets_the_bad_one();
+  EXPECT_EQ(counters_->ejected.value(), 1u);
+  const MonoTime begin = loop_.clock().now();
+  for (int i = 0; i < 6; ++i) {
+    const bool met = meets_the_bad_one();
+    EXPECT_TRUE(!met || loop_.clock().now() > begin + seconds(4)) << "its trial, on a slow machine";
+  }
+}
+
+// Nor is one blamed that has said something first, or whose clients go.
+TEST_F(StreamWorker, AnEndpointThatResetsAfterAnAnswerIsNotBlamed) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  for (size_t i = 0; i < 6; ++i) {
+    const PeerPtr client = connect();
+    client->send("hello");
+    const PeerPtr endpoint = accepted(web, i);
+    ASSERT_TRUE(endpoint);
+    if (i % 2 == 0) {
+      endpoint->send("yes?");
+      run_until([&] { return client->received() == "yes?"; });
+      endpoint->reset();
+      run_until([&] { return client->was_reset(); });
+    } else {
+      client->reset();
+      run_until([&] { return endpoint->was_reset(); });
+    }
+  }
+  EXPECT_EQ(counters_->ejected.value(), 0u);
+}
+
+// The next process has those it was given, and nobody else has the others.
+TEST_F(StreamWorker, WhatWaitsAtSocketsThatWereNotHandedOverIsAccepted) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  worker_->hand_over(worker_->sockets());
+  const PeerPtr theirs = connect();
+  frontend_ = add_frontend(2, service_of({web.address()}));
+  const PeerPtr ours = connect();
+  worker_->leave_all();
+  EXPECT_EQ(worker_->connections(), 1u);
+  ours->send("in time");
+  const PeerPtr endpoint = accepted(web, 0);
+  ASSERT_TRUE(endpoint);
+  run_until([&] { return endpoint->received() == "in time"; });
 }
 
 TEST_F(StreamWorker, MoreConnectionsThanMayBeWait) {
