@@ -49,8 +49,8 @@ Adopter::Adopter(Config config, Parameters parameters, const ServiceMap& service
   adopt_chains();
 }
 
-// As a process before this one knew them (rules.cpp): a restart while the Node cannot be asked for
-// takes no node port away.
+// As a process before this one knew them (rules.cpp), beside those found at an earlier reading: a
+// restart while the Node cannot be asked for takes no node port away.
 void Adopter::adopt_node_addresses() {
   Parameters parameters = ruleset_.parameters();
   if (parameters.node_known) return;
@@ -64,6 +64,9 @@ void Adopter::adopt_node_addresses() {
     if (const auto address = IpAddress::parse(text.substr(from, end - from)); address.ok())
       parameters.node_addresses.push_back(*address);
   }
+  std::vector<IpAddress>& all = parameters.node_addresses;
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   ruleset_.set_parameters(std::move(parameters));
 }
 

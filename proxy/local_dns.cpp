@@ -14,6 +14,8 @@ namespace route = netlink::route;
 
 namespace {
 
+constexpr Duration kOthersRetry = std::chrono::seconds(10);
+
 // One that is not understood is none of ours.
 Result<route::Route> parse_any(const netlink::MessageView& view) {
   Result<route::Route> parsed = route::parse_route(view);
@@ -48,9 +50,9 @@ void LocalDns::remove_others() {
         [this, alive = alive_](Result<std::vector<route::Route>> routes) {
           if (!*alive) return;
           if (!routes.ok()) {
-            log::warn("local routes that a process before may have left stay: {}",
-                      routes.error().message());
-            return;
+            if (!routes.error().is_cancelled())
+              others_ = clock_.after(kOthersRetry, [this] { remove_others(); });
+            return log::debug("listing routes: {}", routes.error().message());
           }
           for (const route::Route& one : *routes)
             if (one.protocol == kRouteProtocol &&

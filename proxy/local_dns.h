@@ -58,7 +58,7 @@ class LocalDns {
   State state_ = State::kUnknown;
   int failures_ = 0;
   int polls_ = 0;
-  Alarm next_;
+  Alarm next_, others_;
   HttpCall call_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -341,6 +341,9 @@ void Proxy::on_acknowledged(FamilyState& family, const Programmer::Acknowledged&
   for (const auto& [frontend, since] : frontends) dirty.push_back(frontend);
   sync_metrics_.acknowledged(family.config.family, frontends, loop_.clock().now(),
                              loop_.clock().wall_now());
+  if (std::all_of(families_.begin(), families_.end(),
+                  [](const auto& one) { return one->programmer->idle(); }))
+    sync_metrics_.nothing_is_pending();
   if (!family.programmer->loading()) {
     cleaner_->changed(dirty);
   } else {  // listings of flows would be in the way
@@ -394,14 +397,10 @@ Result<void> Proxy::check(Family family) {
 }
 
 void Proxy::refresh_metrics() {
-  bool all = started_;
-  for (const auto& family : families_) {
-    const bool in_step = started_ && family->programmer->idle();
-    sync_metrics_.refresh(family->config.family, family->programmer->status().failures, in_step,
-                          loop_.clock().wall_now(), services_);
-    all = all && in_step;
-  }
-  if (all) sync_metrics_.nothing_is_pending();
+  for (const auto& family : families_)
+    sync_metrics_.refresh(family->config.family, family->programmer->status().failures,
+                          started_ && family->programmer->idle(), loop_.clock().wall_now(),
+                          services_);
 }
 
 Result<void> Proxy::probe(Family family) {

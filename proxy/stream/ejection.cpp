@@ -12,19 +12,18 @@ bool Ejection::begin(MonoTime now) {
   return trying_ = true;
 }
 
-void Ejection::connected() {
+void Ejection::connected(bool trial) {
   if (!by_resets_) return answered();
   failures_ = 0;
-  taken_ = trying_;
+  taken_ = taken_ || (trying_ && trial);
 }
 
 void Ejection::answered() {
   *this = Ejection();
 }
 
-// Connections that were on their way when it was ejected may fail after it: they say nothing new.
-bool Ejection::count(uint32_t& in_a_row, MonoTime now, const EjectionRules& rules) {
-  if (until_ && !trying_) return false;
+bool Ejection::count(uint32_t& in_a_row, MonoTime now, const EjectionRules& rules, bool trial) {
+  if (until_ && !(trying_ && trial)) return false;
   if (!until_ && ++in_a_row < rules.failures) return false;
   trying_ = taken_ = false;
   constexpr uint32_t kDoublings = 16;  // many more would overflow, and are beyond any limit

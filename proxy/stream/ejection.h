@@ -34,14 +34,23 @@ class Ejection {
   // A connection is begun to it. True: it is the trial, and whoever ends it must say one of those
   // below of it.
   bool begin(MonoTime now);
-  void connected();
+  // `trial`: that it is of it. Where it is ejected others say nothing new of what fails.
+  void connected(bool trial = true);
   void answered();
   // No connection was made. True: this ejects it, or keeps it ejected for longer.
-  bool failed(MonoTime now, const EjectionRules& rules) { return count(failures_, now, rules); }
+  bool failed(MonoTime now, const EjectionRules& rules, bool trial = true) {
+    return count(failures_, now, rules, trial);
+  }
   // It has reset a connection that nothing had come of, less than kTrial old. The same.
-  bool broke(MonoTime now, const EjectionRules& rules) {
-    by_resets_ = true;
-    return count(resets_, now, rules);
+  bool broke(MonoTime now, const EjectionRules& rules, bool trial = true) {
+    by_resets_ = by_resets_ || !until_ || (trying_ && trial);
+    return count(resets_, now, rules, trial);
+  }
+  // A connection is older than that: it does not reset each.
+  void lasted() {
+    if (until_) return;
+    resets_ = 0;
+    by_resets_ = false;
   }
   // The trial ended without a verdict on the endpoint.
   void abandoned() {
@@ -50,7 +59,7 @@ class Ejection {
   }
 
  private:
-  bool count(uint32_t& in_a_row, MonoTime now, const EjectionRules& rules);
+  bool count(uint32_t& in_a_row, MonoTime now, const EjectionRules& rules, bool trial);
 
   uint32_t failures_ = 0, resets_ = 0;  // in a row
   bool by_resets_ = false;              // some of them were resets

@@ -40,11 +40,16 @@ class EndpointGroup {
   EndpointPtr choose(const IpAddress& client, MonoTime now, std::span<const EndpointPtr> tried,
                      bool* trial = nullptr);
 
-  static void connected(Endpoint& endpoint) { endpoint.ejection.connected(); }
+  static void connected(Endpoint& endpoint, bool trial) { endpoint.ejection.connected(trial); }
   static void answered(Endpoint& endpoint) { endpoint.ejection.answered(); }
   // True: this has ejected it.
-  bool failed(Endpoint& endpoint, MonoTime now) { return endpoint.ejection.failed(now, rules_); }
-  bool broke(Endpoint& endpoint, MonoTime now) { return endpoint.ejection.broke(now, rules_); }
+  bool failed(Endpoint& endpoint, MonoTime now, bool trial = true) {
+    return endpoint.ejection.failed(now, rules_, trial);
+  }
+  bool broke(Endpoint& endpoint, MonoTime now, bool trial) {
+    return endpoint.ejection.broke(now, rules_, trial);
+  }
+  static void lasted(Endpoint& endpoint) { endpoint.ejection.lasted(); }
   // Of a trial.
   static void abandoned(Endpoint& endpoint) { endpoint.ejection.abandoned(); }
 

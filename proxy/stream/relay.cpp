@@ -154,21 +154,25 @@ void Relay::attempt_failed(int error) {
   --endpoint_->open;
   if (is_own_lack(error)) {
     if (trial_) EndpointGroup::abandoned(*endpoint_);
-  } else if (group_->failed(*endpoint_, host_.reactor.now())) {
+  } else if (group_->failed(*endpoint_, host_.reactor.now(), trial_)) {
     counters_->ejected.add();
   }
   endpoint_.reset();
 }
 
 // Whether the endpoint is well: it has said something, if only its end, or has let the connection
-// live for a while; or it has torn down one that its client wanted. Else, at the end, nobody knows.
+// live for a while; or it has torn down a young one that its client wanted. Else, at the end,
+// nobody knows.
 void Relay::judge(bool over) {
   const MonoTime now = host_.reactor.now();
-  if (down_.any || server_.ended || (made_ && now - attempt_began_ >= Ejection::kTrial))
+  const bool old = made_ && now - attempt_began_ >= Ejection::kTrial;
+  if (down_.any || server_.ended)
     EndpointGroup::answered(*endpoint_);
-  else if (server_.torn && !client_.ended && !client_.broken)
-    counters_->ejected.add(group_->broke(*endpoint_, now) ? 1 : 0);
-  else if (!over)
+  else if (server_.torn && !old && !client_.ended && !client_.broken)
+    counters_->ejected.add(group_->broke(*endpoint_, now, trial_) ? 1 : 0);
+  else if (old && !server_.torn)
+    EndpointGroup::lasted(*endpoint_);
+  else if (!over && !server_.torn)
     return;
   else if (trial_)
     EndpointGroup::abandoned(*endpoint_);
@@ -198,7 +202,7 @@ void Relay::connected() {
   counters_->connect_micros.add(static_cast<uint64_t>(
       std::max<int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count(), 0)));
   made_ = true;
-  EndpointGroup::connected(*endpoint_);
+  EndpointGroup::connected(*endpoint_, trial_);
   std::vector<EndpointPtr>().swap(tried_);
   disguise_.reset();
   watch_client();

@@ -81,7 +81,8 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   }
 
   void refused() {
-    if (to_.group->failed(*endpoint_, frontend_.host_.reactor.now())) to_.counters->ejected.add();
+    if (to_.group->failed(*endpoint_, frontend_.host_.reactor.now(), trial_))
+      to_.counters->ejected.add();
     end();
   }
 
@@ -274,7 +275,7 @@ UdpSession* UdpFrontend::new_session(const SocketAddress& client) {
   if (is_own_lack(attempt.error) && host_.evict()) attempt = connect();
   if (attempt.error != 0) {
     if (!is_own_lack(attempt.error)) {
-      if (to.group->failed(*endpoint, host_.reactor.now())) to.counters->ejected.add();
+      if (to.group->failed(*endpoint, host_.reactor.now(), trial)) to.counters->ejected.add();
     } else if (trial) {
       EndpointGroup::abandoned(*endpoint);
     }

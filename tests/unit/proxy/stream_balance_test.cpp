@@ -252,6 +252,23 @@ TEST(StreamEjection, ResetsOfWhatNothingHadComeOfCountToo) {
   now += Ejection::kTrial;
   EXPECT_FALSE(one.begin(now)) << "like any other";
   EXPECT_FALSE(one.ejected());
+  // Connections that are none of the trial, and old ones, are no verdict on an ejected one.
+  for (int i = 0; i < 3; ++i) taken_and_reset(now);
+  now += seconds(5);
+  EXPECT_TRUE(one.begin(now));
+  one.connected(false);
+  one.lasted();
+  EXPECT_FALSE(one.failed(now, rules, false));
+  EXPECT_FALSE(one.broke(now, rules, false));
+  EXPECT_TRUE(one.ejected());
+  EXPECT_TRUE(one.begin(now + Ejection::kTrial)) << "the trial has not been made";
+  now += Ejection::kTrial;
+  one.answered();
+  // In good times a connection that lasts clears what resets there were.
+  for (int i = 0; i < 2; ++i) taken_and_reset(now);
+  one.lasted();
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(taken_and_reset(now));
+  one.answered();
   // Where connections could not be made, one that is made is a verdict.
   for (int i = 0; i < 3; ++i) one.failed(now, rules);
   EXPECT_TRUE(one.begin(now + seconds(5)));
