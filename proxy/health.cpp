@@ -71,7 +71,7 @@ HealthReport ProxyHealth::report() {
   report.healthy = checked.ok();
   was_healthy_ = was_healthy_ || checked.ok();
   if (!checked.ok()) report.reason = checked.error().message();
-  report.families = sources_.families();
+  report.families = sources_.families(checked.ok());
   for (const FamilyHealth& family : report.families)
     report.last_updated = std::max(report.last_updated, family.last_updated);
   return report;

@@ -51,7 +51,8 @@ class ProxyHealth {
   struct Sources {
     std::function<bool()> synced;         // Services are known, programming has begun
     std::function<Result<void>()> check;  // asks the kernel
-    std::function<std::vector<FamilyHealth>()> families;
+    // `well`: the check has just passed, so that each is. Else who is not is found out.
+    std::function<std::vector<FamilyHealth>(bool well)> families;
     std::function<std::string()> node;  // why_not_eligible
   };
   // How long the first programming may take before /livez complains.

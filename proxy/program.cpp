@@ -376,7 +376,7 @@ Result<void> Program::serve() {
       loop_.clock(), metrics_,
       ProxyHealth::Sources{[this] { return feed_->started(); },
                            [this] { return userspace_ ? plane()->check() : opt_in_->check(); },
-                           [this] { return families(); },
+                           [this](bool well) { return families(well); },
                            [this] { return why_not_eligible(node_->missing(), node_->node()); }});
   OpsEndpoints endpoints;
   endpoints.checks = {{"/healthz", [this] { return health_->healthz(); }},
@@ -527,22 +527,21 @@ void Program::update_service_health() {
   service_health_->update(entries);
 }
 
-std::vector<FamilyHealth> Program::families() const {
+std::vector<FamilyHealth> Program::families(bool well) const {
   std::vector<FamilyHealth> result;
   const MonoTime now = loop_.clock().now();
   if (userspace_) {
     const auto last = plane()->last_update();
-    const bool good = plane()->check().ok();
     for (const Family family : families_)
-      result.push_back({family, good, last.value_or(WallTime{})});
+      result.push_back({family, well, last.value_or(WallTime{})});
     return result;
   }
-  const bool relays = plane() == nullptr || plane()->check_workers().ok();
+  const bool relays = well || plane() == nullptr || plane()->check_workers().ok();
   for (const Family family : families_) {
     const Programmer::Status status = proxy_->programmer(family).status();
     const WallTime last =
         status.commits == 0 ? WallTime{} : loop_.clock().wall_now() - (now - status.last_commit);
-    result.push_back({family, relays && proxy_->check(family).ok(), last});
+    result.push_back({family, well || (relays && proxy_->check(family).ok()), last});
   }
   return result;
 }

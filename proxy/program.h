@@ -79,7 +79,7 @@ class Program {
   void look_around();
   void place_service_health();
   void update_service_health();
-  std::vector<FamilyHealth> families() const;
+  std::vector<FamilyHealth> families(bool well) const;
   StatDocument stat(const Result<void>& looked);
   void end(Error reason) {
     if (!failure_) failure_ = std::move(reason);

@@ -43,7 +43,7 @@ class EndpointGroup {
   static void connected(Endpoint& endpoint, bool trial) { endpoint.ejection.connected(trial); }
   static void answered(Endpoint& endpoint) { endpoint.ejection.answered(); }
   // True: this has ejected it.
-  bool failed(Endpoint& endpoint, MonoTime now, bool trial = true) {
+  bool failed(Endpoint& endpoint, MonoTime now, bool trial) {
     return endpoint.ejection.failed(now, rules_, trial);
   }
   bool broke(Endpoint& endpoint, MonoTime now, bool trial) {

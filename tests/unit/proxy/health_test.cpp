@@ -69,7 +69,10 @@ class ProxyHealthTest : public testing::Test {
                    return good_ ? ok()
                                 : Result<void>(Error(ErrorCode::kUnavailable, "tables are gone"));
                  },
-                 [] { return std::vector<FamilyHealth>{}; }, [this] { return why_not_; }}) {}
+                 [](bool well) {
+                   return std::vector<FamilyHealth>{{Family::kIpv4, well, WallTime{}}};
+                 },
+                 [this] { return why_not_; }}) {}
 
   ManualClock clock_;
   Metrics metrics_;

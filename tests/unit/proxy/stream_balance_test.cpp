@@ -365,10 +365,10 @@ TEST(StreamGroup, NeverEjectsEverybody) {
   EndpointGroup group(Policy::kRoundRobin, {1, seconds(5), seconds(60)}, 1);
   group.set(set_of(some_endpoints(2)));
   const EndpointPtr first = group.choose(client(1), kStart, {});
-  EXPECT_TRUE(group.failed(*first, kStart));
+  EXPECT_TRUE(group.failed(*first, kStart, false));
   for (int i = 0; i < 4; ++i) EXPECT_NE(group.choose(client(1), kStart, {}), first);
   const EndpointPtr second = group.choose(client(1), kStart, {});
-  EXPECT_TRUE(group.failed(*second, kStart));
+  EXPECT_TRUE(group.failed(*second, kStart, false));
   std::set<EndpointPtr> tried;
   for (int i = 0; i < 4; ++i) tried.insert(group.choose(client(1), kStart, {}));
   EXPECT_EQ(tried.size(), 2u);
