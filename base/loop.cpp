@@ -122,6 +122,15 @@ void Loop::run_posted() {
   if (stopping) uv_stop(&loop_);
 }
 
+// The time-out for libuv, whose clock counts whole milliseconds: at the end of the one in which
+// `delay` is over, so that no rounding of that clock cuts it short.
+static uint64_t uv_timeout(const uv_loop_t* loop, Duration delay) {
+  if (delay <= Duration::zero()) return 0;
+  constexpr uint64_t kMilli = std::nano::den / std::milli::den;
+  const uint64_t due = uv_hrtime() + static_cast<uint64_t>(delay.count());  // 2^64 is out of reach
+  return (due + kMilli - 1) / kMilli - uv_now(loop);
+}
+
 Timer::Timer(Loop& loop) : state_(new TimerState) {
   uv_timer_init(loop.uv(), &state_->handle);
 }
@@ -134,7 +143,7 @@ void Timer::start_once(Duration delay, std::function<void()> callback) {
   uv_update_time(state_->handle.loop);
   uv_timer_start(
       &state_->handle, [](uv_timer_t* handle) { TimerState::of(handle)->call(); },
-      to_millis_rounded_up(delay), 0);
+      uv_timeout(state_->handle.loop, delay), 0);
 }
 
 void Timer::start_every(Duration period, std::function<void()> callback) {
@@ -143,7 +152,8 @@ void Timer::start_every(Duration period, std::function<void()> callback) {
   state_->callback = std::move(callback);
   uv_update_time(state_->handle.loop);
   uv_timer_start(
-      &state_->handle, [](uv_timer_t* handle) { TimerState::of(handle)->call(); }, millis, millis);
+      &state_->handle, [](uv_timer_t* handle) { TimerState::of(handle)->call(); },
+      uv_timeout(state_->handle.loop, period), millis);
 }
 
 void Timer::stop() {

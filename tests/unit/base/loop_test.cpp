@@ -79,6 +79,24 @@ TEST(Loop, ALimitThatPassedBeforeItWaitsEndsItAtOnce) {
   EXPECT_FALSE(next_event) << "it waited for something else";
 }
 
+// libuv's clock counts whole milliseconds, the delay begins within one, and a loop that other events
+// keep awake looks at that clock all the time.
+TEST(Timer, ADelayIsNeverCutShort) {
+  Loop loop;
+  Timer timer(loop);
+  Idle busy(loop);
+  busy.start([] {});
+  for (int i = 1; i <= 60; ++i) {
+    std::this_thread::sleep_for(std::chrono::microseconds(i * 137 % 1000));  // anywhere within one
+    const Duration delay = std::chrono::microseconds(i * 77);
+    const MonoTime due = loop.clock().now() + delay;
+    std::optional<MonoTime> fired;
+    timer.start_once(delay, [&] { fired = loop.clock().now(); });
+    ASSERT_TRUE(loop.run_until([&] { return fired.has_value(); }, seconds(5)));
+    EXPECT_GE(*fired, due) << delay.count() << " ns";
+  }
+}
+
 TEST(Timer, MayDestroyItselfInItsCallback) {
   Loop loop;
   auto timer = std::make_unique<Timer>(loop);

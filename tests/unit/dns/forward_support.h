@@ -32,7 +32,7 @@ class Upstream {
   void open() {
     udp_ = *open_udp(address);
     udp_poll_ = std::make_unique<Poll>(loop_, udp_.get());
-    udp_poll_->start(UV_READABLE, [this](int) { on_udp(); });
+    udp_poll_->start(UV_READABLE, [this](int) { read_udp(); });
     if (!tcp_script_) return;
     tcp_ = *open_tcp(address);
     tcp_poll_ = std::make_unique<Poll>(loop_, tcp_.get());
@@ -41,6 +41,11 @@ class Upstream {
   void close() {
     udp_poll_.reset();
     udp_.reset();
+  }
+  // Takes what has been sent over UDP and the loop has not come to: loopback delivers at once.
+  void catch_up() {
+    while (read_udp()) {
+    }
   }
   // Ends every TCP connection; new ones are taken.
   void drop_connections() { connections_.clear(); }
@@ -58,19 +63,21 @@ class Upstream {
     Fd socket;
     Poll poll;
   };
-  void on_udp() {
+  // False: there was nothing.
+  bool read_udp() {
     Bytes buffer(65535);
     sockaddr_storage peer;
     socklen_t length = sizeof peer;
-    const ssize_t size = recvfrom(udp_.get(), buffer.data(), buffer.size(), 0,
+    const ssize_t size = recvfrom(udp_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT,
                                   reinterpret_cast<sockaddr*>(&peer), &length);
-    if (size < 0) return;
+    if (size < 0) return false;
     on_peer(SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&peer)));
     buffer.resize(static_cast<size_t>(size));
     queries.push_back(buffer);
     if (const auto reply = udp_script_(buffer))
       sendto(udp_.get(), reply->data(), reply->size(), 0, reinterpret_cast<sockaddr*>(&peer),
              length);
+    return true;
   }
   // A query is on the way in one piece.
   void on_accept() {
