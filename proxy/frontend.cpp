@@ -48,8 +48,6 @@ std::string Frontend::to_string() const {
 
 namespace {
 
-constexpr size_t kFirst = 4;  // backends to make room for at first
-
 void write(uint8_t* entry, const Backend& backend) {
   const size_t size = backend.address.is_v4() ? 4 : 16;
   std::memcpy(entry, backend.address.bytes().data(), size);
@@ -60,8 +58,8 @@ void write(uint8_t* entry, const Backend& backend) {
 }  // namespace
 
 Backends::Backends(Family family, const std::vector<Backend>& list) : family_(family) {
-  bytes_.reserve(list.size() * stride());
-  for (const Backend& backend : list) push_back(backend);
+  extend(list.size());
+  for (size_t i = 0; i < list.size(); ++i) set(i, list[i]);
 }
 
 Backend Backends::at(size_t index) const {
@@ -77,14 +75,6 @@ Backend Backends::at(size_t index) const {
 void Backends::set(size_t index, const Backend& backend) {
   assert(index < size() && backend.address.family() == family_);
   write(bytes_.data() + index * stride(), backend);
-}
-
-void Backends::push_back(const Backend& backend) {
-  assert(backend.address.family() == family_);
-  if (bytes_.empty()) bytes_.reserve(kFirst * stride());
-  const size_t end = bytes_.size();
-  bytes_.resize(end + stride());
-  write(bytes_.data() + end, backend);
 }
 
 std::vector<Backend> Backends::list() const {

@@ -64,9 +64,9 @@ class Backends {
   bool empty() const { return bytes_.empty(); }
   Backend at(size_t index) const;
   void set(size_t index, const Backend& backend);
-  void push_back(const Backend& backend);
   void pop_back() { bytes_.resize(bytes_.size() - stride()); }
-  void reserve(size_t backends) { bytes_.reserve(backends * stride()); }
+  // Makes room for so many behind the last, each to be set().
+  void extend(size_t backends) { bytes_.resize(bytes_.size() + backends * stride()); }
   std::vector<Backend> list() const;
   // The same backends in the same places.
   bool operator==(const Backends&) const = default;

@@ -13,10 +13,11 @@ namespace fairlead::proxy {
 
 template <typename T, typename Less>
 void merge_runs(std::vector<T>& list, Less less) {
+  const auto second = std::is_sorted_until(list.begin(), list.end(), less);
+  if (second == list.end()) return;
   std::vector<size_t> runs = {0};  // where each begins, and the end
-  for (size_t i = 1; i < list.size(); ++i)
+  for (auto i = static_cast<size_t>(second - list.begin()); i < list.size(); ++i)
     if (less(list[i], list[i - 1])) runs.push_back(i);
-  if (runs.size() == 1) return;
   if (runs.size() > list.size() / 4) return std::sort(list.begin(), list.end(), less);
   runs.push_back(list.size());
   std::vector<T> merged(list.size());

@@ -367,8 +367,20 @@ void Programmer::put_by_set(std::span<const Operation> operations) {
   }
   for (const SetId id : kAllSets) {
     if (!touched[static_cast<size_t>(id)]) continue;
-    for (const Operation& operation : operations)
-      if (operation.set == id && !adds_object(operation)) put(operation);
+    auto at = operations.begin();
+    const auto skip = [&] {
+      while (at != operations.end() && (at->set != id || adds_object(*at))) ++at;
+    };
+    const auto next = [&](nft::Element& element) {
+      skip();
+      if (at == operations.end() || at->kind != Kind::kAdd) return false;
+      Ruleset::element(*at++, element);
+      return true;
+    };
+    for (skip(); at != operations.end() && !transaction_.error(); skip()) {
+      transaction_.add_elements(set(id), next);
+      if (at != operations.end() && at->kind != Kind::kAdd) put(*at++);
+    }
   }
 }
 

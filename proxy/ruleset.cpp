@@ -113,31 +113,39 @@ bool Ruleset::has_local_dns(const Frontend& frontend) const {
   return local_dns_.contains(frontend);
 }
 
-namespace {
-
-size_t count_adds(std::span<const Operation> operations, SetId set) {
-  return static_cast<size_t>(
-      std::count_if(operations.begin(), operations.end(), [&](const Operation& operation) {
-        return operation.kind == Operation::Kind::kAdd && operation.set == set;
-      }));
-}
-
-}  // namespace
-
 void Ruleset::apply(std::span<const Operation> operations) {
   if (operations.empty()) return;
   const Frontend& frontend = operations.front().frontend;
   const auto [place, added] = services_.try_emplace(frontend);
-  if (added) {
-    Service& service = place->second;
-    service.backends = service.inside = Backends(frontend.family());
-    service.backends.reserve(count_adds(operations, endpoints_set(frontend.node_port, false)));
+  Service& service = place->second;
+  if (added) service.backends = service.inside = Backends(frontend.family());
+  while (!operations.empty()) {
+    assert(operations.front().frontend == place->first);
+    size_t done = append_endpoints(operations, service);
+    if (done == 0) apply(operations.front(), service), done = 1;
+    operations = operations.subspan(done);
   }
-  for (const Operation& operation : operations) {
-    assert(operation.frontend == place->first);
-    apply(operation, place->second);
+  if (service.unused()) services_.erase(place);
+}
+
+// Those the list begins with that come behind the last of their set, as all do in a cold load, at
+// once. Returns how many there are.
+size_t Ruleset::append_endpoints(std::span<const Operation> operations, Service& service) {
+  const SetId set = operations.front().set;
+  if (!holds_endpoints(set)) return 0;
+  Backends& backends = is_inside(set) ? service.inside : service.backends;
+  const size_t first = backends.size();
+  size_t count = 0;
+  while (count < operations.size() && operations[count].kind == Operation::Kind::kAdd &&
+         operations[count].set == set && operations[count].index == first + count)
+    ++count;
+  backends.extend(count);
+  for (size_t i = 0; i < count; ++i) {
+    backends.set(first + i, operations[i].backend);
+    count_hairpin(operations[i].frontend, operations[i].backend, 1);
   }
-  if (place->second.unused()) services_.erase(place);
+  state(set).used += static_cast<uint32_t>(count);
+  return count;
 }
 
 void Ruleset::apply(const Operation& operation, Service& service) {
@@ -243,19 +251,14 @@ void Ruleset::apply_service(const Operation& operation, Service& service) {
 void Ruleset::apply_endpoint(const Operation& operation, Service& service) {
   const Frontend& frontend = operation.frontend;
   Backends& backends = is_inside(operation.set) ? service.inside : service.backends;
-  const bool known = operation.index < backends.size();
-  if (known) count_hairpin(frontend, backends.at(operation.index), -1);
+  assert(operation.index < backends.size() && "none is added but behind the last");
+  count_hairpin(frontend, backends.at(operation.index), -1);
   if (operation.kind == Operation::Kind::kRemove) {
     assert(operation.index + 1 == backends.size());
     backends.pop_back();
     return;
   }
-  if (known) {
-    backends.set(operation.index, operation.backend);
-  } else {
-    assert(operation.index == backends.size());
-    backends.push_back(operation.backend);
-  }
+  backends.set(operation.index, operation.backend);
   count_hairpin(frontend, operation.backend, 1);
 }
 
@@ -392,10 +395,17 @@ std::vector<nft::Rule> Ruleset::rules(const nft::Chain& chain) const {
 }
 
 nft::Element Ruleset::element(const Operation& operation) const {
+  nft::Element result;
+  element(operation, result);
+  return result;
+}
+
+void Ruleset::element(const Operation& operation, nft::Element& element) {
   const Frontend& frontend = operation.frontend;
   const uint8_t protocol = protocol_number(frontend.protocol);
-  nft::Element element;
   nft::Value& key = element.key;
+  key.clear();
+  if (!holds_endpoints(operation.set)) element.data = std::monostate();
   switch (operation.set) {
     case SetId::kServices:
     case SetId::kNodeServices:
@@ -413,7 +423,9 @@ nft::Element Ruleset::element(const Operation& operation) const {
     case SetId::kNodeInsideEndpoints:
       if (!frontend.node_port) key.concat(frontend.address);
       key.concat_u8(protocol).concat_be16(frontend.port).concat_host32(operation.index);
-      element.data.emplace<nft::Value>()
+      if (!std::holds_alternative<nft::Value>(element.data)) element.data.emplace<nft::Value>();
+      std::get<nft::Value>(element.data).clear();
+      std::get<nft::Value>(element.data)
           .concat(operation.backend.address)
           .concat_be16(operation.backend.port);
       break;
@@ -428,7 +440,6 @@ nft::Element Ruleset::element(const Operation& operation) const {
       key.concat(frontend.address).concat_u8(protocol).concat_be16(frontend.port);
       break;
   }
-  return element;
 }
 
 namespace {

@@ -200,6 +200,8 @@ class Ruleset {
   std::vector<nft::Rule> rules(const nft::Chain& chain) const;
   // The element an operation adds or removes. The kernel gives it a counter where its set has them.
   nft::Element element(const Operation& operation) const;
+  // The same, in place of another.
+  static void element(const Operation& operation, nft::Element& element);
   // kAdd of every element of one set, from this value.
   std::vector<Operation> elements(SetId id) const;
   std::vector<Operation> elements(SetId id, const Frontend& frontend) const;
@@ -218,6 +220,7 @@ class Ruleset {
   void apply_service(const Operation& operation, Service& service);
   void apply_learning(const Operation& operation, Service& service);
   void apply_endpoint(const Operation& operation, Service& service);
+  size_t append_endpoints(std::span<const Operation> operations, Service& service);
   void count_hairpin(const Frontend& frontend, const Backend& backend, int delta);
   void count_choice(const Choice& choice, int delta);
   void count_affinity(uint64_t number, int delta);

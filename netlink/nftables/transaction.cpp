@@ -17,9 +17,6 @@ namespace fairlead::netlink::nft {
 
 namespace {
 
-// An attribute is at most 64 KiB long; the longest element (three values, two names) is well below
-// 2 KiB.
-constexpr size_t kMaxElementsNest = 0xffff - 2048;
 constexpr size_t kMaxExpressions = 128;  // NFT_RULE_MAXEXPRS
 constexpr size_t kMaxComment = 127;      // NFTNL_UDATA_COMMENT_MAXLEN, with its zero
 constexpr size_t kMaxFields = 5;         // that nft can name in a 32-bit type
@@ -257,16 +254,29 @@ void Transaction::remove_element(const Set& set, const Element& element) {
 
 void Transaction::put(Verb verb, const Set& set, const Element& element) {
   if (error_) return;  // the set itself may have been refused
-  if (!open_ || !open_->holds(verb, set) || writer_.nest_size(open_->mark) > kMaxElementsNest)
-    open_elements(verb, set);
-  if (!accept(*open_, set, element)) return;
+  resume_elements(verb, set);
+  put_open(element);
+}
+
+void Transaction::resume_elements(Verb verb, const Set& set) {
+  if (!open_ || !open_->holds(verb, set) || !has_room()) open_elements(verb, set);
+}
+
+void Transaction::put_open(const Element& element) {
+  if (!accept(*open_, element)) return;
   ++element_count_;
-  if (verb != Verb::kRemove) return nft::put_element(writer_, element);
+  if (open_->verb != Verb::kRemove) return nft::put_element(writer_, element);
   Element key_only;
   key_only.key = element.key;
   key_only.key_end = element.key_end;
   key_only.interval_end = element.interval_end;
   nft::put_element(writer_, key_only);
+}
+
+// Which of Element::data's alternatives the set's elements have.
+static size_t kind_of_data(const Set& set) {
+  if (set.is_vmap()) return decltype(Element::data)(Verdict()).index();
+  return set.is_map() ? decltype(Element::data)(Value()).index() : 0;
 }
 
 void Transaction::open_elements(Verb verb, const Set& set) {
@@ -283,6 +293,7 @@ void Transaction::open_elements(Verb verb, const Set& set) {
                        set.table,
                        set.name,
                        set.key_size(),
+                       kind_of_data(set),
                        set.data_size(),
                        writer_.open(NFTA_SET_ELEM_LIST_ELEMENTS)};
 }
@@ -331,21 +342,21 @@ bool Transaction::accept(const Set& set) {
   return true;
 }
 
-bool Transaction::accept(const OpenElements& open, const Set& set, const Element& element) {
-  const std::string_view name = set.name;
+bool Transaction::accept(const OpenElements& open, const Element& element) {
   if (element.key.size() != open.key_size ||
       (!element.key_end.empty() && element.key_end.size() != open.key_size))
-    return fail("an element of set " + std::string(name) + " has a key of the wrong size"), false;
+    return refuse(open, "has a key of the wrong size");
   if (open.verb == Verb::kRemove || element.interval_end) return true;
   const auto* value = std::get_if<Value>(&element.data);
-  const bool fits = set.is_vmap()  ? std::holds_alternative<Verdict>(element.data)
-                    : set.is_map() ? value != nullptr && value->size() == open.data_size
-                                   : std::holds_alternative<std::monostate>(element.data);
-  if (!fits)
-    return fail("an element of set " + std::string(name) + " has data that does not fit"), false;
-  if (element.comment.size() > kMaxComment)
-    return fail("an element of set " + std::string(name) + " has a comment over 127 bytes"), false;
+  if (element.data.index() != open.data || (value != nullptr && value->size() != open.data_size))
+    return refuse(open, "has data that does not fit");
+  if (element.comment.size() > kMaxComment) return refuse(open, "has a comment over 127 bytes");
   return true;
+}
+
+bool Transaction::refuse(const OpenElements& open, const char* what) {
+  fail("an element of set " + open.set + " " + what);
+  return false;
 }
 
 // The element of the message that `offset` points into: " { 10.0.0.1 . tcp . 80 }".

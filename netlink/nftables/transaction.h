@@ -64,6 +64,20 @@ class Transaction {
   // Consecutive elements of one set share a message: this is the hot path, it allocates nothing per
   // element beyond the growing buffer. Of `set` only family, table, name, key and data are used.
   void add_element(const Set& set, const Element& element);
+  // One after another, each made of the one before by `next`, bool(Element&), until that is false.
+  // For thousands: an element costs the writing of its bytes and little else.
+  template <typename Next>
+  void add_elements(const Set& set, Next next) {
+    Element element;
+    bool more = !error_ && next(element);
+    while (more) {
+      resume_elements(Verb::kAdd, set);
+      do {
+        put_open(element);
+        more = !error_ && next(element);
+      } while (more && has_room());
+    }
+  }
   void create_element(const Set& set, const Element& element);  // kAlreadyExists when it is there
   void remove_element(const Set& set, const Element& element);  // data and timeout are ignored
 
@@ -82,6 +96,9 @@ class Transaction {
  private:
   friend RequestId commit(Connection& connection, std::shared_ptr<Transaction> transaction,
                           Done done);
+  // An attribute is at most 64 KiB long; the longest element (three values, two names) is well below
+  // 2 KiB.
+  static constexpr size_t kMaxElementsNest = 0xffff - 2048;
   enum class Verb { kAdd, kCreate, kRemove, kFlush, kInsert, kReplace };
   enum class Noun { kTable, kChain, kRule, kSet, kElement };
 
@@ -101,6 +118,7 @@ class Transaction {
     std::string table;
     std::string set;
     size_t key_size;
+    size_t data;  // which of Element::data's alternatives they have
     size_t data_size;
     size_t mark;
     bool holds(Verb other, const Set& into) const {
@@ -116,11 +134,15 @@ class Transaction {
   void put(Verb verb, const Set& set);
   void put(Verb verb, const Rule& rule, uint16_t flags, uint16_t reference, uint64_t handle);
   void put(Verb verb, const Set& set, const Element& element);
+  void resume_elements(Verb verb, const Set& set);
   void open_elements(Verb verb, const Set& set);
+  bool has_room() const { return writer_.nest_size(open_->mark) <= kMaxElementsNest; }
+  void put_open(const Element& element);
   void close_elements();
   bool accept_name(std::string_view noun, std::string_view name);
   bool accept(const Set& set);
-  bool accept(const OpenElements& open, const Set& set, const Element& element);
+  bool accept(const OpenElements& open, const Element& element);
+  bool refuse(const OpenElements& open, const char* what);
   void fail(std::string message);
   std::string element_at(const Entry& entry, uint32_t offset) const;
 

@@ -76,12 +76,25 @@ class Value {
   // Appends a component of a concatenation: pads what is there to 4 bytes, then adds `bytes`
   // padded.
   Value& concat(Bytes bytes) { return pad().append(bytes).pad(); }
-  Value& concat(const IpAddress& address) { return concat(address.bytes()); }
+  [[gnu::always_inline]] Value& concat(const IpAddress& address) {
+    if (address.is_v6()) return concat(address.bytes());
+    uint32_t word;
+    std::memcpy(&word, address.bytes().data(), sizeof word);
+    return concat_word(word);
+  }
   Value& concat_u8(uint8_t value) { return concat_word(value); }
   Value& concat_be16(uint16_t value) { return concat_word(__builtin_bswap16(value)); }
   Value& concat_host32(uint32_t value) { return concat_word(value); }
 
+  void clear() { size_ = 0; }
+
   Bytes bytes() const { return {data_, size_}; }
+  // Copies bytes() to `to`, and up to kSpill bytes of no meaning behind them: in steps of so many,
+  // which is sooner done than a call for the few that there are.
+  static constexpr size_t kSpill = 16;
+  void spill(uint8_t* to) const {
+    for (size_t at = 0; at < size_; at += kSpill) std::memcpy(to + at, data_ + at, kSpill);
+  }
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   uint32_t to_host32() const;  // of the first four bytes; missing ones are zero
@@ -97,9 +110,13 @@ class Value {
     return of(Bytes(reinterpret_cast<const uint8_t*>(&value), sizeof value));
   }
   // A component of at most four bytes: what is before the padding comes first in memory.
-  Value& concat_word(uint32_t word) {
+  [[gnu::always_inline]] Value& concat_word(uint32_t word) {
     static_assert(std::endian::native == std::endian::little);
-    return pad().append(Bytes(reinterpret_cast<const uint8_t*>(&word), sizeof word));
+    if (size_ % 4 != 0) pad();
+    assert(size_ + sizeof word <= kMax);
+    std::memcpy(data_ + size_, &word, sizeof word);
+    size_ += sizeof word;
+    return *this;
   }
   Value& append(Bytes bytes) {
     assert(size_ + bytes.size() <= kMax);
@@ -113,6 +130,7 @@ class Value {
   }
   uint8_t size_;
   uint8_t data_[kMax];  // only the first size_ bytes mean anything
+  static_assert(kMax % kSpill == 0);
 };
 
 struct Verdict {

@@ -81,6 +81,66 @@ TEST(Transaction, ElementsBeyondOneAttributeTakeAnotherMessage) {
   EXPECT_EQ(elements, 10000u);
 }
 
+TEST(Transaction, ElementsOneAfterAnotherAreAsEachByItself) {
+  const Set set = endpoints_at_random();
+  const auto bytes_of = [](Transaction& transaction) {
+    const Bytes bytes = transaction.finish().bytes();
+    return std::vector<uint8_t>(bytes.begin(), bytes.end());
+  };
+  for (const uint32_t count : {0u, 1u, 10000u}) {
+    Transaction one_by_one, together;
+    for (uint32_t i = 0; i < count; ++i) one_by_one.add_element(set, endpoint(i));
+    uint32_t next = 0;
+    together.add_elements(set, [&](Element& element) {
+      if (next < count) element = endpoint(next);
+      return next++ < count;
+    });
+    EXPECT_EQ(together.element_count(), count);
+    EXPECT_EQ(bytes_of(together), bytes_of(one_by_one)) << count;
+  }
+}
+
+TEST(Transaction, OfElementsOneAfterAnotherTheFirstMistakeIsTheLast) {
+  Transaction transaction;
+  int asked = 0;
+  transaction.add_elements(endpoints_at_random(), [&](Element& element) {
+    element = endpoint(0);
+    if (++asked == 3) element.key = Value::host32(1);
+    return true;
+  });
+  EXPECT_EQ(asked, 3);
+  ASSERT_TRUE(transaction.error());
+  EXPECT_EQ(transaction.error()->message(),
+            "nftables transaction: an element of set ep has a key of the wrong size");
+}
+
+// Of every length, with zeros up to the next four bytes: an element without anything else, which is
+// written in one piece, and one with a comment, which is not.
+TEST(Transaction, ValuesArePaddedWithZeros) {
+  for (size_t size = 1; size <= Value::kMax; ++size) {
+    const std::vector<uint8_t> ones(size, 0xff);
+    MessageWriter plain, commented;
+    for (MessageWriter* writer : {&plain, &commented}) {
+      writer->begin(0, 0, nfgenmsg{});
+      Element element;
+      element.key = Value::of(ones);
+      element.data = Value::of(ones);
+      if (writer == &commented) element.comment = "x";
+      put_element(*writer, element);
+      writer->end();
+    }
+    const size_t padded = (size + 3) / 4 * 4;
+    std::vector<uint8_t> value(ones);
+    value.resize(padded);
+    const Bytes bytes(plain.bytes());
+    ASSERT_EQ(bytes.size(), 20 + 4 + 2 * (8 + padded));
+    for (const size_t at : {size_t{32}, 40 + padded})
+      EXPECT_TRUE(std::equal(value.begin(), value.end(), bytes.begin() + at)) << size;
+    const Bytes longer(commented.bytes());
+    EXPECT_TRUE(std::equal(bytes.begin() + 24, bytes.end(), longer.begin() + 24)) << size;
+  }
+}
+
 TEST(Transaction, FirstMistakeSticks) {
   const auto error = [](const std::function<void(Transaction&)>& change) {
     Transaction transaction;
