@@ -18,7 +18,9 @@ using Key = std::vector<nft::Selector>;
 // Hook priorities (linux/netfilter_ipv4.h, NF_IP_PRI_*): nft calls them raw, dstnat and srcnat.
 constexpr int32_t kRaw = -300;
 constexpr int32_t kDstNat = -100;
-constexpr int32_t kSrcNat = 100;
+// Before those of others, whoever comes later: a nat hook that translates is the last one asked,
+// and where a flow has gone is to be learnt.
+constexpr int32_t kSrcNat = 100 - 1;
 
 class Writer {
  public:

@@ -371,6 +371,24 @@ TEST(Row15_Affinity, ASourceStaysWithItsEndpointWhateverTheAddress) {
       << "what packets teach the maps is nobody's change";
 }
 
+// A nat hook that translates is the last one the kernel asks, and of one priority the later comes
+// first: that of a CNI that began after us, and masquerades what goes from pods to elsewhere.
+TEST(Row15_Affinity, IsLearntThoughAnotherMasquerades) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.sink().start();
+  cluster.settle();
+  cluster.at("node").must(
+      "nft add table ip other; "
+      "nft 'add chain ip other post { type nat hook postrouting priority srcnat; }'; "
+      "nft add rule ip other post ip saddr 10.244.0.0/16 masquerade");
+  const auto seen = ends(cluster, "client", "10.96.0.1:80");
+  EXPECT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen.begin()->find("sees 10.244.1.2"), std::string::npos)
+      << "it is masqueraded: " << *seen.begin();
+}
+
 TEST(Row15_Affinity, AnEndpointThatLeavesIsForgottenAndOthersAreNot) {
   Cluster cluster;
   cluster.start_proxy();

@@ -87,7 +87,7 @@ TEST(Ruleset, TheWayOfAPacket) {
   EXPECT_EQ(node.substr(0, node.find("dnat")), "meta mark set meta mark | 0x00004000\n");
   EXPECT_EQ(base_text(ruleset, "postrouting"),
             "\tchain postrouting {\n"
-            "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+            "\t\ttype nat hook postrouting priority srcnat - 1; policy accept;\n"
             "\t\tmeta mark & 0x00004000 != 0x00000000 goto masq\n"
             "\t\tct status dnat ip saddr . ip daddr . meta l4proto . th dport @hairpin masquerade "
             "fully-random\n"
