@@ -94,8 +94,12 @@ bool Loop::run_until(const std::function<bool()>& done, Duration limit) {
     expired = true;
     uv_stop(&loop_);  // due before uv_run() waits, it would be noticed after the next event only
   });
-  while (!done() && !expired) uv_run(&loop_, UV_RUN_ONCE);
-  return done();
+  bool well = done();
+  while (!well && !expired) {
+    uv_run(&loop_, UV_RUN_ONCE);
+    well = done();
+  }
+  return well;
 }
 
 void Loop::stop() {

@@ -318,6 +318,7 @@ Result<void> Program::open_userspace() {
   userspace_ = std::move(*userspace);
   sink_ = userspace_.get();
   plane()->adopt(std::exchange(inherited_, {}));
+  set_sysctls(false);
   plane()->set_on_served([this] {
     remove_rules();
     succeed();
@@ -494,7 +495,8 @@ void Program::set_sysctls(bool last_try) {
 void Program::look_around() {
   place_service_health();
   update_service_health();
-  if (sysctls_again_ && feed_->started()) set_sysctls(true);
+  // Without rules of ours connection tracking may be loaded at any time, or never.
+  if (sysctls_again_ && feed_->started()) set_sysctls(userspace_ == nullptr);
   if (rules_left_) remove_rules();
 }
 

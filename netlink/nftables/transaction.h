@@ -96,8 +96,8 @@ class Transaction {
  private:
   friend RequestId commit(Connection& connection, std::shared_ptr<Transaction> transaction,
                           Done done);
-  // An attribute is at most 64 KiB long; the longest element (three values, two names) is well below
-  // 2 KiB.
+  // An attribute is at most 64 KiB long; the longest element (three values, two names) is well
+  // below 2 KiB.
   static constexpr size_t kMaxElementsNest = 0xffff - 2048;
   enum class Verb { kAdd, kCreate, kRemove, kFlush, kInsert, kReplace };
   enum class Noun { kTable, kChain, kRule, kSet, kElement };

@@ -5,11 +5,17 @@
 
 namespace fairlead::proxy::stream {
 
-std::optional<SocketAddress> AffinityTable::find(const IpAddress& client, MonoTime now,
-                                                 Duration span) const {
+namespace {
+
+constexpr int kSpans = 2;  // that an entry is kept for
+
+}  // namespace
+
+std::optional<Stay> AffinityTable::find(const IpAddress& client, MonoTime now,
+                                        Duration span) const {
   const auto found = by_client_.find(client);
-  if (found == by_client_.end() || now - found->second->used >= span) return std::nullopt;
-  return found->second->endpoint;
+  if (found == by_client_.end()) return std::nullopt;
+  return Stay{found->second->endpoint, now - found->second->used >= span};
 }
 
 void AffinityTable::remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
@@ -27,8 +33,10 @@ void AffinityTable::remember(const IpAddress& client, const SocketAddress& endpo
 }
 
 void AffinityTable::expire(MonoTime now, Duration span, size_t most) {
-  for (size_t i = 0; i < most && !entries_.empty() && now - entries_.front().used >= span; ++i)
+  for (size_t i = 0; i < most && !entries_.empty(); ++i) {
+    if (now - entries_.front().used < kSpans * span) return;
     forget_oldest();
+  }
 }
 
 void AffinityTable::forget_oldest() {
@@ -40,8 +48,7 @@ SharedAffinity::Shard& SharedAffinity::shard_of(const IpAddress& client) {
   return shards_[hash_of(client) % kShards];
 }
 
-std::optional<SocketAddress> SharedAffinity::find(const IpAddress& client, MonoTime now,
-                                                  Duration span) {
+std::optional<Stay> SharedAffinity::find(const IpAddress& client, MonoTime now, Duration span) {
   Shard& shard = shard_of(client);
   const std::lock_guard lock(shard.mutex);
   return shard.table.find(client, now, span);

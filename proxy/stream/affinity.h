@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where clients of a service with sessionAffinity ClientIP went, so that they go there again: for
-// so long after their last new connection, as the kernel plane's affinity maps have it. Pure: time
-// is given.
+// so long after their last new connection, as the kernel plane's affinity maps have it. For as long
+// again it is known that this is over: such a client is due for another choice, while one that was
+// never seen is not (endpoint_group.h). Pure: time is given.
 //
 // An AffinityTable is one thread's. A SharedAffinity is all workers': one client's connections
 // arrive at any of them. It is the one thing that workers share for a connection, and only services
@@ -22,16 +23,22 @@
 
 namespace fairlead::proxy::stream {
 
+struct Stay {
+  SocketAddress endpoint;
+  bool over = false;  // longer ago than the time-out
+  bool operator==(const Stay&) const = default;
+};
+
 class AffinityTable {
  public:
   explicit AffinityTable(size_t limit) : limit_(limit) {}
 
-  // Where the client went; nullopt when that is longer ago than `span`, or nothing is known.
-  std::optional<SocketAddress> find(const IpAddress& client, MonoTime now, Duration span) const;
-  // It goes there now. What is older than `span` may be forgotten.
+  // What is known of the client.
+  std::optional<Stay> find(const IpAddress& client, MonoTime now, Duration span) const;
+  // It goes there now. What is older than twice `span` may be forgotten.
   void remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
                 Duration span);
-  // Forgets what is older than `span`, `most` at a time.
+  // Forgets what is older than twice `span`, `most` at a time.
   void expire(MonoTime now, Duration span, size_t most);
   size_t size() const { return entries_.size(); }
 
@@ -54,7 +61,7 @@ class SharedAffinity {
   // As many as an affinity map of the kernel plane holds.
   static constexpr size_t kLimit = 1u << 18;
 
-  std::optional<SocketAddress> find(const IpAddress& client, MonoTime now, Duration span);
+  std::optional<Stay> find(const IpAddress& client, MonoTime now, Duration span);
   void remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
                 Duration span);
   // As AffinityTable::expire(), kSweep of each shard at most.

@@ -66,30 +66,33 @@ bool EndpointGroup::serves(const SocketAddress& endpoint) const {
 
 EndpointPtr EndpointGroup::choose(const IpAddress& client, MonoTime now,
                                   std::span<const EndpointPtr> tried, bool* trial) {
-  EndpointPtr chosen;
+  if (!set_) return nullptr;
+  std::optional<Stay> stay;
+  if (set_->clients) stay = set_->clients->find(client, now, set_->affinity);
   for (const bool any : {false, true}) {
-    const GroupView view(endpoints_, tried, now, any);
-    if (set_ && set_->clients) chosen = remembered(client, view, now);
-    if (chosen) break;
-    const auto index = set_ && set_->clients ? balancer_.choose_by_source(client, view)
-                                             : balancer_.choose(client, view);
-    if (index) chosen = endpoints_[*index];
-    if (chosen) break;
+    const auto index = choose_index(client, stay, GroupView(endpoints_, tried, now, any));
+    if (!index) continue;
+    const EndpointPtr& chosen = endpoints_[*index];
+    const bool tries = chosen->ejection.begin(now);
+    if (trial != nullptr) *trial = tries;
+    if (set_->clients) set_->clients->remember(client, chosen->address, now, set_->affinity);
+    return chosen;
   }
-  if (!chosen) return nullptr;
-  const bool tries = chosen->ejection.begin(now);
-  if (trial != nullptr) *trial = tries;
-  if (set_->clients) set_->clients->remember(client, chosen->address, now, set_->affinity);
-  return chosen;
+  return nullptr;
 }
 
-EndpointPtr EndpointGroup::remembered(const IpAddress& client, const LoadView& view,
-                                      MonoTime now) const {
-  const auto address = set_->clients->find(client, now, set_->affinity);
-  if (!address) return nullptr;
-  const auto found = std::lower_bound(endpoints_.begin(), endpoints_.end(), *address, before);
-  if (found == endpoints_.end() || (*found)->address != *address) return nullptr;
-  return view.usable(static_cast<size_t>(found - endpoints_.begin())) ? *found : nullptr;
+std::optional<size_t> EndpointGroup::choose_index(const IpAddress& client,
+                                                  const std::optional<Stay>& stay,
+                                                  const LoadView& view) {
+  if (stay && !stay->over) {
+    const auto found =
+        std::lower_bound(endpoints_.begin(), endpoints_.end(), stay->endpoint, before);
+    const auto index = static_cast<size_t>(found - endpoints_.begin());
+    if (found != endpoints_.end() && (*found)->address == stay->endpoint && view.usable(index))
+      return index;
+  }
+  const bool by_source = set_->clients && !(stay && stay->over);
+  return by_source ? balancer_.choose_by_source(client, view) : balancer_.choose(client, view);
 }
 
 }  // namespace fairlead::proxy::stream

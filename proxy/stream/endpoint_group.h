@@ -34,9 +34,10 @@ class EndpointGroup {
   bool serves(const SocketAddress& endpoint) const;
 
   // For a new connection of `client`: where it went before, if the set has affinity, else by the
-  // policy; with affinity by the client's address, which a worker, or a process, that does not know
-  // the client yet decides in the same way. None of `tried`. Ejected endpoints only when there is
-  // no other, or as a `trial`, of which a verdict must follow (ejection.h). Null: nothing is left.
+  // policy. With affinity a client that nobody knows goes by its address, which another process
+  // decides in the same way; one whose time-out is over goes by the policy, to others in turn. None
+  // of `tried`. Ejected endpoints only when there is no other, or as a `trial`, of which a verdict
+  // must follow (ejection.h). Null: nothing is left.
   EndpointPtr choose(const IpAddress& client, MonoTime now, std::span<const EndpointPtr> tried,
                      bool* trial = nullptr);
 
@@ -54,7 +55,8 @@ class EndpointGroup {
   static void abandoned(Endpoint& endpoint) { endpoint.ejection.abandoned(); }
 
  private:
-  EndpointPtr remembered(const IpAddress& client, const LoadView& view, MonoTime now) const;
+  std::optional<size_t> choose_index(const IpAddress& client, const std::optional<Stay>& stay,
+                                     const LoadView& view);
 
   const EjectionRules rules_;
   Balancer balancer_;

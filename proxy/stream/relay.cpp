@@ -22,6 +22,7 @@ constexpr size_t kCopying = 16;
 constexpr size_t kCall = 4096;        // what the call itself costs
 constexpr uint8_t kFullReads = 2;     // in a row: more is to be expected
 constexpr ssize_t kBulk = 16 * 1024;  // less at once is as well copied
+constexpr Duration kAtOnce = std::chrono::seconds(1);
 
 // Counted, and at least what the calls cost.
 size_t moved(Count& bytes, size_t more) {
@@ -117,9 +118,10 @@ Relay::~Relay() {
 }
 
 void Relay::try_next() {
-  while (tried_.size() < host_.settings.attempts) {
-    endpoint_ = group_->choose(client_address_, host_.reactor.now(), tried_, &trial_);
+  while (attempts_ < host_.settings.attempts) {
+    endpoint_ = choose();
     if (!endpoint_) break;
+    ++attempts_;
     tried_.push_back(endpoint_);
     ++endpoint_->open;
     Attempt attempt = disguise_ ? connect_as(Protocol::kTcp, endpoint_->address, *disguise_)
@@ -130,17 +132,26 @@ void Relay::try_next() {
     if (begun || !attempt.socket || lacks_memory_or_descriptor(attempt.error)) {
       attempt_failed(ENOMEM);
       tried_.pop_back();
+      --attempts_;
       return park();
     }
-    if (tried_.size() > 1) counters_->retried.add();
+    if (attempts_ > 1) counters_->retried.add();
     attempt_failed(attempt.error);
   }
   counters_->failed.add();
   end(true);
 }
 
+EndpointPtr Relay::choose() {
+  const MonoTime now = host_.reactor.now();
+  EndpointPtr chosen = group_->choose(client_address_, now, tried_, &trial_);
+  if (chosen || tried_.size() == refused_) return chosen;
+  tried_.resize(refused_);
+  return group_->choose(client_address_, now, tried_, &trial_);
+}
+
 void Relay::await(Fd socket) {
-  if (tried_.size() > 1) counters_->retried.add();
+  if (attempts_ > 1) counters_->retried.add();
   server_.socket = std::move(socket);
   attempt_began_ = host_.reactor.now();
   host_.connecting.begin(*this, attempt_began_);
@@ -152,6 +163,8 @@ void Relay::await(Fd socket) {
 void Relay::attempt_failed(int error) {
   server_.socket.reset();
   --endpoint_->open;
+  if (error != ETIMEDOUT && !lacks_memory_or_descriptor(error))
+    std::swap(tried_.back(), tried_[refused_++]);
   if (is_own_lack(error)) {
     if (trial_) EndpointGroup::abandoned(*endpoint_);
   } else if (group_->failed(*endpoint_, host_.reactor.now(), trial_)) {
@@ -161,14 +174,17 @@ void Relay::attempt_failed(int error) {
 }
 
 // Whether the endpoint is well: it has said something, if only its end, or has let the connection
-// live for a while; or it has torn down a young one that its client wanted. Else, at the end,
-// nobody knows.
+// live for a while; or it has torn down a young one that its client wanted, and had used, or that
+// it tears down at once: a client that is silent may be given up by anyone (the connections that
+// browsers make ahead). Else, at the end, nobody knows.
 void Relay::judge(bool over) {
   const MonoTime now = host_.reactor.now();
-  const bool old = made_ && now - attempt_began_ >= Ejection::kTrial;
+  const Duration age = now - attempt_began_;
+  const bool old = made_ && age >= Ejection::kTrial;
+  const bool wanted = !client_.ended && !client_.broken && (up_.any || age < kAtOnce);
   if (down_.any || server_.ended)
     EndpointGroup::answered(*endpoint_);
-  else if (server_.torn && !old && !client_.ended && !client_.broken)
+  else if (server_.torn && !old && wanted)
     counters_->ejected.add(group_->broke(*endpoint_, now, trial_) ? 1 : 0);
   else if (old && !server_.torn)
     EndpointGroup::lasted(*endpoint_);

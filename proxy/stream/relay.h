@@ -3,8 +3,9 @@
 // each direction ended by itself, until both are.
 //
 // Connecting: the endpoint that the group chooses; when it refuses, cannot be reached or does not
-// answer in time, another, `attempts` in all. Nothing has been read from the client then, so
-// nothing is lost. When all have failed the client gets a reset, as from a port where nobody
+// answer in time, another, `attempts` in all. Where there is no other, one that did not answer has
+// another chance: what was lost may have been a packet. Nothing has been read from the client then,
+// so nothing is lost. When all have failed the client gets a reset, as from a port where nobody
 // listens. Where this process lacks a descriptor, or the kernel memory, for its side of an attempt
 // or to watch a connection that has been made, that waits (`parked`), the attempt does not count,
 // and no endpoint is to blame; meanwhile the worker accepts no more (lacks_room()).
@@ -46,7 +47,7 @@ namespace fairlead::proxy::stream {
 
 struct RelaySettings {
   Duration connect_timeout = std::chrono::seconds(3);  // of one endpoint
-  size_t attempts = 3;
+  uint8_t attempts = 3;
   Duration idle_timeout = std::chrono::hours(24);
   Duration half_closed_timeout = std::chrono::hours(1);
   Duration quiet = std::chrono::minutes(1);  // then keepalive watches the endpoint
@@ -155,6 +156,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
         std::shared_ptr<EndpointGroup> group, std::shared_ptr<Counters> counters);
   void put_in_front(std::span<const uint8_t> preface);
   void try_next();
+  EndpointPtr choose();
   void await(Fd socket);  // that it is connected
   void attempt_failed(int error);
   void judge(bool over);
@@ -188,7 +190,9 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   std::shared_ptr<EndpointGroup> group_;  // until there is a verdict on the endpoint
   std::shared_ptr<Counters> counters_;
   EndpointPtr endpoint_;
-  std::vector<EndpointPtr> tried_;
+  std::vector<EndpointPtr> tried_;  // those that have refused first
+  uint8_t refused_ = 0;             // of them
+  uint8_t attempts_ = 0;
   std::unique_ptr<const Disguise> disguise_;  // the same
   MonoTime attempt_began_;
   State state_ = State::kConnecting;

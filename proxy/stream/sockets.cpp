@@ -21,8 +21,9 @@ namespace {
 // A peer that has vanished is noticed after five minutes and four probes, half a minute apart; not
 // after the day that an idle connection may last.
 constexpr int kKeepIdle = 300, kKeepInterval = 30, kKeepProbes = 4;
-// For bursts of datagrams of all clients; without CAP_NET_ADMIN net.core.rmem_max holds.
-constexpr int kReceiveBuffer = 2 << 20;
+// For bursts of datagrams, which rules would pass; without CAP_NET_ADMIN net.core.rmem_max and
+// wmem_max hold. Memory is taken as datagrams need it, within net.ipv4.udp_mem.
+constexpr int kDatagramBuffer = 2 << 20;
 
 bool set(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
@@ -32,6 +33,20 @@ void set_stream_options(int fd) {
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   // Urgent data comes where it stands in the stream, so that no byte is lost.
   set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+}
+
+void set_datagram_options(int fd) {
+  for (const auto& [forced, bounded] :
+       {std::pair{SO_RCVBUFFORCE, SO_RCVBUF}, std::pair{SO_SNDBUFFORCE, SO_SNDBUF}})
+    if (!set(fd, SOL_SOCKET, forced, kDatagramBuffer))
+      set(fd, SOL_SOCKET, bounded, kDatagramBuffer);
+}
+
+void set_options(Protocol protocol, int fd) {
+  if (protocol == Protocol::kTcp)
+    set_stream_options(fd);
+  else
+    set_datagram_options(fd);
 }
 
 bool connect_socket(int fd, const SocketAddress& endpoint) {
@@ -74,13 +89,9 @@ Result<Fd> open_frontend_socket(Protocol protocol, const SocketAddress& address,
     set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
   }
-  if (protocol == Protocol::kTcp) {
-    // Accepted sockets have what this one has (sk_clone_lock), without a further call.
-    set_stream_options(fd);
-    notice_vanished_peer(fd);
-  } else if (!set(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer)) {
-    set(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
-  }
+  set_options(protocol, fd);
+  // Accepted sockets have what this one has (sk_clone_lock), without a further call.
+  if (protocol == Protocol::kTcp) notice_vanished_peer(fd);
   if (sources) set_sources(fd, family, sources);
   sockaddr_storage storage{};
   const socklen_t length = address.to_sockaddr(storage);
@@ -135,7 +146,7 @@ Attempt connect_to(Protocol protocol, const SocketAddress& endpoint) {
     attempt.error = errno;
     return attempt;
   }
-  if (protocol == Protocol::kTcp) set_stream_options(attempt.socket.get());
+  set_options(protocol, attempt.socket.get());
   if (!connect_socket(attempt.socket.get(), endpoint)) attempt.error = errno;
   return attempt;
 }
@@ -152,8 +163,8 @@ Attempt connect_as(Protocol protocol, const SocketAddress& endpoint, const Disgu
     return attempt;
   }
   const int fd = attempt.socket.get();
+  set_options(protocol, fd);
   if (protocol == Protocol::kTcp) {
-    set_stream_options(fd);
     if (!set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1) ||
         !set(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1)) {
       disguise.nat->give_up();
@@ -162,6 +173,8 @@ Attempt connect_as(Protocol protocol, const SocketAddress& endpoint, const Disgu
   }
   if (!connect_socket(fd, endpoint)) {
     attempt.error = errno;
+    // It did not wait (net.ipv4.tcp_fastopen_blackhole_timeout_sec): its SYN is on its way.
+    if (attempt.error == EINPROGRESS) disguise.nat->give_up();
     return attempt;
   }
   disguise.nat->translate(protocol, local_address(fd), endpoint, disguise.client);

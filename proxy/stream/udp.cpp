@@ -10,8 +10,9 @@ namespace fairlead::proxy::stream {
 
 namespace {
 
-constexpr int kBatches = 8;   // of one socket before others have their turn
-constexpr int kAttempts = 3;  // endpoints for one datagram
+constexpr int kBatches = 8;     // of one socket before others have their turn
+constexpr int kAttempts = 3;    // endpoints for one datagram
+constexpr size_t kHeader = 28;  // what one weighs beyond its bytes
 
 // What ICMP has said of an earlier datagram: that where it went nobody takes any (the fatal ones of
 // icmp_err_convert in net/ipv4/icmp.c; a connected socket hears no others).
@@ -59,6 +60,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
       if (count == 0) continue;  // what waits is still there, and will not be told of again
       if (!answered_) EndpointGroup::answered(*endpoint_);
       answered_ = true;
+      keep_no_more();
       for (size_t i = 0; i < count; ++i) to_.counters->server_bytes.add(datagrams.size_of(i));
       const size_t sent = datagrams.send(frontend_.socket_.get(), 0, count, &client_);
       host.counters.dropped_datagrams.add(count - sent);
@@ -75,15 +77,31 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
     UdpHost& host = frontend_.host_;
     begin_waiting();
     const size_t sent = host.datagrams().send(socket_.get(), first, count, nullptr);
-    for (size_t i = 0; i < sent; ++i)
+    for (size_t i = 0; i < sent; ++i) {
       to_.counters->client_bytes.add(host.datagrams().size_of(first + i));
+      keep(host.datagrams().bytes(first + i));
+    }
+    return sent;
+  }
+
+  // What others have refused, in front of anything else. How many of it went.
+  size_t send_again(UdpFrontend::Unanswered unanswered) {
+    size_t sent = 0;
+    to_.counters->retried.add();
+    for (const auto& datagram : unanswered.datagrams)
+      if (::send(socket_.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        ++sent;
+    unanswered_ = std::move(unanswered);
     return sent;
   }
 
   void refused() {
     if (to_.group->failed(*endpoint_, frontend_.host_.reactor.now(), trial_))
       to_.counters->ejected.add();
-    end();
+    UdpFrontend::Unanswered unanswered = std::move(unanswered_);
+    ++unanswered.refusals;
+    end();  // and not yet destroyed
+    frontend_.send_again(client_, std::move(unanswered));
   }
 
   // Closed at once, destroyed when no event for it is at hand any more.
@@ -108,6 +126,16 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   }
 
  private:
+  void keep(std::span<const uint8_t> datagram) {
+    if (!keeps_) return;
+    unanswered_.bytes += datagram.size() + kHeader;
+    if (unanswered_.bytes > kKept) return keep_no_more();
+    unanswered_.datagrams.emplace_back(datagram.begin(), datagram.end());
+  }
+  void keep_no_more() {
+    keeps_ = false;
+    unanswered_ = {};
+  }
   void begin_waiting() {
     UdpHost& host = frontend_.host_;
     const MonoTime now = host.reactor.now();
@@ -122,6 +150,8 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   Fd socket_;
   const MonoTime began_;
   bool answered_ = false;
+  bool keeps_ = true;  // all that it has sent
+  UdpFrontend::Unanswered unanswered_;
 };
 
 Datagrams::Datagrams()
@@ -257,6 +287,14 @@ void UdpFrontend::forward(size_t first, size_t count, const SocketAddress& clien
 UdpSession* UdpFrontend::session_of(const SocketAddress& client) {
   const auto found = sessions_.find(client);
   return found != sessions_.end() ? found->second.get() : new_session(client);
+}
+
+void UdpFrontend::send_again(const SocketAddress& client, Unanswered unanswered) {
+  const size_t count = unanswered.datagrams.size();
+  size_t sent = 0;
+  if (count > 0 && unanswered.refusals < kAttempts)
+    if (UdpSession* session = session_of(client)) sent = session->send_again(std::move(unanswered));
+  host_.counters.dropped_datagrams.add(count - sent);
 }
 
 UdpSession* UdpFrontend::new_session(const SocketAddress& client) {

@@ -5,11 +5,15 @@
 //
 // A session ends when nothing has passed for the time-out (the shorter one until it lasts: the
 // endpoint has answered, and something still passes kLasting after the first datagram), when its
-// endpoint is gone, when the endpoint refuses (the next datagram finds another), or to make room:
+// endpoint is gone, when the endpoint refuses, or to make room:
 // there are `sessions` at most in a worker, and the one that was idle for longest goes first, of
 // those that do not last before those that do. So questions with one answer each do not drive a
 // call out; connection tracking does the same (nf_conntrack_udp_packet(), "assured" flows).
-// Datagrams that find no room or no endpoint are dropped, as networks do.
+//
+// A refusal is heard after the datagram it is about has been sent. While an endpoint has not said
+// anything, what it was sent is kept, kKept bytes at most, and goes to the next endpoint then:
+// where a datagram was refused nobody has had it. Datagrams that find no room or no endpoint are
+// dropped, as networks do.
 //
 // Threads: the reactor's.
 #pragma once
@@ -19,6 +23,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -47,6 +52,9 @@ class Datagrams {
   size_t receive(int fd);
   SocketAddress sender(size_t index) const;
   size_t size_of(size_t index) const { return messages_[index].msg_len; }
+  std::span<const uint8_t> bytes(size_t index) const {
+    return {bytes_.get() + index * kBytes, size_of(index)};
+  }
   // Sends those from `first` on, `count` of them, to the socket's peer, or to `to`. How many went;
   // what stopped it is in errno.
   size_t send(int fd, size_t first, size_t count, const SocketAddress* to);
@@ -59,6 +67,8 @@ class Datagrams {
 };
 
 class UdpSession;
+
+inline constexpr size_t kKept = 1500;
 
 // As connection tracking has it ("Still active after two seconds?").
 inline constexpr Duration kLasting = std::chrono::seconds(2);
@@ -106,8 +116,15 @@ class UdpFrontend : public Reactor::Source, public Reactor::Mortal {
 
  private:
   friend class UdpSession;
+  // What an endpoint was sent and has not answered, in order, and how many have refused it.
+  struct Unanswered {
+    std::vector<std::vector<uint8_t>> datagrams;
+    size_t bytes = 0;
+    int refusals = 0;
+  };
   UdpSession* session_of(const SocketAddress& client);
   UdpSession* new_session(const SocketAddress& client);
+  void send_again(const SocketAddress& client, Unanswered unanswered);
   void forward(size_t first, size_t count, const SocketAddress& client);
 
   UdpHost& host_;

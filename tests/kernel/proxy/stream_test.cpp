@@ -60,6 +60,16 @@ TEST_F(Stream, ServesEveryKindOfAddressWithoutARule) {
   EXPECT_THAT(stat.output, testing::ContainsRegex("\ndefault/web:u +udp +[0-9]+ +[1-9][0-9]* +0 "));
 }
 
+// For all else that is on the node, as kube-proxy does in each of its modes (e2e "should set TCP
+// CLOSE_WAIT timeout").
+TEST_F(Stream, ConnectionTrackingIsSetUp) {
+  put("web", 1, {kOn1});
+  start();
+  EXPECT_EQ(
+      cluster_.at("node").must("cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait"),
+      "3600\n");
+}
+
 TEST_F(Stream, EndpointsAndServicesComeAndGo) {
   start({"--service-metrics"});
   EXPECT_EQ(routes().find("10.96.0.1 "), std::string::npos);

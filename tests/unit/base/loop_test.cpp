@@ -66,6 +66,13 @@ TEST(Loop, WritingToAPeerThatHasGoneIsAnErrorOnly) {
   close(fds[1]);
 }
 
+TEST(Loop, WhatIsWaitedForIsNotAskedAgainOnceItIsSo) {
+  Loop loop;
+  int asked = 0;
+  EXPECT_TRUE(loop.run_until([&] { return ++asked == 1; }, seconds(5)));
+  EXPECT_EQ(asked, 1);
+}
+
 TEST(Loop, ALimitThatPassedBeforeItWaitsEndsItAtOnce) {
   Loop loop;
   bool next_event = false;
@@ -79,8 +86,8 @@ TEST(Loop, ALimitThatPassedBeforeItWaitsEndsItAtOnce) {
   EXPECT_FALSE(next_event) << "it waited for something else";
 }
 
-// libuv's clock counts whole milliseconds, the delay begins within one, and a loop that other events
-// keep awake looks at that clock all the time.
+// libuv's clock counts whole milliseconds, the delay begins within one, and a loop that other
+// events keep awake looks at that clock all the time.
 TEST(Timer, ADelayIsNeverCutShort) {
   Loop loop;
   Timer timer(loop);

@@ -288,19 +288,20 @@ TEST(StreamEjection, ManyEjectionsDoNotOverflow) {
   }
 }
 
-TEST(StreamAffinity, RemembersForTheTimeAfterTheLastUse) {
+TEST(StreamAffinity, RemembersForTheTimeAfterTheLastUseAndThatItIsOver) {
   AffinityTable table(10);
   const SocketAddress a{ip("10.0.0.1"), 80}, b{ip("10.0.0.2"), 80};
   EXPECT_EQ(table.find(client(1), kStart, seconds(60)), std::nullopt);
   table.remember(client(1), a, kStart, seconds(60));
-  EXPECT_EQ(table.find(client(1), kStart + seconds(59), seconds(60)), a);
-  EXPECT_EQ(table.find(client(1), kStart + seconds(60), seconds(60)), std::nullopt);
+  EXPECT_EQ(table.find(client(1), kStart + seconds(59), seconds(60)), (Stay{a, false}));
+  EXPECT_EQ(table.find(client(1), kStart + seconds(60), seconds(60)), (Stay{a, true}));
   table.remember(client(1), a, kStart + seconds(59), seconds(60));
-  EXPECT_EQ(table.find(client(1), kStart + seconds(118), seconds(60)), a) << "refreshed by use";
-  EXPECT_EQ(table.find(client(1), kStart + seconds(118), seconds(30)), std::nullopt)
+  EXPECT_EQ(table.find(client(1), kStart + seconds(118), seconds(60)), (Stay{a, false}))
+      << "refreshed by use";
+  EXPECT_EQ(table.find(client(1), kStart + seconds(118), seconds(30)), (Stay{a, true}))
       << "the time-out has been changed";
   table.remember(client(1), b, kStart + seconds(100), seconds(60));
-  EXPECT_EQ(table.find(client(1), kStart + seconds(100), seconds(60)), b);
+  EXPECT_EQ(table.find(client(1), kStart + seconds(100), seconds(60)), (Stay{b, false}));
   EXPECT_EQ(table.size(), 1u);
 }
 
@@ -317,13 +318,13 @@ TEST(StreamAffinity, IsBounded) {
   EXPECT_TRUE(table.find(client(0), kStart + seconds(4), seconds(60)));
   table.remember(client(5), a, kStart + seconds(200), seconds(60));
   table.remember(client(5), a, kStart + seconds(200), seconds(60));
-  EXPECT_EQ(table.size(), 1u) << "what has expired goes";
+  EXPECT_EQ(table.size(), 1u) << "what is over for as long again goes";
   table.remember(client(6), a, kStart + seconds(230), seconds(60));
-  table.expire(kStart + seconds(260), seconds(60), 10);
+  table.expire(kStart + seconds(320), seconds(60), 10);
   EXPECT_EQ(table.size(), 1u);
-  table.expire(kStart + seconds(290), seconds(60), 0);
+  table.expire(kStart + seconds(350), seconds(60), 0);
   EXPECT_EQ(table.size(), 1u);
-  table.expire(kStart + seconds(290), seconds(60), 10);
+  table.expire(kStart + seconds(350), seconds(60), 10);
   EXPECT_EQ(table.size(), 0u) << "without anybody coming";
 }
 
@@ -399,14 +400,34 @@ TEST(StreamGroup, AffinityHoldsAcrossWorkersAndChanges) {
   for (EndpointGroup* group : {&one, &other}) group->set(with_affinity(endpoints, clients));
   for (size_t i = 0; i < 100; ++i)
     EXPECT_EQ(other.choose(client(i), kStart + seconds(1), {})->address, endpoints[0]);
-  // A minute without a connection: chosen anew, by its address, the same in both.
-  std::set<SocketAddress> places;
+  // A minute without a connection: each has its turn by the policy, known to both.
+  std::map<SocketAddress, int> places;
   for (size_t i = 0; i < 100; ++i) {
     const SocketAddress place = one.choose(client(i), kStart + seconds(61), {})->address;
     EXPECT_EQ(other.choose(client(i), kStart + seconds(61), {})->address, place);
-    places.insert(place);
+    ++places[place];
   }
   EXPECT_EQ(places.size(), 5u);
+  // Nobody knows them any more: by their addresses, the same in both, that of others included.
+  const auto nobody = std::make_shared<SharedAffinity>(),
+             nor_there = std::make_shared<SharedAffinity>();
+  one.set(with_affinity(endpoints, nobody));
+  other.set(with_affinity(endpoints, nor_there));
+  for (size_t i = 0; i < 100; ++i)
+    EXPECT_EQ(other.choose(client(i), kStart, {})->address,
+              one.choose(client(i), kStart, {})->address);
+  // One client, a time-out at a time (as Kubernetes' e2e test of the affinity time-out has it).
+  EndpointGroup turns(Policy::kRoundRobin, {}, 1);
+  turns.set(with_affinity({endpoints[0], endpoints[1]}, std::make_shared<SharedAffinity>()));
+  std::set<SocketAddress> seen;
+  for (int i = 0; i < 4; ++i) {
+    const MonoTime now = kStart + i * seconds(65);
+    const SocketAddress place = turns.choose(client(1), now, {})->address;
+    EXPECT_EQ(turns.choose(client(1), now + seconds(1), {})->address, place);
+    seen.insert(place);
+  }
+  EXPECT_EQ(seen.size(), 2u);
+  one.set(with_affinity(endpoints, clients));
   // Where it went has gone, or fails.
   one.set(with_affinity({endpoints[1], endpoints[2]}, clients));
   const EndpointPtr first = one.choose(client(7), kStart + seconds(62), {});

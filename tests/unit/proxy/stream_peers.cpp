@@ -96,6 +96,11 @@ void Server::hang() {
   for (int i = 0; i < 4; ++i) fillers_.push_back(connecting_socket(address_));
 }
 
+void Server::resume() {
+  EXPECT_EQ(listen(fd_, 1024), 0);
+  hanging_ = false;
+}
+
 void Server::step() {
   while (!hanging_) {
     const int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -55,6 +55,8 @@ class Server {
   ~Server();
   // Takes no more connections: the kernel drops what comes once its backlog is full.
   void hang();
+  // Takes them again, and those that were in the backlog.
+  void resume();
   void step();
   const SocketAddress& address() const { return address_; }
   const std::vector<PeerPtr>& peers() const { return peers_; }

@@ -197,8 +197,29 @@ TEST_F(StreamRelay, AnEndpointThatDoesNotAnswerIsGivenUp) {
   EXPECT_EQ(counters_->ejected.value(), 1u) << "it is left out in the end";
   // None else: the client is reset in the end.
   serve({silent.address()});
+  const uint64_t retried = counters_->retried.value();
   const PeerPtr client = connect();
   run_until([&] { return client->was_reset(); });
+  EXPECT_EQ(counters_->retried.value(), retried + 2) << "what was lost may have been a packet";
+}
+
+TEST_F(StreamRelay, AnEndpointThatDoesNotAnswerAtFirstHasAnotherChance) {
+  WorkerSettings settings;
+  settings.relay.connect_timeout = milliseconds(200);
+  start(settings);
+  Server& web = server(1);
+  web.hang();
+  serve({web.address()});
+  const PeerPtr client = connect();
+  client->send("hello");
+  run_until([&] { return counters_->retried.value() >= 1; });
+  run_for(milliseconds(50));
+  web.resume();
+  run_until([&] {
+    return std::any_of(web.peers().begin(), web.peers().end(),
+                       [](const PeerPtr& peer) { return peer->received() == "hello"; });
+  });
+  EXPECT_FALSE(client->was_reset());
 }
 
 TEST_F(StreamRelay, AClientThatGoesWhileItsEndpointIsSoughtIsForgotten) {

@@ -95,11 +95,21 @@ TEST_F(StreamUdp, AnEndpointThatRefusesOrGoesIsLeft) {
   const SocketAddress dead = gone.address();
   gone.close();
   serve_udp({dead, web.address()});
+  // A refusal is heard after the datagram has been sent; it is not lost.
+  for (int i = 0; i < 8; ++i) {
+    Datagram& some = client();
+    some.send(frontend_, "hello");
+    some.send(frontend_, "");
+    some.send(frontend_, "and again");
+    wait_until([&] { return some.received.size() == 3; });
+    EXPECT_EQ(some.received, (std::vector<std::string>{"hello", "", "and again"}));
+  }
+  EXPECT_GE(counters_->retried.value(), 3u);
+  EXPECT_EQ(counters_->ejected.value(), 1u);
+  EXPECT_EQ(worker_counters_->dropped_datagrams.value(), 0u);
   Datagram& one = client();
-  wait_until([&] {  // a refusal is told by the next datagram
-    one.send(frontend_, "hello");
-    return !one.received.empty();
-  });
+  one.send(frontend_, "hello");
+  wait_until([&] { return !one.received.empty(); });
   // Both endpoints leave: the session goes at once.
   Datagram& next = endpoint();
   serve_udp({next.address()});
@@ -112,6 +122,32 @@ TEST_F(StreamUdp, AnEndpointThatRefusesOrGoesIsLeft) {
   wait_until(
       [&] { return worker_counters_->dropped_datagrams.value() + counters_->denied.value() > 0; });
   EXPECT_EQ(worker_->sessions(), 0u);
+}
+
+// What is not kept, since it is much, or nobody takes, is counted.
+TEST_F(StreamUdp, WhatNobodyTakesIsDropped) {
+  start();
+  Datagram& gone = endpoint();
+  const SocketAddress dead = gone.address();
+  gone.close();
+  serve_udp({dead});
+  Datagram& one = client();
+  one.send(frontend_, "hello");
+  wait_until([&] { return worker_counters_->dropped_datagrams.value() == 1; });
+  EXPECT_EQ(counters_->retried.value(), 2u) << "three times in all";
+  EXPECT_EQ(worker_->sessions(), 0u);
+}
+
+// Bursts that rules would pass: more than the socket buffers the system gives by itself.
+TEST_F(StreamUdp, ABurstFindsRoom) {
+  start();
+  Datagram& dns = endpoint();
+  serve_udp({dns.address()});
+  Datagram& one = client();
+  one.send(frontend_, "first");
+  wait_until([&] { return one.received.size() == 1; });
+  for (int i = 0; i < 300; ++i) one.send(frontend_, std::string(1200, 'x'));
+  wait_until([&] { return one.received.size() == 301; });
 }
 
 TEST_F(StreamUdp, ALeavingEndpointThatServesKeepsItsSessions) {

@@ -145,6 +145,29 @@ TEST_F(StreamWorker, AnEndpointThatResetsAfterAnAnswerIsNotBlamed) {
   EXPECT_EQ(counters_->ejected.value(), 0u);
 }
 
+// A client that has not said a word may be given up by any server, but not at once.
+TEST_F(StreamWorker, AnEndpointThatGivesSilentClientsUpIsNotBlamed) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const auto silent_ones = [&](Duration patience) {
+    const size_t before = web.peers().size();
+    std::vector<PeerPtr> clients;
+    for (int i = 0; i < 4; ++i) clients.push_back(connect());
+    run_until([&] { return web.peers().size() == before + clients.size(); });
+    run_for(patience);
+    for (size_t i = before; i < web.peers().size(); ++i) web.peers()[i]->reset();
+    run_until([&] {
+      return std::all_of(clients.begin(), clients.end(),
+                         [](const PeerPtr& client) { return client->was_reset(); });
+    });
+  };
+  silent_ones(milliseconds(1100));
+  EXPECT_EQ(counters_->ejected.value(), 0u);
+  silent_ones(milliseconds(0));
+  EXPECT_EQ(counters_->ejected.value(), 1u);
+}
+
 // The next process has those it was given, and nobody else has the others.
 TEST_F(StreamWorker, WhatWaitsAtSocketsThatWereNotHandedOverIsAccepted) {
   start();
