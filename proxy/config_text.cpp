@@ -42,15 +42,24 @@ size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// What a scalar is in YAML's core schema, as sigs.k8s.io/yaml hands it to encoding/json.
+// As YAML 1.1 has it, which is what sigs.k8s.io/yaml reads (https://yaml.org/type/bool.html).
+std::optional<bool> as_bool(std::string_view text) {
+  for (const char* word : {"true", "True", "TRUE", "yes", "Yes", "YES", "y", "Y", "on", "On", "ON"})
+    if (text == word) return true;
+  for (const char* word :
+       {"false", "False", "FALSE", "no", "No", "NO", "n", "N", "off", "Off", "OFF"})
+    if (text == word) return false;
+  return std::nullopt;
+}
+
+// What a scalar is, as sigs.k8s.io/yaml hands it to encoding/json.
 enum class Scalar { kNull, kBool, kNumber, kText };
 Scalar scalar_kind(const YAML::Node& node) {
   if (node.Tag() == "!" || node.Tag() == "tag:yaml.org,2002:str") return Scalar::kText;
   const std::string& text = node.Scalar();
   if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
     return Scalar::kNull;
-  for (const char* word : {"true", "True", "TRUE", "false", "False", "FALSE"})
-    if (text == word) return Scalar::kBool;
+  if (as_bool(text)) return Scalar::kBool;
   double number = 0;
   const char* begin = text.data() + (text[0] == '+');
   const auto [end, error] = std::from_chars(begin, text.data() + text.size(), number);
@@ -170,10 +179,13 @@ class Decoder {
     else if (std::holds_alternative<Duration*>(field.value))
       fits = fits && kind == Scalar::kText, expected = "expected a duration such as 30s";
     else if (field.form != Form::kQuantity)
-      fits = fits && kind == Scalar::kText, expected = "expected text; numbers need quotes";
+      fits = fits && kind == Scalar::kText,
+      expected = "expected text; numbers, yes and no need quotes";
     else
       expected = "expected a size such as 64Ki";
     if (!fits) return at(path, expected);
+    if (bool* const* flag = std::get_if<bool*>(&field.value))
+      return **flag = *as_bool(node.Scalar()), ok();
     const Result<void> set = set_field(field, node.Scalar());
     if (!set.ok()) return at(path, set.error().message());
     return ok();
@@ -197,7 +209,7 @@ class Decoder {
     for (const YAML::Node& item : node) {
       const std::string place = path + "[" + std::to_string(list.size()) + "]";
       if (!item.IsScalar() || scalar_kind(item) != Scalar::kText)
-        return at(place, "expected text; numbers need quotes");
+        return at(place, "expected text; numbers, yes and no need quotes");
       list.push_back(item.Scalar());
     }
     return ok();
@@ -211,8 +223,7 @@ class Decoder {
       const std::string place = path + "." + entry.first.Scalar();
       if (!entry.second.IsScalar() || scalar_kind(entry.second) != Scalar::kBool)
         return at(place, "expected true or false");
-      const char first = entry.second.Scalar()[0];
-      gates[entry.first.Scalar()] = first == 't' || first == 'T';
+      gates[entry.first.Scalar()] = *as_bool(entry.second.Scalar());
     }
     return ok();
   }

@@ -62,10 +62,14 @@ void Feed::start_when_synced() {
   }
   started_ = true;
   log::info("all Services and EndpointSlices are known");
-  if (!node_.node())
+  if (!node_.node()) {
+    const std::optional<kube::Node> stand_in = node_.stand_in();
+    if (stand_in) sink_.set_node(*stand_in);
     log::warn(
-        "the Node of this machine is not known: its zone and its primary addresses are not "
-        "either, until it is");
+        "the Node of this machine is not known: its zone and its {} addresses are not "
+        "either, until it is",
+        stand_in ? "other" : "primary");
+  }
   sink_.start();
 }
 

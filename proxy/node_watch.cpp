@@ -62,6 +62,14 @@ bool NodeWatch::refused() const {
   return error && (error->is(ErrorCode::kPermission) || error->is_not_found());
 }
 
+std::optional<kube::Node> NodeWatch::stand_in() const {
+  if (bind_address_.is_unspecified()) return std::nullopt;
+  kube::Node node;
+  node.meta.name = name_;
+  node.internal_ips = {bind_address_};
+  return node;
+}
+
 Result<kube::ObjectVersion> NodeWatch::put(std::string_view json) {
   Result<kube::Node> node = kube::decode<kube::Node>(json);
   if (!node.ok()) return node.error();

@@ -38,6 +38,9 @@ class NodeWatch : public kube::ReflectorTarget {
   void start() { reflector_.start(); }
 
   const std::optional<kube::Node>& node() const { return node_; }
+  // What to go by while the API says nothing: a Node with the bind address alone (kube-proxy,
+  // detectNodeIPs). Nullopt: nobody has named one.
+  std::optional<kube::Node> stand_in() const;
   // The server has told us, or will not.
   bool known() const { return synced_ || refused(); }
   // The server says there is none.

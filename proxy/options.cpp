@@ -213,6 +213,8 @@ class Arguments {
 
 Result<void> apply(const Flag& flag, const std::string& value, KubeProxyConfig& config, Own& own) {
   const std::string name = std::string("--") + flag.name;
+  // As of an environment variable that is not set (pkg/util/flag, IPVar).
+  if (name == "--bind-address" && value.empty()) return ok();
   if (flag.path != nullptr) {
     const Result<void> set = set_field(field_of(flag, config), value);
     if (!set.ok()) return set.error().with_context(name);

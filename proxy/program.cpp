@@ -502,8 +502,8 @@ void Program::look_around() {
 
 void Program::place_service_health() {
   if (succeeded_) return;
-  const std::vector<IpAddress> primary =
-      node_->node() ? primary_addresses(*node_->node()) : std::vector<IpAddress>();
+  const std::optional<kube::Node> node = node_->node() ? node_->node() : node_->stand_in();
+  const std::vector<IpAddress> primary = node ? primary_addresses(*node) : std::vector<IpAddress>();
   std::vector<IpAddress> addresses;
   size_t everywhere = 0;
   for (const Family family : families_) {

@@ -39,15 +39,23 @@ class Writer {
       add(rule().in_set({daddr()}, name(SetId::kClusterIps)).verdict(go("missed")));
     for (const IpAddress& address : config_.local_dns)
       add(rule().match(daddr(), nft::Value::of(address)).verdict(nft::Verdict::returns()));
-    for (const IpAddress& address : parameters.node_addresses)
-      add(rule().match(daddr(), nft::Value::of(address)).verdict(go("node_ports")));
+    for (const IpAddress& address : parameters.node_addresses) to_node_ports(address);
+  }
+
+  void to_node_ports(const IpAddress& address) {
+    add(rule().match(daddr(), nft::Value::of(address)).verdict(go("node_ports")));
   }
 
   // Not in `svc`. An address of this node's own that lies in a range of cluster IPs, and is no
-  // Service's, is the node's. (kube-proxy, which refuses in forward and output alone, lets whoever
-  // listens here answer on ports that a Service does not have, too.)
+  // Service's, is the node's, with its node ports. (kube-proxy, which refuses in forward and output
+  // alone, lets whoever listens here answer on ports that a Service does not have, too.)
   void missed() {
     add(rule().in_set({daddr()}, name(SetId::kClusterIps)).verdict(go("refuse")));
+    const Parameters& parameters = ruleset_.parameters();
+    for (const IpAddress& address : parameters.node_addresses)
+      if (std::any_of(parameters.service_cidrs.begin(), parameters.service_cidrs.end(),
+                      [&](const Cidr& cidr) { return cidr.contains(address); }))
+        to_node_ports(address);
     add(rule()
             .match(nft::fib_daddr_type(), nft::Value::host32(RTN_LOCAL))
             .verdict(nft::Verdict::returns()));

@@ -288,7 +288,7 @@ std::vector<Backend> ServiceMap::local_set(const std::vector<Endpoint>& endpoint
 }
 
 // Empty: any source. A range of everything is none; one that holds an address of this node lets
-// what the node sends to `address` in, whose source is `address` itself when the node has it.
+// what the node sends to the Service in, whose source is a balancer's address when the node has it.
 std::vector<Cidr> ServiceMap::ranges_for(const Service& service, const IpAddress& address) const {
   std::vector<Cidr> ranges;
   for (const Cidr& range : service.spec.source_ranges) {
@@ -300,7 +300,9 @@ std::vector<Cidr> ServiceMap::ranges_for(const Service& service, const IpAddress
     return std::any_of(node_.addresses.begin(), node_.addresses.end(),
                        [&](const IpAddress& ip) { return range.contains(ip); });
   });
-  if (holds_node) ranges.push_back(Cidr::host(address));
+  if (holds_node)
+    for (const IpAddress& vip : service.spec.load_balancer_ips)
+      if (vip.family() == address.family()) ranges.push_back(Cidr::host(vip));
   std::sort(ranges.begin(), ranges.end());
   ranges.erase(std::unique(ranges.begin(), ranges.end()), ranges.end());
   return ranges;

@@ -71,6 +71,8 @@ void SyncMetrics::service_changed(const Dirty& dirty, WallTime now) {
 void SyncMetrics::slice_changed(const kube::EndpointSlice* slice, const Dirty& dirty,
                                 WallTime now) {
   queued(dirty, endpoints_, now);
+  if (slice == nullptr)  // kube-proxy forgets them too (endpointschangetracker.go)
+    for (const Frontend& frontend : dirty) triggers_.erase(frontend);
   if (slice == nullptr) return;
   const auto annotation = slice->meta.annotations.find(kTriggerAnnotation);
   if (annotation == slice->meta.annotations.end()) return;

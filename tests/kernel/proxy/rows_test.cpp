@@ -284,12 +284,15 @@ TEST(RowsByFlag, Row20_AnAddressOfTheNodeItselfIsItsOwn) {
   cluster.at("node").must("ip address add 10.96.0.99/32 dev lo");
   cluster.at("node").must("ip address add 10.96.0.1/32 dev lo");
   EXPECT_EQ(cluster.tcp("client", "10.96.0.99:853").to_string(), "refused") << "nobody listens";
+  EXPECT_TRUE(cluster.run_until([&] {
+    return cluster.tcp("client", "10.96.0.99:30101").reached == "web-1";
+  })) << "it has node ports as any other";
   EXPECT_EQ(cluster.tcp("client", "10.96.0.1:80").reached, "web-1");
-  Packet packet{ip(cluster.address("client", Family::kIpv4)), ip("10.96.0.99"), Protocol::kTcp,
+  Packet packet{ip(cluster.address("client", Family::kIpv4)), ip("10.96.0.98"), Protocol::kTcp,
                 853};
   const Ruleset& programmed = cluster.proxy().programmer(Family::kIpv4).programmed();
   EXPECT_EQ(trace(programmed, packet).kind, Fate::Kind::kDropped);
-  packet.local = {ip("10.96.0.99"), ip("10.96.0.1")};
+  packet.local = {ip("10.96.0.98"), ip("10.96.0.1")};
   EXPECT_EQ(trace(programmed, packet).kind, Fate::Kind::kPassed);
   packet.destination = ip("10.96.0.1");
   EXPECT_EQ(trace(programmed, packet).kind, Fate::Kind::kRefused);

@@ -142,6 +142,10 @@ TEST_F(NodeWatchTest, ThereIsNone) {
   watch();
   ASSERT_TRUE(run_until([&] { return watch_->missing(); }));
   EXPECT_GE(changes_, 1);
+  EXPECT_FALSE(watch_->stand_in());
+  watch(ip("10.9.9.9"));
+  ASSERT_TRUE(run_until([&] { return watch_->missing(); }));
+  EXPECT_THAT(primary_addresses(watch_->stand_in().value()), ElementsAre(ip("10.9.9.9")));
 }
 
 TEST_F(NodeWatchTest, ARefusalIsAnAnswerToo) {

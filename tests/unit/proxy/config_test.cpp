@@ -171,6 +171,16 @@ metricsBindAddress: "::1"
   EXPECT_TRUE(validate(config).ok());
 }
 
+TEST(Config, TruthHasManyWords) {
+  EXPECT_TRUE(read("bindAddressHardFail: yes").bind_address_hard_fail);
+  EXPECT_TRUE(read("bindAddressHardFail: On").bind_address_hard_fail);
+  EXPECT_FALSE(read("bindAddressHardFail: n").bind_address_hard_fail);
+  EXPECT_FALSE(
+      external_ips_enabled(read("featureGates: {AllowServiceExternalIPs: off}").feature_gates));
+  EXPECT_TRUE(
+      external_ips_enabled(read("featureGates: {AllowServiceExternalIPs: y}").feature_gates));
+}
+
 TEST(Config, AddressesFollowTheFamilyOfBindAddress) {
   EXPECT_EQ(read("bindAddress: '::'").healthz_bind_address, "[::]:10256");
   EXPECT_EQ(read("bindAddress: '::'").metrics_bind_address, "[::1]:10249");
@@ -208,12 +218,15 @@ TEST(Config, MistakesNameThePath) {
       {"conntrack: {udpTimeout: 30}", "conntrack.udpTimeout: expected a duration such as 30s"},
       {"conntrack: {udpTimeout: 30x}",
        "conntrack.udpTimeout: \"30x\" is not a duration such as 30s or 1h30m"},
-      {"clusterCIDR: 10", "clusterCIDR: expected text; numbers need quotes"},
-      {"clusterCIDR: [10.0.0.0/8]", "clusterCIDR: expected text; numbers need quotes"},
+      {"clusterCIDR: 10", "clusterCIDR: expected text; numbers, yes and no need quotes"},
+      {"clusterCIDR: [10.0.0.0/8]", "clusterCIDR: expected text; numbers, yes and no need quotes"},
       {"bindAddressHardFail: 'true'", "bindAddressHardFail: expected true or false"},
-      {"bindAddressHardFail: yes", "bindAddressHardFail: expected true or false"},
+      {"bindAddressHardFail: \"yes\"", "bindAddressHardFail: expected true or false"},
+      {"bindAddressHardFail: ja", "bindAddressHardFail: expected true or false"},
+      {"hostnameOverride: NO", "hostnameOverride: expected text; numbers, yes and no need quotes"},
       {"nodePortAddresses: 10.0.0.0/8", "nodePortAddresses: expected a list"},
-      {"nodePortAddresses: [a, 7]", "nodePortAddresses[1]: expected text; numbers need quotes"},
+      {"nodePortAddresses: [a, 7]",
+       "nodePortAddresses[1]: expected text; numbers, yes and no need quotes"},
       {"featureGates: [A]", "featureGates: expected a mapping of names to true or false"},
       {"featureGates: {A: 1}", "featureGates.A: expected true or false"},
       {"logging: {vmodule: [x]}", "logging.vmodule[0]: expected filePattern and verbosity"},

@@ -201,6 +201,12 @@ TEST(Options, NumbersAndNothingAsPflagTakesThem) {
     EXPECT_FALSE(parse_options({std::string("--conntrack-min=") + bad}, "n").ok()) << bad;
 }
 
+// "--bind-address=$(NODE_IP)" where the variable is empty.
+TEST(Options, ABindAddressOfNothingIsNone) {
+  EXPECT_EQ(parse({"", "--bind-address="}).kube.bind_address, "0.0.0.0");
+  EXPECT_FALSE(parse_options({"--bind-address=here"}, "n").ok());
+}
+
 TEST(Options, HelpAndVersionPrint) {
   EXPECT_NE(parse_options({"--help"}, "n").value().print.find("--cluster-cidr"), std::string::npos);
   EXPECT_NE(parse_options({"-h"}, "n").value().print.find("--v "), std::string::npos);

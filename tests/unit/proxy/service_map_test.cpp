@@ -457,6 +457,11 @@ TEST(ServiceMap, SourceRanges) {
             "198.51.100.2:80/tcp");
   EXPECT_EQ(ranges_of(map, balancer), "192.0.2.0/24");
 
+  web.load_balancer_ingress.push_back({ip("198.51.100.3"), true});
+  web.load_balancer_source_ranges = {cidr("192.0.3.0/24")};
+  map.put(web);
+  EXPECT_EQ(ranges_of(map, balancer), "192.0.3.0/24 198.51.100.2/32 198.51.100.3/32");
+
   web.load_balancer_source_ranges = {cidr("192.0.2.0/24"), cidr("0.0.0.0/0")};
   map.put(web);
   EXPECT_EQ(ranges_of(map, balancer), "any");

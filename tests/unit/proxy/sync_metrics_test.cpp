@@ -58,6 +58,16 @@ TEST_F(SyncMetricsTest, OneChangeIsOneObservationWhateverItsFrontends) {
   EXPECT_THAT(metrics_.text(), HasSubstr(count + "2\n"));
 }
 
+TEST_F(SyncMetricsTest, WithItsSliceAChangeGoes) {
+  const kube::EndpointSlice changed = changed_at("2026-01-01T00:00:10Z");
+  sync_.slice_changed(&changed, all(), wall_);
+  sync_.slice_changed(nullptr, all(), wall_);
+  acknowledge();
+  EXPECT_THAT(
+      metrics_.text(),
+      HasSubstr("kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} 0\n"));
+}
+
 TEST_F(SyncMetricsTest, WhatIsPendingIsUntilAllIsProgrammed) {
   sync_.service_changed(all(), wall_ + seconds(1));
   sync_.service_changed({}, wall_ + seconds(2));
