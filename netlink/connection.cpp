@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 #include <string>
-#include <system_error>
 
 namespace fairlead::netlink {
 
@@ -152,7 +151,7 @@ Connection::~Connection() {
   for (auto& [sequence, pending] : in_flight) shut(pending);
   for (auto& pending : queue) shut(pending);
   for (auto& [pending, error] : settled) shut(pending);
-  if (aside_.joinable()) aside_.join();
+  aside_.reset();
   close(fd_);
 }
 
@@ -240,8 +239,8 @@ void Connection::send(const PendingPtr& pending) {
 // The thread shares the messages, so that they last whatever becomes of the request. False: the
 // system has no thread for us.
 bool Connection::send_aside(const PendingPtr& pending) {
-  if (aside_.joinable()) aside_.join();
-  const auto send = [this, alive = alive_, id = pending->id, messages = pending->messages] {
+  if (!aside_) aside_ = std::make_unique<Aside>();
+  return aside_->run([this, alive = alive_, id = pending->id, messages = pending->messages] {
     const int error = send_to_kernel(fd_, std::as_const(*messages).bytes());
     if (error == 0) return;
     loop_.post([this, alive, id, error] {
@@ -251,13 +250,7 @@ bool Connection::send_aside(const PendingPtr& pending) {
         if (*alive) send_queued();
       }
     });
-  };
-  try {
-    aside_ = std::thread(send);
-    return true;
-  } catch (const std::system_error&) {
-    return false;
-  }
+  });
 }
 
 // Numbers the messages and asks for the answer each kind of request ends with. Of a batch only the
