@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One netlink socket on one Loop, in the network namespace of the thread that opens it.
 // Not thread-safe: everything happens on the loop's thread, but for the one system call that sends
-// a large batch (Options::send_aside_from): a thread of its own makes it (aside.h), since the kernel
-// does the whole of a batch's work inside of it. One at a time; the next one waits for it, as does
-// the destructor.
+// a large batch (Options::send_aside_from): a thread of its own makes it (aside.h), since the
+// kernel does the whole of a batch's work inside of it. One at a time; the next one waits for it,
+// as does the destructor.
 //
 // Every request completes exactly once: reply, kernel error (with the kernel's own explanation
 // where it gives one), timeout, cancel, or shutdown (kCancelled, from the destructor; those

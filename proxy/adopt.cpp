@@ -32,6 +32,14 @@ bool contains_name(const std::vector<T>& objects, const std::string& name) {
   return std::any_of(objects.begin(), objects.end(), [&](const T& o) { return o.name == name; });
 }
 
+// The same hook, as another version of this program had it, at another priority.
+bool is_moved(const nft::Chain& ours, const nft::Chain& found) {
+  if (!found.base) return false;
+  nft::BaseChain there = *ours.base;
+  there.priority = found.base->priority;
+  return found.base == there;
+}
+
 }  // namespace
 
 bool Repairs::empty() const {
@@ -148,8 +156,14 @@ void Adopter::adopt_chains() {
     const bool known = hook != hooks.end() ? hook->base == chain.base
                                            : contains_name(chains, chain.name) && !chain.base;
     const bool named = hook != hooks.end() || contains_name(chains, chain.name);
-    if (named && !known) repairs_.rebuild = true;
-    if (!named) repairs_.foreign_chains.push_back(chain);
+    if (!named) {
+      repairs_.foreign_chains.push_back(chain);
+    } else if (!known && hook != hooks.end() && is_moved(*hook, chain)) {
+      repairs_.moved_hooks.push_back(chain);
+      repairs_.missing_hooks.push_back(*hook);
+    } else if (!known) {
+      repairs_.rebuild = true;
+    }
   }
   for (const nft::Chain& chain : chains)
     if (!contains_name(skeleton_.chains, chain.name)) repairs_.missing_chains.push_back(chain);

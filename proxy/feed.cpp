@@ -39,16 +39,22 @@ Feed::Feed(Clock& clock, kube::ApiClient& client, ObjectSink& sink, NodeWatch& n
 }
 
 void Feed::start() {
-  if (node_.node()) sink_.set_node(*node_.node());
+  tell_node();
   ranges_.start();
   service_reflector_.start();
   slice_reflector_.start();
 }
 
 void Feed::apply_node() {
-  // A Node that was deleted is not forgotten: what it was is still the best guess.
-  if (node_.node()) sink_.set_node(*node_.node());
+  tell_node();
   start_when_synced();
+}
+
+// A Node that was deleted is not forgotten: what it was is still the best guess.
+void Feed::tell_node() {
+  if (!node_.node()) return;
+  node_told_ = true;
+  sink_.set_node(*node_.node());
 }
 
 void Feed::start_when_synced() {
@@ -64,7 +70,7 @@ void Feed::start_when_synced() {
   log::info("all Services and EndpointSlices are known");
   if (!node_.node()) {
     const std::optional<kube::Node> stand_in = node_.stand_in();
-    if (stand_in) sink_.set_node(*stand_in);
+    if (stand_in && !node_told_) sink_.set_node(*stand_in);
     log::warn(
         "the Node of this machine is not known: its zone and its {} addresses are not "
         "either, until it is",

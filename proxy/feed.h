@@ -53,6 +53,7 @@ class Feed {
   };
   void start_when_synced();
   void apply_node();
+  void tell_node();
 
   Clock& clock_;
   ObjectSink& sink_;
@@ -64,6 +65,7 @@ class Feed {
   ServiceCidrWatch ranges_;
   std::optional<MonoTime> waiting_since_;
   Alarm look_again_;
+  bool node_told_ = false;
   bool started_ = false;
 };
 

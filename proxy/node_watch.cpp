@@ -63,7 +63,7 @@ bool NodeWatch::refused() const {
 }
 
 std::optional<kube::Node> NodeWatch::stand_in() const {
-  if (bind_address_.is_unspecified()) return std::nullopt;
+  if (bind_address_.is_unspecified() || !missing()) return std::nullopt;
   kube::Node node;
   node.meta.name = name_;
   node.internal_ips = {bind_address_};

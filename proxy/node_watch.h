@@ -38,8 +38,8 @@ class NodeWatch : public kube::ReflectorTarget {
   void start() { reflector_.start(); }
 
   const std::optional<kube::Node>& node() const { return node_; }
-  // What to go by while the API says nothing: a Node with the bind address alone (kube-proxy,
-  // detectNodeIPs). Nullopt: nobody has named one.
+  // What to go by where missing(): a Node with the bind address alone (kube-proxy, detectNodeIPs).
+  // Nullopt: nobody has named one, or the server has not said that there is none.
   std::optional<kube::Node> stand_in() const;
   // The server has told us, or will not.
   bool known() const { return synced_ || refused(); }

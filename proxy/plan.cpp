@@ -276,6 +276,10 @@ void Programmer::rewrite_chains(const std::function<void()>& change) {
 
 // The other proxy's hooks end in the moment ours begin.
 void Programmer::plan_hooks() {
+  for (const nft::Chain& hook : std::exchange(moved_hooks_, {})) {
+    transaction_.flush(hook);
+    transaction_.remove(hook);
+  }
   put_hooks();
   take_over_.put_unhook(transaction_);
   hooks_missing_ = false;

@@ -479,7 +479,16 @@ void Program::watch_config_file() {
 void Program::set_sysctls(bool last_try) {
   sysctls_again_ = false;
   std::string forbidden;
-  for (const SysctlFailure& failure : write_sysctls(options_.conntrack_sysctls(cpu_count()))) {
+  const std::vector<Sysctl> wanted = options_.conntrack_sysctls(cpu_count());
+  const std::vector<SysctlFailure> failures = write_sysctls(wanted);
+  // In mode userspace, which needs none of it: connection tracking may be loaded later, or never.
+  const bool all_missing =
+      failures.size() >= wanted.size() &&
+      std::all_of(failures.begin(), failures.end(), [](const SysctlFailure& failure) {
+        return failure.kind == SysctlFailure::Kind::kMissing;
+      });
+  if (userspace_ && all_missing && !wanted.empty()) last_try = false;
+  for (const SysctlFailure& failure : failures) {
     if (failure.kind == SysctlFailure::Kind::kFailed) return end(failure.error);
     if (failure.kind == SysctlFailure::Kind::kMissing && !last_try)
       sysctls_again_ = true;
@@ -495,8 +504,7 @@ void Program::set_sysctls(bool last_try) {
 void Program::look_around() {
   place_service_health();
   update_service_health();
-  // Without rules of ours connection tracking may be loaded at any time, or never.
-  if (sysctls_again_ && feed_->started()) set_sysctls(userspace_ == nullptr);
+  if (sysctls_again_ && feed_->started()) set_sysctls(true);
   if (rules_left_) remove_rules();
 }
 

@@ -184,6 +184,7 @@ void Programmer::adopt(TableReader::Content content) {
   loose_.clear();
   left_.clear();
   unhooked_ = false;
+  moved_hooks_.clear();
   table_exists_ = content.has_value();
   if (table_exists_ && !rebuild_) {
     programmed_ = std::move(content->first);
@@ -191,6 +192,7 @@ void Programmer::adopt(TableReader::Content content) {
       parameters_.node_addresses = programmed_.parameters().node_addresses;
     repairs_ = std::move(content->second);
     hooks_missing_ = !repairs_->missing_hooks.empty();
+    moved_hooks_ = repairs_->moved_hooks;
     rebuild_ = repairs_->rebuild;
     status_.taken_over = !rebuild_ && (status_.taken_over || status_.commits == 0);
     if (repairs_->empty()) repairs_.reset();

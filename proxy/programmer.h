@@ -185,7 +185,8 @@ class Programmer {
   bool known_ = false;  // programmed_ is what the kernel has
   bool table_exists_ = false;
   bool hooks_missing_ = true;
-  bool unhooked_ = false;  // a table of our making that no packet enters yet
+  bool unhooked_ = false;                // a table of our making that no packet enters yet
+  std::vector<nft::Chain> moved_hooks_;  // to go when those that are missing come
   bool in_flight_ = false;
   bool waiting_ = false;             // for a retry
   bool suspected_ = false;           // read again when the commit in flight is done

@@ -4,6 +4,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
 #include <cassert>
 
 #include "netlink/nftables/rule_builder.h"

@@ -200,7 +200,7 @@ class Ruleset {
   std::vector<nft::Rule> rules(const nft::Chain& chain) const;
   // The element an operation adds or removes. The kernel gives it a counter where its set has them.
   nft::Element element(const Operation& operation) const;
-  // The same, in place of another.
+  // The same, in place of another that this has made: key and data are written.
   static void element(const Operation& operation, nft::Element& element);
   // kAdd of every element of one set, from this value.
   std::vector<Operation> elements(SetId id) const;

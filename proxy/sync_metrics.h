@@ -28,7 +28,7 @@ class SyncMetrics {
 
   // A change has arrived of that many frontends. `slice`: with the moment of the pod's own change,
   // if it says so (annotation endpoints.kubernetes.io/last-change-trigger-time). Null: one has
-  // gone, and with it such moments.
+  // gone, and with it such moments; or none is to be remembered.
   void service_changed(const Dirty& dirty, WallTime now);
   void slice_changed(const kube::EndpointSlice* slice, const Dirty& dirty, WallTime now);
   // The kernel has these, with when each change of them arrived.

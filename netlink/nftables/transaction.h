@@ -64,8 +64,9 @@ class Transaction {
   // Consecutive elements of one set share a message: this is the hot path, it allocates nothing per
   // element beyond the growing buffer. Of `set` only family, table, name, key and data are used.
   void add_element(const Set& set, const Element& element);
-  // One after another, each made of the one before by `next`, bool(Element&), until that is false.
-  // For thousands: an element costs the writing of its bytes and little else.
+  // One after another, each made of the one before by `next`, bool(Element&), until that is false;
+  // it must not touch the transaction. For thousands: an element costs the writing of its bytes and
+  // little else.
   template <typename Next>
   void add_elements(const Set& set, Next next) {
     Element element;

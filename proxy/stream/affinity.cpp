@@ -32,6 +32,14 @@ void AffinityTable::remember(const IpAddress& client, const SocketAddress& endpo
   by_client_[client] = std::prev(entries_.end());
 }
 
+SocketAddress AffinityTable::claim(const IpAddress& client, const SocketAddress& endpoint,
+                                   MonoTime now, Duration span) {
+  const std::optional<Stay> stay = find(client, now, span);
+  if (stay && !stay->over) return stay->endpoint;
+  remember(client, endpoint, now, span);
+  return endpoint;
+}
+
 void AffinityTable::expire(MonoTime now, Duration span, size_t most) {
   for (size_t i = 0; i < most && !entries_.empty(); ++i) {
     if (now - entries_.front().used < kSpans * span) return;
@@ -59,6 +67,13 @@ void SharedAffinity::remember(const IpAddress& client, const SocketAddress& endp
   Shard& shard = shard_of(client);
   const std::lock_guard lock(shard.mutex);
   shard.table.remember(client, endpoint, now, span);
+}
+
+SocketAddress SharedAffinity::claim(const IpAddress& client, const SocketAddress& endpoint,
+                                    MonoTime now, Duration span) {
+  Shard& shard = shard_of(client);
+  const std::lock_guard lock(shard.mutex);
+  return shard.table.claim(client, endpoint, now, span);
 }
 
 void SharedAffinity::expire(MonoTime now, Duration span) {

@@ -38,6 +38,9 @@ class AffinityTable {
   // It goes there now. What is older than twice `span` may be forgotten.
   void remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
                 Duration span);
+  // The same of one whose stay is over, unless another has chosen for it meanwhile: where it goes.
+  SocketAddress claim(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
+                      Duration span);
   // Forgets what is older than twice `span`, `most` at a time.
   void expire(MonoTime now, Duration span, size_t most);
   size_t size() const { return entries_.size(); }
@@ -64,6 +67,8 @@ class SharedAffinity {
   std::optional<Stay> find(const IpAddress& client, MonoTime now, Duration span);
   void remember(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
                 Duration span);
+  SocketAddress claim(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
+                      Duration span);
   // As AffinityTable::expire(), kSweep of each shard at most.
   void expire(MonoTime now, Duration span);
 

@@ -31,7 +31,7 @@ struct Counters {
   Count held;            // waited for an endpoint, or do
   Count waiting;         // now
   Count denied;          // the source is in no range, and the kernel let it in
-  Count retried;         // another endpoint was tried
+  Count retried;         // another endpoint was tried, or one once more
   Count ejected;         // an endpoint was
   Count client_bytes;    // from clients to endpoints
   Count server_bytes;    // from endpoints to clients
@@ -44,7 +44,7 @@ struct WorkerCounters {
   Count pauses;             // of accepting: no room for more connections
   Count timeouts;           // connections ended for being idle
   Count evicted_sessions;   // UDP sessions ended to make room
-  Count dropped_datagrams;  // that no endpoint could be found for, or no room
+  Count dropped_datagrams;  // that no endpoint takes, or is there, or no room for
   Count pipes;              // made, for splice(2)
   Count deaf;               // sockets, now, that the kernel has no room to watch
   Count unkept_sources;     // of clients, which endpoints should have seen

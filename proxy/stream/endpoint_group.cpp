@@ -70,8 +70,14 @@ EndpointPtr EndpointGroup::choose(const IpAddress& client, MonoTime now,
   std::optional<Stay> stay;
   if (set_->clients) stay = set_->clients->find(client, now, set_->affinity);
   for (const bool any : {false, true}) {
-    const auto index = choose_index(client, stay, GroupView(endpoints_, tried, now, any));
+    const GroupView view(endpoints_, tried, now, any);
+    auto index = choose_index(client, stay, view);
     if (!index) continue;
+    if (stay && stay->over) {
+      const SocketAddress goes =
+          set_->clients->claim(client, endpoints_[*index]->address, now, set_->affinity);
+      index = usable_index(goes, view).value_or(*index);
+    }
     const EndpointPtr& chosen = endpoints_[*index];
     const bool tries = chosen->ejection.begin(now);
     if (trial != nullptr) *trial = tries;
@@ -81,16 +87,20 @@ EndpointPtr EndpointGroup::choose(const IpAddress& client, MonoTime now,
   return nullptr;
 }
 
+std::optional<size_t> EndpointGroup::usable_index(const SocketAddress& endpoint,
+                                                  const LoadView& view) const {
+  const auto found = std::lower_bound(endpoints_.begin(), endpoints_.end(), endpoint, before);
+  const auto index = static_cast<size_t>(found - endpoints_.begin());
+  if (found == endpoints_.end() || (*found)->address != endpoint || !view.usable(index))
+    return std::nullopt;
+  return index;
+}
+
 std::optional<size_t> EndpointGroup::choose_index(const IpAddress& client,
                                                   const std::optional<Stay>& stay,
                                                   const LoadView& view) {
-  if (stay && !stay->over) {
-    const auto found =
-        std::lower_bound(endpoints_.begin(), endpoints_.end(), stay->endpoint, before);
-    const auto index = static_cast<size_t>(found - endpoints_.begin());
-    if (found != endpoints_.end() && (*found)->address == stay->endpoint && view.usable(index))
-      return index;
-  }
+  if (stay && !stay->over)
+    if (const auto index = usable_index(stay->endpoint, view)) return index;
   const bool by_source = set_->clients && !(stay && stay->over);
   return by_source ? balancer_.choose_by_source(client, view) : balancer_.choose(client, view);
 }

@@ -55,6 +55,7 @@ class EndpointGroup {
   static void abandoned(Endpoint& endpoint) { endpoint.ejection.abandoned(); }
 
  private:
+  std::optional<size_t> usable_index(const SocketAddress& endpoint, const LoadView& view) const;
   std::optional<size_t> choose_index(const IpAddress& client, const std::optional<Stay>& stay,
                                      const LoadView& view);
 

@@ -218,6 +218,7 @@ void Relay::connected() {
   counters_->connect_micros.add(static_cast<uint64_t>(
       std::max<int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count(), 0)));
   made_ = true;
+  attempt_began_ += took;
   EndpointGroup::connected(*endpoint_, trial_);
   std::vector<EndpointPtr>().swap(tried_);
   disguise_.reset();

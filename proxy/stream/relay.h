@@ -194,7 +194,7 @@ class Relay : public TimeoutLink, public Reactor::Mortal {
   uint8_t refused_ = 0;             // of them
   uint8_t attempts_ = 0;
   std::unique_ptr<const Disguise> disguise_;  // the same
-  MonoTime attempt_began_;
+  MonoTime attempt_began_;                    // once made: when it was
   State state_ = State::kConnecting;
   bool trial_ = false;     // of the endpoint
   bool made_ = false;      // the connection to it

@@ -46,61 +46,54 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   }
   ~UdpSession() override { shut(); }
 
-  const Endpoint& endpoint() const { return *endpoint_; }
+  const EndpointPtr& endpoint() const { return endpoint_; }
   int fd() const { return socket_.get(); }
 
   void on_ready(uint32_t) override {
-    if (!socket_) return;
-    UdpHost& host = frontend_.host_;
-    Datagrams& datagrams = host.datagrams();
-    for (int batch = 0; batch < kBatches; ++batch) {
-      const size_t count = datagrams.receive(socket_.get());
-      if (count == 0 && is_refusal(errno)) return refused();
-      if (count == 0 && nothing_is_there(errno)) return;
-      if (count == 0) continue;  // what waits is still there, and will not be told of again
-      if (!answered_) EndpointGroup::answered(*endpoint_);
-      answered_ = true;
-      keep_no_more();
-      for (size_t i = 0; i < count; ++i) to_.counters->server_bytes.add(datagrams.size_of(i));
-      const size_t sent = datagrams.send(frontend_.socket_.get(), 0, count, &client_);
-      host.counters.dropped_datagrams.add(count - sent);
-      begin_waiting();
-      if (count < Datagrams::kMost) return;
-    }
-    host.reactor.again(*this);
+    if (socket_ && take_answers()) refused();
   }
 
   void expired() override { end(); }
 
-  // How many went. A refusal, of an earlier datagram, is told by the call that sends the next.
-  size_t send(size_t first, size_t count) {
-    UdpHost& host = frontend_.host_;
+  // How many went, and what stopped the others: a refusal, of an earlier datagram, is told by the
+  // call that sends the next.
+  size_t send(size_t first, size_t count, int& error) {
+    Datagrams& datagrams = frontend_.host_.datagrams();
     begin_waiting();
-    const size_t sent = host.datagrams().send(socket_.get(), first, count, nullptr);
+    const size_t sent = datagrams.send(socket_.get(), first, count, nullptr);
+    error = errno;
     for (size_t i = 0; i < sent; ++i) {
-      to_.counters->client_bytes.add(host.datagrams().size_of(first + i));
-      keep(host.datagrams().bytes(first + i));
+      to_.counters->client_bytes.add(datagrams.size_of(first + i));
+      keep(datagrams.bytes(first + i));
     }
     return sent;
   }
 
-  // What others have refused, in front of anything else. How many of it went.
-  size_t send_again(UdpFrontend::Unanswered unanswered) {
-    size_t sent = 0;
+  // What others have refused, in front of anything else. False: it is refused here too (which an
+  // endpoint on this machine says at once), and this session has ended.
+  bool send_again(UdpFrontend::Unanswered& unanswered) {
     to_.counters->retried.add();
-    for (const auto& datagram : unanswered.datagrams)
-      if (::send(socket_.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-        ++sent;
-    unanswered_ = std::move(unanswered);
-    return sent;
+    bool is_refused = false;
+    for (const auto& datagram : unanswered.datagrams) {
+      const ssize_t sent =
+          ::send(socket_.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      is_refused = is_refused || (sent < 0 && is_refusal(errno));
+    }
+    if (!is_refused && !is_refusal(pending_error(socket_.get()))) {
+      unanswered_ = std::move(unanswered);
+      return true;
+    }
+    unanswered.refused.push_back(endpoint_);
+    fail();
+    return false;
   }
 
+  // What the client had sent goes elsewhere.
   void refused() {
-    if (to_.group->failed(*endpoint_, frontend_.host_.reactor.now(), trial_))
-      to_.counters->ejected.add();
+    if (frontend_.host_.reactor.now() >= began_ + kLasting) keep_no_more();
     UdpFrontend::Unanswered unanswered = std::move(unanswered_);
-    ++unanswered.refusals;
-    end();  // and not yet destroyed
+    unanswered.refused.push_back(endpoint_);
+    fail();  // not destroyed yet
     frontend_.send_again(client_, std::move(unanswered));
   }
 
@@ -126,8 +119,39 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   }
 
  private:
+  // To the client. True: there are no more, and there has been a refusal. The kernel tells of that
+  // first, whatever had come before it.
+  bool take_answers() {
+    UdpHost& host = frontend_.host_;
+    Datagrams& datagrams = host.datagrams();
+    bool is_refused = false;
+    for (int batch = 0; batch < kBatches; ++batch) {
+      const size_t count = datagrams.receive(socket_.get());
+      if (count == 0 && nothing_is_there(errno)) return is_refused;
+      if (count == 0) {  // what waits is still there, and will not be told of again
+        is_refused = is_refused || is_refusal(errno);
+        continue;
+      }
+      if (!answered_) EndpointGroup::answered(*endpoint_);
+      answered_ = true;
+      keep_no_more();
+      for (size_t i = 0; i < count; ++i) to_.counters->server_bytes.add(datagrams.size_of(i));
+      const size_t sent = datagrams.send(frontend_.socket_.get(), 0, count, &client_);
+      host.counters.dropped_datagrams.add(count - sent);
+      begin_waiting();
+      if (count < Datagrams::kMost && !is_refused) return false;
+    }
+    if (!is_refused) host.reactor.again(*this);
+    return is_refused;
+  }
+  void fail() {
+    if (to_.group->failed(*endpoint_, frontend_.host_.reactor.now(), trial_))
+      to_.counters->ejected.add();
+    end();
+  }
   void keep(std::span<const uint8_t> datagram) {
     if (!keeps_) return;
+    if (frontend_.host_.reactor.now() >= began_ + kLasting) return keep_no_more();
     unanswered_.bytes += datagram.size() + kHeader;
     if (unanswered_.bytes > kKept) return keep_no_more();
     unanswered_.datagrams.emplace_back(datagram.begin(), datagram.end());
@@ -269,39 +293,47 @@ void UdpFrontend::on_ready(uint32_t) {
   host_.reactor.again(*this);
 }
 
-// One client's datagrams. Where an endpoint has refused, the rest goes to another.
+// One client's datagrams. Where an endpoint has refused, the rest goes to another. (An answer of
+// its that waits is lost then: there is no room to receive it in.)
 void UdpFrontend::forward(size_t first, size_t count, const SocketAddress& client) {
-  for (int attempt = 0; attempt < kAttempts && count > 0; ++attempt) {
-    UdpSession* session = session_of(client);
+  Tried tried;
+  while (count > 0 && tried.size() < kAttempts) {
+    UdpSession* session = session_of(client, tried);
+    // Nobody else: what was refused had come earlier, and who did so may be back.
+    if (session == nullptr && !tried.empty()) session = session_of(client, {});
     if (session == nullptr) break;
-    const size_t sent = session->send(first, count);
+    int error = 0;
+    const size_t sent = session->send(first, count, error);
     first += sent;
     count -= sent;
     if (count == 0) return;
-    if (!is_refusal(errno)) break;
+    if (!is_refusal(error)) break;
+    tried.push_back(session->endpoint());
     session->refused();
   }
   host_.counters.dropped_datagrams.add(count);
 }
 
-UdpSession* UdpFrontend::session_of(const SocketAddress& client) {
+UdpSession* UdpFrontend::session_of(const SocketAddress& client, const Tried& tried) {
   const auto found = sessions_.find(client);
-  return found != sessions_.end() ? found->second.get() : new_session(client);
+  return found != sessions_.end() ? found->second.get() : new_session(client, tried);
 }
 
 void UdpFrontend::send_again(const SocketAddress& client, Unanswered unanswered) {
-  const size_t count = unanswered.datagrams.size();
-  size_t sent = 0;
-  if (count > 0 && unanswered.refusals < kAttempts)
-    if (UdpSession* session = session_of(client)) sent = session->send_again(std::move(unanswered));
-  host_.counters.dropped_datagrams.add(count - sent);
+  if (unanswered.datagrams.empty()) return;
+  while (unanswered.refused.size() < kAttempts) {
+    UdpSession* session = session_of(client, unanswered.refused);
+    if (session == nullptr) break;
+    if (session->send_again(unanswered)) return;
+  }
+  host_.counters.dropped_datagrams.add(unanswered.datagrams.size());
 }
 
-UdpSession* UdpFrontend::new_session(const SocketAddress& client) {
+UdpSession* UdpFrontend::new_session(const SocketAddress& client, const Tried& tried) {
   Destination to = route_(client);
   if (!to.group) return nullptr;
   bool trial = false;
-  EndpointPtr endpoint = to.group->choose(client.address, host_.reactor.now(), {}, &trial);
+  EndpointPtr endpoint = to.group->choose(client.address, host_.reactor.now(), tried, &trial);
   if (!endpoint) return nullptr;
   while (host_.sessions >= host_.settings.sessions && host_.evict()) {
   }
@@ -332,7 +364,7 @@ UdpSession* UdpFrontend::new_session(const SocketAddress& client) {
 void UdpFrontend::drop_gone(const EndpointGroup* outside, const EndpointGroup* inside) {
   std::vector<UdpSession*> gone;
   for (const auto& [client, session] : sessions_) {
-    const SocketAddress& address = session->endpoint().address;
+    const SocketAddress& address = session->endpoint()->address;
     if (!(outside != nullptr && outside->serves(address)) &&
         !(inside != nullptr && inside->serves(address)))
       gone.push_back(session.get());

@@ -5,15 +5,16 @@
 //
 // A session ends when nothing has passed for the time-out (the shorter one until it lasts: the
 // endpoint has answered, and something still passes kLasting after the first datagram), when its
-// endpoint is gone, when the endpoint refuses, or to make room:
-// there are `sessions` at most in a worker, and the one that was idle for longest goes first, of
-// those that do not last before those that do. So questions with one answer each do not drive a
-// call out; connection tracking does the same (nf_conntrack_udp_packet(), "assured" flows).
-//
-// A refusal is heard after the datagram it is about has been sent. While an endpoint has not said
-// anything, what it was sent is kept, kKept bytes at most, and goes to the next endpoint then:
-// where a datagram was refused nobody has had it. Datagrams that find no room or no endpoint are
+// endpoint is gone, when the endpoint refuses, or to make room: there are `sessions` at most in a
+// worker, and the one that was idle for longest goes first, of those that do not last before those
+// that do. So questions with one answer each do not drive a call out; connection tracking does the
+// same (nf_conntrack_udp_packet(), "assured" flows). Datagrams that find no room or no endpoint are
 // dropped, as networks do.
+//
+// A refusal is heard after the datagram it is about has been sent. What a client sends in the first
+// kLasting of a session that nothing has come back in is kept, if it is no more than kKept, and
+// goes to the next endpoint then, three in all. What the first one took before it ended is had
+// twice, as UDP allows.
 //
 // Threads: the reactor's.
 #pragma once
@@ -68,6 +69,7 @@ class Datagrams {
 
 class UdpSession;
 
+// Bytes, each datagram with its headers.
 inline constexpr size_t kKept = 1500;
 
 // As connection tracking has it ("Still active after two seconds?").
@@ -116,14 +118,16 @@ class UdpFrontend : public Reactor::Source, public Reactor::Mortal {
 
  private:
   friend class UdpSession;
-  // What an endpoint was sent and has not answered, in order, and how many have refused it.
+  using Tried = std::vector<EndpointPtr>;
+  // What endpoints were sent and have not answered, in order, and who has refused it.
   struct Unanswered {
     std::vector<std::vector<uint8_t>> datagrams;
-    size_t bytes = 0;
-    int refusals = 0;
+    size_t bytes = 0;  // as kKept counts them
+    Tried refused;
   };
-  UdpSession* session_of(const SocketAddress& client);
-  UdpSession* new_session(const SocketAddress& client);
+  // A new one with an endpoint that is none of `tried`.
+  UdpSession* session_of(const SocketAddress& client, const Tried& tried);
+  UdpSession* new_session(const SocketAddress& client, const Tried& tried);
   void send_again(const SocketAddress& client, Unanswered unanswered);
   void forward(size_t first, size_t count, const SocketAddress& client);
 

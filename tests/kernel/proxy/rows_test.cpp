@@ -392,6 +392,31 @@ TEST(Row15_Affinity, IsLearntThoughAnotherMasquerades) {
       << "it is masqueraded: " << *seen.begin();
 }
 
+// A table of a version that had its hooks at another priority: moved in one transaction, and what
+// has been learnt stays.
+TEST(Row15_Affinity, HooksThatMoveForgetNothing) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.sink().start();
+  cluster.settle();
+  const auto before = ends(cluster, "client", "10.96.0.1:80");
+  EXPECT_EQ(before.size(), 1u);
+  cluster.stop_proxy();
+  cluster.at("node").must(
+      "f=$(mktemp); nft list chain ip fairlead postrouting | sed 's/srcnat - 1/srcnat/' > $f; "
+      "nft 'flush chain ip fairlead postrouting; delete chain ip fairlead postrouting'; "
+      "nft -f $f; rm $f; nft list chain ip fairlead postrouting | grep 'priority srcnat;'");
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2, kOn3}, sticky(10800));
+  cluster.sink().start();
+  cluster.settle();
+  EXPECT_NE(cluster.at("node").must("nft list chain ip fairlead postrouting").find("srcnat - 1"),
+            std::string::npos);
+  EXPECT_EQ(ends(cluster, "client", "10.96.0.1:80"), before);
+  EXPECT_TRUE(cluster.proxy().programmer(Family::kIpv4).status().taken_over);
+}
+
 TEST(Row15_Affinity, AnEndpointThatLeavesIsForgottenAndOthersAreNot) {
   Cluster cluster;
   cluster.start_proxy();

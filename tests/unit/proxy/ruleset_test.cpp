@@ -492,7 +492,12 @@ const DamageCase kDamage[] = {
      [](const Repairs& r) { return r.missing_hooks.size() == 1; }},
     {"a chain removed", [](nft::TableContent& c) { erase_named(c.chains, "missed"); },
      [](const Repairs& r) { return r.missing_chains.size() == 1; }},
-    {"a hook at another place", [](nft::TableContent& c) { c.chains.back().base->priority = 7; },
+    {"a hook of another priority", [](nft::TableContent& c) { c.chains.back().base->priority = 7; },
+     [](const Repairs& r) {
+       return !r.rebuild && r.moved_hooks.size() == 1 && r.missing_hooks.size() == 1;
+     }},
+    {"a hook at another place",
+     [](nft::TableContent& c) { c.chains.back().base->hook = NF_INET_FORWARD; },
      [](const Repairs& r) { return r.rebuild; }},
     {"a chain of someone else's",
      [](nft::TableContent& c) {

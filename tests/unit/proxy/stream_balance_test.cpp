@@ -305,6 +305,16 @@ TEST(StreamAffinity, RemembersForTheTimeAfterTheLastUseAndThatItIsOver) {
   EXPECT_EQ(table.size(), 1u);
 }
 
+// Whose stay is over has one choice made for it, whoever else is about to.
+TEST(StreamAffinity, TheFirstClaimHolds) {
+  AffinityTable table(3);
+  const SocketAddress a{ip("10.0.0.1"), 80}, b{ip("10.0.0.2"), 80};
+  table.remember(client(1), a, kStart, seconds(60));
+  EXPECT_EQ(table.claim(client(1), b, kStart + seconds(70), seconds(60)), b);
+  EXPECT_EQ(table.claim(client(1), a, kStart + seconds(70), seconds(60)), b);
+  EXPECT_EQ(table.claim(client(2), a, kStart + seconds(70), seconds(60)), a);
+}
+
 TEST(StreamAffinity, IsBounded) {
   AffinityTable table(3);
   const SocketAddress a{ip("10.0.0.1"), 80};

@@ -116,7 +116,15 @@ Datagram::Datagram(const SocketAddress& bind_to)
   const socklen_t length = bind_to.to_sockaddr(storage);
   EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
   const int large = 4 << 20;
-  setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+  if (setsockopt(fd_, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof large) != 0)
+    setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+}
+
+int Datagram::room() const {
+  int bytes = 0;
+  socklen_t length = sizeof bytes;
+  getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, &length);
+  return bytes;
 }
 
 void Datagram::close() {

@@ -76,6 +76,7 @@ class Datagram {
   ~Datagram() { close(); }
   void close();
   SocketAddress address() const;
+  int room() const;  // bytes, with what the kernel adds
   void send(const SocketAddress& to, const std::string& bytes);
   void step();
 
