@@ -169,6 +169,8 @@ void Adopter::adopt_chains() {
     if (!contains_name(skeleton_.chains, chain.name)) repairs_.missing_chains.push_back(chain);
   for (const nft::Chain& hook : hooks)
     if (!contains_name(skeleton_.chains, hook.name)) repairs_.missing_hooks.push_back(hook);
+  if (!repairs_.moved_hooks.empty() && repairs_.missing_hooks.size() > repairs_.moved_hooks.size())
+    repairs_.rebuild = true;
 }
 
 void Adopter::element(size_t set, const nft::Element& element) {

@@ -23,8 +23,9 @@ struct Repairs {
   std::vector<SetId> missing_sets;                                // to add
   std::vector<nft::Chain> missing_chains;                         // to add, with their rules
   std::vector<nft::Chain> changed_chains;                         // to flush and write again
-  std::vector<nft::Chain> missing_hooks;   // base chains, to add once all elements are right
-  std::vector<nft::Chain> moved_hooks;     // of another priority, to remove when those are added
+  std::vector<nft::Chain> missing_hooks;  // base chains, to add once all elements are right
+  std::vector<nft::Chain> moved_hooks;  // of another priority, to remove when those are added: all
+                                        // of those that are missing, or none
   std::vector<nft::Chain> foreign_chains;  // to flush, and then to remove
   std::vector<nft::Set> foreign_sets;      // to remove after that
   std::vector<Operation> leftovers;        // elements without use, to remove in the end

@@ -47,7 +47,15 @@ void Feed::start() {
 
 void Feed::apply_node() {
   tell_node();
+  if (started_) stand_in();
   start_when_synced();
+}
+
+// True: somebody has named an address.
+bool Feed::stand_in() {
+  const std::optional<kube::Node> node = node_told_ ? std::nullopt : node_.stand_in();
+  if (node) sink_.set_node(*node);
+  return node.has_value();
 }
 
 // A Node that was deleted is not forgotten: what it was is still the best guess.
@@ -69,12 +77,11 @@ void Feed::start_when_synced() {
   started_ = true;
   log::info("all Services and EndpointSlices are known");
   if (!node_.node()) {
-    const std::optional<kube::Node> stand_in = node_.stand_in();
-    if (stand_in && !node_told_) sink_.set_node(*stand_in);
     log::warn(
-        "the Node of this machine is not known: its zone and its {} addresses are not "
-        "either, until it is",
-        stand_in ? "other" : "primary");
+        "the Node of this machine is not known: its zone and its {} addresses are not either, "
+        "until "
+        "it is",
+        stand_in() ? "other" : "primary");
   }
   sink_.start();
 }

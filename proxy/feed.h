@@ -54,6 +54,7 @@ class Feed {
   void start_when_synced();
   void apply_node();
   void tell_node();
+  bool stand_in();
 
   Clock& clock_;
   ObjectSink& sink_;

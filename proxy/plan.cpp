@@ -59,7 +59,7 @@ void Programmer::plan_table() {
   structure_left_ = programmed_.sets();
   plan_structure();
   table_exists_ = true;
-  hooks_missing_ = true;
+  missing_hooks_ = programmed_.base_chains();
   unhooked_ = true;
 }
 
@@ -102,7 +102,7 @@ void Programmer::plan_rebuild() {
   for (const Frontend& frontend : std::exchange(unseen_, {}))
     planned_frontends_.emplace_back(frontend, std::nullopt);
   table_exists_ = true;
-  hooks_missing_ = false;
+  missing_hooks_.clear();
 }
 
 void Programmer::plan_repairs() {
@@ -260,10 +260,17 @@ void Programmer::plan_parameters() {
   rewrite_chains([this] { programmed_.set_parameters(parameters_); });
 }
 
+// One that has moved too.
+bool Programmer::is_in_kernel(const nft::Chain& hook) const {
+  const auto named = [&](const nft::Chain& other) { return other.name == hook.name; };
+  return std::none_of(missing_hooks_.begin(), missing_hooks_.end(), named) ||
+         std::any_of(moved_hooks_.begin(), moved_hooks_.end(), named);
+}
+
 void Programmer::rewrite_chains(const std::function<void()>& change) {
   std::vector<nft::Chain> chains = programmed_.chains();
   for (const nft::Chain& hook : programmed_.base_chains())
-    if (!hooks_missing_) chains.push_back(hook);
+    if (is_in_kernel(hook)) chains.push_back(hook);
   std::vector<std::vector<std::string>> before;
   for (const nft::Chain& chain : chains) before.push_back(texts(programmed_.rules(chain)));
   change();
@@ -276,13 +283,14 @@ void Programmer::rewrite_chains(const std::function<void()>& change) {
 
 // The other proxy's hooks end in the moment ours begin.
 void Programmer::plan_hooks() {
+  repairing_ = !moved_hooks_.empty();
   for (const nft::Chain& hook : std::exchange(moved_hooks_, {})) {
     transaction_.flush(hook);
     transaction_.remove(hook);
   }
   put_hooks();
   take_over_.put_unhook(transaction_);
-  hooks_missing_ = false;
+  missing_hooks_.clear();
   unhooked_ = false;
 }
 

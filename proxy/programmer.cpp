@@ -100,7 +100,7 @@ Programmer::Status Programmer::status() const {
 
 bool Programmer::has_work() const {
   return !table_exists_ || rebuild_ || repairs_ || foreign_ || growth_ || frontends_left() > 0 ||
-         queue_at_ < queue_.size() || hooks_missing_ || !take_over_.done() || suspected_ ||
+         queue_at_ < queue_.size() || !missing_hooks_.empty() || !take_over_.done() || suspected_ ||
          programmed_.parameters() != parameters_ ||
          (exempt_dns_ && !diff_local_dns(programmed_, *exempt_dns_).empty());
 }
@@ -141,7 +141,7 @@ void Programmer::finish_loading() {
 
 bool Programmer::has_loaded() const {
   return table_exists_ && !rebuild_ && !repairs_ && !foreign_ && !growth_ && unseen_.empty() &&
-         queue_at_ == queue_.size() && !hooks_missing_;
+         queue_at_ == queue_.size() && missing_hooks_.empty();
 }
 
 void Programmer::read() {
@@ -184,6 +184,7 @@ void Programmer::adopt(TableReader::Content content) {
   loose_.clear();
   left_.clear();
   unhooked_ = false;
+  missing_hooks_.clear();
   moved_hooks_.clear();
   table_exists_ = content.has_value();
   if (table_exists_ && !rebuild_) {
@@ -191,7 +192,7 @@ void Programmer::adopt(TableReader::Content content) {
     if (!parameters_.node_known)
       parameters_.node_addresses = programmed_.parameters().node_addresses;
     repairs_ = std::move(content->second);
-    hooks_missing_ = !repairs_->missing_hooks.empty();
+    missing_hooks_ = repairs_->missing_hooks;
     moved_hooks_ = repairs_->moved_hooks;
     rebuild_ = repairs_->rebuild;
     status_.taken_over = !rebuild_ && (status_.taken_over || status_.commits == 0);
@@ -226,11 +227,12 @@ bool Programmer::plan() {
   } else if (foreign_) {
     plan_foreign_objects();
   } else {
-    if (growth_) plan_growth();
+    if (!moved_hooks_.empty()) plan_hooks();  // packets enter by them already
+    if (transaction_.empty() && growth_) plan_growth();
     if (transaction_.empty() && !growth_) plan_parameters();
     if (transaction_.empty() && !growth_ && cleanup_due_) plan_cleanup();
     if (transaction_.empty() && !growth_) plan_frontends();
-    if (transaction_.empty() && hooks_missing_) plan_hooks();
+    if (transaction_.empty() && !missing_hooks_.empty()) plan_hooks();
     if (transaction_.empty()) take_over_.put_unhook(transaction_);
     if (transaction_.empty()) plan_local_dns();
     if (transaction_.empty()) take_over_.put_piece(transaction_);

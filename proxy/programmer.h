@@ -158,6 +158,7 @@ class Programmer {
   void finish_growth();
   // Changes programmed_ by `change` and writes the chains whose rules are others after it.
   void rewrite_chains(const std::function<void()>& change);
+  bool is_in_kernel(const nft::Chain& hook) const;
   void put_structure();
   void put_chains();
   void put_rules(const nft::Chain& chain);
@@ -184,9 +185,9 @@ class Programmer {
   bool loading_ = true;
   bool known_ = false;  // programmed_ is what the kernel has
   bool table_exists_ = false;
-  bool hooks_missing_ = true;
-  bool unhooked_ = false;                // a table of our making that no packet enters yet
-  std::vector<nft::Chain> moved_hooks_;  // to go when those that are missing come
+  bool unhooked_ = false;                  // a table of our making that no packet enters yet
+  std::vector<nft::Chain> missing_hooks_;  // that the kernel does not have, or has elsewhere:
+  std::vector<nft::Chain> moved_hooks_;    // these, to go when those come
   bool in_flight_ = false;
   bool waiting_ = false;             // for a retry
   bool suspected_ = false;           // read again when the commit in flight is done

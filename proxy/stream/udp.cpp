@@ -74,12 +74,15 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   bool send_again(UdpFrontend::Unanswered& unanswered) {
     to_.counters->retried.add();
     bool is_refused = false;
+    size_t lost = 0;
     for (const auto& datagram : unanswered.datagrams) {
-      const ssize_t sent =
-          ::send(socket_.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-      is_refused = is_refused || (sent < 0 && is_refusal(errno));
+      if (::send(socket_.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        continue;
+      is_refused = is_refused || is_refusal(errno);
+      ++lost;
     }
     if (!is_refused && !is_refusal(pending_error(socket_.get()))) {
+      frontend_.host_.counters.dropped_datagrams.add(lost);
       unanswered_ = std::move(unanswered);
       return true;
     }
@@ -329,29 +332,34 @@ void UdpFrontend::send_again(const SocketAddress& client, Unanswered unanswered)
   host_.counters.dropped_datagrams.add(unanswered.datagrams.size());
 }
 
-UdpSession* UdpFrontend::new_session(const SocketAddress& client, const Tried& tried) {
+UdpSession* UdpFrontend::new_session(const SocketAddress& client, Tried tried) {
   Destination to = route_(client);
   if (!to.group) return nullptr;
   bool trial = false;
-  EndpointPtr endpoint = to.group->choose(client.address, host_.reactor.now(), tried, &trial);
-  if (!endpoint) return nullptr;
-  while (host_.sessions >= host_.settings.sessions && host_.evict()) {
-  }
+  EndpointPtr endpoint;
+  Attempt attempt;
   const auto connect = [&] {
     return to.disguise ? connect_as(Protocol::kUdp, endpoint->address, *to.disguise)
                        : connect_to(Protocol::kUdp, endpoint->address);
   };
-  Attempt attempt = connect();
-  if (is_own_lack(attempt.error) && host_.evict()) attempt = connect();
-  if (attempt.error != 0) {
-    if (!is_own_lack(attempt.error)) {
-      if (to.group->failed(*endpoint, host_.reactor.now(), trial)) to.counters->ejected.add();
-    } else if (trial) {
-      EndpointGroup::abandoned(*endpoint);
+  do {
+    if (tried.size() == kAttempts) return nullptr;
+    endpoint = to.group->choose(client.address, host_.reactor.now(), tried, &trial);
+    if (!endpoint) return nullptr;
+    tried.push_back(endpoint);
+    while (host_.sessions >= host_.settings.sessions && host_.evict()) {
     }
+    attempt = connect();
+    if (is_own_lack(attempt.error) && host_.evict()) attempt = connect();
+    if (attempt.error == 0) break;
     to.counters->failed.add();
-    return nullptr;
-  }
+    if (is_own_lack(attempt.error)) {
+      if (trial) EndpointGroup::abandoned(*endpoint);
+      return nullptr;
+    }
+    // A route says so: "unreachable", "prohibit".
+    if (to.group->failed(*endpoint, host_.reactor.now(), trial)) to.counters->ejected.add();
+  } while (true);
   auto session = std::make_unique<UdpSession>(*this, client, std::move(to), std::move(endpoint),
                                               trial, std::move(attempt.socket));
   UdpSession* raw = session.get();

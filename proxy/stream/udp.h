@@ -127,7 +127,7 @@ class UdpFrontend : public Reactor::Source, public Reactor::Mortal {
   };
   // A new one with an endpoint that is none of `tried`.
   UdpSession* session_of(const SocketAddress& client, const Tried& tried);
-  UdpSession* new_session(const SocketAddress& client, const Tried& tried);
+  UdpSession* new_session(const SocketAddress& client, Tried tried);
   void send_again(const SocketAddress& client, Unanswered unanswered);
   void forward(size_t first, size_t count, const SocketAddress& client);
 

@@ -479,14 +479,8 @@ TEST(Repair, AFullSetIsReadAgain) {
   EXPECT_EQ(cluster.tcp("client", "10.96.0.7:80").to_string(), "refused");
 }
 
-TEST(Growth, SetsDoubleUnderTraffic) {
-  Cluster cluster;
-  cluster.start_proxy();
-  put_web(cluster);
-  cluster.proxy().start();
-  cluster.settle();
-  Traffic traffic(cluster, "client", "10.96.0.1:80");
-  // 900 services on 900 addresses, 9,000 endpoints: svc and vips hold 1,024, ep 4,096.
+// 900 services on 900 addresses, 9,000 endpoints: svc and vips hold 1,024, ep 4,096.
+void put_many(Cluster& cluster) {
   for (int s = 0; s < 900; ++s) {
     const std::string name = "s" + std::to_string(s);
     std::vector<std::string> endpoints;
@@ -497,6 +491,16 @@ TEST(Growth, SetsDoubleUnderTraffic) {
         service(name, {"10.96." + std::to_string(10 + s / 100) + "." + std::to_string(1 + s % 100)},
                 {"p 80"}));
   }
+}
+
+TEST(Growth, SetsDoubleUnderTraffic) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  Traffic traffic(cluster, "client", "10.96.0.1:80");
+  put_many(cluster);
   cluster.settle();
   expect_settled(cluster, "after growth");
   const Ruleset& ruleset = cluster.proxy().programmer(Family::kIpv4).programmed();
@@ -515,6 +519,32 @@ TEST(Growth, SetsDoubleUnderTraffic) {
   expect_settled(cluster, "after a restart with fewer services");
   EXPECT_EQ(cluster.proxy().programmer(Family::kIpv4).programmed().set(SetId::kServices).name,
             "svc_1");
+}
+
+// A hook that the kernel has, by which packets enter meanwhile, names the set that is to go.
+TEST(Growth, WhileAHookIsMovedOrMissing) {
+  for (const char* change :
+       {"f=$(mktemp); nft list chain ip fairlead postrouting | sed 's/srcnat - 1/srcnat/' > $f; "
+        "nft 'flush chain ip fairlead postrouting; delete chain ip fairlead postrouting'; "
+        "nft -f $f; rm $f",
+        "nft 'flush chain ip fairlead postrouting; delete chain ip fairlead postrouting'"}) {
+    Cluster cluster;
+    cluster.start_proxy();
+    put_web(cluster);
+    cluster.proxy().start();
+    cluster.settle();
+    cluster.stop_proxy();
+    cluster.at("node").must(change);
+    cluster.start_proxy();
+    put_web(cluster);
+    put_many(cluster);
+    cluster.proxy().start();
+    cluster.settle();
+    expect_settled(cluster, change);
+    EXPECT_EQ(cluster.proxy().programmer(Family::kIpv4).programmed().set(SetId::kServices).name,
+              "svc_1");
+    EXPECT_EQ(cluster.proxy().programmer(Family::kIpv4).status().failures, 0u);
+  }
 }
 
 }  // namespace

@@ -496,6 +496,12 @@ const DamageCase kDamage[] = {
      [](const Repairs& r) {
        return !r.rebuild && r.moved_hooks.size() == 1 && r.missing_hooks.size() == 1;
      }},
+    {"a hook of another priority, and one that is missing",
+     [](nft::TableContent& c) {
+       c.chains.back().base->priority = 7;
+       erase_named(c.chains, c.chains.back().name == "prerouting" ? "output" : "prerouting");
+     },
+     [](const Repairs& r) { return r.rebuild; }},
     {"a hook at another place",
      [](nft::TableContent& c) { c.chains.back().base->hook = NF_INET_FORWARD; },
      [](const Repairs& r) { return r.rebuild; }},
