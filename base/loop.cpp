@@ -34,6 +34,15 @@ uint64_t to_millis_rounded_up(Duration duration) {
   return static_cast<uint64_t>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
 }
 
+// The time-out for libuv, whose clock counts whole milliseconds: at the end of the one in which
+// `delay` is over, so that no rounding of that clock cuts it short.
+uint64_t uv_timeout(const uv_loop_t* loop, Duration delay) {
+  if (delay <= Duration::zero()) return 0;
+  constexpr uint64_t kMilli = std::nano::den / std::milli::den;
+  const uint64_t due = uv_hrtime() + static_cast<uint64_t>(delay.count());  // 2^64 is out of reach
+  return (due + kMilli - 1) / kMilli - uv_now(loop);
+}
+
 class LoopClock : public Clock {
  public:
   explicit LoopClock(Loop& loop) : loop_(loop) {}
@@ -124,15 +133,6 @@ void Loop::run_posted() {
   }
   for (auto& task : tasks) task();
   if (stopping) uv_stop(&loop_);
-}
-
-// The time-out for libuv, whose clock counts whole milliseconds: at the end of the one in which
-// `delay` is over, so that no rounding of that clock cuts it short.
-static uint64_t uv_timeout(const uv_loop_t* loop, Duration delay) {
-  if (delay <= Duration::zero()) return 0;
-  constexpr uint64_t kMilli = std::nano::den / std::milli::den;
-  const uint64_t due = uv_hrtime() + static_cast<uint64_t>(delay.count());  // 2^64 is out of reach
-  return (due + kMilli - 1) / kMilli - uv_now(loop);
 }
 
 Timer::Timer(Loop& loop) : state_(new TimerState) {

@@ -6,7 +6,10 @@
 // (select_task_rq_fair() of the kernel looks at how busy the others have been), and wait there for
 // what the owner goes on with.
 //
-// Threads: the owner's. A call that is begun is ended; the destructor waits for it.
+// Threads: run() and the destructor are one thread's, the owner's; calls are made in the other, one
+// at a time, in order. Both wait for the call under way, however long it takes: let it be bounded.
+// What was taken by run() is made before the destructor returns. At rest it costs a stack of which
+// little has been touched.
 #pragma once
 
 #include <condition_variable>
@@ -23,8 +26,8 @@ class Aside {
   Aside(const Aside&) = delete;
   Aside& operator=(const Aside&) = delete;
 
-  // Waits for the call before this one. `call` must not throw. False: the system has no thread for
-  // us, and `call` is not made.
+  // Makes `call` soon, after the one before it, which is waited for. It must not throw. False: the
+  // system has no thread for us, and `call` is not made.
   bool run(std::function<void()> call);
 
  private:

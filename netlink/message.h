@@ -84,14 +84,6 @@ class MessageWriter {
   }
   size_t nest_size(size_t mark) const { return size_ - mark; }
 
-  // Room for `size` bytes at the end, every one of them to be written by the caller: attributes
-  // built by hand, where each call counts. `spill` bytes behind it may be written too, and mean
-  // nothing. Good until the next change.
-  uint8_t* extend(size_t size, size_t spill = 0) {
-    if (size_ + size + spill > capacity_) grow(std::max(2 * (size_ + size + spill), kSmallest));
-    return room_.get() + std::exchange(size_, size_ + size);
-  }
-
   // Good until the next change.
   Bytes bytes() const { return {room_.get(), size_}; }
   std::span<uint8_t> bytes() { return {room_.get(), size_}; }
@@ -105,6 +97,11 @@ class MessageWriter {
   void clear() { size_ = start_ = count_ = 0; }
 
  private:
+  // To be written to, every byte of it; good until the next call.
+  uint8_t* extend(size_t size) {
+    if (size_ + size > capacity_) grow(std::max(2 * (size_ + size), kSmallest));
+    return room_.get() + std::exchange(size_, size_ + size);
+  }
   void grow(size_t capacity) {
     auto room = std::make_unique_for_overwrite<uint8_t[]>(capacity);
     if (size_ > 0) std::memcpy(room.get(), room_.get(), size_);

@@ -76,13 +76,9 @@ void Feed::start_when_synced() {
   }
   started_ = true;
   log::info("all Services and EndpointSlices are known");
-  if (!node_.node()) {
-    log::warn(
-        "the Node of this machine is not known: its zone and its {} addresses are not either, "
-        "until "
-        "it is",
-        stand_in() ? "other" : "primary");
-  }
+  if (!node_.node())
+    log::warn("the Node of this machine is not known, nor its zone and {} addresses, until it is",
+              stand_in() ? "other" : "primary");
   sink_.start();
 }
 

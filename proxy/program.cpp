@@ -481,16 +481,16 @@ void Program::set_sysctls(bool last_try) {
   std::string forbidden;
   const std::vector<Sysctl> wanted = options_.conntrack_sysctls(cpu_count());
   const std::vector<SysctlFailure> failures = write_sysctls(wanted);
-  // In mode userspace, which needs none of it: connection tracking may be loaded later, or never.
   const bool all_missing =
       failures.size() >= wanted.size() &&
       std::all_of(failures.begin(), failures.end(), [](const SysctlFailure& failure) {
         return failure.kind == SysctlFailure::Kind::kMissing;
       });
-  if (userspace_ && all_missing && !wanted.empty()) last_try = false;
+  // Mode userspace loads no connection tracking: others do later, or never.
+  const bool give_up = last_try && !(userspace_ && all_missing);
   for (const SysctlFailure& failure : failures) {
     if (failure.kind == SysctlFailure::Kind::kFailed) return end(failure.error);
-    if (failure.kind == SysctlFailure::Kind::kMissing && !last_try)
+    if (failure.kind == SysctlFailure::Kind::kMissing && !give_up)
       sysctls_again_ = true;
     else
       forbidden += (forbidden.empty() ? "" : "; ") + failure.error.message();

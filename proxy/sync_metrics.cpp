@@ -71,9 +71,10 @@ void SyncMetrics::service_changed(const Dirty& dirty, WallTime now) {
 void SyncMetrics::slice_changed(const kube::EndpointSlice* slice, const Dirty& dirty,
                                 WallTime now) {
   queued(dirty, endpoints_, now);
-  if (slice == nullptr)  // kube-proxy forgets them too (endpointschangetracker.go)
+  if (slice == nullptr) {  // kube-proxy forgets them too (endpointschangetracker.go)
     for (const Frontend& frontend : dirty) triggers_.erase(frontend);
-  if (slice == nullptr) return;
+    return;
+  }
   const auto annotation = slice->meta.annotations.find(kTriggerAnnotation);
   if (annotation == slice->meta.annotations.end()) return;
   const auto when = parse_rfc3339(annotation->second);

@@ -31,6 +31,12 @@ bool mixes_sources(const std::vector<Field>& fields, bool with_source) {
   return false;
 }
 
+// Which of Element::data's alternatives the set's elements have.
+size_t kind_of_data(const Set& set) {
+  if (set.is_vmap()) return decltype(Element::data)(Verdict()).index();
+  return set.is_map() ? decltype(Element::data)(Value()).index() : 0;
+}
+
 }  // namespace
 
 Transaction::Transaction() {
@@ -271,12 +277,6 @@ void Transaction::put_open(const Element& element) {
   key_only.key_end = element.key_end;
   key_only.interval_end = element.interval_end;
   nft::put_element(writer_, key_only);
-}
-
-// Which of Element::data's alternatives the set's elements have.
-static size_t kind_of_data(const Set& set) {
-  if (set.is_vmap()) return decltype(Element::data)(Verdict()).index();
-  return set.is_map() ? decltype(Element::data)(Value()).index() : 0;
 }
 
 void Transaction::open_elements(Verb verb, const Set& set) {

@@ -89,12 +89,6 @@ class Value {
   void clear() { size_ = 0; }
 
   Bytes bytes() const { return {data_, size_}; }
-  // Copies bytes() to `to`, and up to kSpill bytes of no meaning behind them: in steps of so many,
-  // which is sooner done than a call for the few that there are.
-  static constexpr size_t kSpill = 16;
-  void spill(uint8_t* to) const {
-    for (size_t at = 0; at < size_; at += kSpill) std::memcpy(to + at, data_ + at, kSpill);
-  }
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   uint32_t to_host32() const;  // of the first four bytes; missing ones are zero
@@ -130,7 +124,6 @@ class Value {
   }
   uint8_t size_;
   uint8_t data_[kMax];  // only the first size_ bytes mean anything
-  static_assert(kMax % kSpill == 0);
 };
 
 struct Verdict {

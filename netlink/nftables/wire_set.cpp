@@ -113,52 +113,13 @@ Result<Set> parse_set_attributes(Bytes attributes) {
   return set;
 }
 
-namespace {
-
-// A nested attribute with a value in it, at `to`, and Value::kSpill bytes that mean nothing behind
-// it; returns where those are.
-uint8_t* write_value(uint8_t* to, uint16_t type, const Value& value) {
-  const size_t size = value.size();
-  const size_t padded = NLA_ALIGN(size);
-  const nlattr heads[] = {
-      {static_cast<uint16_t>(2 * NLA_HDRLEN + padded), static_cast<uint16_t>(type | NLA_F_NESTED)},
-      {static_cast<uint16_t>(NLA_HDRLEN + size), NFTA_DATA_VALUE}};
-  std::memcpy(to, heads, sizeof heads);
-  to += sizeof heads;
-  value.spill(to);
-  if (padded != size) std::memset(to + size, 0, padded - size);
-  return to + padded;
-}
-
-// Of an element that is a key, or a key and a value: as put_element() does, in one piece.
-void put_plain(MessageWriter& writer, const Value& key, const Value* data) {
-  const auto size_of = [](const Value& value) { return 2 * NLA_HDRLEN + NLA_ALIGN(value.size()); };
-  const size_t size = NLA_HDRLEN + size_of(key) + (data != nullptr ? size_of(*data) : 0);
-  uint8_t* to = writer.extend(size, Value::kSpill);
-  const nlattr head = {static_cast<uint16_t>(size), NFTA_LIST_ELEM | NLA_F_NESTED};
-  std::memcpy(to, &head, sizeof head);
-  to = write_value(to + sizeof head, NFTA_SET_ELEM_KEY, key);
-  if (data != nullptr) write_value(to, NFTA_SET_ELEM_DATA, *data);
-}
-
-bool is_plain(const Element& element) {
-  return !element.key.empty() && element.key_end.empty() && !element.interval_end &&
-         element.timeout_ms == 0 && element.expires_ms == 0 && !element.counter &&
-         element.comment.empty() && !std::holds_alternative<Verdict>(element.data);
-}
-
-}  // namespace
-
 void put_element(MessageWriter& writer, const Element& element) {
-  const auto* data = std::get_if<Value>(&element.data);
-  if (is_plain(element) && (data == nullptr || !data->empty()))
-    return put_plain(writer, element.key, data);
   const size_t item = writer.open(NFTA_LIST_ELEM);
   if (element.interval_end) writer.put_be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
   put_value(writer, NFTA_SET_ELEM_KEY, element.key);
   if (!element.key_end.empty()) put_value(writer, NFTA_SET_ELEM_KEY_END, element.key_end);
-  if (data != nullptr) {
-    put_value(writer, NFTA_SET_ELEM_DATA, *data);
+  if (const auto* value = std::get_if<Value>(&element.data)) {
+    put_value(writer, NFTA_SET_ELEM_DATA, *value);
   } else if (const auto* verdict = std::get_if<Verdict>(&element.data)) {
     put_verdict(writer, NFTA_SET_ELEM_DATA, *verdict);
   }

@@ -69,7 +69,7 @@ class Datagrams {
 
 class UdpSession;
 
-// Bytes, each datagram with its headers.
+// Of what a session has sent and nobody has answered: bytes, each datagram with its headers.
 inline constexpr size_t kKept = 1500;
 
 // As connection tracking has it ("Still active after two seconds?").

@@ -114,8 +114,7 @@ TEST(Transaction, OfElementsOneAfterAnotherTheFirstMistakeIsTheLast) {
             "nftables transaction: an element of set ep has a key of the wrong size");
 }
 
-// Of every length, with zeros up to the next four bytes: an element without anything else, which is
-// written in one piece, and one with a comment, which is not.
+// Of every length, with zeros up to the next four bytes, whatever comes behind.
 TEST(Transaction, ValuesArePaddedWithZeros) {
   for (size_t size = 1; size <= Value::kMax; ++size) {
     const std::vector<uint8_t> ones(size, 0xff);

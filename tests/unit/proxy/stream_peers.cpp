@@ -120,13 +120,6 @@ Datagram::Datagram(const SocketAddress& bind_to)
     setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
 }
 
-int Datagram::room() const {
-  int bytes = 0;
-  socklen_t length = sizeof bytes;
-  getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, &length);
-  return bytes;
-}
-
 void Datagram::close() {
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;

@@ -76,7 +76,6 @@ class Datagram {
   ~Datagram() { close(); }
   void close();
   SocketAddress address() const;
-  int room() const;  // bytes, with what the kernel adds
   void send(const SocketAddress& to, const std::string& bytes);
   void step();
 
