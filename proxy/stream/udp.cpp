@@ -50,7 +50,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   int fd() const { return socket_.get(); }
 
   void on_ready(uint32_t) override {
-    if (socket_ && take_answers()) refused();
+    if (socket_ && take_answers()) go_elsewhere();
   }
 
   void expired() override { end(); }
@@ -58,7 +58,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   // How many went, and what stopped the others: a refusal, of an earlier datagram, is told by the
   // call that sends the next.
   size_t send(size_t first, size_t count, int& error) {
-    Datagrams& datagrams = frontend_.host_.datagrams();
+    Datagrams& datagrams = frontend_.host_.of_clients();
     begin_waiting();
     const size_t sent = datagrams.send(socket_.get(), first, count, nullptr);
     error = errno;
@@ -91,8 +91,14 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
     return false;
   }
 
-  // What the client had sent goes elsewhere.
+  // As a call that was to send has told. What the endpoint had said before it is still here.
   void refused() {
+    take_answers();
+    go_elsewhere();
+  }
+
+  // What the client had sent.
+  void go_elsewhere() {
     if (frontend_.host_.reactor.now() >= began_ + kLasting) keep_no_more();
     UdpFrontend::Unanswered unanswered = std::move(unanswered_);
     unanswered.refused.push_back(endpoint_);
@@ -126,7 +132,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   // first, whatever had come before it.
   bool take_answers() {
     UdpHost& host = frontend_.host_;
-    Datagrams& datagrams = host.datagrams();
+    Datagrams& datagrams = host.of_endpoints();
     bool is_refused = false;
     for (int batch = 0; batch < kBatches; ++batch) {
       const size_t count = datagrams.receive(socket_.get());
@@ -139,13 +145,21 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
       answered_ = true;
       keep_no_more();
       for (size_t i = 0; i < count; ++i) to_.counters->server_bytes.add(datagrams.size_of(i));
-      const size_t sent = datagrams.send(frontend_.socket_.get(), 0, count, &client_);
-      host.counters.dropped_datagrams.add(count - sent);
+      answer(datagrams, count);
       begin_waiting();
       if (count < Datagrams::kMost && !is_refused) return false;
     }
     if (!is_refused) host.reactor.again(*this);
     return is_refused;
+  }
+  void answer(Datagrams& datagrams, size_t count) {
+    for (size_t first = 0; first < count; ++first) {
+      first += datagrams.send(frontend_.socket_.get(), first, count - first, &client_);
+      if (first == count) return;
+      const size_t lost = Datagrams::is_of_one(errno) ? 1 : count - first;
+      frontend_.host_.counters.dropped_datagrams.add(lost);
+      if (lost > 1) return;
+    }
   }
   void fail() {
     if (to_.group->failed(*endpoint_, frontend_.host_.reactor.now(), trial_))
@@ -232,6 +246,12 @@ size_t Datagrams::send(int fd, size_t first, size_t count, const SocketAddress* 
   return sent;
 }
 
+// What a rule of this host drops (EPERM), or is too long for its way. Without room those behind it
+// have none either.
+bool Datagrams::is_of_one(int error) {
+  return !nothing_is_there(error) && !lacks_memory_or_descriptor(error);
+}
+
 UdpHost::UdpHost(Reactor& its_reactor, const UdpSettings& its_settings,
                  WorkerCounters& its_counters)
     : reactor(its_reactor),
@@ -240,9 +260,9 @@ UdpHost::UdpHost(Reactor& its_reactor, const UdpSettings& its_settings,
       fresh(its_settings.fresh_timeout),
       lasting(its_settings.timeout) {}
 
-Datagrams& UdpHost::datagrams() {
-  if (!datagrams_) datagrams_ = std::make_unique<Datagrams>();
-  return *datagrams_;
+Datagrams& UdpHost::made(std::unique_ptr<Datagrams>& datagrams) {
+  if (!datagrams) datagrams = std::make_unique<Datagrams>();
+  return *datagrams;
 }
 
 void UdpHost::expire(MonoTime now) {
@@ -282,7 +302,7 @@ Result<void> UdpFrontend::listen() {
 
 void UdpFrontend::on_ready(uint32_t) {
   if (!socket_) return;
-  Datagrams& datagrams = host_.datagrams();
+  Datagrams& datagrams = host_.of_clients();
   for (int batch = 0; batch < kBatches; ++batch) {
     const size_t count = datagrams.receive(socket_.get());
     if (count == 0 && !nothing_is_there(errno)) continue;  // as for a session
@@ -296,8 +316,7 @@ void UdpFrontend::on_ready(uint32_t) {
   host_.reactor.again(*this);
 }
 
-// One client's datagrams. Where an endpoint has refused, the rest goes to another. (An answer of
-// its that waits is lost then: there is no room to receive it in.)
+// One client's datagrams. Where an endpoint has refused, the rest goes to another.
 void UdpFrontend::forward(size_t first, size_t count, const SocketAddress& client) {
   Tried tried;
   while (count > 0 && tried.size() < kAttempts) {
@@ -310,9 +329,16 @@ void UdpFrontend::forward(size_t first, size_t count, const SocketAddress& clien
     first += sent;
     count -= sent;
     if (count == 0) return;
-    if (!is_refusal(error)) break;
-    tried.push_back(session->endpoint());
-    session->refused();
+    if (is_refusal(error)) {
+      tried.push_back(session->endpoint());
+      session->refused();
+    } else if (Datagrams::is_of_one(error)) {
+      host_.counters.dropped_datagrams.add();
+      ++first;
+      --count;
+    } else {
+      break;
+    }
   }
   host_.counters.dropped_datagrams.add(count);
 }

@@ -59,6 +59,8 @@ class Datagrams {
   // Sends those from `first` on, `count` of them, to the socket's peer, or to `to`. How many went;
   // what stopped it is in errno.
   size_t send(int fd, size_t first, size_t count, const SocketAddress* to);
+  // Whether, after such an error, those behind the one that did not go may go.
+  static bool is_of_one(int error);
 
  private:
   std::unique_ptr<uint8_t[]> bytes_;
@@ -83,7 +85,9 @@ struct UdpHost {
   std::optional<MonoTime> due() const;
   // Ends the session that has been idle for longest; false: there is none.
   bool evict();
-  Datagrams& datagrams();  // made when first asked
+  // Made when first asked: an endpoint may be heard amid what a client has sent.
+  Datagrams& of_clients() { return made(of_clients_); }
+  Datagrams& of_endpoints() { return made(of_endpoints_); }
 
   Reactor& reactor;
   const UdpSettings settings;
@@ -92,7 +96,9 @@ struct UdpHost {
   size_t sessions = 0;
 
  private:
-  std::unique_ptr<Datagrams> datagrams_;
+  static Datagrams& made(std::unique_ptr<Datagrams>& datagrams);
+
+  std::unique_ptr<Datagrams> of_clients_, of_endpoints_;
 };
 
 // One frontend's socket in one worker, and its sessions. Where a client goes is asked of the owner.

@@ -308,6 +308,27 @@ INSTANTIATE_TEST_SUITE_P(, StreamUdpHiccup,
                            return call.param.first == SYS_recvmmsg ? "Receiving" : "Sending";
                          });
 
+// What a rule of this host drops, say: one datagram of a batch.
+class StreamUdpUnsendable : public StreamFaults {
+ protected:
+  StreamUdpUnsendable() : StreamFaults({{SYS_sendmmsg, {1'000'000, {EPERM}}}}) {}
+};
+
+TEST_F(StreamUdpUnsendable, TakesNoOtherAlong) {
+  Datagram web, client;
+  const SocketAddress frontend = serve({web.address()}, Protocol::kUdp);
+  std::promise<void> all_sent;
+  worker_->post([&](Worker&) { all_sent.get_future().wait(); });
+  for (const char* each : {"a", "b", "c"}) client.send(frontend, each);
+  all_sent.set_value();
+  EXPECT_TRUE(wait_until([&] {
+    web.step();
+    return web.received.size() == 2;
+  }));
+  EXPECT_EQ(web.received, (std::vector<std::string>{"b", "c"}));
+  EXPECT_EQ(lacks_.failed(SYS_sendmmsg), 1u);
+}
+
 // Nobody's, in a thread of its own: user and rights are a thread's (credentials(7)).
 TEST(PipePool, GivesNoneThatTheKernelKeepsSmall) {
   size_t soft_pages = 0;

@@ -170,6 +170,23 @@ TEST_F(StreamUdp, WhatIsRefusedGoesToAnother) {
   EXPECT_EQ(worker_counters_->dropped_datagrams.value(), 0u);
 }
 
+// The refusal is told by the call that sends the second batch; what had been answered was there
+// before.
+TEST_F(StreamUdp, WhatWasAnsweredBeforeARefusalArrives) {
+  start();
+  Datagram& web = endpoint();
+  web.echo = false;
+  serve_udp({web.address()});
+  Datagram& one = client();
+  one.send(frontend_, "hello");
+  wait_until([&] { return !web.received.empty(); });
+  for (size_t i = 0; i < Datagrams::kMost + 8; ++i) one.send(frontend_, "more");
+  web.send(web.senders.front(), "answer");
+  web.close();
+  wait_until([&] { return !one.received.empty(); });
+  EXPECT_EQ(one.received, std::vector<std::string>{"answer"});
+}
+
 // More than is kept: what was refused is lost, what comes then is not.
 TEST_F(StreamUdp, WhatIsMuchIsNotKept) {
   start();
