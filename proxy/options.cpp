@@ -337,6 +337,10 @@ void take_notice(Options& options, const std::vector<std::string>& ignored) {
   const std::string& mode = options.kube.mode;
   if (mode == "iptables" || mode == "ipvs")
     options.notices.push_back("mode " + mode + " is asked for; nftables is used in its place");
+  if (options.kube.userspace_mode())
+    options.notices.push_back(
+        "mode userspace: endpoints see this node's address, whatever the traffic policy (the PROXY "
+        "protocol tells the client's to those of Services that ask for it); SCTP is not served");
   if (!ignored.empty()) options.notices.push_back("ignored beside --config: " + list(ignored));
   const std::vector<std::string> idle = without_effect(options.kube);
   if (!idle.empty()) options.notices.push_back("without effect here: " + list(idle));

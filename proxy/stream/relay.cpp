@@ -222,7 +222,9 @@ void Relay::connected() {
   EndpointGroup::connected(*endpoint_, trial_);
   std::vector<EndpointPtr>().swap(tried_);
   disguise_.reset();
+  const bool speaks = up_.kept != nullptr;  // first, whatever the client does
   watch_client();
+  if (!speaks && !up_.any && server_.socket) acknowledge(server_.socket.get());
 }
 
 // What the server says while there is no room for that is found by reading, too, which finds urgent
@@ -407,8 +409,9 @@ size_t Relay::copy(Flow& flow, Side& from, Side& to) {
   flow.any = true;
   if (got < size && !from.read_on) from.readable = false;
   if (got < size && from.all_here && !from.urgent && !from.broken) found_end(from);
-  ssize_t sent =
-      to.writable ? send(to.socket.get(), buffer, static_cast<size_t>(got), MSG_NOSIGNAL) : 0;
+  // The end goes with the last of it, in one packet.
+  const int flags = from.ended ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+  ssize_t sent = to.writable ? send(to.socket.get(), buffer, static_cast<size_t>(got), flags) : 0;
   if (sent < 0) {
     note_error(to, false);
     sent = 0;

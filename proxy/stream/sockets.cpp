@@ -49,6 +49,12 @@ void set_options(Protocol protocol, int fd) {
     set_datagram_options(fd);
 }
 
+// As for one that has been answering at once (tcp_rcv_synsent_state_process() in
+// net/ipv4/tcp_input.c, inet_csk_in_pingpong_mode()); from then on it is as any other.
+void carry_acknowledgement(Protocol protocol, int fd) {
+  if (protocol == Protocol::kTcp) set(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
+}
+
 bool connect_socket(int fd, const SocketAddress& endpoint) {
   sockaddr_storage storage{};
   const socklen_t length = endpoint.to_sockaddr(storage);
@@ -147,6 +153,7 @@ Attempt connect_to(Protocol protocol, const SocketAddress& endpoint) {
     return attempt;
   }
   set_options(protocol, attempt.socket.get());
+  carry_acknowledgement(protocol, attempt.socket.get());
   if (!connect_socket(attempt.socket.get(), endpoint)) attempt.error = errno;
   return attempt;
 }
@@ -164,6 +171,7 @@ Attempt connect_as(Protocol protocol, const SocketAddress& endpoint, const Disgu
   }
   const int fd = attempt.socket.get();
   set_options(protocol, fd);
+  carry_acknowledgement(protocol, fd);
   if (protocol == Protocol::kTcp) {
     if (!set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1) ||
         !set(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1)) {
@@ -180,6 +188,10 @@ Attempt connect_as(Protocol protocol, const SocketAddress& endpoint, const Disgu
   disguise.nat->translate(protocol, local_address(fd), endpoint, disguise.client);
   if (protocol == Protocol::kTcp && send(fd, "", 0, MSG_NOSIGNAL) < 0) attempt.error = errno;
   return attempt;
+}
+
+void acknowledge(int fd) {
+  set(fd, IPPROTO_TCP, TCP_QUICKACK, 1);
 }
 
 void notice_vanished_peer(int fd) {

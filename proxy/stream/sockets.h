@@ -47,6 +47,10 @@ struct Attempt {
   Fd socket;
   int error = 0;
 };
+//
+// TCP's acknowledgement of the endpoint's answer to the first packet waits for what is sent first,
+// which carries it: a packet less. Whoever has nothing to send once it is connected says
+// acknowledge(); otherwise the kernel does by itself 0.2 s later (TCP_DELACK_MAX).
 Attempt connect_to(Protocol protocol, const SocketAddress& endpoint);
 
 // As whom it is to be seen there.
@@ -57,6 +61,8 @@ struct Disguise {
 // The same, seen as the client; as this node where that cannot be, or where the client is the
 // endpoint itself.
 Attempt connect_as(Protocol protocol, const SocketAddress& endpoint, const Disguise& disguise);
+
+void acknowledge(int fd);
 
 // Keepalive. One of connect_to() has none: four calls are much for a connection that is over at
 // once.

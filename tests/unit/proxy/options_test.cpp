@@ -137,6 +137,11 @@ TEST(Options, OtherModesAreTakenForNftables) {
   EXPECT_THAT(parse({"--proxy-mode="}).notices, testing::IsEmpty());
 }
 
+TEST(Options, ModeUserspaceSaysWhatItCannot) {
+  EXPECT_THAT(parse({"--proxy-mode=userspace"}).notices,
+              testing::ElementsAre(testing::HasSubstr("endpoints see this node's address")));
+}
+
 TEST(Options, NodePortAddresses) {
   struct Case {
     std::vector<std::string> arguments;

@@ -3,6 +3,8 @@
 // clients that misbehave.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <random>
@@ -14,6 +16,7 @@ namespace fairlead::proxy::stream {
 namespace {
 
 using peers::noise;
+using peers::Peer;
 using peers::PeerPtr;
 using peers::Server;
 using std::chrono::milliseconds;
@@ -127,6 +130,63 @@ TEST_F(StreamRelay, AServerThatSpeaksFirstAndClosesIsHeard) {
     client->close();
   }
   run_until([&] { return worker_->connections() == 0; });
+}
+
+// Packets are counted by the kernel of who gets them.
+uint32_t packets_to(const Peer& peer) {
+  struct {  // tcp_info of linux/tcp.h, which the C library has the beginning of
+    tcp_info first;
+    uint64_t rates_and_bytes[4];
+    uint32_t segs_out, segs_in;
+  } info{};
+  socklen_t length = sizeof info;
+  EXPECT_EQ(getsockopt(peer.fd(), IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+  return info.segs_in;
+}
+
+TEST_F(StreamRelay, AnEndGoesWithTheLastOfWhatWasSaid) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  for (const size_t size : {1ul, 3000ul}) {  // the kernel of this machine sends both in one
+    const PeerPtr client = connect();
+    client->send("x");
+    const PeerPtr endpoint = accepted(web, web.peers().size());
+    run_until([&] { return endpoint->received() == "x"; });
+    const uint32_t before = packets_to(*client);
+    endpoint->send(noise(size, size));
+    endpoint->finish();
+    endpoint->step();  // the relay finds both at once
+    run_until([&] { return client->ended(); });
+    EXPECT_EQ(client->received(), noise(size, size));
+    EXPECT_EQ(packets_to(*client), before + 1);
+    client->close();
+  }
+}
+
+TEST_F(StreamRelay, WhatTheClientHasSaidAcknowledgesTheEndpoint) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  const PeerPtr client = connect();
+  client->send("x");
+  client->step();
+  const PeerPtr endpoint = accepted(web);
+  EXPECT_EQ(packets_to(*endpoint), 2u) << "SYN, and what acknowledges and has the byte";
+  EXPECT_EQ(endpoint->received(), "x");
+}
+
+// ... and without that it does not wait for it.
+TEST_F(StreamRelay, AServerThatIsToSpeakFirstIsNotKeptWaiting) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  for (size_t i = 0; i < 20; ++i) {
+    const PeerPtr client = connect();
+    run_until([&] { return counters_->connected.value() > i; });
+    web.step();
+    ASSERT_EQ(web.peers().size(), i + 1) << "the kernel would have acknowledged later";
+  }
 }
 
 TEST_F(StreamRelay, AnEndpointThatRefusesIsPassedOver) {
