@@ -123,12 +123,13 @@ void Program::succeed() {
   if (options_.handover.empty()) return;
   if (predecessor_) predecessor_->dismiss();
   predecessor_.reset();
-  auto listening = Succession::listen(loop_, options_.handover,
-                                      {[this] { return hand_over(); }, [] {},
-                                       [this] {
-                                         succeeded_ = stopping_ = true;
-                                         loop_.stop();
-                                       }});
+  auto listening = Succession::listen(
+      loop_, options_.handover,
+      {[this] { return hand_over(); }, [this] { userspace_->plane().filter_again(); },
+       [this] {
+         succeeded_ = stopping_ = true;
+         loop_.stop();
+       }});
   if (listening.ok())
     succession_ = *std::move(listening);
   else

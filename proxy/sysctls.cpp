@@ -18,6 +18,7 @@ namespace {
 // More would be much memory on a machine with many CPUs (kube-proxy 1.36).
 constexpr int64_t kMaxScaled = 1048576;
 constexpr const char* kMaxName = "nf_conntrack_max";
+constexpr size_t kNumberBytes = 64;  // at most, of a file with one or two
 constexpr const char* kHashSize = "/sys/module/nf_conntrack/parameters/hashsize";
 
 int64_t conntrack_max(const KubeProxyConfig::Conntrack& config, int cpus) {
@@ -27,7 +28,7 @@ int64_t conntrack_max(const KubeProxyConfig::Conntrack& config, int cpus) {
 }
 
 std::optional<int64_t> read_number(const std::string& path) {
-  const Result<std::string> text = read_file(path, 64);
+  const Result<std::string> text = read_file(path, kNumberBytes);
   if (!text.ok()) return std::nullopt;
   int64_t number = 0;
   const auto result = std::from_chars(text->data(), text->data() + text->size(), number);
@@ -105,6 +106,20 @@ std::optional<Duration> conntrack_timeout(const std::string& name, const std::st
   const auto seconds = read_number(root + "/proc/sys/net/netfilter/" + name);
   if (!seconds || *seconds <= 0) return std::nullopt;
   return std::chrono::seconds(*seconds);
+}
+
+std::pair<uint16_t, uint16_t> local_ports(const std::string& root) {
+  std::pair<uint16_t, uint16_t> ports = {32768, 60999};  // the kernel's own
+  const Result<std::string> text =
+      read_file(root + "/proc/sys/net/ipv4/ip_local_port_range", kNumberBytes);
+  if (!text.ok()) return ports;
+  uint16_t first = 0, last = 0;
+  const char* end = text->data() + text->size();
+  const auto low = std::from_chars(text->data(), end, first);
+  if (low.ec != std::errc() || low.ptr == end) return ports;
+  const auto high = std::from_chars(low.ptr + 1, end, last);
+  if (high.ec == std::errc() && first <= last) ports = {first, last};
+  return ports;
 }
 
 int cpu_count() {

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -48,6 +49,10 @@ Result<void> let_ports_be_used_again(const std::string& root = "");
 // A time-out of connection tracking that is in force, "nf_conntrack_udp_timeout"; nullopt: there is
 // none.
 std::optional<Duration> conntrack_timeout(const std::string& name, const std::string& root = "");
+
+// Ports that the kernel gives to sockets which do not ask for one: the first and the last of them
+// (net.ipv4.ip_local_port_range, of both families).
+std::pair<uint16_t, uint16_t> local_ports(const std::string& root = "");
 
 // CPUs online.
 int cpu_count();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which endpoint a new connection goes to. Pure: no clock, no global randomness; the same seed and
-// the same calls give the same choices. One thread: every worker has its own.
+// the same calls give the same choices. One thread: every worker has its own. Where the first turn
+// is follows from the seed: many workers and nodes do not all begin at the first endpoint.
 //
 // Only endpoints the view calls usable are chosen; which they are and how busy, the caller knows.
 #pragma once
@@ -37,7 +38,8 @@ class LoadView {
 
 class Balancer {
  public:
-  Balancer(Policy policy, uint64_t seed) : policy_(policy), random_(seed) {}
+  Balancer(Policy policy, uint64_t seed)
+      : policy_(policy), random_(seed), turn_(next_random() >> 32) {}
 
   // Takes the place of what was there before; each once. `table`: of exactly these.
   void set_endpoints(std::vector<SocketAddress> endpoints,
@@ -57,7 +59,7 @@ class Balancer {
 
   const Policy policy_;
   uint64_t random_;
-  size_t turn_ = 0;
+  size_t turn_;  // of which one, beyond their number too
   std::vector<SocketAddress> endpoints_;
   std::shared_ptr<SharedMaglev> table_;
 };

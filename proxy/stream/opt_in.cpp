@@ -106,7 +106,22 @@ bool OptIn::wants(const Frontend& frontend) const {
   const auto target = services().decide(frontend);
   const bool waits = target->treatment == Treatment::kRefuse && wishes.hold > Duration{} &&
                      frontend.protocol == Protocol::kTcp;
+  if (comes_back(frontend.protocol, target->backends) ||
+      comes_back(frontend.protocol, target->inside))
+    return false;
   return target->treatment > Treatment::kDrop || waits;
+}
+
+bool OptIn::comes_back(Protocol protocol, const std::vector<Backend>& endpoints) const {
+  const auto is_of_node = [this](const IpAddress& address) {
+    return std::find(primary_addresses_.begin(), primary_addresses_.end(), address) !=
+           primary_addresses_.end();
+  };
+  return std::any_of(endpoints.begin(), endpoints.end(), [&](const Backend& one) {
+    const Family family = one.address.family();
+    return services().has(Frontend::vip(one.address, protocol, one.port)) ||
+           (is_of_node(one.address) && services().has(Frontend::node(family, protocol, one.port)));
+  });
 }
 
 void OptIn::consider(const Dirty& dirty) {

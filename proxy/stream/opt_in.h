@@ -9,7 +9,9 @@
 // To the rules a relayed frontend has one endpoint, a socket of this process (kRelay of choice.h).
 // So connection tracking keeps every connection where it was when a frontend goes over to the
 // stream proxy or comes back, and addresses and ports are those of the rules. A frontend comes back
-// when its Service no longer asks, or has nothing to relay to; its sockets stay for kGrace after
+// when its Service no longer asks, or has nothing to relay to, or an endpoint that is itself an
+// address and port of a Service: rules translate what the relay sends there, and may lead it here
+// again. Its sockets stay for kGrace after
 // the rules have it and UDP flows to them are no more. What cannot be relayed (SCTP, a family of
 // which this node has no address, no descriptor left) stays with the rules; but TCP of a Service
 // whose endpoints expect the PROXY protocol is dropped while it is not relayed: a client could
@@ -79,6 +81,7 @@ class OptIn : public ObjectSink, private PlaneOwner {
   Dirty frontends(Family family) const override;
   void placed(const Frontend& frontend, const std::optional<SocketAddress>& at) override;
   bool wants(const Frontend& frontend) const;
+  bool comes_back(Protocol protocol, const std::vector<Backend>& endpoints) const;
   void consider(const Dirty& dirty);
   void consider(const Frontend& frontend);
   void open_plane();

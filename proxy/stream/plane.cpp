@@ -54,6 +54,14 @@ void end_before_connection_tracking(UdpSettings& udp) {
   shorten(udp.timeout, "nf_conntrack_udp_timeout_stream");
 }
 
+// Of a worker. A session has a port of the host's to itself, whoever its endpoint is: a socket that
+// is connected without having been bound gets one that nobody has at any address (inet_autobind()
+// of the kernel). Half of those that there are stay for others.
+size_t most_sessions(size_t workers) {
+  const auto [first, last] = local_ports();
+  return std::max<size_t>((size_t{last} - first + 1) / 2 / workers, 1);
+}
+
 bool same(const Service& left, const Service& right) {
   const bool same_ranges =
       left.ranges == right.ranges || (left.ranges && right.ranges && *left.ranges == *right.ranges);
@@ -114,7 +122,7 @@ Result<void> Plane::start_workers(size_t descriptors) {
     settings.keep_sources = settings_.beside_rules;
     settings.relay.connections = most_connections_;
     settings.relay.pipes = budget_->pipes();
-    settings.udp.sessions = budget_->sessions();
+    settings.udp.sessions = std::min(budget_->sessions(), most_sessions(count));
     auto worker = WorkerThread::start(settings);
     if (!worker.ok()) return worker.error();
     workers_.push_back(std::move(*worker));
@@ -166,6 +174,10 @@ std::vector<int> Plane::sockets() const {
     result.insert(result.end(), of_worker.begin(), of_worker.end());
   }
   return result;
+}
+
+void Plane::filter_again() {
+  for (const auto& worker : workers_) worker->post([](Worker& w) { w.filter_again(); });
 }
 
 // Programming without the node's addresses would take node ports away.
@@ -237,7 +249,7 @@ void Plane::apply_soon() {
 }
 
 void Plane::apply() {
-  most_listening_ = budget_->listening(connections());
+  most_listening_ = budget_->listening(open_of(Protocol::kTcp));
   for (size_t i = 0; i < kFrontendsPerTurn && !pending_.empty(); ++i) {
     const Frontend frontend = *pending_.begin();
     pending_.erase(pending_.begin());
@@ -324,6 +336,9 @@ std::optional<std::string> Plane::why_not_served(const Frontend& frontend) const
   if (!nodes_) return "the Nodes of the cluster are not known yet, and it could be one's address";
   if (nodes_->contains(address)) return "its address is a Node's";
   if (inputs_.api_servers.contains(address)) return "its address is the API server's";
+  const std::vector<Cidr>& pods = origins_->pods;
+  if (std::any_of(pods.begin(), pods.end(), [&](const Cidr& c) { return c.contains(address); }))
+    return "its address is a pod's";
   return std::nullopt;
 }
 
@@ -569,13 +584,6 @@ void Plane::stop_accepting(bool handed_over) {
   for (const auto& worker : workers_)
     worker->post([handed_over](Worker& w) { handed_over ? w.leave_all() : w.remove_all(); });
   ping();
-}
-
-size_t Plane::connections() const {
-  uint64_t open = 0;
-  for (const auto& [port, counters] : counters_)
-    for (const auto& one : counters) open += one->open.value();
-  return open;
 }
 
 }  // namespace fairlead::proxy::stream

@@ -13,9 +13,10 @@
 // Beside rules (opt_in.h) they are at one of this node's addresses and a port that the kernel
 // chooses; rules translate to there, and nothing else of this applies.
 //
-// An external or balancer address that is a Node's or the API server's, and not one this node has
-// on an interface, is not served: making it local would cut this node off from its owner. None is
-// served before the Nodes are known; the first update waits kNodesGrace for them.
+// An external or balancer address that is a Node's, the API server's or a pod's (as far as their
+// ranges are known), and not one this node has on an interface, is not served: making it local
+// would cut this node off from its owner. None is served before the Nodes are known; the first
+// update waits kNodesGrace for them.
 //
 // What may not be done (no right to add routes, a port that is taken or below 1024, SCTP) is said
 // in a line of the log, the first kLoudest of them in kQuiet, and counted in the metrics;
@@ -117,6 +118,8 @@ class Plane {
   void adopt(std::vector<Fd> sockets);
   // Every socket that listens; they stay ours.
   std::vector<int> sockets() const;
+  // The program that had them too, and has ended, may have changed who is let in.
+  void filter_again();
   // Services and EndpointSlices are known. Before, nothing is done.
   void start();
   // Runs once: all that was known at start() is served, or cannot be. Before start(); in mode
@@ -175,6 +178,7 @@ class Plane {
   void apply_soon();
   void apply();
   size_t most_connections() const;
+  size_t open_of(Protocol protocol) const;
   void divide_descriptors();
   void apply(const Frontend& frontend);
   void apply(const Frontend& frontend, FrontendState& state, const Target& target);

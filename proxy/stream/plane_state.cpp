@@ -103,4 +103,16 @@ std::string Plane::metrics(bool by_service) {
   return metrics_text(facts);
 }
 
+size_t Plane::connections() const {
+  return open_of(Protocol::kTcp) + open_of(Protocol::kUdp);
+}
+
+size_t Plane::open_of(Protocol protocol) const {
+  uint64_t open = 0;
+  for (const auto& [port, counters] : counters_)
+    if (port.protocol == protocol)
+      for (const auto& one : counters) open += one->open.value();
+  return open;
+}
+
 }  // namespace fairlead::proxy::stream

@@ -124,6 +124,11 @@ void Relay::try_next() {
     ++attempts_;
     tried_.push_back(endpoint_);
     ++endpoint_->open;
+    if (host_.own.contains(endpoint_->address)) {
+      if (attempts_ > 1) counters_->retried.add();
+      attempt_failed(ECONNREFUSED);
+      continue;
+    }
     Attempt attempt = disguise_ ? connect_as(Protocol::kTcp, endpoint_->address, *disguise_)
                                 : connect_to(Protocol::kTcp, endpoint_->address);
     const bool begun = attempt.socket && (attempt.error == 0 || attempt.error == EINPROGRESS);

@@ -34,6 +34,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "proxy/stream/endpoint_group.h"
@@ -86,6 +87,9 @@ struct RelayHost {
   TimeoutQueue breaking;  // one side is broken, and the other has not got all of what it said
   size_t connections = 0;
   bool may_splice = true;  // until the kernel says that its sockets cannot
+  // Where this worker listens. An endpoint there would be itself, who relays there, and so on: it
+  // is taken for one that refuses.
+  std::unordered_multiset<SocketAddress> own;
   // Connections wait for a descriptor or memory: more would too.
   bool lacks_room() const { return !parked.empty(); }
 

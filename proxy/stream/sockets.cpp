@@ -13,6 +13,7 @@
 
 #include "proxy/stream/source_filter.h"
 #include "proxy/stream/source_nat.h"
+#include "proxy/sysctls.h"
 
 namespace fairlead::proxy::stream {
 
@@ -55,18 +56,28 @@ void carry_acknowledgement(Protocol protocol, int fd) {
   if (protocol == Protocol::kTcp) set(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
 }
 
-bool connect_socket(int fd, const SocketAddress& endpoint) {
-  sockaddr_storage storage{};
-  const socklen_t length = endpoint.to_sockaddr(storage);
-  return connect(fd, reinterpret_cast<const sockaddr*>(&storage), length) == 0;
-}
-
 SocketAddress local_address(int fd) {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   auto* address = reinterpret_cast<sockaddr*>(&storage);
   if (getsockname(fd, address, &length) != 0) return {};
   return SocketAddress::from_sockaddr(address);
+}
+
+// By the kernel, to sockets like these.
+bool is_given_out(uint16_t port) {
+  static const std::pair<uint16_t, uint16_t> given = local_ports();
+  return port >= given.first && port <= given.second;
+}
+
+// 0, EINPROGRESS or why not.
+int connect_socket(int fd, const SocketAddress& endpoint) {
+  sockaddr_storage storage{};
+  const socklen_t length = endpoint.to_sockaddr(storage);
+  const bool made = connect(fd, reinterpret_cast<const sockaddr*>(&storage), length) == 0;
+  if (!made && errno != EINPROGRESS) return errno;
+  if (is_given_out(endpoint.port) && local_address(fd) == endpoint) return ECONNREFUSED;
+  return made ? 0 : EINPROGRESS;
 }
 
 int open_socket(Protocol protocol, Family family) {
@@ -88,7 +99,9 @@ Result<Fd> open_frontend_socket(Protocol protocol, const SocketAddress& address,
   Fd socket(open_socket(protocol, family));
   if (!socket) return failed("socket for");
   const int fd = socket.get();
-  set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  // Of datagrams that would let anybody's socket share the port, and take them: the kernel looks at
+  // the user for SO_REUSEPORT alone (udp_lib_lport_inuse() in net/ipv4/udp.c).
+  if (protocol == Protocol::kTcp) set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   set(fd, IPPROTO_IP, IP_FREEBIND, 1);
   if (family == Family::kIpv6) {
@@ -154,7 +167,7 @@ Attempt connect_to(Protocol protocol, const SocketAddress& endpoint) {
   }
   set_options(protocol, attempt.socket.get());
   carry_acknowledgement(protocol, attempt.socket.get());
-  if (!connect_socket(attempt.socket.get(), endpoint)) attempt.error = errno;
+  attempt.error = connect_socket(attempt.socket.get(), endpoint);
   return attempt;
 }
 
@@ -179,8 +192,8 @@ Attempt connect_as(Protocol protocol, const SocketAddress& endpoint, const Disgu
       return connect_to(protocol, endpoint);
     }
   }
-  if (!connect_socket(fd, endpoint)) {
-    attempt.error = errno;
+  attempt.error = connect_socket(fd, endpoint);
+  if (attempt.error != 0) {
     // It did not wait (net.ipv4.tcp_fastopen_blackhole_timeout_sec): its SYN is on its way.
     if (attempt.error == EINPROGRESS) disguise.nat->give_up();
     return attempt;

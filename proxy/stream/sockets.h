@@ -51,6 +51,10 @@ struct Attempt {
 // TCP's acknowledgement of the endpoint's answer to the first packet waits for what is sent first,
 // which carries it: a packet less. Whoever has nothing to send once it is connected says
 // acknowledge(); otherwise the kernel does by itself 0.2 s later (TCP_DELACK_MAX).
+//
+// ECONNREFUSED, too, where the kernel has chosen the endpoint's own address and port for this end:
+// then nobody listens there, and the socket is connected to itself (RFC 9293 section 3.5, a
+// simultaneous open).
 Attempt connect_to(Protocol protocol, const SocketAddress& endpoint);
 
 // As whom it is to be seen there.

@@ -11,14 +11,21 @@ namespace fairlead::proxy::stream {
 namespace {
 
 constexpr int kBatches = 8;     // of one socket before others have their turn
+constexpr int kLast = 64;       // of answers that came before a refusal: there is no next turn
 constexpr int kAttempts = 3;    // endpoints for one datagram
 constexpr size_t kHeader = 28;  // what one weighs beyond its bytes
 
 // What ICMP has said of an earlier datagram: that where it went nobody takes any (the fatal ones of
-// icmp_err_convert in net/ipv4/icmp.c; a connected socket hears no others).
+// icmp_err_convert in net/ipv4/icmp.c, and of tab_unreach in net/ipv6/icmp.c, where what is
+// prohibited is EACCES; a connected socket hears no others).
 bool is_refusal(int error) {
   return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
-         error == ENOPROTOOPT || error == EHOSTDOWN;
+         error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET || error == EACCES;
+}
+
+// To end another session: it gives back a descriptor, memory, a port (EAGAIN: none is left).
+bool would_help(int error) {
+  return lacks_memory_or_descriptor(error) || error == EAGAIN;
 }
 
 bool nothing_is_there(int error) {
@@ -56,11 +63,17 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   void expired() override { end(); }
 
   // How many went, and what stopped the others: a refusal, of an earlier datagram, is told by the
-  // call that sends the next.
+  // call that sends the next. Where that is not the first of several, sendmmsg(2) keeps it to
+  // itself: until an endpoint has answered each has a call of its own.
   size_t send(size_t first, size_t count, int& error) {
     Datagrams& datagrams = frontend_.host_.of_clients();
     begin_waiting();
-    const size_t sent = datagrams.send(socket_.get(), first, count, nullptr);
+    const size_t at_once = answered_ ? count : 1;
+    size_t sent = 0, more = at_once;
+    while (sent < count && more == at_once) {
+      more = datagrams.send(socket_.get(), first + sent, at_once, nullptr);
+      sent += more;
+    }
     error = errno;
     for (size_t i = 0; i < sent; ++i) {
       to_.counters->client_bytes.add(datagrams.size_of(first + i));
@@ -93,7 +106,7 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
 
   // As a call that was to send has told. What the endpoint had said before it is still here.
   void refused() {
-    take_answers();
+    take_answers(true);
     go_elsewhere();
   }
 
@@ -128,13 +141,12 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
   }
 
  private:
-  // To the client. True: there are no more, and there has been a refusal. The kernel tells of that
-  // first, whatever had come before it.
-  bool take_answers() {
+  // To the client. True: there are no more, and there has been a refusal (`is_refused`: that is
+  // known). The kernel tells of that first, whatever had come before it.
+  bool take_answers(bool is_refused = false) {
     UdpHost& host = frontend_.host_;
     Datagrams& datagrams = host.of_endpoints();
-    bool is_refused = false;
-    for (int batch = 0; batch < kBatches; ++batch) {
+    for (int batch = 0; batch < (is_refused ? kLast : kBatches); ++batch) {
       const size_t count = datagrams.receive(socket_.get());
       if (count == 0 && nothing_is_there(errno)) return is_refused;
       if (count == 0) {  // what waits is still there, and will not be told of again
@@ -316,9 +328,11 @@ void UdpFrontend::on_ready(uint32_t) {
   host_.reactor.again(*this);
 }
 
-// One client's datagrams. Where an endpoint has refused, the rest goes to another.
+// One client's datagrams. Where an endpoint has refused, the rest goes to another. What else a
+// call says may be of an earlier one (that it was too long for its way): the same is tried again.
 void UdpFrontend::forward(size_t first, size_t count, const SocketAddress& client) {
   Tried tried;
+  size_t troubled = first + count;  // none yet
   while (count > 0 && tried.size() < kAttempts) {
     UdpSession* session = session_of(client, tried);
     // Nobody else: what was refused had come earlier, and who did so may be back.
@@ -332,12 +346,12 @@ void UdpFrontend::forward(size_t first, size_t count, const SocketAddress& clien
     if (is_refusal(error)) {
       tried.push_back(session->endpoint());
       session->refused();
-    } else if (Datagrams::is_of_one(error)) {
+    } else if (!Datagrams::is_of_one(error)) {
+      break;
+    } else if (std::exchange(troubled, first) == first) {
       host_.counters.dropped_datagrams.add();
       ++first;
       --count;
-    } else {
-      break;
     }
   }
   host_.counters.dropped_datagrams.add(count);
@@ -365,6 +379,7 @@ UdpSession* UdpFrontend::new_session(const SocketAddress& client, Tried tried) {
   EndpointPtr endpoint;
   Attempt attempt;
   const auto connect = [&] {
+    if (host_.own.contains(endpoint->address)) return Attempt{Fd(), ECONNREFUSED};
     return to.disguise ? connect_as(Protocol::kUdp, endpoint->address, *to.disguise)
                        : connect_to(Protocol::kUdp, endpoint->address);
   };
@@ -376,7 +391,7 @@ UdpSession* UdpFrontend::new_session(const SocketAddress& client, Tried tried) {
     while (host_.sessions >= host_.settings.sessions && host_.evict()) {
     }
     attempt = connect();
-    if (is_own_lack(attempt.error) && host_.evict()) attempt = connect();
+    if (would_help(attempt.error) && host_.evict()) attempt = connect();
     if (attempt.error == 0) break;
     to.counters->failed.add();
     if (is_own_lack(attempt.error)) {

@@ -26,6 +26,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "proxy/stream/endpoint_group.h"
@@ -94,6 +95,7 @@ struct UdpHost {
   WorkerCounters& counters;
   TimeoutQueue fresh, lasting;
   size_t sessions = 0;
+  std::unordered_multiset<SocketAddress> own;  // as RelayHost::own
 
  private:
   static Datagrams& made(std::unique_ptr<Datagrams>& datagrams);

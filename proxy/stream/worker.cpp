@@ -132,8 +132,13 @@ void Worker::put(ListenerId id, Fd socket, const SocketAddress& address,
     listener->socket = std::move(socket);
   }
   configure(*raw, std::move(service));
+  own_addresses(raw->service->protocol).insert(address);
   listeners_[id] = std::move(listener);
   watch(*raw);
+}
+
+std::unordered_multiset<SocketAddress>& Worker::own_addresses(Protocol protocol) {
+  return protocol == Protocol::kUdp ? sessions_->own : relays_->own;
 }
 
 void Worker::watch(Listener& listener) {
@@ -203,6 +208,8 @@ void Worker::remove(ListenerId id) {
 void Worker::drop(ListenerId id) {
   std::unique_ptr<Listener> listener = std::move(listeners_.at(id));
   listeners_.erase(id);
+  auto& own = own_addresses(listener->service->protocol);
+  if (const auto found = own.find(listener->address); found != own.end()) own.erase(found);
   waiting_.erase(id);
   refuse_held(*listener, true);
   if (deaf_.erase(id) > 0) counters_->deaf.take();
@@ -233,6 +240,11 @@ void Worker::hand_over(const std::vector<int>& sockets) {
   const std::set<int> handed(sockets.begin(), sockets.end());
   for (const auto& [id, listener] : listeners_)
     listener->handed_over = handed.contains(listener->fd());
+}
+
+void Worker::filter_again() {
+  for (const auto& [id, listener] : listeners_)
+    set_sources(listener->fd(), listener->address.address.family(), listener->sources);
 }
 
 void Worker::remove_all() {

@@ -72,6 +72,9 @@ class Worker {
   // The same, but what waits at sockets that have been handed over is left to the other process.
   void leave_all();
 
+  // Who else has had the sockets may have changed who is let in.
+  void filter_again();
+
   // Connections beyond it wait in the kernel's backlog; those that are open stay. At first as
   // WorkerSettings has it.
   void set_most_connections(size_t most) { most_connections_ = most; }
@@ -104,6 +107,7 @@ class Worker {
   void refuse_held(Listener& listener, bool all);  // else those that have waited for too long
   std::optional<MonoTime> held_due() const;
   void wait_for_room(ListenerId id);
+  std::unordered_multiset<SocketAddress>& own_addresses(Protocol protocol);
   void watch(Listener& listener);
   void watch_deaf();
   void tend_timeouts();

@@ -44,6 +44,24 @@ class StreamBeside : public StreamTest {
   }
 };
 
+// An endpoint that rules lead back to the relay: it would ask itself until nobody has a connection.
+TEST_F(StreamBeside, ItIsNoEndpointOfItsOwn) {
+  put("web", 1, {kOn1}, "", "", kAsks);
+  cluster_.put_service(
+      "self",
+      R"("clusterIP":"10.96.0.8","clusterIPs":["10.96.0.8"],"ipFamilies":["IPv4"],)"
+      R"("type":"NodePort","ports":[{"name":"t","port":8080,"nodePort":30108}])",
+      "", "", kAsks);
+  cluster_.put_slice("self", {"10.96.0.8"});
+  cluster_.start({"--service-metrics"});
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  EXPECT_FALSE(relayed("10.96.0.8 . tcp . 8080")) << "rules have it";
+  for (const char* from : {"outside", "node", "client"})
+    EXPECT_EQ(cluster_.tcp(from, "10.96.0.8:8080").reached, "") << from;
+  EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_connections_total{protocol=\"tcp\"} 0\n"));
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").reached, "web-1");
+}
+
 TEST_F(StreamBeside, WhoAsksIsRelayedAndOthersAreNot) {
   put("web", 1, {kOn1, kOn2, kOn3}, R"("externalIPs":["203.0.113.1","2001:db8:ee::1"])",
       balancer_json(1), kAsks);

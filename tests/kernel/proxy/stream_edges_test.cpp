@@ -57,6 +57,21 @@ class StreamEdges : public testing::Test {
     EXPECT_EQ(listen(fd, 10), 0);
     return fd;
   }
+  // What a client hears who says "x" there.
+  std::string echoed(const std::string& address, uint16_t port) {
+    const auto inside = cluster_.at("client").enter();
+    const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const timeval limit = {5, 0};
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    sockaddr_storage storage{};
+    const socklen_t length =
+        SocketAddress{IpAddress::parse(address).value(), port}.to_sockaddr(storage);
+    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0) return "refused";
+    if (send(fd.get(), "x", 1, MSG_NOSIGNAL) < 0) return "reset";
+    char byte = 0;
+    const ssize_t got = recv(fd.get(), &byte, 1, 0);
+    return got > 0 ? std::string(1, byte) : got == 0 ? "" : errno == ECONNRESET ? "reset" : "?";
+  }
   bool reaches(const std::string& from, const std::string& to, const std::string& who) {
     return cluster_.run_until([&] { return cluster_.tcp(from, to).reached == who; });
   }
@@ -92,6 +107,38 @@ TEST_F(StreamEdges, AnotherNodesAddressStaysItsOwn) {
   ASSERT_TRUE(cluster_.run_until([&] { return unserved() == 6; }));
   ASSERT_TRUE(cluster_.run_until([&] { return routes().find("192.0.2.2") == std::string::npos; }));
   ASSERT_TRUE(reaches("node", "192.0.2.2:8080", "outside"));
+}
+
+// Whoever may write a Service would take the pod from its node, all ports of it.
+TEST_F(StreamEdges, APodsAddressStaysItsOwn) {
+  put_web(kOn1, R"("externalIPs":["10.244.3.2","203.0.113.1"])");
+  cluster_.start(kUserspace);
+  ASSERT_TRUE(reaches("client", "203.0.113.1:80", "web-1"));
+  EXPECT_EQ(cluster_.tcp("node", "10.244.3.2:8080").reached, "web-2");
+  EXPECT_EQ(cluster_.tcp("client", "10.244.3.2:8080").reached, "web-2");
+  EXPECT_THAT(routes(), Not(HasSubstr("10.244.3.2")));
+  EXPECT_EQ(unserved(), 2u) << "TCP and UDP";
+}
+
+// The kernel has nothing but the endpoint's own port for the relay's end: nobody listens there, and
+// yet the connection is made, with itself.
+TEST_F(StreamEdges, AnAnswerOfTheRelaysOwnIsNone) {
+  NetNamespace& node = cluster_.at("node");
+  node.must("sysctl -qw net.ipv4.ip_local_port_range='50052 50152'");
+  cluster_.put_service("web", spec_json(1));
+  cluster_.api().put(
+      "/apis/discovery.k8s.io/v1/endpointslices", "web",
+      R"({"metadata":{"namespace":"default","name":"web","resourceVersion":"@RV@","labels":)"
+      R"({"kubernetes.io/service-name":"web"}},"addressType":"IPv4","endpoints":[{"addresses":)"
+      R"(["192.0.2.1"]}],"ports":[{"name":"t","port":50052,"protocol":"TCP"},)"
+      R"({"name":"u","port":50052,"protocol":"UDP"}]})");
+  cluster_.start(kUserspace);
+  ASSERT_TRUE(cluster_.run_until([&] { return routes().find("10.96.0.1") != std::string::npos; }));
+  node.must("sysctl -qw net.ipv4.ip_local_port_range='50052 50052'");
+  EXPECT_EQ(echoed("10.96.0.1", 80), "reset");
+  EXPECT_EQ(cluster_.udp("client", "10.96.0.1:80").reached, "");
+  node.must("sysctl -qw net.ipv4.ip_local_port_range='50052 50152'");
+  EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_failures_total{protocol=\"tcp\"} 1\n"));
 }
 
 // What docs/stream.md says of it: nothing here keeps the host's listeners from Service addresses.

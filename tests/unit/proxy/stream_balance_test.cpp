@@ -50,6 +50,16 @@ Balancer balancer(Policy policy, size_t endpoints, uint64_t seed = 1) {
   return result;
 }
 
+// Whose next turn is the first one's.
+Balancer at_the_first(Policy policy, size_t endpoints) {
+  Balancer result = balancer(policy, endpoints);
+  FakeLoads idle;
+  idle.loads.assign(endpoints, 0);
+  while (result.choose(client(0), idle) != endpoints - 1) {
+  }
+  return result;
+}
+
 TEST(StreamBalance, PoliciesHaveNames) {
   for (const Policy policy : {Policy::kRoundRobin, Policy::kRandom, Policy::kLeastConnections,
                               Policy::kTwoChoices, Policy::kSourceHash})
@@ -79,12 +89,24 @@ TEST(StreamBalance, ChoosesInTurn) {
   };
   for (const ChoiceCase& c : cases) {
     SCOPED_TRACE(std::string(c.what) + ", " + to_string(c.policy));
-    Balancer chooser = balancer(c.policy, c.loads.size());
+    Balancer chooser = at_the_first(c.policy, c.loads.size());
     FakeLoads loads;
     loads.loads = c.loads;
     loads.unusable = c.unusable;
     for (size_t i = 0; i < c.chosen.size(); ++i)
       EXPECT_EQ(chooser.choose(client(i), loads), c.chosen[i]) << i;
+  }
+}
+
+// A client on each of many nodes.
+TEST(StreamBalance, NotEverybodyBeginsAtTheFirst) {
+  for (const Policy policy : {Policy::kRoundRobin, Policy::kLeastConnections}) {
+    std::map<size_t, int> firsts;
+    FakeLoads idle;
+    idle.loads.assign(4, 0);
+    for (uint64_t seed = 0; seed < 400; ++seed)
+      ++firsts[balancer(policy, 4, seed).choose(client(1), idle).value()];
+    for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(firsts[i], 100, 50) << to_string(policy) << i;
   }
 }
 
@@ -355,6 +377,8 @@ TEST(StreamGroup, KeepsWhatItKnowsOfEndpointsThatStay) {
     held.push_back(group.choose(client(1), kStart, {}));
     ++held.back()->open;
   }
+  std::sort(held.begin(), held.end(),
+            [](const auto& left, const auto& right) { return left->address < right->address; });
   auto next = set_of({three[1], {ip("10.244.9.9"), 80}});
   next->leaving = {three[0]};
   group.set(next);

@@ -36,10 +36,11 @@ using peers::Server;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What a kernel without room says to a call: to the first, and then to one of so many.
+// What a kernel without room says to a call: to the first, or so many, and then to one of so many.
 struct Lack {
   unsigned one_in;
   std::vector<int> errors;
+  size_t first = 1;
 };
 using LacksOf = std::map<int, Lack>;
 const LacksOf kTcpLacks = {
@@ -74,8 +75,10 @@ class Lacks {
     if (call.number == SYS_setsockopt && call.arguments[2] == SO_LINGER) return 0;
     const std::lock_guard lock(mutex_);
     if (!begun_) return 0;
+    if (call.number == SYS_sendmmsg)
+      most_at_once_ = std::max(most_at_once_, static_cast<size_t>(call.arguments[2]));
     const Lack& lack = lacks_.at(call.number);
-    if (failed_[call.number] > 0 && random_() % lack.one_in != 0) return 0;
+    if (failed_[call.number] >= lack.first && random_() % lack.one_in != 0) return 0;
     ++failed_[call.number];
     return lack.errors[random_() % lack.errors.size()];
   }
@@ -88,6 +91,11 @@ class Lacks {
     const std::lock_guard lock(mutex_);
     return failed_[call];
   }
+  // Of datagrams.
+  size_t most_at_once() {
+    const std::lock_guard lock(mutex_);
+    return most_at_once_;
+  }
 
  private:
   static bool is_ours(const SystemCall& call) {
@@ -97,6 +105,7 @@ class Lacks {
   std::mutex mutex_;
   std::mt19937_64 random_;
   bool begun_ = false;
+  size_t most_at_once_ = 0;
   std::map<int, size_t> failed_;
 };
 
@@ -308,26 +317,34 @@ INSTANTIATE_TEST_SUITE_P(, StreamUdpHiccup,
                            return call.param.first == SYS_recvmmsg ? "Receiving" : "Sending";
                          });
 
-// What a rule of this host drops, say: one datagram of a batch.
-class StreamUdpUnsendable : public StreamFaults {
+// Said of an earlier one, it is said once; of this one, whenever it is sent: what a rule of this
+// host drops, say.
+class StreamUdpTrouble : public StreamFaults, public testing::WithParamInterface<size_t> {
  protected:
-  StreamUdpUnsendable() : StreamFaults({{SYS_sendmmsg, {1'000'000, {EPERM}}}}) {}
+  StreamUdpTrouble() : StreamFaults({{SYS_sendmmsg, {1'000'000, {EPERM}, GetParam()}}}) {}
 };
 
-TEST_F(StreamUdpUnsendable, TakesNoOtherAlong) {
+TEST_P(StreamUdpTrouble, OfOneTakesNoOtherAlong) {
   Datagram web, client;
   const SocketAddress frontend = serve({web.address()}, Protocol::kUdp);
   std::promise<void> all_sent;
   worker_->post([&](Worker&) { all_sent.get_future().wait(); });
-  for (const char* each : {"a", "b", "c"}) client.send(frontend, each);
+  std::vector<std::string> sent = {"a", "b", "c"};
+  for (const std::string& each : sent) client.send(frontend, each);
   all_sent.set_value();
+  if (GetParam() > 1) sent.erase(sent.begin());
   EXPECT_TRUE(wait_until([&] {
     web.step();
-    return web.received.size() == 2;
+    return web.received.size() == sent.size();
   }));
-  EXPECT_EQ(web.received, (std::vector<std::string>{"b", "c"}));
-  EXPECT_EQ(lacks_.failed(SYS_sendmmsg), 1u);
+  EXPECT_EQ(web.received, sent);
+  EXPECT_EQ(lacks_.failed(SYS_sendmmsg), GetParam());
+  EXPECT_EQ(lacks_.most_at_once(), 1u) << "what the kernel hears of the second it does not tell";
 }
+
+INSTANTIATE_TEST_SUITE_P(, StreamUdpTrouble, testing::Values(1, 2), [](const auto& times) {
+  return times.param == 1 ? "SaidOnce" : "SaidAgain";
+});
 
 // Nobody's, in a thread of its own: user and rights are a thread's (credentials(7)).
 TEST(PipePool, GivesNoneThatTheKernelKeepsSmall) {

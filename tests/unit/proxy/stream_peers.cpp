@@ -2,6 +2,8 @@
 #include "tests/unit/proxy/stream_peers.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -73,6 +75,17 @@ void Peer::step() {
     if (got < 0 && (errno == ECONNRESET || errno == ECONNREFUSED)) was_reset_ = true;
     if (got < 0) return;
   }
+}
+
+uint32_t Peer::packets() const {
+  struct {  // tcp_info of linux/tcp.h, which the C library has the beginning of
+    tcp_info first;
+    uint64_t rates_and_bytes[4];
+    uint32_t segs_out, segs_in;
+  } info{};
+  socklen_t length = sizeof info;
+  EXPECT_EQ(getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+  return info.segs_in;
 }
 
 Server::Server(int host, bool listening)

@@ -33,6 +33,8 @@ class Peer {
   void step();
 
   int fd() const { return fd_; }
+  // That its kernel has got.
+  uint32_t packets() const;
   const std::string& received() const { return received_; }
   size_t unsent() const { return to_send_.size() - sent_; }
   bool ended() const { return ended_; }          // the other side's end of stream has come

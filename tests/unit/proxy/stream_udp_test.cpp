@@ -187,6 +187,22 @@ TEST_F(StreamUdp, WhatWasAnsweredBeforeARefusalArrives) {
   EXPECT_EQ(one.received, std::vector<std::string>{"answer"});
 }
 
+// A datagram would go round for ever.
+TEST_F(StreamUdp, ItIsNoEndpointOfItsOwn) {
+  start();
+  Datagram& web = endpoint();
+  serve_udp({web.address()});
+  serve_udp({frontend_});
+  Datagram& one = client();
+  one.send(frontend_, "hello");
+  wait_until([&] { return worker_counters_->dropped_datagrams.value() == 1; });
+  EXPECT_EQ(worker_->sessions(), 0u);
+  serve_udp({frontend_, web.address()});
+  one.send(frontend_, "hello");
+  wait_until([&] { return one.received.size() == 1; });
+  EXPECT_EQ(counters_->opened.value(), 1u);
+}
+
 // More than is kept: what was refused is lost, what comes then is not.
 TEST_F(StreamUdp, WhatIsMuchIsNotKept) {
   start();

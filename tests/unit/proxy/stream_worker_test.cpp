@@ -169,6 +169,19 @@ TEST_F(StreamWorker, AnEndpointThatGivesSilentClientsUpIsNotBlamed) {
 }
 
 // The next process has those it was given, and nobody else has the others.
+// A program that had the sockets too, saw other endpoints, and has died.
+TEST_F(StreamWorker, LetsInWhomItDidBeforeAnotherHadItsSockets) {
+  start();
+  Server& web = server(1);
+  serve({web.address()});
+  set_sources(worker_->sockets().front(), Family::kIpv4, std::vector<Cidr>());
+  const PeerPtr client = connect();
+  run_for(milliseconds(100));
+  EXPECT_EQ(counters_->opened.value(), 0u);
+  worker_->filter_again();
+  run_until([&] { return counters_->opened.value() == 1; });  // it says it once more in a second
+}
+
 TEST_F(StreamWorker, WhatWaitsAtSocketsThatWereNotHandedOverIsAccepted) {
   start();
   Server& web = server(1);

@@ -135,6 +135,27 @@ TEST(Sysctls, WhatTheHostKeepsIsForbidden) {
   EXPECT_EQ(failures[0].kind, SysctlFailure::Kind::kForbidden) << failures[0].error.message();
 }
 
+TEST_F(SysctlFiles, PortsThatTheKernelGives) {
+  const std::string kPorts = "/proc/sys/net/ipv4/ip_local_port_range";
+  std::filesystem::create_directories(std::filesystem::path(root_ + kPorts).parent_path());
+  const std::pair<uint16_t, uint16_t> usual = {32768, 60999};
+  EXPECT_EQ(local_ports(root_), usual);
+  const std::pair<const char*, std::pair<uint16_t, uint16_t>> cases[] = {
+      {"1024\t65000\n", {1024, 65000}},
+      {"50052 50053", {50052, 50053}},
+      {"9 9\n", {9, 9}},
+      {"1024\n", usual},
+      {"1024", usual},
+      {"2000\t1000\n", usual},
+      {"1024\t70000\n", usual},
+      {"", usual},
+  };
+  for (const auto& [text, ports] : cases) {
+    put(kPorts, text);
+    EXPECT_EQ(local_ports(root_), ports) << text;
+  }
+}
+
 TEST(Sysctls, ThereIsACpu) {
   EXPECT_GE(cpu_count(), 1);
 }
