@@ -232,23 +232,28 @@ void Connection::send(const PendingPtr& pending) {
   in_flight_.emplace(pending->first_sequence, pending);
   if (pending->kind == Kind::kDump) dump_running_ = true;
   if (pending->kind != Kind::kBatch) pending->messages.reset();
+  if (!aside) await_answer(pending);
+}
+
+void Connection::await_answer(const PendingPtr& pending) {
   pending->deadline =
       loop_.clock().after(options_.timeout, [this, id = pending->id] { expire(id); });
 }
 
-// The thread shares the messages, so that they last whatever becomes of the request. False: the
-// system has no thread for us.
+// The thread shares the messages, so that they last whatever becomes of the request. While the call
+// lasts the kernel has not decided, however long somebody else's transaction is: nobody is told
+// that there is no answer. False: the system has no thread for us.
 bool Connection::send_aside(const PendingPtr& pending) {
   if (!aside_) aside_ = std::make_unique<Aside>();
   return aside_->run([this, alive = alive_, id = pending->id, messages = pending->messages] {
     const int error = send_to_kernel(fd_, std::as_const(*messages).bytes());
-    if (error == 0) return;
     loop_.post([this, alive, id, error] {
       if (!*alive) return;
-      if (const PendingPtr unsent = find_by_id(id)) {
-        complete(unsent, whole(Error::from_errno(error, "send to netlink")));
-        if (*alive) send_queued();
-      }
+      const PendingPtr sent = find_by_id(id);
+      if (!sent) return;
+      if (error == 0) return await_answer(sent);
+      complete(sent, whole(Error::from_errno(error, "send to netlink")));
+      if (*alive) send_queued();
     });
   });
 }

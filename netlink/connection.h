@@ -128,6 +128,7 @@ class Connection {
   void send_queued();
   void send(const PendingPtr& pending);
   bool send_aside(const PendingPtr& pending);
+  void await_answer(const PendingPtr& pending);
   void stamp(Pending& pending);
   void listen();
   void on_readable();

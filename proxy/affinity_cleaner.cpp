@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "netlink/nftables/list.h"
 #include "netlink/nftables/transaction.h"
+#include "netlink/nftables/wire.h"
 #include "proxy/element_reader.h"
 
 namespace fairlead::proxy {
@@ -56,51 +57,71 @@ void AffinityCleaner::next() {
   if (busy_ || waiting_.empty()) return;
   busy_ = true;
   const uint64_t number = waiting_.begin()->first;
-  const nft::Set map = waiting_.begin()->second;
+  map_ = waiting_.begin()->second;
   waiting_.erase(waiting_.begin());
-  nft::list_elements(
-      connection_, map,
-      [this, alive = alive_, number, map](Result<std::vector<nft::Element>> elements) {
-        if (!*alive) return;
-        busy_ = false;
-        const auto known = known_.find(number);
-        if (!elements.ok() && !elements.error().is_not_found()) {
-          log::warn("listing map {} failed: {}; trying again", map.name,
-                    elements.error().message());
-          later_.insert_or_assign(number, map);
-          look_again();
-        } else if (elements.ok() && known != known_.end()) {
-          std::erase_if(*elements, [&](const nft::Element& element) {
-            const auto* data = std::get_if<nft::Value>(&element.data);
-            if (data == nullptr) return true;
-            ElementReader reader(*data);
-            const IpAddress address =
-                reader.address(map.family == nft::TableFamily::kIp ? Family::kIpv4 : Family::kIpv6);
-            return known->second.contains({address, reader.port()});
-          });
-          if (elements->size() > kMaxDeletes) {
-            elements->resize(kMaxDeletes);
-            later_.insert_or_assign(number, map);
-            look_again();
-          }
-          forget(map, *elements);
-        }
-        next();
+  connection_.dump(
+      nft::elements_request(map_),
+      [this, alive = alive_, number](const netlink::MessageView& message) {
+        if (*alive) row(number, message);
+      },
+      [this, alive = alive_, number](Result<void> result) {
+        if (*alive) listed(number, result);
       });
 }
 
-// One transaction each: an element may time out at any moment, and that must not keep the others.
-void AffinityCleaner::forget(const nft::Set& map, const std::vector<nft::Element>& elements) {
-  for (const nft::Element& element : elements) {
-    nft::Transaction transaction;
-    nft::Element key;
-    key.key = element.key;
-    transaction.remove_element(map, key);
-    nft::commit(connection_, std::move(transaction), [name = map.name](Result<void> result) {
-      if (!result.ok() && !result.error().is_not_found())
-        log::warn("forgetting a client in map {} failed: {}", name, result.error().message());
-    });
+void AffinityCleaner::row(uint64_t number, const netlink::MessageView& message) {
+  const auto known = known_.find(number);
+  const Result<nft::SetElements> list = nft::parse_elements(message);
+  if (!list.ok() || known == known_.end()) return;
+  const Family family = map_.family == nft::TableFamily::kIp ? Family::kIpv4 : Family::kIpv6;
+  for (const nft::Element& element : list->elements) {
+    const auto* data = std::get_if<nft::Value>(&element.data);
+    if (data == nullptr || stale_.size() == kMost) continue;
+    ElementReader reader(*data);
+    const IpAddress address = reader.address(family);
+    if (known->second.contains({address, reader.port()})) continue;
+    stale_.emplace_back().key = element.key;
   }
+}
+
+void AffinityCleaner::listed(uint64_t number, const Result<void>& result) {
+  const bool gone = !result.ok() && result.error().is_not_found();
+  const bool interrupted = !result.ok() && result.error().is_interrupted();
+  if (!result.ok() && !gone && !interrupted)
+    log::warn("listing map {} failed: {}; trying again", map_.name, result.error().message());
+  if ((!result.ok() && !gone) || stale_.size() == kMost) {
+    later_.insert_or_assign(number, map_);
+    look_again();
+  }
+  misses_ = 0;
+  forget(kPiece);
+}
+
+void AffinityCleaner::forget(size_t piece) {
+  if (stale_.empty()) {
+    std::vector<nft::Element>().swap(stale_);
+    busy_ = false;
+    return next();
+  }
+  piece = std::min(piece, stale_.size());
+  nft::Transaction transaction;
+  for (size_t i = stale_.size() - piece; i < stale_.size(); ++i)
+    transaction.remove_element(map_, stale_[i]);
+  nft::commit(connection_, std::move(transaction),
+              [this, alive = alive_, piece](Result<void> result) {
+                if (*alive) forgotten(piece, result);
+              });
+}
+
+// One that has timed out meanwhile keeps all of its piece: then smaller ones are tried, down to it
+// alone.
+void AffinityCleaner::forgotten(size_t piece, const Result<void>& result) {
+  const bool missing = !result.ok() && result.error().is_not_found();
+  if (missing && piece > 1) return forget(piece / 2);
+  if (!result.ok() && !missing)
+    log::warn("forgetting clients in map {} failed: {}", map_.name, result.error().message());
+  stale_.resize(missing && ++misses_ == kMisses ? 0 : stale_.size() - piece);
+  forget(std::min(piece * 2, kPiece));
 }
 
 }  // namespace fairlead::proxy

@@ -6,6 +6,10 @@
 //
 // Threads: the loop's. The connection must outlive it; it is the one whose changes of the table are
 // known as ours.
+//
+// Bounds: one map at a time, kMost of its clients in a look and kPiece in a transaction, so that
+// others get the kernel's commit lock in between. Whoever commits anything meanwhile interrupts the
+// listing: what it has shown is forgotten then, and the rest a second later.
 #pragma once
 
 #include <map>
@@ -22,8 +26,9 @@ namespace fairlead::proxy {
 class AffinityCleaner {
  public:
   static constexpr Duration kSecondLook = std::chrono::seconds(1);
-  // Elements forgotten in one look; what is left is looked at again a second later.
-  static constexpr size_t kMaxDeletes = 1024;
+  static constexpr size_t kMost = 65536;
+  static constexpr size_t kPiece = 512;
+  static constexpr int kMisses = 64;  // clients that have gone by themselves: then it is the map
 
   AffinityCleaner(Clock& clock, netlink::Connection& connection)
       : clock_(clock), connection_(connection) {}
@@ -42,15 +47,21 @@ class AffinityCleaner {
   void endpoints(const Ruleset& programmed, uint64_t number, const Backends& backends);
   void look_again();
   void next();
-  void forget(const nft::Set& map, const std::vector<nft::Element>& elements);
+  void row(uint64_t number, const netlink::MessageView& message);
+  void listed(uint64_t number, const Result<void>& result);
+  void forget(size_t piece);
+  void forgotten(size_t piece, const Result<void>& result);
 
   Clock& clock_;
   netlink::Connection& connection_;
   std::map<uint64_t, Places> known_;      // where the clients in each map may be sent
   std::map<uint64_t, nft::Set> waiting_;  // maps to look at
   std::map<uint64_t, nft::Set> later_;    // and once more
-  bool busy_ = false;
-  bool looking_again_ = false;  // second_look_ is set
+  bool busy_ = false;                     // with
+  nft::Set map_;
+  std::vector<nft::Element> stale_;  // still to be forgotten
+  int misses_ = 0;                   // in this look
+  bool looking_again_ = false;       // second_look_ is set
   Alarm second_look_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

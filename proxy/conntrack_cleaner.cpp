@@ -11,21 +11,24 @@ namespace fairlead::proxy {
 
 namespace conntrack = netlink::conntrack;
 
-bool is_stale(const conntrack::Entry& entry, const std::set<Frontend>& changed,
-              const std::vector<IpAddress>& node_addresses, const ServiceMap& services) {
+bool StaleFlows::abandoned(const Frontend& frontend, const conntrack::Entry& entry) {
+  auto known = serving_.find(frontend);
+  if (known == serving_.end())
+    known = serving_.emplace(frontend, services_.serving_addresses(frontend)).first;
+  return services_.abandons(frontend, known->second, {entry.reply.source, entry.reply.source_port});
+}
+
+bool StaleFlows::contains(const conntrack::Entry& entry) {
   if (entry.original.protocol != IPPROTO_UDP) return false;
   const IpAddress& destination = entry.original.destination;
   const uint16_t port = entry.original.destination_port;
-  const auto abandoned = [&](const Frontend& frontend) {
-    return services.abandons(frontend, entry.reply.source, entry.reply.source_port);
-  };
   const Frontend vip = Frontend::vip(destination, Protocol::kUdp, port);
-  if (changed.contains(vip)) return abandoned(vip);
+  if (changed_.contains(vip)) return abandoned(vip, entry);
   const Frontend node = Frontend::node(destination.family(), Protocol::kUdp, port);
-  if (!changed.contains(node)) return false;
-  const bool ours =
-      std::find(node_addresses.begin(), node_addresses.end(), destination) != node_addresses.end();
-  return ours && abandoned(node);
+  if (!changed_.contains(node)) return false;
+  const bool ours = std::find(node_addresses_.begin(), node_addresses_.end(), destination) !=
+                    node_addresses_.end();
+  return ours && abandoned(node, entry);
 }
 
 ConntrackCleaner::ConntrackCleaner(Clock& clock, netlink::Connection& netfilter,
@@ -90,10 +93,10 @@ void ConntrackCleaner::list_flows(Family family, const std::set<Frontend>& front
 
 void ConntrackCleaner::listed(const std::vector<conntrack::Entry>& flows, Family family,
                               const std::set<Frontend>& frontends) {
-  const std::vector<IpAddress> node_addresses = node_addresses_(family);
+  StaleFlows stale(frontends, node_addresses_(family), services_);
   size_t removed = 0;
   for (const conntrack::Entry& flow : flows) {
-    if (!is_stale(flow, frontends, node_addresses, services_)) continue;
+    if (!stale.contains(flow)) continue;
     if (removed++ == kMaxDeletes) return look_again(frontends);
     remove(flow);
   }

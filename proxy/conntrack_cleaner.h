@@ -20,8 +20,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -31,10 +33,25 @@
 
 namespace fairlead::proxy {
 
-// Whether a UDP flow to one of `changed` goes where nobody serves any more. `node_addresses`: those
-// that have node ports.
-bool is_stale(const netlink::conntrack::Entry& entry, const std::set<Frontend>& changed,
-              const std::vector<IpAddress>& node_addresses, const ServiceMap& services);
+// The UDP flows to one of `changed` that go where nobody serves any more. `node_addresses`: those
+// that have node ports. For a moment in which the services stay as they are: there may be many
+// flows, and endpoints.
+class StaleFlows {
+ public:
+  StaleFlows(const std::set<Frontend>& changed, std::vector<IpAddress> node_addresses,
+             const ServiceMap& services)
+      : changed_(changed), node_addresses_(std::move(node_addresses)), services_(services) {}
+
+  bool contains(const netlink::conntrack::Entry& entry);
+
+ private:
+  bool abandoned(const Frontend& frontend, const netlink::conntrack::Entry& entry);
+
+  const std::set<Frontend>& changed_;
+  const std::vector<IpAddress> node_addresses_;
+  const ServiceMap& services_;
+  std::map<Frontend, std::vector<SocketAddress>> serving_;  // of those asked for
+};
 
 class ConntrackCleaner {
  public:

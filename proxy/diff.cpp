@@ -175,18 +175,23 @@ class Planner {
       Operation& remove = put(plan_, Kind::kRemove, set);
       remove.choice = *old_choice_;
       remove.cluster_ip = old_cluster_ip_;
-      if (old_cluster_ip_ && programmed_.cluster_ip_users(frontend_.address) == 1 &&
-          programmed_.has_cluster_ip(frontend_.address))
-        put(plan_, Kind::kRemove, SetId::kClusterIps);
-      return;
+      return give_up_cluster_ip();
     }
     if (old_choice_ != choice_ || old_cluster_ip_ != wanted_->cluster_ip) {
       Operation& change = put(plan_, old_choice_ ? Kind::kReplace : Kind::kAdd, set);
       change.choice = *choice_;
       change.cluster_ip = wanted_->cluster_ip;
     }
+    if (!wanted_->cluster_ip) give_up_cluster_ip();
     if (wanted_->cluster_ip && !programmed_.has_cluster_ip(frontend_.address))
       put(plan_, Kind::kAdd, SetId::kClusterIps);
+  }
+
+  // With the last who has it as one.
+  void give_up_cluster_ip() {
+    if (old_cluster_ip_ && programmed_.cluster_ip_users(frontend_.address) == 1 &&
+        programmed_.has_cluster_ip(frontend_.address))
+      put(plan_, Kind::kRemove, SetId::kClusterIps);
   }
 
   // Learnt before anything asks, forgotten after nothing asks any more.

@@ -23,7 +23,14 @@ void make_unique(std::vector<T>& values) {
 
 bool has_node_ports(const IpAddress& address) {
   static const Cidr kLinkLocal = Cidr::parse("fe80::/10").value();
-  return !address.is_loopback() && !kLinkLocal.contains(address);
+  return !address.is_loopback() && !address.is_unspecified() && !kLinkLocal.contains(address);
+}
+
+// The kernel lists those of all families (of MCTP, say): others are none.
+Result<route::InterfaceAddress> parse_ip(const netlink::MessageView& message) {
+  Result<route::InterfaceAddress> parsed = route::parse_address(message);
+  if (parsed.ok() || !parsed.error().is(ErrorCode::kUnsupported)) return parsed;
+  return route::InterfaceAddress();
 }
 
 }  // namespace
@@ -60,7 +67,7 @@ void NodeAddresses::list() {
     return;
   }
   connection_->dump<route::InterfaceAddress>(
-      route::dump_addresses(std::nullopt), route::parse_address,
+      route::dump_addresses(std::nullopt), parse_ip,
       [this, alive = alive_](Result<std::vector<route::InterfaceAddress>> found) {
         if (!*alive) return;
         listing_ = false;

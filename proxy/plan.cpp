@@ -45,6 +45,7 @@ void Programmer::size_sets() {
     at_least(services_set(node_port), counts.frontends);
     at_least(endpoints_set(node_port, false), counts.endpoints);
     at_least(endpoints_set(node_port, true), counts.inside_endpoints);
+    at_least(learn_set(node_port), counts.learning);
     if (!node_port) at_least(SetId::kClusterIps, counts.frontends);
   }
   at_least(SetId::kHairpin, services_.count_local_endpoints(config_.family));

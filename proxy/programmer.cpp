@@ -98,6 +98,17 @@ Programmer::Status Programmer::status() const {
   return status_;
 }
 
+std::optional<MonoTime> Programmer::oldest_change() const {
+  std::optional<MonoTime> oldest;
+  const auto look_at = [&](const auto& frontends) {
+    for (const auto& [frontend, since] : frontends)
+      if (since && (!oldest || *since < *oldest)) oldest = since;
+  };
+  look_at(dirty_);
+  for (const Acknowledged* each : {&planned_frontends_, &in_flight_frontends_}) look_at(*each);
+  return oldest;
+}
+
 bool Programmer::has_work() const {
   return !table_exists_ || rebuild_ || repairs_ || foreign_ || growth_ || frontends_left() > 0 ||
          queue_at_ < queue_.size() || !missing_hooks_.empty() || !take_over_.done() || suspected_ ||
@@ -126,6 +137,7 @@ void Programmer::step() {
   sent_.reset();
   if (std::exchange(worked_hard_, false)) malloc_trim(0);  // plans of megabytes leave holes behind
   status_.busy_since.reset();
+  status_.last_error.reset();
   finish_loading();
   if (!waiting_) clean_up_later();
 }
@@ -271,6 +283,7 @@ void Programmer::on_commit(Result<void> result) {
   if (!result.ok()) return failed(result.error());
   ++status_.commits;
   status_.last_commit = clock_.now();
+  status_.busy_since = status_.last_commit;
   if (on_committed_) on_committed_(status_.last_commit - sent_at_, loading_);
   status_.last_error.reset();
   backoff_ = {};

@@ -57,7 +57,8 @@ class Programmer {
     bool taken_over = false;          // the table was there before this process
     std::optional<Error> last_error;  // cleared by the next success
     MonoTime last_commit;
-    std::optional<MonoTime> busy_since;  // there has been something to write ever since
+    // There has been something to write ever since, and nothing has been written.
+    std::optional<MonoTime> busy_since;
   };
   // Frontends that are as wanted now, with the moment each was marked; nullopt: looked at again for
   // another reason than a change.
@@ -102,6 +103,9 @@ class Programmer {
   // What is in the kernel once the commit in flight, if any, has been acknowledged.
   const Ruleset& programmed() const { return programmed_; }
   Status status() const;
+  // When the first was marked of those that are not in the kernel as they are wanted; nullopt: all
+  // are. Looks at each.
+  std::optional<MonoTime> oldest_change() const;
 
  private:
   // A set on its way to twice its size.

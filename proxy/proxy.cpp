@@ -385,11 +385,15 @@ Result<void> Proxy::check(Family family) {
     return Error(ErrorCode::kUnavailable, "Services and EndpointSlices are not known yet");
   const Programmer::Status status = programmer(family).status();
   const std::string name = family == Family::kIpv4 ? "IPv4: " : "IPv6: ";
-  const Duration busy = status.busy_since ? loop_.clock().now() - *status.busy_since : Duration{};
+  const auto age = [&](const std::optional<MonoTime>& since) {
+    return since ? loop_.clock().now() - *since : Duration{};
+  };
+  const Duration busy = age(status.busy_since);
   if (!status.ready) return Error(ErrorCode::kUnavailable, name + "not programmed yet");
   if (status.last_error && busy > kErrorGrace)
     return Error(ErrorCode::kUnavailable, name + status.last_error->message());
-  if (busy > kStale) return Error(ErrorCode::kUnavailable, name + "changes wait for over a minute");
+  if (busy > kStale || age(programmer(family).oldest_change()) > kStale)
+    return Error(ErrorCode::kUnavailable, name + "changes wait for over a minute");
   const Result<void> present = probe(family);
   if (!present.ok()) return present.error().with_context(name + "asking the kernel for our table");
   return ok();

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/service_map.h"
 
+#include <openssl/sha.h>
+
 #include <algorithm>
+#include <array>
 #include <tuple>
 
 #include "proxy/merge_runs.h"
@@ -27,11 +30,15 @@ void make_unique(Dirty& dirty) {
   dirty.erase(std::unique(dirty.begin(), dirty.end()), dirty.end());
 }
 
-// FNV-1a (draft-eastlake-fnv), 64 bits: the same for the same text in every process and version.
+// The first 64 bits of SHA-256 (FIPS 180-4): the same for the same text in every process and
+// version. Who may name a Service, or its ranges, must not be able to find the number of another's:
+// they would share a map, or a chain.
 uint64_t number_of(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  return hash == 0 ? 1 : hash;
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> digest;
+  SHA256(reinterpret_cast<const uint8_t*>(text.data()), text.size(), digest.data());
+  uint64_t number = 0;
+  for (size_t i = 0; i < sizeof number; ++i) number = number << 8 | digest[i];
+  return number == 0 ? 1 : number;
 }
 
 uint64_t number_of(const std::vector<Cidr>& ranges) {
@@ -353,10 +360,11 @@ bool ServiceMap::serves(const Frontend& frontend, const IpAddress& address, uint
   });
 }
 
-bool ServiceMap::abandons(const Frontend& frontend, const IpAddress& address, uint16_t port) const {
-  if (serves(frontend, address, port)) return false;
-  return !has(frontend) || !serving(frontend).empty() ||
-         doors_.contains(Frontend::vip(address, frontend.protocol, port));
+std::vector<SocketAddress> ServiceMap::serving_addresses(const Frontend& frontend) const {
+  std::vector<SocketAddress> result;
+  for (const Endpoint& endpoint : serving(frontend))
+    result.push_back({endpoint.backend.address, endpoint.backend.port});
+  return result;
 }
 
 // Every endpoint of one service port, sorted by address and port, each once.
@@ -558,6 +566,7 @@ ServiceMap::Totals ServiceMap::count(Family family) const {
     counts.endpoints += endpoints;
     if (claim.role != Role::kClusterIp && claim.service->spec.external_local)
       counts.inside_endpoints += endpoints;
+    if (claim.service->spec.affinity_seconds != 0) ++counts.learning;
   }
   return totals;
 }

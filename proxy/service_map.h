@@ -128,6 +128,7 @@ class ServiceMap {
     size_t frontends = 0;
     size_t endpoints = 0;
     size_t inside_endpoints = 0;
+    size_t learning = 0;  // frontends with affinity
   };
   struct Totals {
     Counts addresses;
@@ -141,10 +142,14 @@ class ServiceMap {
   // Whether a serving endpoint of this frontend has that address and port, or its relay has: flows
   // to it are healthy even when new ones go elsewhere.
   bool serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const;
+  // All of those, sorted: for who asks many times.
+  std::vector<SocketAddress> serving_addresses(const Frontend& frontend) const;
   // Whether a flow of this frontend to that address and port should end: nobody has the frontend
   // any more, or others serve it and this one does not, or it is a relay's that has it no more.
-  // Where nobody serves, flows stay where they are (pkg/proxy/conntrack/cleanup.go).
-  bool abandons(const Frontend& frontend, const IpAddress& address, uint16_t port) const;
+  // Where nobody serves, flows stay where they are (pkg/proxy/conntrack/cleanup.go). `serving`: its
+  // serving_addresses().
+  bool abandons(const Frontend& frontend, const std::vector<SocketAddress>& serving,
+                const SocketAddress& flows_to) const;
 
   // Whose address it is.
   struct Owner {

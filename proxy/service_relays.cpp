@@ -89,4 +89,12 @@ std::optional<Target> ServiceMap::find(const Frontend& frontend) const {
   return target;
 }
 
+bool ServiceMap::abandons(const Frontend& frontend, const std::vector<SocketAddress>& serving,
+                          const SocketAddress& flows_to) const {
+  if (relay(frontend) == flows_to) return false;
+  if (std::binary_search(serving.begin(), serving.end(), flows_to)) return false;
+  return !has(frontend) || !serving.empty() ||
+         doors_.contains(Frontend::vip(flows_to.address, frontend.protocol, flows_to.port));
+}
+
 }  // namespace fairlead::proxy

@@ -129,7 +129,7 @@ TEST(Row26_UdpFlows, OnlyOurs) {
     entry.original.destination_port = destination.port;
     entry.reply.source = source.address;
     entry.reply.source_port = source.port;
-    EXPECT_EQ(is_stale(entry, changed, node_addresses, services), c.stale) << c.what;
+    EXPECT_EQ(StaleFlows(changed, node_addresses, services).contains(entry), c.stale) << c.what;
   }
 }
 

@@ -452,6 +452,40 @@ TEST(Row15_Affinity, AnEndpointThatLeavesIsForgottenAndOthersAreNot) {
       cluster.run_until([&] { return *ends(cluster, "client", to).begin() != *after.begin(); }));
 }
 
+// Thousands of clients, some of whom time out while they are being forgotten.
+TEST(Row15_Affinity, AllClientsOfAnEndpointThatLeavesAreForgottenAtOnce) {
+  constexpr int kClients = 6000;
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1, kOn2}, sticky(10800));
+  cluster.sink().start();
+  cluster.settle();
+  const auto remembered = [&](const std::string& endpoint) {
+    const std::string text = cluster.list_ruleset();
+    size_t count = 0;
+    for (size_t at = 0; (at = text.find(" : " + endpoint + " . 8080", at)) != std::string::npos;
+         ++at)
+      count += text.rfind("timeout", at) > text.rfind('\n', at);
+    return count;
+  };
+  const std::string map = cluster.list_ruleset().substr(cluster.list_ruleset().find("aff_"), 20);
+  for (int network = 0; network < kClients / 250; ++network) {
+    std::string clients;
+    for (int i = 0; i < 250; ++i)
+      clients += "172.16." + std::to_string(network) + "." + std::to_string(i) + " . tcp timeout " +
+                 (i % 100 == 0 ? "2s" : "1h") + " : 10.244." + (i % 10 == 1 ? "3" : "2") +
+                 ".2 . 8080, ";
+    cluster.at("node").must("nft 'add element ip fairlead " + map + " {" + clients + "}'");
+  }
+  EXPECT_GT(remembered("10.244.2.2"), 5000u);
+  const size_t others = remembered("10.244.3.2");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // some are about to go
+  put(cluster, "web", 1, {kOn2}, sticky(10800));
+  cluster.settle();
+  EXPECT_EQ(remembered("10.244.2.2"), 0u);
+  EXPECT_EQ(remembered("10.244.3.2"), others);
+}
+
 TEST(Row15_Affinity, TimesOutAndAnEditedTimeoutActs) {
   Cluster cluster;
   cluster.start_proxy();

@@ -64,6 +64,10 @@ std::vector<std::string> some_endpoints(int count) {
   for (int i = 1; i <= count; ++i) result.push_back("10.0.0." + std::to_string(i) + ":80");
   return result;
 }
+Target without_cluster_ip(Target made) {
+  made.cluster_ip = false;
+  return made;
+}
 const DiffCase kCases[] = {
     {"a new service: endpoints, then the way to them, then its address",
      std::nullopt,
@@ -72,6 +76,10 @@ const DiffCase kCases[] = {
       "add vips"}},
     {"a new service without endpoints", std::nullopt, target({}), {"add svc refuse", "add vips"}},
     {"nothing to do", target(kThree), target(kThree), {}},
+    {"to a Service that has the address from outside, no cluster IP",
+     target(kThree),
+     without_cluster_ip(target(kThree)),
+     {"replace svc sel_3", "remove vips"}},
     {"an endpoint replaced: one element",
      target(kThree),
      target({"10.0.0.1:80", "10.0.0.9:80", "10.0.0.3:80"}),

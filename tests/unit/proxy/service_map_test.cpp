@@ -204,7 +204,7 @@ TEST(ServiceMap, FlowsStayWhereTheyAreWhileNobodyServes) {
   ServiceMap map("");
   const Frontend dns = udp("10.96.0.10", 53);
   const auto abandons = [&](const std::string& endpoint) {
-    return map.abandons(dns, ip(endpoint), 53);
+    return map.abandons(dns, map.serving_addresses(dns), {ip(endpoint), 53});
   };
   EXPECT_TRUE(abandons("10.0.0.1")) << "no such Service";
   map.put(service("dns", {"10.96.0.10"}, {"dns 53/UDP"}));
