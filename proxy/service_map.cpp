@@ -352,14 +352,6 @@ std::vector<ServiceMap::Endpoint> ServiceMap::serving(const Frontend& frontend) 
   return result;
 }
 
-bool ServiceMap::serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const {
-  if (relay(frontend) == SocketAddress{address, port}) return true;
-  const std::vector<Endpoint> all = serving(frontend);
-  return std::any_of(all.begin(), all.end(), [&](const Endpoint& endpoint) {
-    return endpoint.backend.address == address && endpoint.backend.port == port;
-  });
-}
-
 std::vector<SocketAddress> ServiceMap::serving_addresses(const Frontend& frontend) const {
   std::vector<SocketAddress> result;
   for (const Endpoint& endpoint : serving(frontend))

@@ -89,6 +89,14 @@ std::optional<Target> ServiceMap::find(const Frontend& frontend) const {
   return target;
 }
 
+bool ServiceMap::serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const {
+  if (relay(frontend) == SocketAddress{address, port}) return true;
+  const std::vector<Endpoint> all = serving(frontend);
+  return std::any_of(all.begin(), all.end(), [&](const Endpoint& endpoint) {
+    return endpoint.backend.address == address && endpoint.backend.port == port;
+  });
+}
+
 bool ServiceMap::abandons(const Frontend& frontend, const std::vector<SocketAddress>& serving,
                           const SocketAddress& flows_to) const {
   if (relay(frontend) == flows_to) return false;

@@ -55,6 +55,27 @@ class TransactionTest : public KernelTest {
   std::unique_ptr<Connection> connection_;
 };
 
+// The kernel is late with its answer only once the call that sends has ended: within it, it works,
+// or waits for somebody else's transaction.
+TEST_F(TransactionTest, OneThatTakesLongerThanTheTimeOutIsNotGivenUp) {
+  Connection::Options options;
+  options.send_aside_from = 0;
+  options.timeout = std::chrono::milliseconds(5);
+  const auto patient = open(Protocol::kNetfilter, options);
+  Transaction transaction;
+  for (uint32_t i = 0; i < 60'000; ++i) transaction.add_element(service_map(), service(i));
+  std::optional<Result<void>> told;
+  Duration took{};
+  const MonoTime begun = loop_.clock().now();
+  nft::commit(*patient, std::move(transaction), [&](Result<void> result) {
+    took = loop_.clock().now() - begun;
+    told = std::move(result);
+  });
+  ASSERT_TRUE(loop_.run_until([&] { return told.has_value(); }, kPatience));
+  EXPECT_TRUE(told->ok()) << told->error().message();
+  EXPECT_GT(took, options.timeout) << "else this has shown nothing";
+}
+
 TEST_F(TransactionTest, ErrorsNameTheObject) {
   Transaction missing_chain;
   missing_chain.add_element(service_map(), service(1));

@@ -205,7 +205,8 @@ TEST_F(StreamBeside, APortThatIsUsedAgainIsAnswered) {
     socklen_t length = SocketAddress::parse("10.244.1.2:41000").value().to_sockaddr(storage);
     ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&storage), length), 0);
     length = SocketAddress::parse("10.96.0.1:80").value().to_sockaddr(storage);
-    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&storage), length), 0) << i;
+    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&storage), length), 0)
+        << i << ": " << strerror(errno);
     const timeval patience = {10, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     char buffer[100];
