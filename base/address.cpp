@@ -202,8 +202,8 @@ SocketAddress SocketAddress::from_sockaddr(const sockaddr* address) {
   }
   assert(address->sa_family == AF_INET6);
   const auto* in6 = reinterpret_cast<const sockaddr_in6*>(address);
-  return {IpAddress::from_bytes({reinterpret_cast<const uint8_t*>(&in6->sin6_addr), 16}),
-          ntohs(in6->sin6_port)};
+  const auto ip = IpAddress::from_bytes({reinterpret_cast<const uint8_t*>(&in6->sin6_addr), 16});
+  return {ip, ntohs(in6->sin6_port), ip.is_link_local() ? in6->sin6_scope_id : 0};
 }
 
 socklen_t SocketAddress::to_sockaddr(sockaddr_storage& storage) const {
@@ -218,12 +218,14 @@ socklen_t SocketAddress::to_sockaddr(sockaddr_storage& storage) const {
   auto* in6 = reinterpret_cast<sockaddr_in6*>(&storage);
   in6->sin6_family = AF_INET6;
   in6->sin6_port = htons(port);
+  in6->sin6_scope_id = scope;
   std::memcpy(&in6->sin6_addr, address.bytes().data(), 16);
   return sizeof *in6;
 }
 
 std::string SocketAddress::to_string() const {
-  const std::string host = address.to_string();
+  const std::string zone = scope == 0 ? "" : "%" + std::to_string(scope);
+  const std::string host = address.to_string() + zone;
   return (address.is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 

@@ -104,13 +104,14 @@ class Cidr {
 struct SocketAddress {
   IpAddress address;
   uint16_t port = 0;
+  uint32_t scope = 0;  // index of the link that a link-local IPv6 address holds on; else 0
 
-  // "10.0.0.1:53" or "[::1]:53".
+  // "10.0.0.1:53" or "[::1]:53"; no scope.
   static Result<SocketAddress> parse(std::string_view text);
   static SocketAddress from_sockaddr(const sockaddr* address);  // asserts AF_INET or AF_INET6
   // Fills `storage` and returns the length to pass with it.
   socklen_t to_sockaddr(sockaddr_storage& storage) const;
-  std::string to_string() const;
+  std::string to_string() const;  // with a scope "[fe80::1%3]:53" (RFC 4007 section 11)
   auto operator<=>(const SocketAddress&) const = default;
 };
 
@@ -127,6 +128,6 @@ struct std::hash<fairlead::IpAddress> {
 template <>
 struct std::hash<fairlead::SocketAddress> {
   size_t operator()(const fairlead::SocketAddress& a) const noexcept {
-    return std::hash<fairlead::IpAddress>{}(a.address) * 31 + a.port;
+    return (std::hash<fairlead::IpAddress>{}(a.address) * 31 + a.port) * 31 + a.scope;
   }
 };

@@ -5,9 +5,11 @@
 
 namespace fairlead::kube {
 
-Result<ClientConfig> find_config(const std::string& kubeconfig) {
-  if (!kubeconfig.empty()) return load_kubeconfig(kubeconfig, read_file);
-  return in_cluster_config(process_environment, read_file);
+Result<ClientConfig> find_config(const std::string& kubeconfig, const std::string& server) {
+  if (!kubeconfig.empty()) return load_kubeconfig(kubeconfig, read_file, "", server);
+  Result<ClientConfig> config = in_cluster_config(process_environment, read_file);
+  if (config.ok() && !server.empty()) config->server = server;
+  return config;
 }
 
 Result<std::unique_ptr<Cluster>> Cluster::connect(Loop& loop, ClientConfig config,

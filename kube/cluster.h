@@ -20,8 +20,9 @@
 
 namespace fairlead::kube {
 
-// A kubeconfig file if `kubeconfig` names one, else the pod's service account.
-Result<ClientConfig> find_config(const std::string& kubeconfig);
+// A kubeconfig file if `kubeconfig` names one, else the pod's service account. `server`: in place
+// of what either says.
+Result<ClientConfig> find_config(const std::string& kubeconfig, const std::string& server = "");
 
 class Cluster {
  public:

@@ -113,9 +113,8 @@ Result<YAML::Node> find_entry(const YAML::Node& root, const char* list, const ch
   return Error(ErrorCode::kNotFound, std::string("no ") + kind + " named '" + name + "'");
 }
 
-void read_cluster(const Section& cluster, ClientConfig& config) {
-  config.server = cluster.text("server");
-  while (!config.server.empty() && config.server.back() == '/') config.server.pop_back();
+void read_cluster(const Section& cluster, const std::string& server, ClientConfig& config) {
+  config.server = server_url(server.empty() ? cluster.text("server") : server, "");
   if (config.server.rfind("https://", 0) != 0 && config.server.rfind("http://", 0) != 0)
     cluster.complain("server", "expected a URL such as https://10.0.0.1:6443");
   config.ca = cluster.material("certificate-authority");
@@ -147,7 +146,7 @@ void read_user(const Section& user, ClientConfig& config) {
 }
 
 Result<ClientConfig> read_kubeconfig(const YAML::Node& root, const std::string& directory,
-                                     std::string context_name) {
+                                     std::string context_name, const std::string& server) {
   if (!root.IsMap()) return invalid("expected a mapping with clusters, users and contexts");
   std::string problem;
   const Section top(root, "kubeconfig", directory, &problem);
@@ -166,7 +165,7 @@ Result<ClientConfig> read_kubeconfig(const YAML::Node& root, const std::string& 
 
   const Result<YAML::Node> cluster = find_entry(root, "clusters", "cluster", cluster_name);
   if (!cluster.ok()) return cluster.error().with_context("context " + context_name);
-  read_cluster(Section(*cluster, "cluster " + cluster_name, directory, &problem), config);
+  read_cluster(Section(*cluster, "cluster " + cluster_name, directory, &problem), server, config);
   if (!user_name.empty()) {
     const Result<YAML::Node> user = find_entry(root, "users", "user", user_name);
     if (!user.ok()) return user.error().with_context("context " + context_name);
@@ -179,6 +178,11 @@ Result<ClientConfig> read_kubeconfig(const YAML::Node& root, const std::string& 
 }
 
 }  // namespace
+
+std::string server_url(std::string text, const std::string& scheme) {
+  while (!text.empty() && text.back() == '/') text.pop_back();
+  return text.empty() || text.find("://") != std::string::npos ? text : scheme + text;
+}
 
 Result<std::string> read_file(const std::string& path) {
   std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
@@ -201,22 +205,22 @@ std::optional<std::string> process_environment(const std::string& name) {
 }
 
 Result<ClientConfig> parse_kubeconfig(std::string_view yaml, const std::string& directory,
-                                      const std::string& context) {
+                                      const std::string& context, const std::string& server) {
   if (yaml.size() > kMaxFileBytes) return invalid("kubeconfig is longer than 1 MiB");
   try {
-    return read_kubeconfig(YAML::Load(std::string(yaml)), directory, context);
+    return read_kubeconfig(YAML::Load(std::string(yaml)), directory, context, server);
   } catch (const std::exception& exception) {
     return invalid(std::string("kubeconfig is not YAML: ") + exception.what());
   }
 }
 
 Result<ClientConfig> load_kubeconfig(const std::string& path, const FileReader& reader,
-                                     const std::string& context) {
+                                     const std::string& context, const std::string& server) {
   const Result<std::string> text = reader(path);
   if (!text.ok()) return text.error().with_context("kubeconfig");
   const size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash);
-  Result<ClientConfig> config = parse_kubeconfig(*text, directory, context);
+  Result<ClientConfig> config = parse_kubeconfig(*text, directory, context, server);
   if (!config.ok()) return config.error().with_context(path);
   return config;
 }

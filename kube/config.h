@@ -43,12 +43,18 @@ struct ClientConfig {
   bool operator==(const ClientConfig&) const = default;
 };
 
+// Without slashes at its end, and with `scheme` ("http://") where it has none.
+std::string server_url(std::string text, const std::string& scheme);
+
 // `context` empty: the file's current-context. Relative file names are relative to `directory`.
+// `server`: in place of the file's, which need not have one then.
 // exec and auth-provider users are refused by name: we start no foreign program for a token.
 Result<ClientConfig> parse_kubeconfig(std::string_view yaml, const std::string& directory,
-                                      const std::string& context = "");
+                                      const std::string& context = "",
+                                      const std::string& server = "");
 Result<ClientConfig> load_kubeconfig(const std::string& path, const FileReader& reader,
-                                     const std::string& context = "");
+                                     const std::string& context = "",
+                                     const std::string& server = "");
 
 // KUBERNETES_SERVICE_HOST and _PORT with the pod's service account; `root` stands before
 // /var/run/secrets/kubernetes.io/serviceaccount.

@@ -7,7 +7,7 @@
 // what the owner goes on with.
 //
 // Threads: run() and the destructor are one thread's, the owner's; calls are made in the other, one
-// at a time, in order. Both wait for the call under way, however long it takes: let it be bounded.
+// at a time, in order. Both wait for the call under way, however long it takes.
 // What was taken by run() is made before the destructor returns. At rest it costs a stack of which
 // little has been touched.
 #pragma once

@@ -52,7 +52,7 @@ using BatchDone = std::function<void(std::optional<BatchError>)>;
 class Connection {
  public:
   struct Options {
-    Duration timeout = std::chrono::seconds(10);  // of each request, from its sending
+    Duration timeout = std::chrono::seconds(10);  // of each request, from the end of its sending
     size_t max_in_flight = 64;
     size_t max_queued = 4096;
     size_t receive_buffer = 8 << 20;  // bytes; without CAP_NET_ADMIN the system's limit holds

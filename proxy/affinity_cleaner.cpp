@@ -56,21 +56,21 @@ void AffinityCleaner::look_again() {
 void AffinityCleaner::next() {
   if (busy_ || waiting_.empty()) return;
   busy_ = true;
-  const uint64_t number = waiting_.begin()->first;
+  number_ = waiting_.begin()->first;
   map_ = waiting_.begin()->second;
   waiting_.erase(waiting_.begin());
   connection_.dump(
       nft::elements_request(map_),
-      [this, alive = alive_, number](const netlink::MessageView& message) {
-        if (*alive) row(number, message);
+      [this, alive = alive_](const netlink::MessageView& message) {
+        if (*alive) row(message);
       },
-      [this, alive = alive_, number](Result<void> result) {
-        if (*alive) listed(number, result);
+      [this, alive = alive_](Result<void> result) {
+        if (*alive) listed(result);
       });
 }
 
-void AffinityCleaner::row(uint64_t number, const netlink::MessageView& message) {
-  const auto known = known_.find(number);
+void AffinityCleaner::row(const netlink::MessageView& message) {
+  const auto known = known_.find(number_);
   const Result<nft::SetElements> list = nft::parse_elements(message);
   if (!list.ok() || known == known_.end()) return;
   const Family family = map_.family == nft::TableFamily::kIp ? Family::kIpv4 : Family::kIpv6;
@@ -84,44 +84,41 @@ void AffinityCleaner::row(uint64_t number, const netlink::MessageView& message) 
   }
 }
 
-void AffinityCleaner::listed(uint64_t number, const Result<void>& result) {
+void AffinityCleaner::listed(const Result<void>& result) {
   const bool gone = !result.ok() && result.error().is_not_found();
   const bool interrupted = !result.ok() && result.error().is_interrupted();
   if (!result.ok() && !gone && !interrupted)
     log::warn("listing map {} failed: {}; trying again", map_.name, result.error().message());
-  if ((!result.ok() && !gone) || stale_.size() == kMost) {
-    later_.insert_or_assign(number, map_);
-    look_again();
-  }
-  misses_ = 0;
-  forget(kPiece);
+  if ((!result.ok() && !gone) || stale_.size() == kMost) look_later();
+  forget();
 }
 
-void AffinityCleaner::forget(size_t piece) {
+// A piece that fails, for one of its clients has timed out meanwhile or for another reason, is left
+// for another look, which shows what there is then. (To look for that client by smaller and smaller
+// pieces costs an aborted transaction each, for which the kernel waits until no packet is on its
+// way through the rules.)
+void AffinityCleaner::forget() {
   if (stale_.empty()) {
     std::vector<nft::Element>().swap(stale_);
     busy_ = false;
     return next();
   }
-  piece = std::min(piece, stale_.size());
+  const size_t left = stale_.size() - std::min(kPiece, stale_.size());
   nft::Transaction transaction;
-  for (size_t i = stale_.size() - piece; i < stale_.size(); ++i)
-    transaction.remove_element(map_, stale_[i]);
-  nft::commit(connection_, std::move(transaction),
-              [this, alive = alive_, piece](Result<void> result) {
-                if (*alive) forgotten(piece, result);
-              });
+  for (size_t i = left; i < stale_.size(); ++i) transaction.remove_element(map_, stale_[i]);
+  stale_.resize(left);
+  nft::commit(connection_, std::move(transaction), [this, alive = alive_](Result<void> result) {
+    if (!*alive) return;
+    if (!result.ok() && !result.error().is_not_found())
+      log::warn("forgetting clients in map {} failed: {}", map_.name, result.error().message());
+    if (!result.ok()) look_later();
+    forget();
+  });
 }
 
-// One that has timed out meanwhile keeps all of its piece: then smaller ones are tried, down to it
-// alone.
-void AffinityCleaner::forgotten(size_t piece, const Result<void>& result) {
-  const bool missing = !result.ok() && result.error().is_not_found();
-  if (missing && piece > 1) return forget(piece / 2);
-  if (!result.ok() && !missing)
-    log::warn("forgetting clients in map {} failed: {}", map_.name, result.error().message());
-  stale_.resize(missing && ++misses_ == kMisses ? 0 : stale_.size() - piece);
-  forget(std::min(piece * 2, kPiece));
+void AffinityCleaner::look_later() {
+  later_.insert_or_assign(number_, map_);
+  look_again();
 }
 
 }  // namespace fairlead::proxy

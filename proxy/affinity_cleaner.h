@@ -9,7 +9,8 @@
 //
 // Bounds: one map at a time, kMost of its clients in a look and kPiece in a transaction, so that
 // others get the kernel's commit lock in between. Whoever commits anything meanwhile interrupts the
-// listing: what it has shown is forgotten then, and the rest a second later.
+// listing: what it has shown is forgotten then, and the rest in another look. There are more of
+// them, kSecondLook apart, until one has forgotten all that it has found.
 #pragma once
 
 #include <map>
@@ -27,8 +28,7 @@ class AffinityCleaner {
  public:
   static constexpr Duration kSecondLook = std::chrono::seconds(1);
   static constexpr size_t kMost = 65536;
-  static constexpr size_t kPiece = 512;
-  static constexpr int kMisses = 64;  // clients that have gone by themselves: then it is the map
+  static constexpr size_t kPiece = 64;
 
   AffinityCleaner(Clock& clock, netlink::Connection& connection)
       : clock_(clock), connection_(connection) {}
@@ -47,10 +47,10 @@ class AffinityCleaner {
   void endpoints(const Ruleset& programmed, uint64_t number, const Backends& backends);
   void look_again();
   void next();
-  void row(uint64_t number, const netlink::MessageView& message);
-  void listed(uint64_t number, const Result<void>& result);
-  void forget(size_t piece);
-  void forgotten(size_t piece, const Result<void>& result);
+  void row(const netlink::MessageView& message);
+  void listed(const Result<void>& result);
+  void forget();
+  void look_later();
 
   Clock& clock_;
   netlink::Connection& connection_;
@@ -58,9 +58,9 @@ class AffinityCleaner {
   std::map<uint64_t, nft::Set> waiting_;  // maps to look at
   std::map<uint64_t, nft::Set> later_;    // and once more
   bool busy_ = false;                     // with
+  uint64_t number_ = 0;
   nft::Set map_;
   std::vector<nft::Element> stale_;  // still to be forgotten
-  int misses_ = 0;                   // in this look
   bool looking_again_ = false;       // second_look_ is set
   Alarm second_look_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

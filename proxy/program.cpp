@@ -37,15 +37,14 @@ bool ipv6_available() {
   return !off.ok() || off->empty() || off->front() != '1';
 }
 
+// kube-proxy talks to --master without TLS where there is nothing but it (client-go, rest.Config).
 Result<kube::ClientConfig> client_config(const Options& options) {
-  kube::ClientConfig config;
   const std::string& kubeconfig = options.kube.client.kubeconfig;
-  if (!kubeconfig.empty() || options.master.empty()) {
-    Result<kube::ClientConfig> found = kube::find_config(kubeconfig);
-    if (!found.ok()) return found.error();
-    config = std::move(*found);
-  }
-  if (!options.master.empty()) config.server = options.master;
+  const bool alone = kubeconfig.empty() && !options.master.empty();
+  const std::string master = kube::server_url(options.master, alone ? "http://" : "https://");
+  if (!alone) return kube::find_config(kubeconfig, master);
+  kube::ClientConfig config;
+  config.server = master;
   return config;
 }
 
@@ -58,6 +57,7 @@ void set_oom_score(int32_t score) {
 }  // namespace
 
 Result<void> Program::run() {
+  stream::raise_descriptor_limit();  // health checks of many Services, whoever asks
   const char* skip = std::getenv("KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK");
   const bool rules = !options_.kube.userspace_mode();
   if (rules && (skip == nullptr || *skip == '\0'))  // set to nothing is not set, as for kube-proxy
@@ -89,7 +89,6 @@ Result<void> Program::run() {
 // has just died.
 Result<void> Program::take_lock() {
   if (!options_.handover.empty()) {
-    stream::raise_descriptor_limit();  // for as many sockets as come
     auto met = Predecessor::meet(options_.handover);
     if (!met.ok()) return met.error();
     predecessor_ = *std::move(met);

@@ -320,8 +320,10 @@ void Programmer::failed(Error error) {
 }
 
 void Programmer::give_back(Acknowledged& frontends) {
-  for (const auto& [frontend, since] : std::exchange(frontends, {}))
-    dirty_.try_emplace(frontend, since);
+  for (const auto& [frontend, since] : std::exchange(frontends, {})) {
+    auto& marked = dirty_.try_emplace(frontend, since).first->second;
+    if (since && (!marked || *since < *marked)) marked = since;  // it changed once more meanwhile
+  }
 }
 
 void Programmer::retry_after(Duration delay) {

@@ -55,7 +55,7 @@ class Programmer {
     uint64_t readings = 0;  // of the whole table
     uint64_t foreign_changes = 0;
     bool taken_over = false;          // the table was there before this process
-    std::optional<Error> last_error;  // cleared by the next success
+    std::optional<Error> last_error;  // cleared by the next success, or rest
     MonoTime last_commit;
     // There has been something to write ever since, and nothing has been written.
     std::optional<MonoTime> busy_since;

@@ -34,7 +34,7 @@ void make_unique(Dirty& dirty) {
 // version. Who may name a Service, or its ranges, must not be able to find the number of another's:
 // they would share a map, or a chain.
 uint64_t number_of(std::string_view text) {
-  std::array<uint8_t, SHA256_DIGEST_LENGTH> digest;
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> digest{};
   SHA256(reinterpret_cast<const uint8_t*>(text.data()), text.size(), digest.data());
   uint64_t number = 0;
   for (size_t i = 0; i < sizeof number; ++i) number = number << 8 | digest[i];

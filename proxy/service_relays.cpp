@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a ServiceMap says of frontends that the stream proxy has.
+#include <algorithm>
+
 #include "proxy/service_map.h"
 
 namespace fairlead::proxy {
@@ -90,11 +92,9 @@ std::optional<Target> ServiceMap::find(const Frontend& frontend) const {
 }
 
 bool ServiceMap::serves(const Frontend& frontend, const IpAddress& address, uint16_t port) const {
-  if (relay(frontend) == SocketAddress{address, port}) return true;
-  const std::vector<Endpoint> all = serving(frontend);
-  return std::any_of(all.begin(), all.end(), [&](const Endpoint& endpoint) {
-    return endpoint.backend.address == address && endpoint.backend.port == port;
-  });
+  const SocketAddress asked{address, port};
+  const std::vector<SocketAddress> all = serving_addresses(frontend);
+  return relay(frontend) == asked || std::binary_search(all.begin(), all.end(), asked);
 }
 
 bool ServiceMap::abandons(const Frontend& frontend, const std::vector<SocketAddress>& serving,

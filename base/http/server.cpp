@@ -26,8 +26,11 @@ Result<int> bound_socket(const SocketAddress& address, bool reuse_port) {
   const std::string what = "listen " + address.to_string();
   const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return Error::from_errno(errno, what);
-  const int one = 1;
+  const int one = 1, zero = 0;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  // Every address is those of IPv4 too, whatever net.ipv6.bindv6only says.
+  if (address.address == IpAddress::any(Family::kIpv6))
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
   if ((reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0) ||
       bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) {
     const Error error = Error::from_errno(errno, what);

@@ -88,4 +88,10 @@ Wishes WishBook::of(const kube::ObjectKey& service) const {
   return found == entries_.end() ? Wishes() : found->second.wishes;
 }
 
+std::vector<kube::ObjectKey> WishBook::services() const {
+  std::vector<kube::ObjectKey> result;
+  for (const auto& [service, entry] : entries_) result.push_back(service);
+  return result;
+}
+
 }  // namespace fairlead::proxy::stream

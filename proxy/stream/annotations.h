@@ -14,6 +14,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -53,6 +54,8 @@ class WishBook {
   Wishes of(const kube::ObjectKey& service) const;
   // Nobody asks for anything.
   bool empty() const { return entries_.empty(); }
+  // Who asks for something.
+  std::vector<kube::ObjectKey> services() const;
 
  private:
   struct Entry {

@@ -39,6 +39,7 @@ void OptIn::put(const kube::EndpointSlice& slice) {
 
 void OptIn::remove_service(const kube::ObjectKey& key) {
   wishes_.remove(key);
+  told_.erase(key);
   proxy_.remove_service(key);
   proxy_.set_relay_only(key, false);
 }
@@ -48,9 +49,11 @@ void OptIn::remove_slice(const kube::ObjectKey& key) {
 }
 
 void OptIn::set_node(const kube::Node& node) {
-  primary_addresses_ = primary_addresses(node);
+  const auto before = std::exchange(primary_addresses_, primary_addresses(node));
   proxy_.set_node(node);
   if (plane_) plane_->set_primary_addresses(primary_addresses_);
+  if (before == primary_addresses_) return;
+  for (const kube::ObjectKey& key : wishes_.services()) consider(services().frontends(key));
 }
 
 void OptIn::set_service_cidrs(std::vector<Cidr> cidrs) {
@@ -96,7 +99,7 @@ Dirty OptIn::frontends(Family family) const {
 }
 
 // Where there is nothing to relay to, the rules refuse or drop.
-bool OptIn::wants(const Frontend& frontend) const {
+bool OptIn::wants(const Frontend& frontend) {
   if (ending_ || frontend.protocol == Protocol::kSctp || !proxy_.serves(frontend.family()))
     return false;
   const auto owner = services().owner(frontend);
@@ -107,15 +110,25 @@ bool OptIn::wants(const Frontend& frontend) const {
   const bool waits = target->treatment == Treatment::kRefuse && wishes.hold > Duration{} &&
                      frontend.protocol == Protocol::kTcp;
   if (comes_back(frontend.protocol, target->backends) ||
-      comes_back(frontend.protocol, target->inside))
+      comes_back(frontend.protocol, target->inside)) {
+    if (told_.insert(owner->port.service).second)
+      log::warn(
+          "Service {} is not relayed: an endpoint of it is itself an address and port of a "
+          "Service, from where connections of the relay would come back to it",
+          owner->port.service.to_string());
     return false;
+  }
   return target->treatment > Treatment::kDrop || waits;
 }
 
 bool OptIn::comes_back(Protocol protocol, const std::vector<Backend>& endpoints) const {
-  const auto is_of_node = [this](const IpAddress& address) {
-    return std::find(primary_addresses_.begin(), primary_addresses_.end(), address) !=
-           primary_addresses_.end();
+  const auto is_among = [](const std::vector<IpAddress>& all, const IpAddress& address) {
+    return std::find(all.begin(), all.end(), address) != all.end();
+  };
+  const auto is_of_node = [&](const IpAddress& address) {
+    const Programmer& rules = proxy_.programmer(address.family());
+    return is_among(primary_addresses_, address) ||
+           is_among(rules.programmed().parameters().node_addresses, address);
   };
   return std::any_of(endpoints.begin(), endpoints.end(), [&](const Backend& one) {
     const Family family = one.address.family();

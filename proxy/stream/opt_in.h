@@ -11,11 +11,11 @@
 // stream proxy or comes back, and addresses and ports are those of the rules. A frontend comes back
 // when its Service no longer asks, or has nothing to relay to, or an endpoint that is itself an
 // address and port of a Service: rules translate what the relay sends there, and may lead it here
-// again. Its sockets stay for kGrace after
-// the rules have it and UDP flows to them are no more. What cannot be relayed (SCTP, a family of
-// which this node has no address, no descriptor left) stays with the rules; but TCP of a Service
-// whose endpoints expect the PROXY protocol is dropped while it is not relayed: a client could
-// write a header of its own.
+// again. (Seen when the Service, its endpoints or the Node change, not when the other Service
+// does.) Its sockets stay for kGrace after the rules have it and UDP flows to them are no more.
+// What cannot be relayed (SCTP, a family of which this node has no address, no descriptor left)
+// stays with the rules; but TCP of a Service whose endpoints expect the PROXY protocol is dropped
+// while it is not relayed: a client could write a header of its own.
 //
 // The Plane and its threads stay when the last Service has left.
 //
@@ -26,6 +26,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -80,7 +81,7 @@ class OptIn : public ObjectSink, private PlaneOwner {
   Stage stage(const Frontend& frontend) const override;
   Dirty frontends(Family family) const override;
   void placed(const Frontend& frontend, const std::optional<SocketAddress>& at) override;
-  bool wants(const Frontend& frontend) const;
+  bool wants(const Frontend& frontend);
   bool comes_back(Protocol protocol, const std::vector<Backend>& endpoints) const;
   void consider(const Dirty& dirty);
   void consider(const Frontend& frontend);
@@ -92,7 +93,8 @@ class OptIn : public ObjectSink, private PlaneOwner {
   Proxy& proxy_;
   PlaneSettings settings_;
   WishBook wishes_;
-  const ApiServers api_servers_;  // none: of no interest here
+  std::set<kube::ObjectKey> told_;  // of whom it has been said that they are not relayed
+  const ApiServers api_servers_;    // none: of no interest here
   std::map<Frontend, Entry> entries_;
   std::vector<IpAddress> primary_addresses_;
   std::vector<Cidr> service_cidrs_;

@@ -338,7 +338,7 @@ std::optional<std::string> Plane::why_not_served(const Frontend& frontend) const
   if (inputs_.api_servers.contains(address)) return "its address is the API server's";
   const std::vector<Cidr>& pods = origins_->pods;
   if (std::any_of(pods.begin(), pods.end(), [&](const Cidr& c) { return c.contains(address); }))
-    return "its address is a pod's";
+    return "its address lies in --cluster-cidr, where pods are";
   return std::nullopt;
 }
 

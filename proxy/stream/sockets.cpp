@@ -13,7 +13,6 @@
 
 #include "proxy/stream/source_filter.h"
 #include "proxy/stream/source_nat.h"
-#include "proxy/sysctls.h"
 
 namespace fairlead::proxy::stream {
 
@@ -64,19 +63,17 @@ SocketAddress local_address(int fd) {
   return SocketAddress::from_sockaddr(address);
 }
 
-// By the kernel, to sockets like these.
-bool is_given_out(uint16_t port) {
-  static const std::pair<uint16_t, uint16_t> given = local_ports();
-  return port >= given.first && port <= given.second;
-}
-
-// 0, EINPROGRESS or why not.
+// 0, EINPROGRESS or why not. One that is connected with itself would keep the port from whoever is
+// to listen there, for a minute after its end, unless it is reset.
 int connect_socket(int fd, const SocketAddress& endpoint) {
   sockaddr_storage storage{};
   const socklen_t length = endpoint.to_sockaddr(storage);
   const bool made = connect(fd, reinterpret_cast<const sockaddr*>(&storage), length) == 0;
   if (!made && errno != EINPROGRESS) return errno;
-  if (is_given_out(endpoint.port) && local_address(fd) == endpoint) return ECONNREFUSED;
+  if (local_address(fd) == endpoint) {
+    reset_on_close(fd);
+    return ECONNREFUSED;
+  }
   return made ? 0 : EINPROGRESS;
 }
 

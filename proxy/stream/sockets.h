@@ -47,7 +47,7 @@ struct Attempt {
   Fd socket;
   int error = 0;
 };
-//
+
 // TCP's acknowledgement of the endpoint's answer to the first packet waits for what is sent first,
 // which carries it: a packet less. Whoever has nothing to send once it is connected says
 // acknowledge(); otherwise the kernel does by itself 0.2 s later (TCP_DELACK_MAX).

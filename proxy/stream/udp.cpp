@@ -64,11 +64,12 @@ class UdpSession : public TimeoutLink, public Reactor::Source, public Reactor::M
 
   // How many went, and what stopped the others: a refusal, of an earlier datagram, is told by the
   // call that sends the next. Where that is not the first of several, sendmmsg(2) keeps it to
-  // itself: until an endpoint has answered each has a call of its own.
+  // itself: while another endpoint might have it each has a call of its own.
   size_t send(size_t first, size_t count, int& error) {
     Datagrams& datagrams = frontend_.host_.of_clients();
     begin_waiting();
-    const size_t at_once = answered_ ? count : 1;
+    const bool settled = answered_ || frontend_.host_.reactor.now() >= began_ + kLasting;
+    const size_t at_once = settled ? count : 1;
     size_t sent = 0, more = at_once;
     while (sent < count && more == at_once) {
       more = datagrams.send(socket_.get(), first + sent, at_once, nullptr);

@@ -394,11 +394,13 @@ TEST(Repair, WhatOthersChangeWhileItIsLoadedIsNoticedAfterwards) {
   const Programmer& programmer = cluster.proxy().programmer(Family::kIpv4);
   for (const char* change : {"add chain ip fairlead theirs", "flush map ip fairlead ep"}) {
     SCOPED_TRACE(change);
-    const auto loads = [&, commits = programmer.status().commits] {
+    uint64_t commits = 0;
+    const auto loads = [&] {
       return programmer.loading() && programmer.status().commits > commits;
     };
     const auto is_caught = [&] {
       cluster.at("node").must("nft delete table ip fairlead");
+      commits = programmer.status().commits;
       const uint64_t changes = programmer.status().foreign_changes;
       EXPECT_TRUE(cluster.run_until([&] {
         return loads() || (programmer.status().foreign_changes > changes && programmer.idle());

@@ -3,6 +3,9 @@
 // host, limits of descriptors, the rules of mode nftables.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -139,6 +142,32 @@ TEST_F(StreamEdges, AnAnswerOfTheRelaysOwnIsNone) {
   EXPECT_EQ(cluster_.udp("client", "10.96.0.1:80").reached, "");
   node.must("sysctl -qw net.ipv4.ip_local_port_range='50052 50152'");
   EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_failures_total{protocol=\"tcp\"} 1\n"));
+}
+
+// Its address holds on one link alone; every link of the node has some like it.
+TEST_F(StreamEdges, ALinkLocalClientIsAnsweredOnItsLink) {
+  put_web(in_ipv6(kOn1));
+  cluster_.start(kUserspace);
+  const auto inside = cluster_.at("outside").enter();
+  const Fd fd(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in6 own{};
+  ifaddrs* first = nullptr;
+  ASSERT_EQ(getifaddrs(&first), 0);
+  for (const ifaddrs* entry = first; entry != nullptr; entry = entry->ifa_next)
+    if (entry->ifa_addr != nullptr && entry->ifa_addr->sa_family == AF_INET6 &&
+        SocketAddress::from_sockaddr(entry->ifa_addr).address.is_link_local())
+      own = *reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
+  freeifaddrs(first);
+  ASSERT_NE(own.sin6_scope_id, 0u);
+  ASSERT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&own), sizeof own), 0);
+  sockaddr_storage to{};
+  const socklen_t length = SocketAddress::parse("[2001:db8::1]:30101").value().to_sockaddr(to);
+  char answer[128];
+  EXPECT_TRUE(cluster_.run_until([&] {
+    sendto(fd.get(), "?", 1, 0, reinterpret_cast<sockaddr*>(&to), length);
+    pollfd one{fd.get(), POLLIN, 0};
+    return poll(&one, 1, 200) > 0 && recv(fd.get(), answer, sizeof answer, 0) > 0;
+  }));
 }
 
 // What docs/stream.md says of it: nothing here keeps the host's listeners from Service addresses.

@@ -98,6 +98,23 @@ TEST(Cidr, RandomAddressesBetweenFirstAndLastAreContained) {
   }
 }
 
+TEST(SocketAddress, ALinkLocalOneKeepsItsLink) {
+  sockaddr_storage storage;
+  for (const auto& [text, scope] : {std::pair{"[fe80::1]:53", 3u}, {"[2001:db8::1]:53", 0u}}) {
+    SocketAddress address = SocketAddress::parse(text).value();
+    address.scope = 3;
+    address.to_sockaddr(storage);
+    const auto back = SocketAddress::from_sockaddr(reinterpret_cast<sockaddr*>(&storage));
+    EXPECT_EQ(back.scope, scope) << text;
+    EXPECT_EQ(back.address, address.address);
+  }
+  SocketAddress one = SocketAddress::parse("[fe80::1]:53").value(), other = one;
+  one.scope = 3;
+  other.scope = 4;
+  EXPECT_NE(one, other);
+  EXPECT_EQ(one.to_string(), "[fe80::1%3]:53");
+}
+
 TEST(SocketAddress, RoundTrips) {
   for (const char* text : {"10.0.0.1:53", "[fd00::1]:65535", "[::]:0"}) {
     const auto parsed = SocketAddress::parse(text);

@@ -63,6 +63,15 @@ TEST(Kubeconfig, Tokens) {
   EXPECT_EQ(basic->password, "b");
   EXPECT_TRUE(parse_kubeconfig(kubeconfig(kServer, "{}"), "/x").ok());
   EXPECT_TRUE(parse_kubeconfig(kubeconfig(kServer, ""), "/x").ok());
+  // A server from elsewhere: the file need not have one.
+  const std::string none = kubeconfig("{certificate-authority: ca.crt}", "{}");
+  EXPECT_FALSE(parse_kubeconfig(none, "/x").ok());
+  EXPECT_EQ(parse_kubeconfig(none, "/x", "", "https://h:6443/")->server, "https://h:6443");
+  EXPECT_EQ(parse_kubeconfig(kubeconfig(kServer, "{}"), "/x", "", "https://h")->server,
+            "https://h");
+  EXPECT_EQ(server_url("10.0.0.1:8080", "http://"), "http://10.0.0.1:8080");
+  EXPECT_EQ(server_url("https://h//", "http://"), "https://h");
+  EXPECT_EQ(server_url("", "http://"), "");
 }
 
 TEST(Kubeconfig, AnotherContextMayBeAskedFor) {

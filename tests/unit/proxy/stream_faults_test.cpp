@@ -36,11 +36,13 @@ using peers::Server;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What a kernel without room says to a call: to the first, or so many, and then to one of so many.
+// What a kernel without room says to a call: to the first, or so many, and then to one of so many;
+// after so many that are well.
 struct Lack {
   unsigned one_in;
   std::vector<int> errors;
   size_t first = 1;
+  size_t well = 0;
 };
 using LacksOf = std::map<int, Lack>;
 const LacksOf kTcpLacks = {
@@ -78,6 +80,7 @@ class Lacks {
     if (call.number == SYS_sendmmsg)
       most_at_once_ = std::max(most_at_once_, static_cast<size_t>(call.arguments[2]));
     const Lack& lack = lacks_.at(call.number);
+    if (seen_[call.number]++ < lack.well) return 0;
     if (failed_[call.number] >= lack.first && random_() % lack.one_in != 0) return 0;
     ++failed_[call.number];
     return lack.errors[random_() % lack.errors.size()];
@@ -106,7 +109,7 @@ class Lacks {
   std::mt19937_64 random_;
   bool begun_ = false;
   size_t most_at_once_ = 0;
-  std::map<int, size_t> failed_;
+  std::map<int, size_t> seen_, failed_;
 };
 
 // A client, what it sends and what it is to get: by the number that it begins with.
@@ -340,6 +343,30 @@ TEST_P(StreamUdpTrouble, OfOneTakesNoOtherAlong) {
   EXPECT_EQ(web.received, sent);
   EXPECT_EQ(lacks_.failed(SYS_sendmmsg), GetParam());
   EXPECT_EQ(lacks_.most_at_once(), 1u) << "what the kernel hears of the second it does not tell";
+}
+
+// The same towards the client.
+class StreamUdpAnswers : public StreamFaults {
+ protected:
+  StreamUdpAnswers() : StreamFaults({{SYS_sendmmsg, {1'000'000, {EPERM}, 1, 1}}}) {}
+};
+
+TEST_F(StreamUdpAnswers, OneThatCannotBeSentTakesNoOtherAlong) {
+  Datagram web, client;
+  client.send(serve({web.address()}, Protocol::kUdp), "hello");
+  ASSERT_TRUE(wait_until([&] {
+    web.step();
+    return !web.received.empty();
+  }));
+  std::promise<void> all_sent;
+  worker_->post([&](Worker&) { all_sent.get_future().wait(); });
+  for (const char* each : {"a", "b", "c"}) web.send(web.senders.front(), each);
+  all_sent.set_value();
+  EXPECT_TRUE(wait_until([&] {
+    client.step();
+    return client.received.size() == 2;
+  }));
+  EXPECT_EQ(client.received, (std::vector<std::string>{"b", "c"}));
 }
 
 INSTANTIATE_TEST_SUITE_P(, StreamUdpTrouble, testing::Values(1, 2), [](const auto& times) {

@@ -170,8 +170,7 @@ TEST_F(StreamUdp, WhatIsRefusedGoesToAnother) {
   EXPECT_EQ(worker_counters_->dropped_datagrams.value(), 0u);
 }
 
-// The refusal is told by the call that sends the second batch; what had been answered was there
-// before.
+// The refusal is told by a call that sends; what had been answered was there before.
 TEST_F(StreamUdp, WhatWasAnsweredBeforeARefusalArrives) {
   start();
   Datagram& web = endpoint();

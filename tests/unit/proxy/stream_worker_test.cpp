@@ -168,7 +168,6 @@ TEST_F(StreamWorker, AnEndpointThatGivesSilentClientsUpIsNotBlamed) {
   EXPECT_EQ(counters_->ejected.value(), 1u);
 }
 
-// The next process has those it was given, and nobody else has the others.
 // A program that had the sockets too, saw other endpoints, and has died.
 TEST_F(StreamWorker, LetsInWhomItDidBeforeAnotherHadItsSockets) {
   start();
@@ -182,6 +181,7 @@ TEST_F(StreamWorker, LetsInWhomItDidBeforeAnotherHadItsSockets) {
   run_until([&] { return counters_->opened.value() == 1; });  // it says it once more in a second
 }
 
+// The next process has those it was given, and nobody else has the others.
 TEST_F(StreamWorker, WhatWaitsAtSocketsThatWereNotHandedOverIsAccepted) {
   start();
   Server& web = server(1);
