@@ -118,7 +118,7 @@ void read_cluster(const Section& cluster, const std::string& server, ClientConfi
   if (config.server.rfind("https://", 0) != 0 && config.server.rfind("http://", 0) != 0)
     cluster.complain("server", "expected a URL such as https://10.0.0.1:6443");
   config.ca = cluster.material("certificate-authority");
-  config.tls_server_name = cluster.text("tls-server-name");
+  if (server.empty()) config.tls_server_name = cluster.text("tls-server-name");
   config.insecure_skip_verify = cluster.flag("insecure-skip-tls-verify");
   if (config.insecure_skip_verify && !config.ca.empty())
     cluster.complain("insecure-skip-tls-verify", "excludes a certificate authority; give only one");

@@ -89,7 +89,8 @@ void AffinityCleaner::listed(const Result<void>& result) {
   const bool interrupted = !result.ok() && result.error().is_interrupted();
   if (!result.ok() && !gone && !interrupted)
     log::warn("listing map {} failed: {}; trying again", map_.name, result.error().message());
-  if ((!result.ok() && !gone) || stale_.size() == kMost) look_later();
+  again_ = (!result.ok() && !gone) || stale_.size() == kMost;
+  failures_ = 0;
   forget();
 }
 
@@ -98,27 +99,33 @@ void AffinityCleaner::listed(const Result<void>& result) {
 // pieces costs an aborted transaction each, for which the kernel waits until no packet is on its
 // way through the rules.)
 void AffinityCleaner::forget() {
-  if (stale_.empty()) {
-    std::vector<nft::Element>().swap(stale_);
-    busy_ = false;
-    return next();
-  }
+  if (stale_.empty()) return end_look();
   const size_t left = stale_.size() - std::min(kPiece, stale_.size());
   nft::Transaction transaction;
   for (size_t i = left; i < stale_.size(); ++i) transaction.remove_element(map_, stale_[i]);
   stale_.resize(left);
   nft::commit(connection_, std::move(transaction), [this, alive = alive_](Result<void> result) {
     if (!*alive) return;
-    if (!result.ok() && !result.error().is_not_found())
-      log::warn("forgetting clients in map {} failed: {}", map_.name, result.error().message());
-    if (!result.ok()) look_later();
+    if (!result.ok()) failed(result.error());
     forget();
   });
 }
 
-void AffinityCleaner::look_later() {
-  later_.insert_or_assign(number_, map_);
-  look_again();
+void AffinityCleaner::failed(const Error& error) {
+  if (!error.is_not_found() && failures_ == 0)
+    log::warn("forgetting clients in map {} failed: {}", map_.name, error.message());
+  again_ = true;
+  if (++failures_ == kMostFailures) stale_.clear();
+}
+
+void AffinityCleaner::end_look() {
+  std::vector<nft::Element>().swap(stale_);
+  busy_ = false;
+  if (again_) {
+    later_.insert_or_assign(number_, map_);
+    look_again();
+  }
+  next();
 }
 
 }  // namespace fairlead::proxy

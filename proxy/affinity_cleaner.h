@@ -7,10 +7,11 @@
 // Threads: the loop's. The connection must outlive it; it is the one whose changes of the table are
 // known as ours.
 //
-// Bounds: one map at a time, kMost of its clients in a look and kPiece in a transaction, so that
-// others get the kernel's commit lock in between. Whoever commits anything meanwhile interrupts the
-// listing: what it has shown is forgotten then, and the rest in another look. There are more of
-// them, kSecondLook apart, until one has forgotten all that it has found.
+// Bounds: one map at a time, kMost of its clients in a look and kPiece in a transaction (sent by
+// the connection's thread), so that others get the kernel's commit lock in between. Whoever commits
+// anything meanwhile interrupts the listing: what it has shown is forgotten then, and the rest in
+// another look. There are more of them, kSecondLook apart, until one has forgotten all that it has
+// found.
 #pragma once
 
 #include <map>
@@ -28,7 +29,8 @@ class AffinityCleaner {
  public:
   static constexpr Duration kSecondLook = std::chrono::seconds(1);
   static constexpr size_t kMost = 65536;
-  static constexpr size_t kPiece = 64;
+  static constexpr size_t kPiece = 256;
+  static constexpr int kMostFailures = 8;  // of pieces, in a look
 
   AffinityCleaner(Clock& clock, netlink::Connection& connection)
       : clock_(clock), connection_(connection) {}
@@ -50,7 +52,8 @@ class AffinityCleaner {
   void row(const netlink::MessageView& message);
   void listed(const Result<void>& result);
   void forget();
-  void look_later();
+  void failed(const Error& error);
+  void end_look();
 
   Clock& clock_;
   netlink::Connection& connection_;
@@ -61,6 +64,8 @@ class AffinityCleaner {
   uint64_t number_ = 0;
   nft::Set map_;
   std::vector<nft::Element> stale_;  // still to be forgotten
+  int failures_ = 0;                 // in this look
+  bool again_ = false;               // it has not forgotten all
   bool looking_again_ = false;       // second_look_ is set
   Alarm second_look_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

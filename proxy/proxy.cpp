@@ -214,6 +214,13 @@ void Proxy::update_parameters() {
   for (const auto& family : families_)
     family->programmer->set_parameters(parameters(family->config));
   start_programmers();
+  if (on_node_addresses_) on_node_addresses_();
+}
+
+std::vector<IpAddress> Proxy::node_port_addresses(Family family) const {
+  for (const auto& one : families_)
+    if (one->config.family == family) return parameters(one->config).node_addresses;
+  return {};
 }
 
 void Proxy::set_node(const kube::Node& node) {

@@ -79,6 +79,12 @@ class Proxy : public ObjectSink {
   }
   // Whether it is one of Settings::families.
   bool serves(Family family) const;
+  // This node's, that have node ports; none until they are known.
+  std::vector<IpAddress> node_port_addresses(Family family) const;
+  // Runs when they may be others.
+  void set_on_node_addresses(std::function<void()> callback) {
+    on_node_addresses_ = std::move(callback);
+  }
   // Runs after each change, with the frontends it may concern.
   void set_on_marked(std::function<void(const Dirty&)> callback) {
     on_marked_ = std::move(callback);
@@ -155,6 +161,7 @@ class Proxy : public ObjectSink {
   std::vector<Cidr> api_service_cidrs_;
   std::function<void()> on_services_changed_;
   std::function<void(const Dirty&)> on_marked_;
+  std::function<void()> on_node_addresses_;
   bool started_ = false;
   bool listening_ = false;  // to what others change
   bool counting_ = false;   // counter_reader_ has begun

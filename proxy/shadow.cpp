@@ -187,7 +187,7 @@ Comparison compare(const ShadowView& view, const OtherProxy& other) {
     const std::optional<Target> wanted = view.services->find(frontend);
     const std::string service = wanted ? service_of(*wanted) : "";
     if (wanted) result.services.insert(service);
-    if (frontend.node_port && view.ruleset->parameters().node_addresses.empty())
+    if (frontend.node_port && !view.ruleset->parameters().node_known)
       result.unknown.insert("node ports, for this node's addresses are not known");
     for (const Probe& probe : prober.probes(frontend, wanted)) {
       const Tracer::Result here = ours.trace(probe.packet);

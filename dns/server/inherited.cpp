@@ -71,8 +71,9 @@ Result<InheritedSockets> InheritedSockets::of(std::vector<Fd> sockets) {
     const int type = option_of(socket, SO_TYPE);
     if ((domain != AF_INET && domain != AF_INET6) || (type != SOCK_DGRAM && type != SOCK_STREAM))
       return wrong("descriptor " + std::to_string(socket.get()) + " is no UDP or TCP socket");
-    const Result<SocketAddress> address = bound_address(socket);
+    Result<SocketAddress> address = bound_address(socket);
     if (!address.ok()) return address.error();
+    address->scope = 0;  // a Corefile names none
     if (const auto ready = prepare_inherited(socket, *address, type); !ready.ok())
       return ready.error();
     (type == SOCK_DGRAM ? udp : tcp)[*address].push_back(std::move(socket));

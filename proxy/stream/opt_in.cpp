@@ -18,10 +18,14 @@ OptIn::OptIn(Loop& loop, Proxy& proxy, PlaneSettings settings)
     : loop_(loop), proxy_(proxy), settings_(std::move(settings)) {
   settings_.beside_rules = true;
   proxy_.set_on_marked([this](const Dirty& dirty) { consider(dirty); });
+  proxy_.set_on_node_addresses([this] {
+    for (const kube::ObjectKey& key : wishes_.services()) consider(services().frontends(key));
+  });
 }
 
 OptIn::~OptIn() {
   proxy_.set_on_marked(nullptr);
+  proxy_.set_on_node_addresses(nullptr);
 }
 
 void OptIn::put(const kube::Service& service) {
@@ -30,7 +34,9 @@ void OptIn::put(const kube::Service& service) {
   const Wishes wishes = wishes_.of(key);
   proxy_.set_relay_only(key, wishes.relay && wishes.proxy_protocol);
   proxy_.put(service);
-  if (asks_anew) consider(services().frontends(key));
+  if (!asks_anew) return;
+  told_.erase(key);
+  consider(services().frontends(key));
 }
 
 void OptIn::put(const kube::EndpointSlice& slice) {
@@ -49,11 +55,9 @@ void OptIn::remove_slice(const kube::ObjectKey& key) {
 }
 
 void OptIn::set_node(const kube::Node& node) {
-  const auto before = std::exchange(primary_addresses_, primary_addresses(node));
+  primary_addresses_ = primary_addresses(node);
   proxy_.set_node(node);
   if (plane_) plane_->set_primary_addresses(primary_addresses_);
-  if (before == primary_addresses_) return;
-  for (const kube::ObjectKey& key : wishes_.services()) consider(services().frontends(key));
 }
 
 void OptIn::set_service_cidrs(std::vector<Cidr> cidrs) {
@@ -122,18 +126,15 @@ bool OptIn::wants(const Frontend& frontend) {
 }
 
 bool OptIn::comes_back(Protocol protocol, const std::vector<Backend>& endpoints) const {
-  const auto is_among = [](const std::vector<IpAddress>& all, const IpAddress& address) {
+  const auto has_node_ports = [this](const IpAddress& address) {
+    const std::vector<IpAddress> all = proxy_.node_port_addresses(address.family());
     return std::find(all.begin(), all.end(), address) != all.end();
-  };
-  const auto is_of_node = [&](const IpAddress& address) {
-    const Programmer& rules = proxy_.programmer(address.family());
-    return is_among(primary_addresses_, address) ||
-           is_among(rules.programmed().parameters().node_addresses, address);
   };
   return std::any_of(endpoints.begin(), endpoints.end(), [&](const Backend& one) {
     const Family family = one.address.family();
     return services().has(Frontend::vip(one.address, protocol, one.port)) ||
-           (is_of_node(one.address) && services().has(Frontend::node(family, protocol, one.port)));
+           (services().has(Frontend::node(family, protocol, one.port)) &&
+            has_node_ports(one.address));
   });
 }
 

@@ -11,11 +11,11 @@
 // stream proxy or comes back, and addresses and ports are those of the rules. A frontend comes back
 // when its Service no longer asks, or has nothing to relay to, or an endpoint that is itself an
 // address and port of a Service: rules translate what the relay sends there, and may lead it here
-// again. (Seen when the Service, its endpoints or the Node change, not when the other Service
-// does.) Its sockets stay for kGrace after the rules have it and UDP flows to them are no more.
-// What cannot be relayed (SCTP, a family of which this node has no address, no descriptor left)
-// stays with the rules; but TCP of a Service whose endpoints expect the PROXY protocol is dropped
-// while it is not relayed: a client could write a header of its own.
+// again. (Seen when the Service, its endpoints or this node's addresses change, not when the
+// other Service does.) Its sockets stay for kGrace after the rules have it and UDP flows to them
+// are no more. What cannot be relayed (SCTP, a family of which this node has no address, no
+// descriptor left) stays with the rules; but TCP of a Service whose endpoints expect the PROXY
+// protocol is dropped while it is not relayed: a client could write a header of its own.
 //
 // The Plane and its threads stay when the last Service has left.
 //

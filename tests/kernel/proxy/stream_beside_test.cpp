@@ -62,6 +62,22 @@ TEST_F(StreamBeside, ItIsNoEndpointOfItsOwn) {
   EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").reached, "web-1");
 }
 
+// The same by a node port, of an address that is known only when the rules begin, or later still.
+TEST_F(StreamBeside, NorByANodePort) {
+  put("web", 1, {kOn1}, "", "", kAsks);
+  cluster_.put_service(
+      "self",
+      R"("clusterIP":"10.96.0.8","clusterIPs":["10.96.0.8"],"ipFamilies":["IPv4"],)"
+      R"("type":"NodePort","ports":[{"name":"t","port":80,"nodePort":8080}])",
+      "", "", kAsks);
+  cluster_.put_slice("self", {"10.244.1.1"});
+  cluster_.start({"--service-metrics", "--nodeport-addresses=10.244.1.0/24,192.0.2.0/24"});
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  EXPECT_TRUE(becomes_relayed("10.96.0.8 . tcp . 80", false));
+  cluster_.tcp("outside", "10.96.0.8:80");
+  EXPECT_THAT(metrics(), HasSubstr("\nfairlead_stream_connections_total{protocol=\"tcp\"} 0\n"));
+}
+
 TEST_F(StreamBeside, WhoAsksIsRelayedAndOthersAreNot) {
   put("web", 1, {kOn1, kOn2, kOn3}, R"("externalIPs":["203.0.113.1","2001:db8:ee::1"])",
       balancer_json(1), kAsks);
