@@ -112,7 +112,8 @@ Result<std::vector<IpAddress>> Reader::resolve(const std::vector<Word>& words) {
       continue;
     }
     std::vector<IpAddress> found = interfaces_(word.text);
-    std::erase_if(found, [](const IpAddress& address) { return address.is_link_local(); });
+    std::erase_if(
+        found, [](const IpAddress& address) { return address.is_v6() && address.is_link_local(); });
     if (found.empty())
       return word.place.error(
           fmt::format("'{}' is neither an address nor an interface with one", word.text));

@@ -229,6 +229,8 @@ void Program::reload_if_changed() {
 void Program::reload() {
   if (stopping_ || handing_over_ || !server_->running()) return plan_reload();
   const auto failed = [this](const Error& error) { reload_failed(error); };
+  next_.reset();  // what was to come is not what is wanted now
+  next_timer_.stop();
   files_ = ConfigFiles(options_);  // a bad one is told of once
   Result<Config> config = load_config(options_, files_);
   if (!config.ok()) return failed(config.error());

@@ -104,7 +104,9 @@ Result<std::vector<ZoneKey>> parse_zone_key(std::string_view text, uint16_t defa
   if (*port == 0) port = scheme->scheme == Scheme::kDns ? default_port : scheme->port;
 
   std::vector<Name> zones;
-  if (rest.find('/') != std::string_view::npos) {
+  // Else it is a name, as those of RFC 2317: 0/26.2.0.192.in-addr.arpa.
+  const size_t slash = rest.find('/');
+  if (slash != std::string_view::npos && IpAddress::parse(rest.substr(0, slash)).ok()) {
     const Result<Cidr> prefix = Cidr::parse(rest);
     if (!prefix.ok()) return bad(text, prefix.error().message());
     zones = reverse_zones(*prefix);

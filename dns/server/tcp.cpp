@@ -315,16 +315,18 @@ void TcpServer::on_accept(Listener& listener) {
 }
 
 // Whether one more connection of this client is within the limits, maybe at another's expense: the
-// one idle for longest; when all are busy, the one whose unfinished message began first, for an
-// honest client sends a message at once.
+// one idle for longest, of its own where it has as many as it may; when all are busy, the one whose
+// unfinished message began first, for an honest client sends a message at once.
 bool TcpServer::make_room(const IpAddress& client, const TcpLimits& limits) {
   const auto known = clients_.find(client);
-  if (known != clients_.end() && known->second >= limits.connections_per_client) return false;
-  if (connections_.size() < limits.connections) return true;
-  const auto worst = std::min_element(
-      connections_.begin(), connections_.end(),
-      [](const auto& a, const auto& b) { return a.second->merit() < b.second->merit(); });
-  if (!worst->second->expendable()) return false;
+  const bool too_many = known != clients_.end() && known->second >= limits.connections_per_client;
+  if (!too_many && connections_.size() < limits.connections) return true;
+  auto worst = connections_.end();
+  for (auto at = connections_.begin(); at != connections_.end(); ++at) {
+    if (too_many && (at->second->client() != client || !at->second->idle())) continue;
+    if (worst == connections_.end() || at->second->merit() < worst->second->merit()) worst = at;
+  }
+  if (worst == connections_.end() || !worst->second->expendable()) return false;
   metrics_.tcp_evicted.add();
   close(worst->first);
   return true;

@@ -131,11 +131,11 @@ void Worker::release_old() {
   if (!old_.empty()) release_timer_.start_once(kIdleCheck, [this] { release_old(); });
 }
 
-// Per worker, but never so little that ordinary clients notice.
+// Per worker, but never so little that ordinary clients notice. A client's own are not divided:
+// chance may put most of them on one worker.
 TcpLimits Worker::share_of(const TcpLimits& limits) const {
   TcpLimits share = limits;
   share.connections = std::max<size_t>(16, limits.connections / workers_);
-  share.connections_per_client = std::max<size_t>(8, limits.connections_per_client / workers_);
   return share;
 }
 

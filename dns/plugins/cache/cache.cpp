@@ -377,10 +377,13 @@ void Cache::wake(uint64_t flight, const Query& query, Reply& reply) {
   waiting_.erase(at);
   waiting_count_ -= requests.size();
   for (const auto& each : requests) {
-    if (same_question(each->query(), query))
+    if (same_question(each->query(), query)) {
       each->adopt(reply.message(), reply.rcode());
-    else
+      if (!reply.error_text().empty())
+        each->reply().set_error(reply.error_code(), reply.error_text());
+    } else {
       each->reply().set_rcode(Rcode::kServFail);  // the hashes of two questions met
+    }
     if (reply.own()) each->reply().set_own();
     each->finish();
   }

@@ -187,7 +187,7 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
     return right.error();
   if (options->unsupported_too && !options->falls)
     return directive.name.place.error("hosts: 'fallthrough_unsupported' needs 'fallthrough'");
-  const Result<std::string> text = block.files->read(options->file);
+  const Result<std::string> text = block.files->read_followed(options->file);
   options->build(text.ok() ? *text : "");
   return std::shared_ptr<PluginOptions>(std::move(options));
 }

@@ -283,7 +283,7 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   if (arguments == 2) options->file = block.path_of(directive.arguments[1].text);
   if (const auto read = read_lines(directive, *options); !read.ok()) return read.error();
   if (options->file.empty()) return std::shared_ptr<PluginOptions>(std::move(options));
-  const Result<std::string> text = block.files->read(options->file);
+  const Result<std::string> text = block.files->read_followed(options->file);
   if (!text.ok() && options->reload == Duration::zero())
     return directive.name.place.error(text.error().message());
   if (!text.ok())

@@ -212,7 +212,9 @@ TEST(Corefile, Zones) {
     EXPECT_EQ(keys->size(), 1u << (128 - length) % 4) << length;
   }
   EXPECT_FALSE(parse_zone_key("10.0.0.0/33").ok());
-  EXPECT_FALSE(parse_zone_key("x/8").ok());
+  // RFC 2317, section 4.
+  EXPECT_EQ((*parse_zone_key("0/26.2.0.192.in-addr.arpa"))[0].zone,
+            *Name::from_text("0/26.2.0.192.in-addr.arpa."));
   EXPECT_FALSE(parse_zone_key("").ok());
   EXPECT_EQ((*parse_zone_key("example.org", 1053))[0].port, 1053);
   EXPECT_EQ((*parse_zone_key("tls://example.org", 1053))[0].port, 853);

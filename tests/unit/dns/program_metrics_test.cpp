@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the program counts beside the queries, under CoreDNS's names: plugins, reloads, and what
 // `health` finds when it asks itself.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "dns/host.h"
 #include "dns/loading.h"
 #include "dns/options.h"
@@ -71,6 +75,36 @@ TEST_F(ProgramMetrics, TheDigestChangesWithWhatWasRead) {
   EXPECT_EQ(digest(), first);
   options.corefile_text += "# more\n";
   EXPECT_NE(digest(), first);
+}
+
+// What a plugin follows by itself, as the hosts of k3s, is no reason to begin anew.
+TEST_F(ProgramMetrics, AFollowedFileIsNoPartOfTheConfiguration) {
+  char pattern[] = "/tmp/fairlead-followed-XXXXXX";
+  const std::string directory = mkdtemp(pattern);
+  const auto write = [&](const char* name, const char* text) {
+    const std::string path = directory + "/" + name;
+    std::ofstream(path) << text;
+    return path;
+  };
+  const std::string hosts = write("hosts", "10.0.0.1 a.test\n");
+  const std::string weights = write("weights", "a.test\n10.0.0.1 3\n");
+  Options options;
+  const std::string text =
+      ".:53 {\nreload\nhosts " + hosts + "\nloadbalance weighted " + weights + "\nwhoami\n}\n";
+  options.corefile = write("Corefile", text.c_str());
+  ConfigFiles files_read(options);
+  const auto loaded = load_config(options, files_read);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message();
+  const std::string digest = files_read.digest();
+  write("hosts", "10.0.0.1 a.test\n10.0.0.2 b.test\n");
+  write("weights", "a.test\n10.0.0.1 4\n");
+  EXPECT_FALSE(files_read.changed());
+  ConfigFiles again(options);
+  ASSERT_TRUE(load_config(options, again).ok());
+  EXPECT_EQ(again.digest(), digest);
+  write("Corefile", (text + "# more\n").c_str());
+  EXPECT_TRUE(files_read.changed());
+  std::filesystem::remove_all(directory);
 }
 
 TEST_F(ProgramMetrics, HealthAsksItself) {

@@ -185,10 +185,22 @@ TEST_F(TableB, TcpLimitsOfAClient) {
   limits.connections_per_client = 8;
   start("127.0.0.1", 1, limits);
   std::vector<std::unique_ptr<Socket>> sockets;
-  for (int i = 0; i < 9; ++i) sockets.push_back(std::make_unique<Socket>(address, SOCK_STREAM));
-  EXPECT_TRUE(sockets[8]->closed());
-  sockets[7]->send_framed(make_query(kWeb, Type::kA));
-  EXPECT_EQ(to_text(sockets[7]->receive_framed()), kWebAnswer);
+  const auto answers = [](Socket& socket) {
+    socket.send_framed(make_query(kWeb, Type::kA));
+    return to_text(socket.receive_framed()) == kWebAnswer;
+  };
+  for (int i = 0; i < 9; ++i) {
+    sockets.push_back(std::make_unique<Socket>(address, SOCK_STREAM));
+    EXPECT_TRUE(answers(*sockets.back())) << i;
+  }
+  EXPECT_TRUE(sockets[0]->closed()) << "the one idle for longest made room";
+  for (int i = 1; i < 9; ++i) {
+    EXPECT_TRUE(answers(*sockets[static_cast<size_t>(i)])) << i;
+    sockets[static_cast<size_t>(i)]->send({0});  // in the middle of a message
+  }
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(udp(make_query(kWeb, Type::kA)), kWebAnswer);
+  Socket more(address, SOCK_STREAM);
+  EXPECT_TRUE(more.closed()) << "all are busy";
 }
 
 TEST(Framer, AnyCutGivesTheSameMessages) {
