@@ -304,21 +304,18 @@ TEST(Row30_Restart, OverTheRulesOfAnEarlierVersion) {
 TEST(Row30_Restart, OverATableOfAnotherShape) {
   Cluster cluster;
   cluster.start_proxy();
-  const auto put_many = [&] {
-    put_web(cluster);
-    for (int i = 0; i < 300; ++i) {
-      kube::Service made = service(
-          "many-" + std::to_string(i),
-          {"10.96." + std::to_string(1 + i / 250) + "." + std::to_string(i % 250)}, {"p 80/TCP"});
-      made.affinity_timeout_seconds = 60;
-      made.ports.front().node_port = static_cast<uint16_t>(31000 + i);
-      cluster.proxy().put(made);
-      cluster.proxy().put(slice(made.meta.name, {"10.244.2.2 @node"}, {"p 8080"}));
-    }
-  };
+  put_web(cluster);
+  for (int i = 0; i < 300; ++i) {
+    const std::string address =
+        "10.96." + std::to_string(1 + i / 250) + "." + std::to_string(i % 250);
+    kube::Service made = service("many-" + std::to_string(i), {address}, {"p 80/TCP"});
+    made.affinity_timeout_seconds = 60;
+    made.ports.front().node_port = static_cast<uint16_t>(31000 + i);
+    cluster.proxy().put(made);
+    cluster.proxy().put(slice(made.meta.name, {"10.244.2.2 @node"}, {"p 8080"}));
+  }
   cluster.at("node").must(
       "nft 'add table ip fairlead; add map ip fairlead svc { type mark : verdict; }'");
-  put_many();
   cluster.proxy().start();
   cluster.settle();
   expect_settled(cluster, "after another's table");

@@ -345,6 +345,10 @@ TEST_P(StreamUdpTrouble, OfOneTakesNoOtherAlong) {
   EXPECT_EQ(lacks_.most_at_once(), 1u) << "what the kernel hears of the second it does not tell";
 }
 
+INSTANTIATE_TEST_SUITE_P(, StreamUdpTrouble, testing::Values(1, 2), [](const auto& times) {
+  return times.param == 1 ? "SaidOnce" : "SaidAgain";
+});
+
 // The same towards the client.
 class StreamUdpAnswers : public StreamFaults {
  protected:
@@ -368,10 +372,6 @@ TEST_F(StreamUdpAnswers, OneThatCannotBeSentTakesNoOtherAlong) {
   }));
   EXPECT_EQ(client.received, (std::vector<std::string>{"b", "c"}));
 }
-
-INSTANTIATE_TEST_SUITE_P(, StreamUdpTrouble, testing::Values(1, 2), [](const auto& times) {
-  return times.param == 1 ? "SaidOnce" : "SaidAgain";
-});
 
 // Nobody's, in a thread of its own: user and rights are a thread's (credentials(7)).
 TEST(PipePool, GivesNoneThatTheKernelKeepsSmall) {
