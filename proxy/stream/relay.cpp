@@ -19,6 +19,11 @@ namespace {
 // them costs as much as to splice so many times more.
 constexpr size_t kTurn = 8 * 1024 * 1024;
 constexpr size_t kCopying = 16;
+// Written at once: the most whole pages that go into one packet as TCP gives it to a device
+// (tcp_xmit_size_goal() of the kernel: 64 KiB less its headers, in whole segments). More makes
+// packets that end within a page, which take a place more in each pipe and packet after that, and
+// keeps the socket from its acknowledgements for longer.
+constexpr size_t kPacket = 15 * 4096;
 constexpr size_t kCall = 4096;        // what the call itself costs
 constexpr uint8_t kFullReads = 2;     // in a row: more is to be expected
 constexpr ssize_t kBulk = 16 * 1024;  // less at once is as well copied
@@ -387,7 +392,8 @@ bool Relay::flush_kept(Flow& flow, Side& to) {
 bool Relay::flush_pipe(Flow& flow, Side& to) {
   while (flow.in_pipe > 0) {
     const ssize_t sent = splice(flow.pipe.reader.get(), nullptr, to.socket.get(), nullptr,
-                                flow.in_pipe, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+                                std::min<size_t>(flow.in_pipe, kPacket),
+                                SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (sent < 0 && errno == EINTR) continue;
     if (sent == 0 || (sent < 0 && errno == EINVAL)) host_.may_splice = false;
     if (sent == 0 || (sent < 0 && (errno == EINVAL || errno == ENOMEM)))
