@@ -391,9 +391,9 @@ bool Relay::flush_kept(Flow& flow, Side& to) {
 
 bool Relay::flush_pipe(Flow& flow, Side& to) {
   while (flow.in_pipe > 0) {
-    const ssize_t sent = splice(flow.pipe.reader.get(), nullptr, to.socket.get(), nullptr,
-                                std::min<size_t>(flow.in_pipe, kPacket),
-                                SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    const ssize_t sent =
+        splice(flow.pipe.reader.get(), nullptr, to.socket.get(), nullptr,
+               std::min<size_t>(flow.in_pipe, kPacket), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (sent < 0 && errno == EINTR) continue;
     if (sent == 0 || (sent < 0 && errno == EINVAL)) host_.may_splice = false;
     if (sent == 0 || (sent < 0 && (errno == EINVAL || errno == ENOMEM)))
