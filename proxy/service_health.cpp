@@ -4,7 +4,6 @@
 #include <ifaddrs.h>
 
 #include <algorithm>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -74,19 +73,12 @@ ServiceHealth::ServiceHealth(Loop& loop, std::function<bool()> proxy_healthy, On
 void ServiceHealth::set_addresses(std::vector<IpAddress> addresses) {
   std::sort(addresses.begin(), addresses.end());
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
-  std::vector<IpAddress> gone, fresh;
-  std::set_difference(addresses_.begin(), addresses_.end(), addresses.begin(), addresses.end(),
-                      std::back_inserter(gone));
-  std::set_difference(addresses.begin(), addresses.end(), addresses_.begin(), addresses_.end(),
-                      std::back_inserter(fresh));
-  if (gone.empty() && fresh.empty()) return;
+  if (addresses == addresses_) return;
   addresses_ = std::move(addresses);
-  for (auto& [service, port] : ports_) {
-    if (gone.empty())
-      port.missing.insert(port.missing.end(), fresh.begin(), fresh.end());
-    else
-      close(port);
-  }
+  for (auto& [service, port] : ports_)
+    std::erase_if(port.servers, [&](const auto& server) {
+      return !std::binary_search(addresses_.begin(), addresses_.end(), server.first);
+    });
   open_missing();
 }
 
@@ -98,9 +90,7 @@ void ServiceHealth::update(const std::vector<Entry>& entries) {
     return entry == wanted.end() || entry->second->port != open.second.number;
   });
   for (const auto& [service, entry] : wanted) {
-    const auto [place, added] = ports_.try_emplace(service);
-    Port& port = place->second;
-    if (added) close(port);
+    Port& port = ports_[service];
     port.number = entry->port;
     port.local_ready = entry->local_ready;
   }
@@ -108,15 +98,14 @@ void ServiceHealth::update(const std::vector<Entry>& entries) {
 }
 
 size_t ServiceHealth::open() const {
-  return static_cast<size_t>(std::count_if(ports_.begin(), ports_.end(), [](const auto& port) {
-    return port.second.server != nullptr;
-  }));
+  return static_cast<size_t>(std::count_if(
+      ports_.begin(), ports_.end(), [](const auto& port) { return !port.second.servers.empty(); }));
 }
 
 void ServiceHealth::open_missing() {
   bool again = false;
   for (auto& [service, port] : ports_) {
-    if (port.missing.empty()) continue;
+    if (port.servers.size() == addresses_.size()) continue;
     const Result<void> bound = bind(service, port);
     if (bound.ok()) {
       log::debug("health check of Service {} on port {}", service.to_string(), port.number);
@@ -130,29 +119,22 @@ void ServiceHealth::open_missing() {
   retry_.start_once(retry_after_, [this] { open_missing(); });
 }
 
-void ServiceHealth::close(Port& port) const {
-  port.server.reset();
-  port.missing = addresses_;
-}
-
 // What has failed first, if anything.
 Result<void> ServiceHealth::bind(const kube::ObjectKey& service, Port& port) {
-  if (!port.server)
-    port.server = std::make_unique<HttpServer>(
+  Result<void> result = ok();
+  for (const IpAddress& address : addresses_) {
+    if (port.servers.contains(address)) continue;
+    auto server = std::make_unique<HttpServer>(
         loop_, small_server(),
         [this, service](const HttpServerRequest&, const std::shared_ptr<HttpResponder>& responder) {
           answer(service, *responder);
         });
-  Result<void> result = ok();
-  std::vector<IpAddress> missing;
-  for (const IpAddress& address : port.missing) {
-    const Result<SocketAddress> bound = listen_on(*port.server, {address, port.number});
-    if (bound.ok()) continue;
-    missing.push_back(address);
-    if (result.ok()) result = bound.error();
+    const Result<SocketAddress> bound = listen_on(*server, {address, port.number});
+    if (bound.ok())
+      port.servers.emplace(address, std::move(server));
+    else if (result.ok())
+      result = bound.error();
   }
-  port.missing = std::move(missing);
-  if (port.missing.size() == addresses_.size()) port.server.reset();
   return result;
 }
 

@@ -63,11 +63,9 @@ class ServiceHealth {
     uint16_t number = 0;
     size_t local_ready = 0;
     bool reported = false;
-    std::unique_ptr<HttpServer> server;  // null: bound nowhere
-    std::vector<IpAddress> missing;      // not bound there yet
+    std::map<IpAddress, std::unique_ptr<HttpServer>> servers;  // where it is bound
   };
   void open_missing();
-  void close(Port& port) const;
   Result<void> bind(const kube::ObjectKey& service, Port& port);
   void answer(const kube::ObjectKey& service, HttpResponder& responder);
 

@@ -49,9 +49,19 @@ const std::string& ConnectionHost::date() {
 void Connection::accept(const std::shared_ptr<ConnectionHost>& host,
                         std::shared_ptr<TlsServerContext> tls, uv_stream_t* listener) {
   const auto connection = std::make_shared<Connection>(host);
-  const bool full = host->open.size() >= host->options.max_connections;
+  const auto is_full = [&] { return host->open.size() >= host->options.max_connections; };
+  if (is_full()) close_idlest(*host);
+  const bool full = is_full();
   host->open.emplace(connection.get(), connection);
   if (!connection->open(std::move(tls), listener) || full) connection->close(false);
+}
+
+void Connection::close_idlest(const ConnectionHost& host) {
+  const std::shared_ptr<Connection>* idlest = nullptr;
+  for (const auto& [raw, connection] : host.open)
+    if (raw->idle() && raw->queued() == 0 && (!idlest || raw->idle_since_ < (*idlest)->idle_since_))
+      idlest = &connection;
+  if (idlest) std::shared_ptr(*idlest)->close(false);
 }
 
 Connection::Connection(std::shared_ptr<ConnectionHost> host)
@@ -249,6 +259,7 @@ void Connection::refuse(int status, const std::string& text) {
 
 void Connection::wait_for_request() {
   const auto& options = host_->options;
+  idle_since_ = host_->loop->clock().now();
   // A new connection has to begin speaking; an old one may rest.
   timer_.start_once(served_one_ ? options.idle_timeout : options.request_timeout, [this] {
     const auto self = shared_from_this();
@@ -343,7 +354,7 @@ void Connection::watch_stall(uint64_t sent_before) {
 }
 
 void Connection::close_if_idle() {
-  if (phase_ != Phase::kReading || parser_ || !input_.empty()) return;
+  if (!idle()) return;
   if (queued() > 0) return close_gracefully();
   close(false);
 }

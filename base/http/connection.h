@@ -56,8 +56,8 @@ using Pieces = std::array<Piece, 3>;
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  // Takes the next connection waiting on `listener` and registers it with the host. Closes it at
-  // once when the host is full.
+  // Takes the next connection waiting on `listener` and registers it with the host. When the
+  // host is full the one that has been idle for longest is closed; if none is, this one.
   static void accept(const std::shared_ptr<ConnectionHost>& host,
                      std::shared_ptr<TlsServerContext> tls, uv_stream_t* listener);
   explicit Connection(std::shared_ptr<ConnectionHost> host);
@@ -72,7 +72,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void abandoned();
   ConnectionHost& host() { return *host_; }
 
-  // Ends it unless a request is under way or has begun to arrive.
+  // Ends it if it is idle.
   void close_if_idle();
   // Ends it now; `notify` tells the handler's on_closed.
   void close(bool notify);
@@ -81,6 +81,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Phase { kReading, kResponding, kFlushing, kLingering, kClosed };
   struct WriteRequest;
 
+  static void close_idlest(const ConnectionHost& host);
   bool open(std::shared_ptr<TlsServerContext> tls, uv_stream_t* listener);
   void on_read(ssize_t length, const char* data);
   void on_bytes(std::string_view bytes);
@@ -93,6 +94,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void write_raw(Pieces pieces);
   void on_written(int status);
   void watch_stall(uint64_t sent_before);
+  // No request is under way, or has begun to arrive.
+  bool idle() const { return phase_ == Phase::kReading && !parser_ && input_.empty(); }
   uint64_t sent() const { return total_queued_ - queued(); }
   void close_gracefully();
   void close_soon();
@@ -107,6 +110,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Phase phase_ = Phase::kReading;
   std::unique_ptr<TlsStream> tls_;
   SocketAddress peer_;
+  MonoTime idle_since_;
   std::string input_;  // received, decrypted, not yet parsed
   std::unique_ptr<HttpRequestParser> parser_;
   uint64_t total_queued_ = 0;     // bytes the socket did not take at once, ever

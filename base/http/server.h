@@ -7,9 +7,10 @@
 // Back-pressure: HttpResponder::write returns false once more than `max_buffered` bytes wait for a
 // slow client; on_drained tells when to go on.
 // Limits: header bytes (431), body bytes (413), time to receive a request (408, then close), idle
-// time between requests, open connections (the newest is refused by closing it). A client that
-// takes no byte for the idle time while bytes wait for it is closed. A client that closes its
-// sending side while its request is being answered counts as gone.
+// time between requests, open connections (one more closes the one that has been between requests
+// for longest; if none is, the newest is refused by closing it). A client that takes no byte for
+// the idle time while bytes wait for it is closed. A client that closes its sending side while its
+// request is being answered counts as gone.
 #pragma once
 
 #include <cstdint>

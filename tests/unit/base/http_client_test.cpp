@@ -9,9 +9,9 @@
 #include <thread>
 
 #include "base/http/server.h"
+#include "tests/support/raw_client.h"
 #include "tests/support/seed.h"
 #include "tests/unit/base/http_client_fixture.h"
-#include "tests/unit/base/raw_client.h"
 
 namespace fairlead {
 namespace {

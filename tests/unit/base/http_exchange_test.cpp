@@ -7,8 +7,8 @@
 #include "base/http/server.h"
 #include "base/tls/certificate.h"
 #include "tests/support/ports.h"
+#include "tests/support/raw_client.h"
 #include "tests/unit/base/http_client_fixture.h"
-#include "tests/unit/base/raw_client.h"
 
 namespace fairlead {
 namespace {

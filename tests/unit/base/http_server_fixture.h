@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/http/server.h"
-#include "tests/unit/base/raw_client.h"
+#include "tests/support/raw_client.h"
 
 namespace fairlead::test {
 

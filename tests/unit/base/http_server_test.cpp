@@ -204,16 +204,38 @@ TEST(HttpServer, ALongAnswerIsNotIdle) {
   EXPECT_TRUE(client.wait_for("late"));
 }
 
-TEST(HttpServer, TheNewestConnectionBeyondTheCapIsClosed) {
+TEST(HttpServer, OfConnectionsBeyondTheCapTheIdlestIsClosed) {
   Loop loop;
   HttpServerOptions options;
   options.max_connections = 2;
   Server server(loop, options);
   RawClient first(loop, server.address);
   RawClient second(loop, server.address);
+  second.send(kGet);
+  ASSERT_TRUE(second.wait_for("GET /:"));
+  first.send(kGet);
+  ASSERT_TRUE(first.wait_for("GET /:"));
+  RawClient third(loop, server.address);
+  third.send(kGet);
+  EXPECT_TRUE(third.wait_for("GET /:"));
+  EXPECT_TRUE(second.wait_for_end());
+  EXPECT_FALSE(first.ended());
+  EXPECT_EQ(server.server.connections(), 2u);
+}
+
+TEST(HttpServer, TheNewestConnectionBeyondTheCapIsClosedWhereAllAreBusy) {
+  Loop loop;
+  HttpServerOptions options;
+  options.max_connections = 2;
+  Server server(loop, options);
+  RawClient first(loop, server.address);
+  RawClient second(loop, server.address);
+  first.send(kHold);
+  second.send(kHold);
+  ASSERT_TRUE(server.wait_held(2));
   RawClient third(loop, server.address);
   ASSERT_TRUE(third.wait_for_end());
-  EXPECT_FALSE(first.ended());
+  EXPECT_FALSE(first.ended() || second.ended());
   EXPECT_EQ(server.server.connections(), 2u);
   first.close_now();
   ASSERT_TRUE(loop.run_until([&] { return server.server.connections() == 1; }, seconds(20)));

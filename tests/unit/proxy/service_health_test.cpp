@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/support/ports.h"
+#include "tests/support/raw_client.h"
 #include "tests/unit/proxy/http_fixture.h"
 
 namespace fairlead::proxy {
@@ -99,6 +100,20 @@ TEST_F(ServiceHealthTest, MovesWithTheAddresses) {
   EXPECT_EQ(get({other, port}, "/").status, 200);
   health_.set_addresses({});
   EXPECT_EQ(health_.open(), 0u);
+}
+
+TEST_F(ServiceHealthTest, AnAddressThatGoesLeavesTheOthersOpen) {
+  const uint16_t port = free_port();
+  health_.set_addresses({kHere, IpAddress::v4(127, 0, 0, 2)});
+  health_.update({{kWeb, port, 1}});
+  fairlead::test::RawClient client(loop_, {kHere, port});
+  client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  ASSERT_TRUE(client.wait_for("200 OK"));
+  health_.set_addresses({kHere});
+  EXPECT_EQ(get({IpAddress::v4(127, 0, 0, 2), port}, "/").status, 0);
+  client.forget_received();
+  client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(client.wait_for("200 OK"));
 }
 
 TEST_F(ServiceHealthTest, ATakenPortIsReportedOnceAndTriedAgain) {
