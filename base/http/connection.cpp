@@ -97,8 +97,9 @@ void Connection::update_reading() {
   }
   uv_read_start(
       stream,
-      [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
-        auto& bytes = of(handle).host_->read_buffer;
+      [](uv_handle_t*, size_t, uv_buf_t* buffer) {
+        // Every read is used up before the thread's next: one for all servers.
+        static thread_local std::array<char, 64 * 1024> bytes;
         *buffer = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
       },
       [](uv_stream_t* handle, ssize_t length, const uv_buf_t* buffer) {

@@ -16,7 +16,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 #include "base/http/parser.h"
 #include "base/http/server.h"
@@ -33,7 +32,6 @@ struct ConnectionHost {
   HttpServerOptions options;
   std::shared_ptr<const HttpHandler> handler;
   std::unordered_map<Connection*, std::shared_ptr<Connection>> open;
-  std::vector<char> read_buffer;  // every read is used up before the next
   bool draining = false;
   std::function<void()> on_connection_closed;
 

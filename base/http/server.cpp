@@ -17,7 +17,6 @@ using internal::TlsServerContext;
 namespace {
 
 constexpr int kBacklog = 1024;
-constexpr size_t kReadBufferBytes = 64 * 1024;
 
 // A TCP socket bound to `address`, ready to listen.
 Result<int> bound_socket(const SocketAddress& address, bool reuse_port) {
@@ -49,7 +48,6 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
     host_->loop = &loop;
     host_->options = std::move(options);
     host_->handler = std::make_shared<const HttpHandler>(std::move(handler));
-    host_->read_buffer.resize(kReadBufferBytes);
     if (host_->options.tls) tls_state_ = set_tls(*host_->options.tls);
   }
 
