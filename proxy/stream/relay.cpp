@@ -436,9 +436,11 @@ size_t Relay::copy(Flow& flow, Side& from, Side& to) {
   return static_cast<size_t>(got);
 }
 
+// As many whole packets as there is room for: what were left of a packet is sent as a small one.
 size_t Relay::fill_pipe(Flow& flow, Side& from) {
-  const ssize_t got = splice(from.socket.get(), nullptr, flow.pipe.writer.get(), nullptr,
-                             flow.pipe.pool->bytes(), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  const size_t room = flow.pipe.pool->bytes() / kPacket * kPacket;
+  const ssize_t got = splice(from.socket.get(), nullptr, flow.pipe.writer.get(), nullptr, room,
+                             SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   if (got > 0) {
     flow.in_pipe = static_cast<uint32_t>(got);
     flow.bulk = got >= kBulk;
