@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/address.h"
+#include "kube/yaml.h"
 
 namespace fairlead::kube {
 namespace {
@@ -63,9 +64,9 @@ class Section {
   }
   bool flag(const char* name) const {
     const std::string value = text(name);
-    if (value == "true") return true;
-    if (!value.empty() && value != "false") complain(name, "expected true or false");
-    return false;
+    const std::optional<bool> flag = yaml_bool(value);
+    if (!flag && !is_yaml_null(value)) complain(name, "expected true or false");
+    return flag.value_or(false);
   }
   bool has(const char* name) const {
     const YAML::Node value = get(name);

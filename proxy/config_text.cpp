@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "kube/yaml.h"
 #include "proxy/config.h"
 
 namespace fairlead::proxy {
@@ -42,24 +43,13 @@ size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// As YAML 1.1 has it, which is what sigs.k8s.io/yaml reads (https://yaml.org/type/bool.html).
-std::optional<bool> as_bool(std::string_view text) {
-  for (const char* word : {"true", "True", "TRUE", "yes", "Yes", "YES", "y", "Y", "on", "On", "ON"})
-    if (text == word) return true;
-  for (const char* word :
-       {"false", "False", "FALSE", "no", "No", "NO", "n", "N", "off", "Off", "OFF"})
-    if (text == word) return false;
-  return std::nullopt;
-}
-
 // What a scalar is, as sigs.k8s.io/yaml hands it to encoding/json.
 enum class Scalar { kNull, kBool, kNumber, kText };
 Scalar scalar_kind(const YAML::Node& node) {
   if (node.Tag() == "!" || node.Tag() == "tag:yaml.org,2002:str") return Scalar::kText;
   const std::string& text = node.Scalar();
-  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
-    return Scalar::kNull;
-  if (as_bool(text)) return Scalar::kBool;
+  if (kube::is_yaml_null(text)) return Scalar::kNull;
+  if (kube::yaml_bool(text)) return Scalar::kBool;
   double number = 0;
   const char* begin = text.data() + (text[0] == '+');
   const auto [end, error] = std::from_chars(begin, text.data() + text.size(), number);
@@ -185,7 +175,7 @@ class Decoder {
       expected = "expected a size such as 64Ki";
     if (!fits) return at(path, expected);
     if (bool* const* flag = std::get_if<bool*>(&field.value))
-      return **flag = *as_bool(node.Scalar()), ok();
+      return **flag = *kube::yaml_bool(node.Scalar()), ok();
     const Result<void> set = set_field(field, node.Scalar());
     if (!set.ok()) return at(path, set.error().message());
     return ok();
@@ -223,7 +213,7 @@ class Decoder {
       const std::string place = path + "." + entry.first.Scalar();
       if (!entry.second.IsScalar() || scalar_kind(entry.second) != Scalar::kBool)
         return at(place, "expected true or false");
-      gates[entry.first.Scalar()] = *as_bool(entry.second.Scalar());
+      gates[entry.first.Scalar()] = *kube::yaml_bool(entry.second.Scalar());
     }
     return ok();
   }

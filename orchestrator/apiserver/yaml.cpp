@@ -3,10 +3,10 @@
 
 #include <yaml-cpp/yaml.h>
 
-#include <algorithm>
 #include <charconv>
 #include <optional>
 
+#include "kube/yaml.h"
 #include "orchestrator/apiserver/schema/decode.h"
 
 namespace fairlead::orchestrator::apiserver {
@@ -14,18 +14,6 @@ namespace {
 
 using schema::indexed;
 using schema::join;
-
-bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
-  return std::find(words.begin(), words.end(), text) != words.end();
-}
-
-std::optional<bool> as_bool(std::string_view text) {
-  if (is_one_of(text, {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}))
-    return true;
-  if (is_one_of(text, {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}))
-    return false;
-  return std::nullopt;
-}
 
 // 17, -0x1f, 0b101, 0o17 or 017, 1_000.
 std::optional<Json> as_integer(std::string_view text) {
@@ -63,8 +51,8 @@ std::optional<Json> as_float(std::string_view text) {
 Json resolved(const YAML::Node& node) {
   const std::string& text = node.Scalar();
   if (node.Tag() == "!" || node.Tag() == "tag:yaml.org,2002:str") return text;
-  if (is_one_of(text, {"", "~", "null", "Null", "NULL"})) return nullptr;
-  if (const auto value = as_bool(text)) return *value;
+  if (kube::is_yaml_null(text)) return nullptr;
+  if (const auto value = kube::yaml_bool(text)) return *value;
   if (auto value = as_integer(text)) return *value;
   if (auto value = as_float(text)) return *value;
   return text;

@@ -74,6 +74,19 @@ TEST(Kubeconfig, Tokens) {
   EXPECT_EQ(server_url("", "http://"), "");
 }
 
+TEST(Kubeconfig, SaysYesAndNoInAllWordsOfYaml) {
+  const auto skips = [](const std::string& word) {
+    const Result<ClientConfig> config = parse_kubeconfig(
+        kubeconfig("{server: 'https://a', insecure-skip-tls-verify: " + word + "}", "{}"), "/x");
+    EXPECT_TRUE(config.ok()) << word;
+    return config.ok() && config->insecure_skip_verify;
+  };
+  for (const char* word : {"true", "True", "TRUE", "yes", "Yes", "on", "y"})
+    EXPECT_TRUE(skips(word)) << word;
+  for (const char* word : {"false", "False", "no", "NO", "off", "n", "~", "null", "''"})
+    EXPECT_FALSE(skips(word)) << word;
+}
+
 TEST(Kubeconfig, AnotherContextMayBeAskedFor) {
   const Result<ClientConfig> config = parse_kubeconfig(kubeconfig(kServer, "{}"), "/x", "other");
   ASSERT_FALSE(config.ok());
@@ -101,7 +114,7 @@ const BadConfig kBadConfigs[] = {
     {kubeconfig("{}", "{}"), "cluster c.server: expected a URL"},
     {kubeconfig("{server: 10.0.0.1}", "{}"), "cluster c.server: expected a URL"},
     {kubeconfig("{server: {}}", "{}"), "cluster c.server: expected a string"},
-    {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: yes}", "{}"),
+    {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: perhaps}", "{}"),
      "cluster c.insecure-skip-tls-verify: expected true or false"},
     {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: true, certificate-authority: x}",
                 "{}"),
