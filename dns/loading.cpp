@@ -64,11 +64,15 @@ std::vector<Count> enabled_in(const Plan& plan, size_t block) {
 
 }  // namespace
 
+Result<std::string> ConfigFiles::read_now(const std::string& path) {
+  const std::string& corefile = options_.get().corefile;
+  if (path == kStandardInput && corefile == path) return read_standard_input();
+  if (path == kCommandLine && corefile.empty()) return options_.get().corefile_text;
+  return DiskFiles::read(path);
+}
+
 Result<std::string> ConfigFiles::read(const std::string& path) {
-  Result<std::string> text = is_standard_input(path) ? read_standard_input()
-                             : path == kCommandLine && options_.get().corefile.empty()
-                                 ? options_.get().corefile_text
-                                 : DiskFiles::read(path);
+  Result<std::string> text = read_now(path);
   seen_[path] = text.ok() ? *text : text.error().message();
   return text;
 }
@@ -86,15 +90,13 @@ std::vector<std::string> ConfigFiles::glob(const std::string& pattern) {
 }
 
 bool ConfigFiles::changed() {
-  corefile::DiskFiles disk;
   return std::ranges::any_of(seen_,
                              [&](const auto& row) {
-                               if (is_standard_input(row.first)) return false;
-                               const Result<std::string> now = disk.read(row.first);
+                               const Result<std::string> now = read_now(row.first);
                                return (now.ok() ? *now : now.error().message()) != row.second;
                              }) ||
-         std::ranges::any_of(globbed_,
-                             [&](const auto& row) { return disk.glob(row.first) != row.second; });
+         std::ranges::any_of(
+             globbed_, [&](const auto& row) { return DiskFiles::glob(row.first) != row.second; });
 }
 
 std::string ConfigFiles::digest() const {

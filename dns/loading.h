@@ -34,9 +34,7 @@ class ConfigFiles : public corefile::DiskFiles {
 
  private:
   static Result<std::string> read_standard_input();
-  bool is_standard_input(const std::string& path) const {
-    return path == kStandardInput && options_.get().corefile == path;
-  }
+  Result<std::string> read_now(const std::string& path);
   std::reference_wrapper<const Options> options_;
   std::map<std::string, std::string> seen_;
   std::map<std::string, std::vector<std::string>> globbed_;

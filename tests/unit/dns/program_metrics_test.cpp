@@ -68,6 +68,7 @@ TEST_F(ProgramMetrics, TheDigestChangesWithWhatWasRead) {
   const auto digest = [&] {
     ConfigFiles files_read(options);
     EXPECT_TRUE(load_config(options, files_read).ok());
+    EXPECT_FALSE(files_read.changed());
     return files_read.digest();
   };
   const std::string first = digest();
