@@ -39,8 +39,9 @@ std::string event_json(const Event& event, const std::string& node_name, WallTim
   char stamp[24];
   std::snprintf(stamp, sizeof stamp, ".%llx",
                 static_cast<unsigned long long>(now.time_since_epoch().count()));
-  nlohmann::json regarding = {
-      {"kind", event.kind}, {"name", event.about.name}, {"uid", event.about.to_string()}};
+  nlohmann::json regarding = {{"kind", event.kind},
+                              {"name", event.about.name},
+                              {"uid", event.uid.empty() ? event.about.to_string() : event.uid}};
   if (!event.about.ns.empty()) regarding["namespace"] = event.about.ns;
   regarding["apiVersion"] = "v1";
   const nlohmann::json object = {

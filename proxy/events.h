@@ -22,10 +22,11 @@ struct Event {
   std::string reason;  // "FailedToStartServiceHealthcheck"
   std::string action;  // "Listen"
   std::string note;    // cut at 1024 bytes, the API server's limit
+  std::string uid{};   // kubectl describe finds an object's events by it; "": as kube-proxy has it
 };
 
-// The object to post, from these facts alone. kubectl finds a node's events by the node's name as
-// its uid, as kubelet and kube-proxy write them.
+// The object to post, from these facts alone. Without uid: a Node's is its name, a Service's its
+// namespace and name, as kubelet and kube-proxy write them.
 std::string event_json(const Event& event, const std::string& node_name, WallTime now);
 std::string event_path(const Event& event);
 

@@ -323,7 +323,7 @@ Result<void> Program::open_userspace() {
     remove_rules();
     succeed();
   });
-  userspace_->set_on_bad_annotation([this](const kube::ObjectKey& service, const Error& error) {
+  userspace_->set_on_bad_annotation([this](const kube::Service& service, const Error& error) {
     tell_of_bad_annotation(service, error);
   });
   if (const auto address = stream::api_server_address(cluster_->config().server))
@@ -334,10 +334,11 @@ Result<void> Program::open_userspace() {
   return ok();
 }
 
-void Program::tell_of_bad_annotation(const kube::ObjectKey& service, const Error& error) {
-  const std::string note = error.message() + "; what was asked for before stays";
-  log::warn("Service {}: {}", service.to_string(), note);
-  events_->record({"Service", service, true, "InvalidAnnotation", "Configure", note});
+void Program::tell_of_bad_annotation(const kube::Service& service, const Error& error) {
+  const kube::ObjectKey key = service.meta.key();
+  log::warn("Service {}: {}", key.to_string(), error.message());
+  events_->record(
+      {"Service", key, true, "InvalidAnnotation", "Configure", error.message(), service.meta.uid});
 }
 
 // Rules of mode nftables translate what is to come here. They stay until all of it can come, so
@@ -362,7 +363,7 @@ Result<void> Program::open_proxy() {
   if (!proxy.ok()) return proxy.error();
   proxy_ = std::move(*proxy);
   opt_in_ = std::make_unique<stream::OptIn>(loop_, *proxy_, plane_settings());
-  opt_in_->set_on_bad_annotation([this](const kube::ObjectKey& service, const Error& error) {
+  opt_in_->set_on_bad_annotation([this](const kube::Service& service, const Error& error) {
     tell_of_bad_annotation(service, error);
   });
   sink_ = opt_in_.get();

@@ -63,7 +63,7 @@ class Program {
   Result<void> open_proxy();
   Result<void> open_userspace();
   stream::PlaneSettings plane_settings();
-  void tell_of_bad_annotation(const kube::ObjectKey& service, const Error& error);
+  void tell_of_bad_annotation(const kube::Service& service, const Error& error);
   void remove_rules();
   void succeed();
   std::vector<int> hand_over() const;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/stream/affinity.h"
 
+#include <algorithm>
+
 #include "proxy/stream/maglev.h"
 
 namespace fairlead::proxy::stream {
@@ -47,6 +49,14 @@ void AffinityTable::expire(MonoTime now, Duration span, size_t most) {
   }
 }
 
+void AffinityTable::forget(const std::vector<SocketAddress>& endpoints) {
+  std::erase_if(entries_, [&](const Entry& entry) {
+    if (!std::binary_search(endpoints.begin(), endpoints.end(), entry.endpoint)) return false;
+    by_client_.erase(entry.client);
+    return true;
+  });
+}
+
 void AffinityTable::forget_oldest() {
   by_client_.erase(entries_.front().client);
   entries_.pop_front();
@@ -74,6 +84,13 @@ SocketAddress SharedAffinity::claim(const IpAddress& client, const SocketAddress
   Shard& shard = shard_of(client);
   const std::lock_guard lock(shard.mutex);
   return shard.table.claim(client, endpoint, now, span);
+}
+
+void SharedAffinity::forget(const std::vector<SocketAddress>& endpoints) {
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    shard.table.forget(endpoints);
+  }
 }
 
 void SharedAffinity::expire(MonoTime now, Duration span) {

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "base/address.h"
 #include "base/time.h"
@@ -43,6 +44,8 @@ class AffinityTable {
                       Duration span);
   // Forgets what is older than twice `span`, `most` at a time.
   void expire(MonoTime now, Duration span, size_t most);
+  // Forgets who went to one of them; sorted.
+  void forget(const std::vector<SocketAddress>& endpoints);
   size_t size() const { return entries_.size(); }
 
  private:
@@ -69,6 +72,7 @@ class SharedAffinity {
                 Duration span);
   SocketAddress claim(const IpAddress& client, const SocketAddress& endpoint, MonoTime now,
                       Duration span);
+  void forget(const std::vector<SocketAddress>& endpoints);
   // As AffinityTable::expire(), kSweep of each shard at most.
   void expire(MonoTime now, Duration span);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/stream/annotations.h"
 
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -11,6 +12,10 @@ namespace fairlead::proxy::stream {
 namespace {
 
 constexpr std::string_view kPrefix = "stream.fairlead.io/";
+constexpr const char* kKept = "; what was asked for before stays";
+constexpr const char* kDoubt =
+    "; nobody remembers what was asked for before, and the endpoints may expect the PROXY "
+    "protocol: TCP is dropped until this is put right";
 
 Result<void> read(std::string_view name, const std::string& value, Wishes& wishes) {
   if (name == "mode") {
@@ -37,41 +42,54 @@ Result<void> read(std::string_view name, const std::string& value, Wishes& wishe
 
 void keep(std::string_view name, const Wishes& before, Wishes& wishes) {
   if (name == "mode")
-    wishes.relay = before.relay;
+    wishes.relay = before.relay, wishes.unclear |= before.unclear;
   else if (name == "balance")
     wishes.balance = before.balance;
   else if (name == "proxy-protocol")
-    wishes.proxy_protocol = before.proxy_protocol;
+    wishes.proxy_protocol = before.proxy_protocol, wishes.unclear |= before.unclear;
   else if (name == "hold")
     wishes.hold = before.hold;
+}
+
+// Of a Service of which nothing was known. A mode that means nothing may have been "userspace".
+void doubt(const std::set<std::string_view>& bad, Wishes& wishes) {
+  const bool mode = bad.contains("mode");
+  wishes.unclear = bad.contains("proxy-protocol") || (mode && wishes.proxy_protocol);
+  wishes.relay |= mode && wishes.unclear;
 }
 
 }  // namespace
 
 WishesRead read_wishes(const std::map<std::string, std::string>& annotations,
-                       const Wishes& before) {
+                       const std::optional<Wishes>& before) {
   WishesRead result;
   std::string complaints;
+  std::set<std::string_view> bad;
   for (auto it = annotations.lower_bound(std::string(kPrefix));
        it != annotations.end() && it->first.starts_with(kPrefix); ++it) {
     const auto& [name, value] = *it;
     const std::string_view what = std::string_view(name).substr(kPrefix.size());
     const Result<void> done = read(what, value, result.wishes);
     if (done.ok()) continue;
-    keep(what, before, result.wishes);
+    bad.insert(what);
+    if (before) keep(what, *before, result.wishes);
     complaints += (complaints.empty() ? "" : "; ") +
                   done.error()
                       .with_context("metadata.annotations[" + name + "]: \"" + value + "\"")
                       .message();
   }
-  if (!complaints.empty()) result.bad = Error(ErrorCode::kInvalid, complaints);
+  if (!before) doubt(bad, result.wishes);
+  if (!complaints.empty())
+    result.bad = Error(ErrorCode::kInvalid, complaints + (result.wishes.unclear ? kDoubt : kKept));
   return result;
 }
 
-bool WishBook::put(const kube::Service& service) {
+bool WishBook::put(const kube::Service& service, bool known) {
   const kube::ObjectKey key = service.meta.key();
   const Wishes before = of(key);
-  const auto [wishes, bad] = read_wishes(service.meta.annotations, before);
+  const auto [wishes, bad] =
+      read_wishes(service.meta.annotations,
+                  known || entries_.contains(key) ? std::optional<Wishes>(before) : std::nullopt);
   if (wishes == Wishes() && !bad) {
     entries_.erase(key);
     return wishes != before;
@@ -79,7 +97,7 @@ bool WishBook::put(const kube::Service& service) {
   Entry& entry = entries_[key];
   entry.wishes = wishes;
   const std::string message = bad ? bad->message() : "";
-  if (std::exchange(entry.told, message) != message && bad && on_bad_) on_bad_(key, *bad);
+  if (std::exchange(entry.told, message) != message && bad && on_bad_) on_bad_(service, *bad);
   return wishes != before;
 }
 

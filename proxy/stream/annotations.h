@@ -30,26 +30,31 @@ struct Wishes {
   bool proxy_protocol = false;
   Duration hold{};
   bool relay = false;  // mode
+  // Whether endpoints expect the PROXY protocol is not known: proxy-protocol means nothing (or mode
+  // does, beside it) and nobody knows what it was. TCP goes to none of them, for those that do
+  // expect it believe what a client writes.
+  bool unclear = false;
   bool operator==(const Wishes&) const = default;
 };
 
-// What annotations say, each by itself: one whose value means nothing leaves of `before` what it is
-// about, so that every node makes the same of the others, whatever it has seen before. Those of
-// others are theirs.
+// What annotations say, each by itself: one whose value means nothing leaves of `before` (nothing:
+// the Service is new to this process) what it is about, so that every node makes the same of the
+// others, whatever it has seen before. Those of others are theirs.
 struct WishesRead {
   Wishes wishes;
   std::optional<Error> bad;  // kInvalid: those that mean nothing, or that there are not, by name
 };
-WishesRead read_wishes(const std::map<std::string, std::string>& annotations, const Wishes& before);
+WishesRead read_wishes(const std::map<std::string, std::string>& annotations,
+                       const std::optional<Wishes>& before);
+
+using OnBadAnnotation = std::function<void(const kube::Service&, const Error&)>;
 
 // Those of every Service. `on_bad` hears once of what means nothing. One thread.
 class WishBook {
  public:
-  void set_on_bad(std::function<void(const kube::ObjectKey&, const Error&)> callback) {
-    on_bad_ = std::move(callback);
-  }
-  // True: they have changed.
-  bool put(const kube::Service& service);
+  void set_on_bad(OnBadAnnotation callback) { on_bad_ = std::move(callback); }
+  // True: they have changed. `known`: the Service is none that has just been seen first.
+  bool put(const kube::Service& service, bool known);
   void remove(const kube::ObjectKey& service) { entries_.erase(service); }
   Wishes of(const kube::ObjectKey& service) const;
   // Nobody asks for anything.
@@ -63,7 +68,7 @@ class WishBook {
     std::string told;  // of what was bad
   };
   std::map<kube::ObjectKey, Entry> entries_;  // those that ask for something
-  std::function<void(const kube::ObjectKey&, const Error&)> on_bad_;
+  OnBadAnnotation on_bad_;
 };
 
 }  // namespace fairlead::proxy::stream

@@ -24,7 +24,8 @@ class Count {
   std::atomic<uint64_t> value_{0};
 };
 
-struct Counters {
+// On cache lines of its own: other workers write their own beside it.
+struct alignas(64) Counters {
   Count opened;          // connections, or UDP sessions, that a client began
   Count open;            // now
   Count failed;          // no endpoint was reached

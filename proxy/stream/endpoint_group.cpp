@@ -38,25 +38,35 @@ class GroupView : public LoadView {
 
 }  // namespace
 
+EndpointPtr EndpointGroup::find(const SocketAddress& address) const {
+  for (const auto* sorted : {&endpoints_, &leaving_})
+    if (EndpointPtr endpoint = find_in(*sorted, address)) return endpoint;
+  const auto found = gone_.find(address);
+  return found == gone_.end() ? nullptr : found->second.lock();
+}
+
 void EndpointGroup::set(std::shared_ptr<const EndpointSet> set) {
   if (set == set_) return;
   std::vector<EndpointPtr> endpoints, leaving;
-  const auto known = [&](const SocketAddress& address) {
-    EndpointPtr endpoint = find_in(endpoints_, address);
-    return endpoint ? endpoint : find_in(leaving_, address);
-  };
   for (const SocketAddress& address : set->endpoints) {
-    EndpointPtr endpoint = known(address);
+    EndpointPtr endpoint = find(address);
     if (!endpoint) endpoint = std::make_shared<Endpoint>(Endpoint{address, 0, {}});
     endpoints.push_back(std::move(endpoint));
   }
   for (const SocketAddress& address : set->leaving)
-    if (EndpointPtr endpoint = known(address)) leaving.push_back(std::move(endpoint));
+    if (EndpointPtr endpoint = find(address)) leaving.push_back(std::move(endpoint));
   if (!set_ || set->endpoints != set_->endpoints)
     balancer_.set_endpoints(set->endpoints, set->places);
-  endpoints_ = std::move(endpoints);
-  leaving_ = std::move(leaving);
+  endpoints_.swap(endpoints);
+  leaving_.swap(leaving);
   set_ = std::move(set);
+  std::erase_if(gone_, [](const auto& one) {
+    const EndpointPtr endpoint = one.second.lock();
+    return !endpoint || endpoint->open == 0;
+  });
+  for (const auto* before : {&endpoints, &leaving})
+    for (const EndpointPtr& endpoint : *before)
+      if (endpoint->open > 0 && !serves(endpoint->address)) gone_[endpoint->address] = endpoint;
 }
 
 bool EndpointGroup::serves(const SocketAddress& endpoint) const {

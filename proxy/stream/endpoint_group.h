@@ -3,9 +3,10 @@
 // each, which of them fail, and which gets the next. Pure: time is given. One thread.
 //
 // An endpoint that stays in the set keeps what is known of it. Connections hold their Endpoint
-// beyond its place in the set.
+// beyond its place in the set, and one that comes back meanwhile is the same: it has them still.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -55,6 +56,7 @@ class EndpointGroup {
   static void abandoned(Endpoint& endpoint) { endpoint.ejection.abandoned(); }
 
  private:
+  EndpointPtr find(const SocketAddress& address) const;
   std::optional<size_t> usable_index(const SocketAddress& endpoint, const LoadView& view) const;
   std::optional<size_t> choose_index(const IpAddress& client, const std::optional<Stay>& stay,
                                      const LoadView& view);
@@ -64,6 +66,7 @@ class EndpointGroup {
   std::shared_ptr<const EndpointSet> set_;
   std::vector<EndpointPtr> endpoints_;  // as set_->endpoints
   std::vector<EndpointPtr> leaving_;    // as set_->leaving, those that were in use
+  std::map<SocketAddress, std::weak_ptr<Endpoint>> gone_;  // those that connections held
 };
 
 }  // namespace fairlead::proxy::stream

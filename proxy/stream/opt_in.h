@@ -56,9 +56,7 @@ class OptIn : public ObjectSink, private PlaneOwner {
   void start() override;
 
   // Hears of annotations that mean nothing (WishBook).
-  void set_on_bad_annotation(std::function<void(const kube::ObjectKey&, const Error&)> callback) {
-    wishes_.set_on_bad(std::move(callback));
-  }
+  void set_on_bad_annotation(OnBadAnnotation callback) { wishes_.set_on_bad(std::move(callback)); }
   // Null until a Service has asked.
   Plane* plane() { return plane_.get(); }
   // Ok, or why rules or relaying are not what they should be.

@@ -258,7 +258,7 @@ void Relay::on_ready(Side& side, uint32_t events) {
     const int error = failed && pending == 0 ? ECONNRESET : pending;
     // One that has been reset after it was made is another's turn too, unless it has said
     // something.
-    if (!failed || has_data(server_.socket.get())) {
+    if (!failed || peek(server_.socket.get()) == Peeked::kData) {
       if (failed) broke(server_, error);
       server_.readable = (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) != 0;
       note_events(server_, events);

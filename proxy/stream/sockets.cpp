@@ -243,15 +243,13 @@ int pending_error(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
 }
 
-bool has_data(int fd) {
-  char byte = 0;
-  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-bool has_hung_up(int fd) {
+Peeked peek(int fd) {
   char byte = 0;
   const ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+  if (got > 0) return Peeked::kData;
+  if (got == 0) return Peeked::kEnd;
+  return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? Peeked::kNothing
+                                                                   : Peeked::kReset;
 }
 
 int unacknowledged(int fd) {

@@ -84,10 +84,9 @@ std::optional<SocketAddress> original_destination(int fd, Family family);
 
 // SO_ERROR, which is thereby cleared.
 int pending_error(int fd);
-// Something has come that can be read.
-bool has_data(int fd);
-// Its peer has closed it, or its end, without a word before.
-bool has_hung_up(int fd);
+// What would be read next. kEnd: the peer has closed the connection, or only its own end.
+enum class Peeked : uint8_t { kNothing, kData, kEnd, kReset };
+Peeked peek(int fd);
 // Bytes sent to it that its peer's kernel has not acknowledged, an end of stream among them.
 int unacknowledged(int fd);
 // Closing it sends a reset, and drops what has not been sent.

@@ -29,9 +29,10 @@ void Userspace::mark(const Dirty& dirty) {
 }
 
 void Userspace::put(const kube::Service& service) {
-  const bool asks_anew = wishes_.put(service);
+  const kube::ObjectKey key = service.meta.key();
+  const bool asks_anew = wishes_.put(service, !services_.frontends(key).empty());
   mark(services_.put(service));
-  if (asks_anew) mark(services_.frontends(service.meta.key()));
+  if (asks_anew) mark(services_.frontends(key));
 }
 
 void Userspace::put(const kube::EndpointSlice& slice) {

@@ -37,9 +37,7 @@ class Userspace : public ObjectSink, private PlaneOwner {
     on_services_changed_ = std::move(callback);
   }
   // Hears of annotations that mean nothing (WishBook).
-  void set_on_bad_annotation(std::function<void(const kube::ObjectKey&, const Error&)> callback) {
-    wishes_.set_on_bad(std::move(callback));
-  }
+  void set_on_bad_annotation(OnBadAnnotation callback) { wishes_.set_on_bad(std::move(callback)); }
   Plane& plane() { return *plane_; }
 
  private:

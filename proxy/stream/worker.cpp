@@ -329,9 +329,11 @@ void Worker::drop_hung_up() {
   for (const ListenerId id : std::set<ListenerId>(holding_)) {
     std::deque<Listener::Held>& held = listeners_.at(id)->held;
     held_ -= std::erase_if(held, [](const Listener::Held& one) {
-      if (!has_hung_up(one.client.get())) return false;
+      const Peeked next = peek(one.client.get());
+      if (next != Peeked::kEnd && next != Peeked::kReset) return false;
       one.counters->waiting.take();
       one.counters->failed.add();
+      reset_on_close(one.client.get());  // it may have ended its own side alone, and read on
       return true;
     });
     if (held.empty()) holding_.erase(id);
@@ -346,7 +348,7 @@ void Worker::release(Listener& listener) {
     for (Listener::Held& each : std::exchange(listener.held, {})) {
       --held_;
       each.counters->waiting.take();
-      if (has_hung_up(each.client.get()))
+      if (peek(each.client.get()) == Peeked::kReset)
         each.counters->failed.add();
       else
         take(listener, std::move(each.client), each.peer);
@@ -416,10 +418,15 @@ Result<std::unique_ptr<WorkerThread>> WorkerThread::start(const WorkerSettings& 
   if (!worker.ok()) return worker.error();
   if (const auto led = (*worker)->lead(); !led.ok()) return led.error();
   thread->worker_ = std::move(*worker);
-  thread->thread_ = std::thread([raw = thread.get()] {
-    raw->worker_->run(raw->over_);
-    raw->worker_.reset();
-  });
+  try {
+    thread->thread_ = std::thread([raw = thread.get()] {
+      raw->worker_->run(raw->over_);
+      raw->worker_.reset();
+    });
+  } catch (const std::system_error& error) {
+    return Error(ErrorCode::kResourceExhausted,
+                 std::string("start a worker's thread: ") + error.what());
+  }
   return thread;
 }
 

@@ -12,7 +12,7 @@
 // Where a Service has no endpoint, but asks that connections wait for one (annotations.h), they are
 // accepted and kept, kMostHeld a frontend; when there is one they begin, in the order they came.
 // Who has waited for too long is reset, as from a port where nobody listens; who has hung up
-// without a word is forgotten when its place is needed, or its turn has come.
+// without a word is reset too when its place is needed.
 //
 // Threads: the loop's. A WorkerThread is a Worker with a thread and a Loop of its own; it is used
 // from the thread that made it.

@@ -274,7 +274,7 @@ TEST_F(StreamEdges, AServiceSaysWhatItWantsByAnnotations) {
   const auto put_holding = [&](const std::string& hold) {
     cluster_.api().put(
         "/api/v1/services", "web",
-        R"({"metadata":{"name":"web","namespace":"default","resourceVersion":"@RV@",)"
+        R"({"metadata":{"name":"web","namespace":"default","uid":"01-23","resourceVersion":"@RV@",)"
         R"("annotations":{"stream.fairlead.io/hold":")" +
             hold + R"("}},"spec":{)" + spec_json(1) + "}}");
   };
@@ -325,6 +325,7 @@ TEST_F(StreamEdges, AServiceSaysWhatItWantsByAnnotations) {
   ASSERT_TRUE(cluster_.run_until([&] { return !told().empty(); }));
   EXPECT_THAT(told(), HasSubstr("metadata.annotations[stream.fairlead.io/hold]"));
   EXPECT_THAT(told(), HasSubstr(R"("kind":"Service")"));
+  EXPECT_THAT(told(), HasSubstr(R"("uid":"01-23")")) << "kubectl describe looks for it";
   cluster_.put_slice("web", {"10.244.1.9 notready"});
   bool held = false;
   for (int i = 0; i < 200 && !held; ++i) {

@@ -40,6 +40,11 @@ TEST(EventJson, AsTheApiServerTakesIt) {
   EXPECT_EQ(json["eventTime"], "1970-01-01T00:00:01.000005Z");
   EXPECT_EQ(json["regarding"]["kind"], "Service");
   EXPECT_EQ(json["regarding"]["namespace"], "shop");
+  EXPECT_EQ(json["regarding"]["uid"], "shop/web") << "as kube-proxy has it";
+  Event known = event;
+  known.uid = "0123-4567";
+  EXPECT_EQ(nlohmann::json::parse(event_json(known, "n1", WallTime()))["regarding"]["uid"],
+            "0123-4567");
   EXPECT_EQ(json["reportingController"], "fairlead-proxy");
   EXPECT_EQ(json["reportingInstance"], "fairlead-proxy-n1");
   EXPECT_EQ(json["type"], "Warning");

@@ -360,6 +360,18 @@ TEST(StreamAffinity, IsBounded) {
   EXPECT_EQ(table.size(), 0u) << "without anybody coming";
 }
 
+TEST(StreamAffinity, ForgetsWhoWentToOneThatIsGone) {
+  const auto endpoints = some_endpoints(3);
+  SharedAffinity shared;
+  for (size_t i = 0; i < 300; ++i)
+    shared.remember(client(i), endpoints[i % 3], kStart, seconds(60));
+  shared.forget({endpoints[0], endpoints[2]});
+  for (size_t i = 0; i < 300; ++i)
+    EXPECT_EQ(shared.find(client(i), kStart, seconds(60)).has_value(), i % 3 == 1) << i;
+  shared.remember(client(0), endpoints[2], kStart, seconds(60));
+  EXPECT_EQ(shared.find(client(0), kStart, seconds(60))->endpoint, endpoints[2]);
+}
+
 std::shared_ptr<EndpointSet> set_of(std::vector<SocketAddress> endpoints) {
   auto set = std::make_shared<EndpointSet>();
   set->id = 1;
@@ -393,7 +405,28 @@ TEST(StreamGroup, KeepsWhatItKnowsOfEndpointsThatStay) {
   chosen.clear();
   for (int i = 0; i < 8; ++i) chosen.insert(group.choose(client(1), kStart, {}));
   EXPECT_TRUE(chosen.contains(held[0])) << "back, as the one it was";
+  EXPECT_TRUE(chosen.contains(held[2])) << "it too: its connection has lasted";
+  held[2]->open = 0;
+  group.set(set_of({three[0]}));
+  group.set(set_of(three));
+  chosen.clear();
+  for (int i = 0; i < 8; ++i) chosen.insert(group.choose(client(1), kStart, {}));
   EXPECT_FALSE(chosen.contains(held[2])) << "a new one of the same address";
+}
+
+// As when a pod fails its readiness probe once.
+TEST(StreamGroup, OneThatComesBackHasItsConnectionsStill) {
+  EndpointGroup group(Policy::kLeastConnections, {}, 1);
+  const auto two = some_endpoints(2);
+  group.set(set_of({two[0]}));
+  const EndpointPtr busy = group.choose(client(1), kStart, {});
+  busy->open = 10;
+  group.set(set_of({two[1]}));
+  group.choose(client(1), kStart, {})->open = 5;
+  group.set(set_of({}));
+  group.set(set_of(two));
+  for (int i = 0; i < 4; ++i)
+    EXPECT_EQ(group.choose(client(1), kStart, {})->address, two[1]) << "the less busy of the two";
 }
 
 TEST(StreamGroup, NeverEjectsEverybody) {

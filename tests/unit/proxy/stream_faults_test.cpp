@@ -373,6 +373,20 @@ TEST_F(StreamUdpAnswers, OneThatCannotBeSentTakesNoOtherAlong) {
   EXPECT_EQ(client.received, (std::vector<std::string>{"b", "c"}));
 }
 
+class StreamThreads : public peers::WorkerTest {};
+
+TEST_F(StreamThreads, SaysSoWhereTheKernelHasNoThread) {
+  const FaultyThread thread(
+      {SYS_clone3}, [](const SystemCall&) { return EAGAIN; },
+      [] {
+        const size_t before = open_descriptors();
+        const auto started = WorkerThread::start({});
+        ASSERT_FALSE(started.ok());
+        EXPECT_TRUE(started.error().is(ErrorCode::kResourceExhausted)) << started.error().message();
+        EXPECT_EQ(open_descriptors(), before);
+      });
+}
+
 // Nobody's, in a thread of its own: user and rights are a thread's (credentials(7)).
 TEST(PipePool, GivesNoneThatTheKernelKeepsSmall) {
   size_t soft_pages = 0;

@@ -39,7 +39,8 @@ TEST(StreamWishes, Annotations) {
         {"stream.fairlead.iou/balance", "?"}},
        {Policy::kRandom, true, kMostHold}}};
   for (const Case& c : cases) {
-    const auto read = read_wishes(c.annotations, {Policy::kSourceHash, true, seconds(1), true});
+    const auto read =
+        read_wishes(c.annotations, Wishes{Policy::kSourceHash, true, seconds(1), true});
     EXPECT_FALSE(read.bad) << read.bad->message();
     EXPECT_EQ(read.wishes, c.wishes);
   }
@@ -80,40 +81,82 @@ TEST(StreamWishes, EachStandsForItself) {
   ASSERT_TRUE(first.bad);
   EXPECT_THAT(first.bad->message(), HasSubstr("[stream.fairlead.io/hold]"));
   EXPECT_THAT(first.bad->message(), HasSubstr("[stream.fairlead.io/balance]"));
-  const auto later = read_wishes(annotations, {Policy::kRandom, false, seconds(9), false});
+  const auto later = read_wishes(annotations, Wishes{Policy::kRandom, false, seconds(9), false});
   EXPECT_EQ(later.wishes, (Wishes{Policy::kRandom, true, seconds(9), true}));
+}
+
+// Endpoints that expect the PROXY protocol believe what a client writes.
+TEST(StreamWishes, WhereNobodyKnowsIfEndpointsAreToBeToldTcpIsDropped) {
+  struct Case {
+    const char* mode;  // "": no annotation
+    const char* proxy_protocol;
+    bool unclear, relay;
+  };
+  for (const Case& c : {Case{"userspace", "V2", true, true},
+                        {"", "V2", true, false},
+                        {"nftables", "V2", true, false},
+                        {"userspce", "V2", true, true},
+                        {"userspce", "v2", true, true},
+                        {"userspce", "off", false, false},
+                        {"userspce", "", false, false},
+                        {"userspace", "v2", false, true},
+                        {"userspace", "off", false, true}}) {
+    std::map<std::string, std::string> annotations;
+    if (*c.mode != '\0') annotations["stream.fairlead.io/mode"] = c.mode;
+    if (*c.proxy_protocol != '\0')
+      annotations["stream.fairlead.io/proxy-protocol"] = c.proxy_protocol;
+    const auto read = read_wishes(annotations, std::nullopt);
+    EXPECT_EQ(read.wishes.unclear, c.unclear) << c.mode << " " << c.proxy_protocol;
+    EXPECT_EQ(read.wishes.relay, c.relay) << c.mode << " " << c.proxy_protocol;
+    if (c.unclear) EXPECT_THAT(read.bad->message(), HasSubstr("TCP is dropped"));
+    // Who had it before knows.
+    EXPECT_FALSE(read_wishes(annotations, Wishes()).wishes.unclear);
+    EXPECT_EQ(read_wishes(annotations, read.wishes).wishes, read.wishes) << "still";
+  }
 }
 
 TEST(StreamWishes, TheLastGoodOnesStay) {
   WishBook book;
   std::vector<std::string> told;
-  book.set_on_bad([&](const kube::ObjectKey& key, const Error& error) {
-    told.push_back(key.to_string() + ": " + error.message());
+  book.set_on_bad([&](const kube::Service& about, const Error& error) {
+    told.push_back(about.meta.key().to_string() + ": " + error.message());
   });
   kube::Service service;
   service.meta.ns = "default";
   service.meta.name = "web";
   const kube::ObjectKey key = service.meta.key();
-  EXPECT_FALSE(book.put(service));
+  EXPECT_FALSE(book.put(service, true));
   std::string& balance = service.meta.annotations["stream.fairlead.io/balance"];
   balance = "random";
-  EXPECT_TRUE(book.put(service));
-  EXPECT_FALSE(book.put(service));
+  EXPECT_TRUE(book.put(service, true));
+  EXPECT_FALSE(book.put(service, true));
   balance = "luck";
-  EXPECT_FALSE(book.put(service));
-  EXPECT_FALSE(book.put(service));
+  EXPECT_FALSE(book.put(service, true));
+  EXPECT_FALSE(book.put(service, true));
   EXPECT_EQ(book.of(key).balance, Policy::kRandom);
   ASSERT_EQ(told.size(), 1u) << "once";
   EXPECT_THAT(told[0], HasSubstr("default/web: metadata.annotations[stream.fairlead.io/balance]"));
   balance = "round-robin";
-  EXPECT_TRUE(book.put(service));
+  EXPECT_TRUE(book.put(service, true));
   balance = "luck";
-  book.put(service);
+  book.put(service, true);
   EXPECT_EQ(told.size(), 2u);
   service.meta.annotations.clear();
-  EXPECT_TRUE(book.put(service));
+  EXPECT_TRUE(book.put(service, true));
   EXPECT_EQ(book.of(key), Wishes());
   book.remove(key);
+
+  // Seen first, and without a good one before; then it has been.
+  service.meta.annotations = {{"stream.fairlead.io/proxy-protocol", "V2"}};
+  EXPECT_TRUE(book.put(service, false));
+  EXPECT_TRUE(book.of(key).unclear);
+  EXPECT_FALSE(book.put(service, true));
+  EXPECT_TRUE(book.of(key).unclear);
+  service.meta.annotations["stream.fairlead.io/proxy-protocol"] = "off";
+  EXPECT_TRUE(book.put(service, true));
+  service.meta.annotations["stream.fairlead.io/proxy-protocol"] = "V2";
+  book.put(service, true);
+  EXPECT_EQ(book.of(key), Wishes()) << "what it was is known";
 }
 
 TEST(ProxyHeader, AsItsSpecificationHasIt) {
@@ -222,6 +265,24 @@ TEST_F(StreamHold, WhoHasHungUpGivesItsPlace) {
   run_until([&] { return web.peers().size() == 2; });
   run_until([&] { return web.peers()[0]->received() == "a word, and its end"; });
   EXPECT_FALSE(now->was_reset());
+}
+
+// `nc host 25 < /dev/null`: where the server speaks first.
+TEST_F(StreamHold, WhoHasEndedOnlyItsOwnSideIsServed) {
+  start();
+  Server& web = server(1);
+  frontend_ = add_frontend(1, empty(seconds(60)));
+  const PeerPtr client = connect();
+  client->finish();
+  run_until([&] { return worker_->held() == 1; });
+  run_for(milliseconds(20));
+  worker_->update(1, service_of({web.address()}));
+  const PeerPtr endpoint = accepted(web, 0);
+  ASSERT_TRUE(endpoint);
+  endpoint->send("220 welcome");
+  endpoint->finish();
+  run_until([&] { return client->received() == "220 welcome"; });
+  EXPECT_EQ(counters_->failed.value(), 0u);
 }
 
 // The service goes, or does not ask for it any more.
