@@ -84,4 +84,9 @@ void check_packets(Cluster& cluster, const PacketCase& c, bool tcp) {
   }
 }
 
+void check_both(Cluster& cluster, const PacketCase& c) {
+  check_packets(cluster, c, true);
+  if (c.ends_at != kDropped) check_packets(cluster, c, false);
+}
+
 }  // namespace fairlead::proxy::test

@@ -28,5 +28,7 @@ inline const std::set<std::string> kAll = {"web-1", "web-2", "web-3"};
 // tracer too, asked about the ruleset the cluster's proxy has programmed. To it, what is relayed
 // ends at a socket of the node.
 void check_packets(Cluster& cluster, const PacketCase& c, bool tcp);
+// With TCP and, unless it is dropped, which takes seconds to see, UDP.
+void check_both(Cluster& cluster, const PacketCase& c);
 
 }  // namespace fairlead::proxy::test

@@ -251,8 +251,14 @@ TEST_P(EndpointRows, HoldWithRealPacketsAndForTheTracer) {
   check_row(row, relayed);
 }
 
-TEST(Row28_Node, AnotherZoneAnswersAtOnce) {
+// By rules or, as its kernel twin, relayed.
+class Row28 : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(, Row28, testing::Bool(),
+                         [](const auto& p) { return p.param ? "Relayed" : "ByRules"; });
+
+TEST_P(Row28, AnotherZoneAnswersAtOnce) {
   Cluster cluster;
+  cluster.relay = GetParam();
   cluster.start_proxy();
   set_node(cluster, "a");
   put_hinted(cluster, "web", 1, {kOn1, kOn2, kOn3}, [](auto& endpoints) {

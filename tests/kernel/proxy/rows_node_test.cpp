@@ -23,11 +23,6 @@ using namespace test;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-void check(ProgramCluster& cluster, const PacketCase& c) {
-  check_packets(cluster, c, true);
-  if (c.ends_at != kDropped) check_packets(cluster, c, false);
-}
-
 void put_endpoints(ProgramCluster& cluster, const std::vector<std::string>& endpoints) {
   std::vector<std::string> six;
   for (const std::string& endpoint : endpoints) six.push_back(in_ipv6(endpoint));
@@ -56,8 +51,8 @@ TEST(Row23_HealthCheckNodePort, TellsBalancersWhetherThisNodeHasReadyEndpoints) 
         << cluster.get("outside", "http://192.0.2.1:32100/");
   };
   const auto balancer_sends = [&](const std::set<std::string>& ends) {
-    check(cluster,
-          {"to the balancer's address", "outside", "198.51.100.1:80", "[2001:db8:ff::1]:80", ends});
+    check_both(cluster, {"to the balancer's address", "outside", "198.51.100.1:80",
+                         "[2001:db8:ff::1]:80", ends});
   };
   balancer_hears("200", "2");
   balancer_sends({"web-1", "web-2"});
@@ -109,9 +104,9 @@ TEST(Row24_Healthz, SendsBalancersAwayFromANodeThatLeavesWhilePacketsFlow) {
     })) << answer;
     EXPECT_THAT(answer, HasSubstr(std::string("\"nodeEligible\":") + step.eligible));
     EXPECT_THAT(cluster.get("outside", "http://192.0.2.1:10256/livez"), StartsWith("HTTP/1.1 200"));
-    check(cluster, {"cluster IP", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
-    check(cluster, {"node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", kHere,
-                    Source::kMasqueraded});
+    check_both(cluster, {"cluster IP", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
+    check_both(cluster, {"node port", "outside", "192.0.2.1:30101", "[2001:db8::1]:30101", kHere,
+                         Source::kMasqueraded});
   }
 }
 
@@ -120,7 +115,7 @@ TEST(Row25_Operations, AnswerOnTheNodeOnly) {
   cluster.put_service("web", spec_json(1));
   put_endpoints(cluster, {kOn1});
   cluster.start();
-  check(cluster, {"it is programmed", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
+  check_both(cluster, {"it is programmed", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
   const struct {
     const char *path, *says;
   } kPages[] = {

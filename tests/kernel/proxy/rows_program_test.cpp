@@ -22,11 +22,6 @@ using testing::HasSubstr;
 constexpr const char* kOtherProxy = R"("service.kubernetes.io/service-proxy-name":"other")";
 constexpr const char* kHeadless = R"("service.kubernetes.io/headless":"")";
 
-void check(ProgramCluster& cluster, const PacketCase& c) {
-  check_packets(cluster, c, true);
-  if (c.ends_at != kDropped) check_packets(cluster, c, false);
-}
-
 // A Service of web-1, number N.
 void put_web(ProgramCluster& cluster, const std::string& name = "web", int number = 1,
              const std::string& labels = "") {
@@ -46,8 +41,8 @@ TEST(Row01_WatchFilters, ServicesOfAnotherProxyAreNotOurs) {
   cluster.start();
   const PacketCase web{"no label", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere};
   const PacketCase other{"another proxy's", "client", "10.96.0.2:80", "[fd00:96::2]:80", kDropped};
-  check(cluster, web);
-  check(cluster, other);
+  check_both(cluster, web);
+  check_both(cluster, other);
   EXPECT_EQ(cluster.traced("client", "10.96.0.1:80/tcp"), "balanced to 10.244.2.2:8080");
   EXPECT_EQ(cluster.traced("client", "10.96.0.2:80/tcp"), "dropped");
   // The label comes and goes.
@@ -56,10 +51,10 @@ TEST(Row01_WatchFilters, ServicesOfAnotherProxyAreNotOurs) {
   ASSERT_TRUE(ends_at(cluster, "10.96.0.2:80", "web-1"));
   PacketCase now = web;
   now.to4 = other.to4, now.to6 = other.to6;
-  check(cluster, now);
+  check_both(cluster, now);
   now = other;
   now.to4 = web.to4, now.to6 = web.to6;
-  check(cluster, now);
+  check_both(cluster, now);
 }
 
 TEST(Row01_WatchFilters, HeadlessSlicesHaveNoEndpoints) {
@@ -67,7 +62,7 @@ TEST(Row01_WatchFilters, HeadlessSlicesHaveNoEndpoints) {
   put_web(cluster);
   cluster.put_slice("web", {kOn2}, kHeadless, "-headless");
   cluster.start();
-  check(cluster, {"the plain slice", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
+  check_both(cluster, {"the plain slice", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
   EXPECT_EQ(cluster.traced("client", "10.96.0.1:80/tcp"), "balanced to 10.244.2.2:8080");
 }
 
@@ -78,7 +73,7 @@ TEST(Row01_WatchFilters, SlicesOfAServiceThatWasAnotherProxysCount) {
   cluster.put_slice("web", {kOn1}, kOtherProxy);
   cluster.put_slice("web", {in_ipv6(kOn1)}, kOtherProxy);
   cluster.start();
-  check(cluster, {"its endpoint", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
+  check_both(cluster, {"its endpoint", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
 }
 
 // The external IP is the outside host's own address: where there are no rules it answers itself.
@@ -96,8 +91,9 @@ TEST(Row01_WatchFilters, ServicesWithoutClusterIpHaveNoRules) {
   for (const char* service : {"headless", "name", "empty"})
     for (const auto& endpoint : {kOn1, in_ipv6(kOn1)}) cluster.put_slice(service, {endpoint});
   cluster.start();
-  check(cluster, {"a plain one beside them", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
-  check(cluster, {"no rules", "client", "192.0.2.2:8080", "[2001:db8::2]:8080", {"outside"}});
+  check_both(cluster,
+             {"a plain one beside them", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
+  check_both(cluster, {"no rules", "client", "192.0.2.2:8080", "[2001:db8::2]:8080", {"outside"}});
   EXPECT_EQ(cluster.traced("client", "192.0.2.2:8080/tcp"), "passed");
 }
 
@@ -106,7 +102,7 @@ TEST(Row22_DualStack, WithoutIpv6OnTheNodeIpv4IsServed) {
   cluster.at("node").set_sysctl("net.ipv6.conf.all.disable_ipv6", "1");
   put_web(cluster);
   cluster.start();
-  check(cluster, {"IPv4", "client", "10.96.0.1:80", "", kHere});
+  check_both(cluster, {"IPv4", "client", "10.96.0.1:80", "", kHere});
   EXPECT_EQ(cluster.at("node").must("nft list tables"), "table ip fairlead\n");
 }
 
@@ -129,12 +125,12 @@ TEST(Row29_Configuration, AFileDecidesAndFlagsBesideItDoNot) {
   flags.push_back(path);
   cluster.launch(flags);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.healthy(); }));
-  check(cluster, {"masqueradeAll", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere,
-                  Source::kMasqueraded});
-  check(cluster, {"an address in nodePortAddresses", "client", "10.244.1.1:30101",
-                  "[fd00:244:1::1]:30101", kHere, Source::kMasqueraded});
-  check(cluster, {"not ours: the primary one is not", "outside", "192.0.2.1:30101",
-                  "[2001:db8::1]:30101", kRefused});
+  check_both(cluster, {"masqueradeAll", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere,
+                       Source::kMasqueraded});
+  check_both(cluster, {"an address in nodePortAddresses", "client", "10.244.1.1:30101",
+                       "[fd00:244:1::1]:30101", kHere, Source::kMasqueraded});
+  check_both(cluster, {"not ours: the primary one is not", "outside", "192.0.2.1:30101",
+                       "[2001:db8::1]:30101", kRefused});
   EXPECT_EQ(cluster.traced("client", "10.96.0.1:80/tcp"),
             "balanced to 10.244.2.2:8080 (masqueraded)");
   std::filesystem::remove_all(directory);
@@ -172,9 +168,9 @@ TEST(Row30_Life, TrafficGoesOnWhileTheProgramEndsAndStartsAndCleanupEndsIt) {
   const auto cleaned = cluster.run({"--cleanup"});
   EXPECT_EQ(cleaned.status, 0) << cleaned.errors;
   EXPECT_EQ(cluster.at("node").must("nft list ruleset"), "");
-  check(cluster, {"a node port is a port as any", "outside", "192.0.2.1:30101",
-                  "[2001:db8::1]:30101", kRefused});
-  check(cluster, {"a cluster IP is nowhere", "client", "10.96.0.1:80", "", kDropped});
+  check_both(cluster, {"a node port is a port as any", "outside", "192.0.2.1:30101",
+                       "[2001:db8::1]:30101", kRefused});
+  check_both(cluster, {"a cluster IP is nowhere", "client", "10.96.0.1:80", "", kDropped});
 }
 
 // The bodies of events with that reason.
@@ -213,7 +209,8 @@ TEST(Row31_Events, TellOfTheStartAndOfPortsThatAreTaken) {
   EXPECT_THAT(events(cluster, "FailedToStartProxierHealthcheck").front(),
               HasSubstr(R"("type":"Warning")"));
   ASSERT_TRUE(ends_at(cluster, "10.96.0.1:80", "web-1"));
-  check(cluster, {"packets flow all the same", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
+  check_both(cluster,
+             {"packets flow all the same", "client", "10.96.0.1:80", "[fd00:96::1]:80", kHere});
 }
 
 }  // namespace
