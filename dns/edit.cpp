@@ -10,33 +10,39 @@
 namespace fairlead::dns {
 namespace {
 
-// Where names are in a record's data: `before` bytes, then the names, then `after` bytes.
+// Where names are in a record's data: `before` bytes and so many character-strings, then the names,
+// then `after` bytes.
 struct Layout {
   uint16_t type;
   uint8_t before;
   uint8_t names;
   uint8_t after;
   bool compress;  // RFC 3597 section 4: only in the types of RFC 1035
+  uint8_t strings = 0;
 };
+constexpr uint8_t kRest = 255;  // as many as there are
 constexpr Layout kLayouts[] = {
-    {2, 0, 1, 0, true},    // NS
-    {3, 0, 1, 0, true},    // MD
-    {4, 0, 1, 0, true},    // MF
-    {5, 0, 1, 0, true},    // CNAME
-    {6, 0, 2, 20, true},   // SOA
-    {7, 0, 1, 0, true},    // MB
-    {8, 0, 1, 0, true},    // MG
-    {9, 0, 1, 0, true},    // MR
-    {12, 0, 1, 0, true},   // PTR
-    {14, 0, 2, 0, true},   // MINFO
-    {15, 2, 1, 0, true},   // MX
-    {17, 0, 2, 0, false},  // RP
-    {18, 2, 1, 0, false},  // AFSDB
-    {21, 2, 1, 0, false},  // RT
-    {26, 2, 2, 0, false},  // PX
-    {33, 6, 1, 0, false},  // SRV
-    {36, 2, 1, 0, false},  // KX
-    {39, 0, 1, 0, false},  // DNAME
+    {2, 0, 1, 0, true},        // NS
+    {3, 0, 1, 0, true},        // MD
+    {4, 0, 1, 0, true},        // MF
+    {5, 0, 1, 0, true},        // CNAME
+    {6, 0, 2, 20, true},       // SOA
+    {7, 0, 1, 0, true},        // MB
+    {8, 0, 1, 0, true},        // MG
+    {9, 0, 1, 0, true},        // MR
+    {12, 0, 1, 0, true},       // PTR
+    {14, 0, 2, 0, true},       // MINFO
+    {15, 2, 1, 0, true},       // MX
+    {17, 0, 2, 0, false},      // RP
+    {18, 2, 1, 0, false},      // AFSDB
+    {21, 2, 1, 0, false},      // RT
+    {26, 2, 2, 0, false},      // PX
+    {33, 6, 1, 0, false},      // SRV
+    {35, 4, 1, 0, false, 3},   // NAPTR, RFC 3403 section 4.1
+    {36, 2, 1, 0, false},      // KX
+    {39, 0, 1, 0, false},      // DNAME
+    {64, 2, 1, kRest, false},  // SVCB, RFC 9460 section 2.2
+    {65, 2, 1, kRest, false},  // HTTPS
 };
 
 const Layout* layout_of(Type type) {
@@ -55,14 +61,16 @@ struct Parts {
 // False when the data is not as the layout says.
 bool split(const Layout& layout, std::span<const uint8_t> message, size_t at, size_t end,
            Parts& parts) {
-  if (at + layout.before > end) return false;
-  parts.before = message.subspan(at, layout.before);
+  const size_t begin = at;
   at += layout.before;
+  for (uint8_t i = 0; i < layout.strings && at < end; ++i) at += 1u + message[at];
+  if (at > end) return false;
+  parts.before = message.subspan(begin, at - begin);
   parts.names.resize(layout.names);
   for (Name& name : parts.names)
     if (!name.parse_compressed(message, at) || at > end) return false;
   parts.after = message.subspan(at, end - at);
-  return parts.after.size() == layout.after;
+  return layout.after == kRest || parts.after.size() == layout.after;
 }
 
 void append(std::vector<uint8_t>& out, std::span<const uint8_t> bytes) {
@@ -87,14 +95,13 @@ bool decode_record(std::span<const uint8_t> message, size_t& at, EditRecord& out
   out.ttl = record.ttl;
   const auto rdata = message.subspan(record.rdata_at, record.rdata_size);
   const Layout* layout = layout_of(record.type);
-  if (layout == nullptr) {
-    out.rdata.assign(rdata.begin(), rdata.end());
+  Parts parts;
+  if (layout != nullptr && split(*layout, message, record.rdata_at, record.end(), parts)) {
+    out.rdata = joined(parts);
     return true;
   }
-  Parts parts;
-  if (!split(*layout, message, record.rdata_at, record.end(), parts)) return false;
-  out.rdata = joined(parts);
-  return true;
+  out.rdata.assign(rdata.begin(), rdata.end());
+  return layout == nullptr || !layout->compress;
 }
 
 class Encoder {

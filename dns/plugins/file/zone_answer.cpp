@@ -139,6 +139,8 @@ class ZoneWalk {
   Next refer(uint32_t index);
   Next positive();
   Next negative(Rcode rcode);
+  // Or too far.
+  void leads_round();
   // The end of the name that is looked up, of so many labels.
   Owner suffix(size_t labels) const;
   bool seen_before() const;
@@ -171,8 +173,15 @@ ZoneOutcome ZoneWalk::run(bool may_fall_through, Name& target) {
       target = owner_.name;
       return ZoneOutcome::kChase;
     }
-    if (aliases_ == kMaxAliases || seen_before()) return positive(), ZoneOutcome::kAnswered;
+    if (aliases_ == kMaxAliases || seen_before()) return leads_round(), ZoneOutcome::kAnswered;
   }
+}
+
+// RFC 1034 section 3.6.2: loops are signalled as an error.
+void ZoneWalk::leads_round() {
+  reply_.drop_from(Section::kAnswer);
+  reply_.clear_flag(kFlagAuthoritative);
+  reply_.set_rcode(Rcode::kServFail);
 }
 
 bool ZoneWalk::seen_before() const {

@@ -25,9 +25,9 @@ Name random_name(Random& random) {
 }
 
 EditRecord random_record(Random& random) {
-  static const uint16_t kTypes[] = {1, 2, 5, 6, 12, 15, 16, 17, 26, 28, 33, 39, 65, 257};
+  static const uint16_t kTypes[] = {1, 2, 5, 6, 12, 15, 16, 17, 26, 28, 33, 35, 39, 65, 257};
   EditRecord record{random_name(random),
-                    static_cast<Type>(kTypes[below(random, 14)]),
+                    static_cast<Type>(kTypes[below(random, std::size(kTypes))]),
                     Class::kIn,
                     static_cast<uint32_t>(random()),
                     {}};
@@ -65,6 +65,21 @@ EditRecord random_record(Random& random) {
     case 33:
       bytes(6);
       names(1);
+      break;
+    case 35:
+      bytes(4);
+      for (int i = 0; i < 3; ++i) {
+        const size_t size = below(random, 10);
+        record.rdata.push_back(static_cast<uint8_t>(size));
+        bytes(size);
+      }
+      names(1);
+      break;
+    case 64:
+    case 65:
+      bytes(2);
+      names(1);
+      bytes(below(random, 20));
       break;
     default:
       bytes(below(random, 40));
@@ -170,6 +185,37 @@ TEST(Edit, NamesInData) {
   EXPECT_TRUE(rdata_names(record).empty());
   record.type = Type::kTxt;
   EXPECT_TRUE(rdata_names(record).empty());
+
+  // Behind strings, and before what is left.
+  EditRecord naptr{Name(),
+                   static_cast<Type>(35),
+                   Class::kIn,
+                   0,
+                   {0, 1, 0, 2, 1, 'S', 2, 'a', '1', 0, 1, 'b', 0}};
+  ASSERT_EQ(rdata_names(naptr), std::vector<Name>{dns_name("b")});
+  EXPECT_TRUE(set_rdata_name(naptr, 0, dns_name("c")));
+  EXPECT_EQ(naptr.rdata, (std::vector<uint8_t>{0, 1, 0, 2, 1, 'S', 2, 'a', '1', 0, 1, 'c', 0}));
+  naptr.rdata[4] = 200;
+  EXPECT_TRUE(rdata_names(naptr).empty()) << "a string that is longer than the data";
+  EditRecord svcb{Name(), Type::kHttps, Class::kIn, 0, {0, 1, 1, 'b', 0, 0, 1, 0, 3, 2, 'h', '2'}};
+  ASSERT_EQ(rdata_names(svcb), std::vector<Name>{dns_name("b")});
+  EXPECT_TRUE(set_rdata_name(svcb, 0, dns_name("cc")));
+  EXPECT_EQ(svcb.rdata, (std::vector<uint8_t>{0, 1, 2, 'c', 'c', 0, 0, 1, 0, 3, 2, 'h', '2'}));
+}
+
+// Of a type that nobody may compress it is passed on as it is.
+TEST(Edit, DataThatIsNotAsItsTypeHasIt) {
+  EditMessage message;
+  message.flags = kFlagResponse;
+  for (const auto& [type, kept] : {std::pair{Type::kHttps, true},
+                                   {static_cast<Type>(35), true},
+                                   {Type::kSrv, true},
+                                   {Type::kMx, false}}) {
+    message[Section::kAnswer] = {{dns_name("a"), type, Class::kIn, 60, {0}}};
+    const auto again = decode(encode(message));
+    ASSERT_EQ(again.has_value(), kept) << static_cast<int>(type);
+    if (kept) EXPECT_EQ((*again)[Section::kAnswer][0].rdata, std::vector<uint8_t>{0});
+  }
 }
 
 TEST(Edit, WhatIsTooLongIsCut) {

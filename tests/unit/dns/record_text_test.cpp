@@ -47,7 +47,7 @@ TEST(RecordText, Records) {
       {"a. CAA 0 issue \"ca.test\"", "a. 3600 IN CAA 0005697373756563612e74657374"},
       {"a. TYPE731 \\# 3 ab cdef", "a. 3600 IN TYPE731 abcdef"},
       {"a. TYPE1 \\# 4 c0000201", "a. 3600 IN A c0000201"},
-      {"a. HTTPS \\# 0", "a. 3600 IN HTTPS "},
+      {"a. TYPE731 \\# 0", "a. 3600 IN TYPE731 "},
       {"a. RP b. c.",
        "a. 3600 IN RP 0162000163"
        "00"},
