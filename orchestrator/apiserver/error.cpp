@@ -74,7 +74,8 @@ std::string ApiError::to_json() const {
     if (!cause.field.empty()) item["field"] = cause.field;
     details["causes"].push_back(std::move(item));
   }
-  if (!details.empty()) status_json["details"] = std::move(details);
+  // kubectl debug reads them of a path that is not there.
+  if (!details.empty() || reason == "NotFound") status_json["details"] = std::move(details);
   return status_json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

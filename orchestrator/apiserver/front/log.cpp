@@ -83,8 +83,7 @@ void Front::serve_log(const RequestRef& request) {
     return request->fail(
         bad_request("container " + log.container + " is not valid for pod " + log.pod));
   const std::string node_name = string_at(pod, "spec.nodeName");
-  if (node_name.empty())
-    return request->fail(bad_request("pod " + log.pod + " does not have a host assigned"));
+  if (node_name.empty()) return request->send(204, "");  // it has said nothing yet
   auto node = registry_.get(*Kinds::builtin().find(Resource{"", "nodes"}), {"", node_name});
   if (node) log.node_address = node_address(decode_stored(*node));
   if (log.node_address.empty() || !logs_)

@@ -21,8 +21,6 @@ bool positive(const Json& amount) {
   return quantity && *quantity > Quantity();
 }
 
-// A pod stays on a node that fell silent for five minutes, unless it says otherwise
-// (Kubernetes plugin/pkg/admission/defaulttolerationseconds).
 void tolerate_for_a_while(Json& spec, const char* taint) {
   constexpr int kSeconds = 300;
   Json& tolerations = spec["tolerations"];
@@ -114,6 +112,10 @@ std::string qos_class(const Json& spec) {
 
 void prepare_pod_create(Json& pod) {
   pod["status"] = {{"phase", "Pending"}};
+  tolerate_silent_node(pod);
+}
+
+void tolerate_silent_node(Json& pod) {
   for (const char* taint : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
     tolerate_for_a_while(pod["spec"], taint);
 }

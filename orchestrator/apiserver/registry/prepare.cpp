@@ -261,6 +261,7 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   Json object = keep_what_is_ours(kind, subresource, std::move(*checked), current);
   if (kind.behaviour == Behaviour::kService && subresource.empty())
     carry_service_values(object, current);
+  if (kind.behaviour == Behaviour::kPod && subresource.empty()) tolerate_silent_node(object);
   schema::apply_defaults(*kind.type, object);
   std::vector<Cause> causes;
   validate_metadata(kind, object, causes);

@@ -45,6 +45,10 @@ std::string qos_class(const Json& pod_spec);
 
 // Rules of kinds that are more than data.
 void prepare_pod_create(Json& pod);
+// It stays on a node that fell silent for five minutes, unless it says otherwise: of new pods, and
+// of what takes a pod's place, which need not say what was added here (Kubernetes
+// plugin/pkg/admission/defaulttolerationseconds).
+void tolerate_silent_node(Json& pod);
 void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes);
 void prepare_service_create(Json& service);
 void carry_service_values(Json& service, const Json& before);

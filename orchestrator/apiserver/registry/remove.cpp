@@ -41,15 +41,20 @@ int64_t grace_of(const Kind& kind, const Json& current, const DeleteOptions& opt
   return std::max<int64_t>(0, int_at(current, "spec.terminationGracePeriodSeconds", 30));
 }
 
-void add_finalizer(Json& object, const std::string& policy) {
-  const std::string name = policy == "Foreground" ? "foregroundDeletion"
-                           : policy == "Orphan"   ? "orphan"
-                                                  : "";
-  if (name.empty()) return;
-  Json& finalizers = object["metadata"]["finalizers"];
-  if (!finalizers.is_array()) finalizers = Json::array();
-  if (std::find(finalizers.begin(), finalizers.end(), name) == finalizers.end())
-    finalizers.push_back(name);
+// That of the policy takes the place of an earlier one's; without a policy that one stays
+// (deletionFinalizersForGarbageCollection() of Kubernetes' registry).
+void set_policy_finalizer(Json& object, const std::string& policy) {
+  if (policy.empty()) return;
+  const Json& before = at_path(object, "metadata.finalizers");
+  Json finalizers = Json::array();
+  for (const Json& one : before.is_array() ? before : Json::array())
+    if (one != "orphan" && one != "foregroundDeletion") finalizers.push_back(one);
+  if (policy != "Background")
+    finalizers.push_back(policy == "Orphan" ? "orphan" : "foregroundDeletion");
+  if (finalizers.empty())
+    object["metadata"].erase("finalizers");
+  else
+    object["metadata"]["finalizers"] = std::move(finalizers);
 }
 
 // The object with the marks of this deletion. Grace may only shrink.
@@ -58,7 +63,7 @@ Json mark(const Kind& kind, const Json& current, const DeleteOptions& options) {
   Json& metadata = next["metadata"];
   const int64_t grace = grace_of(kind, current, options);
   const bool first = at(metadata, "deletionTimestamp").is_null();
-  add_finalizer(next, options.propagation_policy);
+  set_policy_finalizer(next, options.propagation_policy);
   if (first || grace < int_at(metadata, "deletionGracePeriodSeconds")) {
     const auto now = std::chrono::system_clock::now();
     if (first) {

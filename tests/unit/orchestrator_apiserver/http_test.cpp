@@ -198,6 +198,8 @@ TEST_F(HttpTest, TheApiServersOwnServiceHasEndpointsOfBothKinds) {
 TEST_F(HttpTest, WrongRequestsGetAStatusThatSaysWhy) {
   for (const WrongRequest& c : kWrongRequests) {
     const HttpResponse response = ask(c.method, c.path, c.body, c.type);
+    if (c.status == 404)
+      EXPECT_TRUE(json(response).contains("details")) << c.what << ": kubectl debug reads it";
     const Json status = json(response);
     EXPECT_EQ(response.status, c.status) << c.what << ": " << response.body;
     EXPECT_EQ(string_at(status, "kind"), "Status") << c.what;
@@ -312,7 +314,7 @@ TEST_F(HttpTest, PodsAreBoundReadAndEvicted) {
                 R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}})")
                 .status,
             201);
-  EXPECT_EQ(ask("GET", base + "/p/log").status, 400) << "runs nowhere yet";
+  EXPECT_EQ(ask("GET", base + "/p/log").status, 204) << "it runs nowhere yet, and has said nothing";
   ASSERT_EQ(
       ask("POST", "/api/v1/nodes",
           R"({"metadata":{"name":"n1"},"status":{"addresses":[{"type":"InternalIP","address":"10.0.0.1"}]}})")

@@ -173,6 +173,16 @@ TEST_F(RegistryTest, PodsTolerateASilentNodeForFiveMinutes) {
   const auto all = create(kPods, patient);
   ASSERT_TRUE(all.ok());
   EXPECT_EQ((*all)["spec"]["tolerations"].size(), 1u) << "tolerates everything already";
+  // `kubectl replace` of what was created, and a list of one's own in its place.
+  Json again = *plain;
+  again["spec"].erase("tolerations");
+  const auto replaced = wait([&](WriteDone d) { api_->update(kPods, "", again, d); });
+  ASSERT_TRUE(replaced.ok()) << replaced.error().message();
+  EXPECT_EQ((*replaced)["spec"]["tolerations"], added);
+  const auto patched = patch(
+      kPods, "plain", {{"spec", {{"tolerations", {{{"key", "mine"}, {"operator", "Exists"}}}}}}});
+  ASSERT_TRUE(patched.ok()) << patched.error().message();
+  EXPECT_EQ((*patched)["spec"]["tolerations"].size(), 3u);
 }
 
 TEST_F(RegistryTest, GracefulDeletionOfAPod) {
@@ -220,6 +230,27 @@ TEST_F(RegistryTest, FinalizersHoldAnObject) {
   auto foreground = remove(kConfigMaps, "d",
                            {.uid = {}, .resource_version = {}, .propagation_policy = "Foreground"});
   EXPECT_EQ(foreground->at("metadata").at("finalizers"), Json::array({"foregroundDeletion"}));
+}
+
+// Kubernetes' garbage collector acts on the last policy.
+TEST_F(RegistryTest, TheLastPolicyOfADeletionCounts) {
+  Json object = config_map("c");
+  object["metadata"]["finalizers"] = {"example.com/hold"};
+  ASSERT_TRUE(create(kConfigMaps, object).ok());
+  const struct {
+    const char* policy;
+    Json finalizers;
+  } kSteps[] = {{"Orphan", {"example.com/hold", "orphan"}},
+                {"", {"example.com/hold", "orphan"}},
+                {"Background", {"example.com/hold"}},
+                {"Foreground", {"example.com/hold", "foregroundDeletion"}},
+                {"Orphan", {"example.com/hold", "orphan"}}};
+  for (const auto& [policy, finalizers] : kSteps) {
+    const auto left =
+        remove(kConfigMaps, "c", {.uid = {}, .resource_version = {}, .propagation_policy = policy});
+    ASSERT_TRUE(left.ok());
+    EXPECT_EQ(left->at("metadata").at("finalizers"), finalizers) << policy;
+  }
 }
 
 TEST_F(RegistryTest, NamespaceLifecycle) {
