@@ -2,7 +2,9 @@
 // Services that ask to be relayed on a node in mode nftables: real packets through rules and the
 // stream proxy beside them.
 #include <gmock/gmock.h>
+#include <netinet/tcp.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include <memory>
 #include <thread>
@@ -428,6 +430,53 @@ TEST_F(StreamBeside, AffinityHoldsWhateverAddressIsUsed) {
     }
     EXPECT_EQ(ends.size(), 1u) << from;
   }
+}
+
+// The program's sockets whose peer is that one ask after it within two seconds. How many they are.
+int hasten_keepalive(int pid, const std::string& peer) {
+  const Fd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  int count = 0;
+  for (int number = 0; number < 1024; ++number) {
+    const Fd fd(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), number, 0)));
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    auto* address = reinterpret_cast<sockaddr*>(&storage);
+    if (!fd || getpeername(fd.get(), address, &length) != 0 || address->sa_family != AF_INET)
+      continue;
+    if (SocketAddress::from_sockaddr(address).address != ip(peer)) continue;
+    const int one = 1;
+    for (const int option : {TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT})
+      EXPECT_EQ(setsockopt(fd.get(), IPPROTO_TCP, option, &one, sizeof one), 0);
+    ++count;
+  }
+  return count;
+}
+
+// Its link goes, and it says nothing any more. The kernel asks after five minutes; here at once.
+TEST_F(StreamBeside, AClientThatVanishesTakesItsConnectionsAlong) {
+  put_echo(kAsks);
+  cluster_.start();
+  ASSERT_TRUE(becomes_relayed("10.96.0.7 . tcp . 7"));
+  Echo echo(cluster_.at("web-1"));
+  const Fd client = [&] {
+    const auto inside = cluster_.at("client").enter();
+    Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_storage storage{};
+    const socklen_t length = SocketAddress::parse("10.96.0.7:7").value().to_sockaddr(storage);
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), length), 0);
+    return fd;
+  }();
+  char byte = 'x';
+  ASSERT_EQ(send(client.get(), &byte, 1, 0), 1);
+  ASSERT_EQ(recv(client.get(), &byte, 1, 0), 1) << "it is relayed";
+  const auto open = [&](int count) {
+    return metrics().find("\nfairlead_stream_connections{protocol=\"tcp\"} " +
+                          std::to_string(count) + "\n") != std::string::npos;
+  };
+  ASSERT_TRUE(cluster_.run_until([&] { return open(1); }));
+  ASSERT_EQ(hasten_keepalive(cluster_.process().pid(), cluster_.address("client")), 1);
+  cluster_.at("client").must("ip link set eth0 down");
+  EXPECT_TRUE(cluster_.run_until([&] { return open(0); }));
 }
 
 }  // namespace
