@@ -95,13 +95,14 @@ bool decode_record(std::span<const uint8_t> message, size_t& at, EditRecord& out
   out.ttl = record.ttl;
   const auto rdata = message.subspan(record.rdata_at, record.rdata_size);
   const Layout* layout = layout_of(record.type);
-  Parts parts;
-  if (layout != nullptr && split(*layout, message, record.rdata_at, record.end(), parts)) {
-    out.rdata = joined(parts);
+  if (layout == nullptr) {
+    out.rdata.assign(rdata.begin(), rdata.end());
     return true;
   }
-  out.rdata.assign(rdata.begin(), rdata.end());
-  return layout == nullptr || !layout->compress;
+  Parts parts;
+  if (!split(*layout, message, record.rdata_at, record.end(), parts)) return false;
+  out.rdata = joined(parts);
+  return true;
 }
 
 class Encoder {

@@ -64,9 +64,10 @@ class Section {
   }
   bool flag(const char* name) const {
     const std::string value = text(name);
+    const bool quoted = has(name) && get(name).Tag() == "!";
     const std::optional<bool> flag = yaml_bool(value);
-    if (!flag && !is_yaml_null(value)) complain(name, "expected true or false");
-    return flag.value_or(false);
+    if (quoted || (!flag && !is_yaml_null(value))) complain(name, "expected true or false");
+    return !quoted && flag.value_or(false);
   }
   bool has(const char* name) const {
     const YAML::Node value = get(name);

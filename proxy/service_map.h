@@ -114,8 +114,8 @@ class ServiceMap {
   // The socket that it had last has gone.
   Dirty forget_relay(const Frontend& frontend);
   std::optional<SocketAddress> relay(const Frontend& frontend) const;
-  // Its TCP endpoints expect what the stream proxy alone can tell them: where that does not have a
-  // frontend of it, packets are dropped, so that clients try again.
+  // Its TCP endpoints expect, or may expect, what the stream proxy alone can tell them: where that
+  // does not have a frontend of it, packets are dropped, so that clients try again.
   Dirty set_relay_only(const kube::ObjectKey& service, bool only);
   // Every frontend of one family, or of one Service.
   Dirty frontends(Family family) const;

@@ -6,7 +6,8 @@
 //
 // An AffinityTable is one thread's. A SharedAffinity is all workers': one client's connections
 // arrive at any of them. It is the one thing that workers share for a connection, and only services
-// with affinity have it; a lock is one of sixteen and held for a look into a hash table.
+// with affinity have it; a lock is one of sixteen and held for a look into a hash table, or, when
+// an endpoint goes, into all of its kLimit / 16.
 //
 // Bounded: a client more than the limit takes the place of the one that has not come for longest.
 #pragma once

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/stream/annotations.h"
 
-#include <set>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "proxy/config.h"
 
@@ -12,10 +12,6 @@ namespace fairlead::proxy::stream {
 namespace {
 
 constexpr std::string_view kPrefix = "stream.fairlead.io/";
-constexpr const char* kKept = "; what was asked for before stays";
-constexpr const char* kDoubt =
-    "; nobody remembers what was asked for before, and the endpoints may expect the PROXY "
-    "protocol: TCP is dropped until this is put right";
 
 Result<void> read(std::string_view name, const std::string& value, Wishes& wishes) {
   if (name == "mode") {
@@ -40,62 +36,73 @@ Result<void> read(std::string_view name, const std::string& value, Wishes& wishe
   return ok();
 }
 
+// What is not read: as it was.
 void keep(std::string_view name, const Wishes& before, Wishes& wishes) {
-  if (name == "mode")
-    wishes.relay = before.relay, wishes.unclear |= before.unclear;
-  else if (name == "balance")
+  if (name == "mode") {
+    wishes.relay = before.relay;
+    wishes.mode_unknown = before.mode_unknown;
+  } else if (name == "balance") {
     wishes.balance = before.balance;
-  else if (name == "proxy-protocol")
-    wishes.proxy_protocol = before.proxy_protocol, wishes.unclear |= before.unclear;
-  else if (name == "hold")
+  } else if (name == "proxy-protocol") {
+    wishes.proxy_protocol = before.proxy_protocol;
+    wishes.proxy_protocol_unknown = before.proxy_protocol_unknown;
+  } else if (name == "hold") {
     wishes.hold = before.hold;
+  }
 }
 
-// Of a Service of which nothing was known. A mode that means nothing may have been "userspace".
-void doubt(const std::set<std::string_view>& bad, Wishes& wishes) {
-  const bool mode = bad.contains("mode");
-  wishes.unclear = bad.contains("proxy-protocol") || (mode && wishes.proxy_protocol);
-  wishes.relay |= mode && wishes.unclear;
+// What is made of an annotation that means nothing.
+std::string instead(std::string_view name, const Wishes& wishes) {
+  if (name == "proxy-protocol" && wishes.proxy_protocol_unknown)
+    return "; nobody remembers what it was, and endpoints may expect the PROXY protocol: TCP of a "
+           "relayed Service is dropped until this is put right";
+  if (name == "mode" && wishes.mode_unknown && wishes.may_expect_header())
+    return "; nobody remembers what it was, and endpoints may expect the PROXY protocol: on nodes "
+           "in mode nftables TCP is dropped until this is put right";
+  return name == "mode" || name == "balance" || name == "proxy-protocol" || name == "hold"
+             ? "; what was asked for before stays, the default where nobody remembers it"
+             : "";
 }
 
 }  // namespace
 
 WishesRead read_wishes(const std::map<std::string, std::string>& annotations,
                        const std::optional<Wishes>& before) {
+  static const Wishes kNothing{.mode_unknown = true, .proxy_protocol_unknown = true};
   WishesRead result;
-  std::string complaints;
-  std::set<std::string_view> bad;
+  std::vector<std::pair<std::string_view, std::string>> bad;  // names, and why
   for (auto it = annotations.lower_bound(std::string(kPrefix));
        it != annotations.end() && it->first.starts_with(kPrefix); ++it) {
     const auto& [name, value] = *it;
     const std::string_view what = std::string_view(name).substr(kPrefix.size());
     const Result<void> done = read(what, value, result.wishes);
     if (done.ok()) continue;
-    bad.insert(what);
-    if (before) keep(what, *before, result.wishes);
-    complaints += (complaints.empty() ? "" : "; ") +
-                  done.error()
-                      .with_context("metadata.annotations[" + name + "]: \"" + value + "\"")
-                      .message();
+    keep(what, before.value_or(kNothing), result.wishes);
+    const std::string where = "metadata.annotations[" + name + "]: \"" + value + "\"";
+    bad.emplace_back(what, done.error().with_context(where).message());
   }
-  if (!before) doubt(bad, result.wishes);
-  if (!complaints.empty())
-    result.bad = Error(ErrorCode::kInvalid, complaints + (result.wishes.unclear ? kDoubt : kKept));
+  std::string complaints;
+  for (const auto& [what, why] : bad)
+    complaints += (complaints.empty() ? "" : "; ") + why + instead(what, result.wishes);
+  if (!bad.empty()) result.bad = Error(ErrorCode::kInvalid, complaints);
   return result;
 }
 
 bool WishBook::put(const kube::Service& service, bool known) {
   const kube::ObjectKey key = service.meta.key();
   const Wishes before = of(key);
+  // Another one of that name may have come in its place, unseen.
+  if (const auto found = entries_.find(key); found != entries_.end())
+    known = found->second.uid == service.meta.uid;
   const auto [wishes, bad] =
-      read_wishes(service.meta.annotations,
-                  known || entries_.contains(key) ? std::optional<Wishes>(before) : std::nullopt);
+      read_wishes(service.meta.annotations, known ? std::optional(before) : std::nullopt);
   if (wishes == Wishes() && !bad) {
     entries_.erase(key);
     return wishes != before;
   }
   Entry& entry = entries_[key];
   entry.wishes = wishes;
+  entry.uid = service.meta.uid;
   const std::string message = bad ? bad->message() : "";
   if (std::exchange(entry.told, message) != message && bad && on_bad_) on_bad_(service, *bad);
   return wishes != before;

@@ -26,15 +26,18 @@ namespace fairlead::proxy::stream {
 inline constexpr Duration kMostHold = std::chrono::minutes(5);
 
 struct Wishes {
-  std::optional<Policy> balance;
+  std::optional<Policy> balance = {};
   bool proxy_protocol = false;
   Duration hold{};
   bool relay = false;  // mode
-  // Whether endpoints expect the PROXY protocol is not known: proxy-protocol means nothing (or mode
-  // does, beside it) and nobody knows what it was. TCP goes to none of them, for those that do
-  // expect it believe what a client writes.
-  bool unclear = false;
+  // What nobody knows: the annotation means nothing, and did so when the Service was seen first.
+  bool mode_unknown = false;
+  bool proxy_protocol_unknown = false;
   bool operator==(const Wishes&) const = default;
+  // Then no TCP may reach endpoints without the header: they believe what a client writes.
+  bool may_expect_header() const { return proxy_protocol || proxy_protocol_unknown; }
+  // Where rules are beside: they must not lead TCP to endpoints.
+  bool relay_only() const { return (relay || mode_unknown) && may_expect_header(); }
 };
 
 // What annotations say, each by itself: one whose value means nothing leaves of `before` (nothing:
@@ -65,6 +68,7 @@ class WishBook {
  private:
   struct Entry {
     Wishes wishes;
+    std::string uid;
     std::string told;  // of what was bad
   };
   std::map<kube::ObjectKey, Entry> entries_;  // those that ask for something

@@ -2,6 +2,7 @@
 #include "proxy/stream/endpoint_group.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace fairlead::proxy::stream {
 
@@ -45,18 +46,30 @@ EndpointPtr EndpointGroup::find(const SocketAddress& address) const {
   return found == gone_.end() ? nullptr : found->second.lock();
 }
 
+// As the kernel plane's AffinityCleaner. Here, so that no worker remembers one of them any more
+// when the last has done so.
+void EndpointGroup::forget_departed(const EndpointSet& next) const {
+  if (!set_ || !set_->clients || set_->clients != next.clients) return;
+  std::vector<SocketAddress> gone;
+  std::set_difference(set_->endpoints.begin(), set_->endpoints.end(), next.endpoints.begin(),
+                      next.endpoints.end(), std::back_inserter(gone));
+  if (!gone.empty()) set_->clients->forget(gone);
+}
+
 void EndpointGroup::set(std::shared_ptr<const EndpointSet> set) {
   if (set == set_) return;
   std::vector<EndpointPtr> endpoints, leaving;
   for (const SocketAddress& address : set->endpoints) {
     EndpointPtr endpoint = find(address);
     if (!endpoint) endpoint = std::make_shared<Endpoint>(Endpoint{address, 0, {}});
+    if (!serves(address)) endpoint->ejection = Ejection();  // perhaps another pod's by now
     endpoints.push_back(std::move(endpoint));
   }
   for (const SocketAddress& address : set->leaving)
     if (EndpointPtr endpoint = find(address)) leaving.push_back(std::move(endpoint));
   if (!set_ || set->endpoints != set_->endpoints)
     balancer_.set_endpoints(set->endpoints, set->places);
+  forget_departed(*set);
   endpoints_.swap(endpoints);
   leaving_.swap(leaving);
   set_ = std::move(set);

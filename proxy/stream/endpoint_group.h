@@ -3,7 +3,8 @@
 // each, which of them fail, and which gets the next. Pure: time is given. One thread.
 //
 // An endpoint that stays in the set keeps what is known of it. Connections hold their Endpoint
-// beyond its place in the set, and one that comes back meanwhile is the same: it has them still.
+// beyond its place in the set, and one that comes back meanwhile is the same: it has them still,
+// but is no longer ejected. Affinity forgets an endpoint that goes.
 #pragma once
 
 #include <map>
@@ -57,6 +58,7 @@ class EndpointGroup {
 
  private:
   EndpointPtr find(const SocketAddress& address) const;
+  void forget_departed(const EndpointSet& next) const;
   std::optional<size_t> usable_index(const SocketAddress& endpoint, const LoadView& view) const;
   std::optional<size_t> choose_index(const IpAddress& client, const std::optional<Stay>& stay,
                                      const LoadView& view);

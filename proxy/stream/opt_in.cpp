@@ -32,7 +32,7 @@ void OptIn::put(const kube::Service& service) {
   const kube::ObjectKey key = service.meta.key();
   const bool asks_anew = wishes_.put(service, !services().frontends(key).empty());
   const Wishes wishes = wishes_.of(key);
-  proxy_.set_relay_only(key, wishes.relay && (wishes.proxy_protocol || wishes.unclear));
+  proxy_.set_relay_only(key, wishes.relay_only());
   proxy_.put(service);
   if (!asks_anew) return;
   told_.erase(key);
@@ -110,7 +110,7 @@ bool OptIn::wants(const Frontend& frontend) {
   if (!owner) return false;
   const Wishes wishes = wishes_.of(owner->port.service);
   if (!wishes.relay) return false;
-  if (wishes.unclear && frontend.protocol == Protocol::kTcp) return false;
+  if (wishes.proxy_protocol_unknown && frontend.protocol == Protocol::kTcp) return false;
   const auto target = services().decide(frontend);
   const bool waits = target->treatment == Treatment::kRefuse && wishes.hold > Duration{} &&
                      frontend.protocol == Protocol::kTcp;

@@ -15,7 +15,8 @@
 // other Service does.) Its sockets stay for kGrace after the rules have it and UDP flows to them
 // are no more. What cannot be relayed (SCTP, a family of which this node has no address, no
 // descriptor left) stays with the rules; but TCP of a Service whose endpoints expect the PROXY
-// protocol is dropped while it is not relayed: a client could write a header of its own.
+// protocol, or may do so, is dropped while it is not relayed: a client could write a header of its
+// own.
 //
 // The Plane and its threads stay when the last Service has left.
 //

@@ -383,9 +383,11 @@ std::shared_ptr<const Service> Plane::service_of(const Frontend& frontend, const
   if (settings_.beside_rules) service->kept = kept_sources(target, frontend.family());
   service->origins = origins_;
   if (frontend.protocol == Protocol::kTcp) {
-    if (wishes.unclear) service->treatment = Treatment::kDrop;
     service->proxy_protocol = wishes.proxy_protocol;
-    if (target.treatment == Treatment::kRefuse) service->hold = wishes.hold;
+    if (wishes.proxy_protocol_unknown)
+      service->treatment = Treatment::kDrop;
+    else if (target.treatment == Treatment::kRefuse)
+      service->hold = wishes.hold;
   }
   if (owner) {
     WorkerCount& counters = counters_[owner->port];
@@ -424,9 +426,6 @@ std::shared_ptr<const EndpointSet> Plane::set_of(const Frontend& frontend, const
   if (target.affinity_seconds != 0) {
     set->affinity = std::chrono::seconds(target.affinity_seconds);
     set->clients = before && before->clients ? before->clients : std::make_shared<SharedAffinity>();
-    // As the kernel plane's AffinityCleaner: who went to one that comes back later begins anew.
-    if (before && before->endpoints != set->endpoints)
-      set->clients->forget(left_out(*before, set->endpoints));
   }
   if (before && before->endpoints == set->endpoints) set->places = before->places;
   if (before && before->endpoints == set->endpoints && before->leaving == set->leaving &&

@@ -140,7 +140,7 @@ class ZoneWalk {
   Next positive();
   Next negative(Rcode rcode);
   // Or too far.
-  void leads_round();
+  Next leads_round();
   // The end of the name that is looked up, of so many labels.
   Owner suffix(size_t labels) const;
   bool seen_before() const;
@@ -173,15 +173,16 @@ ZoneOutcome ZoneWalk::run(bool may_fall_through, Name& target) {
       target = owner_.name;
       return ZoneOutcome::kChase;
     }
-    if (aliases_ == kMaxAliases || seen_before()) return leads_round(), ZoneOutcome::kAnswered;
+    if (seen_before()) return leads_round(), ZoneOutcome::kAnswered;
   }
 }
 
 // RFC 1034 section 3.6.2: loops are signalled as an error.
-void ZoneWalk::leads_round() {
+ZoneWalk::Next ZoneWalk::leads_round() {
   reply_.drop_from(Section::kAnswer);
-  reply_.clear_flag(kFlagAuthoritative);
+  reply_.clear_flag(kFlagAuthoritative | kFlagTruncated);
   reply_.set_rcode(Rcode::kServFail);
+  return Next::kDone;
 }
 
 bool ZoneWalk::seen_before() const {
@@ -235,6 +236,7 @@ ZoneWalk::Next ZoneWalk::at_node(const Node& node) {
 }
 
 ZoneWalk::Next ZoneWalk::alias(const Owner& owner, const RecordSet& cname) {
+  if (aliases_ == kMaxAliases) return leads_round();
   const size_t at = writer_.set(Section::kAnswer, owner, cname);
   seen_[aliases_++] = owner_.name;
   owner_ = {zone_.name_in(Type::kCname, cname.records.front()), at};
@@ -244,6 +246,7 @@ ZoneWalk::Next ZoneWalk::alias(const Owner& owner, const RecordSet& cname) {
 // RFC 6672 section 3.1: the end that is the DNAME's owner becomes its target, and a CNAME says so
 // to those who do not know the type.
 ZoneWalk::Next ZoneWalk::substitute(uint32_t index, const RecordSet& dname) {
+  if (aliases_ == kMaxAliases) return leads_round();
   reply_.set_flag(kFlagAuthoritative);
   const size_t labels = zone_.node(index).labels;
   if (!has_answered(dname)) writer_.set(Section::kAnswer, suffix(labels), dname);

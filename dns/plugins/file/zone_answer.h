@@ -9,7 +9,8 @@
 //   below a delegation            a referral: its NS records and their addresses, AA clear; but the
 //                                 DS records of the cut itself are the zone's (RFC 4035 section
 //                                 3.1.4.1)
-//   CNAME, below a DNAME          the record and what is at its target, at most ten of them
+//   CNAME, below a DNAME          the record and what is at its target, at most ten of them; more,
+//                                 or one that leads round, is SERVFAIL without records
 //   ANY                           one set of records (RFC 8482)
 //
 // What lies below a delegation or a DNAME is not there, but for addresses in referrals.

@@ -432,6 +432,26 @@ TEST_F(StreamBeside, AffinityHoldsWhateverAddressIsUsed) {
   }
 }
 
+// Endpoints that expect the PROXY protocol would believe what a client writes.
+TEST_F(StreamBeside, WhereNobodyKnowsWhetherEndpointsAreToBeToldTcpIsDropped) {
+  const auto put_with = [&](const std::string& value) {
+    put("web", 1, {kOn1}, "", "",
+        kAsks + R"(,"stream.fairlead.io/proxy-protocol":")" + value + "\"");
+  };
+  put_with("V2");
+  cluster_.start();
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").to_string(), "dropped");
+  EXPECT_EQ(cluster_.udp("client", "10.96.0.1:80").reached, "web-1");
+  EXPECT_FALSE(relayed("10.96.0.1 . tcp . 80"));
+  put_with("off");
+  ASSERT_TRUE(becomes_relayed("10.96.0.1 . tcp . 80"));
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").reached, "web-1");
+  put_with("V2");
+  cluster_.run_for(std::chrono::milliseconds(500));
+  EXPECT_TRUE(relayed("10.96.0.1 . tcp . 80")) << "what it was is known";
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").reached, "web-1");
+}
+
 // The program's sockets whose peer is that one ask after it within two seconds. How many they are.
 int hasten_keepalive(int pid, const std::string& peer) {
   const Fd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));

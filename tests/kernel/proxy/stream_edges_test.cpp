@@ -339,5 +339,22 @@ TEST_F(StreamEdges, AServiceSaysWhatItWantsByAnnotations) {
   EXPECT_TRUE(held) << "the last good wish stays";
 }
 
+// The mode is nobody's business here.
+TEST_F(StreamEdges, WhereNobodyKnowsWhetherEndpointsAreToBeToldTcpIsDropped) {
+  const auto put_with = [&](const std::string& mode, const std::string& proxy_protocol) {
+    cluster_.put_service("web", spec_json(1), "", "",
+                         R"("stream.fairlead.io/mode":")" + mode +
+                             R"(","stream.fairlead.io/proxy-protocol":")" + proxy_protocol + "\"");
+    cluster_.put_slice("web", {kOn1});
+  };
+  put_with("userspce", "V2");
+  cluster_.start(kUserspace);
+  EXPECT_EQ(cluster_.tcp("client", "10.96.0.1:80").to_string(), "dropped");
+  EXPECT_EQ(cluster_.udp("client", "10.96.0.1:80").reached, "web-1");
+  put_with("userspce", "off");
+  EXPECT_TRUE(cluster_.run_until(
+      [&] { return cluster_.tcp("client", "10.96.0.1:80").reached == "web-1"; }));
+}
+
 }  // namespace
 }  // namespace fairlead::proxy

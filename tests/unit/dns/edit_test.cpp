@@ -203,18 +203,12 @@ TEST(Edit, NamesInData) {
   EXPECT_EQ(svcb.rdata, (std::vector<uint8_t>{0, 1, 2, 'c', 'c', 0, 0, 1, 0, 3, 2, 'h', '2'}));
 }
 
-// Of a type that nobody may compress it is passed on as it is.
-TEST(Edit, DataThatIsNotAsItsTypeHasIt) {
+TEST(Edit, DataThatIsNotAsItsTypeHasItIsMalformed) {
   EditMessage message;
   message.flags = kFlagResponse;
-  for (const auto& [type, kept] : {std::pair{Type::kHttps, true},
-                                   {static_cast<Type>(35), true},
-                                   {Type::kSrv, true},
-                                   {Type::kMx, false}}) {
+  for (const Type type : {Type::kHttps, static_cast<Type>(35), Type::kSrv, Type::kMx}) {
     message[Section::kAnswer] = {{dns_name("a"), type, Class::kIn, 60, {0}}};
-    const auto again = decode(encode(message));
-    ASSERT_EQ(again.has_value(), kept) << static_cast<int>(type);
-    if (kept) EXPECT_EQ((*again)[Section::kAnswer][0].rdata, std::vector<uint8_t>{0});
+    EXPECT_FALSE(decode(encode(message))) << static_cast<int>(type);
   }
 }
 

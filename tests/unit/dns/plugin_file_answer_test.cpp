@@ -281,14 +281,14 @@ TEST(ZoneAnswer, Chains) {
     text += "n" + std::to_string(i) + " CNAME n" + std::to_string(i + 1) + "\n";
   text += "n12 A 192.0.2.1\ngone CNAME nowhere\nent CNAME e\nx.e TXT x\n";
   LoadedZone zone("test.", text, "", "authority test. 5 SOA ns.test. root.test. 1 2 3 4 5\n");
-  const std::string chain = zone.ask("n3.test.", "A");
-  EXPECT_EQ(std::ranges::count(chain, '\n'), 2 + 9) << chain;
+  const std::string chain = zone.ask("n2.test.", "A");
+  EXPECT_EQ(std::ranges::count(chain, '\n'), 2 + static_cast<int>(kMaxAliases)) << chain;
   zone.check({
       // RFC 6604 section 2.1: the rcode is the last name's.
       {"gone.test. A", "NOERROR aa\nanswer gone.test. 60 CNAME nowhere.test.\nand nowhere.test.\n"},
       {"ent.test. A", "NOERROR aa\nanswer ent.test. 60 CNAME e.test.\nS\n"},
       {"a.test. A", "SERVFAIL\n"},
-      {"n0.test. A", "SERVFAIL\n"},
+      {"n1.test. A", "SERVFAIL\n"},
       {"n0.test. ANY", "NOERROR aa\nanswer n0.test. 60 CNAME n1.test.\n"},
   });
 }

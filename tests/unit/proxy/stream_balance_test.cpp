@@ -429,6 +429,39 @@ TEST(StreamGroup, OneThatComesBackHasItsConnectionsStill) {
     EXPECT_EQ(group.choose(client(1), kStart, {})->address, two[1]) << "the less busy of the two";
 }
 
+TEST(StreamGroup, OneThatComesBackIsNotEjected) {
+  EndpointGroup group(Policy::kRoundRobin, {1, seconds(5), seconds(60)}, 1);
+  const auto two = some_endpoints(2);
+  group.set(set_of(two));
+  const EndpointPtr failing = group.choose(client(1), kStart, {});
+  failing->open = 1;
+  EXPECT_TRUE(group.failed(*failing, kStart, false));
+  group.set(set_of({two[0] == failing->address ? two[1] : two[0]}));
+  group.set(set_of(two));
+  std::set<EndpointPtr> chosen;
+  for (int i = 0; i < 4; ++i) chosen.insert(group.choose(client(1), kStart, {}));
+  EXPECT_TRUE(chosen.contains(failing)) << "it may be another pod";
+}
+
+TEST(StreamGroup, AffinityForgetsAnEndpointThatGoes) {
+  const auto clients = std::make_shared<SharedAffinity>();
+  const auto sticky = [&](std::vector<SocketAddress> list) {
+    auto set = set_of(std::move(list));
+    set->clients = clients;
+    set->affinity = seconds(60);
+    return set;
+  };
+  const auto three = some_endpoints(3);
+  EndpointGroup group(Policy::kRoundRobin, {}, 1);
+  group.set(sticky(three));
+  std::map<size_t, SocketAddress> places;
+  for (size_t i = 0; i < 60; ++i) places[i] = group.choose(client(i), kStart, {})->address;
+  group.set(sticky({three[0], three[1]}));
+  group.set(sticky(three));
+  for (const auto& [number, place] : places)
+    EXPECT_EQ(clients->find(client(number), kStart, seconds(60)).has_value(), place != three[2]);
+}
+
 TEST(StreamGroup, NeverEjectsEverybody) {
   EndpointGroup group(Policy::kRoundRobin, {1, seconds(5), seconds(60)}, 1);
   group.set(set_of(some_endpoints(2)));

@@ -90,28 +90,45 @@ TEST(StreamWishes, WhereNobodyKnowsIfEndpointsAreToBeToldTcpIsDropped) {
   struct Case {
     const char* mode;  // "": no annotation
     const char* proxy_protocol;
-    bool unclear, relay;
+    bool mode_unknown, proxy_protocol_unknown, relay_only;
+    const char* says = "";
   };
-  for (const Case& c : {Case{"userspace", "V2", true, true},
-                        {"", "V2", true, false},
-                        {"nftables", "V2", true, false},
-                        {"userspce", "V2", true, true},
-                        {"userspce", "v2", true, true},
-                        {"userspce", "off", false, false},
-                        {"userspce", "", false, false},
-                        {"userspace", "v2", false, true},
-                        {"userspace", "off", false, true}}) {
+  const Case cases[] = {
+      {"userspace", "V2", false, true, true, "TCP of a relayed Service is dropped"},
+      {"", "V2", false, true, false, "TCP of a relayed Service is dropped"},
+      {"nftables", "V2", false, true, false, "TCP of a relayed Service is dropped"},
+      {"userspce", "V2", true, true, true, "in mode nftables TCP is dropped"},
+      {"userspce", "v2", true, false, true, "in mode nftables TCP is dropped"},
+      {"userspce", "off", true, false, false, "the default where nobody remembers it"},
+      {"userspce", "", true, false, false, "the default where nobody remembers it"},
+      {"userspace", "v2", false, false, true},
+      {"userspace", "off", false, false, false}};
+  const auto annotations_of = [](const Case& c) {
     std::map<std::string, std::string> annotations;
     if (*c.mode != '\0') annotations["stream.fairlead.io/mode"] = c.mode;
     if (*c.proxy_protocol != '\0')
       annotations["stream.fairlead.io/proxy-protocol"] = c.proxy_protocol;
-    const auto read = read_wishes(annotations, std::nullopt);
-    EXPECT_EQ(read.wishes.unclear, c.unclear) << c.mode << " " << c.proxy_protocol;
-    EXPECT_EQ(read.wishes.relay, c.relay) << c.mode << " " << c.proxy_protocol;
-    if (c.unclear) EXPECT_THAT(read.bad->message(), HasSubstr("TCP is dropped"));
-    // Who had it before knows.
-    EXPECT_FALSE(read_wishes(annotations, Wishes()).wishes.unclear);
-    EXPECT_EQ(read_wishes(annotations, read.wishes).wishes, read.wishes) << "still";
+    return annotations;
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(std::string(c.mode) + " " + c.proxy_protocol);
+    const auto read = read_wishes(annotations_of(c), std::nullopt);
+    EXPECT_EQ(read.wishes.mode_unknown, c.mode_unknown);
+    EXPECT_EQ(read.wishes.proxy_protocol_unknown, c.proxy_protocol_unknown);
+    EXPECT_EQ(read.wishes.relay_only(), c.relay_only);
+    EXPECT_EQ(read.bad.has_value(), *c.says != '\0');
+    if (read.bad) EXPECT_THAT(read.bad->message(), HasSubstr(c.says));
+    // Who had it before knows; what nobody knows stays so, whatever comes and goes beside it.
+    const Wishes known = read_wishes(annotations_of(c), Wishes()).wishes;
+    EXPECT_FALSE(known.mode_unknown || known.proxy_protocol_unknown);
+    for (const Case& before : cases) {
+      if (before.mode_unknown != c.mode_unknown ||
+          before.proxy_protocol_unknown != c.proxy_protocol_unknown)
+        continue;
+      const Wishes earlier = read_wishes(annotations_of(before), std::nullopt).wishes;
+      const Wishes now = read_wishes(annotations_of(c), earlier).wishes;
+      EXPECT_EQ(now, read.wishes) << "after " << before.mode << " " << before.proxy_protocol;
+    }
   }
 }
 
@@ -149,14 +166,17 @@ TEST(StreamWishes, TheLastGoodOnesStay) {
   // Seen first, and without a good one before; then it has been.
   service.meta.annotations = {{"stream.fairlead.io/proxy-protocol", "V2"}};
   EXPECT_TRUE(book.put(service, false));
-  EXPECT_TRUE(book.of(key).unclear);
+  EXPECT_TRUE(book.of(key).proxy_protocol_unknown);
   EXPECT_FALSE(book.put(service, true));
-  EXPECT_TRUE(book.of(key).unclear);
+  EXPECT_TRUE(book.of(key).proxy_protocol_unknown);
   service.meta.annotations["stream.fairlead.io/proxy-protocol"] = "off";
   EXPECT_TRUE(book.put(service, true));
   service.meta.annotations["stream.fairlead.io/proxy-protocol"] = "V2";
   book.put(service, true);
   EXPECT_EQ(book.of(key), Wishes()) << "what it was is known";
+  service.meta.uid = "another";
+  book.put(service, true);
+  EXPECT_TRUE(book.of(key).proxy_protocol_unknown) << "another one of that name";
 }
 
 TEST(ProxyHeader, AsItsSpecificationHasIt) {
