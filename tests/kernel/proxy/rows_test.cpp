@@ -199,6 +199,19 @@ TEST_P(RowsByFlag, Row18_ExternalIpsCanBeRefused) {
     check_packets(cluster, c, true);
 }
 
+// Row 12: masqueradeAll hides pods too, but not where the policy keeps sources.
+TEST_P(RowsByFlag, Row12_MasqueradeAll) {
+  cluster.start_proxy([](Config& config) { config.masquerade_all = true; });
+  put(cluster, "web", 1, {kOn1}, kExternalLocal);
+  cluster.sink().start();
+  cluster.settle();
+  for (const PacketCase& c : {PacketCase{"a pod to a cluster IP", "client", "10.96.0.1:80",
+                                         "[fd00:96::1]:80", kHere, Source::kMasqueraded},
+                              PacketCase{"from outside, policy Local", "outside", "198.51.100.1:80",
+                                         "[2001:db8:ff::1]:80", kHere}})
+    check_both(cluster, c);
+}
+
 // Row 19: by default the addresses the API names for this node, and a new one at once.
 TEST_P(RowsByFlag, Row19_NodePortsOnPrimaryAddressesByDefault) {
   cluster.start_proxy([](Config& config) { config.node_port_cidrs.reset(); });
