@@ -66,6 +66,11 @@ std::string instead(std::string_view name, const Wishes& wishes) {
 
 }  // namespace
 
+bool has_wishes(const kube::Service& service) {
+  const auto first = service.meta.annotations.lower_bound(std::string(kPrefix));
+  return first != service.meta.annotations.end() && first->first.starts_with(kPrefix);
+}
+
 WishesRead read_wishes(const std::map<std::string, std::string>& annotations,
                        const std::optional<Wishes>& before) {
   static const Wishes kNothing{.mode_unknown = true, .proxy_protocol_unknown = true};

@@ -50,13 +50,17 @@ struct WishesRead {
 WishesRead read_wishes(const std::map<std::string, std::string>& annotations,
                        const std::optional<Wishes>& before);
 
+// Whether there are any of ours, whatever they say.
+bool has_wishes(const kube::Service& service);
+
 using OnBadAnnotation = std::function<void(const kube::Service&, const Error&)>;
 
 // Those of every Service. `on_bad` hears once of what means nothing. One thread.
 class WishBook {
  public:
   void set_on_bad(OnBadAnnotation callback) { on_bad_ = std::move(callback); }
-  // True: they have changed. `known`: the Service is none that has just been seen first.
+  // True: they have changed. `known`: the Service is none that has just been seen first
+  // (of no matter unless has_wishes()).
   bool put(const kube::Service& service, bool known);
   void remove(const kube::ObjectKey& service) { entries_.erase(service); }
   Wishes of(const kube::ObjectKey& service) const;

@@ -39,11 +39,17 @@ class GroupView : public LoadView {
 
 }  // namespace
 
-EndpointPtr EndpointGroup::find(const SocketAddress& address) const {
-  for (const auto* sorted : {&endpoints_, &leaving_})
-    if (EndpointPtr endpoint = find_in(*sorted, address)) return endpoint;
+EndpointPtr EndpointGroup::known(const SocketAddress& address) const {
+  EndpointPtr endpoint = find_in(endpoints_, address);
+  return endpoint ? endpoint : find_in(leaving_, address);
+}
+
+// It may be another pod's by now: what became of connections to the one before says nothing of it.
+EndpointPtr EndpointGroup::returned(const SocketAddress& address) const {
   const auto found = gone_.find(address);
-  return found == gone_.end() ? nullptr : found->second.lock();
+  EndpointPtr endpoint = found == gone_.end() ? nullptr : found->second.lock();
+  if (endpoint) endpoint->ejection = Ejection();
+  return endpoint;
 }
 
 // As the kernel plane's AffinityCleaner. Here, so that no worker remembers one of them any more
@@ -60,13 +66,13 @@ void EndpointGroup::set(std::shared_ptr<const EndpointSet> set) {
   if (set == set_) return;
   std::vector<EndpointPtr> endpoints, leaving;
   for (const SocketAddress& address : set->endpoints) {
-    EndpointPtr endpoint = find(address);
+    EndpointPtr endpoint = known(address);
+    if (!endpoint) endpoint = returned(address);
     if (!endpoint) endpoint = std::make_shared<Endpoint>(Endpoint{address, 0, {}});
-    if (!serves(address)) endpoint->ejection = Ejection();  // perhaps another pod's by now
     endpoints.push_back(std::move(endpoint));
   }
   for (const SocketAddress& address : set->leaving)
-    if (EndpointPtr endpoint = find(address)) leaving.push_back(std::move(endpoint));
+    if (EndpointPtr endpoint = known(address)) leaving.push_back(std::move(endpoint));
   if (!set_ || set->endpoints != set_->endpoints)
     balancer_.set_endpoints(set->endpoints, set->places);
   forget_departed(*set);

@@ -57,7 +57,8 @@ class EndpointGroup {
   static void abandoned(Endpoint& endpoint) { endpoint.ejection.abandoned(); }
 
  private:
-  EndpointPtr find(const SocketAddress& address) const;
+  EndpointPtr known(const SocketAddress& address) const;
+  EndpointPtr returned(const SocketAddress& address) const;
   void forget_departed(const EndpointSet& next) const;
   std::optional<size_t> usable_index(const SocketAddress& endpoint, const LoadView& view) const;
   std::optional<size_t> choose_index(const IpAddress& client, const std::optional<Stay>& stay,

@@ -30,7 +30,8 @@ OptIn::~OptIn() {
 
 void OptIn::put(const kube::Service& service) {
   const kube::ObjectKey key = service.meta.key();
-  const bool asks_anew = wishes_.put(service, !services().frontends(key).empty());
+  const bool known = has_wishes(service) && !services().frontends(key).empty();
+  const bool asks_anew = wishes_.put(service, known);
   const Wishes wishes = wishes_.of(key);
   proxy_.set_relay_only(key, wishes.relay_only());
   proxy_.put(service);

@@ -30,7 +30,8 @@ void Userspace::mark(const Dirty& dirty) {
 
 void Userspace::put(const kube::Service& service) {
   const kube::ObjectKey key = service.meta.key();
-  const bool asks_anew = wishes_.put(service, !services_.frontends(key).empty());
+  const bool known = has_wishes(service) && !services_.frontends(key).empty();
+  const bool asks_anew = wishes_.put(service, known);
   mark(services_.put(service));
   if (asks_anew) mark(services_.frontends(key));
 }
