@@ -184,23 +184,48 @@ Result<Entry> parse_entry(const MessageView& message) {
   return entry;
 }
 
+namespace {
+
+struct Listing {
+  Filter filter;
+  std::function<bool(const Entry&)> keep;
+  std::function<void(Result<std::vector<Entry>>)> done;
+  std::vector<Entry> kept;
+  std::optional<Error> error;  // the first row that could not be read
+
+  void add(const MessageView& message) {
+    Result<Entry> entry = parse_entry(message);
+    if (!entry.ok()) {
+      if (!error) error = entry.error();
+    } else if (filter.matches(*entry) && (!keep || keep(*entry))) {
+      kept.push_back(*std::move(entry));
+    }
+  }
+  void end(const Result<void>& result) {
+    if (!result.ok()) return done(result.error());
+    if (error) return done(*error);
+    done(std::move(kept));
+  }
+};
+
+}  // namespace
+
 void list(Connection& connection, const Filter& filter,
-          std::function<void(Result<std::vector<Entry>>)> done) {
-  auto matching = [filter, done](Result<std::vector<Entry>> rows) {
-    if (!rows.ok()) return done(rows.error());
-    std::erase_if(*rows, [&](const Entry& entry) { return !filter.matches(entry); });
-    done(std::move(*rows));
-  };
-  connection.dump<Entry>(dump_entries(filter), parse_entry,
-                         [&connection, filter, matching](Result<std::vector<Entry>> rows) {
-                           const bool refused =
-                               !rows.ok() && (rows.error().is(ErrorCode::kUnsupported) ||
-                                              rows.error().is(ErrorCode::kInvalid));
-                           if (!refused) return matching(std::move(rows));
-                           Filter all;
-                           all.family = filter.family;
-                           connection.dump<Entry>(dump_entries(all), parse_entry, matching);
-                         });
+          std::function<void(Result<std::vector<Entry>>)> done,
+          std::function<bool(const Entry&)> keep) {
+  const auto listing = std::make_shared<Listing>();
+  listing->filter = filter;
+  listing->keep = std::move(keep);
+  listing->done = std::move(done);
+  const auto add = [listing](const MessageView& message) { listing->add(message); };
+  connection.dump(dump_entries(filter), add, [&connection, listing, add](Result<void> result) {
+    const bool refused = !result.ok() && (result.error().is(ErrorCode::kUnsupported) ||
+                                          result.error().is(ErrorCode::kInvalid));
+    if (!refused) return listing->end(result);
+    Filter all;
+    all.family = listing->filter.family;
+    connection.dump(dump_entries(all), add, [listing](Result<void> end) { listing->end(end); });
+  });
 }
 
 }  // namespace fairlead::netlink::conntrack

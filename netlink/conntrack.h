@@ -75,8 +75,11 @@ MessageWriter dump_entries(const Filter& filter);
 MessageWriter delete_entry(const Entry& entry);
 Result<Entry> parse_entry(const MessageView& message);
 
-// The matching flows. Falls back to an unfiltered dump on kernels that refuse the filter.
+// The matching flows, of them those that `keep` wants, which is asked as the kernel tells of them:
+// there may be hundreds of thousands. Falls back to an unfiltered dump on kernels that refuse the
+// filter.
 void list(Connection& connection, const Filter& filter,
-          std::function<void(Result<std::vector<Entry>>)> done);
+          std::function<void(Result<std::vector<Entry>>)> done,
+          std::function<bool(const Entry&)> keep = nullptr);
 
 }  // namespace fairlead::netlink::conntrack

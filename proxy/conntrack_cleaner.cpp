@@ -77,59 +77,80 @@ void ConntrackCleaner::list_flows(Family family, const std::set<Frontend>& front
     filter.destination_port = frontends.begin()->port;
     if (!frontends.begin()->node_port) filter.destination = frontends.begin()->address;
   }
+  const auto stale = std::make_shared<StaleFlows>(frontends, node_addresses_(family), services_);
+  more_ = false;
   conntrack::list(
       netfilter_, filter,
-      [this, alive = alive_, family, frontends](Result<std::vector<conntrack::Entry>> flows) {
+      [this, alive = alive_, family](Result<std::vector<conntrack::Entry>> flows) {
         if (!*alive) return;
-        if (!flows.ok()) {
-          waiting_.insert(frontends.begin(), frontends.end());
-          return finished(flows.error());
-        }
+        if (!flows.ok()) return failed(flows.error());
         if (on_listed_) on_listed_(family, clock_.now() - began_);
-        listed(*flows, family, frontends);
-        finished(std::nullopt);
+        listed(*std::move(flows), family);
+      },
+      [this, alive = alive_, stale, found = size_t{0}](const conntrack::Entry& flow) mutable {
+        if (!*alive || !stale->contains(flow)) return false;
+        if (found == kMaxDeletes) return more_ = true, false;
+        return ++found > 0;
       });
 }
 
-void ConntrackCleaner::listed(const std::vector<conntrack::Entry>& flows, Family family,
-                              const std::set<Frontend>& frontends) {
-  StaleFlows stale(frontends, node_addresses_(family), services_);
-  size_t removed = 0;
-  for (const conntrack::Entry& flow : flows) {
-    if (!stale.contains(flow)) continue;
-    if (removed++ == kMaxDeletes) return look_again(frontends);
-    remove(flow);
+// The services may have changed during the listing: who serves now keeps its flows.
+void ConntrackCleaner::listed(std::vector<conntrack::Entry> flows, Family family) {
+  StaleFlows stale(listed_, node_addresses_(family), services_);
+  std::erase_if(flows, [&](const conntrack::Entry& flow) { return !stale.contains(flow); });
+  stale_ = std::move(flows);
+  listing_took_ = clock_.now() - began_;
+  gone_ = 0;
+  remove_next();
+}
+
+void ConntrackCleaner::remove_next() {
+  for (; deleting_ < kAtOnce && !stale_.empty(); ++deleting_) {
+    const conntrack::Entry flow = stale_.back();
+    stale_.pop_back();
+    netfilter_.request(conntrack::delete_entry(flow),
+                       [this, alive = alive_, flow](const Result<void>& result) {
+                         if (*alive) removed(flow, result);
+                       });
   }
+  if (deleting_ == 0) finished();
 }
 
-void ConntrackCleaner::remove(const conntrack::Entry& entry) {
-  const Family family = entry.original.destination.family();
-  netfilter_.request(
-      conntrack::delete_entry(entry), [this, alive = alive_, family](Result<void> result) {
-        if (!*alive) return;
-        if (result.ok()) {
-          ++deleted_;
-          if (on_deleted_) on_deleted_(family);
-        } else if (!result.error().is_not_found()) {
-          log::warn("deleting a stale UDP flow failed: {}", result.error().message());
-        }
-      });
+void ConntrackCleaner::removed(const conntrack::Entry& entry, const Result<void>& result) {
+  --deleting_;
+  if (result.ok()) {
+    ++deleted_;
+    if (on_deleted_) on_deleted_(entry.original.destination.family());
+  }
+  if (result.ok() || result.error().is_not_found())
+    ++gone_;
+  else
+    log::warn("deleting a stale UDP flow failed: {}", result.error().message());
+  remove_next();
 }
 
 // What could not be listed is looked at again with the second look.
-void ConntrackCleaner::finished(const std::optional<Error>& error) {
-  busy_ = false;
-  listed_.clear();
-  if (error) {
-    log::warn("listing UDP flows failed: {}; trying again", error->message());
-    look_again(std::exchange(waiting_, {}));
-  }
-  rest();
+void ConntrackCleaner::failed(const Error& error) {
+  log::warn("listing UDP flows failed: {}; trying again", error.message());
+  listing_took_ = clock_.now() - began_;
+  look_again(std::exchange(listed_, {}));
+  look_again(std::exchange(waiting_, {}));
+  finished();
 }
 
-void ConntrackCleaner::rest() {
+void ConntrackCleaner::finished() {
+  busy_ = false;
+  stale_ = {};
+  if (std::exchange(more_, false)) {
+    if (gone_ != 0) {
+      waiting_.merge(std::exchange(listed_, {}));
+      return next();
+    }
+    look_again(listed_);
+  }
+  listed_.clear();
   resting_ = true;
-  rest_ = clock_.after(std::min(kRest * (clock_.now() - began_), kMaxRest), [this] {
+  rest_ = clock_.after(std::min(kRest * listing_took_, kMaxRest), [this] {
     resting_ = false;
     next();
   });

@@ -12,6 +12,7 @@
 // 10 ms with 262,144 buckets. So a listing is followed by kRest times as long without one, kMaxRest
 // at most: the first change is acted on at once, and under churn no more than a tenth of a CPU goes
 // into listings.
+// A look that finds more flows than it may hold is followed by the next one at once.
 //
 // Node ports: only flows to addresses that have node ports; the same port number on another address
 // of this node, or elsewhere, is not ours.
@@ -34,20 +35,22 @@
 namespace fairlead::proxy {
 
 // The UDP flows to one of `changed` that go where nobody serves any more. `node_addresses`: those
-// that have node ports. For a moment in which the services stay as they are: there may be many
-// flows, and endpoints.
+// that have node ports. It knows the services as they were when it first met each of them: there
+// may be many flows, and endpoints.
 class StaleFlows {
  public:
-  StaleFlows(const std::set<Frontend>& changed, std::vector<IpAddress> node_addresses,
+  StaleFlows(std::set<Frontend> changed, std::vector<IpAddress> node_addresses,
              const ServiceMap& services)
-      : changed_(changed), node_addresses_(std::move(node_addresses)), services_(services) {}
+      : changed_(std::move(changed)),
+        node_addresses_(std::move(node_addresses)),
+        services_(services) {}
 
   bool contains(const netlink::conntrack::Entry& entry);
 
  private:
   bool abandoned(const Frontend& frontend, const netlink::conntrack::Entry& entry);
 
-  const std::set<Frontend>& changed_;
+  const std::set<Frontend> changed_;
   const std::vector<IpAddress> node_addresses_;
   const ServiceMap& services_;
   std::map<Frontend, std::vector<SocketAddress>> serving_;  // of those asked for
@@ -56,9 +59,10 @@ class StaleFlows {
 class ConntrackCleaner {
  public:
   static constexpr Duration kSecondLook = std::chrono::seconds(1);
-  // Flows deleted in one look; the connection's queue has room for them. What is left is looked at
-  // again a second later.
-  static constexpr size_t kMaxDeletes = 2048;
+  // Flows deleted in one look: some 3 MB while they are known. What is left is looked at as soon as
+  // those are gone, or with the second look if the kernel lets none go.
+  static constexpr size_t kMaxDeletes = 16384;
+  static constexpr size_t kAtOnce = 64;  // deletions on their way to the kernel
   static constexpr int kRest = 9;
   static constexpr Duration kMaxRest = std::chrono::seconds(1);
 
@@ -88,11 +92,11 @@ class ConntrackCleaner {
  private:
   void next();
   void list_flows(Family family, const std::set<Frontend>& frontends);
-  void listed(const std::vector<netlink::conntrack::Entry>& flows, Family family,
-              const std::set<Frontend>& frontends);
-  void remove(const netlink::conntrack::Entry& entry);
-  void finished(const std::optional<Error>& error);
-  void rest();
+  void listed(std::vector<netlink::conntrack::Entry> flows, Family family);
+  void remove_next();
+  void removed(const netlink::conntrack::Entry& entry, const Result<void>& result);
+  void failed(const Error& error);
+  void finished();
   void look_again(std::set<Frontend> frontends);
 
   Clock& clock_;
@@ -101,11 +105,16 @@ class ConntrackCleaner {
   const NodeAddressesOf node_addresses_;
   std::set<Frontend> waiting_;
   std::set<Frontend> later_;
-  std::set<Frontend> listed_;  // the listing is about
-  bool busy_ = false;
+  std::set<Frontend> listed_;                     // the look is about
+  bool busy_ = false;                             // listing, or deleting
+  std::vector<netlink::conntrack::Entry> stale_;  // to be deleted
+  size_t deleting_ = 0;
+  size_t gone_ = 0;    // in this look
+  bool more_ = false;  // there were more of them
   bool resting_ = false;
   bool looking_again_ = false;  // second_look_ is set
   MonoTime began_;              // the listing
+  Duration listing_took_{};
   uint64_t deleted_ = 0;
   std::function<void(Family)> on_deleted_;
   std::function<void(Family, Duration)> on_listed_;

@@ -183,14 +183,23 @@ class CleanerTest : public testing::Test {
   std::unique_ptr<ConntrackCleaner> cleaner_;
 };
 
-TEST_F(CleanerTest, DeletesOnlySoManyFlowsInOneLook) {
+TEST_F(CleanerTest, GoesOnAtOnceWhenThereAreMoreThanItMayHold) {
   make_flows(ConntrackCleaner::kMaxDeletes + 300);
+  int looks = 0;
+  cleaner_->set_on_listed([&](Family, Duration) { ++looks; });
+  cleaner_->changed({udp("10.96.0.10", 53)});
+  ASSERT_TRUE(at_rest()) << "the clock stands still";
+  EXPECT_EQ(cleaner_->deleted(), ConntrackCleaner::kMaxDeletes + 300);
+  EXPECT_EQ(looks, 2);
+}
+
+TEST_F(CleanerTest, WhoServesAgainWhenTheFlowsAreKnownKeepsThem) {
+  make_flows(3);
+  cleaner_->set_on_listed(
+      [&](Family, Duration) { services_.put(slice("dns", {"10.244.2.2"}, {"dns 8080/UDP"})); });
   cleaner_->changed({udp("10.96.0.10", 53)});
   ASSERT_TRUE(at_rest());
-  EXPECT_EQ(cleaner_->deleted(), ConntrackCleaner::kMaxDeletes);
-  clock_.advance(ConntrackCleaner::kSecondLook);
-  ASSERT_TRUE(at_rest());
-  EXPECT_EQ(cleaner_->deleted(), ConntrackCleaner::kMaxDeletes + 300);
+  EXPECT_EQ(cleaner_->deleted(), 0u);
 }
 
 TEST_F(CleanerTest, RestsBetweenListings) {
