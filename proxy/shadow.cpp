@@ -15,6 +15,9 @@ constexpr size_t kShownEnds = 8;
 constexpr const char* kUndefinedPort =
     "a port that no Service has on a cluster IP is refused here; kube-proxy's iptables mode lets "
     "the packet go on";
+constexpr const char* kLoopback =
+    "node ports do not answer on 127.0.0.1 here; kube-proxy's iptables mode has them there, unless "
+    "localhostNodePorts is off: look for clients of localhost:PORT on this node";
 
 IpAddress next(const IpAddress& address, int step) {
   std::vector<uint8_t> bytes(address.bytes().begin(), address.bytes().end());
@@ -89,6 +92,9 @@ Ruleset wanted_ruleset(const ServiceMap& services, const Config& config, Paramet
   for (const Frontend& frontend : services.frontends(config.family))
     for (const Operation& operation : diff(ruleset, frontend, services.find(frontend)))
       ruleset.apply(operation);
+  Parameters known = ruleset.parameters();
+  known.stray_vips = ruleset.has_stray_vips();
+  ruleset.set_parameters(std::move(known));
   return ruleset;
 }
 
@@ -176,33 +182,99 @@ std::vector<Probe> Prober::probes(const Frontend& frontend,
   return result;
 }
 
+std::vector<Probe> Prober::addresses(const Frontend& node_port,
+                                     const std::vector<IpAddress>& others) const {
+  std::set<IpAddress> candidates(view_.local.begin(), view_.local.end());
+  const std::vector<IpAddress>& here = view_.ruleset->parameters().node_addresses;
+  candidates.insert(here.begin(), here.end());
+  candidates.insert(others.begin(), others.end());
+  std::vector<Probe> result;
+  Packet packet;
+  packet.source = outside_;
+  packet.protocol = node_port.protocol;
+  packet.port = node_port.port;
+  packet.interface = "*";
+  packet.local = view_.local;
+  for (const IpAddress& address : candidates) {
+    packet.destination = address;
+    if (address.family() == node_port.family() && (here.empty() || address != here.front()))
+      result.push_back({"outside to " + address.to_string(), packet});
+  }
+  if (node_port.family() == Family::kIpv4) {
+    packet.source = packet.destination = IpAddress::parse("127.0.0.1").value();
+    packet.local.push_back(packet.destination);
+    packet.source_is_local = true;
+    packet.interface.clear();
+    result.push_back({"this node to 127.0.0.1", packet, false, true});
+  }
+  return result;
+}
+
+namespace {
+
+// One frontend's packets, as they end on both sides.
+class Comparer {
+ public:
+  Comparer(const ShadowView& view, const OtherProxy& other, Comparison& result)
+      : ours_({view.ruleset->content()}), other_(other), result_(result) {}
+
+  void compare(const std::string& service, const Frontend& frontend,
+               const std::vector<Probe>& probes) {
+    for (const Probe& probe : probes) compare(service, frontend, probe);
+  }
+
+ private:
+  void compare(const std::string& service, const Frontend& frontend, const Probe& probe) {
+    const Tracer::Result here = ours_.trace(probe.packet);
+    const Tracer::Result there = other_.decide(probe.packet);
+    if (!there.unknown.empty()) result_.unknown.insert(there.unknown);
+    if (!here.unknown.empty()) result_.unknown.insert(here.unknown + " (ours)");
+    if (here.fates == there.fates) return;
+    if (const char* reason = intended(probe, here, there))
+      ++result_.divergences[reason];
+    else
+      result_.differences.push_back(
+          {service, frontend, probe.from, what_differs(here.fates, there.fates)});
+  }
+
+  // Why it is to be so; null: it is not.
+  const char* intended(const Probe& probe, const Tracer::Result& here,
+                       const Tracer::Result& there) const {
+    if (!other_.iptables_mode) return nullptr;
+    if (probe.undefined_port && passed(there)) return kUndefinedPort;
+    if (probe.loopback && passed(here)) return kLoopback;
+    return nullptr;
+  }
+  static bool passed(const Tracer::Result& result) {
+    return result.fates.size() == 1 && result.fates.front().kind == Fate::Kind::kPassed;
+  }
+
+  const Tracer ours_;
+  const OtherProxy& other_;
+  Comparison& result_;
+};
+
+}  // namespace
+
 Comparison compare(const ShadowView& view, const OtherProxy& other) {
   Comparison result;
   const Prober prober(view);
-  const Tracer ours({view.ruleset->content()});
+  Comparer comparer(view, other, result);
   std::set<Frontend> frontends(other.frontends.begin(), other.frontends.end());
   for (const Frontend& frontend : view.services->frontends(view.ruleset->config().family))
     frontends.insert(frontend);
+  bool compared_addresses = false;
   for (const Frontend& frontend : frontends) {
     const std::optional<Target> wanted = view.services->find(frontend);
     const std::string service = wanted ? service_of(*wanted) : "";
     if (wanted) result.services.insert(service);
     if (frontend.node_port && !view.ruleset->parameters().node_known)
       result.unknown.insert("node ports, for this node's addresses are not known");
-    for (const Probe& probe : prober.probes(frontend, wanted)) {
-      const Tracer::Result here = ours.trace(probe.packet);
-      const Tracer::Result there = other.decide(probe.packet);
-      if (!there.unknown.empty()) result.unknown.insert(there.unknown);
-      if (!here.unknown.empty()) result.unknown.insert(here.unknown + " (ours)");
-      if (here.fates == there.fates) continue;
-      const bool passed =
-          there.fates.size() == 1 && there.fates.front().kind == Fate::Kind::kPassed;
-      if (probe.undefined_port && other.iptables_mode && passed)
-        ++result.divergences[kUndefinedPort];
-      else
-        result.differences.push_back(
-            {service, frontend, probe.from, what_differs(here.fates, there.fates)});
-    }
+    comparer.compare(service, frontend, prober.probes(frontend, wanted));
+    // One that has endpoints does for all.
+    if (!frontend.node_port || !wanted || wanted->backends.empty()) continue;
+    if (!std::exchange(compared_addresses, true))
+      comparer.compare(service, frontend, prober.addresses(frontend, other.node_addresses));
   }
   return result;
 }
@@ -275,6 +347,16 @@ std::vector<Frontend> frontends_of(const nft::TableContent& table) {
     }
   }
   return {found.begin(), found.end()};
+}
+
+std::vector<IpAddress> node_addresses_of(const nft::TableContent& table) {
+  std::vector<IpAddress> found;
+  for (size_t i = 0; i < std::min(table.sets.size(), table.elements.size()); ++i)
+    if (table.sets[i].name == "nodeport-ips")
+      for (const nft::Element& element : table.elements[i])
+        if (const size_t size = element.key.bytes().size(); size == 4 || size == 16)
+          found.push_back(IpAddress::from_bytes(element.key.bytes()));
+  return found;
 }
 
 void forget_learnt(nft::TableContent& table) {

@@ -5,8 +5,9 @@
 //
 // Of each frontend one packet is tried from a pod, from this node, from outside, from inside each
 // of its source ranges, and from each endpoint on this node to itself; of each cluster IP also one
-// port that no Service has. What is compared: balanced, passed, refused or dropped; every end a
-// draw may choose; masqueraded or not. What flows before have taught (affinity) is left out.
+// port that no Service has; of one node port all addresses that may have it. What is compared:
+// balanced, passed, refused or dropped; every end a draw may choose; masqueraded or not. What flows
+// before have taught (affinity) is left out.
 #pragma once
 
 #include <functional>
@@ -28,6 +29,7 @@ struct Probe {
   std::string from;  // "a pod"
   Packet packet;
   bool undefined_port = false;
+  bool loopback = false;
 };
 
 // One IP family of one node.
@@ -42,6 +44,7 @@ struct OtherProxy {
   std::function<Tracer::Result(const Packet&)> decide;
   std::vector<Frontend> frontends;  // that it knows, as far as can be told
   bool iptables_mode = false;
+  std::vector<IpAddress> node_addresses = {};  // that it names as having node ports
 };
 
 // `wanted`: nullopt for a frontend that only the other side knows.
@@ -49,6 +52,9 @@ class Prober {
  public:
   explicit Prober(const ShadowView& view);
   std::vector<Probe> probes(const Frontend& frontend, const std::optional<Target>& wanted) const;
+  // A node port at every address that may have it: this node's, `others`, and IPv4's loopback.
+  std::vector<Probe> addresses(const Frontend& node_port,
+                               const std::vector<IpAddress>& others) const;
 
  private:
   Packet packet(const Frontend& frontend, const IpAddress& source) const;
@@ -84,9 +90,10 @@ Comparison compare(const ShadowView& view, const OtherProxy& other);
 // Service by service, then one line: "12,311 services, 0 differences".
 std::string to_text(const Comparison& comparison);
 
-// The frontends in kube-proxy's maps of an nftables table, and its elements that flows have taught
-// taken out.
+// The frontends in kube-proxy's maps of an nftables table, the addresses it names as having node
+// ports, and its elements that flows have taught taken out.
 std::vector<Frontend> frontends_of(const nft::TableContent& table);
+std::vector<IpAddress> node_addresses_of(const nft::TableContent& table);
 void forget_learnt(nft::TableContent& table);
 
 }  // namespace fairlead::proxy

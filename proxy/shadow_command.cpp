@@ -60,6 +60,7 @@ Result<std::map<Family, OtherProxy>> Shadow::kernel_rules() {
     forget_learnt(*table);
     OtherProxy& other = result[config.family];
     other.frontends = frontends_of(*table);
+    other.node_addresses = node_addresses_of(*table);
     const auto tracer = std::make_shared<Tracer>(std::vector<nft::TableContent>{std::move(*table)});
     other.decide = [tracer](const Packet& packet) { return tracer->trace(packet); };
   }

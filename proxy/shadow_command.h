@@ -18,10 +18,9 @@
 #include "proxy/node_addresses.h"
 #include "proxy/object_sink.h"
 #include "proxy/shadow.h"
+#include "proxy/take_over.h"
 
 namespace fairlead::proxy {
-
-inline constexpr const char* kKubeProxyTable = "kube-proxy";
 
 struct ShadowSettings {
   std::string node_name;

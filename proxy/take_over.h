@@ -4,6 +4,13 @@
 // behind without a hook and goes in pieces afterwards: the removal of the table of a kube-proxy
 // with 10,000 services in one transaction held the kernel's commit lock for 375 ms (kernel 6.18).
 //
+// Whoever takes over from kube-proxy's table takes over from its iptables mode too, as kube-proxy
+// itself does when it starts in nftables mode (cmd/kube-proxy/app/server_linux.go, platformCleanup;
+// pkg/proxy/iptables CleanupLeftovers): in the tables of iptables-nft its chains are emptied and
+// removed, and what leads to them goes instead of the base chains. The tables, and chains of
+// others in them, stay; so does what others use: KUBE-MARK-MASQ, KUBE-FIREWALL and the like. Rules
+// of iptables-legacy are not in nf_tables: nothing is known of them here.
+//
 // Nothing is remembered: what is there is listed. A process that is killed in between leaves tables
 // without hooks, and the next one removes them. What a refused transaction leaves is listed anew
 // after begin(); what others add to a table meanwhile goes with the table.
@@ -22,6 +29,8 @@
 
 namespace fairlead::proxy {
 
+inline constexpr const char* kKubeProxyTable = "kube-proxy";
+
 class TakeOver {
  public:
   static constexpr size_t kPiece = 128;  // chains or sets in a transaction
@@ -31,14 +40,16 @@ class TakeOver {
   ~TakeOver() { *alive_ = false; }
 
   // The tables may be there (again): the next look() finds out.
-  void begin() { due_ = !names_.empty(); }
+  void begin();
   // Lists them, if it is due; kInterrupted: someone committed meanwhile, look again. `done` may run
   // at once.
   void look(std::function<void(Result<void>)> done);
 
   // Nothing is left to put.
-  bool done() const { return hooks_.empty() && tables_.empty(); }
-  // Removes their base chains; to be put with our own.
+  bool done() const {
+    return hooks_.empty() && jumps_.empty() && full_.empty() && chains_.empty() && tables_.empty();
+  }
+  // Removes their base chains, and what leads to their other chains; to be put with our own.
   void put_unhook(nft::Transaction& transaction);
   // The next piece of the rest, if there is any.
   void put_piece(nft::Transaction& transaction);
@@ -48,12 +59,19 @@ class TakeOver {
   void forget();
   void fail(const Error& error, const Then& done);
   void list_chains(Then done);
+  void sort_in(std::vector<nft::Chain> chains);
+  void list_jumps(size_t chain, Then done);
   void list_sets(size_t table, Then done);
 
   netlink::Connection& connection_;
   const nft::TableFamily family_;
   const std::vector<std::string> names_;
+  const bool iptables_;  // take over from that mode too
   bool due_ = false;
+  bool removing_ = false;          // chains that others may use
+  bool keep_chains_ = false;       // of iptables: others do, they stay, empty
+  std::vector<nft::Chain> doors_;  // base chains of iptables
+  std::vector<nft::Rule> jumps_;   // from there
   std::vector<nft::Chain> hooks_;
   // The rest, in the order in which it goes: rules hold sets and chains, and maps hold chains.
   std::vector<nft::Chain> full_;
@@ -62,5 +80,8 @@ class TakeOver {
   std::vector<nft::Table> tables_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
+
+// A chain that kube-proxy alone makes in its iptables or ipvs mode.
+bool is_kube_proxys_chain(const nft::Chain& chain);
 
 }  // namespace fairlead::proxy

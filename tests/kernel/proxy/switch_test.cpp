@@ -278,6 +278,9 @@ TEST_F(ShadowMode, NamesTheServiceThatIsDecidedOtherwise) {
   nft("add rule ip kube-proxy endpoint-b meta l4proto tcp dnat to 10.244.3.2:8080");
   nft("delete element ip kube-proxy nodeport-ips { 192.0.2.1 }");
   EXPECT_THAT(look(*shadow), HasSubstr("default/empty node port 30084/tcp (IPv4)"));
+  nft("add element ip kube-proxy nodeport-ips { 192.0.2.99 }");
+  EXPECT_THAT(look(*shadow), HasSubstr("from outside to 192.0.2.99: here passed, kube-proxy "));
+  nft("delete element ip kube-proxy nodeport-ips { 192.0.2.99 }");
   nft("add element ip kube-proxy nodeport-ips { 192.0.2.1 }");
 
   nft("flush set ip kube-proxy hairpin-connections");
@@ -391,6 +394,99 @@ TEST(Row30_TakingOver, HappensOnlyWhenAskedForAndLaterToo) {
   cluster.settle();
   EXPECT_THAT(cluster.list_ruleset(), Not(HasSubstr("kube-proxy")));
   EXPECT_THAT(cluster.list_ruleset(), HasSubstr("hook prerouting"));
+}
+
+// As iptables-nft makes them for kube-proxy's iptables mode, with what others have in its tables.
+constexpr const char* kIptablesMode = R"(table ip nat {
+  chain KUBE-MARK-MASQ {
+    counter meta mark set meta mark | 0x00004000
+  }
+  chain KUBE-SEP-A {
+    meta l4proto tcp counter dnat to 10.244.3.2:8080
+  }
+  chain KUBE-SVC-OLD {
+    ip saddr != 10.244.0.0/16 ip daddr 10.96.9.9 tcp dport 80 counter jump KUBE-MARK-MASQ
+    counter jump KUBE-SEP-A
+  }
+  chain KUBE-NODEPORTS {
+    tcp dport 30099 counter jump KUBE-SVC-OLD
+  }
+  chain KUBE-SERVICES {
+    ip daddr 10.96.9.9 tcp dport 80 counter jump KUBE-SVC-OLD
+    fib daddr type local counter jump KUBE-NODEPORTS
+  }
+  chain KUBE-POSTROUTING {
+    meta mark & 0x00004000 != 0x00004000 counter return
+    counter masquerade fully-random
+  }
+  chain DOCKER {
+    tcp dport 8081 counter dnat to 10.244.2.2:8080
+  }
+  chain PREROUTING {
+    type nat hook prerouting priority dstnat; policy accept;
+    counter jump KUBE-SERVICES
+    fib daddr type local counter jump DOCKER
+  }
+  chain OUTPUT {
+    type nat hook output priority -100; policy accept;
+    counter jump KUBE-SERVICES
+  }
+  chain POSTROUTING {
+    type nat hook postrouting priority srcnat; policy accept;
+    counter jump KUBE-POSTROUTING
+  }
+}
+table ip filter {
+  chain KUBE-FIREWALL { }
+  chain KUBE-EXTERNAL-SERVICES {
+    fib daddr type local tcp dport 30084 counter reject
+  }
+  chain INPUT {
+    type filter hook input priority filter; policy accept;
+    ct state new counter jump KUBE-EXTERNAL-SERVICES
+    counter jump KUBE-FIREWALL
+  }
+}
+)";
+
+std::string chains_of(Cluster& cluster) {
+  return cluster.at("node").must("nft list ruleset | grep -Eo 'chain [A-Z]+[-A-Z]*' | sort");
+}
+
+TEST(Row30_TakingOver, IptablesRulesGoAndThoseOfOthersStay) {
+  Cluster cluster;
+  load(cluster, kIptablesMode);
+  EXPECT_EQ(cluster.tcp("outside", "192.0.2.1:30099").refused, false);
+  EXPECT_NE(cluster.tcp("outside", "192.0.2.1:30099").reached, "");
+  cluster.start_proxy([](Config& config) { config.take_over_from = {kKubeProxyTable}; });
+  cluster.proxy().set_node(this_node());
+  put_services(cluster.proxy());
+  cluster.proxy().start();
+  cluster.settle();
+  EXPECT_EQ(chains_of(cluster),
+            "chain DOCKER\nchain INPUT\nchain KUBE-FIREWALL\nchain KUBE-MARK-MASQ\nchain OUTPUT\n"
+            "chain POSTROUTING\nchain PREROUTING\n");
+  EXPECT_THAT(cluster.list_ruleset(), HasSubstr("jump DOCKER"));
+  EXPECT_THAT(cluster.list_ruleset(), HasSubstr("jump KUBE-FIREWALL"));
+  EXPECT_THAT(cluster.list_ruleset(), Not(HasSubstr("KUBE-S")));
+  EXPECT_EQ(cluster.tcp("outside", "192.0.2.1:30099").reached, "") << "nobody's any more";
+  EXPECT_NE(cluster.tcp("outside", "192.0.2.1:8081").reached, "") << "Docker's";
+  EXPECT_NE(cluster.tcp("outside", "192.0.2.1:30080").reached, "") << "ours";
+}
+
+TEST(Row30_TakingOver, AChainThatSomebodyElseUsesStaysEmpty) {
+  Cluster cluster;
+  load(cluster, kIptablesMode);
+  cluster.at("node").must("nft 'add rule ip nat DOCKER tcp dport 8082 goto KUBE-SVC-OLD'");
+  cluster.start_proxy([](Config& config) { config.take_over_from = {kKubeProxyTable}; });
+  cluster.proxy().set_node(this_node());
+  put_services(cluster.proxy());
+  cluster.proxy().start();
+  cluster.settle();
+  EXPECT_THAT(cluster.list_ruleset(), HasSubstr("goto KUBE-SVC-OLD"));
+  EXPECT_EQ(cluster.tcp("outside", "192.0.2.1:30099").reached, "");
+  EXPECT_NE(cluster.tcp("outside", "192.0.2.1:30080").reached, "");
+  EXPECT_TRUE(cluster.proxy().check().ok()) << "what cannot be removed is no failure of ours";
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ class ShadowTest : public testing::Test {
   }
   Comparison compare_with(const OtherProxy& other) {
     const Ruleset ruleset = wanted_ruleset(services_, config_, parameters_);
-    ShadowView view{&services_, &ruleset, {ip("192.0.2.1")}};
+    ShadowView view{&services_, &ruleset, local_};
     return compare(view, other);
   }
   Comparison compare_with(std::string text) {
@@ -67,6 +67,7 @@ class ShadowTest : public testing::Test {
   ServiceMap services_;
   Config config_;
   Parameters parameters_;
+  std::vector<IpAddress> local_ = {ip("192.0.2.1")};
 };
 
 TEST_F(ShadowTest, TriesEveryKindOfSource) {
@@ -109,8 +110,23 @@ TEST_F(ShadowTest, PodsComeInByTheInterfaceOfPods) {
 TEST_F(ShadowTest, IptablesModeDecidesAlike) {
   const std::string text = to_text(compare_with(kIptablesSave));
   EXPECT_THAT(text, HasSubstr("not counted, 5 times: a port that no Service has"));
+  EXPECT_THAT(text, HasSubstr("not counted, 1 time: node ports do not answer on 127.0.0.1 here"));
   EXPECT_THAT(text, testing::EndsWith("\n5 services, 0 differences\n"));
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
+}
+
+// kube-proxy's iptables mode has node ports at every address, what is programmed here may not.
+TEST_F(ShadowTest, NodePortsAreLookedForAtEveryAddress) {
+  local_ = {ip("192.0.2.1"), ip("192.0.2.7"), ip("2001:db8::1"), ip("203.0.113.99")};
+  const std::string text = to_text(compare_with(kIptablesSave));
+  EXPECT_THAT(text, HasSubstr("default/web node port 30080/tcp (IPv4), from outside to 192.0.2.7, "
+                              "outside to 203.0.113.99: here passed, kube-proxy balanced to "
+                              "10.244.2.2:8080 (masqueraded), 10.244.3.2:8080 (masqueraded)\n"));
+  EXPECT_THAT(text, HasSubstr("5 services, 2 differences\n"));
+  parameters_.node_addresses = {ip("192.0.2.1"), ip("192.0.2.7"), ip("203.0.113.99")};
+  EXPECT_THAT(to_text(compare_with(kIptablesSave)), HasSubstr("5 services, 0 differences\n"));
+  parameters_.node_addresses = {};
+  EXPECT_THAT(to_text(compare_with(kIptablesSave)), HasSubstr("5 services, 3 differences\n"));
 }
 
 struct ChangeCase {
@@ -200,10 +216,12 @@ TEST(ShadowTable, KnowsKubeProxysMapsAndForgetsWhatWasLearnt) {
   add("service-ips", nft::Value().concat(ip("10.96.0.1")).concat_u8(17).concat_be16(53), false);
   add("service-nodeports", nft::Value().concat_u8(6).concat_be16(30080), false);
   add("cluster-ips", nft::Value::of(ip("10.96.0.1")), false);
+  add("nodeport-ips", nft::Value::of(ip("192.0.2.7")), false);
   add("affinity-x", nft::Value::of(ip("10.244.0.1")), true);
   forget_learnt(table);
-  EXPECT_TRUE(table.elements[3].empty());
+  EXPECT_TRUE(table.elements[4].empty());
   EXPECT_EQ(table.elements[2].size(), 1u);
+  EXPECT_THAT(node_addresses_of(table), ElementsAre(ip("192.0.2.7")));
   EXPECT_THAT(frontends_of(table),
               testing::UnorderedElementsAre(udp("10.96.0.1", 53),
                                             Frontend::node(Family::kIpv4, Protocol::kTcp, 30080)));
