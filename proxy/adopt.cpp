@@ -303,6 +303,9 @@ bool Adopter::read_local_dns(const nft::Element& element) {
 std::pair<Ruleset, Repairs> Adopter::finish() {
   finish_endpoints();
   finish_services();
+  Parameters parameters = ruleset_.parameters();
+  parameters.stray_vips = ruleset_.has_stray_vips();
+  ruleset_.set_parameters(std::move(parameters));
   compare_rules();
   return {std::move(ruleset_), std::move(repairs_)};
 }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "netlink/route/address.h"
+#include "netlink/route/link.h"
 
 namespace fairlead::proxy {
 
@@ -66,9 +67,23 @@ void NodeAddresses::list() {
     again_ = true;
     return;
   }
+  route::Link services;
+  services.name = "kube-ipvs0";
+  const auto index = std::make_shared<uint32_t>(0);  // no link has it
+  connection_->request(
+      route::get_link(services),
+      [this, alive = alive_, index](const Result<void>&) {
+        if (*alive) list_addresses(*index);
+      },
+      [index](const netlink::MessageView& message) {
+        if (const auto link = route::parse_link(message); link.ok()) *index = link->index;
+      });
+}
+
+void NodeAddresses::list_addresses(uint32_t besides_link) {
   connection_->dump<route::InterfaceAddress>(
       route::dump_addresses(std::nullopt), parse_ip,
-      [this, alive = alive_](Result<std::vector<route::InterfaceAddress>> found) {
+      [this, besides_link, alive = alive_](Result<std::vector<route::InterfaceAddress>> found) {
         if (!*alive) return;
         listing_ = false;
         if (!found.ok()) {
@@ -79,7 +94,7 @@ void NodeAddresses::list() {
         }
         std::vector<IpAddress> addresses;
         for (const route::InterfaceAddress& one : *found)
-          if (has_node_ports(one.address)) addresses.push_back(one.address);
+          if (has_node_ports(one.address) && one.link != besides_link) addresses.push_back(one.address);
         listed(std::move(addresses));
         if (std::exchange(again_, false)) list();
       });

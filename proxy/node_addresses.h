@@ -21,7 +21,9 @@ namespace fairlead::proxy {
 class NodeAddresses {
  public:
   static constexpr Duration kRetry = std::chrono::seconds(1);
-  // Sorted, each once; loopback (127.0.0.0/8, ::1) and link-local IPv6 addresses left out.
+  // Sorted, each once; loopback (127.0.0.0/8, ::1) and link-local IPv6 addresses left out, and those
+  // that kube-proxy's ipvs mode has put on an interface of its own, kube-ipvs0, which it leaves
+  // behind: each Service's (pkg/proxy/ipvs, defaultDummyDevice).
   using Changed = std::function<void(const std::vector<IpAddress>&)>;
 
   static Result<std::unique_ptr<NodeAddresses>> open(Loop& loop, Changed changed);
@@ -35,6 +37,7 @@ class NodeAddresses {
  private:
   NodeAddresses(Loop& loop, std::unique_ptr<netlink::Connection> connection, Changed changed);
   void list();
+  void list_addresses(uint32_t besides_link);
   void listed(std::vector<IpAddress> addresses);
 
   Clock& clock_;

@@ -118,6 +118,7 @@ bool Programmer::has_work() const {
 
 void Programmer::step() {
   parameters_.affinity = services_.has_affinity();
+  parameters_.stray_vips = programmed_.has_stray_vips();
   if (!started_ || in_flight_ || waiting_) return;
   if (suspected_) known_ = false;
   if (!known_) return read();

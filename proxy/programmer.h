@@ -76,7 +76,8 @@ class Programmer {
   // not as it should be; elements that are missing are written as any others.
   void verify();
   void exempt_local_dns(bool exempt);
-  // What the rules are to say from now on; `affinity` is this class's own to decide.
+  // What the rules are to say from now on; `affinity` and `stray_vips` are this class's own to
+  // decide.
   void set_parameters(Parameters parameters);
   void set_on_acknowledged(std::function<void(const Acknowledged&)> callback) {
     on_acknowledged_ = std::move(callback);

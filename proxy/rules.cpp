@@ -36,7 +36,7 @@ class Writer {
     lookup(frontend_key(), SetId::kServices);
     for (const Cidr& cidr : parameters.service_cidrs)
       add(rule().match(daddr(), cidr).verdict(go("missed")));
-    if (parameters.service_cidrs.empty())
+    if (parameters.service_cidrs.empty() || parameters.stray_vips)
       add(rule().in_set({daddr()}, name(SetId::kClusterIps)).verdict(go("missed")));
     for (const IpAddress& address : config_.local_dns)
       add(rule().match(daddr(), nft::Value::of(address)).verdict(nft::Verdict::returns()));

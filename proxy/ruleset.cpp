@@ -84,6 +84,21 @@ Ruleset::Ruleset(Config config, Parameters parameters)
   for (const SetId id : kAllSets) state(id).size = facts(id).smallest;
 }
 
+bool Ruleset::is_stray(const IpAddress& address) const {
+  const std::vector<Cidr>& cidrs = parameters_.service_cidrs;
+  return std::none_of(cidrs.begin(), cidrs.end(),
+                      [&](const Cidr& cidr) { return cidr.contains(address); });
+}
+
+void Ruleset::set_parameters(Parameters parameters) {
+  const bool same = parameters.service_cidrs == parameters_.service_cidrs;
+  parameters_ = std::move(parameters);
+  if (same) return;
+  stray_vips_ = static_cast<size_t>(
+      std::count_if(cluster_ips_.begin(), cluster_ips_.end(),
+                    [&](const auto& one) { return one.second.programmed && is_stray(one.first); }));
+}
+
 const Ruleset::Service* Ruleset::find(const Frontend& frontend) const {
   const auto found = services_.find(frontend);
   return found == services_.end() ? nullptr : &found->second;
@@ -181,7 +196,9 @@ void Ruleset::apply(const Operation& operation, Service& service) {
       return apply_endpoint(operation, service);
     case SetId::kClusterIps: {
       const auto place = cluster_ips_.try_emplace(operation.frontend.address).first;
-      place->second.programmed = present;
+      if (std::exchange(place->second.programmed, present) != present &&
+          is_stray(operation.frontend.address))
+        stray_vips_ += present ? 1 : -1;
       if (!present && place->second.users == 0) cluster_ips_.erase(place);
       return;
     }

@@ -73,7 +73,8 @@ struct Parameters {
   std::vector<IpAddress> node_addresses;  // that have node ports
   // False: those are not known yet, and what a table that is adopted says of them holds.
   bool node_known = true;
-  bool affinity = false;  // some service has it: where flows have gone is learnt
+  bool affinity = false;    // some service has it: where flows have gone is learnt
+  bool stray_vips = false;  // some cluster IP lies in none of service_cidrs: all are looked for
   bool operator==(const Parameters&) const = default;
 };
 
@@ -164,7 +165,9 @@ class Ruleset {
     services_.reserve(addresses + node_ports);
     cluster_ips_.reserve(addresses);
   }
-  void set_parameters(Parameters parameters) { parameters_ = std::move(parameters); }
+  void set_parameters(Parameters parameters);
+  // Whether there is a cluster IP that lies in none of the parameters' service_cidrs.
+  bool has_stray_vips() const { return stray_vips_ > 0; }
   const std::unordered_map<Frontend, Service>& services() const { return services_; }
   const Service* find(const Frontend& frontend) const;
   const std::map<Choice, ChainState>& choice_chains() const { return choice_chains_; }
@@ -211,6 +214,7 @@ class Ruleset {
   std::string text() const { return nft::to_nft(content()); }
 
  private:
+  bool is_stray(const IpAddress& address) const;
   struct Counted {
     uint32_t users = 0;
     bool programmed = false;
@@ -230,6 +234,7 @@ class Ruleset {
 
   Config config_;
   Parameters parameters_;
+  size_t stray_vips_ = 0;  // of cluster_ips_, those in the kernel
   std::vector<SetState> sets_;
   std::unordered_map<Frontend, Service> services_;
   std::map<Choice, ChainState> choice_chains_;

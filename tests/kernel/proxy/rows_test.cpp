@@ -263,6 +263,8 @@ TEST_P(RowsByFlag, Row19_ANewAddressOfTheNodeActsAtOnce) {
   put(cluster, "web", 1, {kOn1}, kPlain);
   cluster.sink().start();
   cluster.settle();
+  cluster.at("node").must("ip link add kube-ipvs0 type bridge");  // as a kube-proxy left it
+  cluster.at("node").must("ip address add 192.0.2.40/32 dev kube-ipvs0");
   cluster.at("node").must("ip address add 192.0.2.50/32 dev veth0");
   EXPECT_TRUE(cluster.run_until([&] {
     const auto& has = cluster.proxy().programmer(Family::kIpv4).programmed().parameters();
@@ -272,6 +274,8 @@ TEST_P(RowsByFlag, Row19_ANewAddressOfTheNodeActsAtOnce) {
   check_packets(cluster,
                 {"new address", "outside", "192.0.2.50:30101", "", kHere, Source::kMasqueraded},
                 true);
+  const auto& has = cluster.proxy().programmer(Family::kIpv4).programmed().parameters();
+  EXPECT_EQ(std::count(has.node_addresses.begin(), has.node_addresses.end(), ip("192.0.2.40")), 0);
 }
 
 TEST_P(RowsByFlag, Row20_ANewServiceCidrActsAtOnce) {
@@ -287,6 +291,37 @@ TEST_P(RowsByFlag, Row20_ANewServiceCidrActsAtOnce) {
   PacketCase now = unallocated;
   now.ends_at = kDropped;
   check_packets(cluster, now, true);
+}
+
+// A range that was changed, or given in part.
+TEST(Row20, AClusterIpOutsideOfAllKnownRangesRefusesOtherPortsToo) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  cluster.sink().start();
+  cluster.settle();
+  const auto rules = [&] {
+    return cluster.at("node").must("nft list chain ip fairlead prerouting");
+  };
+  EXPECT_EQ(rules().find("@vips"), std::string::npos) << "one lookup for who goes to no Service";
+  cluster.sink().put(service("old", {"172.20.0.1"}, {"p 80/TCP"}));
+  cluster.sink().put(slice("old", {kOn1}, {"p 8080/TCP"}));
+  cluster.settle();
+  EXPECT_EQ(cluster.tcp("client", "172.20.0.1:80").reached, "web-1");
+  EXPECT_EQ(cluster.tcp("client", "172.20.0.1:81").to_string(), "refused");
+  EXPECT_EQ(cluster.tcp("client", "10.96.0.99:81").to_string(), "dropped");
+  expect_settled(cluster, "with a cluster IP outside");
+  cluster.stop_proxy();
+  cluster.start_proxy();
+  put(cluster, "web", 1, {kOn1}, kPlain);
+  cluster.sink().put(service("old", {"172.20.0.1"}, {"p 80/TCP"}));
+  cluster.sink().put(slice("old", {kOn1}, {"p 8080/TCP"}));
+  cluster.sink().start();
+  cluster.settle();
+  EXPECT_EQ(cluster.proxy().programmer(Family::kIpv4).status().commits, 0u) << "a restart";
+  cluster.sink().remove_service({"default", "old"});
+  cluster.settle();
+  EXPECT_EQ(rules().find("@vips"), std::string::npos);
 }
 
 // What listens on an address of the node's own is asked, whatever range it is in, unless it is a
