@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 namespace fairlead::log {
 namespace {
@@ -24,28 +25,54 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::info;
 }
 
-std::shared_ptr<spdlog::logger> make_logger(std::string_view program) {
+const char* name_of(Level level) {
+  switch (level) {
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarn:
+      return "warn";
+    case Level::kError:
+      return "error";
+  }
+  return "";
+}
+
+std::shared_ptr<spdlog::logger> make_logger(std::string_view program, Format format) {
   auto logger = std::make_shared<spdlog::logger>(
       std::string(program), std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>());
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %n: %v", spdlog::pattern_time_type::utc);
+  logger->set_pattern(format == Format::kJson ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %n: %v",
+                      spdlog::pattern_time_type::utc);
   logger->set_level(spdlog::level::debug);  // enabled() decides
   logger->flush_on(spdlog::level::debug);
   return logger;
 }
 
 Level least = Level::kInfo;
+Format lines = Format::kText;
 std::atomic<int> debugging{0};
 
 std::shared_ptr<spdlog::logger>& logger() {
-  static std::shared_ptr<spdlog::logger> instance = make_logger("fairlead");
+  static std::shared_ptr<spdlog::logger> instance = make_logger("fairlead", Format::kText);
   return instance;
 }
 
 }  // namespace
 
-void init(std::string_view program, Level level) {
+void init(std::string_view program, Level level, Format format) {
   least = level;
-  logger() = make_logger(program);
+  lines = format;
+  logger() = make_logger(program, format);
+}
+
+std::string json_line(std::string_view program, Level level, std::string_view text,
+                      std::chrono::system_clock::time_point now) {
+  const std::chrono::duration<double, std::milli> since = now.time_since_epoch();
+  const std::string message = nlohmann::json(std::string(text))
+                                  .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return fmt::format(R"({{"ts":{:.3f},"level":"{}","logger":"{}","msg":{}}})", since.count(),
+                     name_of(level), program, message);
 }
 
 Result<Level> parse_level(std::string_view text) {
@@ -68,7 +95,10 @@ bool enabled(Level level) {
   return level >= least || debugging.load(std::memory_order_relaxed) > 0;
 }
 void write(Level level, std::string_view text) {
-  if (enabled(level)) logger()->log(to_spdlog(level), text);
+  if (!enabled(level)) return;
+  if (lines == Format::kText) return logger()->log(to_spdlog(level), text);
+  logger()->log(to_spdlog(level),
+                json_line(logger()->name(), level, text, std::chrono::system_clock::now()));
 }
 
 }  // namespace fairlead::log

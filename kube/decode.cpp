@@ -224,7 +224,9 @@ void read(const Field& root, EndpointSlice& slice) {
   slice.ports.reserve(ports.size());
   ports.each_element([&slice](const Field& element) {
     EndpointPort port;
-    port.name = element.at("name").text();
+    const Field name = element.at("name");
+    port.named = name.present();
+    port.name = name.text();
     port.port = read_port(element.at("port"));
     const std::optional<Protocol> protocol = read_protocol(element.at("protocol"));
     if (!protocol) return;

@@ -97,6 +97,7 @@ struct EndpointPort {
   std::string name;
   Protocol protocol = Protocol::kTcp;
   uint16_t port = 0;  // 0: nil in JSON, "all ports"; the proxy skips it
+  bool named = true;  // false: nil in JSON, which the API server fills in; the proxy skips it
   bool operator==(const EndpointPort&) const = default;
 };
 

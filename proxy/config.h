@@ -105,6 +105,11 @@ struct KubeProxyConfig {
   // In nftables mode these come from `nftables`, in the others from `iptables`, as kube-proxy reads
   // them (pkg/proxy/apis/config/v1alpha1/conversion.go).
   bool nftables_mode() const { return mode == "nftables"; }
+  Duration sync_period() const {
+    return nftables_mode()  ? nftables.sync_period
+           : mode == "ipvs" ? ipvs.sync_period
+                            : iptables.sync_period;
+  }
   // No rules: this process relays (proxy/stream/).
   bool userspace_mode() const { return mode == "userspace"; }
   bool masquerade_all() const {

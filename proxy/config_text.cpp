@@ -242,6 +242,18 @@ class Decoder {
   std::set<std::string> given_;
 };
 
+// Something but comments, blank lines and marks.
+bool has_content(std::string_view yaml) {
+  while (!yaml.empty()) {
+    const size_t end = std::min(yaml.find('\n'), yaml.size());
+    const std::string_view line = yaml.substr(0, end);
+    yaml.remove_prefix(std::min(end + 1, yaml.size()));
+    const size_t first = line.find_first_not_of("-. \t\r");
+    if (first != std::string_view::npos && line[first] != '#') return true;
+  }
+  return false;
+}
+
 // YAML::Load reads the first document and YAML::LoadAll does not end on some malformed input. A
 // line that begins with "---" is nothing but the start of a document (YAML 1.2 section 9.2).
 bool has_more_documents(std::string_view yaml) {
@@ -254,8 +266,9 @@ bool has_more_documents(std::string_view yaml) {
     if (first == std::string_view::npos || line[first] == '#' || line[0] == '%') continue;
     const bool start = line.starts_with("---") &&
                        (line.size() == 3 || std::isspace(static_cast<unsigned char>(line[3])));
-    if (start && content) return true;
-    content = true;
+    const bool bare = start && !has_content(line);
+    if (start && content) return !bare || has_content(yaml);
+    content = content || !bare;
   }
   return false;
 }

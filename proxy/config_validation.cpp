@@ -109,9 +109,7 @@ void check_conntrack(const KubeProxyConfig::Conntrack& conntrack, Complaints& wr
 void check_periods(const KubeProxyConfig& config, Complaints& wrong) {
   const bool ipvs = config.mode == "ipvs";
   const std::string section = config.nftables_mode() ? "nftables" : ipvs ? "ipvs" : "iptables";
-  const Duration period = config.nftables_mode() ? config.nftables.sync_period
-                          : ipvs                 ? config.ipvs.sync_period
-                                                 : config.iptables.sync_period;
+  const Duration period = config.sync_period();
   const Duration least = config.nftables_mode() ? config.nftables.min_sync_period
                          : ipvs                 ? config.ipvs.min_sync_period
                                                 : config.iptables.min_sync_period;
@@ -146,10 +144,8 @@ bool is_port_range(const std::string& text) {
 }
 
 void check_logging(const KubeProxyConfig::Logging& logging, Complaints& wrong) {
-  if (logging.format == "json")
-    wrong.add("logging.format", logging.format, "is not supported; this program writes text");
-  else if (logging.format != "text")
-    wrong.add("logging.format", logging.format, "must be text");
+  if (logging.format != "json" && logging.format != "text")
+    wrong.add("logging.format", logging.format, "must be text or json");
   check_range("logging.verbosity", logging.verbosity, 0, INT32_MAX, wrong);
   if (logging.flush_frequency < Duration{})
     wrong.add("logging.flushFrequency", format_duration(logging.flush_frequency),
@@ -162,7 +158,8 @@ Result<void> validate(const KubeProxyConfig& config,
                       const std::function<std::string(const std::string&)>& name) {
   Complaints wrong(name);
   for (const auto& [gate, on] : config.feature_gates)
-    if (!is_known_gate(gate)) wrong.add("featureGates", gate, "is no feature gate of 1.36");
+    if (!is_known_gate(gate) && !is_retired_gate(gate))
+      wrong.add("featureGates", gate, "is no feature gate of 1.36");
   check_range("iptables.masqueradeBit", config.iptables.masquerade_bit, 0, 31, wrong);
   if (config.mode == "ipvs") check_ipvs(config.ipvs, wrong);
   if (config.nftables_mode())

@@ -100,9 +100,23 @@ constexpr std::string_view kGates[] = {
     "WinOverlay", "WindowsCPUAndMemoryAffinity", "WindowsGracefulNodeShutdown",
     "WindowsHostNetwork", "WorkloadWithJob",
 };
+
+// Sorted. Those that kube-proxy or Services had in 1.27 or later and that 1.36 has no more.
+constexpr std::string_view kRetired[] = {
+    "CloudDualStackNodeIPs", "DisableCloudProviders", "DisableKubeletCloudCredentialProviders",
+    "EndpointSliceTerminatingCondition", "ExpandedDNSConfig", "IPTablesOwnershipCleanup",
+    "KubeProxyDrainingTerminatingNodes", "LoadBalancerIPMode", "MinimizeIPTablesRestore",
+    "MixedProtocolLBService", "NetworkPolicyStatus", "ProxyTerminatingEndpoints",
+    "ServiceIPStaticSubrange", "ServiceInternalTrafficPolicy", "ServiceNodePortStaticSubrange",
+    "SkipReadOnlyValidationGCE",
+};
 // clang-format on
 
 }  // namespace
+
+bool is_retired_gate(std::string_view name) {
+  return std::binary_search(std::begin(kRetired), std::end(kRetired), name);
+}
 
 bool is_known_gate(std::string_view name) {
   return std::binary_search(std::begin(kGates), std::end(kGates), name);

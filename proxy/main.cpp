@@ -102,7 +102,8 @@ int run_main(const std::vector<std::string>& arguments) {
     std::fputs(options->print.c_str(), stdout);
     return 0;
   }
-  log::init("proxy", options->log_level);
+  log::init("proxy", options->log_level,
+            options->kube.logging.format == "json" ? log::Format::kJson : log::Format::kText);
   if (options->shadow) return shadow_main(*options);
   for (const std::string& notice : options->notices) log::info("{}", notice);
   Result<void> result;

@@ -140,6 +140,12 @@ void ServiceCidrWatch::on_answer(size_t version, const Result<HttpResponse>& res
   if (subscriber_) subscriber_();
 }
 
+bool ServiceCidrWatch::known() const {
+  if (known_ || !reflector_) return known_;
+  const std::optional<Error>& error = reflector_->status().last_error;
+  return error && (error->is(ErrorCode::kPermission) || error->is_not_found());
+}
+
 Result<kube::ObjectVersion> ServiceCidrWatch::put(std::string_view json) {
   Result<kube::ServiceCidr> range = kube::decode<kube::ServiceCidr>(json);
   if (!range.ok()) return range.error();

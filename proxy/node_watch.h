@@ -76,7 +76,7 @@ class ServiceCidrWatch : public kube::ReflectorTarget {
 
   void start() { ask(0); }
   // The server has told us, has none, or will not say.
-  bool known() const { return known_; }
+  bool known() const;
   // Runs whenever known() or the ranges may have changed.
   void subscribe(std::function<void()> callback) { subscriber_ = std::move(callback); }
 

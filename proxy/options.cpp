@@ -73,7 +73,7 @@ constexpr Flag kFlags[] = {
     {"log-level", nullptr, "debug, info, warn or error"},
     {"log-text-info-buffer-size", "logging.options.text.infoBufferSize", "no effect", true},
     {"log-text-split-stream", "logging.options.text.splitStream", "no effect", true},
-    {"logging-format", "logging.format", "only text", true},
+    {"logging-format", "logging.format", "text or json", true},
     {"machine-id-file", nullptr, "no effect"},
     {"masquerade-all", "iptables.masqueradeAll", "masquerade everything sent to a Service"},
     {"master", nullptr, "address of the API server, instead of the kubeconfig's"},
@@ -86,6 +86,7 @@ constexpr Flag kFlags[] = {
     {"pod-interface-name-prefix", "detectLocal.interfaceNamePrefix",
      "for mode InterfaceNamePrefix"},
     {"profiling", "enableProfiling", "no effect: perf(1) profiles this program"},
+    {"proxy-port-range", "portRange", "no effect"},
     {"proxy-mode", "mode",
      "nftables; iptables and ipvs are taken for it; userspace: relay, without any rule"},
     {"service-bytes", nullptr,
@@ -213,8 +214,8 @@ class Arguments {
 
 Result<void> apply(const Flag& flag, const std::string& value, KubeProxyConfig& config, Own& own) {
   const std::string name = std::string("--") + flag.name;
-  // As of an environment variable that is not set (pkg/util/flag, IPVar).
-  if (name == "--bind-address" && value.empty()) return ok();
+  // As of an environment variable that is not set (pkg/util/flag, IPVar and IPPortVar).
+  if ((name == "--bind-address" || name == "--healthz-bind-address") && value.empty()) return ok();
   if (flag.path != nullptr) {
     const Result<void> set = set_field(field_of(flag, config), value);
     if (!set.ok()) return set.error().with_context(name);
@@ -344,6 +345,12 @@ void take_notice(Options& options, const std::vector<std::string>& ignored) {
   if (!ignored.empty()) options.notices.push_back("ignored beside --config: " + list(ignored));
   const std::vector<std::string> idle = without_effect(options.kube);
   if (!idle.empty()) options.notices.push_back("without effect here: " + list(idle));
+  std::vector<std::string> retired;
+  for (const auto& [gate, on] : options.kube.feature_gates)
+    if (is_retired_gate(gate)) retired.push_back(gate);
+  if (!retired.empty())
+    options.notices.push_back("feature gates of earlier versions, without effect: " +
+                              list(retired));
   if (!external_ips_enabled(options.kube.feature_gates))
     options.notices.push_back("externalIPs of Services are not served (AllowServiceExternalIPs)");
 }

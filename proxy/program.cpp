@@ -359,6 +359,7 @@ Result<void> Program::open_proxy() {
   settings.local_dns_ready_url = options_.local_dns_ready_url;
   settings.families = configs();
   settings.count_bytes = options_.service_bytes;
+  settings.stale_after = 2 * options_.kube.sync_period();
   auto proxy = Proxy::open(loop_, http_, metrics_, std::move(settings));
   if (!proxy.ok()) return proxy.error();
   proxy_ = std::move(*proxy);

@@ -21,7 +21,6 @@ using netlink::MessageWriter;
 
 namespace {
 
-constexpr Duration kStale = std::chrono::minutes(1);
 constexpr Duration kErrorGrace = std::chrono::seconds(5);
 constexpr int kWatchedPerTurn = 4;       // datagrams: a thousand elements
 constexpr size_t kAsideBytes = 4 << 10;  // a hundred elements, 0.1 ms of the kernel
@@ -37,7 +36,7 @@ Error explain(const Error& error) {
 }
 
 // Every nf_tables message carries its table's name as attribute 1 (linux/netfilter/nf_tables.h).
-bool concerns(const MessageView& message, Family family) {
+bool concerns(const MessageView& message, Family family, std::string_view table) {
   if (message.type >> 8 != NFNL_SUBSYS_NFTABLES) return false;
   const uint8_t type = message.type & 0xff;
   if (type == NFT_MSG_NEWGEN || type == NFT_MSG_TRACE) return false;
@@ -47,7 +46,7 @@ bool concerns(const MessageView& message, Family family) {
   netlink::Bytes rest = message.attributes(sizeof(nfgenmsg));
   netlink::Attribute attribute;
   while (netlink::next_attribute(rest, attribute))
-    if (attribute.type == NFTA_TABLE_NAME) return attribute.text() == kTableName;
+    if (attribute.type == NFTA_TABLE_NAME) return attribute.text() == table;
   return false;
 }
 
@@ -262,8 +261,8 @@ void Proxy::stop_listening() {
 void Proxy::listen() {
   if (std::exchange(listening_, true)) return;
   const Result<void> subscribed = watch_->subscribe(NFNLGRP_NFTABLES);
-  if (!subscribed.ok())
-    log::error("changes by others will not be noticed: {}", subscribed.error().message());
+  deaf_ = !subscribed.ok();
+  if (deaf_) log::error("changes by others will not be noticed: {}", subscribed.error().message());
   std::vector<nft::TableFamily> older;  // one that has written nothing may yet take a table over
   for (const auto& family : families_)
     if (const auto status = family->programmer->status(); status.taken_over || status.commits == 0)
@@ -364,7 +363,22 @@ void Proxy::on_notification(const MessageView& message) {
   for (const auto& family : families_)
     if (message.port_id == family->connection->port_id()) return;
   for (const auto& family : families_)
-    if (concerns(message, family->config.family)) family->programmer->suspect("a notification");
+    if (concerns(message, family->config.family, kTableName))
+      family->programmer->suspect("a notification");
+  warn_of_kube_proxy(message);
+}
+
+// One that is started again beside us, as by an upgrade of the cluster that knows nothing of us.
+void Proxy::warn_of_kube_proxy(const MessageView& message) {
+  if (warned_of_kube_proxy_ || message.type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE))
+    return;
+  for (const auto& family : families_) {
+    if (!concerns(message, family->config.family, kKubeProxyTable)) continue;
+    warned_of_kube_proxy_ = true;
+    log::warn(
+        "a kube-proxy has begun to program this node too: packets meet its rules and ours; end "
+        "it, or this program (docs/proxy.md, \"Before the switch\")");
+  }
 }
 
 bool Proxy::idle() const {
@@ -399,8 +413,11 @@ Result<void> Proxy::check(Family family) {
   if (!status.ready) return Error(ErrorCode::kUnavailable, name + "not programmed yet");
   if (status.last_error && busy > kErrorGrace)
     return Error(ErrorCode::kUnavailable, name + status.last_error->message());
-  if (busy > kStale || age(programmer(family).oldest_change()) > kStale)
-    return Error(ErrorCode::kUnavailable, name + "changes wait for over a minute");
+  const Duration limit = settings_.stale_after;
+  if (busy > limit || age(programmer(family).oldest_change()) > limit)
+    return Error(ErrorCode::kUnavailable,
+                 name + "changes wait for longer than twice the sync period");
+  if (deaf_) return Error(ErrorCode::kUnavailable, "changes by others are not noticed");
   const Result<void> present = probe(family);
   if (!present.ok()) return present.error().with_context(name + "asking the kernel for our table");
   return ok();
@@ -415,9 +432,17 @@ void Proxy::refresh_metrics() {
 
 Result<void> Proxy::probe(Family family) {
   for (const char* chain : {"prerouting", "output", "postrouting"}) {
-    const Result<void> found =
-        probe_->request_sync(get_object(family, NFT_MSG_GETCHAIN, chain), kProbeLimit);
+    uint32_t rules = 0;  // of a chain with a hook nothing else is counted
+    const Result<void> found = probe_->request_sync(
+        get_object(family, NFT_MSG_GETCHAIN, chain), kProbeLimit, [&](const MessageView& answer) {
+          netlink::Bytes rest = answer.attributes(sizeof(nfgenmsg));
+          netlink::Attribute attribute;
+          while (netlink::next_attribute(rest, attribute))
+            if (attribute.type == NFTA_CHAIN_USE) rules = attribute.be32();
+        });
     if (!found.ok()) return found;
+    if (rules == 0)
+      return Error(ErrorCode::kUnavailable, std::string("chain ") + chain + " has no rules");
   }
   return ok();
 }

@@ -40,6 +40,9 @@ struct Settings {
   std::vector<Config> families;  // one for each IP family to serve
   std::string local_dns_ready_url;
   bool count_bytes = false;  // of flows that end; the kernel must account (nf_conntrack_acct)
+  // A change that waits for longer is no health: twice the synchronization period
+  // (pkg/proxy/healthcheck/proxy_health.go).
+  Duration stale_after = std::chrono::minutes(1);
 };
 
 class Proxy : public ObjectSink {
@@ -131,6 +134,7 @@ class Proxy : public ObjectSink {
   void start_programmers();
   void on_acknowledged(FamilyState& family, const Programmer::Acknowledged& frontends);
   void on_notification(const netlink::MessageView& message);
+  void warn_of_kube_proxy(const netlink::MessageView& message);
   Result<void> probe(Family family);
   void on_loading(FamilyState& family, bool loading);
   void listen();
@@ -164,7 +168,9 @@ class Proxy : public ObjectSink {
   std::function<void()> on_node_addresses_;
   bool started_ = false;
   bool listening_ = false;  // to what others change
-  bool counting_ = false;   // counter_reader_ has begun
+  bool deaf_ = false;       // the kernel would not let us
+  bool warned_of_kube_proxy_ = false;
+  bool counting_ = false;  // counter_reader_ has begun
   // Of the kernel's ruleset, had it none of our commits: before the first, or since we last stopped
   // listening; unknown when a commit was on its way then.
   std::optional<uint32_t> base_generation_;

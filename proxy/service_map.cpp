@@ -478,7 +478,8 @@ ServiceMap::Slice ServiceMap::pack(const kube::EndpointSlice& slice) const {
   Slice packed;
   packed.family = slice.family;
   for (const kube::EndpointPort& port : slice.ports)
-    if (port.port != 0) packed.ports.push_back({port.name, port.port, 0, port.protocol});
+    if (port.port != 0 && port.named)
+      packed.ports.push_back({port.name, port.port, 0, port.protocol});
   packed.endpoints.reserve(slice.endpoints.size() * (address_size(slice.family) + 1));
   size_t index = 0;
   for (const kube::Endpoint* endpoint : usable_endpoints(slice)) {

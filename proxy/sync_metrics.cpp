@@ -20,6 +20,15 @@ const char* label_of(Family family) {
   return family == Family::kIpv4 ? "IPv4" : "IPv6";
 }
 
+// kube-proxy's, so that nodes of both can be added up (pkg/proxy/metrics, kubeproxy_network_
+// programming_duration_seconds): 0.25 s, 0.5 s, every second to a minute, every five to five.
+std::vector<double> programming_bounds() {
+  std::vector<double> bounds = {0.25, 0.5};
+  for (int seconds = 1; seconds < 60; ++seconds) bounds.push_back(seconds);
+  for (int seconds = 60; seconds <= 300; seconds += 5) bounds.push_back(seconds);
+  return bounds;
+}
+
 }  // namespace
 
 void SyncMetrics::add_family(Family family) {
@@ -35,27 +44,29 @@ void SyncMetrics::add_family(Family family) {
   };
   families_.emplace(
       family,
-      OfFamily{metrics_.histogram("fairlead_proxy_change_to_kernel_seconds",
-                                  "From the arrival of a change to the kernel's acknowledgement",
-                                  exponential_bounds(50e-6, 2, 18), labels),
-               durations(prefix + "network_programming_duration_seconds",
-                         "From the change of a pod or Service to the kernel's acknowledgement"),
-               durations(sync + "duration_seconds", "Of each transaction"),
-               durations(prefix + "sync_full_proxy_rules_duration_seconds",
-                         "Of each transaction of a table's load"),
-               durations(prefix + "sync_partial_proxy_rules_duration_seconds",
-                         "Of each transaction that changes a table"),
-               durations(prefix + "conntrack_reconciler_sync_duration_seconds",
-                         "Of each look for stale UDP flows"),
-               metrics_.gauge(sync + "last_timestamp_seconds",
-                              "When the kernel was last known to have all that is wanted", labels),
-               metrics_.gauge(sync + "last_queued_timestamp_seconds", "When a change last arrived",
-                              labels),
-               metrics_.counter(sync + "nftables_sync_failures_total",
-                                "Transactions the kernel refused or did not answer", labels),
-               metrics_.counter(prefix + "conntrack_reconciler_deleted_entries_total",
-                                "Stale UDP flows deleted", labels),
-               no_local("internal"), no_local("external")});
+      OfFamily{
+          metrics_.histogram("fairlead_proxy_change_to_kernel_seconds",
+                             "From the arrival of a change to the kernel's acknowledgement",
+                             exponential_bounds(50e-6, 2, 18), labels),
+          metrics_.histogram(prefix + "network_programming_duration_seconds",
+                             "From the change of a pod or Service to the kernel's acknowledgement",
+                             programming_bounds(), labels),
+          durations(sync + "duration_seconds", "Of each transaction"),
+          durations(prefix + "sync_full_proxy_rules_duration_seconds",
+                    "Of each transaction of a table's load"),
+          durations(prefix + "sync_partial_proxy_rules_duration_seconds",
+                    "Of each transaction that changes a table"),
+          durations(prefix + "conntrack_reconciler_sync_duration_seconds",
+                    "Of each look for stale UDP flows"),
+          metrics_.gauge(sync + "last_timestamp_seconds",
+                         "When the kernel was last known to have all that is wanted", labels),
+          metrics_.gauge(sync + "last_queued_timestamp_seconds", "When a change last arrived",
+                         labels),
+          metrics_.counter(sync + "nftables_sync_failures_total",
+                           "Transactions the kernel refused or did not answer", labels),
+          metrics_.counter(prefix + "conntrack_reconciler_deleted_entries_total",
+                           "Stale UDP flows deleted", labels),
+          no_local("internal"), no_local("external")});
 }
 
 SyncMetrics::Changes SyncMetrics::changes(const std::string& name, const std::string& of) {

@@ -323,6 +323,7 @@ std::string state_text(const Ruleset& ruleset) {
            (!service.choice                 ? "no way"
             : treatment == Treatment::kDrop ? "drop"
                                             : service.choice->name());
+    if (service.learn) line += " " + service.learn->name();
     if (ruleset.has_cluster_ip(frontend.address)) line += " vip";
     line += sorted(service.backends);
     if (!service.inside.empty()) line += " inside" + sorted(service.inside);

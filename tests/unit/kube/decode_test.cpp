@@ -291,8 +291,12 @@ TEST(DecodeSlice, Whole) {
   e.hint_zones = {"z1", "z2"};
   e.hint_nodes = {"n1"};
   EXPECT_THAT(s.endpoints, ElementsAre(e));
-  EXPECT_THAT(s.ports, ElementsAre(EndpointPort{"http", Protocol::kTcp, 8080}, EndpointPort{},
-                                   EndpointPort{}, EndpointPort{"", Protocol::kUdp, 53}));
+  EXPECT_THAT(s.ports, ElementsAre(EndpointPort{"http", Protocol::kTcp, 8080},
+                                   EndpointPort{"", Protocol::kTcp, 0, false},
+                                   EndpointPort{"", Protocol::kTcp, 0, false},
+                                   EndpointPort{"", Protocol::kUdp, 53, false}));
+  EXPECT_THAT(slice(R"("addressType":"IPv4","ports":[{"name":"","port":53}])").ports,
+              ElementsAre(EndpointPort{"", Protocol::kTcp, 53}));
 }
 
 struct ConditionCase {

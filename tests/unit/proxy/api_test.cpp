@@ -72,6 +72,7 @@ class ApiTest : public test::HttpTest {
     if (request.method == "POST") bodies_.push_back(request.body);
     if (const auto selector = request.query_value("fieldSelector")) selector_ = *selector;
     const HttpHeaders json = {{"Content-Type", "application/json"}};
+    if (request.path == forbidden_) return responder->respond(403, json, "{}");
     if (refuse_with_ != 0 || (request.method == "GET" && !lists_.contains(request.path)))
       return responder->respond(refuse_with_ != 0 ? refuse_with_ : 404, json, "{}");
     if (request.query_value("sendInitialEvents")) return responder->respond(400, json, "{}");
@@ -94,6 +95,7 @@ class ApiTest : public test::HttpTest {
   std::vector<std::string> requests_, bodies_;
   std::string selector_;
   int refuse_with_ = 0;
+  std::string forbidden_;
   std::vector<std::shared_ptr<HttpResponder>> watches_;
   HttpServer server_;
   std::unique_ptr<kube::Cluster> cluster_;
@@ -224,6 +226,15 @@ TEST_F(ServiceCidrTest, AServerInTroubleIsAskedAgain) {
   lists_[kV1 + "/servicecidrs"] = list(range("a", R"("10.96.0.0/16")"));
   ASSERT_TRUE(run_until([&] { return watch_->known(); }));
   EXPECT_THAT(ranges_, ElementsAre("10.96.0.0/16"));
+}
+
+// Who may see that there are some, and not which, is not waited for.
+TEST_F(ServiceCidrTest, AServerThatForbidsThemIsNotWaitedFor) {
+  lists_[kV1] = kResources;
+  forbidden_ = kV1 + "/servicecidrs";
+  watch();
+  ASSERT_TRUE(run_until([&] { return watch_->known(); }));
+  EXPECT_THAT(ranges_, IsEmpty());
 }
 
 class EventsTest : public ApiTest {

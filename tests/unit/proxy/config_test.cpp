@@ -234,7 +234,8 @@ TEST(Config, MistakesNameThePath) {
        "logging.flushFrequency: expected a duration such as 5s, or nanoseconds"},
       {"mode: a\nmode: b", "mode: is there twice"},
       {"? [a]\n: b", "KubeProxyConfiguration: a field's name must be a word"},
-      {"---\nmode: x", "KubeProxyConfiguration: expected one document, not several"},
+      {"---\nmode: x\n--- {mode: y}", "KubeProxyConfiguration: expected one document, not several"},
+      {"--- {mode: y}\n---\nmode: x", "KubeProxyConfiguration: expected one document, not several"},
       {"mode: [", "KubeProxyConfiguration: not YAML:"},
   };
   for (const auto& [text, message] : cases)
@@ -312,7 +313,7 @@ TEST(Config, Validation) {
       {"showHiddenMetricsForVersion: '1.35'", ""},
       {"showHiddenMetricsForVersion: '1.20'",
        "showHiddenMetricsForVersion: \"1.20\" must be 1.35, the version before"},
-      {"logging: {format: json}", "logging.format: \"json\" is not supported"},
+      {"logging: {format: json}", ""},
       {"logging: {format: loud}", "logging.format: \"loud\" must be text"},
       {"logging: {verbosity: -1}", "logging.verbosity: \"-1\" must be 0 to"},
       {"clientConnection: {burst: -1}", "clientConnection.burst: \"-1\" must be 0 to"},
@@ -353,6 +354,12 @@ TEST(FeatureGates, KnownOnes) {
     EXPECT_TRUE(is_known_gate(name)) << name;
   for (const char* name : {"", "allalpha", "Zebra", "KubeProxyIPVS"})  // the last: from 1.37 on
     EXPECT_FALSE(is_known_gate(name)) << name;
+  for (const char* name : {"CloudDualStackNodeIPs", "LoadBalancerIPMode",
+                           "ProxyTerminatingEndpoints", "SkipReadOnlyValidationGCE"}) {
+    EXPECT_TRUE(is_retired_gate(name)) << name;
+    EXPECT_FALSE(is_known_gate(name)) << name;
+  }
+  EXPECT_FALSE(is_retired_gate("Zebra"));
   EXPECT_TRUE(external_ips_enabled({}));
 }
 

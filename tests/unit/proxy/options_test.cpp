@@ -229,6 +229,18 @@ TEST(Options, FlagsListed) {
                              {"local-dns-ready-url", "http://127.0.0.1:8181/ready"}}));
 }
 
+// What configurations of 1.27 and later say, and environment variables that are not set.
+TEST(Options, WhatEarlierVersionsTookIsTaken) {
+  const Options options =
+      parse({"--feature-gates=MinimizeIPTablesRestore=true,KubeProxyDrainingTerminatingNodes=true",
+             "--proxy-port-range=", "--healthz-bind-address=", "--logging-format=json"});
+  EXPECT_THAT(options.notices,
+              testing::ElementsAre("feature gates of earlier versions, without effect: "
+                                   "KubeProxyDrainingTerminatingNodes, MinimizeIPTablesRestore"));
+  EXPECT_EQ(options.kube.healthz_bind_address, KubeProxyConfig().healthz_bind_address);
+  EXPECT_EQ(options.kube.logging.format, "json");
+}
+
 TEST(Options, MistakesAreOneSentence) {
   const std::pair<std::vector<std::string>, std::string> cases[] = {
       {{"--cluster-cidr=10.0.0"}, "--cluster-cidr: \"10.0.0\" must be a CIDR"},
@@ -251,7 +263,7 @@ TEST(Options, MistakesAreOneSentence) {
       {{"--nodeport-addresses=primary,10.0.0.0/8"}, "--nodeport-addresses: \"primary\" must stand"},
       {{"--local-dns-address=dns"}, "--local-dns-address: \"dns\" is not an IP address"},
       {{"--log-level=loud"}, "--log-level"},
-      {{"--logging-format=json"}, "--logging-format: \"json\" is not supported"},
+      {{"--logging-format=xml"}, "--logging-format: \"xml\" must be text or json"},
       {{"--detect-local-mode=Any"}, "--detect-local-mode: \"Any\" must be ClusterCIDR"},
       {{"--conntrack-min"}, "--conntrack-min needs a value"},
       {{"--feature-gates=Nothing=true"}, "--feature-gates: \"Nothing\" is no feature gate"},

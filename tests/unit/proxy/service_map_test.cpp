@@ -73,6 +73,15 @@ TEST(ServiceMap, PortsAreMatchedByNameAndProtocol) {
   EXPECT_EQ(to_text(map.find(tcp("10.96.0.10", 53))), "10.0.0.1:5354");
   EXPECT_EQ(to_text(map.find(tcp("10.96.0.10", 9153))), "refuses");
   EXPECT_EQ(to_text(map.find(tcp("10.96.0.10", 54))), "nobody's");
+  kube::Service one = service("one", {"10.96.0.11"}, {"x 80/TCP"});
+  kube::EndpointSlice unnamed = slice("one", {"10.0.0.1"}, {"x 8080/TCP"});
+  one.ports[0].name = unnamed.ports[0].name = "";
+  map.put(one);
+  map.put(unnamed);
+  EXPECT_EQ(to_text(map.find(tcp("10.96.0.11", 80))), "10.0.0.1:8080");
+  unnamed.ports[0].named = false;
+  map.put(unnamed);
+  EXPECT_EQ(to_text(map.find(tcp("10.96.0.11", 80))), "refuses") << "a nil name is ignored";
 }
 
 TEST(ServiceMap, BothFamiliesEachWithItsOwnEndpoints) {

@@ -52,6 +52,13 @@ TEST_F(SyncMetricsTest, OneChangeIsOneObservationWhateverItsFrontends) {
   EXPECT_THAT(
       metrics_.text(),
       HasSubstr("kubeproxy_network_programming_duration_seconds_sum{ip_family=\"IPv4\"} 30\n"));
+  for (const char* bound : {"0.25", "0.5", "1", "30", "59", "60", "65", "300"})
+    EXPECT_THAT(
+        metrics_.text(),
+        HasSubstr("kubeproxy_network_programming_duration_seconds_bucket{ip_family=\"IPv4\","
+                  "le=\"" +
+                  std::string(bound) + "\"}"))
+        << "as kube-proxy has them";
   EXPECT_THAT(metrics_.text(),
               HasSubstr("fairlead_proxy_change_to_kernel_seconds_count{ip_family=\"IPv4\"} 1\n"));
   acknowledge();
