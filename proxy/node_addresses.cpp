@@ -94,7 +94,8 @@ void NodeAddresses::list_addresses(uint32_t besides_link) {
         }
         std::vector<IpAddress> addresses;
         for (const route::InterfaceAddress& one : *found)
-          if (has_node_ports(one.address) && one.link != besides_link) addresses.push_back(one.address);
+          if (has_node_ports(one.address) && one.link != besides_link)
+            addresses.push_back(one.address);
         listed(std::move(addresses));
         if (std::exchange(again_, false)) list();
       });

@@ -21,9 +21,9 @@ namespace fairlead::proxy {
 class NodeAddresses {
  public:
   static constexpr Duration kRetry = std::chrono::seconds(1);
-  // Sorted, each once; loopback (127.0.0.0/8, ::1) and link-local IPv6 addresses left out, and those
-  // that kube-proxy's ipvs mode has put on an interface of its own, kube-ipvs0, which it leaves
-  // behind: each Service's (pkg/proxy/ipvs, defaultDummyDevice).
+  // Sorted, each once; loopback (127.0.0.0/8, ::1) and link-local IPv6 addresses left out, and
+  // those that kube-proxy's ipvs mode has put on an interface of its own, kube-ipvs0, which it
+  // leaves behind: each Service's (pkg/proxy/ipvs, defaultDummyDevice).
   using Changed = std::function<void(const std::vector<IpAddress>&)>;
 
   static Result<std::unique_ptr<NodeAddresses>> open(Loop& loop, Changed changed);
