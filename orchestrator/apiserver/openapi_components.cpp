@@ -12,7 +12,7 @@ using schema::Type;
 std::string component_name(const std::string& type) {
   if (type == "TemplateMeta") return component_name("ObjectMeta");
   if (type == "ObjectMeta" || type == "LabelSelector" || type == "LabelSelectorRequirement" ||
-      type == "OwnerReference")
+      type == "OwnerReference" || type == "ManagedFieldsEntry")
     return "io.k8s.apimachinery.pkg.apis.meta.v1." + type;
   return "io.k8s.api." + type;
 }

@@ -15,6 +15,8 @@ constexpr std::pair<std::string_view, Shape> kScalars[] = {
     {"bytes", Shape::kBytes},        {"any", Shape::kAny},
 };
 
+constexpr int64_t kMaxWireNumber = (1 << 29) - 1;
+
 std::string_view next_word(std::string_view& line) {
   const size_t begin = line.find_first_not_of(' ');
   if (begin == line.npos) return line = {};
@@ -52,6 +54,20 @@ bool set_fallback(Field& field, std::string_view text) {
   return true;
 }
 
+// "7", "7*", "2.1", "-".
+bool set_number(Field& field, std::string_view text) {
+  if (text == "-") return field.unsent = true;
+  field.zero_is_value = text.ends_with('*');
+  if (field.zero_is_value) text.remove_suffix(1);
+  const size_t dot = text.find('.');
+  const auto embedding = dot == text.npos ? 0 : to_int(text.substr(0, dot));
+  const auto number = to_int(text.substr(dot == text.npos ? 0 : dot + 1));
+  const bool good = embedding && number && *number > 0 && *number <= kMaxWireNumber &&
+                    (dot == text.npos || (*embedding > 0 && *embedding <= kMaxWireNumber));
+  if (good) field.number = {static_cast<int>(*embedding), static_cast<int>(*number)};
+  return good;
+}
+
 bool set_attribute(Field& field, std::string_view word) {
   if (word == "required") return field.required = true;
   if (word == "immutable") return field.immutable = true;
@@ -59,6 +75,7 @@ bool set_attribute(Field& field, std::string_view word) {
   if (word.front() == '=') return set_fallback(field, word.substr(1));
   if (word.front() == '~')
     return set_fallback(field, word.substr(1)) && (field.fallback_for_zero = true);
+  if (word.front() == '#') return set_number(field, word.substr(1));
   const size_t equals = word.find('=');
   if (equals == word.npos) return false;
   const std::string_view name = word.substr(0, equals);
@@ -73,11 +90,59 @@ bool set_attribute(Field& field, std::string_view word) {
   return false;
 }
 
+std::string number_text(const WireNumber& number) {
+  return (number.embedding == 0 ? "" : std::to_string(number.embedding) + ".") +
+         std::to_string(number.number);
+}
+
+// Lists of lists, lists in maps and fractions are in no message of Kubernetes.
+bool has_wire_form(const Type& type) {
+  if (type.shape == Shape::kNumber) return false;
+  if (type.element == nullptr) return true;
+  return type.element->element == nullptr && has_wire_form(*type.element);
+}
+
+// What protobuf.h relies on.
+Result<void> check_numbers(const Type& type) {
+  if (type.by_number.empty()) return ok();
+  for (const Field& field : type.fields) {
+    const std::string name = type.name + "." + field.name;
+    if (field.unsent) continue;
+    if (!field.number) return Error(ErrorCode::kInvalid, name + " has no number");
+    if (field.number->embedding == 0 && type.embeds(field.number->number))
+      return Error(ErrorCode::kInvalid,
+                   name + ": number " + number_text(*field.number) + " is that of a message too");
+    if (field.zero_is_value && !field.can_be_zero())
+      return Error(ErrorCode::kInvalid, name + ": '*' says nothing of this type");
+    if (!has_wire_form(*field.type))
+      return Error(ErrorCode::kInvalid, name + ": " + field.type->name + " is not for protobuf");
+    const Type& inner = field.type->element ? *field.type->element : *field.type;
+    if (inner.shape == Shape::kStruct && inner.by_number.empty())
+      return Error(ErrorCode::kInvalid, name + ": " + inner.name + " has no numbers");
+  }
+  return ok();
+}
+
 }  // namespace
 
 const Field* Type::field(std::string_view field_name) const {
   const auto it = by_name.find(field_name);
   return it == by_name.end() ? nullptr : &fields[it->second];
+}
+
+const Field* Type::field(WireNumber number) const {
+  const auto it = by_number.find(number);
+  return it == by_number.end() ? nullptr : &fields[it->second];
+}
+
+bool Type::embeds(int number) const {
+  const auto it = by_number.lower_bound({number, 0});
+  return it != by_number.end() && it->first.embedding == number;
+}
+
+bool Field::can_be_zero() const {
+  return type->shape == Shape::kString || type->shape == Shape::kBool ||
+         type->shape == Shape::kInt32 || type->shape == Shape::kInt64;
 }
 
 const Type* Types::find(std::string_view name) const {
@@ -119,6 +184,9 @@ Result<void> Types::parse_field(Type& owner, std::string_view line) {
     field.keys = {field.merge_key};
   if (!owner.by_name.emplace(field.name, owner.fields.size()).second)
     return Error(ErrorCode::kInvalid, owner.name + "." + field.name + " is given twice");
+  if (field.number && !owner.by_number.emplace(*field.number, owner.fields.size()).second)
+    return Error(ErrorCode::kInvalid, owner.name + "." + field.name + ": number " +
+                                          number_text(*field.number) + " is given twice");
   owner.fields.push_back(std::move(field));
   return ok();
 }
@@ -152,6 +220,7 @@ Result<void> Types::check() const {
         if (field.type->element == nullptr || field.type->element->field(key) == nullptr)
           return Error(ErrorCode::kInvalid, name + "." + field.name + ": no field " + key);
     }
+    if (auto checked = check_numbers(*type); !checked) return checked;
   }
   return ok();
 }
@@ -166,8 +235,8 @@ Result<std::unique_ptr<Types>> Types::parse(const std::vector<std::string_view>&
 
 const Types& Types::builtin() {
   static const std::unique_ptr<Types> kTypes = [] {
-    auto types = parse({kMetaTypes, kPodTypes, kContainerTypes, kVolumeTypes, kStatusTypes,
-                        kNetworkTypes, kCoreTypes, kWorkloadTypes});
+    auto types = parse({kMetaTypes, kPodTypes, kContainerTypes, kVolumeTypes, kVolumeSourceTypes,
+                        kStatusTypes, kNetworkTypes, kCoreTypes, kWorkloadTypes});
     if (!types) {
       std::fprintf(stderr, "schema: %s\n", types.error().message().c_str());
       std::abort();

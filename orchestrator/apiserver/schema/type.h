@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shape of every object, as data: one description drives decoding, validation, defaults,
-// merging, OpenAPI. Pure; built once from the texts in schema/*_types.cpp and read-only after.
+// merging, OpenAPI, protobuf. Pure; built once from the texts in schema/*_types.cpp and read-only
+// after.
 //
 // The text: a line at the margin names a type, the indented lines below are its fields:
 //     name TYPE [=DEFAULT] [~DEFAULT] [attribute]...
@@ -15,6 +16,11 @@
 //   unique=KEY no two items may share it
 //   retainkeys patches honour $retainKeys here
 //   immutable  an update must not change it
+//   #N         its number in protobuf; a zero stands for none, as where Go's JSON has omitempty
+//   #N*        the same, but a zero is a value: in Go a pointer, or without omitempty
+//   #N.M       field M of the message in field N: Go embeds that struct, its JSON is the owner's
+//   #-         not in protobuf's message
+// A struct gives all of its fields a number, or none.
 #pragma once
 
 #include <cstdint>
@@ -48,14 +54,24 @@ enum class Shape {
 
 struct Field;
 
+// Where a field stands in a message; `embedding` is 0 for one that stands there itself.
+struct WireNumber {
+  int embedding = 0;
+  int number = 0;
+  auto operator<=>(const WireNumber&) const = default;
+};
+
 struct Type {
   Shape shape = Shape::kAny;
   std::string name;           // "PodSpec", "[]Container", "string"
   std::vector<Field> fields;  // of a struct, in the order of the text
   std::map<std::string, size_t, std::less<>> by_name;
+  std::map<WireNumber, size_t> by_number;
   const Type* element = nullptr;  // of a map or list
 
   const Field* field(std::string_view field_name) const;
+  const Field* field(WireNumber number) const;
+  bool embeds(int number) const;  // a message whose fields are the struct's own
 };
 
 struct Field {
@@ -73,6 +89,12 @@ struct Field {
   std::string merge_key;          // "." merges plain values; empty: a patch replaces the list
   std::vector<std::string> keys;  // x-kubernetes-list-map-keys
   std::string unique;
+  std::optional<WireNumber> number;
+  bool unsent = false;  // #-
+  bool zero_is_value = false;
+
+  bool can_be_zero() const;
+  bool zero_is_none() const { return can_be_zero() && !zero_is_value; }
 };
 
 class Types {
@@ -100,6 +122,7 @@ extern const char* const kMetaTypes;
 extern const char* const kPodTypes;
 extern const char* const kContainerTypes;
 extern const char* const kVolumeTypes;
+extern const char* const kVolumeSourceTypes;
 extern const char* const kStatusTypes;
 extern const char* const kNetworkTypes;
 extern const char* const kCoreTypes;

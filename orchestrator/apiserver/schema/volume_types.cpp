@@ -6,112 +6,112 @@ namespace fairlead::orchestrator::apiserver::schema {
 
 const char* const kVolumeTypes = R"(
 Volume
-  awsElasticBlockStore AWSElasticBlockStoreVolumeSource
-  azureDisk any
-  azureFile any
-  cephfs any
-  cinder any
-  configMap ConfigMapVolumeSource
-  csi CSIVolumeSource
-  downwardAPI DownwardAPIVolumeSource
-  emptyDir EmptyDirVolumeSource
-  ephemeral EphemeralVolumeSource
-  fc any
-  flexVolume any
-  flocker any
-  gcePersistentDisk any
-  gitRepo any
-  glusterfs any
-  hostPath HostPathVolumeSource
-  image ImageVolumeSource
-  iscsi any
-  name string required format=dns1123label
-  nfs NFSVolumeSource
-  persistentVolumeClaim PersistentVolumeClaimVolumeSource
-  photonPersistentDisk any
-  portworxVolume any
-  projected ProjectedVolumeSource
-  quobyte any
-  rbd any
-  scaleIO any
-  secret SecretVolumeSource
-  storageos any
-  vsphereVolume any
+  awsElasticBlockStore AWSElasticBlockStoreVolumeSource #2.4
+  azureDisk AzureDiskVolumeSource #2.22
+  azureFile AzureFileVolumeSource #2.18
+  cephfs CephFSVolumeSource #2.14
+  cinder CinderVolumeSource #2.13
+  configMap ConfigMapVolumeSource #2.19
+  csi CSIVolumeSource #2.28
+  downwardAPI DownwardAPIVolumeSource #2.16
+  emptyDir EmptyDirVolumeSource #2.2
+  ephemeral EphemeralVolumeSource #2.29
+  fc FCVolumeSource #2.17
+  flexVolume FlexVolumeSource #2.12
+  flocker FlockerVolumeSource #2.15
+  gcePersistentDisk GCEPersistentDiskVolumeSource #2.3
+  gitRepo GitRepoVolumeSource #2.5
+  glusterfs GlusterfsVolumeSource #2.9
+  hostPath HostPathVolumeSource #2.1
+  image ImageVolumeSource #2.30
+  iscsi ISCSIVolumeSource #2.8
+  name string required format=dns1123label #1*
+  nfs NFSVolumeSource #2.7
+  persistentVolumeClaim PersistentVolumeClaimVolumeSource #2.10
+  photonPersistentDisk PhotonPersistentDiskVolumeSource #2.23
+  portworxVolume PortworxVolumeSource #2.24
+  projected ProjectedVolumeSource #2.26
+  quobyte QuobyteVolumeSource #2.21
+  rbd RBDVolumeSource #2.11
+  scaleIO ScaleIOVolumeSource #2.25
+  secret SecretVolumeSource #2.6
+  storageos StorageOSVolumeSource #2.27
+  vsphereVolume VsphereVirtualDiskVolumeSource #2.20
 AWSElasticBlockStoreVolumeSource
-  fsType string
-  partition int32
-  readOnly bool
-  volumeID string required
+  fsType string #2
+  partition int32 #3
+  readOnly bool #4
+  volumeID string required #1*
 ConfigMapVolumeSource
-  defaultMode int32 =420 min=0 max=511
-  items []KeyToPath
-  name string
-  optional bool
+  defaultMode int32 =420 min=0 max=511 #3*
+  items []KeyToPath #2
+  name string #1.1
+  optional bool #4*
 KeyToPath
-  key string required
-  mode int32 min=0 max=511
-  path string required
+  key string required #1*
+  mode int32 min=0 max=511 #3*
+  path string required #2*
 SecretVolumeSource
-  defaultMode int32 =420 min=0 max=511
-  items []KeyToPath
-  optional bool
-  secretName string
+  defaultMode int32 =420 min=0 max=511 #3*
+  items []KeyToPath #2
+  optional bool #4*
+  secretName string #1
 CSIVolumeSource
-  driver string required
-  fsType string
-  nodePublishSecretRef LocalObjectReference
-  readOnly bool
-  volumeAttributes map[string]string
+  driver string required #1*
+  fsType string #3*
+  nodePublishSecretRef LocalObjectReference #5
+  readOnly bool #2*
+  volumeAttributes map[string]string #4
 DownwardAPIVolumeSource
-  defaultMode int32 =420 min=0 max=511
-  items []DownwardAPIVolumeFile
+  defaultMode int32 =420 min=0 max=511 #2*
+  items []DownwardAPIVolumeFile #1
 DownwardAPIVolumeFile
-  fieldRef ObjectFieldSelector
-  mode int32 min=0 max=511
-  path string required
-  resourceFieldRef ResourceFieldSelector
+  fieldRef ObjectFieldSelector #2
+  mode int32 min=0 max=511 #4*
+  path string required #1*
+  resourceFieldRef ResourceFieldSelector #3
 EmptyDirVolumeSource
-  medium string
-  sizeLimit quantity
+  medium string #1
+  sizeLimit quantity #2
 EphemeralVolumeSource
-  volumeClaimTemplate any
+  volumeClaimTemplate PersistentVolumeClaimTemplate #1
 HostPathVolumeSource
-  path string required
-  type string = enum=|DirectoryOrCreate|Directory|FileOrCreate|File|Socket|CharDevice|BlockDevice
+  path string required #1*
+  type string = enum=|DirectoryOrCreate|Directory|FileOrCreate|File|Socket|CharDevice|BlockDevice #2*
 ImageVolumeSource
-  pullPolicy string enum=Always|IfNotPresent|Never
-  reference string
+  pullPolicy string enum=Always|IfNotPresent|Never #2
+  reference string #1
 NFSVolumeSource
-  path string required
-  readOnly bool
-  server string required
+  path string required #2*
+  readOnly bool #3
+  server string required #1*
 PersistentVolumeClaimVolumeSource
-  claimName string required
-  readOnly bool
+  claimName string required #1*
+  readOnly bool #2
 ProjectedVolumeSource
-  defaultMode int32 =420 min=0 max=511
-  sources []VolumeProjection
+  defaultMode int32 =420 min=0 max=511 #2*
+  sources []VolumeProjection #1
 VolumeProjection
-  clusterTrustBundle any
-  configMap ConfigMapProjection
-  downwardAPI DownwardAPIProjection
-  podCertificate any
-  secret SecretProjection
-  serviceAccountToken ServiceAccountTokenProjection
+  clusterTrustBundle ClusterTrustBundleProjection #5
+  configMap ConfigMapProjection #3
+  downwardAPI DownwardAPIProjection #2
+  podCertificate PodCertificateProjection #6
+  secret SecretProjection #1
+  serviceAccountToken ServiceAccountTokenProjection #4
 ConfigMapProjection
-  items []KeyToPath
-  name string
-  optional bool
+  items []KeyToPath #2
+  name string #1.1
+  optional bool #4*
 SecretProjection
-  items []KeyToPath
-  name string
-  optional bool
+  items []KeyToPath #2
+  name string #1.1
+  optional bool #4*
 DownwardAPIProjection
-  items []DownwardAPIVolumeFile
+  items []DownwardAPIVolumeFile #1
 ServiceAccountTokenProjection
-  audience string
-  expirationSeconds int64 =3600 min=600
-  path string required
+  audience string #1
+  expirationSeconds int64 =3600 min=600 #2*
+  path string required #3*
 )";
 
 }  // namespace fairlead::orchestrator::apiserver::schema

@@ -73,7 +73,10 @@ TEST(OpenApi, FieldsSayWhatTheSchemaKnows) {
   EXPECT_EQ(property("ServicePort", "nodePort")["type"], "integer");
   EXPECT_EQ(property("ServicePort", "targetPort")["format"], "int-or-string");
   EXPECT_EQ(property("EmptyDirVolumeSource", "sizeLimit")["type"], "string");
-  EXPECT_EQ(property("Volume", "rbd"), Json::object()) << "any value";
+  EXPECT_EQ(property("Volume", "rbd")["$ref"], "#/definitions/io.k8s.api.RBDVolumeSource");
+  const Json& managed =
+      document["definitions"]["io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry"];
+  EXPECT_EQ(managed["properties"]["fieldsV1"], Json::object()) << "any value";
   EXPECT_EQ(property("PodSpec", "containers")["x-kubernetes-patch-merge-key"], "name");
   EXPECT_EQ(property("PodSpec", "containers")["description"], "A patch merges items by name.");
   EXPECT_EQ(property("DeploymentSpec", "replicas")["description"], "At least 0. Default: 1.");

@@ -40,6 +40,32 @@ TEST(Types, ErrorsNameTheLine) {
   EXPECT_TRUE(Types::builtin().find("Pod") != nullptr);
 }
 
+TEST(Types, NumbersAreCheckedAtTheStart) {
+  const std::pair<const char*, const char*> kWrong[] = {
+      {"T\n  a string #1\n  b string #1", "T.b: number 1 is given twice"},
+      {"T\n  a string #1\n  b string", "T.b has no number"},
+      {"T\n  a string #1\n  b string #1.2", "T.a: number 1 is that of a message too"},
+      {"T\n  a string #1.2\n  b string #1.2", "T.b: number 1.2 is given twice"},
+      {"T\n  a string #0", "cannot read '#0'"},
+      {"T\n  a string #x", "cannot read '#x'"},
+      {"T\n  a string #1.", "cannot read '#1.'"},
+      {"T\n  a string #-1", "cannot read '#-1'"},
+      {"T\n  a []string #1*", "T.a: '*' says nothing of this type"},
+      {"T\n  a number #1", "T.a: number is not for protobuf"},
+      {"T\n  a [][]string #1", "T.a: [][]string is not for protobuf"},
+      {"T\n  a map[string][]string #1", "T.a: map[string][]string is not for protobuf"},
+      {"T\n  a U #1\nU\n  x string", "T.a: U has no numbers"},
+  };
+  for (const auto& [text, says] : kWrong) {
+    const auto types = schema::Types::parse({text});
+    ASSERT_FALSE(types.ok()) << text;
+    EXPECT_THAT(types.error().message(), HasSubstr(says)) << text;
+  }
+  EXPECT_TRUE(
+      schema::Types::parse({"T\n  a string #1*\n  b string #2.1\n  c bool #2.2\n  d int32 #-"})
+          .ok());
+}
+
 struct Format {
   const char* name;
   const char* value;  // JSON
