@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/apiserver/json.h"
 
+#include <algorithm>
+
 namespace fairlead::orchestrator::apiserver {
 namespace {
 
@@ -99,6 +101,18 @@ Result<Json> parse_json(std::string_view text, std::vector<std::string>* duplica
 
 std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+bool is_utf8(std::string_view text) {
+  if (std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; })) return true;
+  // nlohmann's parser is the judge: it takes no other string.
+  const Json quoted = std::string(text);
+  try {
+    (void)quoted.dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
 }
 
 std::string go_value(const Json& json) {

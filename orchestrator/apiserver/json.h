@@ -21,6 +21,7 @@ constexpr size_t kMaxJsonDepth = 64;
 Result<Json> parse_json(std::string_view text, std::vector<std::string>* duplicates = nullptr);
 // Invalid UTF-8 cannot get in, so this cannot fail.
 std::string dump(const Json& json);
+bool is_utf8(std::string_view text);  // as parse_json() judges
 // As Go's %q for strings, plain for the rest.
 std::string go_value(const Json& json);
 

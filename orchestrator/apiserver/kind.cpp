@@ -214,7 +214,11 @@ std::vector<Kind> make_builtin() {
   std::vector<Kind> kinds = core_kinds();
   for (Kind& kind : group_kinds()) kinds.push_back(std::move(kind));
   kinds.push_back(event_kind());
-  for (Kind& kind : kinds) kind.type = schema::Types::builtin().find(kind.kind);
+  const schema::Types& types = schema::Types::builtin();
+  for (Kind& kind : kinds) {
+    kind.type = types.find(kind.kind);
+    kind.served_type = kind.renames.empty() ? kind.type : types.find("EventsEvent");
+  }
   return kinds;
 }
 

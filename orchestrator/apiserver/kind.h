@@ -48,7 +48,8 @@ struct Kind {
   // Served from another kind's storage, its top-level members renamed: {stored, served}.
   std::string stored_group;
   std::vector<std::pair<std::string, std::string>> renames;
-  const schema::Type* type = nullptr;  // of the stored form
+  const schema::Type* type = nullptr;         // of the stored form
+  const schema::Type* served_type = nullptr;  // of the served form, in protobuf
 
   std::string api_version() const { return group.empty() ? version : group + "/" + version; }
   std::string list_kind() const { return kind + "List"; }

@@ -135,17 +135,6 @@ class Converter {
   size_t spent_ = 0;
 };
 
-bool is_utf8(std::string_view text) {
-  // nlohmann's parser is the judge: it takes no other string.
-  Json quoted = std::string(text);
-  try {
-    (void)quoted.dump();
-    return true;
-  } catch (const Json::exception&) {
-    return false;
-  }
-}
-
 }  // namespace
 
 Result<Json> parse_yaml(std::string_view text, std::vector<std::string>* duplicates) {

@@ -45,6 +45,12 @@ metadata: {name: p1, labels: {app: p1}}
 spec: {containers: [{name: c, image: busybox}]}
 """
 
+NODE = """
+apiVersion: v1
+kind: Node
+metadata: {name: %s}
+"""
+
 EVENT = """
 apiVersion: v1
 kind: Event
@@ -94,6 +100,39 @@ BAD = [
     ("bad name", "{apiVersion: v1, kind: ConfigMap, metadata: {name: Bad_Name}}",
      'The ConfigMap "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain'),
 ]
+
+
+CREATES = [line.split() for line in """
+create configmap made --from-literal=a=b --from-literal=empty=
+create secret generic made --from-literal=a=b
+create secret docker-registry made-too --docker-username=u --docker-password=p --docker-server=s.example
+create deployment made --image=i:1 --replicas=2 --port=80
+create service clusterip made --tcp=80:8080
+create service nodeport made-port --tcp=80:web --node-port=30099
+create service externalname made-name --external-name=a.example
+create service loadbalancer made-balancer --tcp=80
+run made --image=i:1 --env=A=B --labels=a=b --port=80
+""".split("\n") if line]
+CHANGES = [line.split() for line in """
+expose deployment made --name=made-exposed --port=80 --target-port=web
+scale deployment made --replicas=0
+set image deployment/made i=i:2
+""".split("\n") if line]
+MADE = ["configmap/made", "secret/made", "secret/made-too", "deployment/made", "pod/made", "service/made",
+        "service/made-port", "service/made-name", "service/made-balancer", "service/made-exposed"]
+
+
+def lasting(stored):
+    """What two creations of one object have in common."""
+    for name in ("uid", "resourceVersion", "creationTimestamp"):
+        del stored["metadata"][name]
+    spec = stored.get("spec", {})
+    for name in ("clusterIP", "clusterIPs"):
+        spec.pop(name, None)
+    for port in spec.get("ports", []):
+        if port.get("nodePort") != 30099:
+            port.pop("nodePort", None)
+    return stored
 
 
 class KubectlTest(unittest.TestCase):
@@ -238,18 +277,41 @@ class KubectlTest(unittest.TestCase):
 
     @each_kubectl("tools", after="clean")
     def test_typed_creates(self, kubectl):
-        if kubectl.minor >= 32:  # protobuf bodies are refused, and the refusal says what to do
-            self.assertIn("does not read application/vnd.kubernetes.protobuf",
-                          kubectl.run("create", "configmap", "c", "--from-literal=a=b", fails=True))
-            return
-        kubectl.run("create", "configmap", "c", "--from-literal=a=b")
-        kubectl.run("create", "secret", "generic", "s", "--from-literal=a=b")
-        kubectl.run("create", "deployment", "made", "--image=i:1")
+        """In protobuf since 1.32."""
+        for words in CREATES:
+            kubectl.run(*words)
+        self.assertIn("already exists", kubectl.run(*CREATES[0], fails=True))
+        self.assertIn("metadata.name: Invalid value: \"Bad_Name\"",
+                      kubectl.run("create", "configmap", "Bad_Name", fails=True))
         name = f"ns-{kubectl.minor}"
         kubectl.run("create", "namespace", name)
-        self.assertEqual(kubectl.json("get", "secret", "s")["data"], {"a": "Yg=="})
+        self.assertEqual(kubectl.json("get", "secret", "made")["data"], {"a": "Yg=="})
         kubectl.run("delete", "ns", name, "--wait=false")
         self.assertEqual(kubectl.json("get", "ns", name)["status"]["phase"], "Terminating")
+
+    def test_oldest_and_newest_make_the_same(self):
+        made = []
+        for kubectl in (self.tools[0], self.tools[-1]):
+            for words in (*CREATES, *CHANGES):
+                kubectl.run(*words)
+            made.append({name: lasting(self.tools[0].json("get", name)) for name in MADE})
+            kubectl.run("delete", *MADE, "--grace-period=0", "--force")
+        for name in MADE:
+            self.assertEqual(made[0][name], made[1][name], name)
+
+    @each_kubectl("tools", after="clean")
+    def test_drain(self, kubectl):
+        """Typed clients cordon, evict and delete."""
+        name = f"node-{kubectl.minor}"
+        kubectl.run("create", "-f", "-", stdin=NODE % name)
+        for more in ((), ("--disable-eviction",)):  # it deletes then
+            kubectl.run("create", "-f", "-", stdin=POD.replace("{containers", f"{{nodeName: {name}, containers"))
+            kubectl.run("drain", name, "--force", "--grace-period=0", *more)
+            self.assertEqual(kubectl.run("get", "pods", "-o", "name"), "")
+        self.assertTrue(kubectl.json("get", "node", name)["spec"]["unschedulable"])
+        kubectl.run("uncordon", name)
+        self.assertNotIn("unschedulable", kubectl.json("get", "node", name)["spec"])
+        kubectl.run("delete", "node", name)
 
     @each_kubectl("tools", after="clean")
     def test_bad_manifests(self, kubectl):

@@ -3,9 +3,57 @@
 
 #include <charconv>
 
+#include "orchestrator/apiserver/registry/prepare.h"
+#include "orchestrator/apiserver/schema/protobuf.h"
 #include "orchestrator/apiserver/yaml.h"
 
 namespace fairlead::orchestrator::apiserver {
+namespace {
+
+ApiError unknown_format(const std::string& type) {
+  std::string message =
+      "the body of the request was in an unknown format - accepted media types include: "
+      "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+  if (type == "application/cbor")
+    message += ". This server does not read application/cbor yet: send one of these";
+  return unsupported_media_type(std::move(message));
+}
+
+ApiError unrecognized(const BodyKind& wanted, const Error& error) {
+  return bad_request("the object provided is unrecognized (must be of type " + wanted.kind +
+                     "): couldn't get version/kind; " + error.message());
+}
+
+Outcome<Json> read_protobuf(std::string_view body, const BodyKind& wanted) {
+  const auto open = schema::open_protobuf(body);
+  if (!open) return unrecognized(wanted, open.error());
+  Json identity = Json::object();
+  if (!open->api_version.empty()) identity["apiVersion"] = open->api_version;
+  if (!open->kind.empty()) identity["kind"] = open->kind;
+  if (auto wrong = wrong_identity(identity, wanted.api_version, wanted.kind)) return *wrong;
+  auto document = schema::decode_protobuf(*wanted.type, open->message);
+  if (!document) {
+    std::string version = open->api_version.empty() ? wanted.api_version : open->api_version;
+    version.erase(0, version.find('/') + 1);
+    return bad_request(wanted.kind + " in version \"" + version + "\" cannot be handled as a " +
+                       wanted.kind + ": " + document.error().message());
+  }
+  document->update(identity);
+  return std::move(*document);
+}
+
+Outcome<Json> read_document(const HttpServerRequest& http, const BodyKind& wanted,
+                            std::vector<std::string>* duplicates) {
+  const std::string type = media_type(http.headers.get("content-type"));
+  if (type == "application/vnd.kubernetes.protobuf") return read_protobuf(http.body, wanted);
+  const bool yaml = type == "application/yaml";
+  if (!type.empty() && type != "application/json" && !yaml) return unknown_format(type);
+  auto document = yaml ? parse_yaml(http.body, duplicates) : parse_json(http.body, duplicates);
+  if (!document) return unrecognized(wanted, document.error());
+  return std::move(*document);
+}
+
+}  // namespace
 
 void Request::fail(const ApiError& error) {
   HttpHeaders headers{{"content-type", "application/json"}, {"cache-control", "no-cache, private"}};
@@ -38,27 +86,12 @@ Json Request::shown(Json stored) const {
                           : to_served(*kind, std::move(stored));
 }
 
-std::optional<Json> Request::read_body(std::vector<std::string>* duplicates) {
-  const std::string type = media_type(http.headers.get("content-type"));
-  const bool yaml = type == "application/yaml";
-  if (!type.empty() && type != "application/json" && !yaml) {
-    std::string message =
-        "the body of the request was in an unknown format - accepted media types include: "
-        "application/json, application/yaml";
-    if (type == "application/vnd.kubernetes.protobuf" || type == "application/cbor")
-      message += ". This server does not read " + type +
-                 " yet: send JSON (kubectl apply and create -f do), or use kubectl 1.31 or older";
-    fail(unsupported_media_type(std::move(message)));
-    return std::nullopt;
-  }
-  auto document = yaml ? parse_yaml(http.body, duplicates) : parse_json(http.body, duplicates);
-  if (!document) {
-    fail(bad_request("the object provided is unrecognized (must be of type " +
-                     (kind ? kind->kind : "Object") + "): couldn't get version/kind; " +
-                     document.error().message()));
-    return std::nullopt;
-  }
-  return std::move(*document);
+std::optional<Json> Request::read_body(const BodyKind& wanted,
+                                       std::vector<std::string>* duplicates) {
+  auto document = read_document(http, wanted, duplicates);
+  if (document) return std::move(*document);
+  fail(document.error());
+  return std::nullopt;
 }
 
 std::optional<int64_t> parse_version(std::string_view text) {

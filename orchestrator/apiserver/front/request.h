@@ -8,6 +8,19 @@
 
 namespace fairlead::orchestrator::apiserver {
 
+// What a body has to be. Only protobuf is read by its type.
+struct BodyKind {
+  std::string api_version;  // "apps/v1"; empty: any
+  std::string kind;
+  const schema::Type* type = nullptr;
+
+  static BodyKind of(const Kind& kind) { return {kind.api_version(), kind.kind, kind.served_type}; }
+  // "Scale", "DeleteOptions", "Binding", "Eviction": their versions are not looked at.
+  static BodyKind named(const char* kind) {
+    return {"", kind, schema::Types::builtin().find(kind)};
+  }
+};
+
 struct Request {
   HttpServerRequest http;
   std::shared_ptr<HttpResponder> responder;
@@ -51,7 +64,7 @@ struct Request {
   Json shown(Json stored) const;
 
   // The body as JSON; nullopt: it has been answered with what is wrong.
-  std::optional<Json> read_body(std::vector<std::string>* duplicates);
+  std::optional<Json> read_body(const BodyKind& wanted, std::vector<std::string>* duplicates);
 };
 
 // Something that goes on after the handler returned: a watch, a log. Kept by the front until it

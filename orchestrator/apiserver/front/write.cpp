@@ -170,7 +170,7 @@ std::optional<ApiError> check_url(const Request& request, const Json& document) 
 
 void Front::serve_create(const RequestRef& request) {
   DocumentOptions options{request->validation, {}};
-  auto body = request->read_body(&options.duplicates);
+  auto body = request->read_body(BodyKind::of(*request->kind), &options.duplicates);
   if (!body) return;
   auto admitted = admit_document(*request->kind, std::move(*body), options, request->warnings);
   if (!admitted) return request->fail(admitted.error());
@@ -180,7 +180,7 @@ void Front::serve_create(const RequestRef& request) {
 
 void Front::serve_update(const RequestRef& request) {
   DocumentOptions options{request->validation, {}};
-  auto body = request->read_body(&options.duplicates);
+  auto body = request->read_body(BodyKind::of(*request->kind), &options.duplicates);
   if (!body) return;
   auto admitted = admit_document(*request->kind, std::move(*body), options, request->warnings);
   if (!admitted) return request->fail(admitted.error());
@@ -220,7 +220,7 @@ void Front::serve_scale(const RequestRef& request) {
   }
   Change change;
   if (verb == "update") {
-    auto body = request->read_body(nullptr);
+    auto body = request->read_body(BodyKind::named("Scale"), nullptr);
     if (!body) return;
     change = [&kind, scale = std::move(*body)](const Json& current) {
       return with_scale(kind, scale, current);
@@ -253,7 +253,7 @@ void Front::serve_scale(const RequestRef& request) {
 void Front::serve_delete(const RequestRef& request) {
   Json body;
   if (!request->http.body.empty()) {
-    auto read = request->read_body(nullptr);
+    auto read = request->read_body(BodyKind::named("DeleteOptions"), nullptr);
     if (!read) return;
     body = std::move(*read);
   }
@@ -275,7 +275,7 @@ void Front::serve_delete_collection(const RequestRef& request) {
         method_not_allowed("the server does not allow this method on the requested resource"));
   Json body;
   if (!request->http.body.empty()) {
-    auto read = request->read_body(nullptr);
+    auto read = request->read_body(BodyKind::named("DeleteOptions"), nullptr);
     if (!read) return;
     body = std::move(*read);
   }
@@ -315,7 +315,8 @@ void Front::serve_delete_collection(const RequestRef& request) {
 
 // POST pods/NAME/binding, bindings, pods/NAME/eviction.
 void Front::serve_pod_create(const RequestRef& request) {
-  auto body = request->read_body(nullptr);
+  const bool eviction = request->info.subresource == "eviction";
+  auto body = request->read_body(BodyKind::named(eviction ? "Eviction" : "Binding"), nullptr);
   if (!body) return;
   const auto done = [request](const Outcome<Written>& outcome) {
     if (!outcome) return request->fail(outcome.error());
@@ -328,7 +329,7 @@ void Front::serve_pod_create(const RequestRef& request) {
   const Kind& pods = *Kinds::builtin().find(Resource{"", "pods"});
   kube::ObjectKey key = request->key();
   if (request->info.resource == "bindings") key.name = string_at(*body, "metadata.name");
-  if (request->info.subresource == "eviction") {
+  if (eviction) {
     auto options = read_delete_options(*request, at(*body, "deleteOptions"));
     if (!options) return request->fail(options.error());
     return registry_.remove(pods, key, std::move(*options), {request->dry_run}, loop_, done);

@@ -27,16 +27,9 @@ constexpr const char* kKeptOnUpdate[] = {"creationTimestamp", "deletionGracePeri
                                          "generation",        "uid"};
 
 Outcome<Json> check_identity(const Kind& kind, Json document) {
-  const Json version = at(document, "apiVersion");
-  const Json name = at(document, "kind");
-  if (version.is_null()) document["apiVersion"] = kind.api_version();
-  if (name.is_null()) document["kind"] = kind.kind;
-  if (!version.is_null() && version != kind.api_version())
-    return bad_request("the API version in the data (" + string_at(document, "apiVersion") +
-                       ") does not match the expected API version (" + kind.api_version() + ")");
-  if (!name.is_null() && name != kind.kind)
-    return bad_request("the kind in the data (" + string_at(document, "kind") +
-                       ") does not match the expected kind (" + kind.kind + ")");
+  if (auto wrong = wrong_identity(document, kind.api_version(), kind.kind)) return *wrong;
+  document["apiVersion"] = kind.api_version();
+  document["kind"] = kind.kind;
   return document;
 }
 
@@ -192,6 +185,19 @@ bool content_differs(Json a, Json b) {
 }
 
 }  // namespace
+
+std::optional<ApiError> wrong_identity(const Json& document, const std::string& api_version,
+                                       const std::string& kind) {
+  const Json& version = at(document, "apiVersion");
+  const Json& name = at(document, "kind");
+  if (!version.is_null() && !api_version.empty() && version != api_version)
+    return bad_request("the API version in the data (" + string_at(document, "apiVersion") +
+                       ") does not match the expected API version (" + api_version + ")");
+  if (!name.is_null() && name != kind)
+    return bad_request("the kind in the data (" + string_at(document, "kind") +
+                       ") does not match the expected kind (" + kind + ")");
+  return std::nullopt;
+}
 
 Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOptions& options,
                              std::vector<std::string>& warnings) {

@@ -17,6 +17,11 @@ struct DocumentOptions {
   std::vector<std::string> duplicates;  // found while parsing
 };
 
+// What a document says of its kind and version, when it does, must be what is asked for. An empty
+// `api_version` asks for none.
+std::optional<ApiError> wrong_identity(const Json& document, const std::string& api_version,
+                                       const std::string& kind);
+
 // A document of a client, in the served form, as a well-typed one in the stored form. Unknown or
 // repeated fields are an error, a warning or nothing.
 Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOptions& options,
