@@ -25,7 +25,7 @@ void adopt_reply(Deferred& deferred, std::span<const uint8_t> message,
   if (change) change(reply);
   set_question(reply.message, deferred.query());
   deferred.adopt(encode(reply.message), reply.rcode, reply.options);
-  deferred.adopt_failure();
+  deferred.adopt_outcome();
 }
 
 }  // namespace fairlead::dns

@@ -101,31 +101,33 @@ void Chain::ask_from(size_t position, const Client& client, std::span<const uint
   reply.begin(query, kMaxMessage);
   if (parsed.verdict != Verdict::kAnswer) {
     reply.set_rcode(parsed.rcode);
-    note_failure(reply);
+    note_outcome(reply);
     return on_reply(reply.finish());
   }
   InternalPath path(std::move(on_reply));
   Request request(query, client, reply, path);
   if (serve_from(position, request) != Step::kAnswered) return;
-  note_failure(reply);
+  note_outcome(reply);
   path.send(reply.finish());
 }
 
-void Chain::note_failure(const Reply& reply) {
+void Chain::note_outcome(const Reply& reply) {
   const bool failed = reply.rcode() == Rcode::kServFail || reply.rcode() == Rcode::kRefused;
-  failure_.code = failed ? reply.error_code() : Ede::kNone;
-  failure_.text = failed ? reply.error_text() : std::string_view();
+  outcome_.own = reply.own();
+  outcome_.code = failed ? reply.error_code() : Ede::kNone;
+  outcome_.text = failed ? reply.error_text() : std::string_view();
 }
 
-void Deferred::adopt_failure() {
+void Deferred::adopt_outcome() {
+  if (chain_->own_outcome()) reply_.set_own();
   if (!reply_.error_text().empty()) return;
-  failure_text_ = chain_->failure_.text;
-  if (!failure_text_.empty()) reply_.note_error(chain_->failure_.code, failure_text_);
+  failure_text_ = chain_->outcome_.text;
+  if (!failure_text_.empty()) reply_.note_error(chain_->outcome_.code, failure_text_);
 }
 
 void Deferred::finish() {
   chain_->replied(first_, position_, query_, client_, reply_);
-  chain_->note_failure(reply_);
+  chain_->note_outcome(reply_);
   const SendLater send = std::move(send_);
   send(reply_.finish());
 }

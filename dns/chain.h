@@ -55,6 +55,9 @@ class Chain {
   // What a plugin here knows of a query under a label, the first that does.
   std::optional<std::string> label(std::string_view name, const Query& query,
                                    const Client& client) const;
+  // Whether what the question of an ask_next() came to is about our own zones (Reply::own). In its
+  // callback.
+  bool own_outcome() const { return outcome_.own; }
   // Requests that were deferred and have had no reply yet.
   size_t waiting() const { return waiting_; }
 
@@ -76,17 +79,18 @@ class Chain {
   void replied(size_t first, size_t position, const Query& query, const Client& client,
                Reply& reply);
 
-  // Why the question of a plugin, whose reply it is being given, is SERVFAIL or REFUSED; no text:
-  // it is not, or nobody said why.
-  struct Failure {
+  // What a message does not say of the reply that a plugin is being given: whether it is about our
+  // own zones, and why it is SERVFAIL or REFUSED; no text: it is not, or nobody said why.
+  struct Outcome {
+    bool own = false;
     Ede code = Ede::kNone;
     std::string text;
   };
-  void note_failure(const Reply& reply);
+  void note_outcome(const Reply& reply);
 
   size_t waiting_ = 0;
   std::vector<Link> links_;
-  Failure failure_;
+  Outcome outcome_;
 };
 
 }  // namespace fairlead::dns

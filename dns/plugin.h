@@ -127,9 +127,9 @@ class Deferred {
   // whole message. The callback runs once with the whole reply, maybe before ask_next() returns,
   // unless the chain goes first.
   void ask_next(std::span<const uint8_t> packet, SendLater on_reply);
-  // Why the question of ask_next() is SERVFAIL or REFUSED, if it is, is why this one is, unless
-  // that is known. In its callback.
-  void adopt_failure();
+  // What the message of ask_next() does not say holds for this one, too: whether it is about our
+  // own zones; why it is SERVFAIL or REFUSED, if it is, unless that is known. In its callback.
+  void adopt_outcome();
   // Sends the reply as it is now. Once.
   void finish();
 

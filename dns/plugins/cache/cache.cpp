@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "dns/chain.h"
 #include "dns/plugins/cache/table.h"
 
 namespace fairlead::dns {
@@ -33,12 +34,14 @@ struct Fetched {
   Bytes message;
   size_t records_at = 0;
   Rcode rcode{};
+  bool own = false;  // Reply::own
 };
 
-std::optional<Fetched> read_fetched(std::span<const uint8_t> message) {
+std::optional<Fetched> read_fetched(std::span<const uint8_t> message, const Chain& chain) {
   const auto view = parse_reply(message);
   if (!view || !view->has_question) return {};
-  Fetched fetched{{message.begin(), message.end()}, view->question_end, view->rcode()};
+  Fetched fetched{
+      {message.begin(), message.end()}, view->question_end, view->rcode(), chain.own_outcome()};
   if (!view->opt) return fetched;
   fetched.message.resize(view->opt->at);
   write_u16(&fetched.message[10], static_cast<uint16_t>(view->counts[2] - 1));
@@ -132,6 +135,7 @@ class Cache : public Plugin {
     return key.hash() ^ kind * 0x9e3779b97f4a7c15;
   }
   void store(const Query& query, std::span<uint8_t> message, size_t records_at, Rcode rcode);
+  void count_entries();
   void wake(uint64_t flight, const Query& query, Reply& reply);
   void give_up_on_old();
 
@@ -242,23 +246,30 @@ void Cache::refresh(Request& request, const CacheKey& key) {
   const std::shared_ptr<void> mark = mark_refreshing(key.hash());
   if (mark == nullptr) return;
   const auto packet = for_all(request.query().packet);
-  request.ask_next(*packet, [this, packet, mark](std::span<const uint8_t> message) {
+  const Chain& chain = request.chain();
+  request.ask_next(*packet, [this, packet, mark, &chain](std::span<const uint8_t> message) {
     Query query;
-    auto fetched = read_fetched(message);
+    auto fetched = read_fetched(message, chain);
     if (!fetched || parse_query(*packet, query).verdict != Verdict::kAnswer) return;
     refreshed(query, fetched);
   });
 }
 
 // Keeps what upstream has said now. Whether a stale reply may not be given any more for it; if it
-// may, upstream is left in peace for a while.
+// may, upstream is left in peace for a while. A name that has become our own is not kept.
 bool Cache::refreshed(const Query& query, std::optional<Fetched>& fetched) {
+  const bool own = fetched && fetched->own;
+  if (own && !is_failure(fetched->rcode)) {
+    table_.erase(CacheKey(query, secret_));
+    count_entries();
+    return true;
+  }
   const auto found = fetched ? classified(query, *fetched) : std::nullopt;
   const bool answers = fetched && fetched->rcode == Rcode::kNoError &&
                        (!options_.prefer_positive || (found && found->answers));
   const bool denies = fetched && !options_.prefer_positive &&
                       (fetched->rcode == Rcode::kNoError || fetched->rcode == Rcode::kNxDomain);
-  if (fetched) store(query, fetched->message, fetched->records_at, fetched->rcode);
+  if (fetched && !own) store(query, fetched->message, fetched->records_at, fetched->rcode);
   if (answers || denies) return true;
   CacheEntry* entry = table_.find(CacheKey(query, secret_));
   const MonoTime now = clock_.now();
@@ -273,12 +284,13 @@ Step Cache::verify(Request& request, std::shared_ptr<void> mark) {
   if (options_.verify_timeout > Duration::zero())
     verifying->timer.start_once(options_.verify_timeout,
                                 [this, raw = verifying.get()] { give_up_verify(*raw); });
-  verifying->deferred->ask_next(*packet,
-                                [this, packet, verifying, mark](std::span<const uint8_t> message) {
-                                  Query query;
-                                  parse_query(*packet, query);
-                                  finish_verify(*verifying, query, read_fetched(message));
-                                });
+  const Chain& chain = request.chain();
+  verifying->deferred->ask_next(
+      *packet, [this, packet, verifying, mark, &chain](std::span<const uint8_t> message) {
+        Query query;
+        parse_query(*packet, query);
+        finish_verify(*verifying, query, read_fetched(message, chain));
+      });
   return Step::kPending;
 }
 
@@ -292,6 +304,7 @@ void Cache::finish_verify(Verifying& verifying, const Query& query,
   if (entry != nullptr) return finish_with(*entry, *deferred);
   if (fetched) {
     deferred->adopt(fetched->message, fetched->rcode);
+    deferred->adopt_outcome();
   } else {
     deferred->reply().set_rcode(Rcode::kServFail);
   }
@@ -361,6 +374,10 @@ void Cache::store(const Query& query, std::span<uint8_t> message, size_t records
   }
   if (!options_.keep_ttl) set_ttls(message, records_at, ttl);
   table_.store(key, found->kind, message, rcode, ttl, now);
+  count_entries();
+}
+
+void Cache::count_entries() {
   for (const CacheKind each : {CacheKind::kSuccess, CacheKind::kDenial}) {
     counters_->entries[static_cast<size_t>(each)].store(table_.entries(each),
                                                         std::memory_order_relaxed);

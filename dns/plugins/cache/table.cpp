@@ -226,6 +226,10 @@ void CacheTable::unlink(uint32_t index) {
   --in.count;
 }
 
+void CacheTable::erase(const CacheKey& key) {
+  if (const uint32_t index = index_of(key); index != kNone) remove(index);
+}
+
 void CacheTable::remove(uint32_t index) {
   CacheEntry& entry = entries_[index];
   uint32_t* at = &bucket(entry.hash_);

@@ -95,11 +95,12 @@ class CacheTable {
   // The most entries of each kind.
   CacheTable(size_t success, size_t denial);
 
-  // Marks it as used. Valid until store().
+  // Marks it as used. Valid until store() or erase().
   CacheEntry* find(const CacheKey& key);
   // False when it is too large. Keeps count of hits when it replaces one.
   bool store(const CacheKey& key, CacheKind kind, std::span<const uint8_t> message, Rcode rcode,
              uint32_t ttl, MonoTime now);
+  void erase(const CacheKey& key);
 
   size_t entries(CacheKind kind) const { return list(kind).count; }
   size_t bytes(CacheKind kind) const { return list(kind).bytes; }

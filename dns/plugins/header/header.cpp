@@ -86,7 +86,6 @@ class Header : public Plugin {
     const std::shared_ptr<Deferred> deferred = request.defer();
     deferred->ask_next(packet, [this, deferred](std::span<const uint8_t> message) {
       adopt_reply(*deferred, message);
-      deferred->reply().set_own();  // it cannot be told whether it is; no cache in front keeps it
       change(deferred->reply());
       deferred->finish();
     });

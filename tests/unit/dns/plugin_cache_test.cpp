@@ -459,6 +459,31 @@ TEST_F(PluginCache, WhatDoesNotWait) {
   EXPECT_EQ(asked, 8);
 }
 
+// A name that `hosts`, say, has got since: what was kept of it goes, and its answer is not kept.
+TEST_F(PluginCache, ANameThatHasBecomeOurOwn) {
+  constexpr const char* kOwn = "NOERROR aa\nanswer @ 3600 A 10.0.0.2";
+  const auto own = [](const char* reply) -> LastPlugin {
+    return [reply](Request& request) {
+      request.reply().set_own();
+      return replies_with(reply)(request);
+    };
+  };
+  for (const char* refresh : {"prefetch 1 1m 90%", "serve_stale 1h", "serve_stale 1h verify"}) {
+    cache("cache {\n" + std::string(refresh) + "\n}", replies_with(kAnswer));
+    ask("a.test");
+    clock.advance(refresh[0] == 'p' ? seconds(30) : seconds(90));
+    upstream = own("SERVFAIL");
+    ask("a.test");
+    EXPECT_NE(ask("a.test").find("10.0.0.1"), std::string::npos) << refresh << ": not known yet";
+    upstream = own(kOwn);
+    ask("a.test");
+    for (int before = asked, i = 1; i < 3; ++i) {
+      EXPECT_EQ(ask("a.test"), "NOERROR aa qd=1\nanswer a.test. 3600 A 10.0.0.2\n") << refresh;
+      EXPECT_EQ(asked, before + i) << refresh;
+    }
+  }
+}
+
 TEST_F(PluginCache, Metrics) {
   Host host(loop, "");
   cache("cache", replies_with(kAnswer));

@@ -77,5 +77,25 @@ TEST_F(PluginsInFront, OfKubernetes) {
   }
 }
 
+// Nor where another plugin asks in the client's stead; but what comes from upstream then.
+TEST_F(PluginsInFront, ACacheKeepsNothingOfOurOwn) {
+  const std::pair<const char*, const char*> kRows[] = {
+      {"rewrite name shop.test web.default.svc.cluster.local\n", "shop.test"},
+      {"header {\nquery clear rd\n}\n", kWebName}};
+  for (const auto& [plugins, name] : kRows) {
+    use("cache\n" + std::string(plugins) + "kubernetes cluster.local",
+        replies_with("NOERROR\nanswer @ 60 A 192.0.2.1"));
+    for (const char* address : {"10.96.0.11", "10.96.0.10"}) {
+      EXPECT_EQ(ask(name).find(address), std::string::npos) << plugins;
+      zone.put(service("web", "default", {address}, {port("http", 80)}));
+      zone.publish(7);
+      EXPECT_NE(ask(name).find(address), std::string::npos) << plugins;
+    }
+    for (int i = 0; i < 2; ++i) EXPECT_NE(ask("a.test").find("192.0.2.1"), std::string::npos);
+    EXPECT_EQ(asked, 1) << plugins;
+    asked = 0;
+  }
+}
+
 }  // namespace
 }  // namespace fairlead::dns::test
