@@ -115,25 +115,37 @@ Bytes with_option(std::span<const Option> options, uint16_t code,
 std::optional<OptionChange> change_options(const OptionRule& rule, const OptionQuestion& question,
                                            std::span<const uint8_t> options) {
   const std::vector<Option> all = split(options);
-  if (rule.action == Action::kUnset)
-    return OptionChange{with_option(all, rule.code, std::nullopt), {}};
+  if (rule.action == Action::kUnset) return OptionChange{with_option(all, rule.code, std::nullopt)};
   const auto old = std::ranges::find(all, rule.code, &Option::code);
   const bool found = old != all.end();
   if (found ? rule.action == Action::kAppend : rule.action == Action::kReplace) return std::nullopt;
-  const Bytes data = option_data(rule, question);
+  Bytes data = option_data(rule, question);
   if (rule.data == OptionRule::Data::kLabel && data.empty()) return std::nullopt;
-  Bytes changed = with_option(all, rule.code, data);
-  if (changed.size() > kMaxOptions) return std::nullopt;
-  if (!rule.revert) return OptionChange{std::move(changed), {}};
-  OptionUndo undo{rule.code, {}};
-  if (found) undo.before = Bytes(old->whole.begin() + 4, old->whole.end());
-  return OptionChange{std::move(changed), std::move(undo)};
+  OptionChange change{with_option(all, rule.code, data)};
+  if (change.options.size() > kMaxOptions) return std::nullopt;
+  if (rule.revert) {
+    change.undo = OptionUndo{rule.code, {}};
+    if (found) change.undo->before = Bytes(old->whole.begin() + 4, old->whole.end());
+  } else if (rule.told) {
+    change.told = std::move(data);
+  }
+  return change;
+}
+
+bool has_option(std::span<const uint8_t> options, uint16_t code) {
+  const std::vector<Option> all = split(options);
+  return std::ranges::find(all, code, &Option::code) != all.end();
+}
+
+Bytes tell_option(uint16_t code, std::span<const uint8_t> data, std::span<const uint8_t> options) {
+  Bytes out(options.begin(), options.end());
+  if (!has_option(options, code)) append_option(out, code, data);
+  return out;
 }
 
 Bytes undo_options(const OptionUndo& undo, std::span<const uint8_t> options) {
+  if (!has_option(options, undo.code)) return {options.begin(), options.end()};
   const std::vector<Option> all = split(options);
-  if (std::ranges::find(all, undo.code, &Option::code) == all.end())
-    return {options.begin(), options.end()};
   if (undo.before) return with_option(all, undo.code, *undo.before);
   return with_option(all, undo.code, std::nullopt);
 }

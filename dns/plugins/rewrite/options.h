@@ -33,6 +33,7 @@ struct OptionRule {
   uint8_t prefix_v4 = 0;  // kSubnet
   uint8_t prefix_v6 = 0;
   bool revert = false;  // the reply is as if the rule had not been
+  bool told = false;    // the reply has the option too, if it has none of the code
 };
 
 // A query as the rules before have made it.
@@ -50,13 +51,18 @@ struct OptionUndo {
 
 struct OptionChange {
   std::vector<uint8_t> options;
-  std::optional<OptionUndo> undo;  // of rules that are to be reverted
+  std::optional<OptionUndo> undo{};            // of rules that are to be reverted
+  std::optional<std::vector<uint8_t>> told{};  // the data, where the reply is to have it
 };
 
 // Nothing when the rule is not for the query: there is nothing to replace, an option to append is
 // there, or a label has no value.
 std::optional<OptionChange> change_options(const OptionRule& rule, const OptionQuestion& question,
                                            std::span<const uint8_t> options);
+bool has_option(std::span<const uint8_t> options, uint16_t code);
+// With one more, unless there is one of the code.
+std::vector<uint8_t> tell_option(uint16_t code, std::span<const uint8_t> data,
+                                 std::span<const uint8_t> options);
 // A reply's options as they would be without the rule.
 std::vector<uint8_t> undo_options(const OptionUndo& undo, std::span<const uint8_t> options);
 

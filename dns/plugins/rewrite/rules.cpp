@@ -72,7 +72,9 @@ bool apply_option(const RewriteRule& rule, const Query& query, const Client& cli
   auto change = change_options(rule.option, {plan.name, plan.type, client}, *plan.options);
   if (!change) return false;
   plan.options = std::move(change->options);
-  if (change->undo) plan.of_reply.push_back({.rule = &rule, .undo = std::move(change->undo)});
+  if (change->undo || change->told)
+    plan.of_reply.push_back(
+        {.rule = &rule, .undo = std::move(change->undo), .told = std::move(change->told)});
   return plan.changes_query = true;
 }
 
@@ -242,6 +244,9 @@ void rewrite_reply(const RewritePlan& plan, RewrittenReply reply) {
     for (const AnswerRule& answer : backwards(rule.answers)) apply_answer(reply.message, answer);
     if (rule.field == Field::kName) put_back(reply.message, step);
     if (step.undo) reply.options = undo_options(*step.undo, reply.options);
+    // Unless another rule has taken it away again.
+    if (step.told && has_option(*plan.options, rule.option.code))
+      reply.options = tell_option(rule.option.code, *step.told, reply.options);
     if (rule.field == Field::kTtl)
       for (auto& section : reply.message.sections)
         for (EditRecord& record : section) record.ttl = clamped(rule, record.ttl);

@@ -68,6 +68,7 @@ struct RewritePlan {
     Name asked{};  // kName: what the next plugins were asked, and instead of what
     Name instead_of{};
     std::optional<OptionUndo> undo{};  // kOption
+    std::optional<std::vector<uint8_t>> told{};
   };
 
   bool changes_query = false;

@@ -316,6 +316,7 @@ Result<void> RuleReader::local_option() {
   if (rule_.option.code == static_cast<uint16_t>(EdnsOption::kCookie))
     return (*code)->place.error("cookies are between neighbours: option 10 cannot be rewritten");
   if (unsets()) return ok();
+  rule_.option.told = true;
   const auto data = take("the option's data");
   if (!data.ok()) return data.error();
   return local_data(**data);
