@@ -89,7 +89,22 @@ void Reply::set_cookie(std::span<const uint8_t> cookie) {
   reserved_ += kOptionHeaderSize + cookie.size();
 }
 
-void Reply::add_option(EdnsOption code, std::span<const uint8_t> data) {
+void Reply::drop_option(EdnsOption code) {
+  for (size_t at = 0; at + kOptionHeaderSize <= options_.size();) {
+    const size_t size = kOptionHeaderSize + read_u16(&options_[at + 2]);
+    if (at + size > options_.size()) return;
+    if (static_cast<EdnsOption>(read_u16(&options_[at])) != code) {
+      at += size;
+      continue;
+    }
+    const auto first = options_.begin() + static_cast<ptrdiff_t>(at);
+    options_.erase(first, first + static_cast<ptrdiff_t>(size));
+    reserved_ -= size;
+  }
+}
+
+void Reply::set_option(EdnsOption code, std::span<const uint8_t> data) {
+  drop_option(code);
   const size_t needed = kOptionHeaderSize + data.size();
   if (!has_edns_ || question_end_ + reserved_ + needed > limit_) return;
   const size_t at = options_.size();
@@ -222,6 +237,11 @@ Reply Reply::moved_to(std::span<uint8_t> buffer) const {
 size_t Reply::room(size_t options) const {
   const size_t opt = has_edns_ ? reserved_ + options : 0;
   return limit_ > opt ? limit_ - opt : 0;
+}
+
+void Reply::replace_records(std::span<const uint8_t> message) {
+  const std::vector<uint8_t> options = options_;
+  adopt(message, rcode_, options);
 }
 
 void Reply::adopt(std::span<const uint8_t> message, Rcode rcode, std::span<const uint8_t> options) {

@@ -50,9 +50,9 @@ class Reply {
   Ede error_code() const { return error_code_; }
   // The data of a cookie option to return, at most 40 bytes; copied.
   void set_cookie(std::span<const uint8_t> cookie);
-  // One more option for the OPT record; copied. Not sent to clients without EDNS, nor when there is
-  // no room. adopt() replaces it.
-  void add_option(EdnsOption code, std::span<const uint8_t> data);
+  // An option for the OPT record, in place of what adopt() brought of the code; copied. Not sent to
+  // clients without EDNS, nor when there is no room. adopt() replaces it.
+  void set_option(EdnsOption code, std::span<const uint8_t> data);
 
   // Begins a record whose owner is a pointer to `owner_at` and makes room for its data; null when
   // it does not fit. Sections go in order: answer, authority, additional.
@@ -83,6 +83,8 @@ class Reply {
   // `options` go into it as they are, without them and without `rcode`'s upper bits when the client
   // sent none.
   void adopt(std::span<const uint8_t> message, Rcode rcode, std::span<const uint8_t> options = {});
+  // The same for a message made of message(): options stay.
+  void replace_records(std::span<const uint8_t> message);
   // How long a message for adopt() may be that brings options of this size and is not to be cut.
   size_t room(size_t options) const;
 
@@ -103,6 +105,7 @@ class Reply {
  private:
   uint8_t* add_fixed(Section section, Type type, uint32_t ttl, size_t rdata_size);
   bool fits(Section section, size_t bytes);
+  void drop_option(EdnsOption code);
   void write_opt();
   void cut(size_t room);
 

@@ -8,8 +8,10 @@
 //   }
 //
 // Addresses of one name and type are shuffled; MX records are rotated. With `weighted` only the
-// first address is drawn, by its weight (weights.h), and MX records stay. Records whose names are
-// compressed against each other in a way that does not survive a move stay where they are.
+// first address is drawn, by its weight (weights.h), and MX records stay. That is done in place: MX
+// records whose names are compressed against each other in a way that does not survive a move stay
+// where they are. An answer with addresses of both families to prefer from, or aliases that cannot
+// move, is written anew.
 #include <algorithm>
 #include <array>
 #include <random>
@@ -17,6 +19,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "dns/current.h"
+#include "dns/edit.h"
 #include "dns/host.h"
 #include "dns/plugins/loadbalance/weights.h"
 #include "dns/setup.h"
@@ -123,16 +126,25 @@ class LoadBalance : public Plugin {
   void on_reply(const Query&, const Client&, Reply& reply) override {
     const size_t count = reply.count(Section::kAnswer);
     if (count < 2 || reply.rcode() != Rcode::kNoError) return;
-    const std::span<const uint8_t> message = reply.message();
-    bytes_ = reply.records().data() - reply.records_at();
-    if (!read_answer(message, reply.records_at(), count, answer_)) return;
-    put_aliases_first(message);
+    if (!look_at(reply)) return;
+    if (!put_aliases_first(reply.message())) {
+      sort_anew(reply, [](const EditRecord& r) { return r.type == Type::kCname ? 0u : 1u; });
+      if (!look_at(reply)) return;
+    }
     weights_ = seen_.newest(options_.weights).get();
-    for (size_t i = 0; i + 1 < count;) i = reorder(message, i);
+    const std::span<const uint8_t> message = reply.message();
+    for (size_t i = 0; i + 1 < answer_.count;) i = reorder(message, i);
+    if (!options_.preferred.empty() && has(Type::kA) && has(Type::kAaaa))
+      sort_anew(reply, [this](const EditRecord& r) { return rank_of(r); });
   }
 
  private:
-  void put_aliases_first(std::span<const uint8_t> message);
+  bool look_at(Reply& reply);
+  bool has(Type type) const;
+  template <typename Rank>
+  static void sort_anew(Reply& reply, const Rank& rank);
+  size_t rank_of(const EditRecord& record) const;
+  bool put_aliases_first(std::span<const uint8_t> message);
   size_t reorder(std::span<const uint8_t> message, size_t first);
   // The part of record `index` that changes places: all behind its owner.
   uint8_t* movable_part(size_t index) const {
@@ -154,12 +166,44 @@ class LoadBalance : public Plugin {
   uint8_t* bytes_ = nullptr;  // of the message
 };
 
-void LoadBalance::put_aliases_first(std::span<const uint8_t> message) {
+bool LoadBalance::look_at(Reply& reply) {
+  const std::span<const uint8_t> message = reply.message();
+  bytes_ = reply.records().data() - reply.records_at();
+  return read_answer(message, reply.records_at(), reply.count(Section::kAnswer), answer_);
+}
+
+bool LoadBalance::has(Type type) const {
+  const std::span<const Record> records(answer_.records.data(), answer_.count);
+  return std::ranges::find(records, type, &Record::type) != records.end();
+}
+
+// The answers by rank, those of one rank as they are.
+template <typename Rank>
+void LoadBalance::sort_anew(Reply& reply, const Rank& rank) {
+  std::optional<EditMessage> message = decode(reply.message());
+  if (!message) return;
+  std::ranges::stable_sort((*message)[Section::kAnswer], {}, rank);
+  reply.replace_records(encode(*message));
+}
+
+// Aliases, then addresses in the order of `prefer`, then all else.
+size_t LoadBalance::rank_of(const EditRecord& record) const {
+  if (record.type == Type::kCname) return 0;
+  const bool address = record.type == Type::kA || record.type == Type::kAaaa;
+  if (!address || !well_formed(record)) return 2 + options_.preferred.size();
+  const IpAddress of = IpAddress::from_bytes(record.rdata);
+  const auto net =
+      std::ranges::find_if(options_.preferred, [&](const Cidr& each) { return each.contains(of); });
+  return 1 + static_cast<size_t>(net - options_.preferred.begin());
+}
+
+// False: they cannot move.
+bool LoadBalance::put_aliases_first(std::span<const uint8_t> message) {
   const auto is_alias = [](const Record& r) { return r.type == Type::kCname; };
   const std::span<Record> records(answer_.records.data(), answer_.count);
-  if (std::ranges::is_partitioned(records, is_alias)) return;
+  if (std::ranges::is_partitioned(records, is_alias)) return true;
   const auto first = std::ranges::find_if_not(records, is_alias);
-  if (!movable(message, first->at, answer_.end)) return;
+  if (!movable(message, first->at, answer_.end)) return false;
   size_t to = first->at;
   for (auto at = first; at != records.end(); ++at) {
     if (!is_alias(*at)) continue;
@@ -167,6 +211,7 @@ void LoadBalance::put_aliases_first(std::span<const uint8_t> message) {
     to += at->end() - at->at;
   }
   (void)read_answer(message, records.front().at, answer_.count, answer_);
+  return true;
 }
 
 // The set that begins with record `first`; returns where it ends.

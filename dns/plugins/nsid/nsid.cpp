@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of several servers has replied, for clients that ask for it (RFC 5001).
+// Which of several servers has replied, for clients that ask for it (RFC 5001): this one, whatever
+// an upstream server has said of itself.
 //
 //   nsid [DATA...]       the host's name
 #include "dns/edit.h"
@@ -35,7 +36,7 @@ class Nsid : public Plugin {
   explicit Nsid(const NsidOptions& options) : options_(options) {}
   bool serves_chaos() const override { return true; }
   void on_reply(const Query& query, const Client&, Reply& reply) override {
-    if (find_option(query, EdnsOption::kNsid)) reply.add_option(EdnsOption::kNsid, options_.data);
+    if (find_option(query, EdnsOption::kNsid)) reply.set_option(EdnsOption::kNsid, options_.data);
   }
 
  private:

@@ -75,6 +75,23 @@ TEST_F(PluginLoadBalance, AliasesFirst) {
             "answer b.test. 5 A 10.0.0.1\nanswer c.test. 5 TXT \"x\"\n");
 }
 
+// The address's owner is where the alias, which stands behind it, points to; the options stay.
+TEST_F(PluginLoadBalance, AliasesFirstThoughTheirNamesAreCompressed) {
+  use("loadbalance", [&](Request& request) {
+    Bytes message = reply_of(request.query(), "NOERROR\nanswer b.test 5 A 10.0.0.1");
+    const Bytes alias = hex("c00c 0005 0001 00000005 0002 c018");  // to the owner at 24
+    message.insert(message.end(), alias.begin(), alias.end());
+    write_u16(&message[6], 2);
+    request.reply().adopt(message, Rcode::kNoError, hex("ffee 0001 00"));
+    return Step::kAnswered;
+  });
+  AskOptions edns;
+  edns.query.edns_size = 1232;
+  EXPECT_EQ(ask("a.test", "A", edns),
+            "NOERROR qd=1\nanswer a.test. 5 CNAME b.test.\nanswer b.test. 5 A 10.0.0.1\n"
+            "opt 1232 option65518=1\n");
+}
+
 // Names that point into the records that would move: all stays.
 TEST_F(PluginLoadBalance, CompressedAgainstEachOther) {
   // Two MX records; the address's owner is the first one's exchange.
@@ -150,6 +167,14 @@ TEST_F(PluginLoadBalance, Preferred) {
     const std::set<std::string> all = seen("A");
     EXPECT_EQ(all.size(), orders) << text;
     for (const std::string& reply : all) EXPECT_EQ(first_of(reply), "10.2.0.3") << text;
+  }
+  use("loadbalance {\nprefer 2001:db8::/32 10.0.0.0/8\n}",
+      replies_with("NOERROR\nanswer @ 5 A 192.0.2.1\nanswer @ 5 TXT \"x\"\nanswer @ 5 A 10.0.0.1\n"
+                   "answer @ 5 AAAA ::1\nanswer @ 5 AAAA 2001:db8::1"));
+  for (const std::string& reply : seen("A")) {
+    EXPECT_EQ(first_of(reply), "2001:db8::1") << "before all of the other family";
+    EXPECT_LT(reply.find("10.0.0.1"), reply.find("192.0.2.1"));
+    EXPECT_GT(reply.find("TXT"), reply.find("192.0.2.1"));
   }
   use("loadbalance {\nprefer 2001:db8::/32\n}",
       replies_with("NOERROR\nanswer @ 5 AAAA ::1\nanswer @ 5 AAAA 2001:db8::1"));

@@ -100,6 +100,13 @@ TEST_F(PluginNsid, OnlyForThoseWhoAsk) {
   EXPECT_EQ(ask("a.test"), "NXDOMAIN qd=1\n");
   const Bytes reply = ask_bytes(make_query("a.test", Type::kA, asks.query));
   EXPECT_EQ(std::string(reply.end() - 9, reply.end()), "two words");
+  use("nsid two words", [](Request& request) {
+    const Bytes message = reply_of(request.query(), "NXDOMAIN");
+    request.reply().adopt(message, Rcode::kNxDomain, hex("ffee 0001 00 0003 0002 6162 0003 0000"));
+    return Step::kAnswered;
+  });
+  EXPECT_EQ(ask("a.test", "A", asks), "NXDOMAIN qd=1\nopt 1232 option65518=1 option3=9\n")
+      << "what an upstream server says of itself is not for the client";
   use("nsid", waits());
   send(make_query("a.test", Type::kA, asks.query));
   answer_waiting("NXDOMAIN");
