@@ -43,7 +43,7 @@ struct ForwardOptions : PluginOptions {
   // With these, or no record in the answer, the next directive for the name is asked.
   std::vector<Rcode> next;
   bool next_on_nodata = false;
-  Duration total = std::chrono::seconds(5);
+  Duration total = std::chrono::seconds(5);  // not less than the time of one server
   Duration probe_period = std::chrono::milliseconds(500);
   Name probe_name;
   bool probe_recursion = true;  // RD

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/plugins/forward/resolv_conf.h"
 
+#include <net/if.h>
+
 #include <algorithm>
+
+#include "dns/number_text.h"
 
 namespace fairlead::dns {
 namespace {
@@ -22,18 +26,33 @@ void read_server(std::string_view word, ResolvConf& conf) {
     if (conf.problems.size() < kMaxProblems) conf.problems.push_back(std::move(text));
   };
   if (word.empty()) return problem("a nameserver line without an address");
-  const Result<IpAddress> address = IpAddress::parse(word);
+  const size_t percent = std::min(word.find('%'), word.size());
+  const Result<IpAddress> address = IpAddress::parse(word.substr(0, percent));
   if (!address.ok())
-    return problem("nameserver '" + std::string(word.substr(0, 64)) + "' is not an IP address" +
-                   (word.find('%') != std::string_view::npos ? "; zones are not supported" : ""));
-  const SocketAddress server{*address, 53};
-  if (std::find(conf.servers.begin(), conf.servers.end(), server) != conf.servers.end()) return;
+    return problem("nameserver '" + std::string(word.substr(0, 64)) + "' is not an IP address");
+  const auto server = with_scope(*address, word.substr(std::min(percent + 1, word.size())), 53);
+  if (!server)
+    return problem("nameserver '" + std::string(word.substr(0, 64)) + "': there is no such link");
+  if (std::find(conf.servers.begin(), conf.servers.end(), *server) != conf.servers.end()) return;
   if (conf.servers.size() == kMaxUpstreams)
     return problem("nameserver " + address->to_string() + ": there are 15 already");
-  conf.servers.push_back(server);
+  conf.servers.push_back(*server);
 }
 
 }  // namespace
+
+std::optional<SocketAddress> with_scope(const IpAddress& address, std::string_view zone,
+                                        uint16_t port) {
+  if (zone.empty() || !address.is_v6() || !address.is_link_local())
+    return SocketAddress{address, port};
+  const std::string name(zone);
+  uint32_t link = if_nametoindex(name.c_str());
+  char link_name[IF_NAMESIZE];
+  const auto number = number_of<uint32_t>(zone);
+  if (link == 0 && number && if_indextoname(*number, link_name) != nullptr) link = *number;
+  if (link == 0) return std::nullopt;
+  return SocketAddress{address, port, link};
+}
 
 ResolvConf parse_resolv_conf(std::string_view text) {
   ResolvConf conf;

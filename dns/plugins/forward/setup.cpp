@@ -241,6 +241,8 @@ Result<void> read_body(const Directive& directive, const BlockSetup& block,
   std::vector<Property> properties = choice_properties(options);
   for (Property& each : way_properties(options, tls)) properties.push_back(std::move(each));
   if (const auto read = read_properties(directive, properties); !read.ok()) return read;
+  // One server has its time.
+  options.total = std::max(options.total, options.limits.udp_reply);
   if (options.idle.age != Duration::zero() && options.idle.age < options.idle.disuse)
     return options.place.error("forward: 'max_age' must not be less than 'expire'");
   return set_up_tls(tls, block, options);

@@ -5,13 +5,16 @@
 #include <charconv>
 #include <optional>
 
+#include "dns/plugins/forward/resolv_conf.h"
+
 namespace fairlead::dns {
 namespace {
 
 using corefile::Word;
 
-// "9.9.9.9%dns.quad9.net:10853" and "[::1%name]:853" without the name, which is returned.
-std::string take_tls_name(std::string& text) {
+// "9.9.9.9%dns.quad9.net:10853", "[::1%name]:853" and "fe80::1%eth0" without what follows '%',
+// which is returned.
+std::string take_name(std::string& text) {
   const size_t percent = text.rfind('%');
   if (percent == std::string::npos) return "";
   const size_t end = std::min(text.find_first_of("]:", percent), text.size());
@@ -83,15 +86,20 @@ Result<Target> read_target(const Word& word, const BlockSetup& block) {
   if (const auto read = read_scheme(word, text, target); !read.ok()) return read.error();
   const bool plain = target.way == UpstreamWay::kPlain;
   const bool named = text.find('%') != std::string::npos;
-  target.tls_name = take_tls_name(text);
-  if (named && (plain || !is_host_name(target.tls_name)))
+  const std::string name = take_name(text);
+  if (named && (plain ? name.empty() : !is_host_name(name)))
     return word.place.error("'" + word.text + "': what follows '%' is a name in a certificate, " +
-                            "such as tls://9.9.9.9%dns.quad9.net");
+                            "such as tls://9.9.9.9%dns.quad9.net, or a link, such as fe80::1%eth0");
+  if (!plain) target.tls_name = name;
   if (const auto address = read_address(text, target.port)) {
     if (address->port == 0) return word.place.error("'" + word.text + "': no server has port 0");
-    target.addresses.push_back(*address);
+    const auto scoped = with_scope(address->address, plain ? name : "", address->port);
+    if (!scoped) return word.place.error("'" + word.text + "': there is no link '" + name + "'");
+    target.addresses.push_back(*scoped);
     return target;
   }
+  if (plain && named)
+    return word.place.error("'" + word.text + "' is no address such as fe80::1%eth0");
   const bool path = text.find('/') != std::string::npos;
   if (plain && (path || block.files->read(block.path_of(text)).ok())) {
     target.file = block.path_of(text);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whom `forward FROM TO...` names: addresses, files and host names, asked as they are, over TLS or
 // over HTTPS.
-// Pure but for the files it is given.
+// Pure but for the files it is given and the links that IPv6 zones name.
 //
-//   1.1.1.1  [::1]:5353  dns://1.1.1.1  /etc/resolv.conf  dns.example.org:53
+//   1.1.1.1  [::1]:5353  fe80::1%eth0  dns://1.1.1.1  /etc/resolv.conf  dns.example.org:53
 //   tls://9.9.9.9  tls://9.9.9.9%dns.quad9.net  tls://[2620:fe::fe%dns.quad9.net]:10853
 //   https://8.8.8.8%dns.google  https://dns.google
 #pragma once

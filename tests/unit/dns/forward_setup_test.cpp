@@ -44,6 +44,9 @@ TEST_F(PluginForwardSetup, WhomToAsk) {
       {"1.1.1.1", "1.1.1.1:53"},
       {"1.1.1.1:5353 [::1]:54 ::2 [::3]", "1.1.1.1:5353 [::1]:54 [::2]:53 [::3]:53"},
       {"dns://1.1.1.1 dns://[::1]:54", "1.1.1.1:53 [::1]:54"},
+      // The loopback link has the index 1; where an address holds everywhere the link says nothing.
+      {"fe80::1%lo [fe80::2%lo]:54 dns://[fe80::3%1] ::1%lo 1.1.1.1%eth7",
+       "[fe80::1%1]:53 [fe80::2%1]:54 [fe80::3%1]:53 [::1]:53 1.1.1.1:53"},
       {"/etc/resolv.conf", "file /etc/resolv.conf"},
       {"servers", "file /etc/servers"},
       {"dns.a.test dns.b.test:54 dns://dns.c.test",
@@ -110,6 +113,8 @@ TEST_F(PluginForwardSetup, Properties) {
   EXPECT_EQ(with("max_idle_conns 0").idle.most, IdleLimits::kMost);
   EXPECT_EQ(with("read_timeout 4s").limits.udp_reply, seconds(4));
   EXPECT_EQ(with("read_timeout 4s").limits.tcp_reply, seconds(4));
+  EXPECT_EQ(with("read_timeout 4s").total, seconds(5));
+  EXPECT_EQ(with("read_timeout 9s").total, seconds(9)) << "one server has its time";
   EXPECT_EQ(with("source_address 10.0.0.1").source, ip("10.0.0.1"));
   EXPECT_EQ(with("next NXDOMAIN refused").next, (std::vector{Rcode::kNxDomain, Rcode::kRefused}));
   EXPECT_EQ(with("failover SERVFAIL\nfailover REFUSED").failover,
@@ -174,12 +179,14 @@ TEST_F(PluginForwardSetup, SaysWhatIsWrongWithAServer) {
        "'a.test:65536' is neither an address such as 1.1.1.1 or [::1]:53, nor a "
        "file or a host name"},
       {"1.1.1.1:0", "'1.1.1.1:0': no server has port 0"},
-      {"fe80::1%eth0",
-       "'fe80::1%eth0': what follows '%' is a name in a certificate, such as "
-       "tls://9.9.9.9%dns.quad9.net"},
+      {"fe80::1%no-link", "'fe80::1%no-link': there is no link 'no-link'"},
+      {"a.test%lo", "'a.test%lo' is no address such as fe80::1%eth0"},
+      {"fe80::1%",
+       "'fe80::1%': what follows '%' is a name in a certificate, such as "
+       "tls://9.9.9.9%dns.quad9.net, or a link, such as fe80::1%eth0"},
       {"tls://9.9.9.9%",
        "'tls://9.9.9.9%': what follows '%' is a name in a certificate, such as "
-       "tls://9.9.9.9%dns.quad9.net"},
+       "tls://9.9.9.9%dns.quad9.net, or a link, such as fe80::1%eth0"},
       {"tls:///etc/resolv.conf",
        "'tls:///etc/resolv.conf' is neither an address such as 1.1.1.1 "
        "or [::1]:53, nor a file or a host name"},

@@ -27,7 +27,10 @@ TEST(ResolvConf, Lines) {
        0},
       {"search a b\noptions ndots:5\nnameserver fd00::1\n", {"[fd00::1]:53"}, 0},
       {"nameserver 10.0.0.1\nnameserver 10.0.0.1\n", {"10.0.0.1:53"}, 0},
-      {"nameserver\nnameserver x\nnameserver fe80::1%eth0\nnameserverx 10.0.0.1\n", {}, 3},
+      {"nameserver\nnameserver x\nnameserver fe80::1%no-link\nnameserverx 10.0.0.1\n", {}, 3},
+      {"nameserver fe80::1%lo\nnameserver fe80::1\nnameserver fd00::1%lo\n",
+       {"[fe80::1%1]:53", "[fe80::1]:53", "[fd00::1]:53"},
+       0},
       {"nameserver 10.0.0.1\r\nnameserver 10.0.0.2\r\n", {"10.0.0.1:53", "10.0.0.2:53"}, 0},
   };
   for (const ResolvCase& c : kCases) {
