@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "base/log.h"
 #include "dns/server/framing.h"
@@ -118,6 +119,7 @@ class TcpServer::Connection {
   bool ended_ = false;    // the client sends no more, or is not read any more
   bool broken_ = false;   // what came last is no message
   bool reading_ = false;  // inside read(), where a chased answer may come at once
+  bool waits_ = false;    // it is not read, for it is paused()
 };
 
 // A query whose reply is still to come, or, when it is dropped, never comes.
@@ -165,6 +167,8 @@ class TcpServer::Path : public ReplyPath {
 };
 
 void TcpServer::Connection::update_poll() {
+  // The rest of a message could not come before.
+  if (std::exchange(waits_, paused()) && !waits_) message_at_ = server_.loop_.clock().now();
   int events = 0;
   if (!ended_ && !paused()) events |= UV_READABLE;
   if (!out_.empty()) events |= UV_WRITABLE;

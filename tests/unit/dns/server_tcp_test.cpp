@@ -324,9 +324,9 @@ TEST_F(TcpTest, AReplyForAClientThatHasGone) {
 // An upstream that takes connections and questions and says nothing until told to.
 class TcpUpstreamTest : public TcpTest {
  protected:
-  TcpUpstreamTest() {
+  explicit TcpUpstreamTest(const TcpLimits& limits = {}) {
     listener = *open_tcp(upstreams[0]);
-    start("127.0.0.1", 1);
+    start("127.0.0.1", 1, limits);
   }
   // The next question over TCP; the connection is kept in `accepted`.
   Bytes next_tcp_question() {
@@ -406,6 +406,37 @@ TEST_F(TcpUpstreamTest, RepliesComeAsTheyAreThere) {
   const Bytes late = socket->receive_framed();
   EXPECT_EQ(to_text(late), "REFUSED rd qd=1\n");
   EXPECT_EQ(read_u16(late.data()), 1);
+}
+
+class TcpPauseTest : public TcpUpstreamTest {
+ protected:
+  static TcpLimits limits() {
+    TcpLimits limits;
+    limits.waiting_queries = 1;
+    limits.message = std::chrono::seconds(1);
+    return limits;
+  }
+  TcpPauseTest() : TcpUpstreamTest(limits()) {}
+};
+
+// A client is not read while enough of its questions wait: that is no time in which it is late.
+TEST_F(TcpPauseTest, AMessageHasItsTimeWhenItIsReadAgain) {
+  const auto socket = client();
+  Bytes framed;
+  for (const Bytes& query : {make_query("www.example.org", Type::kA), make_query(kWeb, Type::kA)}) {
+    framed.push_back(0);
+    framed.push_back(static_cast<uint8_t>(query.size()));
+    framed.insert(framed.end(), query.begin(), query.end());
+  }
+  const auto cut = framed.end() - 5;
+  socket->send({framed.begin(), cut});
+  const Bytes question = next_tcp_question();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  refuse_over_tcp(question);
+  EXPECT_EQ(to_text(socket->receive_framed()), "REFUSED rd qd=1\n");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // the deadlines are looked at
+  socket->send({cut, framed.end()});
+  EXPECT_EQ(to_text(socket->receive_framed()), kWebAnswer);
 }
 
 // Stopping closes what is idle at once, waits for what is upstream, and then closes that.
