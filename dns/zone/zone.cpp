@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <tuple>
 
 #include "dns/zone/naming.h"
 #include "dns/zone/taken.h"
@@ -92,17 +91,30 @@ void Zone::put(const kube::Service& service) {
   touch(target);
 }
 
-// Leaves of `before`, and of what is held, what the slice has in no state at all.
+Zone::EndpointName Zone::name_of(const EndpointDraft& endpoint) const {
+  return {endpoint.label, content_.imports ? endpoint.topology : std::string(),
+          endpoint.address.family()};
+}
+
+// Leaves of `before`, and of what is held, what the slice has in no state at all, neither the
+// address nor the name: a pod that is made anew is ready only later.
 void Zone::keep_gone(const ServiceName& name, const kube::EndpointSlice& slice,
-                     std::vector<EndpointDraft>& before) {
+                     const std::string& cluster, std::vector<EndpointDraft>& before) {
   const auto held = held_.find(&name);
   if (before.empty() && held == held_.end()) return;
   std::vector<IpAddress> present;
-  for (const kube::Endpoint& endpoint : slice.endpoints)
+  std::set<EndpointName> followed;
+  const std::string topology = content_.imports ? namespace_key(cluster) : std::string();
+  for (const kube::Endpoint& endpoint : slice.endpoints) {
     present.insert(present.end(), endpoint.addresses.begin(), endpoint.addresses.end());
+    if (const std::string* label = label_of(endpoint, content_.pod_names))
+      for (const IpAddress& address : endpoint.addresses)
+        followed.insert(name_of({*label, topology, address, {}}));
+  }
   std::ranges::sort(present);
   const auto seen = [&](const EndpointDraft& endpoint) {
-    return std::ranges::binary_search(present, endpoint.address);
+    return std::ranges::binary_search(present, endpoint.address) ||
+           followed.contains(name_of(endpoint));
   };
   std::erase_if(before, seen);
   if (held == held_.end()) return;
@@ -150,7 +162,7 @@ void Zone::put(const kube::EndpointSlice& slice) {
   SliceContent kept;
   kept.ports = ports_of(slice);
   unpack_restored(target);
-  keep_gone(*target.first, slice, before);
+  keep_gone(*target.first, slice, owner.cluster, before);
   for (const kube::Endpoint& endpoint : slice.endpoints) {
     if (!endpoint.ready && content_.hold > Duration::zero())
       kept.unready.insert(kept.unready.end(), endpoint.addresses.begin(), endpoint.addresses.end());
@@ -270,11 +282,7 @@ void Zone::hold(const Named& named, std::vector<EndpointDraft> gone) {
   if (gone.empty()) return;
   std::set<IpAddress> elsewhere;
   // Names that other pods have got are theirs; of imports, those of the same cluster.
-  std::set<std::tuple<std::string, std::string, Family>> followed;
-  const auto name_of = [&](const EndpointDraft& endpoint) {
-    return std::tuple(endpoint.label, content_.imports ? endpoint.topology : std::string(),
-                      endpoint.address.family());
-  };
+  std::set<EndpointName> followed;
   named.second.slices.for_each([&](const Slice& slice) {
     const SliceContent content = slice.content();
     std::vector<EndpointDraft> endpoints;

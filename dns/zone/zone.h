@@ -20,6 +20,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -40,7 +41,8 @@ struct ZoneContent {
   bool namespaces = false;  // only services of namespaces that have been seen
   // How long a headless service keeps an endpoint that has gone without having been unready first:
   // when it moves to another slice, which comes as two changes, it is not missed in between. One
-  // that is seen again, in whatever state, is held no longer.
+  // that is seen again, in whatever state, is held no longer, nor is one whose name another has
+  // got.
   Duration hold = Duration::zero();
   ClientContent clients{};
   // Of what other clusters export (KEP-1645): endpoints are called LABEL.CLUSTER, and addresses
@@ -165,8 +167,11 @@ class Zone {
   void set_pod(const kube::ObjectKey& key, const std::map<std::string, std::string>& labels,
                std::vector<IpAddress> addresses);
   std::vector<EndpointDraft> drop_slice(const kube::ObjectKey& key);
+  // What an endpoint is called: of imports, in its cluster.
+  using EndpointName = std::tuple<std::string, std::string, Family>;
+  EndpointName name_of(const EndpointDraft& endpoint) const;
   void keep_gone(const ServiceName& name, const kube::EndpointSlice& slice,
-                 std::vector<EndpointDraft>& before);
+                 const std::string& cluster, std::vector<EndpointDraft>& before);
   void hold(const Named& named, std::vector<EndpointDraft> gone);
 
   const ZoneContent content_;

@@ -340,6 +340,21 @@ TEST_F(HeldEndpoints, WhatAnotherSliceSaysOfItCounts) {
   EXPECT_EQ(addresses("db"), "10.1.0.9");
 }
 
+// A pod that is made anew has another address: its old one is no answer beside it, nor before the
+// new one is ready.
+TEST_F(HeldEndpoints, ASuccessorTakesThePlaceOfWhatIsHeld) {
+  for (const bool ready : {true, false}) {
+    zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}, {"10.1.0.2", "b"}}));
+    zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}}));
+    EXPECT_EQ(addresses("db"), "10.1.0.1 10.1.0.2");
+    zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}, {"10.1.0.9", "b", ready}}));
+    EXPECT_EQ(addresses("db"), ready ? "10.1.0.1 10.1.0.9" : "10.1.0.1");
+    zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}, {"10.1.0.2", "b"}}));
+    zone.put(slice("db-1", "db", "x", {{"10.1.0.1", "a"}, {"10.1.0.8", "b", ready}}));
+    EXPECT_EQ(addresses("db"), ready ? "10.1.0.1 10.1.0.8" : "10.1.0.1") << "in one change";
+  }
+}
+
 TEST_F(HeldEndpoints, ASliceThatChangesItsServiceTakesNothingAlong) {
   zone.put(headless("other", "x"));
   zone.put(slice("db-1", "other", "x", {{"10.1.0.7"}}));
