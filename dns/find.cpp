@@ -140,18 +140,19 @@ IpAddress unmapped(const IpAddress& address) {
   return mapped ? IpAddress::from_bytes(bytes.subspan(sizeof kPrefix)) : address;
 }
 
-// The name has `labels` labels left of Z; the last is "pod".
+// The name has `labels` labels left of Z; the last is "pod". As in CoreDNS up to two may stand in
+// front of the address, where services have an endpoint or a port.
 Found find_pod(const ZoneConfig& config, const Snapshot& snapshot, const Name& name,
                size_t labels) {
-  if (config.pods == PodNames::kDisabled || labels > 3 ||
+  if (config.pods == PodNames::kDisabled || labels > 5 ||
       !namespace_exists(snapshot, name, labels - 2))
     return {};
   if (labels == 2) return {.kind = Kind::kEmpty};
   Found found{.kind = Kind::kPod};
-  if (!parse_dashed(name.label(0), found.address)) return {};
+  if (!parse_dashed(name.label(labels - 3), found.address)) return {};
   found.address = unmapped(found.address);
   if (config.pods == PodNames::kInsecure) return found;
-  const PodKey pod(label_bytes(name, 1, 2), found.address);
+  const PodKey pod(label_bytes(name, labels - 2, labels - 1), found.address);
   return snapshot.pods.find(LabelKey(pod.bytes())) != nullptr ? found : Found{};
 }
 

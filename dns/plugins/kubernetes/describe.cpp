@@ -77,9 +77,9 @@ std::string missing(const ZoneConfig& config, const Snapshot& snapshot, const Na
   if (top == "svc") return missing_service(config, snapshot, name, labels);
   if (top != "pod") return fmt::format("nothing stands at {} but svc and pod", top);
   if (config.pods == PodNames::kDisabled) return "names of pods are disabled";
-  if (labels == 3 && config.pods == PodNames::kVerified)
-    return fmt::format("no Pod in {} has that address", name.label(1));
-  return labels == 3 ? "that is no address, or there is no such Namespace"
+  if (labels >= 3 && config.pods == PodNames::kVerified)
+    return fmt::format("no Pod in {} has that address", name.label(labels - 2));
+  return labels >= 3 ? "that is no address, or there is no such Namespace"
                      : "there is no such Namespace";
 }
 

@@ -47,7 +47,9 @@ TEST_F(KubernetesOption, PodsVerified) {
   EXPECT_EQ(ask_pod("1-2-3-4.default"), "1.2.3.4");
   EXPECT_EQ(ask_pod("1-2-3-4.default", Type::kAaaa), "NODATA");
   EXPECT_EQ(ask_pod("fd00--4.default", Type::kAaaa), "fd00::4");
+  EXPECT_EQ(ask_pod("x.1-2-3-4.default"), "1.2.3.4");
   EXPECT_EQ(ask_pod("1-2-3-4.kube-system"), "NXDOMAIN");
+  EXPECT_EQ(ask_pod("x.1-2-3-4.kube-system"), "NXDOMAIN");
   EXPECT_EQ(ask_pod("1-2-3-5.default"), "NXDOMAIN");
   EXPECT_EQ(ask_pod("default"), "NODATA");
   // Two pods of a host's network have its address: it stays until both are gone.

@@ -160,7 +160,10 @@ TEST_F(TableA1, ExtraLabels) {
       {"_tcp.web.default.svc.cluster.local", "A", "NODATA"},  // an empty non-terminal, RFC 8020
       {"_udp.web.default.svc.cluster.local", "A", "NXDOMAIN"},
       {"_tcp.db.default.svc.cluster.local", "SRV", "NODATA"},
-      {"x.1-2-3-4.default.pod.cluster.local", "A", "NXDOMAIN"},
+      {"x.1-2-3-4.default.pod.cluster.local", "A", "1.2.3.4"},  // as of a service's endpoint
+      {"_http._tcp.1-2-3-4.default.pod.cluster.local", "A", "1.2.3.4"},
+      {"a.b.c.1-2-3-4.default.pod.cluster.local", "A", "NXDOMAIN"},
+      {"1-2-3-4.x.default.pod.cluster.local", "A", "NXDOMAIN"},
   });
 }
 
