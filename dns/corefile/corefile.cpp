@@ -16,7 +16,7 @@ class Parser {
   Result<void> keys(ServerBlock& block);
   Result<std::vector<Directive>> directives(const Word* opening, size_t depth);
   Result<Directive> directive(size_t depth);
-  Result<void> close();
+  Result<void> close(size_t depth);
 
   bool at_end() const { return at_ == words_.size(); }
   const Word& next() const { return words_[at_]; }
@@ -44,8 +44,6 @@ Result<ServerBlock> Parser::server_block() {
   if (!at_end() && next().opens()) {
     opening = &next();
     ++at_;
-    if (!at_end() && !next().starts_line)
-      return next().place.error("'{' must be the last on its line");
   }
   auto inner = directives(opening, 1);
   if (!inner.ok()) return inner.error();
@@ -83,7 +81,7 @@ Result<std::vector<Directive>> Parser::directives(const Word* opening, size_t de
   while (!at_end()) {
     if (next().closes()) {
       if (opening == nullptr) return next().place.error("a '}' without a '{'");
-      const Result<void> closed = close();
+      const Result<void> closed = close(depth);
       if (!closed.ok()) return closed.error();
       return out;
     }
@@ -95,10 +93,12 @@ Result<std::vector<Directive>> Parser::directives(const Word* opening, size_t de
   return out;
 }
 
-Result<void> Parser::close() {
+// As in CoreDNS only a directive's block may be on one line.
+Result<void> Parser::close(size_t depth) {
   const Word& brace = words_[at_++];
-  if (!brace.starts_line) return brace.place.error("'}' must stand on a line of its own");
-  if (!at_end() && !next().starts_line)
+  if (!brace.starts_line && depth == 1)
+    return brace.place.error("'}' must stand on a line of its own");
+  if (!at_end() && !next().starts_line && !next().closes())
     return next().place.error("nothing may follow '}' on its line");
   return ok();
 }
@@ -107,14 +107,13 @@ Result<Directive> Parser::directive(size_t depth) {
   Directive out{.name = words_[at_++], .arguments = {}, .block = {}};
   if (out.name.opens()) return out.name.place.error("a '{' without a directive in front of it");
   while (!at_end() && !next().starts_line) {
+    if (next().closes() && depth > 1) break;
     const Word& word = words_[at_++];
     if (word.closes()) return word.place.error("'}' must stand on a line of its own");
     if (!word.opens()) {
       out.arguments.push_back(word);
       continue;
     }
-    if (!at_end() && !next().starts_line)
-      return next().place.error("'{' must be the last on its line");
     if (depth == kMaxNesting)
       return word.place.error("blocks within blocks, " + std::to_string(kMaxNesting) + " deep");
     auto inner = directives(&word, depth + 1);

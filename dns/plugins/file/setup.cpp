@@ -13,7 +13,7 @@ using corefile::Directive;
 Result<void> read_file_properties(const Directive& directive, ZoneFile& file) {
   return read_properties(
       directive,
-      {{"reload", 1, 1,
+      {{"reload", 1, Property::kAny,
         [&](const Directive& p) -> Result<void> {
           const auto period = read_duration(p.arguments[0]);
           if (!period.ok()) return period.error();

@@ -140,7 +140,7 @@ Result<void> read_line(const Directive& line, const IpAddress& address, HostsOpt
 Result<void> read_hosts_properties(const Directive& directive, HostsOptions& options) {
   return read_properties(
       directive,
-      {{"ttl", 1, 1,
+      {{"ttl", 1, Property::kAny,
         [&](const Directive& p) -> Result<void> {
           const auto ttl = read_number(p.arguments[0], 1, kMaxTtl);
           if (!ttl.ok()) return ttl.error();

@@ -43,8 +43,9 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   options->config.zones = *std::move(zones);
   const auto read = read_properties(
       directive,
-      {{"apex", 1, 1, [&](const Directive& p) { return read_apex(p, options->config.apex); }},
-       {"ttl", 1, 1,
+      {{"apex", 1, Property::kAny,
+        [&](const Directive& p) { return read_apex(p, options->config.apex); }},
+       {"ttl", 1, Property::kAny,
         [&](const Directive& p) -> Result<void> {
           const auto number = read_number(p.arguments[0], 0, 3600);
           if (!number.ok()) return number.error();

@@ -67,7 +67,8 @@ std::vector<Property> source_properties(BlockSetup& block, KubernetesOptions& op
              if (p.arguments.size() > 1)
                block.notes.push_back("kubernetes: of several endpoints the first is used");
              const std::string& url = p.arguments[0].text;
-             if (!url.starts_with("https://") && !url.starts_with("http://"))
+             const std::string scheme = url.substr(0, std::min(url.find("://"), url.size()));
+             if (url.empty() || (scheme != url && scheme != "https" && scheme != "http"))
                return p.arguments[0].place.error("'" + url +
                                                  "' is no URL such as https://10.96.0.1:443");
              options.access.endpoint = url;
@@ -102,7 +103,7 @@ std::vector<Property> source_properties(BlockSetup& block, KubernetesOptions& op
              options.snapshot = block.path_of(p.arguments[0].text);
              return ok();
            }},
-          {"startup_timeout", 1, 1, [&](const Directive& p) -> Result<void> {
+          {"startup_timeout", 1, Property::kAny, [&](const Directive& p) -> Result<void> {
              const auto limit = read_duration(p.arguments[0]);
              if (!limit.ok()) return limit.error();
              options.startup_timeout = *limit;
@@ -129,7 +130,7 @@ std::vector<Property> request_properties(BlockSetup& block) {
   return properties;
 }
 
-// What is answered from it; `zone` is the pattern of all.
+// What is answered from it; `zone` is the pattern of all. Words too many are CoreDNS's to ignore.
 std::vector<Property> answer_properties(ZoneConfig& zone) {
   return {{"pods", 1, 1,
            [&](const Directive& p) -> Result<void> {
@@ -138,7 +139,7 @@ std::vector<Property> answer_properties(ZoneConfig& zone) {
              zone.pods = static_cast<PodNames>(*choice);
              return ok();
            }},
-          {"ttl", 1, 1,
+          {"ttl", 1, Property::kAny,
            [&](const Directive& p) -> Result<void> {
              const auto number = read_number(p.arguments[0], 0, 3600);
              if (!number.ok()) return number.error();
@@ -146,8 +147,9 @@ std::vector<Property> answer_properties(ZoneConfig& zone) {
              return ok();
            }},
           {"zonal", 0, 0, [&](const Directive&) { return zone.zonal = true, ok(); }},
-          {"ignore", 1, 1,
+          {"ignore", 0, Property::kAny,
            [&](const Directive& p) -> Result<void> {
+             if (p.arguments.empty()) return ok();
              const auto what = read_choice(p.arguments[0], {"empty_service"});
              if (!what.ok()) return what.error();
              zone.ignore_empty = true;
@@ -206,10 +208,19 @@ ClientContent clients_of(BlockSetup& block, bool pods) {
   return pods ? content : ClientContent();
 }
 
+// As in CoreDNS a kubeconfig goes before an endpoint, and one without a scheme is HTTPS where `tls`
+// says with what.
+void settle_access(ClusterAccess& access, BlockSetup& block) {
+  if (!access.kubeconfig.empty() && !access.endpoint.empty()) {
+    block.notes.push_back("kubernetes: of kubeconfig and endpoint the kubeconfig is used");
+    access.endpoint.clear();
+  }
+  if (!access.endpoint.empty() && access.endpoint.find("://") == std::string::npos)
+    access.endpoint.insert(0, access.certificate.empty() ? "http://" : "https://");
+}
+
 Result<void> check(const Directive& directive, const KubernetesOptions& options) {
   const auto wrong = [&](const char* what) { return directive.name.place.error(what); };
-  if (!options.access.kubeconfig.empty() && !options.access.endpoint.empty())
-    return wrong("kubernetes takes a kubeconfig or an endpoint, not both");
   if (!options.filter.namespaces.empty() && options.filter.content.namespaces)
     return wrong("kubernetes takes namespaces or namespace_labels, not both");
   if (options.filter.content.topology && !options.filter.endpoints)
@@ -239,6 +250,7 @@ Result<std::shared_ptr<PluginOptions>> parse_kubernetes(const PluginKind::Direct
   options->filter.content.topology = pattern.zonal;
   options->filter.content.clients = clients_of(block, options->filter.pods);
   options->filter.content.hold = std::chrono::seconds(2);
+  settle_access(options->access, block);
   if (const auto right = check(directive, *options); !right.ok()) return right.error();
   if (const auto marked = mark_imports(imports, block, *options); !marked.ok())
     return marked.error();

@@ -23,7 +23,7 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
   const auto read =
       read_properties(directive, {{"block", 0, 1, [](const Directive& p) -> Result<void> {
                                      if (p.arguments.empty()) return ok();
-                                     const auto rate = read_number(p.arguments[0], 1, UINT32_MAX);
+                                     const auto rate = read_number(p.arguments[0], 0, UINT32_MAX);
                                      if (!rate.ok()) return rate.error();
                                      return ok();
                                    }}});

@@ -30,7 +30,7 @@ Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& direc
         !type.ok())
       return type.error();
   const auto number = [](const Directive& p) -> Result<void> {
-    const auto value = read_number(p.arguments[0], 1, UINT32_MAX);
+    const auto value = read_number(p.arguments[0], 0, UINT64_MAX);
     if (!value.ok()) return value.error();
     return ok();
   };

@@ -137,10 +137,8 @@ TEST(Config, SaysWhatIsWrongAboutTheCluster) {
        "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"},
       {".:53 {\nkubernetes a.test {\nlabels a>3\n}\n}\n",
        "/etc/dns/Corefile:3: 'a>3': kubernetes knows no '<' and '>' of labels"},
-      {".:53 {\nkubernetes a.test {\nendpoint 10.0.0.1\n}\n}\n",
-       "/etc/dns/Corefile:3: '10.0.0.1' is no URL such as https://10.96.0.1:443"},
-      {".:53 {\nkubernetes a.test {\nendpoint https://a\nkubeconfig b\n}\n}\n",
-       "/etc/dns/Corefile:2: kubernetes takes a kubeconfig or an endpoint, not both"},
+      {".:53 {\nkubernetes a.test {\nendpoint tcp://10.0.0.1\n}\n}\n",
+       "/etc/dns/Corefile:3: 'tcp://10.0.0.1' is no URL such as https://10.96.0.1:443"},
   });
 }
 

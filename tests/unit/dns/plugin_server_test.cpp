@@ -255,7 +255,16 @@ TEST_F(PluginKubernetes, DirectivesAndDefaults) {
   EXPECT_EQ(with("startup_timeout 3s").startup_timeout, seconds(3));
   EXPECT_EQ(with("endpoint https://10.96.0.1:443\ntls a b c").access.endpoint,
             "https://10.96.0.1:443");
+  EXPECT_EQ(with("endpoint localhost:8080").access.endpoint, "http://localhost:8080");
+  EXPECT_EQ(with("endpoint 10.96.0.1\ntls a b c").access.endpoint, "https://10.96.0.1");
   EXPECT_EQ(with("kubeconfig config context").access.context, "context");
+  EXPECT_EQ(with("kubeconfig config\nendpoint 10.96.0.1").access.endpoint, "");
+  EXPECT_EQ(config.notes.size(), 1u) << "the kubeconfig counts";
+  // Words too many, as CoreDNS takes them.
+  EXPECT_EQ(zone_with("ttl 7 s").ttl, 7u);
+  EXPECT_TRUE(zone_with("ignore empty_service too").ignore_empty);
+  EXPECT_FALSE(zone_with("ignore").ignore_empty);
+  EXPECT_EQ(with("startup_timeout 3s more").startup_timeout, seconds(3));
   for (const char* accepted : {"namespaces a b", "labels app=web", "namespace_labels a=b",
                                "noendpoints", "endpoint_pod_names"})
     with(accepted);
@@ -265,6 +274,8 @@ TEST_F(PluginKubernetes, DirectivesAndDefaults) {
   }
   EXPECT_NE(refusal("kubernetes cluster.local {\nttl 3601\n}"), "");
   EXPECT_NE(refusal("kubernetes cluster.local {\npods all\n}"), "");
+  EXPECT_NE(refusal("kubernetes cluster.local {\nignore all\n}"), "");
+  EXPECT_NE(refusal("kubernetes cluster.local {\nendpoint ftp://10.96.0.1\n}"), "");
 }
 
 class PluginsNotHere : public PluginTest {};
