@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logs the queries that failed, with the reason that a plugin gave: "2 www.example.org. A: no
-// upstream server replied in time"; the number is the rcode.
+// upstream server replied in time: i/o timeout"; the number is the rcode.
 //
 //   errors {
 //       stacktrace                           accepted; there is nothing to trace

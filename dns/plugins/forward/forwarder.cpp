@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dns/plugins/forward/forwarder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/log.h"
@@ -18,6 +20,15 @@ bool has(const std::vector<Rcode>& rcodes, Rcode rcode) {
   return std::ranges::find(rcodes, rcode) != rcodes.end();
 }
 
+// What is wrong, without whom it is about, as Go writes the kernel's errors: "connection refused".
+std::string reason_of(const Error& error) {
+  std::string text = error.message();
+  if (const size_t at = text.rfind(": "); at != std::string::npos) text.erase(0, at + 2);
+  if (text.size() > 1 && text[1] >= 'a' && text[1] <= 'z')
+    text[0] = static_cast<char>(to_lower(static_cast<uint8_t>(text[0])));
+  return text;
+}
+
 void count(ForwardMetrics::Count& counter) {
   counter.fetch_add(1, std::memory_order_relaxed);
 }
@@ -27,6 +38,7 @@ void count(ForwardMetrics::Count& counter) {
 Forwarder::Forwarder(const PluginContext& context, const ForwardOptions& options, Next next)
     : loop_(context.loop),
       options_(options),
+      over_limit_(fmt::format("concurrent queries exceeded maximum {}", options.in_flight->most())),
       next_(std::move(next)),
       health_(options.policy, options.max_fails),
       tls_(options.tls),
@@ -60,7 +72,8 @@ bool Forwarder::refuse(const Client& client, Reply& reply, Places& places) {
     if (!none) count(options_.metrics->all_down);
     reply.set_rcode(Rcode::kServFail);
     reply.set_error(Ede::kNoReachableAuthority,
-                    none ? "no upstream server is configured" : "all upstream servers are down");
+                    none ? "no upstream server is configured"
+                         : "all upstream servers are down: no healthy proxies");
     return true;
   }
   // REFUSED, not SERVFAIL: that would be kept by caches between, for everybody (RFC 9520).
@@ -68,7 +81,7 @@ bool Forwarder::refuse(const Client& client, Reply& reply, Places& places) {
   places.of_all = options_.in_flight->take();
   if (!places.of_all) {
     count(options_.metrics->rejects);
-    reply.set_error(Ede::kOther, "too many queries wait for upstream servers");
+    reply.set_error(Ede::kOther, over_limit_);
     return true;
   }
   places.of_client = clients_.take(client.address.address, options_.in_flight->free() + 1);
@@ -158,7 +171,7 @@ void Forwarder::on_done(uint64_t id, const Result<ReplyView>& result) {
   health_.failed(server);
   log::debug("forward: {}", result.error().message());
   ++pending.failures;
-  pending.network_error = !result.error().is_timeout();
+  pending.network_error = result.error().is_timeout() ? "" : reason_of(result.error());
   pending.tls_failure = pending.exchange->tls_failure();
   start_probing();
   attempt(id);
@@ -200,13 +213,15 @@ void Forwarder::give_up(uint64_t id) {
   const Pending pending = std::move(pending_.extract(id).mapped());
   Reply& reply = pending.deferred->reply();
   reply.set_rcode(Rcode::kServFail);
+  // The ends are CoreDNS's, for those who look for them in logs.
   const std::string tls = "upstream TLS: " + pending.tls_failure;
+  const std::string network = "no upstream server could be asked: " + pending.network_error;
   if (!pending.tls_failure.empty()) {
     reply.set_error(Ede::kNetworkError, tls);
-  } else if (pending.network_error) {
-    reply.set_error(Ede::kNetworkError, "the network refused the upstream servers");
+  } else if (!pending.network_error.empty()) {
+    reply.set_error(Ede::kNetworkError, network);
   } else {
-    reply.set_error(Ede::kNoReachableAuthority, "no upstream server replied in time");
+    reply.set_error(Ede::kNoReachableAuthority, "no upstream server replied in time: i/o timeout");
   }
   pending.deferred->finish();
 }

@@ -50,9 +50,9 @@ class Forwarder {
     size_t failures = 0;
     std::vector<uint8_t> second_best;  // the last reply with an rcode in `failover`
     MonoTime deadline;
-    MonoTime sent;  // to the present server
-    bool network_error = false;
-    std::string tls_failure;  // the last server's
+    MonoTime sent;              // to the present server
+    std::string network_error;  // the last server's; empty: it did not reply in time
+    std::string tls_failure;    // the last server's
     std::unique_ptr<UpstreamExchange> exchange;
   };
 
@@ -74,6 +74,7 @@ class Forwarder {
 
   Loop& loop_;
   const ForwardOptions& options_;
+  const std::string over_limit_;  // why a question is refused then
   const Next next_;
   UpstreamHealth health_;
   uint64_t version_ = 0;

@@ -33,6 +33,7 @@ class InFlightLimit {
   InFlightLimit(const InFlightLimit&) = delete;
   InFlightLimit& operator=(const InFlightLimit&) = delete;
 
+  size_t most() const { return most_; }
   // Places that nobody has.
   size_t free() const {
     const size_t taken = taken_.load(std::memory_order_relaxed);

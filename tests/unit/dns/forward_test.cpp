@@ -167,6 +167,11 @@ TEST_F(PluginForward, AServerThatCameBackIsUsedAgain) {
   EXPECT_TRUE(used);
 }
 
+// What a log is looked through for ends as in CoreDNS.
+std::string end_of(const Bytes& reply, size_t size) {
+  return {reply.end() - static_cast<ptrdiff_t>(std::min(size, reply.size())), reply.end()};
+}
+
 TEST_F(PluginForward, NobodyAnswers) {
   Upstream silent(loop, [](const Bytes&) { return std::nullopt; });
   use({silent.address});
@@ -174,6 +179,7 @@ TEST_F(PluginForward, NobodyAnswers) {
   o.edns_size = 1232;
   EXPECT_EQ(ask(make_query(kName, Type::kA, o)), "SERVFAIL rd qd=1\nopt 1232 ede=22\n");
   EXPECT_EQ(silent.queries.size(), 2u);
+  EXPECT_EQ(end_of(replies.back(), 19), "n time: i/o timeout");
 }
 
 TEST_F(PluginForward, TheNetworkRefuses) {
@@ -181,6 +187,7 @@ TEST_F(PluginForward, TheNetworkRefuses) {
   QueryOptions o;
   o.edns_size = 1232;
   EXPECT_EQ(ask(make_query(kName, Type::kA, o)), "SERVFAIL rd qd=1\nopt 1232 ede=23\n");
+  EXPECT_EQ(end_of(replies.back(), 28), "be asked: connection refused");
 }
 
 TEST_F(PluginForward, WithoutServers) {
@@ -199,9 +206,12 @@ TEST_F(PluginForward, TooManyAtOnceAreRefused) {
   use({silent.address});
   for (int i = 0; i < 3; ++i) send(make_query(kName, Type::kA));
   EXPECT_TRUE(replies.empty());
-  send(make_query(kName, Type::kA));
+  QueryOptions edns;
+  edns.edns_size = 1232;
+  send(make_query(kName, Type::kA, edns));
   ASSERT_EQ(replies.size(), 1u);
-  EXPECT_EQ(to_text(replies[0]), "REFUSED rd qd=1\n");
+  EXPECT_EQ(to_text(replies[0]), "REFUSED rd qd=1\nopt 1232 ede=0\n");
+  EXPECT_EQ(end_of(replies[0], 37), "concurrent queries exceeded maximum 3");
   EXPECT_TRUE(loop.run_until([&] { return replies.size() == 4; }, seconds(20)))
       << "each completes once";
 }
