@@ -35,6 +35,58 @@ Result<ByName> by_name(const ServerBlock& block) {
   return directives;
 }
 
+// What holds of a plugin that CoreDNS lets be repeated in a block, by a snippet, say.
+struct Repeated {
+  std::string_view plugin;
+  enum class Holds : uint8_t { kFirst, kLast, kLastWithArguments } arguments;
+  bool properties;  // of all of them, not just of that one
+};
+constexpr Repeated kRepeated[] = {{"any", Repeated::Holds::kFirst, false},
+                                  {"bufsize", Repeated::Holds::kFirst, false},
+                                  {"cancel", Repeated::Holds::kLast, false},
+                                  {"chaos", Repeated::Holds::kFirst, false},
+                                  {"health", Repeated::Holds::kLastWithArguments, true},
+                                  {"k8s_external", Repeated::Holds::kLast, true},
+                                  {"loadbalance", Repeated::Holds::kLast, false},
+                                  {"local", Repeated::Holds::kLast, true},
+                                  {"minimal", Repeated::Holds::kFirst, false},
+                                  {"reload", Repeated::Holds::kFirst, false},
+                                  {"root", Repeated::Holds::kLast, false},
+                                  {"timeouts", Repeated::Holds::kLast, true},
+                                  {"trace", Repeated::Holds::kLast, true},
+                                  {"whoami", Repeated::Holds::kFirst, false}};
+
+Directive one_of(const std::vector<Directive>& directives, const Repeated& how) {
+  if (how.arguments == Repeated::Holds::kFirst) return directives.front();
+  Directive one = directives.back();
+  if (how.arguments == Repeated::Holds::kLastWithArguments)
+    for (const Directive& each : directives)
+      if (!each.arguments.empty()) one.arguments = each.arguments;
+  if (!how.properties) return one;
+  one.block.reset();
+  for (const Directive& each : directives) {
+    if (!each.block) continue;
+    if (!one.block) one.block.emplace();
+    one.block->insert(one.block->end(), each.block->begin(), each.block->end());
+  }
+  return one;
+}
+
+// Makes one directive of those that stand for one in CoreDNS.
+void settle_repeated(ByName& directives, std::vector<std::string>& notes) {
+  for (const Repeated& how : kRepeated) {
+    const auto at = directives.find(how.plugin);
+    if (at == directives.end() || at->second.size() == 1) continue;
+    notes.push_back(
+        at->second[1]
+            .name.place
+            .error(fmt::format("plugin '{}' is given again; what holds is what does in CoreDNS",
+                               how.plugin))
+            .message());
+    at->second = {one_of(at->second, how)};
+  }
+}
+
 class Reader {
  public:
   Reader(corefile::Files& files, std::string folder, const Interfaces& interfaces)
@@ -84,8 +136,9 @@ Result<void> Reader::add(const ServerBlock& block) {
 }
 
 Result<ChainConfig> Reader::read_plugins(const ServerBlock& block, BlockSetup& setup) {
-  const Result<ByName> directives = by_name(block);
+  Result<ByName> directives = by_name(block);
   if (!directives.ok()) return directives.error();
+  settle_repeated(*directives, setup.notes);
   ChainConfig plugins;
   for (const Registered& each : registry()) {
     const auto at = directives->find(each.name);

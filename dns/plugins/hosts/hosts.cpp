@@ -50,8 +50,8 @@ struct HostsOptions : PluginOptions {
 
   void build(std::string_view text) {
     auto built = std::make_shared<HostsTable>(reverse, zones);
-    for (const auto& [address, name] : lines) built->add(address, name);
     built->add_file(text);
+    for (const auto& [address, name] : lines) built->add(address, name);
     table.set(std::move(built));
   }
 };
@@ -126,8 +126,8 @@ Step Hosts::serve_name(Request& request) const {
   return Step::kAnswered;
 }
 
+// An address without a name, for one that comes from the environment, says nothing.
 Result<void> read_line(const Directive& line, const IpAddress& address, HostsOptions& options) {
-  if (const auto right = expect_arguments(line, 1, Property::kAny); !right.ok()) return right;
   if (const auto right = expect_no_block(line); !right.ok()) return right;
   for (const corefile::Word& word : line.arguments) {
     const auto name = Name::from_text(word.text);

@@ -117,8 +117,8 @@ Result<void> read_class_and_type(const Directive& directive, TemplateRule& rule)
   return ok();
 }
 
-// Groups that no expression has would always be empty.
-Result<void> check_groups(const Directive& directive, const TemplateRule& rule) {
+// Groups that no expression has are always empty.
+Result<void> check_groups(const Directive& directive, const TemplateRule& rule, BlockSetup& block) {
   for (const auto& texts : rule.records)
     for (const TemplateText& text : texts)
       for (const std::string& group : text.groups())
@@ -127,7 +127,10 @@ Result<void> check_groups(const Directive& directive, const TemplateRule& rule) 
               const auto& names = match.pattern.group_names();
               return std::ranges::find(names, group) != names.end();
             }))
-          return directive.name.place.error("template: no 'match' has a group '" + group + "'");
+          block.notes.push_back(
+              directive.name.place
+                  .error("template: no 'match' has a group '" + group + "': it is empty")
+                  .message());
   for (const auto& texts : rule.records)
     for (const TemplateText& text : texts)
       for (const std::string& name : text.variables())
@@ -172,7 +175,8 @@ Result<std::unique_ptr<TemplateRule>> read_rule(const Directive& directive, Bloc
                   {"upstream", 0, Property::kAny, [](const Directive&) { return ok(); }}});
   if (!read.ok()) return read.error();
   if (rule->matches.empty()) rule->matches.push_back({".*", *Pattern::compile(".*")});
-  if (const auto checked = check_groups(directive, *rule); !checked.ok()) return checked.error();
+  if (const auto checked = check_groups(directive, *rule, block); !checked.ok())
+    return checked.error();
   return rule;
 }
 

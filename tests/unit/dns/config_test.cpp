@@ -101,8 +101,8 @@ TEST(Config, SaysWhatIsWrong) {
       {".:53 {\nforward . 1.1.1.1 {\nexpire 10\n}\n}\n",
        "/etc/dns/Corefile:3: '10' is no duration such as 500ms, 30s or 1h30m: the unit is "
        "missing"},
-      {".:53 {\nhealth\nhealth\n}\n",
-       "/etc/dns/Corefile:3: plugin 'health' can be given once in a server block"},
+      {".:53 {\ncache\ncache\n}\n",
+       "/etc/dns/Corefile:3: plugin 'cache' can be given once in a server block"},
       {".:53 {\nbind eth7\n}\n",
        "/etc/dns/Corefile:2: 'eth7' is neither an address nor an interface with one"},
       {".:53 {\n}\n.:53 {\n}\n", "/etc/dns/Corefile:3: . is served at 0.0.0.0:53 already"},
@@ -140,6 +140,28 @@ TEST(Config, SaysWhatIsWrongAboutTheCluster) {
       {".:53 {\nkubernetes a.test {\nendpoint tcp://10.0.0.1\n}\n}\n",
        "/etc/dns/Corefile:3: 'tcp://10.0.0.1' is no URL such as https://10.96.0.1:443"},
   });
+}
+
+// CoreDNS lets them be, and so they come in snippets. What does not hold is not even read.
+TEST(Config, RepeatedPlugins) {
+  const std::pair<const char*, size_t> kCases[] = {{"bufsize 512\nbufsize 4096", 1},
+                                                   {"bufsize 4096\nbufsize 512", 2},
+                                                   {"cancel never\ncancel", 1},
+                                                   {"health :9090 {\nlameduck 5s\n}\nhealth", 1},
+                                                   {"reload 5s\nreload never", 1},
+                                                   {"loadbalance {\nprefer x\n}\nloadbalance", 1},
+                                                   {"any\nany\nany", 1}};
+  for (const auto& [directives, notes] : kCases) {
+    const auto config = read(".:53 {\n" + std::string(directives) + "\n}\n");
+    ASSERT_TRUE(config.ok()) << config.error().message();
+    EXPECT_EQ(config->notes.size(), notes) << directives;
+    EXPECT_TRUE(config->notes[0].starts_with("/etc/dns/Corefile:")) << config->notes[0];
+  }
+  const auto config = read(".:53 {\ntimeouts {\nread 5s\n}\ntimeouts {\nidle 7s\n}\n}\n");
+  ASSERT_TRUE(config.ok()) << config.error().message();
+  const TcpLimits& limits = config->plan->listeners.at(0).tcp;
+  EXPECT_EQ(limits.message, std::chrono::seconds(5));
+  EXPECT_EQ(limits.idle, std::chrono::seconds(7));
 }
 
 TEST(Config, DurationsAreGos) {

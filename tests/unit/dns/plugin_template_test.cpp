@@ -345,12 +345,17 @@ TEST_F(PluginTemplate, Refusals) {
       {"template IN A {\nanswer \"{{ .Name\"\n}", "Corefile:3: a '{{' without a '}}'"},
       {"template IN A {\nanswer \"a.test. 5 A ::1\"\n}",
        "Corefile:3: 'a.test. 5 A ::1' is no record"},
-      {"template IN A {\nanswer \"{{ .Group.x }} A 192.0.2.1\"\n}",
-       "Corefile:2: template: no 'match' has a group 'x'"},
       {"template IN A {\nrcode MAYBE\n}", "Corefile:3: 'MAYBE' is no rcode such as NXDOMAIN"},
       {"template IN A {\nederror x\n}", "Corefile:3: 'x' is not a whole number from 0 to 65534"}};
   for (const auto& [text, error] : kCases)
     EXPECT_TRUE(refusal(text).starts_with(error)) << refusal(text);
+}
+
+TEST_F(PluginTemplate, AGroupThatIsNotThereIsANote) {
+  use("template IN A {\nanswer \"a{{ .Group.x }}.test. 5 A 192.0.2.1\"\n}");
+  ASSERT_EQ(config.notes.size(), 1U);
+  EXPECT_EQ(config.notes[0], "Corefile:2: template: no 'match' has a group 'x': it is empty");
+  EXPECT_EQ(ask("a.test"), "NOERROR aa rd qd=1\nanswer a.test. 5 A 192.0.2.1\n");
 }
 
 }  // namespace
