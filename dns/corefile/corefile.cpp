@@ -93,10 +93,11 @@ Result<std::vector<Directive>> Parser::directives(const Word* opening, size_t de
   return out;
 }
 
-// As in CoreDNS only a directive's block may be on one line.
+// As in CoreDNS only a directive's block may be on one line, and one of nothing.
 Result<void> Parser::close(size_t depth) {
   const Word& brace = words_[at_++];
-  if (!brace.starts_line && depth == 1)
+  const bool empty = words_[at_ - 2].opens();
+  if (!brace.starts_line && !empty && depth == 1)
     return brace.place.error("'}' must stand on a line of its own");
   if (!at_end() && !next().starts_line && !next().closes())
     return next().place.error("nothing may follow '}' on its line");

@@ -96,6 +96,7 @@ TEST(Corefile, Blocks) {
       {". {\nerrors {\n}\n}", "dns://.:53 {errors {}}\n"},
       // Blocks of directives may be on one line, and begin on that of their brace.
       {". { errors\n}", "dns://.:53 {errors}\n"},
+      {". { }\na { }", "dns://.:53 {}\ndns://a.:53 {}\n"},
       {". {\nerrors { }\nforward . x { max_fails 3 }\nlog\n}",
        "dns://.:53 {errors {}; forward . x {max_fails 3}; log}\n"},
       {". {\ncache { success 5\ndenial 5\n}\n}", "dns://.:53 {cache {success 5; denial 5}}\n"},
@@ -157,7 +158,6 @@ TEST(Corefile, Mistakes) {
       {", {\n}\n", "/etc/Corefile:1: a server block without a zone"},
       {"a, {\n}\n", "/etc/Corefile:1: a zone must follow the comma"},
       {". { errors }\n", "/etc/Corefile:1: '}' must stand on a line of its own"},
-      {". { }\n", "/etc/Corefile:1: '}' must stand on a line of its own"},
       {". {\na { b } c\n}\n", "/etc/Corefile:2: nothing may follow '}' on its line"},
       {". {\nerrors }\n", "/etc/Corefile:2: '}' must stand on a line of its own"},
       {". {\n} log\n", "/etc/Corefile:2: nothing may follow '}' on its line"},
