@@ -46,10 +46,9 @@ std::unique_ptr<Plugin> make(const PluginContext& context, const PluginOptions& 
 
 // FROM itself is never excepted.
 bool ForwardOptions::is_for(const Name& name) const {
-  return name == from ||
-         (name.ends_with(from) && std::none_of(except.begin(), except.end(), [&](const Name& zone) {
-            return name.ends_with(zone);
-          }));
+  const auto has = [&](const Name& zone) { return name.ends_with(zone); };
+  if (std::ranges::none_of(from, has)) return false;
+  return std::ranges::none_of(except, has) || std::ranges::find(from, name) != from.end();
 }
 
 FAIRLEAD_DNS_PLUGIN(forward) = {&parse_forward, &make, &start_forward};

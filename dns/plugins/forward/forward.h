@@ -28,9 +28,9 @@ struct ForwardOptions : PluginOptions {
   // Whatever `attempts` says.
   static constexpr size_t kMaxAttempts = 150;
 
-  std::string server;        // label of metrics
-  Name from;                 // for which names
-  std::vector<Name> except;  // and for which below it not
+  std::string server;                 // label of metrics
+  std::vector<Name> from = {Name()};  // for which names: a zone, or those of a prefix
+  std::vector<Name> except;           // and for which below them not
   std::shared_ptr<UpstreamList> upstreams;
   UpstreamPolicy policy = UpstreamPolicy::kRandom;
   unsigned max_fails = 2;

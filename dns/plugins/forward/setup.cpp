@@ -253,13 +253,9 @@ Result<std::shared_ptr<ForwardOptions>> read_forward(const Directive& directive,
   if (const auto right = expect_arguments(directive, 2, 1 + kMaxUpstreams); !right.ok())
     return right.error();
   auto options = std::make_shared<ForwardOptions>();
-  const auto from = read_zones(std::span(directive.arguments).first(1), {});
+  auto from = read_zones(std::span(directive.arguments).first(1), {});
   if (!from.ok()) return from.error();
-  if (from->size() != 1)
-    return directive.arguments[0].place.error(
-        "'" + directive.arguments[0].text +
-        "' is several reverse zones; give a prefix that ends between octets or nibbles");
-  options->from = from->front();
+  options->from = *std::move(from);
   options->place = directive.name.place;
   options->server = block.server_label();
   for (const Word& word : std::span(directive.arguments).subspan(1)) {

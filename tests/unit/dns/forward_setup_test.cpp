@@ -134,6 +134,10 @@ TEST_F(PluginForwardSetup, Properties) {
   EXPECT_TRUE(e.is_for(dns_name("d.test")));
   EXPECT_TRUE(read("forward a.test 1.1.1.1 {\nexcept test\n}").is_for(dns_name("a.test")))
       << "FROM itself is never excepted";
+  const ForwardOptions& p = read("forward 10.9.0.0/23 1.1.1.1 {\nexcept 10.9.0.0/24\n}");
+  EXPECT_TRUE(p.is_for(dns_name("1.1.9.10.in-addr.arpa"))) << "a prefix is several zones";
+  EXPECT_FALSE(p.is_for(dns_name("1.0.9.10.in-addr.arpa")));
+  EXPECT_FALSE(p.is_for(dns_name("1.2.9.10.in-addr.arpa")));
 }
 
 TEST_F(PluginForwardSetup, TlsFiles) {
