@@ -310,6 +310,7 @@ Result<void> Program::run() {
       return written.error();
   SignalWatch terminate(loop_, SIGTERM, [this] { begin_stop(); });
   SignalWatch interrupt(loop_, SIGINT, [this] { begin_stop(); });
+  SignalWatch quit(loop_, SIGQUIT, [this] { begin_stop(); });
   SignalWatch again(loop_, SIGUSR1, [this] { reload(); });
   const Duration wait = predecessor_ != nullptr ? std::min(host_.startup_limit(), kSuccession)
                                                 : host_.startup_limit();
@@ -329,7 +330,8 @@ Result<void> Program::run() {
 }  // namespace
 
 Result<void> run_program(const Options& options) {
-  signal(SIGPIPE, SIG_IGN);
+  // A stray SIGHUP ends no DNS, as with CoreDNS; nor does the signal for an upgrade there.
+  for (const int each : {SIGPIPE, SIGHUP, SIGUSR2}) signal(each, SIG_IGN);
   // One heap for all threads: workers allocate next to nothing, and a heap each costs memory.
   mallopt(M_ARENA_MAX, 1);
   return Program(options).run();

@@ -8,8 +8,8 @@
 
 namespace fairlead::dns {
 
-// Runs until SIGTERM or SIGINT. SIGUSR1 reads the Corefile again, as with CoreDNS. An Error: it
-// could not start, or a plugin ended it.
+// Runs until SIGTERM, SIGINT or SIGQUIT. SIGUSR1 reads the Corefile again, SIGHUP and SIGUSR2 are
+// ignored. An Error: it could not start, or a plugin ended it.
 Result<void> run_program(const Options& options);
 
 // Only reads the Corefile; the notes of what it has and is without effect.

@@ -160,6 +160,17 @@ TEST_F(FaultsTest, ReloadWithAGoodAndABadCorefileUnderLoadLosesNothing) {
       << metrics;
 }
 
+TEST_F(FaultsTest, SignalsAreCoreDnss) {
+  start({"--listen", "127.0.0.1:53", "--lameduck-seconds", "0"});
+  ASSERT_TRUE(ready()) << log();
+  for (const int ignored : {SIGHUP, SIGUSR2}) {
+    kill(pid, ignored);
+    EXPECT_EQ(dig(std::string("+short ") + kWeb), "10.96.0.10\n") << ignored << log();
+  }
+  kill(pid, SIGQUIT);
+  EXPECT_EQ(wait_for_exit(), 0) << log();
+}
+
 // Clients that go on asking after SIGTERM, until they have heard of another server.
 TEST_F(FaultsTest, SigtermWithLameduckLosesNothing) {
   start({"--listen", "127.0.0.1:53", "--lameduck-seconds", "60"});
