@@ -202,7 +202,7 @@ ApiError ApiError::from_http(int status, const std::string& text) {
 
 ApiError too_large_version(int64_t asked, int64_t current) {
   ApiError error = make(504, "Timeout",
-                        "Too large resource version: " + std::to_string(asked) +
+                        "Timeout: Too large resource version: " + std::to_string(asked) +
                             ", current: " + std::to_string(current));
   error.causes = {{"ResourceVersionTooLarge", "Too large resource version", ""}};
   error.retry_after_seconds = 1;

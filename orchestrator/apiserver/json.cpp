@@ -2,6 +2,7 @@
 #include "orchestrator/apiserver/json.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace fairlead::orchestrator::apiserver {
 namespace {
@@ -117,6 +118,20 @@ bool is_utf8(std::string_view text) {
 
 std::string go_value(const Json& json) {
   return json.is_null() ? "null" : dump(json);
+}
+
+std::string go_print(const Json& json) {
+  if (json.is_null()) return "<nil>";
+  if (json.is_string()) return json.get<std::string>();
+  if (!json.is_structured()) return dump(json);
+  std::string text;
+  bool first = true;
+  for (const auto& [name, value] : json.items()) {
+    if (!std::exchange(first, false)) text += ' ';
+    if (json.is_object()) text += name + ":";
+    text += go_print(value);
+  }
+  return (json.is_object() ? "map[" : "[") + text + "]";
 }
 
 const Json& at(const Json& json, std::string_view name) {

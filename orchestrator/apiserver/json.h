@@ -24,6 +24,8 @@ std::string dump(const Json& json);
 bool is_utf8(std::string_view text);  // as parse_json() judges
 // As Go's %q for strings, plain for the rest.
 std::string go_value(const Json& json);
+// As Go's %+v of what it decodes JSON to: "map[spec:map[replicas:3]]".
+std::string go_print(const Json& json);
 
 // Member or null; json may be anything.
 const Json& at(const Json& json, std::string_view name);

@@ -26,7 +26,7 @@ struct Column {
 };
 
 // Kinds whose registry behaviour is more than data; each has rules in registry/.
-enum class Behaviour { kPlain, kNamespace, kPod, kService };
+enum class Behaviour { kPlain, kEvent, kNamespace, kNode, kPod, kService };
 
 struct Kind {
   std::string group;
@@ -41,6 +41,8 @@ struct Kind {
   bool keeps_status_on_create = false;  // written by its owner together with the object
   bool has_scale = false;
   bool has_generation = false;
+  bool created_by_update = false;         // a PUT of one that is not there makes it
+  bool updated_by_version_only = false;   // a PUT must say which version it replaces
   std::string name_format;                // schema::check_format's, of metadata.name
   std::vector<std::string> field_labels;  // beyond metadata.name and metadata.namespace
   std::span<const Column> columns;

@@ -5,6 +5,7 @@
 #include "base/http/ops_server.h"
 #include "base/log.h"
 #include "orchestrator/apiserver/discovery.h"
+#include "orchestrator/apiserver/front/health.h"
 #include "orchestrator/apiserver/front/request.h"
 #include "orchestrator/apiserver/openapi.h"
 
@@ -63,6 +64,8 @@ std::optional<ApiError> read_common(Request& request) {
         return invalid({"meta.k8s.io", "", "Options", ""},
                        {unsupported_value("fieldValidation", go_value(Json(value)),
                                           {"Ignore", "Strict", "Warn"})});
+    } else if (name == "pretty") {
+      request.pretty = is_true(value);
     } else if (name == "includeObject") {
       request.include = value == "None"     ? IncludeObject::kNone
                         : value == "Object" ? IncludeObject::kObject
@@ -133,9 +136,9 @@ void Front::handle(HttpServerRequest http, std::shared_ptr<HttpResponder> respon
 
 void Front::serve_plain(const RequestRef& request) {
   const std::string& path = request->http.path;
-  const auto ready = [] { return HealthAnswer{}; };
-  const OpsEndpoints ops{options_.metrics,
-                         {{"/healthz", ready}, {"/livez", ready}, {"/readyz", ready}}};
+  OpsEndpoints ops{options_.metrics, {}};
+  if (auto health = health_text(path, request->http.query))
+    ops.checks[path] = [text = std::move(*health)] { return HealthAnswer{true, text}; };
   if (serve_ops(ops, request->http, *request->responder)) return;
   if (request->info.verb != "get") return request->fail(path_not_found());
   const auto accept = request->http.headers.get("accept");

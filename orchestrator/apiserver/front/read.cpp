@@ -39,8 +39,37 @@ std::string list_body(const Request& request, const ListPage& page) {
   return body += "]}";
 }
 
-ApiError invalid_list_option(Cause cause) {
-  return invalid({"meta.k8s.io", "", "ListOptions", ""}, {std::move(cause)});
+ApiError invalid_list_options(std::vector<Cause> causes) {
+  return invalid({"meta.k8s.io", "", "ListOptions", ""}, std::move(causes));
+}
+
+ApiError invalid_version(const std::string& text) {
+  return invalid_list_options(
+      {invalid_value("resourceVersion", go_value(Json(text)),
+                     "strconv.ParseUint: parsing " + go_value(Json(text)) + ": invalid syntax")});
+}
+
+// How resourceVersionMatch, resourceVersion and continue go together (ValidateListOptions).
+std::vector<Cause> check_match(const Request& request) {
+  std::vector<Cause> causes;
+  const std::string match = request.query("resourceVersionMatch");
+  const auto forbid = [&](const char* field, const std::string& why) {
+    causes.push_back(forbidden_field(field, field + (" " + why)));
+  };
+  if (!match.empty()) {
+    if (request.query("resourceVersion").empty())
+      forbid("resourceVersionMatch", "is forbidden unless resourceVersion is provided");
+    if (!request.query("continue").empty())
+      forbid("resourceVersionMatch", "is forbidden when continue is provided");
+    if (match != "Exact" && match != "NotOlderThan")
+      causes.push_back(unsupported_value("resourceVersionMatch", go_value(Json(match)),
+                                         {"Exact", "NotOlderThan", ""}));
+    if (match == "Exact" && request.query("resourceVersion") == "0")
+      forbid("resourceVersionMatch", "\"exact\" is forbidden for resourceVersion \"0\"");
+  }
+  if (request.http.query_value("sendInitialEvents"))
+    forbid("sendInitialEvents", "is forbidden for list");
+  return causes;
 }
 
 Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
@@ -54,30 +83,10 @@ Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
     return bad_request("limit must be a non-negative integer, not \"" + request.query("limit") +
                        "\"");
   options.limit = static_cast<size_t>(*limit);
-  if (!version)
-    return invalid_list_option(invalid_value("resourceVersion", go_value(Json(version_text)),
-                                             "must be an unsigned integer"));
-  if (request.http.query_value("sendInitialEvents"))
-    return invalid_list_option(
-        forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"));
-  const std::string match = request.query("resourceVersionMatch");
-  if (!match.empty()) {
-    if (version_text.empty())
-      return invalid_list_option(
-          forbidden_field("resourceVersionMatch",
-                          "resourceVersionMatch is forbidden unless resourceVersion is provided"));
-    if (!options.continue_token.empty())
-      return invalid_list_option(forbidden_field(
-          "resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
-    if (match != "Exact" && match != "NotOlderThan")
-      return invalid_list_option(unsupported_value("resourceVersionMatch", go_value(Json(match)),
-                                                   {"Exact", "NotOlderThan", ""}));
-    if (match == "Exact" && *version == 0)
-      return invalid_list_option(
-          forbidden_field("resourceVersionMatch",
-                          "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
-    options.exact = match == "Exact";
-  }
+  if (auto causes = check_match(request); !causes.empty())
+    return invalid_list_options(std::move(causes));
+  if (!version) return invalid_version(version_text);
+  options.exact = request.query("resourceVersionMatch") == "Exact";
   if (!options.continue_token.empty() && *version > 0)
     return bad_request("specifying resource version is not allowed when using continue");
   if (*version > newest) return too_large_version(*version, newest);
@@ -88,6 +97,10 @@ Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
 }  // namespace
 
 void Front::serve_get(const RequestRef& request) {
+  const auto version = parse_version(request->query("resourceVersion"));
+  if (!version) return request->fail(invalid_version(request->query("resourceVersion")));
+  if (const int64_t newest = registry_.store().revision(); *version > newest)
+    return request->fail(too_large_version(*version, newest));
   auto object = registry_.get(*request->kind, request->key());
   if (!object) return request->fail(object.error());
   request->send_object(200, *object);
@@ -115,14 +128,12 @@ void Front::serve_watch(const RequestRef& request) {
   // WatchList is not there: this answer makes clients list and watch instead.
   if (request->http.query_value("sendInitialEvents") ||
       request->http.query_value("resourceVersionMatch"))
-    return request->fail(invalid_list_option(
-        forbidden_field("sendInitialEvents",
-                        "sendInitialEvents is forbidden for watch unless the WatchList "
-                        "feature gate is enabled")));
+    return request->fail(invalid_list_options(
+        {forbidden_field("sendInitialEvents",
+                         "sendInitialEvents is forbidden for watch unless the WatchList "
+                         "feature gate is enabled")}));
   const std::string version = request->query("resourceVersion");
-  if (!parse_version(version))
-    return request->fail(invalid_list_option(
-        invalid_value("resourceVersion", go_value(Json(version)), "must be an unsigned integer")));
+  if (!parse_version(version)) return request->fail(invalid_version(version));
   const auto seconds = parse_version(request->query("timeoutSeconds"));
   if (!seconds) return request->fail(bad_request("timeoutSeconds must be a non-negative integer"));
   static thread_local std::mt19937 rng(std::random_device{}());

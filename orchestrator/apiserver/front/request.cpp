@@ -59,10 +59,15 @@ void Request::fail(const ApiError& error) {
   HttpHeaders headers{{"content-type", "application/json"}, {"cache-control", "no-cache, private"}};
   if (error.retry_after_seconds > 0)
     headers.add("retry-after", std::to_string(error.retry_after_seconds));
-  responder->respond(error.status, std::move(headers), error.to_json());
+  responder->respond(error.status, std::move(headers), shape(error.to_json()));
+}
+
+std::string Request::shape(std::string json) const {
+  return pretty ? Json::parse(json, nullptr, false).dump(2) : std::move(json);
 }
 
 void Request::send(int status, std::string body, std::string content_type) {
+  if (content_type == "application/json") body = shape(std::move(body));
   HttpHeaders headers{{"content-type", std::move(content_type)},
                       {"cache-control", "no-cache, private"}};
   for (const std::string& warning : warnings)

@@ -30,6 +30,7 @@ struct Request {
   IncludeObject include = IncludeObject::kMetadata;
   FieldValidation validation = FieldValidation::kWarn;
   bool dry_run = false;
+  bool pretty = false;  // JSON for people
   std::vector<std::string> warnings;
 
   kube::ObjectKey key() const { return {info.ns, info.name}; }
@@ -58,6 +59,7 @@ struct Request {
   void fail(const ApiError& error);
   void send(int status, std::string body, std::string content_type = "application/json");
   void send_json(int status, const Json& json) { send(status, dump(json)); }
+  std::string shape(std::string json) const;  // indented where the client wants that
   // An object in the stored form, as the client wants to see it.
   void send_object(int status, const Bytes& stored);
   // The same of one object, but for tables: metadata alone, or the served form.

@@ -3,6 +3,7 @@
 #include "orchestrator/apiserver/front/request.h"
 #include "orchestrator/apiserver/patch/patch.h"
 #include "orchestrator/apiserver/schema/decode.h"
+#include "orchestrator/apiserver/table/columns.h"
 
 namespace fairlead::orchestrator::apiserver {
 namespace {
@@ -68,6 +69,25 @@ Json scale_of(const Kind& kind, const Json& object) {
           {"status",
            {{"replicas", int_at(object, "status.replicas")},
             {"selector", label_selector_text(at_path(object, "spec.selector"))}}}};
+}
+
+void send_scale(Request& request, const Json& scale) {
+  if (!request.wants_table()) return request.send_json(200, scale);
+  static const Kind kScale = {.group = "autoscaling",
+                              .version = "v1",
+                              .kind = "Scale",
+                              .plural = "scales",
+                              .singular = "scale",
+                              .short_names = {},
+                              .categories = {},
+                              .name_format = {},
+                              .field_labels = {},
+                              .columns = kScaleColumns,
+                              .stored_group = {},
+                              .renames = {}};
+  const Json metadata = {{"resourceVersion", string_at(scale, "metadata.resourceVersion")}};
+  request.send_json(200, make_table(kScale, {scale}, metadata, request.table_options(),
+                                    std::chrono::system_clock::now()));
 }
 
 // A client's Scale written into its object.
@@ -189,7 +209,7 @@ void Front::serve_update(const RequestRef& request) {
     return document;
   };
   registry_.update(*request->kind, request->info.subresource, request->key(), std::move(change),
-                   {request->dry_run}, loop_, written(request));
+                   {request->dry_run, request->info.subresource.empty()}, loop_, written(request));
 }
 
 void Front::serve_patch(const RequestRef& request) {
@@ -203,8 +223,10 @@ void Front::serve_patch(const RequestRef& request) {
     auto next = patched_object(*request->kind, type, current, patch);
     if (!next) return next;
     request->warnings.clear();  // of an earlier attempt
-    return admit_document(*request->kind, std::move(*next), {request->validation, duplicates},
-                          request->warnings);
+    // Kubernetes shows what came of the patch, of a strategic one the patch itself.
+    const DocumentOptions options{request->validation, duplicates,
+                                  type == PatchType::kStrategic ? go_print(patch) : dump(*next)};
+    return admit_document(*request->kind, std::move(*next), options, request->warnings);
   };
   registry_.update(*request->kind, request->info.subresource, request->key(), std::move(change),
                    {request->dry_run}, loop_, written(request));
@@ -216,7 +238,7 @@ void Front::serve_scale(const RequestRef& request) {
   if (verb == "get") {
     auto object = registry_.get(kind, request->key());
     if (!object) return request->fail(object.error());
-    return request->send_json(200, scale_of(kind, decode_stored(*object)));
+    return send_scale(*request, scale_of(kind, decode_stored(*object)));
   }
   Change change;
   if (verb == "update") {
@@ -245,8 +267,7 @@ void Front::serve_scale(const RequestRef& request) {
   registry_.update(kind, "", request->key(), std::move(change), {request->dry_run}, loop_,
                    [request](const Outcome<Written>& outcome) {
                      if (!outcome) return request->fail(outcome.error());
-                     request->send_json(200,
-                                        scale_of(*request->kind, decode_stored(outcome->object)));
+                     send_scale(*request, scale_of(*request->kind, decode_stored(outcome->object)));
                    });
 }
 

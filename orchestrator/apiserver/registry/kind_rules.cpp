@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pods and Services: what creating and updating them means beyond their data
-// (Kubernetes pkg/registry/core/{pod,service}, pkg/apis/core/validation).
+// Nodes, Pods and Services: what making them means beyond their data, and what a change of a node
+// or a Service may not touch (Kubernetes pkg/registry/core, pkg/apis/core/validation).
 #include <algorithm>
 
 #include "orchestrator/apiserver/registry/prepare.h"
 #include "orchestrator/apiserver/schema/decode.h"
 #include "orchestrator/apiserver/schema/formats.h"
 #include "orchestrator/apiserver/schema/service_spec.h"
+#include "orchestrator/apiserver/table/columns.h"
 #include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator::apiserver {
@@ -34,23 +35,6 @@ void tolerate_for_a_while(Json& spec, const char* taint) {
                          {"operator", "Exists"},
                          {"effect", "NoExecute"},
                          {"tolerationSeconds", kSeconds}});
-}
-
-// A pod's spec with what an update may change taken from `from`.
-Json with_changeable(Json spec, const Json& from) {
-  for (const char* list : {"containers", "initContainers"}) {
-    const Json& others = at(from, list);
-    if (!at(spec, list).is_array() || !others.is_array() || others.size() != spec[list].size())
-      continue;
-    for (size_t i = 0; i < others.size(); ++i) spec[list][i]["image"] = at(others[i], "image");
-  }
-  for (const char* name : {"activeDeadlineSeconds", "schedulingGates", "tolerations"}) {
-    if (at(from, name).is_null())
-      spec.erase(name);
-    else
-      spec[name] = at(from, name);
-  }
-  return spec;
 }
 
 // What the server filled in, or would have, goes when the spec has no place for it any more, unless
@@ -86,13 +70,6 @@ void sync_cluster_ips(Json& spec, const Json& old) {
   if (ip.empty() && ips.is_array() && !ips.empty()) spec["clusterIP"] = ips[0];
 }
 
-bool only_adds(const Json& now, const Json& before) {
-  if (!before.is_array()) return true;
-  return std::all_of(before.begin(), before.end(), [&](const Json& one) {
-    return now.is_array() && std::find(now.begin(), now.end(), one) != now.end();
-  });
-}
-
 }  // namespace
 
 std::string qos_class(const Json& spec) {
@@ -110,33 +87,42 @@ std::string qos_class(const Json& spec) {
   return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }
 
-void prepare_pod_create(Json& pod) {
+void prepare_node_create(Json& node) {
+  constexpr const char* kNotReady = "node.kubernetes.io/not-ready";
+  Json& taints = node["spec"]["taints"];
+  if (!taints.is_array()) taints = Json::array();
+  for (const Json& taint : taints)
+    if (string_at(taint, "key") == kNotReady && string_at(taint, "effect") == "NoSchedule") return;
+  taints.push_back({{"key", kNotReady}, {"effect", "NoSchedule"}});
+}
+
+// What a node has been given stays its own.
+void validate_node_update(const Json& node, const Json& before, std::vector<Cause>& causes) {
+  const Json& now = at(node, "spec");
+  const Json& then = at(before, "spec");
+  if (!is_empty(at(then, "podCIDRs")) && at(now, "podCIDRs") != at(then, "podCIDRs"))
+    causes.push_back(forbidden_field(
+        "spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid"));
+  if (!is_empty(at(then, "providerID")) && at(now, "providerID") != at(then, "providerID"))
+    causes.push_back(forbidden_field(
+        "spec.providerID", "node updates may not change providerID except from \"\" to valid"));
+}
+
+void prepare_pod_create(Json& pod, WallTime now) {
   pod["status"] = {{"phase", "Pending"}};
+  if (!is_empty(at_path(pod, "spec.schedulingGates")))
+    pod["status"]["conditions"] =
+        Json::array({{{"type", "PodScheduled"},
+                      {"status", "False"},
+                      {"reason", "SchedulingGated"},
+                      {"message", "Scheduling is blocked due to non-empty scheduling gates"},
+                      {"lastTransitionTime", timestamp(now)}}});
   tolerate_silent_node(pod);
 }
 
 void tolerate_silent_node(Json& pod) {
   for (const char* taint : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
     tolerate_for_a_while(pod["spec"], taint);
-}
-
-void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes) {
-  const Json& now = at(pod, "spec");
-  const Json& then = at(before, "spec");
-  if (now == then) return;
-  if (!only_adds(at(now, "tolerations"), at(then, "tolerations")))
-    causes.push_back(
-        forbidden_field("spec.tolerations",
-                        "existing toleration can not be modified except its tolerationSeconds"));
-  if (with_changeable(now, then) == then) return;
-  causes.push_back(
-      forbidden_field("spec",
-                      "pod updates may not change fields other than `spec.containers[*].image`,"
-                      "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec."
-                      "tolerations` (only additions "
-                      "to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to "
-                      "be set to 1 if it was "
-                      "previously negative)"));
 }
 
 void prepare_service_create(Json& service) {

@@ -38,6 +38,11 @@ std::string cannot_be_handled(const Kind& kind) {
          ": ";
 }
 
+ApiError undecodable(const Kind& kind, const DocumentOptions& options, const std::string& why) {
+  if (!options.patch) return bad_request(cannot_be_handled(kind) + why);
+  return invalid({}, {invalid_value("patch", go_value(*options.patch), why)});
+}
+
 void validate_metadata(const Kind& kind, const Json& object, std::vector<Cause>& causes) {
   const std::string name = string_at(object, "metadata.name");
   if (name.empty())
@@ -72,9 +77,13 @@ void new_status(const Kind& kind, Json& object) {
   object["status"] = Json::object();
 }
 
-void prepare_behaviour(const Kind& kind, Json& object) {
+void prepare_behaviour(const Kind& kind, Json& object, WallTime now) {
   switch (kind.behaviour) {
     case Behaviour::kPlain:
+    case Behaviour::kEvent:
+      break;
+    case Behaviour::kNode:
+      prepare_node_create(object);
       break;
     case Behaviour::kNamespace:
       object["metadata"]["labels"]["kubernetes.io/metadata.name"] =
@@ -82,7 +91,7 @@ void prepare_behaviour(const Kind& kind, Json& object) {
       object["spec"] = {{"finalizers", {"kubernetes"}}};
       break;
     case Behaviour::kPod:
-      prepare_pod_create(object);
+      prepare_pod_create(object, now);
       break;
     case Behaviour::kService:
       prepare_service_create(object);
@@ -151,6 +160,10 @@ Outcome<Json> check_preconditions(const Kind& kind, Json next, const Json& curre
     return conflict(kind.subject(name),
                     "the object has been modified; please apply your changes to the latest version "
                     "and try again");
+  if (version.empty() && kind.updated_by_version_only)
+    return invalid(
+        {kind.group, kind.plural, kind.plural, name},
+        {invalid_value("metadata.resourceVersion", "0", "must be specified for an update")});
   metadata["resourceVersion"] = string_at(current, "metadata.resourceVersion");
   return next;
 }
@@ -174,6 +187,30 @@ void check_immutable_flag(const Json& next, const Json& current, std::vector<Cau
   for (const char* name : {"data", "binaryData", "immutable"})
     if (at(next, name) != at(current, name))
       causes.push_back(forbidden_field(name, "field is immutable when `immutable` is set"));
+}
+
+void validate_whole_update(const Kind& kind, const Json& object, const Json& current,
+                           std::vector<Cause>& causes) {
+  schema::validate_update(*kind.type, object, current, "", causes);
+  check_immutable_flag(object, current, causes);
+  switch (kind.behaviour) {
+    case Behaviour::kPlain:
+    case Behaviour::kNamespace:
+      break;
+    case Behaviour::kEvent:
+      validate_event(kind, object, causes);
+      validate_event_update(kind, object, current, causes);
+      break;
+    case Behaviour::kNode:
+      validate_node_update(object, current, causes);
+      break;
+    case Behaviour::kPod:
+      validate_pod_update(object, current, causes);
+      break;
+    case Behaviour::kService:
+      validate_service_update(object, current, causes);
+      break;
+  }
 }
 
 bool content_differs(Json a, Json b) {
@@ -202,15 +239,15 @@ std::optional<ApiError> wrong_identity(const Json& document, const std::string& 
 Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOptions& options,
                              std::vector<std::string>& warnings) {
   if (!document.is_object())
-    return bad_request(cannot_be_handled(kind) + "json: cannot unmarshal " +
-                       std::string(document.type_name()) + " into Go value of type v1." +
-                       kind.kind);
+    return undecodable(kind, options,
+                       "json: cannot unmarshal " + std::string(document.type_name()) +
+                           " into Go value of type v1." + kind.kind);
   auto named = check_identity(kind, std::move(document));
   if (!named) return named;
   Json stored = to_stored(kind, std::move(*named));
   std::vector<std::string> unknown;
   if (auto decoded = schema::decode(*kind.type, stored, unknown); !decoded)
-    return bad_request(cannot_be_handled(kind) + decoded.error().message());
+    return undecodable(kind, options, decoded.error().message());
   if (options.validation == FieldValidation::kIgnore) return stored;
   std::vector<std::string> complaints;
   for (const std::string& path : unknown) complaints.push_back("unknown field \"" + path + "\"");
@@ -223,7 +260,7 @@ Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOpti
   }
   std::string text;
   for (const std::string& one : complaints) text += (text.empty() ? "" : ", ") + one;
-  return bad_request(cannot_be_handled(kind) + "strict decoding error: " + text);
+  return undecodable(kind, options, "strict decoding error: " + text);
 }
 
 Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json object,
@@ -245,13 +282,14 @@ Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json objec
   }
   set_name(metadata, origin.name_suffix);
   new_status(kind, object);
-  prepare_behaviour(kind, object);
+  prepare_behaviour(kind, object, origin.now);
   schema::apply_defaults(*kind.type, object);
   if (kind.behaviour == Behaviour::kPod)
     object["status"]["qosClass"] = qos_class(at(object, "spec"));
   std::vector<Cause> causes;
   validate_metadata(kind, object, causes);
   schema::validate(*kind.type, object, "", causes);
+  if (kind.behaviour == Behaviour::kEvent) validate_event(kind, object, causes);
   if (!causes.empty()) return invalid_object(kind, object, std::move(causes));
   Json& ours = object["metadata"];
   ours["uid"] = origin.uid;
@@ -268,6 +306,8 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   if (kind.behaviour == Behaviour::kService && subresource.empty())
     carry_service_values(object, current);
   if (kind.behaviour == Behaviour::kPod && subresource.empty()) tolerate_silent_node(object);
+  if (kind.behaviour == Behaviour::kPod && subresource == "status")
+    carry_pod_status(object, current);
   schema::apply_defaults(*kind.type, object);
   std::vector<Cause> causes;
   validate_metadata(kind, object, causes);
@@ -276,12 +316,9 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   else
     schema::validate(*kind.type, object, "", causes);
   check_finalizers(object, current, causes);
-  if (subresource.empty()) {
-    schema::validate_update(*kind.type, object, current, "", causes);
-    check_immutable_flag(object, current, causes);
-    if (kind.behaviour == Behaviour::kPod) validate_pod_update(object, current, causes);
-    if (kind.behaviour == Behaviour::kService) validate_service_update(object, current, causes);
-  }
+  if (subresource.empty()) validate_whole_update(kind, object, current, causes);
+  if (subresource == "status" && kind.behaviour == Behaviour::kPod)
+    validate_pod_status_update(object, current, causes);
   if (!causes.empty()) return invalid_object(kind, object, std::move(causes));
   if (kind.has_generation && subresource != "status" && content_differs(object, current))
     object["metadata"]["generation"] = int_at(current, "metadata.generation") + 1;

@@ -3,6 +3,7 @@
 // fields the server owns, validation. Pure: time and identifiers are given.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "orchestrator/apiserver/kind.h"
@@ -15,6 +16,8 @@ enum class FieldValidation { kIgnore, kWarn, kStrict };
 struct DocumentOptions {
   FieldValidation validation = FieldValidation::kWarn;
   std::vector<std::string> duplicates;  // found while parsing
+  // Of a patched document: the patch, as Kubernetes shows it. What does not decode is its fault.
+  std::optional<std::string> patch = std::nullopt;
 };
 
 // What a document says of its kind and version, when it does, must be what is asked for. An empty
@@ -49,12 +52,21 @@ std::string new_name_suffix();  // five characters of Kubernetes' alphabet
 std::string qos_class(const Json& pod_spec);
 
 // Rules of kinds that are more than data.
-void prepare_pod_create(Json& pod);
+void validate_event(const Kind& kind, const Json& event, std::vector<Cause>& causes);
+void validate_event_update(const Kind& kind, const Json& event, const Json& before,
+                           std::vector<Cause>& causes);
+// No pod is to come before the node says that it is ready (admission TaintNodesByCondition).
+void prepare_node_create(Json& node);
+void validate_node_update(const Json& node, const Json& before, std::vector<Cause>& causes);
+void prepare_pod_create(Json& pod, WallTime now);
 // It stays on a node that fell silent for five minutes, unless it says otherwise: of new pods, and
 // of what takes a pod's place, which need not say what was added here (Kubernetes
 // plugin/pkg/admission/defaulttolerationseconds).
 void tolerate_silent_node(Json& pod);
 void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes);
+// What a node does not say again in a status it writes.
+void carry_pod_status(Json& pod, const Json& before);
+void validate_pod_status_update(const Json& pod, const Json& before, std::vector<Cause>& causes);
 void prepare_service_create(Json& service);
 void carry_service_values(Json& service, const Json& before);
 void validate_service_update(const Json& service, const Json& before, std::vector<Cause>& causes);

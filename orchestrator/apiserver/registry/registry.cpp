@@ -38,17 +38,20 @@ void Registry::answer(Write& write, Outcome<Written> outcome) {
 }
 
 // A namespaced object needs its namespace; the comparison keeps it so until the commit.
-std::optional<ApiError> Registry::check_namespace(const Kind& kind, const std::string& ns,
-                                                  store::Txn& txn) const {
-  if (!kind.namespaced) return std::nullopt;
+std::optional<ApiError> Registry::check_namespace(const Write& write, store::Txn& txn) const {
+  if (!write.kind.namespaced) return std::nullopt;
+  const std::string& ns = write.key.ns;
   const Kind& namespaces = kind_of("namespaces");
   const std::string key = namespaces.key("", ns);
   auto entry = store_.get(key);
   if (!entry) return not_found(namespaces.subject(ns));
   const Json object = decode_stored(entry->value);
   if (!at_path(object, "metadata.deletionTimestamp").is_null()) {
-    ApiError error = forbidden(kind.subject(""), "unable to create new content in namespace " + ns +
-                                                     " because it is being terminated");
+    std::string name = string_at(write.document, "metadata.name");
+    if (name.empty()) name = string_at(write.document, "metadata.generateName");
+    ApiError error = forbidden(
+        write.kind.subject(name.empty() ? "Unknown" : name),
+        "unable to create new content in namespace " + ns + " because it is being terminated");
     error.causes = {
         {"NamespaceTerminating", "namespace " + ns + " is being terminated", "metadata.namespace"}};
     return error;
@@ -81,14 +84,15 @@ void Registry::create(const Kind& kind, const std::string& ns, Json object, Writ
 
 void Registry::attempt_create(WriteRef write) {
   store::Txn txn;
+  write->makes = true;
+  if (auto refused = check_namespace(*write, txn)) return answer(*write, *refused);
   const Origin origin{std::chrono::system_clock::now(), new_uid(), new_name_suffix()};
   auto prepared = prepare_create(write->kind, write->key.ns, write->document, origin);
   if (!prepared) return answer(*write, prepared.error());
-  if (auto refused = check_namespace(write->kind, write->key.ns, txn))
-    return answer(*write, *refused);
   write->key.name = string_at(*prepared, "metadata.name");
   const std::string key = write->kind.key(write->key.ns, write->key.name);
   if (store_.get(key).ok()) {
+    if (write->action == Write::Action::kUpdate) return attempt_update(std::move(write));
     // A generated name that is taken is generated again.
     if (string_at(write->document, "metadata.name").empty() && ++write->attempts < kMaxAttempts)
       return attempt_create(std::move(write));
@@ -110,9 +114,29 @@ void Registry::update(const Kind& kind, std::string subresource, const kube::Obj
   attempt_update(std::move(write));
 }
 
+// The document of a PUT as one of a create: under the name of the URL, whatever version it
+// replaces.
+void Registry::create_missing(WriteRef write) {
+  auto wanted = write->change(nullptr);
+  if (!wanted) return answer(*write, wanted.error());
+  write->document = std::move(*wanted);
+  Json& metadata = write->document["metadata"];
+  if (!metadata.is_object()) metadata = Json::object();
+  if (const std::string uid = string_at(metadata, "uid"); !uid.empty())
+    return answer(*write, conflict(write->kind.subject(write->key.name),
+                                   "Precondition failed: UID in precondition: " + uid +
+                                       ", UID in object meta: "));
+  metadata["name"] = write->key.name;
+  metadata.erase("resourceVersion");
+  attempt_create(std::move(write));
+}
+
 void Registry::attempt_update(WriteRef write) {
   const Kind& kind = write->kind;
+  write->makes = false;
   auto entry = store_.get(kind.key(write->key.ns, write->key.name));
+  if (!entry && kind.created_by_update && write->options.creates_missing)
+    return create_missing(std::move(write));
   if (!entry) return answer(*write, not_found(kind.subject(write->key.name)));
   write->revision = entry->mod_revision;
   const Json current = decode_stored(entry->value);
@@ -140,10 +164,10 @@ void Registry::put_or_remove(const WriteRef& write, const Json& object, const Js
 
 void Registry::commit(WriteRef write, store::Txn txn, bool removes) {
   if (write->options.dry_run) {
-    const bool creates = write->action == Write::Action::kCreate;
     Bytes object = txn.ops[0].value.at(write->revision);
     write->reservation = {};  // gives back what it held
-    return answer(*write, Written{creates ? without_version(object) : object, creates, removes});
+    return answer(*write,
+                  Written{write->makes ? without_version(object) : object, write->makes, removes});
   }
   Loop& loop = write->loop;
   store_.commit(std::move(txn), loop,
@@ -159,8 +183,7 @@ void Registry::committed(WriteRef write, bool removes, Result<store::TxnResult> 
     write->reservation = {};  // of what is gone nothing new is kept
     if (removes && write->kind.behaviour == Behaviour::kService)
       allocator_.forget(write->last_state);
-    const bool created = write->action == Write::Action::kCreate;
-    return write->done(Written{std::move(result->values[0]), created, removes});
+    return write->done(Written{std::move(result->values[0]), write->makes, removes});
   }
   write->reservation = {};
   if (++write->attempts >= kMaxAttempts)
@@ -181,14 +204,17 @@ void Registry::committed(WriteRef write, bool removes, Result<store::TxnResult> 
 void Registry::bind(const kube::ObjectKey& pod, const std::string& node, WriteOptions options,
                     Loop& loop, WrittenDone done) {
   const Kind& pods = kind_of("pods");
-  Change change = [&pods, pod, node](const Json& current) -> Outcome<Json> {
+  Change change = [pod, node](const Json& current) -> Outcome<Json> {
     const std::string bound = string_at(current, "spec.nodeName");
+    const Subject binding{"", "pods/binding", "Pod", pod.name};
     if (!at_path(current, "metadata.deletionTimestamp").is_null())
-      return conflict(pods.subject(pod.name),
+      return conflict(binding,
                       "pod " + pod.name + " is being deleted, cannot be assigned to a host");
     if (!bound.empty())
-      return conflict(pods.subject(pod.name),
+      return conflict(binding,
                       "pod " + pod.name + " is already assigned to node \"" + bound + "\"");
+    if (!is_empty(at_path(current, "spec.schedulingGates")))
+      return conflict(binding, "pod " + pod.name + " has non-empty .spec.schedulingGates");
     Json next = current;
     next["spec"]["nodeName"] = node;
     Json kept = Json::array();

@@ -43,9 +43,10 @@ using WrittenDone = std::function<void(Outcome<Written>)>;
 
 struct WriteOptions {
   bool dry_run = false;
+  bool creates_missing = false;  // an update of what is not there makes it, if its kind allows that
 };
 
-// From the newest state of an object to what the client wants it to be.
+// From the newest state of an object to what the client wants it to be; null: there is none.
 using Change = std::function<Outcome<Json>(const Json& current)>;
 
 struct RegistryOptions {
@@ -87,8 +88,8 @@ class Registry {
   void commit(WriteRef write, store::Txn txn, bool removes);
   void committed(WriteRef write, bool removes, Result<store::TxnResult> result);
   void answer(Write& write, Outcome<Written> outcome);
-  std::optional<ApiError> check_namespace(const Kind& kind, const std::string& ns,
-                                          store::Txn& txn) const;
+  void create_missing(WriteRef write);
+  std::optional<ApiError> check_namespace(const Write& write, store::Txn& txn) const;
   void put_or_remove(const WriteRef& write, const Json& object, const Json& before);
 
   store::Store& store_;

@@ -20,10 +20,11 @@ struct Registry::Write {
   Action action = Action::kCreate;
   kube::ObjectKey key;
   std::string subresource;
-  Json document;                 // of a create
+  Json document;                 // of what is made
   Change change;                 // of an update
   DeleteOptions delete_options;  // of a remove
   int attempts = 0;
+  bool makes = false;    // this attempt: the object is new
   int64_t revision = 0;  // that this attempt started from
   Json last_state;       // of what this attempt removes
   ServiceAllocator::Reservation reservation;

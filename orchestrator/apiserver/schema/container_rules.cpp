@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Containers and what hangs below them.
 #include <algorithm>
+#include <cctype>
 #include <set>
 
 #include "orchestrator/apiserver/schema/decode.h"
 #include "orchestrator/apiserver/schema/formats.h"
 #include "orchestrator/apiserver/schema/rules.h"
-#include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator::apiserver::schema {
 namespace {
@@ -83,20 +83,6 @@ void check_divisor(const Json& selector, const std::string& resource, const std:
       "only divisor's values " + values + " are supported with the " + name + " resource"));
 }
 
-// What decode() let in is a quantity.
-Quantity quantity_of(const Json& amount) {
-  const auto quantity = Quantity::parse(amount.get<std::string>());
-  return quantity ? *quantity : Quantity();
-}
-
-std::optional<std::string> check_resource_name(const std::string& name) {
-  if (auto wrong = check_qualified_name(name)) return wrong;
-  if (name.find('/') != name.npos || name == "cpu" || name == "memory" ||
-      name == "ephemeral-storage" || name.starts_with("hugepages-"))
-    return std::nullopt;
-  return "must be a standard resource for containers";
-}
-
 void check_probes(const Json& value, const std::string& path, Causes& causes) {
   for (const char* name : {"livenessProbe", "startupProbe"}) {
     const Json& probe = at(value, name);
@@ -108,18 +94,6 @@ void check_probes(const Json& value, const std::string& path, Causes& causes) {
   if (!grace.is_null())
     causes.push_back(invalid_value(join(path, "readinessProbe.terminationGracePeriodSeconds"),
                                    go_value(grace), "must not be set for readinessProbes"));
-}
-
-void check_mounts(const Json& mounts, const std::string& path, Causes& causes) {
-  for (size_t i = 0; i < mounts.size(); ++i) {
-    const std::string where = indexed(path, i);
-    for (const char* name : {"subPath", "subPathExpr"})
-      check_local_path(string_at(mounts[i], name), join(where, name), causes);
-    if (!is_empty(at(mounts[i], "subPath")) && !is_empty(at(mounts[i], "subPathExpr")))
-      causes.push_back(invalid_value(join(where, "subPathExpr"),
-                                     go_value(at(mounts[i], "subPathExpr")),
-                                     "subPathExpr and subPath are mutually exclusive"));
-  }
 }
 
 size_t count_members(const Json& value, std::initializer_list<const char*> names) {
@@ -191,35 +165,34 @@ void check_key_selector(const Json& value, const std::string& path, Causes& caus
     causes.push_back(invalid_value(join(path, "key"), go_value(key), *wrong));
 }
 
+// The first that is there counts; each that follows is one too many.
 void check_handler(const Json& value, const std::string& path, Causes& causes) {
-  const size_t count = count_members(value, {"exec", "httpGet", "tcpSocket", "grpc", "sleep"});
-  if (count == 0) causes.push_back(required(path, "must specify a handler type"));
-  if (count > 1)
-    causes.push_back(forbidden_field(path, "may not specify more than 1 handler type"));
+  bool found = false;
+  for (const char* name : {"exec", "httpGet", "tcpSocket", "grpc", "sleep"}) {
+    if (!value.contains(name)) continue;
+    if (found)
+      causes.push_back(
+          forbidden_field(join(path, name), "may not specify more than 1 handler type"));
+    found = true;
+  }
+  if (!found) causes.push_back(required(path, "must specify a handler type"));
+}
+
+void check_http_get(const Json& value, const std::string& path, Causes& causes) {
+  const Json& headers = at(value, "httpHeaders");
+  for (const Json& header : headers) {
+    const std::string name = string_at(header, "name");
+    if (name.empty()) continue;  // said already: it is required
+    if (!std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c) || c == '-'; }))
+      causes.push_back(
+          invalid_value(join(path, "httpHeaders"), go_value(name),
+                        "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. "
+                        "'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')"));
+  }
 }
 
 void check_exec(const Json& value, const std::string& path, Causes& causes) {
   if (is_empty(at(value, "command"))) causes.push_back(required(join(path, "command")));
-}
-
-void check_resources(const Json& value, const std::string& path, Causes& causes) {
-  for (const char* side : {"limits", "requests"}) {
-    if (!at(value, side).is_object()) continue;
-    for (const auto& [name, amount] : at(value, side).items()) {
-      const std::string where = join(path, side) + "[" + name + "]";
-      if (auto wrong = check_resource_name(name))
-        causes.push_back(invalid_value(where, go_value(name), *wrong));
-      if (quantity_of(amount) < Quantity())
-        causes.push_back(
-            invalid_value(where, go_value(amount), "must be greater than or equal to 0"));
-      const Json& limit = at(at(value, "limits"), name);
-      if (std::string_view(side) == "requests" && limit.is_string() &&
-          quantity_of(amount) > quantity_of(limit))
-        causes.push_back(invalid_value(
-            where, go_value(amount),
-            "must be less than or equal to " + name + " limit of " + limit.get<std::string>()));
-    }
-  }
 }
 
 void check_security_context(const Json& value, const std::string& path, Causes& causes) {
@@ -238,7 +211,7 @@ void check_security_context(const Json& value, const std::string& path, Causes& 
 void check_container(const Json& value, const std::string& path, Causes& causes) {
   if (string_at(value, "image").empty()) causes.push_back(required(join(path, "image")));
   check_probes(value, path, causes);
-  check_mounts(at(value, "volumeMounts"), join(path, "volumeMounts"), causes);
+  check_volumes_of(value, path, causes);
   std::set<std::string> names;
   const Json& ports = at(value, "ports");
   for (size_t i = 0; i < ports.size(); ++i) {

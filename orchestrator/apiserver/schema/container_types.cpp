@@ -29,7 +29,7 @@ Container
   terminationMessagePolicy string =File enum=File|FallbackToLogsOnError #20
   tty bool #18
   volumeDevices []VolumeDevice merge=devicePath #21
-  volumeMounts []VolumeMount merge=mountPath unique=mountPath #9
+  volumeMounts []VolumeMount merge=mountPath #9
   workingDir string #5
 EphemeralContainer
   args []string #1.4
@@ -56,10 +56,10 @@ EphemeralContainer
   terminationMessagePolicy string =File enum=File|FallbackToLogsOnError #1.20
   tty bool #1.18
   volumeDevices []VolumeDevice merge=devicePath #1.21
-  volumeMounts []VolumeMount merge=mountPath unique=mountPath #1.9
+  volumeMounts []VolumeMount merge=mountPath #1.9
   workingDir string #1.5
 ContainerPort
-  containerPort int32 required format=port #3*
+  containerPort int32 required format=containerport #3*
   hostIP string format=ip #5
   hostPort int32 format=port #2
   name string format=portname #1
@@ -92,7 +92,7 @@ ResourceFieldSelector
   resource string required #2*
 EnvFromSource
   configMapRef OptionalReference #2
-  prefix string #1
+  prefix string format=envname #1
   secretRef OptionalReference #3
 OptionalReference
   name string #1.1
@@ -154,15 +154,15 @@ GRPCAction
   service string = #2*
 Probe
   exec ExecAction #1.1
-  failureThreshold int32 ~3 min=1 #6
+  failureThreshold int32 ~3 min=0 #6
   grpc GRPCAction #1.4
   httpGet HTTPGetAction #1.2
   initialDelaySeconds int32 min=0 #2
-  periodSeconds int32 ~10 min=1 #4
-  successThreshold int32 ~1 min=1 #5
+  periodSeconds int32 ~10 min=0 #4
+  successThreshold int32 ~1 min=0 #5
   tcpSocket TCPSocketAction #1.3
   terminationGracePeriodSeconds int64 min=1 #7*
-  timeoutSeconds int32 ~1 min=1 #3
+  timeoutSeconds int32 ~1 min=0 #3
 SecurityContext
   allowPrivilegeEscalation bool #7*
   appArmorProfile AppArmorProfile #12
@@ -170,9 +170,9 @@ SecurityContext
   privileged bool #2*
   procMount string enum=Default|Unmasked #9*
   readOnlyRootFilesystem bool #6*
-  runAsGroup int64 min=0 #8*
+  runAsGroup int64 min=0 max=2147483647 #8*
   runAsNonRoot bool #5*
-  runAsUser int64 min=0 #4*
+  runAsUser int64 min=0 max=2147483647 #4*
   seLinuxOptions SELinuxOptions #3
   seccompProfile SeccompProfile #11
   windowsOptions WindowsSecurityContextOptions #10

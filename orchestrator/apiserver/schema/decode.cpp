@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "base/rfc3339.h"
 #include "orchestrator/apiserver/schema/formats.h"
 #include "orchestrator/values/quantity.h"
 
@@ -122,7 +123,7 @@ class Decoder {
       auto done =
           value(*field->type, *it, join(path, it.key()), join(go_path, it.key()), type.name);
       if (!done) return done;
-      ++it;
+      it = it->is_null() ? json.erase(it) : std::next(it);
     }
     return ok();
   }
@@ -167,12 +168,18 @@ class Decoder {
     return ok();
   }
 
-  static Result<void> time(const Json& json) {
-    const std::string& text = json.get_ref<const std::string&>();
-    if (is_rfc3339(text)) return ok();
-    return Error(ErrorCode::kInvalid, "parsing time " + go_value(json) +
-                                          " as \"2006-01-02T15:04:05Z07:00\": cannot parse " +
-                                          go_value(json) + " as a time");
+  // As Go writes it again: UTC, in whole seconds or in six digits of one. Go's zero is none.
+  static Result<void> time(const Type& type, Json& json) {
+    const std::string text = json.get<std::string>();
+    if (!is_rfc3339(text))
+      return Error(ErrorCode::kInvalid, "parsing time " + go_value(json) +
+                                            " as \"2006-01-02T15:04:05Z07:00\": cannot parse " +
+                                            go_value(json) + " as a time");
+    if (const auto time = parse_rfc3339(text))
+      json = type.shape == Shape::kTime ? to_rfc3339(*time) : to_rfc3339_micro(*time);
+    else if (text.starts_with("0001-01-01T00:00:00") && text.ends_with('Z'))
+      json = nullptr;
+    return ok();
   }
 
   static Result<void> base64(const Json& json) {
@@ -200,7 +207,7 @@ class Decoder {
         return json.is_string() || json.is_number() ? quantity(json) : mismatch;
       case Shape::kTime:
       case Shape::kMicroTime:
-        return json.is_string() ? time(json) : mismatch;
+        return json.is_string() ? time(type, json) : mismatch;
       case Shape::kBytes:
         return json.is_string() ? base64(json) : mismatch;
       case Shape::kAny:

@@ -12,9 +12,9 @@
 namespace fairlead::orchestrator::apiserver::schema {
 
 // Checks every value's type and brings it to its normal form: null members go, numbers given for
-// quantities become text, quantities become canonical. Members the type does not know are removed
-// and their paths put into `unknown` ("spec.containers[0].foo"). A wrong type is an Error in
-// encoding/json's words.
+// quantities become text, quantities and times become canonical. Members the type does not know are
+// removed and their paths put into `unknown` ("spec.containers[0].foo"). A wrong type is an Error
+// in encoding/json's words.
 Result<void> decode(const Type& type, Json& value, std::vector<std::string>& unknown);
 
 // Fills in what is absent, from the schema's data and the few conditional rules.

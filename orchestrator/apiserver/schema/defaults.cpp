@@ -3,6 +3,7 @@
 #include "orchestrator/apiserver/schema/decode.h"
 #include "orchestrator/apiserver/schema/formats.h"
 #include "orchestrator/apiserver/schema/service_spec.h"
+#include "orchestrator/values/quantity.h"
 
 namespace fairlead::orchestrator::apiserver::schema {
 namespace {
@@ -25,7 +26,19 @@ void container(Json& value) {
     value["imagePullPolicy"] = is_latest(string_at(value, "image")) ? "Always" : "IfNotPresent";
 }
 
+// Nothing is counted finer than in thousandths (SetDefaults_ResourceList).
+void round_up(Json& owner, const char* name) {
+  const auto amounts = owner.find(name);
+  if (amounts == owner.end() || !amounts->is_object()) return;
+  for (Json& amount : *amounts) {
+    const auto exact = Quantity::parse(amount.get<std::string>());
+    const auto rounded = Quantity::parse(std::to_string(exact ? exact->milli() : 0) + "m");
+    if (exact && rounded && *rounded > *exact) amount = rounded->canonical();
+  }
+}
+
 void resources(Json& value) {
+  for (const char* side : {"limits", "requests"}) round_up(value, side);
   const Json limits = at(value, "limits");
   if (!limits.is_object()) return;
   for (const auto& [name, amount] : limits.items())
@@ -44,6 +57,7 @@ void pod_spec(Json& value) {
     value["serviceAccount"] = account;
   else if (!old_name.empty())
     value["serviceAccountName"] = old_name;
+  round_up(value, "overhead");
   if (!bool_at(value, "hostNetwork")) return;
   for (const char* list : {"containers", "initContainers"}) {
     if (!at(value, list).is_array()) continue;
@@ -53,6 +67,32 @@ void pod_spec(Json& value) {
           if (int_at(port, "hostPort") == 0 && port.contains("containerPort"))
             port["hostPort"] = port["containerPort"];
   }
+}
+
+// Clients know one field or the other; of two that differ the older one counts (conversion of v1).
+void one_of_many(Json& value, const char* one, const char* many, const char* member) {
+  const auto first = [&]() -> Json {
+    const Json& list = at(value, many);
+    if (!list.is_array() || list.empty()) return nullptr;
+    return member == nullptr ? list[0] : at(list[0], member);
+  };
+  const Json given = at(value, one);
+  if (!is_empty(given) && first() != given)
+    value[many] = Json::array({member == nullptr ? given : Json({{member, given}})});
+  else if (is_empty(given) && !first().is_null())
+    value[one] = first();
+}
+
+void node_spec(Json& value) {
+  one_of_many(value, "podCIDR", "podCIDRs", nullptr);
+}
+
+void node_status(Json& value) {
+  for (const char* list : {"allocatable", "capacity"}) round_up(value, list);
+}
+
+void pod_status(Json& value) {
+  one_of_many(value, "podIP", "podIPs", "ip");
 }
 
 void service_spec(Json& value) {
@@ -104,7 +144,10 @@ constexpr std::pair<std::string_view, DefaultRule> kRules[] = {
     {"EphemeralContainer", container},
     {"ResourceRequirements", resources},
     {"Volume", volume},
+    {"NodeSpec", node_spec},
+    {"NodeStatus", node_status},
     {"PodSpec", pod_spec},
+    {"PodStatus", pod_status},
     {"ServiceSpec", service_spec},
     {"ServicePort", service_port},
     {"DeploymentStrategy", strategy},

@@ -127,7 +127,7 @@ Complaint check_format(std::string_view format, const Json& value) {
                       [](const std::string& key) { return check_qualified_name(lower_case(key)); });
   if (format == "configkeys") return check_keys(value, check_config_key);
   if (format == "envname") return check_env_name(text);
-  if (format == "port") return check_port_number(value);
+  if (format == "port" || format == "containerport") return check_port_number(value);
   if (format == "portname") return check_port_name(text);
   if (format == "portnumberorname")
     return value.is_string() ? check_port_name(text) : check_port_number(value);
@@ -135,6 +135,7 @@ Complaint check_format(std::string_view format, const Json& value) {
   if (format == "ip") return check_ip(text);
   if (format == "ips") return check_items(value, check_ip);
   if (format == "cidrs") return check_items(value, check_cidr);
+  if (format == "subdomain") return check_dns1123_subdomain(text);
   if (format == "subdomains") return check_items(value, check_dns1123_subdomain);
   if (format == "labelvalue") return check_label_value(text);
   assert(false && "unknown format");

@@ -70,7 +70,7 @@ Endpoint
   deprecatedTopology map[string]string #5
   hints EndpointHints #8
   hostname string format=dns1123label #3*
-  nodeName string #6*
+  nodeName string format=subdomain #6*
   targetRef ObjectReference #4
   zone string #7*
 EndpointConditions
@@ -99,10 +99,10 @@ EndpointSubset
 EndpointAddress
   hostname string format=dns1123label #3
   ip string required format=ip #1*
-  nodeName string #4*
+  nodeName string format=subdomain #4*
   targetRef ObjectReference #2
 EndpointsPort
-  appProtocol string #4*
+  appProtocol string format=labelkey #4*
   name string format=dns1123label #1
   port int32 required format=port #2*
   protocol string =TCP enum=TCP|UDP|SCTP #3

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pods, their templates and where they may run.
+#include <algorithm>
 #include <set>
 
 #include "orchestrator/apiserver/schema/decode.h"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr size_t kMaxNameservers = 3;  // what libc reads
 constexpr size_t kMaxSearches = 32;
+constexpr size_t kMaxSearchCharacters = 2048;
 
 std::set<std::string> names_of(const Json& list) {
   std::set<std::string> names;
@@ -18,8 +20,29 @@ std::set<std::string> names_of(const Json& list) {
   return names;
 }
 
+// The volumes by these names are there; what is a device is one of a claim.
+void check_volume_names(const Json& container, const Json& volumes, const std::string& path,
+                        Causes& causes) {
+  const auto find = [&](const Json& name) {
+    return std::find_if(volumes.begin(), volumes.end(),
+                        [&](const Json& volume) { return at(volume, "name") == name; });
+  };
+  for (const char* list : {"volumeMounts", "volumeDevices"})
+    for (size_t i = 0; i < at(container, list).size(); ++i) {
+      const Json& name = at(container[list][i], "name");
+      const std::string where = join(indexed(join(path, list), i), "name");
+      const auto volume = find(name);
+      if (volume == volumes.end())
+        causes.push_back(not_found_value(where, go_value(name)));
+      else if (std::string_view(list) == "volumeDevices" &&
+               !volume->contains("persistentVolumeClaim") && !volume->contains("ephemeral"))
+        causes.push_back(invalid_value(where, go_value(name),
+                                       "can only use volume source type of "
+                                       "PersistentVolumeClaim or Ephemeral for block mode"));
+    }
+}
+
 void check_names(const Json& value, const std::string& path, Causes& causes) {
-  const std::set<std::string> volumes = names_of(at(value, "volumes"));
   const std::set<std::string> containers = names_of(at(value, "containers"));
   for (const char* list : {"initContainers", "containers", "ephemeralContainers"}) {
     const Json& items = at(value, list);
@@ -28,13 +51,25 @@ void check_names(const Json& value, const std::string& path, Causes& causes) {
       if (std::string_view(list) != "containers" &&
           containers.contains(string_at(items[i], "name")))
         causes.push_back(duplicate(join(at_item, "name"), go_value(at(items[i], "name"))));
-      const Json& mounts = at(items[i], "volumeMounts");
-      for (size_t k = 0; k < mounts.size(); ++k)
-        if (!volumes.contains(string_at(mounts[k], "name")))
-          causes.push_back(not_found_value(indexed(join(at_item, "volumeMounts"), k) + ".name",
-                                           go_value(at(mounts[k], "name"))));
+      check_volume_names(items[i], at(value, "volumes"), at_item, causes);
     }
   }
+}
+
+// A hook may sleep for as long as the pod has to end.
+void check_sleeps(const Json& value, const std::string& path, Causes& causes) {
+  const int64_t grace = int_at(value, "terminationGracePeriodSeconds", 30);
+  for (const char* list : {"initContainers", "containers"})
+    for (size_t i = 0; i < at(value, list).size(); ++i)
+      for (const char* hook : {"postStart", "preStop"}) {
+        const Json& sleep = at(at(at(value[list][i], "lifecycle"), hook), "sleep");
+        if (int_at(sleep, "seconds") > grace)
+          causes.push_back(
+              invalid_value(join(join(indexed(join(path, list), i), "lifecycle"), hook) + ".sleep",
+                            std::to_string(int_at(sleep, "seconds")),
+                            "must be non-negative and less than terminationGracePeriodSeconds (" +
+                                std::to_string(grace) + ")"));
+      }
 }
 
 // An init container runs to its end before others begin: there is nothing to probe.
@@ -91,6 +126,10 @@ void check_pod(const Json& value, const std::string& path, Causes& causes) {
   if (!is_empty(at_path(value, "spec.ephemeralContainers")))
     causes.push_back(
         forbidden_field(join(at_spec, "ephemeralContainers"), "cannot be set on create"));
+  if (!string_at(value, "spec.nodeName").empty() &&
+      !is_empty(at_path(value, "spec.schedulingGates")))
+    causes.push_back(forbidden_field(join(at_spec, "nodeName"),
+                                     "cannot be set until all schedulingGates have been cleared"));
   for (const char* list : {"containers", "initContainers"}) {
     const Json& items = at(at(value, "spec"), list);
     for (size_t i = 0; i < items.size(); ++i) {
@@ -114,7 +153,16 @@ void check_pod_spec(const Json& value, const std::string& path, Causes& causes) 
   check_names(value, path, causes);
   check_init_containers(value, path, causes);
   check_host_ports(value, path, causes);
-  if (string_at(value, "dnsPolicy") == "None" && is_empty(at_path(value, "dnsConfig.nameservers")))
+  check_sleeps(value, path, causes);
+  check_pod_security(value, path, causes);
+  check_placement(value, path, causes);
+  if (value.contains("overhead"))
+    check_resources({{"limits", value["overhead"]}}, join(path, "overhead"), causes);
+  if (string_at(value, "dnsPolicy") != "None") return;
+  if (!value.contains("dnsConfig"))
+    causes.push_back(
+        required(join(path, "dnsConfig"), "must provide `dnsConfig` when `dnsPolicy` is None"));
+  else if (is_empty(at_path(value, "dnsConfig.nameservers")))
     causes.push_back(required(join(path, "dnsConfig.nameservers"),
                               "must provide at least one DNS nameserver when `dnsPolicy` is None"));
 }
@@ -127,42 +175,27 @@ void check_dns_config(const Json& value, const std::string& path, Causes& causes
   };
   limit("nameservers", kMaxNameservers, " nameservers");
   limit("searches", kMaxSearches, " search paths");
-}
-
-void check_toleration(const Json& value, const std::string& path, Causes& causes) {
-  const std::string op = string_at(value, "operator");
-  const std::string key = string_at(value, "key");
-  const std::string text = string_at(value, "value");
-  const auto refuse = [&](const char* field, const std::string& given, const std::string& why) {
-    causes.push_back(invalid_value(join(path, field), go_value(given), why));
-  };
-  if (!key.empty())
-    if (auto wrong = check_qualified_name(key)) refuse("key", key, *wrong);
-  if (key.empty() && op != "Exists")
-    refuse("operator", op,
-           "operator must be Exists when `key` is empty, which means \"match all values and all "
-           "keys\"");
-  if (op == "Exists" && !text.empty())
-    refuse("operator", text, "value must be empty when `operator` is 'Exists'");
-  if (op.empty() || op == "Equal")
-    if (auto wrong = check_label_value(text)) refuse("operator", text, *wrong);
-  const std::string effect = string_at(value, "effect");
-  if (!at(value, "tolerationSeconds").is_null() && effect != "NoExecute")
-    refuse("effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set");
-}
-
-void check_requirement(const Json& value, const std::string& path, Causes& causes) {
-  const std::string op = string_at(value, "operator");
-  const std::string where = join(path, "values");
-  const size_t count = at(value, "values").size();
-  if ((op == "In" || op == "NotIn") && count == 0)
-    causes.push_back(required(where, "must be specified when `operator` is 'In' or 'NotIn'"));
-  if ((op == "Exists" || op == "DoesNotExist") && count != 0)
-    causes.push_back(forbidden_field(
-        where, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
-  if ((op == "Gt" || op == "Lt") && count != 1)
-    causes.push_back(
-        required(where, "must be specified single value when `operator` is 'Lt' or 'Gt'"));
+  const Json& searches = at(value, "searches");
+  size_t length = searches.empty() ? 0 : searches.size() - 1;  // the spaces between them
+  for (size_t i = 0; i < searches.size(); ++i) {
+    std::string domain = searches[i].get<std::string>();
+    length += domain.size();
+    if (domain == ".") continue;
+    if (domain.ends_with('.')) domain.pop_back();
+    // Names of services elsewhere have underscores.
+    std::string plain = domain;
+    std::ranges::replace(plain, '_', 'x');
+    if (auto wrong = check_dns1123_subdomain(plain))
+      causes.push_back(invalid_value(indexed(join(path, "searches"), i), go_value(domain), *wrong));
+  }
+  if (length > kMaxSearchCharacters)
+    causes.push_back(invalid_value(
+        join(path, "searches"), dump(searches),
+        "must not have more than 2048 characters (including spaces) in the search list"));
+  const Json& options = at(value, "options");
+  for (size_t i = 0; i < options.size(); ++i)
+    if (string_at(options[i], "name").empty())
+      causes.push_back(required(indexed(join(path, "options"), i), "must not be empty"));
 }
 
 }  // namespace fairlead::orchestrator::apiserver::schema

@@ -32,24 +32,24 @@ PodSpec
   hostnameOverride string #41*
   imagePullSecrets []LocalObjectReference merge=name #15
   initContainers []Container merge=name unique=name #20
-  nodeName string #10
+  nodeName string format=subdomain #10
   nodeSelector map[string]string format=labels #7
   os PodOS #36
   overhead map[string]quantity #32
   preemptionPolicy string enum=Never|PreemptLowerPriority #31*
   priority int32 #25*
-  priorityClassName string #24
+  priorityClassName string format=subdomain #24
   readinessGates []PodReadinessGate #28
   resourceClaims []PodResourceClaim merge=name retainkeys #39
   resources ResourceRequirements #40
   restartPolicy string =Always enum=Always|OnFailure|Never #3
-  runtimeClassName string #29*
+  runtimeClassName string format=subdomain #29*
   schedulerName string =default-scheduler #19
   schedulingGates []PodSchedulingGate merge=name #38
   schedulingGroup PodSchedulingGroup #43
   securityContext PodSecurityContext ={} #14
   serviceAccount string #9
-  serviceAccountName string #8
+  serviceAccountName string format=subdomain #8
   setHostnameAsFQDN bool #35*
   shareProcessNamespace bool #27*
   subdomain string format=dns1123label #17
@@ -64,7 +64,7 @@ HostAlias
   hostnames []string format=subdomains #2
   ip string required format=ip #1*
 PodReadinessGate
-  conditionType string required #1*
+  conditionType string required format=labelkey #1*
 PodResourceClaim
   name string required #1*
   resourceClaimName string #3*
@@ -86,11 +86,11 @@ PodDNSConfigOption
   value string #2*
 PodSecurityContext
   appArmorProfile AppArmorProfile #11
-  fsGroup int64 min=0 #5*
+  fsGroup int64 min=0 max=2147483647 #5*
   fsGroupChangePolicy string enum=Always|OnRootMismatch #9*
-  runAsGroup int64 min=0 #6*
+  runAsGroup int64 min=0 max=2147483647 #6*
   runAsNonRoot bool #3*
-  runAsUser int64 min=0 #2*
+  runAsUser int64 min=0 max=2147483647 #2*
   seLinuxChangePolicy string #13*
   seLinuxOptions SELinuxOptions #1
   seccompProfile SeccompProfile #10

@@ -20,8 +20,8 @@ void check_env_var(const Json& value, const std::string& path, Causes& causes);
 void check_env_from(const Json& value, const std::string& path, Causes& causes);
 void check_key_selector(const Json& value, const std::string& path, Causes& causes);
 void check_handler(const Json& value, const std::string& path, Causes& causes);
+void check_http_get(const Json& value, const std::string& path, Causes& causes);
 void check_exec(const Json& value, const std::string& path, Causes& causes);
-void check_resources(const Json& value, const std::string& path, Causes& causes);
 void check_security_context(const Json& value, const std::string& path, Causes& causes);
 // "metadata.labels['app']": which paths there are depends on who asks.
 void check_env_field(const Json& selector, const std::string& path, Causes& causes);
@@ -33,8 +33,30 @@ void check_pod(const Json& value, const std::string& path, Causes& causes);
 void check_pod_template(const Json& value, const std::string& path, Causes& causes);
 void check_pod_spec(const Json& value, const std::string& path, Causes& causes);
 void check_dns_config(const Json& value, const std::string& path, Causes& causes);
+
+// resource_rules.cpp
+void check_resources(const Json& value, const std::string& path, Causes& causes);
+
+// mount_rules.cpp
+void check_volumes_of(const Json& container, const std::string& path, Causes& causes);
+
+// pod_security_rules.cpp
+void check_pod_security(const Json& spec, const std::string& path, Causes& causes);
+void check_seccomp_profile(const Json& value, const std::string& path, Causes& causes);
+void check_app_armor_profile(const Json& value, const std::string& path, Causes& causes);
+
+// placement_rules.cpp
+void check_placement(const Json& spec, const std::string& path, Causes& causes);
 void check_toleration(const Json& value, const std::string& path, Causes& causes);
 void check_requirement(const Json& value, const std::string& path, Causes& causes);
+void check_label_requirement(const Json& value, const std::string& path, Causes& causes);
+void check_node_selector(const Json& value, const std::string& path, Causes& causes);
+void check_node_term(const Json& value, const std::string& path, Causes& causes);
+void check_affinity_term(const Json& value, const std::string& path, Causes& causes);
+void check_spread(const Json& value, const std::string& path, Causes& causes);
+
+// status_rules.cpp
+void check_pod_status(const Json& value, const std::string& path, Causes& causes);
 
 // volume_rules.cpp
 void check_volume(const Json& value, const std::string& path, Causes& causes);
@@ -50,5 +72,6 @@ void check_local_path(const std::string& text, const std::string& path, Causes& 
 // service_rules.cpp
 void check_service_spec(const Json& value, const std::string& path, Causes& causes);
 void check_endpoint_slice(const Json& value, const std::string& path, Causes& causes);
+void check_endpoint_subset(const Json& value, const std::string& path, Causes& causes);
 
 }  // namespace fairlead::orchestrator::apiserver::schema

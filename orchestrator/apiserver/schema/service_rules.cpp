@@ -18,6 +18,8 @@ constexpr const char* kOnlyHealthCheck =
 constexpr size_t kMaxEndpoints = 1000;
 constexpr size_t kMaxAddresses = 100;
 constexpr size_t kMaxPorts = 20'000;
+constexpr size_t kMaxHints = 8;
+constexpr size_t kMaxTopologyLabels = 16;
 
 bool is_link_local_multicast(const IpAddress& ip) {
   const auto bytes = ip.bytes();
@@ -188,6 +190,21 @@ void check_domain(const Json& text, const std::string& path, Causes& causes) {
         path, go_value(text), "should be a domain with at least two segments separated by dots"));
 }
 
+// Zones or nodes that an endpoint is meant for.
+void check_hints(const Json& hints, const char* list, const std::string& path, Causes& causes) {
+  const Json& entries = at(hints, list);
+  const std::string where = join(path, list);
+  if (entries.size() > kMaxHints) return too_many(entries, kMaxHints, where, causes);
+  std::set<std::string> seen;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const std::string name = string_at(entries[i], "name");
+    const std::string at_name = join(indexed(where, i), "name");
+    if (!seen.insert(name).second) causes.push_back(duplicate(at_name, go_value(name)));
+    if (auto wrong = check_label_value(name))
+      causes.push_back(invalid_value(at_name, go_value(name), *wrong));
+  }
+}
+
 void check_endpoint_address(const std::string& type, const Json& text, const std::string& path,
                             Causes& causes) {
   if (type == "FQDN") return check_domain(text, path, causes);
@@ -212,6 +229,21 @@ void check_service_spec(const Json& value, const std::string& path, Causes& caus
                                    "may not be set to 'None' for " + type + " services"));
 }
 
+void check_endpoint_subset(const Json& value, const std::string& path, Causes& causes) {
+  if (is_empty(at(value, "addresses")) && is_empty(at(value, "notReadyAddresses")))
+    causes.push_back(required(path, "must specify `addresses` or `notReadyAddresses`"));
+  for (const char* list : {"addresses", "notReadyAddresses"})
+    for (size_t i = 0; i < at(value, list).size(); ++i) {
+      const Json& text = at(value[list][i], "ip");
+      if (const auto ip = IpAddress::parse(string_at(value[list][i], "ip")))
+        check_reachable(*ip, text, join(indexed(join(path, list), i), "ip"), causes);
+    }
+  const Json& ports = at(value, "ports");
+  for (size_t i = 0; i < ports.size() && ports.size() > 1; ++i)
+    if (string_at(ports[i], "name").empty())
+      causes.push_back(required(join(indexed(join(path, "ports"), i), "name")));
+}
+
 void check_endpoint_slice(const Json& value, const std::string& path, Causes& causes) {
   const std::string type = string_at(value, "addressType");
   const Json& endpoints = at(value, "endpoints");
@@ -222,6 +254,11 @@ void check_endpoint_slice(const Json& value, const std::string& path, Causes& ca
     too_many(addresses, kMaxAddresses, where, causes);
     for (size_t k = 0; k < addresses.size(); ++k)
       check_endpoint_address(type, addresses[k], indexed(where, k), causes);
+    too_many(at(endpoints[i], "deprecatedTopology"), kMaxTopologyLabels,
+             join(indexed(join(path, "endpoints"), i), "deprecatedTopology"), causes);
+    for (const char* list : {"forZones", "forNodes"})
+      check_hints(at(endpoints[i], "hints"), list,
+                  join(indexed(join(path, "endpoints"), i), "hints"), causes);
   }
   const Json& ports = at(value, "ports");
   too_many(ports, kMaxPorts, join(path, "ports"), causes);

@@ -14,25 +14,21 @@ namespace {
 
 constexpr size_t kMaxDataBytes = 1024 * 1024;
 
-void endpoint_subset(const Json& value, const std::string& path, Causes& causes) {
-  if (is_empty(at(value, "addresses")) && is_empty(at(value, "notReadyAddresses")))
-    causes.push_back(required(path, "must specify `addresses` or `notReadyAddresses`"));
-}
-
 void workload(const Json& value, const std::string& path, Causes& causes) {
   const Json& spec = at(value, "spec");
   const std::string at_spec = join(path, "spec");
   const Json& selector = at(spec, "selector");
-  const Json labels = at_path(spec, "template.metadata.labels");
-  if (is_empty(selector) ||
-      (is_empty(at(selector, "matchLabels")) && is_empty(at(selector, "matchExpressions"))))
-    causes.push_back(invalid_value(
-        join(at_spec, "selector"), dump(selector.is_null() ? Json::object() : selector),
-        "empty selector is invalid for " +
-            std::string(string_at(value, "kind") == "Deployment" ? "deployment" : "replica set")));
-  else if (!matches_label_selector(selector, labels))
-    causes.push_back(invalid_value(at_spec + ".template.metadata.labels",
-                                   dump(labels.is_null() ? Json::object() : labels),
+  const Json& labels = at_path(spec, "template.metadata.labels");
+  const bool empty =
+      is_empty(at(selector, "matchLabels")) && is_empty(at(selector, "matchExpressions"));
+  // Of a ReplicaSet, too, Kubernetes says "deployment".
+  if (selector.is_null())
+    causes.push_back(required(join(at_spec, "selector")));
+  else if (empty)
+    causes.push_back(invalid_value(join(at_spec, "selector"), dump(selector),
+                                   "empty selector is invalid for deployment"));
+  if (selector.is_null() || (!empty && !matches_label_selector(selector, labels)))
+    causes.push_back(invalid_value(at_spec + ".template.metadata.labels", dump(labels),
                                    "`selector` does not match template `labels`"));
   const std::string policy = string_at(spec, "template.spec.restartPolicy");
   if (!policy.empty() && policy != "Always")
@@ -126,7 +122,24 @@ void secret(const Json& value, const std::string& path, Causes& causes) {
         required(join(path, "metadata.annotations[kubernetes.io/service-account.name]")));
 }
 
+// One range of each family.
+void check_pod_cidrs(const Json& value, const std::string& path, Causes& causes) {
+  const Json& cidrs = at(value, "podCIDRs");
+  std::set<std::string> seen;
+  std::set<bool> families;
+  for (size_t i = 0; i < cidrs.size(); ++i) {
+    const std::string text = cidrs[i].get<std::string>();
+    families.insert(text.find(':') != text.npos);
+    if (!seen.insert(text).second)
+      causes.push_back(duplicate(indexed(join(path, "podCIDRs"), i), go_value(text)));
+  }
+  if (cidrs.size() > 1 && families.size() != cidrs.size())
+    causes.push_back(invalid_value(join(path, "podCIDRs"), dump(cidrs),
+                                   "may specify no more than one CIDR for each IP family"));
+}
+
 void node_spec(const Json& value, const std::string& path, Causes& causes) {
+  check_pod_cidrs(value, path, causes);
   const Json& taints = at(value, "taints");
   std::set<std::pair<std::string, std::string>> seen;
   for (size_t i = 0; i < taints.size(); ++i)
@@ -145,6 +158,7 @@ void object_meta(const Json& value, const std::string& path, Causes& causes) {
 }
 
 constexpr std::pair<std::string_view, ValidateRule> kRules[] = {
+    {"AppArmorProfile", check_app_armor_profile},
     {"ConfigMap", config_map},
     {"ConfigMapProjection", check_named_source},
     {"ConfigMapVolumeSource", check_named_source},
@@ -154,31 +168,38 @@ constexpr std::pair<std::string_view, ValidateRule> kRules[] = {
     {"DownwardAPIVolumeFile", check_field_file},
     {"EmptyDirVolumeSource", check_empty_dir},
     {"EndpointSlice", check_endpoint_slice},
-    {"EndpointSubset", endpoint_subset},
+    {"EndpointSubset", check_endpoint_subset},
     {"EnvFromSource", check_env_from},
     {"EnvVar", check_env_var},
     {"ExecAction", check_exec},
+    {"HTTPGetAction", check_http_get},
     {"HostPathVolumeSource", check_host_path},
     {"KeySelector", check_key_selector},
     {"KeyToPath", check_key_to_path},
-    {"LabelSelectorRequirement", check_requirement},
+    {"LabelSelectorRequirement", check_label_requirement},
     {"LifecycleHandler", check_handler},
+    {"NodeSelector", check_node_selector},
     {"NodeSelectorRequirement", check_requirement},
+    {"NodeSelectorTerm", check_node_term},
     {"NodeSpec", node_spec},
     {"ObjectMeta", object_meta},
     {"Pod", check_pod},
+    {"PodAffinityTerm", check_affinity_term},
     {"PodDNSConfig", check_dns_config},
     {"PodSpec", check_pod_spec},
+    {"PodStatus", check_pod_status},
     {"PodTemplateSpec", check_pod_template},
     {"Probe", check_handler},
     {"ReplicaSet", workload},
     {"ResourceRequirements", check_resources},
+    {"SeccompProfile", check_seccomp_profile},
     {"Secret", secret},
     {"SecretProjection", check_named_source},
     {"SecretVolumeSource", check_secret_source},
     {"SecurityContext", check_security_context},
     {"ServiceSpec", check_service_spec},
     {"Toleration", check_toleration},
+    {"TopologySpreadConstraint", check_spread},
     {"Volume", check_volume},
 };
 

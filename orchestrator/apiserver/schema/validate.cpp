@@ -11,22 +11,33 @@ namespace {
 
 using Causes = std::vector<Cause>;
 
+// Ranges that Kubernetes tells in words of their own: percentages, modes of files, a day.
+struct Wording {
+  int64_t min, max;
+  const char* text;
+};
+constexpr Wording kWordings[] = {
+    {1, 100, "must be in the range 1-100"},
+    {0, 0777, "must be a number between 0 and 0777 (octal), both inclusive"},
+    {1, 86400, "must be greater than 0 and less than 86400"},
+};
+
+std::string range_text(const Field& field) {
+  const int64_t min = field.min.value_or(0);
+  if (!field.max)
+    return min == 1 ? "must be greater than 0"
+                    : "must be greater than or equal to " + std::to_string(min);
+  for (const Wording& one : kWordings)
+    if (one.min == min && one.max == *field.max) return one.text;
+  return "must be between " + std::to_string(min) + " and " + std::to_string(*field.max) +
+         ", inclusive";
+}
+
 void check_range(const Field& field, const Json& value, const std::string& path, Causes& causes) {
   if (!value.is_number_integer()) return;
   const int64_t number = value.get<int64_t>();
-  if (field.min && number < *field.min) {
-    const bool zero = *field.min == 0;
-    const std::string detail =
-        field.max && !zero ? "must be between " + std::to_string(*field.min) + " and " +
-                                 std::to_string(*field.max) + ", inclusive"
-        : zero ? "must be greater than or equal to 0"
-               : "must be greater than or equal to " + std::to_string(*field.min);
-    causes.push_back(invalid_value(path, go_value(value), detail));
-  } else if (field.max && number > *field.max) {
-    causes.push_back(invalid_value(path, go_value(value),
-                                   "must be between " + std::to_string(field.min.value_or(0)) +
-                                       " and " + std::to_string(*field.max) + ", inclusive"));
-  }
+  if ((field.min && number < *field.min) || (field.max && number > *field.max))
+    causes.push_back(invalid_value(path, go_value(value), range_text(field)));
 }
 
 void check_enum(const Field& field, const Json& value, const std::string& path, Causes& causes) {
@@ -75,22 +86,26 @@ void check_unique(const Field& field, const Json& value, const std::string& path
   }
 }
 
+// A number that is not there is 0, as in Go: out of range where there is one, else missing.
+void check_missing(const Field& field, const Json& value, const std::string& path, Causes& causes) {
+  const bool number = field.type->shape == Shape::kInt32 || field.type->shape == Shape::kInt64;
+  if (field.format == "port" || field.format == "portnumberorname")
+    causes.push_back(invalid_value(path, "0", "must be between 1 and 65535, inclusive"));
+  else if (number && field.min)
+    check_range(field, Json(0), path, causes);
+  // An empty object of a type with required fields says more below.
+  else if (field.type->shape == Shape::kStruct && (value.is_null() || value.is_object()))
+    validate(*field.type, Json::object(), path, causes);
+  else
+    causes.push_back(required(path));
+}
+
 void check_field(const Field& field, const Json& owner, const std::string& owner_path,
                  Causes& causes) {
   const Json& value = at(owner, field.name);
   const std::string path = join(owner_path, field.name);
-  if (field.required && (is_empty(value) || (value == 0 && field.format == "port"))) {
-    // An empty object of a type with required fields says more below.
-    const bool says_more =
-        value.is_object() || (field.type->shape == Shape::kStruct && value.is_null());
-    if (value == 0 && field.format == "port")
-      causes.push_back(invalid_value(path, "0", "must be between 1 and 65535, inclusive"));
-    else if (says_more && field.type->shape == Shape::kStruct)
-      validate(*field.type, Json::object(), path, causes);
-    else
-      causes.push_back(required(path));
-    return;
-  }
+  if (field.required && (is_empty(value) || value == 0))
+    return check_missing(field, value, path, causes);
   if (value.is_null()) return;
   check_range(field, value, path, causes);
   check_enum(field, value, path, causes);

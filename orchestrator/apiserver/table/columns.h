@@ -21,6 +21,7 @@ extern const std::span<const Column> kSecretColumns;
 extern const std::span<const Column> kServiceColumns;
 extern const std::span<const Column> kDeploymentColumns;
 extern const std::span<const Column> kReplicaSetColumns;
+extern const std::span<const Column> kScaleColumns;
 extern const std::span<const Column> kLeaseColumns;
 extern const std::span<const Column> kEndpointSliceColumns;
 extern const std::span<const Column> kEndpointsColumns;

@@ -203,6 +203,16 @@ constexpr Column kDeployment[] = {
     kImagesColumn,
     kSelectorColumn,
 };
+constexpr Column kScale[] = {
+    kNameColumn,
+    {"Desired", "integer", "", 0,
+     "replicas is the desired number of instances for the scaled object.",
+     number_cell<kSpecReplicas>},
+    {"Available", "integer", "", 0,
+     "replicas is the actual number of observed instances of the scaled object.",
+     number_cell<kReplicas>},
+    kAgeColumn,
+};
 constexpr Column kReplicaSet[] = {
     kNameColumn,
     {"Desired", "integer", "", 0, "Number of pods wanted.", number_cell<kSpecReplicas>},
@@ -221,5 +231,6 @@ const std::span<const Column> kEndpointSliceColumns = kEndpointSlice;
 const std::span<const Column> kEndpointsColumns = kEndpoints;
 const std::span<const Column> kDeploymentColumns = kDeployment;
 const std::span<const Column> kReplicaSetColumns = kReplicaSet;
+const std::span<const Column> kScaleColumns = kScale;
 
 }  // namespace fairlead::orchestrator::apiserver

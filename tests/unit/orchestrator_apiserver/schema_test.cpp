@@ -205,7 +205,7 @@ const Bad kBad[] = {
      "subsets[0].addresses[0].ip: Invalid value: \"example.org\""},
     {"endpoints without a port", "", "endpoints", R"({"metadata":{"name":"e"}})",
      R"({"subsets":[{"addresses":[{"ip":"10.0.0.1"}],"ports":[{}]}]})",
-     "subsets[0].ports[0].port: Required value"},
+     "subsets[0].ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"},
     {"api version of another", "", "pods", kPod, R"({"apiVersion":"v2"})",
      "does not match the expected API version (v1)"},
 };

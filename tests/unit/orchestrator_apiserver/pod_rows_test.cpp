@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pods that Kubernetes refuses: resources, mounts, what is shared with the host, placement.
+#include "tests/unit/orchestrator_apiserver/rows.h"
+
+namespace fairlead::orchestrator {
+namespace {
+
+const Refused kResourceRows[] = {
+    {"an extended resource in parts", "pods",
+     CONTAINER(R"("resources":{"limits":{"example.com/gpu":"1500m"}})"),
+     "spec.containers[0].resources.limits[example.com/gpu]", "FieldValueInvalid",
+     R"("1500m": must be an integer)"},
+    {"an extended resource without limit", "pods",
+     CONTAINER(R"("resources":{"requests":{"example.com/gpu":"1"}})"),
+     "spec.containers[0].resources.limits", "FieldValueRequired",
+     "Limit must be set for non overcommitable resources"},
+    {"more wanted than allowed", "pods",
+     CONTAINER(R"("resources":{"limits":{"cpu":"1"},"requests":{"cpu":"1500m"}})"),
+     "spec.containers[0].resources.requests", "FieldValueInvalid",
+     R"(Invalid value: "1500m": must be less than or equal to cpu limit of 1)"},
+    {"pages that are not wanted whole", "pods",
+     CONTAINER(
+         R"("resources":{"limits":{"memory":"1Gi","hugepages-2Mi":"4Mi"},"requests":{"hugepages-2Mi":"2Mi"}})"),
+     "spec.containers[0].resources.requests", "FieldValueInvalid",
+     "must be equal to hugepages-2Mi limit of 4Mi"},
+    {"half a page", "pods",
+     CONTAINER(R"("resources":{"limits":{"memory":"1Gi","hugepages-2Mi":"1Mi"}})"),
+     "spec.containers[0].resources.limits[hugepages-2Mi]", "FieldValueInvalid",
+     "1Mi is not positive integer multiple of hugepages-2Mi"},
+    {"pages and nothing else", "pods",
+     CONTAINER(R"("resources":{"limits":{"hugepages-2Mi":"2Mi"}})"), "spec.containers[0].resources",
+     "FieldValueForbidden", "HugePages require cpu or memory"},
+    {"pages", "pods", CONTAINER(R"("resources":{"limits":{"memory":"1Gi","hugepages-2Mi":"2Mi"}})"),
+     "", "", ""},
+    {"less than nothing", "pods", CONTAINER(R"("resources":{"limits":{"memory":"-1"}})"),
+     "spec.containers[0].resources.limits[memory]", "FieldValueInvalid",
+     "must be greater than or equal to 0"},
+    {"overhead of nobody", "pods", POD(R"("overhead":{"cpus":"1"})"), "spec.overhead.limits[cpus]",
+     "FieldValueInvalid", "must be a standard resource for containers"},
+};
+
+const Refused kMountRows[] = {
+    {"a mount of no volume", "pods", CONTAINER(R"("volumeMounts":[{"name":"v","mountPath":"/v"}])"),
+     "spec.containers[0].volumeMounts[0].name", "FieldValueNotFound", R"(Not found: "v")"},
+    {"a device of no volume", "pods",
+     CONTAINER(R"("volumeDevices":[{"name":"v","devicePath":"/v"}])"),
+     "spec.containers[0].volumeDevices[0].name", "FieldValueNotFound", R"(Not found: "v")"},
+    {"a place twice", "pods",
+     R"({"spec":{"volumes":[{"name":"v","emptyDir":{}}],"containers":[{"name":"c","image":"i",
+         "volumeMounts":[{"name":"v","mountPath":"/v"},{"name":"v","mountPath":"/v"}]}]}})",
+     "spec.containers[0].volumeMounts[1].mountPath", "FieldValueInvalid",
+     R"(Invalid value: "/v": must be unique)"},
+    {"a folder as a device", "pods",
+     R"({"spec":{"volumes":[{"name":"v","emptyDir":{}}],"containers":[{"name":"c","image":"i",
+         "volumeDevices":[{"name":"v","devicePath":"/v"}]}]}})",
+     "spec.containers[0].volumeDevices[0].name", "FieldValueInvalid",
+     "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"},
+    {"both of one", "pods",
+     R"({"spec":{"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"c"}}],"containers":[{"name":"c","image":"i",
+         "volumeMounts":[{"name":"v","mountPath":"/m"}],"volumeDevices":[{"name":"v","devicePath":"/d"}]}]}})",
+     "spec.containers[0].volumeMounts[0].name", "FieldValueInvalid",
+     "must not already exist in volumeDevices"},
+    {"a device twice", "pods",
+     R"({"spec":{"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"c"}},{"name":"w","persistentVolumeClaim":{"claimName":"d"}}],
+         "containers":[{"name":"c","image":"i","volumeDevices":[{"name":"v","devicePath":"/d"},{"name":"w","devicePath":"/d"}]}]}})",
+     "spec.containers[0].volumeDevices[1].devicePath", "FieldValueInvalid", "must be unique"},
+    {"a mount that gives back", "pods",
+     R"({"spec":{"volumes":[{"name":"v","emptyDir":{}}],"containers":[{"name":"c","image":"i",
+         "volumeMounts":[{"name":"v","mountPath":"/v","mountPropagation":"Bidirectional"}]}]}})",
+     "spec.containers[0].volumeMounts[0].mountPropagation", "FieldValueForbidden",
+     "available only to privileged containers"},
+    {"read only all the way, but not", "pods",
+     R"({"spec":{"volumes":[{"name":"v","emptyDir":{}}],"containers":[{"name":"c","image":"i",
+         "volumeMounts":[{"name":"v","mountPath":"/v","recursiveReadOnly":"Enabled"}]}]}})",
+     "spec.containers[0].volumeMounts[0].recursiveReadOnly", "FieldValueForbidden",
+     "may only be specified when readOnly is true"},
+};
+
+const Refused kContainerRows[] = {
+    {"a hook that does nothing", "pods", CONTAINER(R"("lifecycle":{"preStop":{}})"),
+     "spec.containers[0].lifecycle.preStop", "FieldValueRequired", "must specify a handler type"},
+    {"a hook that does two things", "pods",
+     CONTAINER(R"("lifecycle":{"preStop":{"exec":{"command":["a"]},"sleep":{"seconds":1}}})"),
+     "spec.containers[0].lifecycle.preStop.sleep", "FieldValueForbidden",
+     "may not specify more than 1 handler type"},
+    {"a hook that sleeps on", "pods",
+     CONTAINER(R"("lifecycle":{"preStop":{"sleep":{"seconds":31}}})"),
+     "spec.containers[0].lifecycle.preStop.sleep", "FieldValueInvalid",
+     "Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)"},
+    {"a probe of the past", "pods",
+     CONTAINER(R"("livenessProbe":{"tcpSocket":{"port":1},"periodSeconds":-1})"),
+     "spec.containers[0].livenessProbe.periodSeconds", "FieldValueInvalid",
+     "must be greater than or equal to 0"},
+    {"a probe of no port", "pods", CONTAINER(R"("livenessProbe":{"httpGet":{"path":"/"}})"),
+     "spec.containers[0].livenessProbe.httpGet.port", "FieldValueInvalid",
+     "Invalid value: 0: must be between 1 and 65535, inclusive"},
+    {"a header with a space", "pods",
+     CONTAINER(
+         R"("livenessProbe":{"httpGet":{"port":1,"httpHeaders":[{"name":"a b","value":"c"}]}})"),
+     "spec.containers[0].livenessProbe.httpGet.httpHeaders", "FieldValueInvalid",
+     "a valid HTTP header must consist of"},
+    {"a port without a number", "pods", CONTAINER(R"("ports":[{"name":"a"}])"),
+     "spec.containers[0].ports[0].containerPort", "FieldValueRequired", "Required value"},
+    {"a port too high", "pods", CONTAINER(R"("ports":[{"containerPort":65536}])"),
+     "spec.containers[0].ports[0].containerPort", "FieldValueInvalid",
+     "Invalid value: 65536: must be between 1 and 65535, inclusive"},
+    {"a prefix with an equals sign", "pods",
+     CONTAINER(R"("envFrom":[{"prefix":"a=","secretRef":{"name":"s"}}])"),
+     "spec.containers[0].envFrom[0].prefix", "FieldValueInvalid",
+     "must consist only of printable ASCII"},
+    {"a user below all", "pods", CONTAINER(R"("securityContext":{"runAsUser":-1})"),
+     "spec.containers[0].securityContext.runAsUser", "FieldValueInvalid",
+     "Invalid value: -1: must be between 0 and 2147483647, inclusive"},
+    {"root that must not be root", "pods",
+     CONTAINER(R"("securityContext":{"runAsNonRoot":true,"runAsUser":0})"), "", "", ""},
+    {"a profile of no name", "pods",
+     CONTAINER(R"("securityContext":{"seccompProfile":{"type":"Localhost"}})"),
+     "spec.containers[0].securityContext.seccompProfile.localhostProfile", "FieldValueRequired",
+     "must be set when seccomp type is Localhost"},
+    {"a profile of a name too many", "pods",
+     CONTAINER(
+         R"("securityContext":{"appArmorProfile":{"type":"Unconfined","localhostProfile":"a"}})"),
+     "spec.containers[0].securityContext.appArmorProfile.localhostProfile", "FieldValueInvalid",
+     "can only be set when AppArmor type is Localhost"},
+    {"proc as it is", "pods", CONTAINER(R"("securityContext":{"procMount":"Unmasked"})"),
+     "spec.containers[0].securityContext.procMount", "FieldValueInvalid",
+     "`hostUsers` must be false to use `Unmasked`"},
+};
+
+const Refused kHostRows[] = {
+    {"an account of a bad name", "pods", POD(R"("serviceAccountName":"A_")"),
+     "spec.serviceAccountName", "FieldValueInvalid", "a lowercase RFC 1123 subdomain"},
+    {"a node of a bad name", "pods", POD(R"("nodeName":"A_")"), "spec.nodeName",
+     "FieldValueInvalid", "a lowercase RFC 1123 subdomain"},
+    {"a runtime of a bad name", "pods", POD(R"("runtimeClassName":"A_")"), "spec.runtimeClassName",
+     "FieldValueInvalid", "a lowercase RFC 1123 subdomain"},
+    {"a priority of a bad name", "pods", POD(R"("priorityClassName":"A_")"),
+     "spec.priorityClassName", "FieldValueInvalid", "a lowercase RFC 1123 subdomain"},
+    {"users of its own, network of the host", "pods",
+     POD(R"("hostUsers":false,"hostNetwork":true)"), "spec.hostNetwork", "FieldValueForbidden",
+     "when `pod.Spec.HostUsers` is false"},
+    {"users of its own, processes of the host", "pods", POD(R"("hostUsers":false,"hostPID":true)"),
+     "spec.HostPID", "FieldValueForbidden", "when `pod.Spec.HostUsers` is false"},
+    {"processes shared twice", "pods", POD(R"("hostPID":true,"shareProcessNamespace":true)"),
+     "spec.securityContext.shareProcessNamespace", "FieldValueInvalid",
+     "ShareProcessNamespace and HostPID cannot both be enabled"},
+    {"a parameter of a bad name", "pods",
+     POD(R"("securityContext":{"sysctls":[{"name":"kernel..a","value":"1"}]})"),
+     "spec.securityContext.sysctls[0].name", "FieldValueInvalid",
+     "must have at most 253 characters and match regex"},
+    {"a parameter twice", "pods",
+     POD(R"("securityContext":{"sysctls":[{"name":"kernel.sem","value":"1"},{"name":"kernel.sem","value":"2"}]})"),
+     "spec.securityContext.sysctls[1].name", "FieldValueDuplicate",
+     R"(Duplicate value: "kernel.sem")"},
+    {"a parameter of the host", "pods",
+     POD(R"("hostNetwork":true,"securityContext":{"sysctls":[{"name":"net/ipv4/ip_forward","value":"1"}]})"),
+     "spec.securityContext.sysctls[0].name", "FieldValueInvalid",
+     "may not be specified when 'hostNetwork' is true"},
+    {"a group above all", "pods", POD(R"("securityContext":{"supplementalGroups":[2147483648]})"),
+     "spec.securityContext.supplementalGroups[0]", "FieldValueInvalid",
+     "must be between 0 and 2147483647, inclusive"},
+    {"Windows' options on Linux", "pods",
+     R"({"spec":{"os":{"name":"linux"},"containers":[{"name":"c","image":"i","securityContext":{"windowsOptions":{}}}]}})",
+     "spec.containers[0].securityContext.windowsOptions", "FieldValueForbidden",
+     "windows options cannot be set for a linux pod"},
+    {"a user of Linux on Windows", "pods",
+     POD(R"("os":{"name":"windows"},"securityContext":{"runAsUser":1})"),
+     "spec.securityContext.runAsUser", "FieldValueForbidden", "cannot be set for a windows pod"},
+    {"no DNS and none of its own", "pods", POD(R"("dnsPolicy":"None")"), "spec.dnsConfig",
+     "FieldValueRequired", "must provide `dnsConfig` when `dnsPolicy` is None"},
+    {"names that are searched", "pods", POD(R"("dnsConfig":{"searches":["_a.b.","."]})"), "", "",
+     ""},
+    {"names that cannot be", "pods", POD(R"("dnsConfig":{"searches":["a b"]})"),
+     "spec.dnsConfig.searches[0]", "FieldValueInvalid", "a lowercase RFC 1123 subdomain"},
+    {"an option of no name", "pods", POD(R"("dnsConfig":{"options":[{"value":"1"}]})"),
+     "spec.dnsConfig.options[0]", "FieldValueRequired", "must not be empty"},
+};
+
+const Refused kPlacementRows[] = {
+    {"gates", "pods", POD(R"("schedulingGates":[{"name":"a.b/c"},{"name":"d"}])"), "", "", ""},
+    {"a gate of a bad name", "pods", POD(R"("schedulingGates":[{"name":"a b"}])"),
+     "spec.schedulingGates[0]", "FieldValueInvalid", "name part must consist of"},
+    {"a gate twice", "pods", POD(R"("schedulingGates":[{"name":"a"},{"name":"a"}])"),
+     "spec.schedulingGates[1]", "FieldValueDuplicate", R"(Duplicate value: "a")"},
+    {"a gate behind which it runs", "pods",
+     POD(R"("nodeName":"n","schedulingGates":[{"name":"a"}])"), "spec.nodeName",
+     "FieldValueForbidden", "cannot be set until all schedulingGates have been cleared"},
+    {"a condition of a bad name", "pods", POD(R"("readinessGates":[{"conditionType":"a b"}])"),
+     "spec.readinessGates[0].conditionType", "FieldValueInvalid", "name part must consist of"},
+    {"spread in one way twice", "pods",
+     POD(R"("topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"},
+         {"maxSkew":2,"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"}])"),
+     "spec.topologySpreadConstraints[0].{topologyKey, whenUnsatisfiable}", "FieldValueDuplicate",
+     R"(Duplicate value: "{zone, ScheduleAnyway}")"},
+    {"spread by nothing", "pods",
+     POD(R"("topologySpreadConstraints":[{"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"}])"),
+     "spec.topologySpreadConstraints[0].maxSkew", "FieldValueInvalid",
+     "Invalid value: 0: must be greater than 0"},
+    {"domains of a wish", "pods",
+     POD(R"("topologySpreadConstraints":[{"maxSkew":1,"minDomains":2,"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"}])"),
+     "spec.topologySpreadConstraints[0].minDomains", "FieldValueInvalid",
+     "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway"},
+    {"a weight above all", "pods",
+     POD(R"("affinity":{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":101,"preference":{}}]}})"),
+     "spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight",
+     "FieldValueInvalid", "must be in the range 1-100"},
+    {"a field that nodes have not", "pods",
+     POD(R"("affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":
+         {"nodeSelectorTerms":[{"matchFields":[{"key":"spec.x","operator":"In","values":["1"]}]}]}}})"),
+     "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
+     "nodeSelectorTerms[0].matchFields[0].key",
+     "FieldValueInvalid", "not a valid field selector key"},
+    {"a label that cannot be", "pods",
+     POD(R"("affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":
+         {"nodeSelectorTerms":[{"matchExpressions":[{"key":"k","operator":"In","values":["a b"]}]}]}}})"),
+     "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
+     "nodeSelectorTerms[0].matchExpressions[0].values[0]",
+     "FieldValueInvalid", "a valid label must be an empty string or"},
+    {"affinity by a key that cannot be", "pods",
+     POD(R"("affinity":{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"a b"}]}})"),
+     "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey",
+     "FieldValueInvalid", "name part must consist of"},
+};
+
+TEST_F(Rows, Resources) {
+  try_all(kResourceRows);
+}
+TEST_F(Rows, Mounts) {
+  try_all(kMountRows);
+}
+TEST_F(Rows, Containers) {
+  try_all(kContainerRows);
+}
+TEST_F(Rows, Hosts) {
+  try_all(kHostRows);
+}
+TEST_F(Rows, Placement) {
+  try_all(kPlacementRows);
+}
+
+}  // namespace
+}  // namespace fairlead::orchestrator
