@@ -69,7 +69,7 @@ Complaint too_long(size_t limit) {
 
 Complaint check_dns1123_label(std::string_view text) {
   if (text.size() > 63) return too_long(63);
-  if (!is_label(text)) return kLabelText;
+  if (!is_label(text)) return is_subdomain(text) ? "must not contain dots" : kLabelText;
   return std::nullopt;
 }
 

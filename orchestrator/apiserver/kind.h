@@ -46,6 +46,7 @@ struct Kind {
   std::string name_format;                // schema::check_format's, of metadata.name
   std::vector<std::string> field_labels;  // beyond metadata.name and metadata.namespace
   std::span<const Column> columns;
+  std::string deprecation = {};  // a warning with every answer
   Behaviour behaviour = Behaviour::kPlain;
   // Served from another kind's storage, its top-level members renamed: {stored, served}.
   std::string stored_group;

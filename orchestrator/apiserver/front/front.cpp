@@ -181,6 +181,7 @@ void Front::serve_resource(const RequestRef& request) {
   if (request->accepted == Accepted::kNothing && info.subresource != "log")
     return request->fail(not_acceptable("application/json"));
   log::debug("api: {} {}", info.verb, path);
+  if (!request->kind->deprecation.empty()) request->warnings.push_back(request->kind->deprecation);
   if (info.subresource == "log" && info.verb == "get") return serve_log(request);
   if ((info.subresource == "binding" || info.subresource == "eviction") && info.verb == "create")
     return serve_pod_create(request);
@@ -201,6 +202,7 @@ void Front::serve_resource(const RequestRef& request) {
 WrittenDone Front::written(const RequestRef& request) {
   return [request](const Outcome<Written>& outcome) {
     if (!outcome) return request->fail(outcome.error());
+    request->warn_of(*outcome);
     request->send_object(outcome->created ? 201 : 200, outcome->object);
   };
 }

@@ -5,6 +5,7 @@
 
 #include "orchestrator/apiserver/registry/prepare.h"
 #include "orchestrator/apiserver/schema/protobuf.h"
+#include "orchestrator/apiserver/schema/warnings.h"
 #include "orchestrator/apiserver/yaml.h"
 
 namespace fairlead::orchestrator::apiserver {
@@ -60,6 +61,15 @@ void Request::fail(const ApiError& error) {
   if (error.retry_after_seconds > 0)
     headers.add("retry-after", std::to_string(error.retry_after_seconds));
   responder->respond(error.status, std::move(headers), shape(error.to_json()));
+}
+
+void Request::warn_of(const Written& written) {
+  const bool once = kind->behaviour == Behaviour::kPod;
+  const bool news = written.created || (written.respecified && !once) ||
+                    (kind->behaviour == Behaviour::kService && info.subresource.empty());
+  if (!news) return;
+  for (std::string& one : schema::warnings_of(kind->kind, decode_stored(written.object)))
+    warnings.push_back(std::move(one));
 }
 
 std::string Request::shape(std::string json) const {

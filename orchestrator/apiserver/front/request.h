@@ -60,6 +60,8 @@ struct Request {
   void send(int status, std::string body, std::string content_type = "application/json");
   void send_json(int status, const Json& json) { send(status, dump(json)); }
   std::string shape(std::string json) const;  // indented where the client wants that
+  // Of what was written: a new object, or another spec. Pods are told of once.
+  void warn_of(const Written& written);
   // An object in the stored form, as the client wants to see it.
   void send_object(int status, const Bytes& stored);
   // The same of one object, but for tables: metadata alone, or the served form.

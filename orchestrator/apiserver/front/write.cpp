@@ -218,11 +218,11 @@ void Front::serve_patch(const RequestRef& request) {
   std::vector<std::string> duplicates;
   auto patch = parse_json(request->http.body, &duplicates);
   if (!patch) return request->fail(bad_request("error decoding patch: " + patch.error().message()));
-  Change change = [request, type = *type, patch = std::move(*patch),
-                   duplicates](const Json& current) -> Outcome<Json> {
+  Change change = [request, type = *type, patch = std::move(*patch), duplicates,
+                   kept = request->warnings.size()](const Json& current) -> Outcome<Json> {
     auto next = patched_object(*request->kind, type, current, patch);
     if (!next) return next;
-    request->warnings.clear();  // of an earlier attempt
+    request->warnings.resize(kept);  // without those of an earlier attempt
     // Kubernetes shows what came of the patch, of a strategic one the patch itself.
     const DocumentOptions options{request->validation, duplicates,
                                   type == PatchType::kStrategic ? go_print(patch) : dump(*next)};

@@ -118,6 +118,25 @@ void prepare_pod_create(Json& pod, WallTime now) {
                       {"message", "Scheduling is blocked due to non-empty scheduling gates"},
                       {"lastTransitionTime", timestamp(now)}}});
   tolerate_silent_node(pod);
+  prioritize_pod(pod, nullptr);
+}
+
+// Classes that a cluster makes are not known yet: pods of those are like pods of none.
+void prioritize_pod(Json& pod, const Json& before) {
+  constexpr std::pair<std::string_view, int> kClasses[] = {{"system-cluster-critical", 2000000000},
+                                                           {"system-node-critical", 2000001000}};
+  Json& spec = pod["spec"];
+  const Json& old = at(before, "spec");
+  int priority = 0;
+  for (const auto& [name, value] : kClasses)
+    if (string_at(spec, "priorityClassName") == name) priority = value;
+  const auto fill = [&](const char* name, Json otherwise) {
+    if (!is_empty(at(spec, name))) return;
+    if (!before.is_null() && at(old, name).is_null()) return;  // from before there were any
+    spec[name] = before.is_null() ? std::move(otherwise) : at(old, name);
+  };
+  fill("priority", priority);
+  fill("preemptionPolicy", "PreemptLowerPriority");
 }
 
 void tolerate_silent_node(Json& pod) {

@@ -305,7 +305,10 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   Json object = keep_what_is_ours(kind, subresource, std::move(*checked), current);
   if (kind.behaviour == Behaviour::kService && subresource.empty())
     carry_service_values(object, current);
-  if (kind.behaviour == Behaviour::kPod && subresource.empty()) tolerate_silent_node(object);
+  if (kind.behaviour == Behaviour::kPod && subresource.empty()) {
+    tolerate_silent_node(object);
+    prioritize_pod(object, current);
+  }
   if (kind.behaviour == Behaviour::kPod && subresource == "status")
     carry_pod_status(object, current);
   schema::apply_defaults(*kind.type, object);

@@ -63,6 +63,8 @@ void prepare_pod_create(Json& pod, WallTime now);
 // of what takes a pod's place, which need not say what was added here (Kubernetes
 // plugin/pkg/admission/defaulttolerationseconds).
 void tolerate_silent_node(Json& pod);
+// Its priority: of its class, or none; what it was given once it keeps (admission Priority).
+void prioritize_pod(Json& pod, const Json& before);
 void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes);
 // What a node does not say again in a status it writes.
 void carry_pod_status(Json& pod, const Json& before);

@@ -147,6 +147,8 @@ void Registry::attempt_update(WriteRef write) {
   if (!admit(*write, *prepared, current)) return;
   if (*prepared == current && !ready_to_go(kind, *prepared))
     return answer(*write, Written{entry->value, false, false});
+  write->respecifies =
+      at_path(*prepared, "metadata.generation") != at_path(current, "metadata.generation");
   put_or_remove(write, *prepared, current);
 }
 
@@ -166,8 +168,8 @@ void Registry::commit(WriteRef write, store::Txn txn, bool removes) {
   if (write->options.dry_run) {
     Bytes object = txn.ops[0].value.at(write->revision);
     write->reservation = {};  // gives back what it held
-    return answer(*write,
-                  Written{write->makes ? without_version(object) : object, write->makes, removes});
+    return answer(*write, Written{write->makes ? without_version(object) : object, write->makes,
+                                  removes, write->respecifies});
   }
   Loop& loop = write->loop;
   store_.commit(std::move(txn), loop,
@@ -183,7 +185,8 @@ void Registry::committed(WriteRef write, bool removes, Result<store::TxnResult> 
     write->reservation = {};  // of what is gone nothing new is kept
     if (removes && write->kind.behaviour == Behaviour::kService)
       allocator_.forget(write->last_state);
-    return write->done(Written{std::move(result->values[0]), write->makes, removes});
+    return write->done(
+        Written{std::move(result->values[0]), write->makes, removes, write->respecifies});
   }
   write->reservation = {};
   if (++write->attempts >= kMaxAttempts)

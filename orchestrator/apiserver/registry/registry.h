@@ -37,7 +37,8 @@ struct PageOptions {
 struct Written {
   Bytes object;  // as it is now, or its last state
   bool created = false;
-  bool removed = false;  // it is gone
+  bool removed = false;      // it is gone
+  bool respecified = false;  // its generation is another than before
 };
 using WrittenDone = std::function<void(Outcome<Written>)>;
 

@@ -24,7 +24,8 @@ struct Registry::Write {
   Change change;                 // of an update
   DeleteOptions delete_options;  // of a remove
   int attempts = 0;
-  bool makes = false;    // this attempt: the object is new
+  bool makes = false;  // this attempt: the object is new
+  bool respecifies = false;
   int64_t revision = 0;  // that this attempt started from
   Json last_state;       // of what this attempt removes
   ServiceAllocator::Reservation reservation;
