@@ -267,6 +267,28 @@ class KubectlTest(unittest.TestCase):
         kubectl.run("rollout", "restart", "deploy/hello")
 
     @each_kubectl("tools", after="clean")
+    def test_gates(self, kubectl):
+        kubectl.run("create", "-f", "-", stdin=POD.replace("spec: {", "spec: {schedulingGates: [{name: example.com/wait}], "))
+        self.assertRegex(kubectl.run("get", "pod", "p1", "--no-headers"), "^p1 +0/1 +SchedulingGated ")
+        self.assertIn("only deletion is allowed, but found new scheduling gate 'other'",
+                      kubectl.run("patch", "pod", "p1", "-p", '{"spec":{"schedulingGates":[{"name":"other"}]}}', fails=True))
+        kubectl.run("patch", "pod", "p1", "--type=json", "-p", '[{"op":"remove","path":"/spec/schedulingGates"}]')
+        self.assertNotIn("schedulingGates", kubectl.json("get", "pod", "p1")["spec"])
+
+    @each_kubectl("tools", after="clean")
+    def test_warnings_and_subresources(self, kubectl):
+        twice = HELLO.replace("{name: B,", "{name: A,")
+        self.assertIn('spec.template.spec.containers[0].env[1]: hides previous definition of "A"',
+                      kubectl.run("create", "--warnings-as-errors", "-f", "-", stdin=twice, fails=True))
+        self.assertIn("v1 Endpoints is deprecated", kubectl.run("get", "endpoints", "--warnings-as-errors", fails=True))
+        wrong = kubectl.run("patch", "deploy", "hello", "-p", '{"spec":{"replicas":"x"}}', fails=True)
+        self.assertIn('The request is invalid: patch: Invalid value: "map[spec:map[replicas:x]]"', wrong)
+        if kubectl.minor >= 24:
+            scale = kubectl.run("get", "deploy", "hello", "--subresource=scale")
+            self.assertEqual(scale.split()[:7], ["NAME", "DESIRED", "AVAILABLE", "AGE", "hello", "3", "0"])
+            kubectl.run("get", "deploy", "hello", "--subresource=status")
+
+    @each_kubectl("tools", after="clean")
     def test_rollout_status(self, kubectl):
         kubectl.run("apply", "-f", "-", stdin=HELLO)
         with kubectl.following("rollout", "status", "deploy/hello") as rollout:

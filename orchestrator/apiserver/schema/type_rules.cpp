@@ -151,10 +151,18 @@ void node_spec(const Json& value, const std::string& path, Causes& causes) {
 
 void object_meta(const Json& value, const std::string& path, Causes& causes) {
   const Json& owners = at(value, "ownerReferences");
-  const auto controls = [](const Json& owner) { return bool_at(owner, "controller"); };
-  if (std::count_if(owners.begin(), owners.end(), controls) > 1)
-    causes.push_back(invalid_value(join(path, "ownerReferences"), dump(owners),
-                                   "Only one reference can have Controller set to true"));
+  std::string first;
+  for (const Json& owner : owners) {
+    if (!bool_at(owner, "controller")) continue;
+    const std::string name = string_at(owner, "kind") + "/" + string_at(owner, "name");
+    if (!first.empty())
+      causes.push_back(invalid_value(join(path, "ownerReferences"), dump(owners),
+                                     "Only one reference can have Controller set to true. Found "
+                                     "\"true\" in references for " +
+                                         first + " and " + name));
+    else
+      first = name;
+  }
 }
 
 constexpr std::pair<std::string_view, ValidateRule> kRules[] = {

@@ -356,7 +356,7 @@ const Refused kOtherRows[] = {
      R"({"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"a","uid":"1","controller":true},
          {"apiVersion":"v1","kind":"Pod","name":"b","uid":"2","controller":true}]}})",
      "metadata.ownerReferences", "FieldValueInvalid",
-     "Only one reference can have Controller set to true"},
+     R"(Only one reference can have Controller set to true. Found "true" in references for Pod/a and Pod/b)"},
 };
 
 #undef ADDRESS
