@@ -11,8 +11,12 @@ Error compacted_error(int64_t asked, int64_t compacted) {
                                         std::to_string(compacted) + ")");
 }
 
-size_t size_of(const Event& event) {
-  return event.key.size() + event.value->size() + 160;
+// What an event holds alone: its value, that value once more in the frame its watchers share, and
+// what was there before unless an earlier event still holds it.
+size_t size_of(const Event& event, bool holds_previous) {
+  constexpr size_t kRest = 400;
+  return 2 * (event.key.size() + event.value->size()) +
+         (holds_previous ? event.previous->size() : 0) + kRest;
 }
 
 }  // namespace
@@ -109,7 +113,7 @@ EventRef KeySpace::apply(Event::Type type, const std::string& key, Bytes value, 
   event->key = key;
   event->value = std::move(value);
   event->revision = revision;
-  Past past{nullptr, {}, now};
+  Past past{nullptr, {}, now, 0};
   const auto it = entries_.find(key);
   if (it != entries_.end()) {
     past.before = it->second;
@@ -128,7 +132,8 @@ EventRef KeySpace::apply(Event::Type type, const std::string& key, Bytes value, 
   }
   past.event = event;
   revision_ = revision;
-  history_bytes_ += size_of(*event);
+  past.bytes = size_of(*event, event->previous && past.before.mod_revision <= compacted_);
+  history_bytes_ += past.bytes;
   history_.push_back(std::move(past));
   trim(now);
   return event;
@@ -151,7 +156,7 @@ void KeySpace::trim(MonoTime now) {
 void KeySpace::drop_oldest() {
   compacted_ = history_.front().event->revision;
   while (!history_.empty() && history_.front().event->revision <= compacted_) {
-    history_bytes_ -= size_of(*history_.front().event);
+    history_bytes_ -= history_.front().bytes;
     history_.pop_front();
   }
 }

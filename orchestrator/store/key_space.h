@@ -50,6 +50,7 @@ class KeySpace {
     EventRef event;
     Entry before;  // value null: did not exist
     MonoTime at;
+    size_t bytes = 0;  // that count to the limits
   };
   RangeResult newest(const RangeOptions& options) const;
   RangeResult as_of(const RangeOptions& options) const;

@@ -114,10 +114,11 @@ void SqliteStore::Impl::stop() {
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
-  // A clean stop needs no gap in the numbers.
-  if (next_revision_ < reserved_revision_ && database_->begin().ok())
-    if (!database_->reserve_revision(next_revision_).ok() || !database_->commit().ok())
-      database_->rollback();
+  // A clean stop needs no gap in the numbers, but for the end of what was in memory only: who
+  // watches from before it has to list again.
+  const int64_t end = next_revision_ + (book_.empty() ? 0 : 1);
+  if (end != reserved_revision_ && database_->begin().ok())
+    if (!database_->reserve_revision(end).ok() || !database_->commit().ok()) database_->rollback();
   database_.reset();
 }
 

@@ -5,7 +5,8 @@
 // one SQLite transaction (group commit: transactions that arrive during an fsync share the next
 // one), then makes it visible, publishes it and reports it. Idle it sleeps: no timer, no fsync.
 // Revisions: numbers are reserved on disk in blocks, so that volatile writes need no fsync and yet
-// no number comes twice after a crash. After one, counting goes on at the end of the block. Limits:
+// no number comes twice after a crash. After one, counting goes on at the end of the block; after a
+// clean stop one higher when volatile keys were there, else where it was. Limits:
 // Options and HistoryLimits. Beyond max_waiting commits are refused with kResourceExhausted.
 #pragma once
 

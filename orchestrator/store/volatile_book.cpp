@@ -14,6 +14,11 @@ bool VolatileBook::covers(std::string_view key) const {
                      [&](const Shelf& shelf) { return key.starts_with(shelf.rule.prefix); });
 }
 
+bool VolatileBook::empty() const {
+  return std::all_of(shelves_.begin(), shelves_.end(),
+                     [](const Shelf& shelf) { return shelf.number.empty(); });
+}
+
 VolatileBook::Shelf* VolatileBook::shelf_of(std::string_view key) {
   for (Shelf& shelf : shelves_)
     if (key.starts_with(shelf.rule.prefix)) return &shelf;

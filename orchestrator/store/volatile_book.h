@@ -15,6 +15,7 @@ class VolatileBook {
   explicit VolatileBook(std::vector<VolatileKeys> rules);
 
   bool covers(std::string_view key) const;
+  bool empty() const;  // no such key is there
   void written(const std::string& key, MonoTime now);
   void removed(const std::string& key);
   // Keys past their time or over the limit, oldest first.

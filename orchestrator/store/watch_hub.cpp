@@ -11,10 +11,17 @@ class WatchHub::Watcher : public std::enable_shared_from_this<Watcher> {
  public:
   Watcher(Loop& loop, WatchHandlers handlers) : loop_(loop), handlers_(std::move(handlers)) {}
 
+  // Before the first push.
+  void begin_with(std::vector<EventRef> past) {
+    std::lock_guard lock(mutex_);
+    backlog_.events = std::move(past);
+    past_ = backlog_.events.size();
+  }
+
   void push(std::vector<EventRef> events) {
     std::lock_guard lock(mutex_);
     if (closed_ || lost_) return;
-    if (backlog_.events.size() + events.size() > kMaxBacklog) {
+    if (backlog_.events.size() - past_ + events.size() > kMaxBacklog) {
       lost_ = true;
       backlog_.events.clear();
       return;
@@ -48,6 +55,7 @@ class WatchHub::Watcher : public std::enable_shared_from_this<Watcher> {
       if (closed_) return;
       std::swap(batch, backlog_);
       backlog_.revision = batch.revision;
+      past_ = 0;
       lost = lost_;
       if (lost) closed_ = true;
     }
@@ -64,6 +72,7 @@ class WatchHub::Watcher : public std::enable_shared_from_this<Watcher> {
   const WatchHandlers handlers_;
   std::mutex mutex_;
   Batch backlog_;
+  size_t past_ = 0;  // of the backlog: what it began with
   bool scheduled_ = false;
   bool closed_ = false;
   bool lost_ = false;
@@ -75,7 +84,7 @@ WatchHub::WatcherRef WatchHub::add(const std::string& prefix, std::vector<EventR
   by_prefix_[prefix].push_back(watcher);
   ++count_;
   if (!past.empty()) {
-    watcher->push(std::move(past));
+    watcher->begin_with(std::move(past));
     watcher->schedule(revision);
   }
   return watcher;

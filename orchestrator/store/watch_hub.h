@@ -3,7 +3,8 @@
 //
 // Threads: publish and add are called under the owner's lock (that lock makes "history, then what
 // follows" gapless). A watcher's backlog has a lock of its own; the order is always owner, watcher.
-// Bounded: a watcher whose backlog passes kMaxBacklog is dropped and told so.
+// Bounded: a watcher whose backlog passes kMaxBacklog is dropped and told so; what it is owed from
+// before it began is the history's and does not count.
 #pragma once
 
 #include <map>

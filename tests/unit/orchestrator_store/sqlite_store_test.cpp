@@ -226,6 +226,45 @@ TEST_F(SqliteStoreTest, HistoryIsBounded) {
   EXPECT_TRUE(store_->watch({"p/", start}, loop_, Seen().handlers()).error().is_expired());
 }
 
+// The limit is of what is held: a value is there once more in the frame made of it.
+TEST_F(SqliteStoreTest, HistoryCountsAllItHolds) {
+  SqliteOptions with = options();
+  with.history.hard_bytes = 100'000;
+  open(with);
+  for (int i = 0; i < 300; ++i) put("p/a", std::string(1000, 'x'));
+  EXPECT_LE(store_->stats().history_events, 50u);
+  EXPECT_GE(store_->stats().history_events, 30u);
+}
+
+TEST_F(SqliteStoreTest, AWatcherMayBeAsFarBehindAsTheHistory) {
+  open();
+  const int64_t start = put("p/a", "1");
+  constexpr size_t kMissed = 70'000;
+  Txn txn;
+  for (size_t i = 0; i < kMissed; ++i)
+    txn.ops.push_back({Op::Kind::kPut, "events/" + std::to_string(i), {"x"}});
+  ASSERT_TRUE(commit(std::move(txn)).ok());
+  Seen seen;
+  auto watch = store_->watch({"events/", start}, loop_, seen.handlers());
+  put("events/last", "x");
+  EXPECT_TRUE(loop_.run_until([&] { return seen.lost || seen.log.size() > kMissed; }, seconds(60)));
+  EXPECT_FALSE(seen.lost);
+  EXPECT_EQ(seen.log.back(), "+events/last=x");
+}
+
+// Who has seen a volatile key and asks what changed since is sent to list again.
+TEST_F(SqliteStoreTest, TheEndOfVolatileKeysIsAChange) {
+  open();
+  put("durable", "1");
+  const int64_t last = put("events/e", "x");
+  open();
+  EXPECT_GT(store_->revision(), last);
+  EXPECT_TRUE(store_->watch({"events/", last}, loop_, Seen().handlers()).error().is_expired());
+  const int64_t again = store_->revision();
+  open();
+  EXPECT_EQ(store_->revision(), again) << "none was there";
+}
+
 TEST_F(SqliteStoreTest, VolatileKeysNeedNoDiskAndRevisionsNeverGoBack) {
   SqliteOptions with = options();
   with.revision_block = 20;
