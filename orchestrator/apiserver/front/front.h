@@ -4,8 +4,8 @@
 // Threads: everything on its Loop's thread. It must be destroyed there, after the HttpServer that
 // calls it and before the Registry.
 // Limits: watches end after 30 to 60 minutes, or what timeoutSeconds says; a watcher that lets more
-// than 10,000 changes pile up is closed. The objects a watch begins with do not pile up: they are
-// sent as the client takes them, whatever their number.
+// than 10,000 changes, or 32 MiB of them, pile up is closed. What a watch begins with, objects or
+// the changes it is behind, does not pile up: it is sent as the client takes it, however much.
 #pragma once
 
 #include <memory>

@@ -9,6 +9,7 @@ namespace fairlead::orchestrator::apiserver {
 namespace {
 
 constexpr size_t kMaxWaitingFrames = 10'000;
+constexpr size_t kMaxWaitingBytes = 32 << 20;
 constexpr Duration kBookmarkEvery = std::chrono::seconds(60);
 
 // What watchers derive from an event, once for all of them: the usual frame, and what filters look
@@ -102,39 +103,47 @@ class WatchStream : public Stream {
                                           [this](const Error& error) { lose(error); }});
     if (!watch) return lose(watch.error());
     watch_ = std::move(*watch);
+    past_until_ = registry_.store().revision();
   }
 
   void on_batch(const store::Batch& batch) {
     const std::weak_ptr<bool> alive = alive_;
     for (const store::EventRef& event : batch.events) {
-      if (event->revision > told_) send_event(*event);
+      if (event->revision <= told_) continue;
+      if (event->revision <= past_until_)
+        past_.push_back(event);
+      else if (Bytes frame = frame_of(*event))
+        write(std::move(frame));
       if (alive.expired() || ended_) return;
     }
+    pump();
+    if (alive.expired() || ended_) return;
     const bool news = batch.revision > told_;
     if (batch.events.empty() && news) send_bookmark(batch.revision);
     told_ = std::max(told_, batch.revision);
   }
 
   // An object that leaves the filter is DELETED for this watcher, one that enters is ADDED.
-  void send_event(const store::Event& event) {
+  // Null: this watcher is not told.
+  Bytes frame_of(const store::Event& event) {
     const EventView& view = view_of(event);
     const Kind& kind = *request_->kind;
     const bool plain = request_->wants_as_stored();
     if (parameters_.filter.empty()) {
-      if (plain) return write(view.frame());
+      if (plain) return view.frame();
       const char* type = event.type == store::Event::Type::kDelete ? "DELETED"
                          : event.previous                          ? "MODIFIED"
                                                                    : "ADDED";
-      return write(frame_of(type, *event.value));
+      return frame_of(type, *event.value);
     }
     const bool now =
         event.type == store::Event::Type::kPut && parameters_.filter.matches(view.now(kind));
     const bool before = event.previous && parameters_.filter.matches(view.before(kind));
-    if (now && before && plain) return write(view.frame());
-    if (now) return write(frame_of(before ? "MODIFIED" : "ADDED", *event.value));
-    if (!before) return;
-    if (event.type == store::Event::Type::kDelete) return write(frame_of("DELETED", *event.value));
-    write(frame_of("DELETED", *encode(decode_stored(event.previous)).at(event.revision)));
+    if (now && before && plain) return view.frame();
+    if (now) return frame_of(before ? "MODIFIED" : "ADDED", *event.value);
+    if (!before) return nullptr;
+    if (event.type == store::Event::Type::kDelete) return frame_of("DELETED", *event.value);
+    return frame_of("DELETED", *encode(decode_stored(event.previous)).at(event.revision));
   }
 
   Bytes frame_of(std::string_view type, const std::string& stored) {
@@ -183,20 +192,26 @@ class WatchStream : public Stream {
   // A slow client gets what waits once it has drained; too much waiting closes it.
   void write(Bytes frame) {
     if (ended_) return;
+    waiting_bytes_ += frame->size();
     waiting_.push_back(std::move(frame));
     pump();
-    if (waiting_.size() > kMaxWaitingFrames) close();
+    if (waiting_.size() > kMaxWaitingFrames || waiting_bytes_ > kMaxWaitingBytes) close();
   }
 
-  // What there was, then what changed, for as long as the client takes it.
+  // What there was, then what had changed, then what changes, for as long as the client takes it.
   void pump() {
     while (!congested_ && !ended_) {
       if (next_initial_ < initial_.size()) {
         send_initial(std::exchange(initial_[next_initial_++], nullptr));
         if (next_initial_ == initial_.size()) std::vector<Bytes>().swap(initial_);
+      } else if (!past_.empty()) {
+        const store::EventRef event = std::move(past_.front());
+        past_.pop_front();
+        if (Bytes frame = frame_of(*event)) send(std::move(frame));
       } else if (!waiting_.empty()) {
         Bytes frame = std::move(waiting_.front());
         waiting_.pop_front();
+        waiting_bytes_ -= frame->size();
         send(std::move(frame));
       } else {
         return;
@@ -241,9 +256,12 @@ class WatchStream : public Stream {
   std::unique_ptr<store::Watch> watch_;
   std::vector<Bytes> initial_;  // those before next_initial_ have been sent; all: empty
   size_t next_initial_ = 0;
-  std::deque<Bytes> waiting_;  // changes
+  std::deque<store::EventRef> past_;  // changes before the watch began: at most the history
+  std::deque<Bytes> waiting_;         // changes since
+  size_t waiting_bytes_ = 0;
   Alarm bookmark_, time_limit_;
   int64_t told_ = 0;
+  int64_t past_until_ = 0;
   bool columns_told_ = false, congested_ = false, ended_ = false;
   std::shared_ptr<bool> alive_;
 };

@@ -90,7 +90,7 @@ class WatchStreamTest : public testing::Test {
   }
 
   // Small objects "c00000"..., in one commit.
-  void fill(int first, int count, const char* value = "v") {
+  void fill(int first, int count, const std::string& value = "v") {
     store::Txn txn;
     for (int i = first; i < first + count; ++i) {
       char name[16];
@@ -110,13 +110,15 @@ class WatchStreamTest : public testing::Test {
     ASSERT_TRUE(result->ok() && (*result)->succeeded);
   }
 
-  std::shared_ptr<SlowClient> watch(const std::string& query, const std::string& accept = "") {
+  std::shared_ptr<SlowClient> watch(const std::string& query, const std::string& accept = "",
+                                    int64_t after = 0) {
     auto client = std::make_shared<SlowClient>(kRoom);
     HttpServerRequest request;
     request.method = "GET";
     request.path = "/api/v1/namespaces/default/configmaps";
     request.query = {{"watch", "1"}};
     if (!query.empty()) request.query.emplace_back("labelSelector", query);
+    if (after != 0) request.query.emplace_back("resourceVersion", std::to_string(after));
     request.headers.add("authorization", "Bearer 0123456789abcdef");
     if (!accept.empty()) request.headers.add("accept", accept);
     front_->handle(std::move(request), client);
@@ -206,11 +208,45 @@ TEST_F(WatchStreamTest, WhoDoesNotReadIsClosed) {
   auto client = watch("");
   const size_t sent = client->frames.size();
   for (int i = 0; i < 6 && !client->finished; ++i) {
-    fill(0, 2000, std::to_string(i).c_str());
+    fill(0, 2000, std::to_string(i));
     settle();
   }
   EXPECT_TRUE(client->finished);
   EXPECT_EQ(client->frames.size(), sent);
+}
+
+TEST_F(WatchStreamTest, FewChangesCanBeTooMuchToo) {
+  fill(0, 2000);
+  auto client = watch("");
+  fill(0, 20, std::string(1 << 20, 'x'));
+  settle();
+  EXPECT_FALSE(client->finished);
+  fill(0, 20, std::string(1 << 20, 'y'));
+  settle();
+  EXPECT_TRUE(client->finished);
+}
+
+// A client that was away comes back: it reads, so it gets all it missed, and then what follows.
+TEST_F(WatchStreamTest, WhoIsFarBehindCatchesUp) {
+  constexpr size_t kMissed = 15'000;
+  fill(0, 1);
+  const int64_t seen = store_->revision();
+  fill(0, kMissed);
+  auto client = watch("", "", seen);
+  auto selected = watch("even=yes", "", seen);
+  settle();
+  EXPECT_LT(client->frames.size(), 1000u) << "more is made than the client has room for";
+  fill(3, 1, "changed");
+  settle();
+  read_until(*client, kMissed + 1);
+  read_until(*selected, kMissed / 2);
+  EXPECT_FALSE(client->finished);
+  ASSERT_EQ(client->frames.size(), kMissed + 1);
+  EXPECT_EQ(selected->frames.size(), kMissed / 2);
+  EXPECT_LT(client->most_waiting, kRoom + 1024);
+  EXPECT_EQ(string_at(frame(*client, 0), "type"), "MODIFIED");
+  EXPECT_EQ(string_at(frame(*client, kMissed - 1), "object.metadata.name"), "c14999");
+  EXPECT_EQ(string_at(frame(*client, kMissed), "object.data.k"), "changed");
 }
 
 }  // namespace
