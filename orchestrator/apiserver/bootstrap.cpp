@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/apiserver/bootstrap.h"
 
+#include "base/log.h"
+
 namespace fairlead::orchestrator::apiserver {
 namespace {
 
 constexpr uint32_t kApiAddress = 1;  // the n-th of the service range, as everywhere
 constexpr uint32_t kDnsAddress = 10;
 constexpr Duration kPatience = std::chrono::seconds(60);
+constexpr Duration kFirstLook = std::chrono::seconds(1);
+constexpr Duration kNextLook = std::chrono::seconds(10);
 
-struct Wanted {
-  Resource resource;
-  std::string ns;
-  Json object;
-  bool corrected = false;  // written again at every start: its address may be another one
-};
+using Wanted = BootstrapObject;
 
 Json meta(const std::string& name, Json labels) {
   return {{"name", name}, {"labels", std::move(labels)}};
@@ -90,27 +89,44 @@ std::vector<Wanted> wanted_objects(Registry& registry, const BootstrapOptions& o
   return wanted;
 }
 
-Result<void> make(Registry& registry, Loop& loop, const Wanted& wanted) {
-  const Kind& kind = *Kinds::builtin().find(wanted.resource);
-  const std::string name = string_at(wanted.object, "metadata.name");
+std::string name_of(const Wanted& wanted) {
+  return string_at(wanted.object, "metadata.name");
+}
+const Kind& kind_of(const Wanted& wanted) {
+  return *Kinds::builtin().find(wanted.resource);
+}
+
+Error told_of(const Wanted& wanted, const ApiError& error) {
+  return error.to_error().with_context("make " + wanted.resource.plural + " " + name_of(wanted));
+}
+
+bool exists(const Registry& registry, const Wanted& wanted) {
+  return registry.get(kind_of(wanted), {wanted.ns, name_of(wanted)}).ok();
+}
+
+// Creates it, or replaces the one there is.
+void write_object(Registry& registry, Loop& loop, const Wanted& wanted, WrittenDone done) {
+  const Kind& kind = kind_of(wanted);
   std::vector<std::string> warnings;
   auto document = admit_document(kind, wanted.object, {FieldValidation::kStrict, {}}, warnings);
-  if (!document) return document.error().to_error();
+  if (!document)
+    return loop.post([done = std::move(done), error = document.error()] { done(error); });
+  if (!exists(registry, wanted))
+    return registry.create(kind, wanted.ns, std::move(*document), {}, loop, std::move(done));
+  registry.update(
+      kind, "", {wanted.ns, name_of(wanted)},
+      [object = std::move(*document)](const Json&) -> Outcome<Json> { return object; }, {}, loop,
+      std::move(done));
+}
+
+Result<void> make(Registry& registry, Loop& loop, const Wanted& wanted) {
+  if (!wanted.corrected && exists(registry, wanted)) return ok();
   std::optional<Outcome<Written>> outcome;
-  const auto done = [&outcome](Outcome<Written> result) { outcome = std::move(result); };
-  const bool exists = registry.get(kind, {wanted.ns, name}).ok();
-  if (exists && !wanted.corrected) return ok();
-  if (exists) {
-    registry.update(
-        kind, "", {wanted.ns, name},
-        [object = *document](const Json&) -> Outcome<Json> { return object; }, {}, loop, done);
-  } else {
-    registry.create(kind, wanted.ns, *document, {}, loop, done);
-  }
+  write_object(registry, loop, wanted,
+               [&outcome](Outcome<Written> result) { outcome = std::move(result); });
   if (!loop.run_until([&] { return outcome.has_value(); }, kPatience))
     return Error(ErrorCode::kTimeout, "the store did not answer for " + std::to_string(60) + " s");
-  if (!*outcome)
-    return outcome->error().to_error().with_context("make " + wanted.resource.plural + " " + name);
+  if (!*outcome) return told_of(wanted, outcome->error());
   return ok();
 }
 
@@ -120,6 +136,53 @@ Result<void> bootstrap(Registry& registry, Loop& loop, const BootstrapOptions& o
   for (const Wanted& wanted : wanted_objects(registry, options))
     if (auto made = make(registry, loop, wanted); !made) return made;
   return ok();
+}
+
+BootstrapKeeper::BootstrapKeeper(Registry& registry, Loop& loop, const BootstrapOptions& options)
+    : registry_(registry), loop_(loop), wanted_(wanted_objects(registry, options)) {
+  follow();
+}
+BootstrapKeeper::~BootstrapKeeper() = default;
+
+void BootstrapKeeper::follow() {
+  watches_.clear();
+  const int64_t now = registry_.store().revision();
+  for (const Wanted& wanted : wanted_) {
+    auto watch = registry_.store().watch(
+        {kind_of(wanted).key(wanted.ns, name_of(wanted)), now}, loop_,
+        {[this](const store::Batch& batch) { on_batch(batch); },
+         [this](const Error&) { loop_.post(guarded([this] { follow(); })); }});
+    if (watch) watches_.push_back(std::move(*watch));
+  }
+  look_after(kFirstLook);
+}
+
+void BootstrapKeeper::on_batch(const store::Batch& batch) {
+  for (const store::EventRef& event : batch.events)
+    if (event->type == store::Event::Type::kDelete) look_after(kFirstLook);
+}
+
+void BootstrapKeeper::look_after(Duration delay) {
+  look_ = loop_.clock().after(delay, [this] { make_missing(); });
+}
+
+void BootstrapKeeper::make_missing() {
+  for (const Wanted& wanted : wanted_) {
+    if (exists(registry_, wanted)) continue;
+    write_object(
+        registry_, loop_, wanted,
+        [this, &wanted, alive = std::weak_ptr<bool>(alive_)](const Outcome<Written>& outcome) {
+          if (alive.expired() || outcome) return;
+          log::warn("api: {}", told_of(wanted, outcome.error()).message());
+          look_after(kNextLook);
+        });
+  }
+}
+
+std::function<void()> BootstrapKeeper::guarded(std::function<void()> work) const {
+  return [work = std::move(work), alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired()) work();
+  };
 }
 
 }  // namespace fairlead::orchestrator::apiserver

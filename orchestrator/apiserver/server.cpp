@@ -47,6 +47,10 @@ class IoThread {
     started_.wait(lock, [this] { return bound_.has_value(); });
     return *bound_;
   }
+  // What is made lives on the thread until it stops.
+  void keep(std::function<std::shared_ptr<void>(Loop&)> make_it) {
+    loop_.post([this, make_it = std::move(make_it)] { kept_ = make_it(loop_); });
+  }
   void stop() {
     loop_.stop();
     if (thread_.joinable()) thread_.join();
@@ -67,6 +71,7 @@ class IoThread {
     }
     started_.notify_all();
     if (listening) loop_.run();
+    kept_.reset();
     server.reset();
     front.reset();
   }
@@ -75,6 +80,7 @@ class IoThread {
   std::mutex mutex_;
   std::condition_variable started_;
   std::optional<Result<SocketAddress>> bound_;  // under mutex_
+  std::shared_ptr<void> kept_;                  // the thread's
   std::thread thread_;
 };
 
@@ -95,7 +101,12 @@ class ApiServer::Impl {
     if (!authenticator) return authenticator.error();
     authenticator_ = std::move(*authenticator);
     if (auto listening = listen(); !listening) return listening;
-    return bootstrap(*registry_, bootstrap_loop_, {options_.advertise, bound_.port});
+    const BootstrapOptions objects{options_.advertise, bound_.port};
+    if (auto made = bootstrap(*registry_, bootstrap_loop_, objects); !made) return made;
+    threads_.front()->keep([this, objects](Loop& loop) {
+      return std::make_shared<BootstrapKeeper>(*registry_, loop, objects);
+    });
+    return ok();
   }
 
   void stop() {

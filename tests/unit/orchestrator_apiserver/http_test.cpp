@@ -204,6 +204,28 @@ TEST_F(HttpTest, TheApiServersOwnServiceHasEndpointsOfBothKinds) {
   EXPECT_EQ(int_at(slice["ports"][0], "port"), server_->address().port);
 }
 
+TEST_F(HttpTest, WhatEveryClusterHasComesBack) {
+  const std::string paths[] = {
+      "/api/v1/namespaces/default/services/kubernetes",
+      "/api/v1/namespaces/default/endpoints/kubernetes",
+      "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"};
+  std::vector<std::string> before;
+  for (const std::string& path : paths) {
+    before.push_back(string_at(json(ask("GET", path)), "metadata.uid"));
+    EXPECT_EQ(ask("DELETE", path).status, 200) << path;
+  }
+  for (size_t i = 0; i < before.size(); ++i) {
+    HttpResponse now = ask("GET", paths[i]);
+    for (int tries = 0; tries < 400 && now.status == 404; ++tries) {
+      loop_.run_until([] { return false; }, std::chrono::milliseconds(50));
+      now = ask("GET", paths[i]);
+    }
+    ASSERT_EQ(now.status, 200) << paths[i];
+    EXPECT_NE(string_at(json(now), "metadata.uid"), before[i]);
+  }
+  EXPECT_EQ(string_at(json(ask("GET", paths[0])), "spec.clusterIP"), "10.96.0.1");
+}
+
 TEST_F(HttpTest, WrongRequestsGetAStatusThatSaysWhy) {
   for (const WrongRequest& c : kWrongRequests) {
     const HttpResponse response = ask(c.method, c.path, c.body, c.type);
