@@ -93,8 +93,10 @@ class Api {
                            const kube::ObjectKey& key, nlohmann::json patch, WriteDone done) = 0;
   virtual void remove(const Resource& resource, const kube::ObjectKey& key,
                       const DeleteOptions& options, WriteDone done) = 0;
-  // POST pods/binding: sets spec.nodeName once; kConflict if the pod is bound already.
-  virtual void bind(const kube::ObjectKey& pod, const std::string& node, WriteDone done) = 0;
+  // POST pods/binding: sets spec.nodeName once; kConflict if the pod is bound already, or another
+  // than the one of this uid (empty: any).
+  virtual void bind(const kube::ObjectKey& pod, const std::string& uid, const std::string& node,
+                    WriteDone done) = 0;
 
   // All objects there are, as kAdded, then on_synced once, then every change in order. An
   // in-process watch never expires.

@@ -152,8 +152,9 @@ class InProcessApi : public Api {
     registry_.remove(*kind, key, options, {}, loop_, guard(std::move(done)));
   }
 
-  void bind(const kube::ObjectKey& pod, const std::string& node, WriteDone done) override {
-    registry_.bind(pod, node, {}, loop_, guard(std::move(done)));
+  void bind(const kube::ObjectKey& pod, const std::string& uid, const std::string& node,
+            WriteDone done) override {
+    registry_.bind(pod, uid, node, {}, loop_, guard(std::move(done)));
   }
 
   WatchHandle watch(const Resource& resource, std::function<void(const WatchEvent&)> on_event,

@@ -290,7 +290,7 @@ void Scheduler::Running::attempt(const ObjectKey& key) {
 void Scheduler::Running::bind(const PodRef& pod, const std::string& node) {
   place(pod, node);
   ++binds_in_flight;
-  api.bind(pod->meta.key(), node,
+  api.bind(pod->meta.key(), pod->meta.uid, node,
            [weak = weak_from_this(), pod, node](const Result<Bytes>& result) {
              const auto self = weak.lock();
              if (self) self->on_bound(pod, node, result);

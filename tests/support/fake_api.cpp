@@ -175,9 +175,10 @@ void FakeApi::remove(const Resource& resource, const ObjectKey& key, const Delet
          [this, resource, key, options] { return do_remove(resource, key, options); });
 }
 
-void FakeApi::bind(const ObjectKey& pod, const std::string& node, WriteDone done) {
+void FakeApi::bind(const ObjectKey& pod, const std::string& uid, const std::string& node,
+                   WriteDone done) {
   submit({"bind", {"", "pods"}, "binding", pod}, std::move(done),
-         [this, pod, node] { return do_bind(pod, node); });
+         [this, pod, uid, node] { return do_bind(pod, uid, node); });
 }
 
 WatchHandle FakeApi::watch(const Resource& resource,
@@ -382,10 +383,13 @@ Result<Json> FakeApi::do_remove(const Resource& resource, const ObjectKey& key,
   return commit(resource, std::move(object), WatchEventType::kModified);
 }
 
-Result<Json> FakeApi::do_bind(const ObjectKey& pod, const std::string& node) {
+Result<Json> FakeApi::do_bind(const ObjectKey& pod, const std::string& uid,
+                              const std::string& node) {
   const Resource pods{"", "pods"};
   auto object = find(pods, pod);
   if (!object) return no_such(pods, pod);
+  if (!uid.empty() && text_at(*object, "/metadata/uid") != uid)
+    return Error(ErrorCode::kConflict, "pod " + pod.to_string() + " is another one by now");
   if (!text_at(*object, "/spec/nodeName").empty())
     return Error(ErrorCode::kConflict, "pod " + pod.to_string() + " is already assigned to a node");
   if (object->contains(Json::json_pointer("/metadata/deletionTimestamp")))

@@ -49,7 +49,8 @@ class FakeApi : public orchestrator::Api {
                    Json patch, WriteDone done) override;
   void remove(const Resource& resource, const ObjectKey& key,
               const orchestrator::DeleteOptions& options, WriteDone done) override;
-  void bind(const ObjectKey& pod, const std::string& node, WriteDone done) override;
+  void bind(const ObjectKey& pod, const std::string& uid, const std::string& node,
+            WriteDone done) override;
   orchestrator::WatchHandle watch(const Resource& resource,
                                   std::function<void(const orchestrator::WatchEvent&)> on_event,
                                   std::function<void()> on_synced) override;
@@ -90,7 +91,7 @@ class FakeApi : public orchestrator::Api {
                         const ObjectKey& key, const Json& patch);
   Result<Json> do_remove(const Resource& resource, const ObjectKey& key,
                          const orchestrator::DeleteOptions& options);
-  Result<Json> do_bind(const ObjectKey& pod, const std::string& node);
+  Result<Json> do_bind(const ObjectKey& pod, const std::string& uid, const std::string& node);
   Result<Json> replace(const Resource& resource, std::string_view subresource, Json object);
   Json commit(const Resource& resource, Json object, orchestrator::WatchEventType type);
   Json drop(const Resource& resource, const ObjectKey& key);

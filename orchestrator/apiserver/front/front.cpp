@@ -174,7 +174,7 @@ void Front::serve_resource(const RequestRef& request) {
     return request->fail(path_not_found());
   // Only lists and watches reach over all namespaces.
   const bool needs_ns = request->kind->namespaced && info.ns.empty();
-  if (needs_ns && info.verb != "list" && info.verb != "watch" && info.verb != "deletecollection")
+  if (needs_ns && info.verb != "list" && info.verb != "watch")
     return request->fail(
         method_not_allowed("the server does not allow this method on the requested resource"));
   request->accepted = negotiate(request->http.headers.get("accept"), true, false);

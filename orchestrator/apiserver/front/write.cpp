@@ -363,7 +363,7 @@ void Front::serve_pod_create(const RequestRef& request) {
   const std::string node = string_at(*body, "target.name");
   if (node.empty())
     return request->fail(invalid({"", "bindings", "Binding", key.name}, {required("target.name")}));
-  registry_.bind(key, node, {request->dry_run}, loop_, done);
+  registry_.bind(key, string_at(*body, "metadata.uid"), node, {request->dry_run}, loop_, done);
 }
 
 }  // namespace fairlead::orchestrator::apiserver

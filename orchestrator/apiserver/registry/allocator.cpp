@@ -202,16 +202,18 @@ void ServiceAllocator::admit_ip(Json& spec, const Json& before, Reservation& res
     ip = *parsed;
   }
   const std::string shown = dump(Json::array({wanted}));
-  if (!cidr_.contains(ip) || ip == cidr_.address())
+  // What it has already may be of a range that was another at the time.
+  const bool fresh = !old.contains(ip);
+  if (fresh && (!cidr_.contains(ip) || ip == cidr_.address()))
     causes.push_back(invalid_value(
         "spec.clusterIPs", shown,
         "failed to allocate IP " + wanted + ": the provided IP (" + wanted +
             ") is not in the valid range. The range of valid IPs is " + cidr_.to_string()));
-  else if (!old.contains(ip) && !free_ip(ip))
+  else if (fresh && !free_ip(ip))
     causes.push_back(
         invalid_value("spec.clusterIPs", shown,
                       "failed to allocate IP " + wanted + ": provided IP is already allocated"));
-  else if (!old.contains(ip)) {
+  else if (fresh) {
     used_ips_.emplace(ip, 1);
     reservation.new_ips_.push_back(ip);
   }
@@ -235,7 +237,7 @@ void ServiceAllocator::admit_ports(Json& service, const Json& before, Reservatio
       return port;
     };
     if (port == 0) return refuse("range is full");
-    if (port < ports_.first || port > ports_.last)
+    if (!old.contains(port) && (port < ports_.first || port > ports_.last))
       return refuse("provided port is not in the valid range. The range of valid ports is " +
                     std::to_string(ports_.first) + "-" + std::to_string(ports_.last));
     const bool again = now.contains(port);

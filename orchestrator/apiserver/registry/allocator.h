@@ -45,7 +45,8 @@ class ServiceAllocator {
 
   // Fills in spec.clusterIP(s), ipFamilies and node ports of a valid Service about to be written;
   // `before` is null for a new one. What is asked for and cannot be had comes back as causes: taken
-  // addresses and ports, families that this cluster of one family has not.
+  // addresses and ports, families that this cluster of one family has not. What it has already it
+  // keeps, in the ranges or not.
   Outcome<Reservation> admit(const Subject& subject, Json& service, const Json& before);
   void forget(const Json& service);  // it was deleted
   // At start. What is outside of the ranges is left alone.

@@ -165,6 +165,13 @@ void Registry::put_or_remove(const WriteRef& write, const Json& object, const Js
 }
 
 void Registry::commit(WriteRef write, store::Txn txn, bool removes) {
+  // What is marked as deleted grows too, and goes all the same.
+  if (write->action != Write::Action::kRemove && !removes &&
+      txn.ops[0].value.bytes.size() > kMaxObjectBytes) {
+    write->reservation = {};
+    return answer(
+        *write, too_large("Request entity too large: limit is " + std::to_string(kMaxObjectBytes)));
+  }
   if (write->options.dry_run) {
     Bytes object = txn.ops[0].value.at(write->revision);
     write->reservation = {};  // gives back what it held
@@ -204,10 +211,10 @@ void Registry::committed(WriteRef write, bool removes, Result<store::TxnResult> 
   }
 }
 
-void Registry::bind(const kube::ObjectKey& pod, const std::string& node, WriteOptions options,
-                    Loop& loop, WrittenDone done) {
+void Registry::bind(const kube::ObjectKey& pod, const std::string& uid, const std::string& node,
+                    WriteOptions options, Loop& loop, WrittenDone done) {
   const Kind& pods = kind_of("pods");
-  Change change = [pod, node](const Json& current) -> Outcome<Json> {
+  Change change = [pod, uid, node](const Json& current) -> Outcome<Json> {
     const std::string bound = string_at(current, "spec.nodeName");
     const Subject binding{"", "pods/binding", "Pod", pod.name};
     if (!at_path(current, "metadata.deletionTimestamp").is_null())
@@ -219,6 +226,7 @@ void Registry::bind(const kube::ObjectKey& pod, const std::string& node, WriteOp
     if (!is_empty(at_path(current, "spec.schedulingGates")))
       return conflict(binding, "pod " + pod.name + " has non-empty .spec.schedulingGates");
     Json next = current;
+    if (!uid.empty()) next["metadata"]["uid"] = uid;  // a precondition, as of any update
     next["spec"]["nodeName"] = node;
     Json kept = Json::array();
     if (at_path(current, "status.conditions").is_array())

@@ -5,7 +5,7 @@
 // given, once, never from inside the call. The Registry outlives what was asked of it. Objects go
 // in and out in the stored form (kind.h to_served makes the client's). Writes race freely: each is
 // compare-and-put, and is worked out again when the object changed in between, at most kMaxAttempts
-// times.
+// times. An object above kMaxObjectBytes is refused, however it came to be so large.
 #pragma once
 
 #include <functional>
@@ -58,6 +58,7 @@ struct RegistryOptions {
 class Registry {
  public:
   static constexpr int kMaxAttempts = 32;
+  static constexpr size_t kMaxObjectBytes = 3 << 19;  // encoded: etcd's limit on a request
 
   Registry(store::Store& store, RegistryOptions options);
   // Reads what is allocated. Before the first write.
@@ -72,8 +73,8 @@ class Registry {
               WriteOptions options, Loop& loop, WrittenDone done);
   void remove(const Kind& kind, const kube::ObjectKey& key, DeleteOptions options,
               WriteOptions write_options, Loop& loop, WrittenDone done);
-  void bind(const kube::ObjectKey& pod, const std::string& node, WriteOptions options, Loop& loop,
-            WrittenDone done);
+  void bind(const kube::ObjectKey& pod, const std::string& uid, const std::string& node,
+            WriteOptions options, Loop& loop, WrittenDone done);
 
   store::Store& store() { return store_; }
   ServiceAllocator& allocator() { return allocator_; }

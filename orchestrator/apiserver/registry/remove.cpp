@@ -41,6 +41,12 @@ int64_t grace_of(const Kind& kind, const Json& current, const DeleteOptions& opt
   return std::max<int64_t>(0, int_at(current, "spec.terminationGracePeriodSeconds", 30));
 }
 
+// Nothing depends on an Event, and the garbage collector, which would take the finalizer off again,
+// does not see it (as Kubernetes' event strategy, whose garbage collection is "unsupported").
+bool has_policy(const Kind& kind) {
+  return kind.plural != "events";
+}
+
 // That of the policy takes the place of an earlier one's; without a policy that one stays
 // (deletionFinalizersForGarbageCollection() of Kubernetes' registry).
 void set_policy_finalizer(Json& object, const std::string& policy) {
@@ -63,7 +69,7 @@ Json mark(const Kind& kind, const Json& current, const DeleteOptions& options) {
   Json& metadata = next["metadata"];
   const int64_t grace = grace_of(kind, current, options);
   const bool first = at(metadata, "deletionTimestamp").is_null();
-  set_policy_finalizer(next, options.propagation_policy);
+  if (has_policy(kind)) set_policy_finalizer(next, options.propagation_policy);
   if (first || grace < int_at(metadata, "deletionGracePeriodSeconds")) {
     const auto now = std::chrono::system_clock::now();
     if (first) {

@@ -186,6 +186,8 @@ const WrongRequest kWrongRequests[] = {
      "{}", 422, "Invalid", "dryRun"},
     {"create across namespaces", "POST", "/api/v1/configmaps", "application/json", "{}", 405,
      "MethodNotAllowed", "does not allow this method"},
+    {"delete across namespaces", "DELETE", "/api/v1/configmaps", "", "", 405, "MethodNotAllowed",
+     "does not allow this method"},
     {"broken patch", "PATCH", "/api/v1/namespaces/default", "application/merge-patch+json", "{",
      400, "BadRequest", "error decoding patch"},
     {"failing JSON patch", "PATCH", "/api/v1/namespaces/default", "application/json-patch+json",
@@ -353,6 +355,9 @@ TEST_F(HttpTest, PodsAreBoundReadAndEvicted) {
       201);
   const char* binding =
       R"({"kind":"Binding","apiVersion":"v1","metadata":{"name":"p"},"target":{"kind":"Node","name":"n1"}})";
+  const char* of_another =
+      R"({"kind":"Binding","apiVersion":"v1","metadata":{"name":"p","uid":"u"},"target":{"kind":"Node","name":"n1"}})";
+  EXPECT_EQ(ask("POST", base + "/p/binding", of_another).status, 409);
   EXPECT_EQ(ask("POST", base + "/p/binding", binding).status, 201);
   EXPECT_EQ(ask("POST", "/api/v1/namespaces/default/bindings", binding).status, 409);
   EXPECT_EQ(ask("GET", base + "/p/log?tailLines=3&container=c").body,

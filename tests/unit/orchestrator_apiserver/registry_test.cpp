@@ -3,13 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <random>
 
-#include "orchestrator/apiserver/bootstrap.h"
-#include "orchestrator/apiserver/in_process.h"
-#include "orchestrator/apiserver/registry/codec.h"
-#include "orchestrator/store/sqlite_store.h"
+#include "tests/unit/orchestrator_apiserver/registry_fixture.h"
 
 namespace fairlead::orchestrator::apiserver {
 namespace {
@@ -18,86 +14,6 @@ using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-const Resource kPods{"", "pods"}, kServices{"", "services"}, kConfigMaps{"", "configmaps"},
-    kNamespaces{"", "namespaces"}, kDeployments{"apps", "deployments"};
-
-class RegistryTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "fairlead-api-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    open();
-  }
-  void TearDown() override {
-    close();
-    fs::remove_all(directory_);
-  }
-  void close() {
-    api_.reset();
-    registry_.reset();
-    store_.reset();
-  }
-  void open() {
-    auto opened = store::SqliteStore::open({.directory = directory_,
-                                            .volatile_keys = {{"core/events/", {}, 0}},
-                                            .history = {},
-                                            .tombstone = tombstone_of});
-    ASSERT_TRUE(opened.ok()) << opened.error().message();
-    store_ = std::move(*opened);
-    registry_ = std::make_unique<Registry>(
-        *store_, RegistryOptions{*Cidr::parse("10.96.0.0/24"), {30000, 30009}});
-    registry_->rebuild();
-    ASSERT_TRUE(bootstrap(*registry_, loop_, {IpAddress::v4(192, 0, 2, 1), 6443}).ok());
-    api_ = make_in_process_api(*registry_, loop_);
-  }
-  Result<Json> wait(const std::function<void(WriteDone)>& ask) {
-    std::optional<Result<Bytes>> result;
-    ask([&](Result<Bytes> r) { result = std::move(r); });
-    EXPECT_FALSE(result.has_value()) << "answered from inside the call";
-    EXPECT_TRUE(loop_.run_until([&] { return result.has_value(); }, seconds(30)));
-    if (!result) return Error(ErrorCode::kTimeout, "no answer");
-    if (!*result) return result->error();
-    return decode_stored(**result);
-  }
-  Result<Json> create(const Resource& resource, const Json& object,
-                      const std::string& ns = "default") {
-    return wait([&](WriteDone done) { api_->create(resource, ns, object, done); });
-  }
-  Result<Json> patch(const Resource& resource, const std::string& name, const Json& patch,
-                     const char* sub = "") {
-    const std::string ns = resource == kNamespaces ? "" : "default";
-    return wait([&](WriteDone done) { api_->merge_patch(resource, sub, {ns, name}, patch, done); });
-  }
-  Result<Json> remove(const Resource& resource, const std::string& name,
-                      const DeleteOptions& options = {}) {
-    const std::string ns = resource == kNamespaces ? "" : "default";
-    return wait([&](WriteDone done) { api_->remove(resource, {ns, name}, options, done); });
-  }
-  bool exists(const Resource& resource, const std::string& name) {
-    return api_->get(resource, {resource == kNamespaces ? "" : "default", name}).ok();
-  }
-  Json pod(const std::string& name) {
-    return {{"metadata", {{"name", name}}},
-            {"spec", {{"containers", Json::array({{{"name", "c"}, {"image", "i"}}})}}}};
-  }
-  Json service(const std::string& name, const Json& spec = Json::object()) {
-    Json object = {{"metadata", {{"name", name}}},
-                   {"spec", {{"ports", Json::array({{{"port", 80}}})}}}};
-    object["spec"].merge_patch(spec);
-    return object;
-  }
-  Json config_map(const std::string& name, const std::string& value = "") {
-    return {{"metadata", {{"name", name}}}, {"data", {{"k", value}}}};
-  }
-
-  Loop loop_;
-  fs::path directory_;
-  std::unique_ptr<store::SqliteStore> store_;
-  std::unique_ptr<Registry> registry_;
-  std::unique_ptr<Api> api_;
-};
 
 TEST_F(RegistryTest, BootstrapObjectsAreThereAndStayAsTheyAre) {
   for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"})
@@ -190,8 +106,8 @@ TEST_F(RegistryTest, GracefulDeletionOfAPod) {
   EXPECT_TRUE(remove(kPods, "idle").ok());
   EXPECT_FALSE(exists(kPods, "idle")) << "runs nowhere: goes at once";
   ASSERT_TRUE(create(kPods, pod("p")).ok());
-  ASSERT_TRUE(wait([&](WriteDone done) { api_->bind({"default", "p"}, "n1", done); }).ok());
-  auto second = wait([&](WriteDone done) { api_->bind({"default", "p"}, "n2", done); });
+  ASSERT_TRUE(wait([&](WriteDone done) { api_->bind({"default", "p"}, "", "n1", done); }).ok());
+  auto second = wait([&](WriteDone done) { api_->bind({"default", "p"}, "", "n2", done); });
   EXPECT_TRUE(second.error().is_conflict());
   auto marked = remove(kPods, "p");
   ASSERT_TRUE(marked.ok());

@@ -162,6 +162,25 @@ TEST_F(SchedulerTest, AFailedBindGivesTheRoomBackAndIsRepeated) {
   EXPECT_EQ(node_of("a"), "n1");
 }
 
+// A pod is deleted and made again, with another wish, while its bind is under way.
+TEST_F(SchedulerTest, ABindIsOfThePodThatWasLookedAt) {
+  add_node("n1");
+  bool replaced = false;
+  api_.intercept = [&](const test::FakeApi::Write& write) -> std::optional<Error> {
+    if (write.verb == "bind" && !replaced) {
+      replaced = true;
+      api_.erase(kPods, {"default", "a"});
+      add_pod("a", {{"schedulerName", "another"}});
+    }
+    return std::nullopt;
+  };
+  start();
+  add_pod("a");
+  clock_.advance(seconds(30));
+  EXPECT_TRUE(replaced);
+  EXPECT_EQ(node_of("a"), "");
+}
+
 TEST_F(SchedulerTest, AKillAfterEveryWriteLosesNothing) {
   for (int k = 1; k < 30; ++k) {
     SCOPED_TRACE(k);
