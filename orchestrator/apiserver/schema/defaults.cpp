@@ -123,13 +123,6 @@ void strategy(Json& value) {
     value["rollingUpdate"] = Json::object();
 }
 
-// Labels of the template stand for a selector nobody gave, and for labels of the set itself.
-void workload(Json& value) {
-  const Json labels = at_path(value, "spec.template.metadata.labels");
-  if (!is_empty(labels) && is_empty(at_path(value, "metadata.labels")))
-    value["metadata"]["labels"] = labels;
-}
-
 void secret(Json& value) {
   const Json given = at(value, "stringData");
   value.erase("stringData");
@@ -151,8 +144,6 @@ constexpr std::pair<std::string_view, DefaultRule> kRules[] = {
     {"ServiceSpec", service_spec},
     {"ServicePort", service_port},
     {"DeploymentStrategy", strategy},
-    {"ReplicaSet", workload},
-    {"Deployment", workload},
     {"Secret", secret},
 };
 
