@@ -11,6 +11,8 @@ namespace fairlead::orchestrator::controllers {
 namespace {
 
 constexpr int kRemovalsPerPass = 500;
+// Nothing tells us when the last finalizer of what is listed only has gone: it is looked at again.
+constexpr Duration kLookAgain = std::chrono::seconds(1);
 constexpr const char* kNamespaceFinalizer = "kubernetes";
 
 std::string group_of(const std::string& api_version) {
@@ -68,10 +70,12 @@ void GarbageCollector::on_change(size_t kind, const Meta* before, const Meta* af
   if (!same && caches_.terminating(after->ns)) namespaces_.add({"", after->ns});
 }
 
-// An owner of a kind we do not watch counts as there: better an object too many than one too few.
+// An owner of a kind we do not watch counts as there, and so does one in a namespace of an object
+// in none, which nobody can look up: better an object too many than one too few.
 bool GarbageCollector::owner_exists(const OwnerRef& owner, const std::string& ns) const {
   for (const KindInfo& kind : caches_.kinds()) {
     if (kind.kind != owner.kind || kind.resource.group != group_of(owner.api_version)) continue;
+    if (kind.namespaced && ns.empty()) return true;
     const auto live = writer_.api().get(kind.resource, {kind.namespaced ? ns : "", owner.name});
     if (!live) return !live.error().is_not_found();
     const Result<AnyObject> object = decode_any(*live);
@@ -153,6 +157,7 @@ int GarbageCollector::remove_cached(const std::string& ns, const Pass& pass) {
 
 int GarbageCollector::remove_listed(const std::string& ns, const Pass& pass) {
   int removed = 0;
+  int waiting = 0;  // for finalizers
   for (const KindInfo& kind : caches_.kinds()) {
     if (!kind.listed_only) continue;
     const auto list = writer_.api().list(kind.resource, everything_in(ns));
@@ -162,7 +167,9 @@ int GarbageCollector::remove_listed(const std::string& ns, const Pass& pass) {
     }
     for (const Bytes& bytes : list->items) {
       const Result<AnyObject> object = decode_any(bytes);
-      if (!object || removed++ >= kRemovalsPerPass) break;
+      if (!object || removed >= kRemovalsPerPass) break;
+      (object->meta.deleting ? waiting : removed)++;
+      if (object->meta.deleting) continue;
       writer_.api().remove(kind.resource, object->meta.key(), {},
                            [pass](const Result<Bytes>& result) {
                              if (!result && !result.error().is_not_found())
@@ -170,8 +177,12 @@ int GarbageCollector::remove_listed(const std::string& ns, const Pass& pass) {
                            });
     }
   }
-  if (removed > 0) namespaces_.add({"", ns});  // nothing tells us that they are gone: look again
-  return removed;
+  // Nothing tells us that they are gone.
+  if (removed > 0)
+    namespaces_.add({"", ns});
+  else if (waiting > 0)
+    namespaces_.add_after({"", ns}, kLookAgain);
+  return removed + waiting;
 }
 
 // The truth, not the caches: a namespace must not go while an object in it is on its way to us.

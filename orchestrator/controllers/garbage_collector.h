@@ -24,7 +24,7 @@ class GarbageCollector {
 
   void empty_namespace(const std::string& name, const Pass& pass);
   int remove_cached(const std::string& ns, const Pass& pass);
-  int remove_listed(const std::string& ns, const Pass& pass);
+  int remove_listed(const std::string& ns, const Pass& pass);  // how many there were
   bool truly_empty(const std::string& ns, const Pass& pass);
   void finalize(const std::string& name, const Pass& pass);
 

@@ -54,19 +54,8 @@ NodeController::NodeController(Clock& clock, Caches& caches, Writer& writer, Rec
   caches_.leases.subscribe([this](const auto& before, const auto& after) {
     if (after && (!before || before->renew_time != after->renew_time)) on_lease(*after);
   });
-  caches_.nodes.subscribe([this](const auto& before, const auto& after) {
-    const std::string& name = (after ? after : before)->meta.name;
-    if (after) {
-      heard_.try_emplace(name, clock_.now());
-      // Only the node itself says that it is ready: a sign of life like its lease.
-      if (is_ready(*after) && (!before || !is_ready(*before))) heard_[name] = clock_.now();
-      return nodes_.add(after->meta.key());
-    }
-    heard_.erase(name);
-    pods_marked_.erase(name);
-    if (const auto it = pods_on_.find(name); it != pods_on_.end())
-      for (const ObjectKey& pod : it->second) lost_pods_.add_after(pod, kLostPodGrace);
-  });
+  caches_.nodes.subscribe(
+      [this](const auto& before, const auto& after) { on_node(before, after); });
   caches_.pods.subscribe([this](const auto& before, const auto& after) { on_pod(before, after); });
 }
 
@@ -87,6 +76,29 @@ void NodeController::on_lease(const Lease& lease) {
   if (it != heard_.end()) it->second = clock_.now();
 }
 
+void NodeController::on_node(const std::shared_ptr<const Node>& before,
+                             const std::shared_ptr<const Node>& after) {
+  const std::string& name = (after ? after : before)->meta.name;
+  const bool some_were_ready = !ready_.empty();
+  if (after && is_ready(*after))
+    ready_.insert(name);
+  else
+    ready_.erase(name);
+  // What evicts changes on every node with the first that is ready, and with the last.
+  if (some_were_ready == ready_.empty())
+    for (const auto& [key, node] : caches_.nodes.all()) nodes_.add(key);
+  if (after) {
+    heard_.try_emplace(name, clock_.now());
+    // Only the node itself says that it is ready: a sign of life like its lease.
+    if (is_ready(*after) && (!before || !is_ready(*before))) heard_[name] = clock_.now();
+    return nodes_.add(after->meta.key());
+  }
+  heard_.erase(name);
+  pods_marked_.erase(name);
+  if (const auto it = pods_on_.find(name); it != pods_on_.end())
+    for (const ObjectKey& pod : it->second) lost_pods_.add_after(pod, kLostPodGrace);
+}
+
 void NodeController::on_pod(const std::shared_ptr<const Pod>& before,
                             const std::shared_ptr<const Pod>& after) {
   const std::string old_node = before ? before->node_name : std::string();
@@ -100,6 +112,8 @@ void NodeController::on_pod(const std::shared_ptr<const Pod>& before,
     }
     if (!new_node.empty()) pods_on_[new_node].insert(key);
   }
+  if (before && (!after || after->meta.uid != before->meta.uid))
+    beside_taints_.erase(before->meta.uid);
   if (!after) return;
   if (after->node_name.empty()) {
     if (after->meta.deleting) lost_pods_.add(key);
@@ -111,7 +125,9 @@ void NodeController::on_pod(const std::shared_ptr<const Pod>& before,
     return;
   }
   // Pods that come to, or become ready on, a node in trouble are looked at with it.
-  if (!node->taints.empty() && (old_node != new_node || !before->ready)) nodes_.add({"", new_node});
+  if (!node->taints.empty() &&
+      (old_node != new_node || !before->ready || before->tolerations != after->tolerations))
+    nodes_.add({"", new_node});
 }
 
 void NodeController::work_node(const ObjectKey& key, const Pass& pass) {
@@ -186,13 +202,19 @@ void NodeController::mark_pods_unready(const Node& node, const Pass& pass) {
 void NodeController::evict_pods(const Node& node, const Pass& pass) {
   const auto pods = pods_on_.find(node.meta.name);
   if (pods == pods_on_.end()) return;
+  const std::vector<Taint> taints = evicting_taints(node, !ready_.empty());
   for (const ObjectKey& key : pods->second) {
     const auto pod = caches_.pods.find(key);
     if (!pod || pod->meta.deleting || pod->terminal()) continue;
-    const auto wait = eviction_in(*pod, node.taints, clock_.wall_now());
-    if (!wait) continue;
-    if (*wait > Duration::zero()) {
-      nodes_.add_after(node.meta.key(), *wait);
+    const auto stay = allowed_stay(*pod, taints);
+    if (!stay) {
+      beside_taints_.erase(pod->meta.uid);
+      continue;
+    }
+    const MonoTime since = beside_taints_.try_emplace(pod->meta.uid, clock_.now()).first->second;
+    const Duration left = since + *stay - clock_.now();
+    if (left > Duration::zero()) {
+      nodes_.add_after(node.meta.key(), left);
       continue;
     }
     recorder_.record(subject("v1", "Pod", pod->meta), false, "TaintManagerEviction",

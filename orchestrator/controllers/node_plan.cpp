@@ -9,6 +9,7 @@ namespace {
 
 using std::chrono::seconds;
 
+constexpr int64_t kLongestStay = 1'000'000'000;  // s: some 30 years, which a Duration can hold
 constexpr const char* kNotReady = "node.kubernetes.io/not-ready";
 constexpr const char* kUnreachable = "node.kubernetes.io/unreachable";
 constexpr const char* kUnschedulable = "node.kubernetes.io/unschedulable";
@@ -100,25 +101,26 @@ std::optional<std::vector<Taint>> wanted_taints(const Node& node, WallTime now) 
   return result;
 }
 
-std::optional<Duration> eviction_in(const Pod& pod, const std::vector<Taint>& taints,
-                                    WallTime now) {
+std::vector<Taint> evicting_taints(const Node& node, bool some_node_is_ready) {
+  std::vector<Taint> result;
+  for (const Taint& taint : node.taints)
+    if (taint.effect == "NoExecute" && (some_node_is_ready || !is_managed(taint)))
+      result.push_back(taint);
+  return result;
+}
+
+std::optional<Duration> allowed_stay(const Pod& pod, const std::vector<Taint>& taints) {
   std::optional<Duration> shortest;
   for (const Taint& taint : taints) {
-    if (taint.effect != "NoExecute") continue;
     bool tolerated = false;
-    std::optional<Duration> stay;  // empty: for ever
     for (const Toleration& toleration : pod.tolerations) {
       if (!tolerates(toleration, taint)) continue;
       tolerated = true;
       if (!toleration.seconds) continue;
-      const Duration span = seconds(std::max<int64_t>(*toleration.seconds, 0));
-      stay = stay ? std::min(*stay, span) : span;
+      const Duration span = seconds(std::clamp<int64_t>(*toleration.seconds, 0, kLongestStay));
+      shortest = shortest ? std::min(*shortest, span) : span;
     }
     if (!tolerated) return Duration::zero();
-    if (!stay) continue;
-    const WallTime since = taint.added == WallTime{} ? now : taint.added;
-    const Duration left = since + *stay - now;
-    shortest = shortest ? std::min(*shortest, left) : left;
   }
   return shortest;
 }

@@ -22,8 +22,13 @@ std::optional<std::vector<Condition>> silent_conditions(const Node& node, WallTi
 // kept; nothing when the node has exactly these.
 std::optional<std::vector<Taint>> wanted_taints(const Node& node, WallTime now);
 
-// How long the pod may stay beside the NoExecute taints: nothing for ever, zero or less: it must
-// go.
-std::optional<Duration> eviction_in(const Pod& pod, const std::vector<Taint>& taints, WallTime now);
+// The NoExecute taints that count. While no node of the cluster is ready, those that follow
+// conditions do not: what cannot be reached is then most likely this side, and there is nowhere to
+// go (full disruption of Kubernetes' node lifecycle controller).
+std::vector<Taint> evicting_taints(const Node& node, bool some_node_is_ready);
+
+// How long the pod may stay from when it is first seen beside these NoExecute taints; nothing: for
+// ever.
+std::optional<Duration> allowed_stay(const Pod& pod, const std::vector<Taint>& taints);
 
 }  // namespace fairlead::orchestrator::controllers

@@ -43,6 +43,11 @@ bool blocks(const Meta& dependent, const std::string& owner_uid) {
   });
 }
 
+// The owner is where the dependent can have one: in its namespace, or in none.
+bool in_scope(const Meta& owner, const Meta& dependent) {
+  return owner.ns.empty() || owner.ns == dependent.ns;
+}
+
 // An owner deleted with "orphan": its dependents forget it, then it may go.
 std::vector<CollectAction> orphan_dependents(const ObjectGraph& graph, const std::string& uid) {
   std::vector<CollectAction> actions;
@@ -63,10 +68,10 @@ std::vector<CollectAction> check_owners(const ObjectGraph& graph, const GraphNod
   bool waiting = false;
   for (const OwnerRef& owner : node.meta.owners) {
     const GraphNode* found = graph.find(owner.uid);
-    const bool visible = found && (found->meta.ns.empty() || found->meta.ns == node.meta.ns);
+    const bool visible = found && in_scope(found->meta, node.meta);
     if (visible && waits_for_dependents(found->meta) && owner.block_owner_deletion)
       waiting = true;
-    else if (visible || (!found && exists(owner, node.meta.ns)))
+    else if (visible || (found ? node.meta.ns.empty() : exists(owner, node.meta.ns)))
       solid.push_back(owner);
   }
   if (solid.size() == node.meta.owners.size()) return {};
@@ -82,7 +87,7 @@ std::vector<CollectAction> wait_for_dependents(const ObjectGraph& graph, const s
   bool blocked = false;
   for (const std::string& dependent : graph.dependents(uid)) {
     const GraphNode& node = *graph.find(dependent);
-    if (!blocks(node.meta, uid)) continue;
+    if (!blocks(node.meta, uid) || !in_scope(graph.find(uid)->meta, node.meta)) continue;
     blocked = true;
     if (node.meta.deleting) continue;
     for (CollectAction& action : check_owners(graph, node, exists))

@@ -4,7 +4,8 @@
 //
 // Semantics: Kubernetes' garbage collector (pkg/controller/garbagecollector) as its API shows them:
 // an object goes when all its owners are gone; "foregroundDeletion" holds an owner until the
-// dependents that block it are gone; "orphan" holds it until no dependent names it.
+// dependents that block it are gone; "orphan" holds it until no dependent names it. An object of no
+// namespace cannot have an owner in one: such a reference is kept, and nothing follows from it.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// EndpointSlices and Endpoints, owners, namespaces and nodes, against the fake API.
+// EndpointSlices and Endpoints, owners and namespaces, against the fake API.
 #include "orchestrator/controllers/recorder.h"
 #include "tests/unit/orchestrator_controllers/world.h"
 
@@ -7,23 +7,6 @@ namespace fairlead::orchestrator::controllers {
 namespace {
 
 using std::chrono::seconds;
-
-Json service(Json extra = Json::object()) {
-  Json spec = {{"clusterIP", "10.96.0.7"},
-               {"ipFamilies", {"IPv4"}},
-               {"selector", {{"app", "web"}}},
-               {"ports", {{{"name", "http"}, {"port", 80}, {"targetPort", 8080}}}}};
-  spec.update(extra);
-  return {{"metadata", {{"name", "web"}, {"namespace", "default"}}}, {"spec", std::move(spec)}};
-}
-
-int ready_endpoints(const World& world) {
-  int count = 0;
-  for (const Json& slice : world.api.all(kSlices))
-    for (const Json& endpoint : slice["endpoints"])
-      count += endpoint["conditions"]["ready"].get<bool>() ? 1 : 0;
-  return count;
-}
 
 test::FakeApi::Json pod_of(World& world, size_t i) {
   return world.api.all(kPods).at(i);
@@ -353,6 +336,20 @@ TEST(Owners, UnknownKindsKeepTheirDependents) {
   EXPECT_EQ(world.api.all(kConfigMaps)[0]["metadata"]["name"], "a");
 }
 
+TEST(Owners, WhatIsInNoNamespaceOutlivesAnOwnerInOne) {
+  World world;
+  world.api.put(
+      kNamespaces,
+      {{"metadata",
+        {{"name", "kept"},
+         {"ownerReferences",
+          {{{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"name", "m"}, {"uid", "u"}}}}}}});
+  world.start();
+  ASSERT_TRUE(world.settle());
+  EXPECT_FALSE(
+      (*world.api.find(kNamespaces, {"", "kept"}))["metadata"].contains("deletionTimestamp"));
+}
+
 TEST(Namespaces, AreEmptiedThenGo) {
   for (int kill_after = 0; kill_after < 20; ++kill_after) {
     SCOPED_TRACE(kill_after);
@@ -380,127 +377,23 @@ TEST(Namespaces, AreEmptiedThenGo) {
   }
 }
 
-std::string node_ready(World& world, const std::string& name) {
-  const Json node = *world.api.find(kNodes, {"", name});
-  for (const Json& condition : node["status"]["conditions"])
-    if (condition["type"] == "Ready") return condition["status"];
-  return "";
-}
-
-TEST(Nodes, SilenceIsNoticedAndEndsWithEviction) {
+// Its finalizer is nobody's business but its owner's: the namespace waits for it, and not busily.
+TEST(Namespaces, WaitForEventsThatAreHeld) {
   World world;
   world.start();
-  world.api.put(kServices, service());
-  Json spec = {{"containers", {{{"name", "c"}, {"image", "v1"}}}},
-               {"tolerations",
-                {{{"key", "node.kubernetes.io/unreachable"},
-                  {"operator", "Exists"},
-                  {"effect", "NoExecute"},
-                  {"tolerationSeconds", 300}}}}};
-  Json deployment = World::deployment(3, "v1");
-  deployment["spec"]["template"]["spec"] = spec;
-  world.api.put(kDeployments, deployment);
+  world.api.put(kNamespaces, {{"metadata", {{"name", "default"}}}});
+  world.api.put(
+      kEvents, {{"metadata",
+                 {{"name", "e"}, {"namespace", "default"}, {"finalizers", {"example.com/hold"}}}}});
+  world.api.erase(kNamespaces, {"", "default"});
   ASSERT_TRUE(world.settle());
-  EXPECT_EQ(ready_endpoints(world), 3);
-  world.silent = {"n1"};
-  world.turn(seconds(45));
-  EXPECT_EQ(node_ready(world, "n1"), "True");
-  world.turn(seconds(20));
-  EXPECT_EQ(node_ready(world, "n1"), "Unknown");
-  EXPECT_EQ(node_ready(world, "n2"), "True");
-  EXPECT_EQ((*world.api.find(kNodes, {"", "n1"}))["spec"]["taints"].size(), 2u);
-  EXPECT_EQ(ready_endpoints(world), 2);
   const size_t writes = world.api.writes().size();
-  world.turn(seconds(200));
-  EXPECT_EQ(world.api.writes().size(), writes) << "nothing more to say";
-  world.turn(seconds(120));
-  int deleting = 0;
-  for (const Json& pod : world.api.all(kPods))
-    deleting += pod["metadata"].contains("deletionTimestamp") ? 1 : 0;
-  EXPECT_EQ(deleting, 1);
-  EXPECT_EQ(world.pods(), 3) << "a replacement exists";
-
-  // It comes back.
-  world.silent.clear();
-  world.api.merge(kNodes, {"", "n1"},
-                  {{"status", {{"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}}},
-                  "status");
-  world.turn(seconds(60));
-  EXPECT_EQ(node_ready(world, "n1"), "True");
-  EXPECT_TRUE((*world.api.find(kNodes, {"", "n1"}))["spec"].value("taints", Json::array()).empty());
-}
-
-// What the API server gives to every pod: five minutes beside a node that is not ready or silent.
-Json default_tolerations() {
-  Json list = Json::array();
-  for (const char* key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
-    list.push_back({{"key", key},
-                    {"operator", "Exists"},
-                    {"effect", "NoExecute"},
-                    {"tolerationSeconds", 300}});
-  return list;
-}
-
-// How long the node is silent, or says of itself that it is not ready; who is gone at its end.
-struct Outage {
-  const char* what;
-  bool silent;
-  Json tolerations;
-  Duration length;
-  int evicted;
-};
-
-TEST(Nodes, AShortOutageEvictsNobody) {
-  const Outage outages[] = {
-      {"silent, a restart of fairlead", true, default_tolerations(), seconds(60), 0},
-      {"silent, just before its time", true, default_tolerations(), seconds(330), 0},
-      {"silent, too long", true, default_tolerations(), seconds(400), 1},
-      {"not ready", false, default_tolerations(), seconds(280), 0},
-      {"not ready, too long", false, default_tolerations(), seconds(330), 1},
-      {"not ready, without a toleration", false, Json::array(), seconds(5), 1},
-  };
-  for (const Outage& outage : outages) {
-    SCOPED_TRACE(outage.what);
-    World world;
-    world.start();
-    Json deployment = World::deployment(3, "v1");
-    deployment["spec"]["template"]["spec"]["tolerations"] = outage.tolerations;
-    world.api.put(kDeployments, deployment);
-    ASSERT_TRUE(world.settle());
-    const auto says = [&](const char* status) {
-      world.api.merge(kNodes, {"", "n1"},
-                      {{"status", {{"conditions", {{{"type", "Ready"}, {"status", status}}}}}}},
-                      "status");
-    };
-    if (outage.silent)
-      world.silent = {"n1"};
-    else
-      says("False");
-    world.turn(outage.length);
-    world.silent.clear();
-    says("True");
-    world.turn(seconds(900));  // nothing of the outage is left that could come true later
-    int evicted = 0;
-    for (const Json& pod : world.api.all(kPods))
-      evicted += pod["metadata"].contains("deletionTimestamp") ? 1 : 0;
-    EXPECT_EQ(evicted, outage.evicted);
-    EXPECT_EQ(node_ready(world, "n1"), "True");
-  }
-}
-
-TEST(Nodes, PodsOfANodeThatIsGoneAreRemoved) {
-  World world;
-  world.start();
-  world.api.put(kDeployments, World::deployment(3, "v1"));
-  ASSERT_TRUE(world.settle());
-  world.kubelet.set_nodes({"n2", "n3"});
-  world.api.erase(kNodes, {"", "n1"});
   world.turn(seconds(30));
-  EXPECT_EQ(world.pods(), 3);
-  world.turn(seconds(15));
-  ASSERT_TRUE(world.settle());
-  EXPECT_EQ(world.pods(), 3);
-  for (const Json& pod : world.api.all(kPods)) EXPECT_NE(pod["spec"]["nodeName"], "n1");
+  EXPECT_EQ(world.api.writes().size(), writes);
+  EXPECT_TRUE(world.api.find(kNamespaces, {"", "default"}));
+  world.api.merge(kEvents, {"default", "e"}, {{"metadata", {{"finalizers", nullptr}}}});
+  world.turn(seconds(3));
+  EXPECT_FALSE(world.api.find(kNamespaces, {"", "default"}));
 }
 
 TEST(Manager, WorksOnARealLoopAndStopsAnywhere) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <random>
 #include <set>
 
@@ -473,17 +474,42 @@ TEST(NodePlan, TaintsFollowConditions) {
   EXPECT_FALSE(silent_conditions(node, now));
 }
 
-TEST(NodePlan, EvictionWaitsForTolerations) {
-  const WallTime now(seconds(1000));
-  const std::vector<Taint> taints = {{"a", "", "NoExecute", WallTime(seconds(900))},
-                                     {"b", "", "NoExecute", WallTime(seconds(950))}};
-  Pod pod;
-  EXPECT_EQ(eviction_in(pod, taints, now), Duration::zero());
-  pod.tolerations = {{"a", "Exists", "", "", 300}, {"b", "Exists", "", "", 100}};
-  EXPECT_EQ(eviction_in(pod, taints, now), Duration(seconds(50)));
-  pod.tolerations = {{"", "Exists", "", "", std::nullopt}};
-  EXPECT_EQ(eviction_in(pod, taints, now), std::nullopt);
-  EXPECT_EQ(eviction_in(Pod{}, {{"a", "", "NoSchedule", {}}}, now), std::nullopt);
+TEST(NodePlan, TolerationsSayHowLongAPodMayStay) {
+  const Taint a{"a", "", "NoExecute", {}}, b{"b", "", "NoExecute", {}};
+  const Toleration long_a{"a", "Exists", "", "", 300}, short_b{"b", "Exists", "", "", 100},
+      ever_a{"a", "Exists", "", "", std::nullopt}, ever{"", "Exists", "", "", std::nullopt},
+      endless_a{"a", "Exists", "", "", std::numeric_limits<int64_t>::max()};
+  struct Case {
+    const char* what;
+    std::vector<Taint> taints;
+    std::vector<Toleration> tolerations;
+    std::optional<Duration> stay;
+  };
+  const Case cases[] = {
+      {"no taint", {}, {}, std::nullopt},
+      {"not tolerated", {a}, {}, Duration::zero()},
+      {"one of two", {a, b}, {long_a}, Duration::zero()},
+      {"the shortest counts", {a, b}, {long_a, short_b}, seconds(100)},
+      {"a time beside for ever", {a}, {ever, long_a}, seconds(300)},
+      {"for ever", {a, b}, {ever}, std::nullopt},
+      {"one for ever, one for a time", {a, b}, {ever_a, short_b}, seconds(100)},
+      {"longer than a Duration", {a}, {endless_a}, seconds(1'000'000'000)},
+  };
+  for (const Case& c : cases) {
+    Pod pod;
+    pod.tolerations = c.tolerations;
+    EXPECT_EQ(allowed_stay(pod, c.taints), c.stay) << c.what;
+  }
+}
+
+TEST(NodePlan, OurTaintsEvictOnlyWhileSomeNodeIsReady) {
+  Node node;
+  node.taints = {{"mine", "", "NoExecute", {}},
+                 {"mine", "", "NoSchedule", {}},
+                 {"node.kubernetes.io/unreachable", "", "NoExecute", {}},
+                 {"node.kubernetes.io/unreachable", "", "NoSchedule", {}}};
+  EXPECT_EQ(evicting_taints(node, true), (std::vector<Taint>{node.taints[0], node.taints[2]}));
+  EXPECT_EQ(evicting_taints(node, false), std::vector<Taint>{node.taints[0]});
 }
 
 TEST(Graph, OwnersInOtherNamespacesDoNotCount) {
@@ -513,6 +539,28 @@ TEST(Graph, OwnersInOtherNamespacesDoNotCount) {
   EXPECT_EQ(actions[0].verb, CollectVerb::kSetOwners);
   ASSERT_EQ(actions[0].owners.size(), 1u);
   EXPECT_EQ(actions[0].owners[0].uid, "o");
+}
+
+// Kubernetes 1.20 and later: such an owner cannot be found, which is no reason to delete anything.
+TEST(Graph, NobodyInANamespaceOwnsWhatIsInNone) {
+  const auto absent = [](const OwnerRef&, const std::string&) { return false; };
+  Meta owner;
+  owner.ns = "a";
+  owner.name = owner.uid = "o";
+  Meta dependent;
+  dependent.name = dependent.uid = "d";
+  dependent.owners = {{"v1", "ConfigMap", "o", "o", false, true}};
+  ObjectGraph graph;
+  graph.put(0, owner);
+  graph.put(1, dependent);
+  EXPECT_TRUE(collect(graph, "d", absent).empty());
+  owner.deleting = true;
+  owner.finalizers = {kForegroundFinalizer};
+  graph.put(0, owner);
+  EXPECT_TRUE(collect(graph, "d", absent).empty());
+  const auto actions = collect(graph, "o", absent);
+  ASSERT_EQ(actions.size(), 1u);
+  EXPECT_EQ(actions[0].verb, CollectVerb::kRemoveFinalizer) << "it waits for nobody";
 }
 
 }  // namespace

@@ -145,4 +145,22 @@ class World {
   uint64_t changes_ = 0;
 };
 
+// Of the pods that World::deployment makes.
+inline Json service(Json extra = Json::object()) {
+  Json spec = {{"clusterIP", "10.96.0.7"},
+               {"ipFamilies", {"IPv4"}},
+               {"selector", {{"app", "web"}}},
+               {"ports", {{{"name", "http"}, {"port", 80}, {"targetPort", 8080}}}}};
+  spec.update(extra);
+  return {{"metadata", {{"name", "web"}, {"namespace", "default"}}}, {"spec", std::move(spec)}};
+}
+
+inline int ready_endpoints(const World& world) {
+  int count = 0;
+  for (const Json& slice : world.api.all(kSlices))
+    for (const Json& endpoint : slice["endpoints"])
+      count += endpoint["conditions"]["ready"].get<bool>() ? 1 : 0;
+  return count;
+}
+
 }  // namespace fairlead::orchestrator::controllers
