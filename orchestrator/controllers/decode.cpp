@@ -125,6 +125,10 @@ void fill_service(Service& service, const Json&, const Json& spec, const Json&) 
   service.external_name = json::text(spec, "type") == "ExternalName";
   service.headless = json::text(spec, "clusterIP") == "None";
   service.publish_not_ready = json::flag(spec, "publishNotReadyAddresses");
+  const std::string& distribution = json::text(spec, "trafficDistribution");
+  service.prefer_same_node = distribution == "PreferSameNode";
+  service.prefer_same_zone =
+      service.prefer_same_node || distribution == "PreferSameZone" || distribution == "PreferClose";
   service.selector = labels(spec, "selector");
   for (const std::string& family : json::texts(spec, "ipFamilies"))
     service.families.push_back(family == "IPv6" ? Family::kIpv6 : Family::kIpv4);
@@ -142,6 +146,14 @@ void fill_service(Service& service, const Json&, const Json& spec, const Json&) 
   }
 }
 
+// We give one name; what others wrote beside it makes a text that is no name.
+std::string read_hint(const Json& hints, const char* list) {
+  std::string text;
+  for (const Json& item : json::items(hints, list))
+    text += (text.empty() ? "" : ",") + json::text(item, "name");
+  return text;
+}
+
 Endpoint read_endpoint(const Json& item) {
   Endpoint endpoint;
   const Json& addresses = json::items(item, "addresses");
@@ -155,6 +167,8 @@ Endpoint read_endpoint(const Json& item) {
   endpoint.hostname = json::text(item, "hostname");
   endpoint.node_name = json::text(item, "nodeName");
   endpoint.zone = json::text(item, "zone");
+  endpoint.hint_zone = read_hint(json::member(item, "hints"), "forZones");
+  endpoint.hint_node = read_hint(json::member(item, "hints"), "forNodes");
   endpoint.pod_name = json::text(json::member(item, "targetRef"), "name");
   endpoint.pod_uid = json::text(json::member(item, "targetRef"), "uid");
   return endpoint;

@@ -3,16 +3,13 @@
 
 #include <algorithm>
 #include <optional>
-#include <string_view>
-#include <tuple>
 #include <utility>
 
 namespace fairlead::orchestrator::controllers {
 namespace {
 
 using Ports = std::vector<SlicePort>;
-// Pods on the host network of one node share an address.
-using Addresses = std::map<std::pair<IpAddress, std::string_view>, const Endpoint*>;
+using Addresses = std::map<EndpointKey, const Endpoint*>;
 
 // Who offers each port; no port: those of a headless Service that names none.
 std::map<std::optional<SlicePort>, Addresses> by_port(const Service& service,
@@ -20,9 +17,8 @@ std::map<std::optional<SlicePort>, Addresses> by_port(const Service& service,
   const bool portless = service.headless && service.ports.empty();
   std::map<std::optional<SlicePort>, Addresses> result;
   for (const auto& [ports, group] : groups)
-    for (const auto& [address, endpoint] : group) {
+    for (const auto& [key, endpoint] : group) {
       if (endpoint.terminating && !service.publish_not_ready) continue;
-      const std::pair<IpAddress, std::string_view> key(address, endpoint.pod_uid);
       if (portless) result[std::nullopt].emplace(key, &endpoint);
       for (const SlicePort& port : ports) result[port].emplace(key, &endpoint);
     }

@@ -8,6 +8,8 @@
 #pragma once
 
 #include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "orchestrator/controllers/objects.h"
@@ -20,8 +22,14 @@ inline constexpr const char* kEndpointsManagedByLabel = "endpoints.kubernetes.io
 inline constexpr const char* kEndpointsManagedByUs = "endpoint-controller";
 inline constexpr const char* kOverCapacityAnnotation = "endpoints.kubernetes.io/over-capacity";
 
-// A Service's endpoints of one family by the ports they offer; within those, by address.
-using EndpointGroups = std::map<std::vector<SlicePort>, std::map<IpAddress, Endpoint>>;
+// Address and uid of the pod: pods on the host network of one node share an address.
+using EndpointKey = std::pair<IpAddress, std::string>;
+inline EndpointKey key_of(const Endpoint& endpoint) {
+  return {endpoint.address, endpoint.pod_uid};
+}
+
+// A Service's endpoints of one family by the ports they offer.
+using EndpointGroups = std::map<std::vector<SlicePort>, std::map<EndpointKey, Endpoint>>;
 
 struct Subset {
   std::vector<Endpoint> ready;

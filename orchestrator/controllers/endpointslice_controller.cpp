@@ -39,6 +39,10 @@ Json endpoint_json(const std::string& ns, const Endpoint& endpoint) {
   if (!endpoint.hostname.empty()) json["hostname"] = endpoint.hostname;
   if (!endpoint.node_name.empty()) json["nodeName"] = endpoint.node_name;
   if (!endpoint.zone.empty()) json["zone"] = endpoint.zone;
+  if (!endpoint.hint_zone.empty())
+    json["hints"]["forZones"] = Json::array({{{"name", endpoint.hint_zone}}});
+  if (!endpoint.hint_node.empty())
+    json["hints"]["forNodes"] = Json::array({{{"name", endpoint.hint_node}}});
   return json;
 }
 

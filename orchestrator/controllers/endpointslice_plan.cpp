@@ -20,6 +20,9 @@ Endpoint endpoint_of(const SliceState& state, const Pod& pod, const IpAddress& a
   endpoint.node_name = pod.node_name;
   if (const auto zone = state.zones.find(pod.node_name); zone != state.zones.end())
     endpoint.zone = zone->second;
+  // KEP-4444, KEP-3015; of those not ready nobody asks.
+  if (endpoint.ready && service.prefer_same_zone) endpoint.hint_zone = endpoint.zone;
+  if (endpoint.ready && service.prefer_same_node) endpoint.hint_node = endpoint.node_name;
   if (pod.subdomain == service.meta.name) endpoint.hostname = pod.hostname;
   endpoint.pod_name = pod.meta.name;
   endpoint.pod_uid = pod.meta.uid;
@@ -28,19 +31,15 @@ Endpoint endpoint_of(const SliceState& state, const Pod& pod, const IpAddress& a
 
 EndpointGroups desired_groups(const SliceState& state, Family family) {
   EndpointGroups groups;
-  // A pod that is going gives way to a new one with its address.
-  std::vector<PodRef> pods = state.pods;
-  std::stable_partition(pods.begin(), pods.end(),
-                        [](const PodRef& pod) { return !pod->meta.deleting; });
-  for (const PodRef& pod : pods) {
+  for (const PodRef& pod : state.pods) {
     if (pod->terminal()) continue;
     const auto ip = std::find_if(pod->ips.begin(), pod->ips.end(), [&](const IpAddress& address) {
       return address.family() == family;
     });
     if (ip == pod->ips.end()) continue;
     const Ports ports = resolve_ports(state.service, *pod);
-    // Pods on the host network of one node share an address; within a slice it stands once.
-    groups[ports].emplace(*ip, endpoint_of(state, *pod, *ip));
+    Endpoint endpoint = endpoint_of(state, *pod, *ip);
+    groups[ports].emplace(key_of(endpoint), std::move(endpoint));
   }
   return groups;
 }
@@ -99,7 +98,7 @@ void FamilyPlanner::run(SlicePlan& plan) {
 void FamilyPlanner::keep_in(const SliceRef& slice, const Ports& ports, Group& group) {
   Draft draft{slice, ports, {}};
   for (const Endpoint& endpoint : slice->endpoints) {
-    auto node = group.extract(endpoint.address);
+    auto node = group.extract(key_of(endpoint));
     if (!node.empty()) draft.endpoints.push_back(std::move(node.mapped()));
   }
   drafts_.push_back(std::move(draft));
@@ -125,7 +124,7 @@ void FamilyPlanner::take_over_stale() {
       if (it->second.empty()) continue;
       const size_t overlap =
           std::count_if(slice->endpoints.begin(), slice->endpoints.end(),
-                        [&](const Endpoint& e) { return it->second.contains(e.address); });
+                        [&](const Endpoint& e) { return it->second.contains(key_of(e)); });
       if (best != groups_.end() && overlap <= best_overlap) continue;
       best = it;
       best_overlap = overlap;
@@ -182,7 +181,7 @@ void FamilyPlanner::emit(SlicePlan& plan) const {
     const bool brings =
         std::any_of(draft.endpoints.begin(), draft.endpoints.end(), [&](const Endpoint& endpoint) {
           return std::none_of(now.endpoints.begin(), now.endpoints.end(),
-                              [&](const Endpoint& e) { return e.address == endpoint.address; });
+                              [&](const Endpoint& e) { return key_of(e) == key_of(endpoint); });
         });
     (brings || now.ports != draft.ports ? plan.first : plan.then).push_back(std::move(write));
   }
@@ -206,10 +205,9 @@ std::vector<SlicePort> resolve_ports(const Service& service, const Pod& pod) {
 
 SlicePlan plan(const SliceState& state) {
   SlicePlan result;
-  if (state.service.external_name || state.service.meta.deleting) {
-    if (state.service.external_name)
-      for (const SliceRef& slice : state.slices)
-        if (!slice->meta.deleting) result.removals.push_back(slice);
+  if (state.service.external_name) {
+    for (const SliceRef& slice : state.slices)
+      if (!slice->meta.deleting) result.removals.push_back(slice);
     return result;
   }
   for (const Family family : state.service.families) {
@@ -222,6 +220,9 @@ SlicePlan plan(const SliceState& state) {
         std::find(state.service.families.begin(), state.service.families.end(), slice->family) ==
             state.service.families.end())
       result.removals.push_back(slice);
+  // The garbage collector may be taking its slices away: new ones would be a race with it.
+  if (state.service.meta.deleting)
+    std::erase_if(result.first, [](const SliceWrite& write) { return !write.existing; });
   return result;
 }
 

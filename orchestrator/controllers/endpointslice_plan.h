@@ -2,8 +2,10 @@
 // Which EndpointSlices a Service should have, as the smallest change of those it has; and what its
 // Endpoints should say, from the same look at its pods. Pure.
 //
-// Semantics: KEP-752, KEP-1672 (terminating endpoints) and k8s.io/endpointslice. An endpoint stays
+// Semantics: KEP-752, KEP-1672 (terminating endpoints), KEP-4444 and KEP-3015 (traffic
+// distribution) and k8s.io/endpointslice. An endpoint stays
 // in its slice as long as it can; when the Service's ports change, slices are taken over in place.
+// A Service that is being deleted keeps those it has up to date, and gets no new ones.
 // What grows is written before what shrinks, so no ready endpoint is ever missing from all slices.
 #pragma once
 

@@ -189,6 +189,8 @@ struct Service {
   bool external_name = false;
   bool headless = false;
   bool publish_not_ready = false;
+  bool prefer_same_zone = false;  // trafficDistribution, all its values
+  bool prefer_same_node = false;
   Labels selector;  // empty: the user keeps the slices
   std::vector<Family> families;
   std::vector<ServicePort> ports;
@@ -203,6 +205,8 @@ struct Endpoint {
   std::string hostname;
   std::string node_name;
   std::string zone;
+  std::string hint_zone;  // for whom it is; empty: no hint
+  std::string hint_node;
   std::string pod_name;
   std::string pod_uid;
   bool operator==(const Endpoint&) const = default;
