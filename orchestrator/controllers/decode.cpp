@@ -5,6 +5,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/apiserver/schema/decode.h"
 #include "orchestrator/controllers/object_parts.h"
 #include "orchestrator/values/json_reader.h"
 
@@ -80,12 +81,23 @@ void fill_pod(Pod& pod, const Json&, const Json& spec, const Json& status) {
     pod.restarts = std::max(pod.restarts, int_or(container, "restartCount", 0));
 }
 
+// With today's defaults: a version that has one more gives it to a stored Deployment with the next
+// write of its status, and not to its ReplicaSets, which must not look like another template's
+// then.
+std::string defaulted_print(const Json& spec) {
+  Json pod_template = json::member(spec, "template");
+  if (pod_template.is_object())
+    apiserver::schema::apply_defaults(*apiserver::schema::Types::builtin().find("PodTemplateSpec"),
+                                      pod_template);
+  return template_print(pod_template);
+}
+
 void fill_replica_set(ReplicaSet& set, const Json&, const Json& spec, const Json& status) {
   set.replicas = int_or(spec, "replicas", 1);
   set.min_ready_seconds = int_or(spec, "minReadySeconds", 0);
   set.selector = read_selector(json::member(spec, "selector"));
   set.template_labels = labels(json::member(json::member(spec, "template"), "metadata"), "labels");
-  set.template_print = template_print(json::member(spec, "template"));
+  set.template_print = defaulted_print(spec);
   set.status.replicas = int_or(status, "replicas", 0);
   set.status.fully_labeled = int_or(status, "fullyLabeledReplicas", 0);
   set.status.ready = int_or(status, "readyReplicas", 0);
@@ -108,7 +120,7 @@ void fill_deployment(Deployment& deployment, const Json&, const Json& spec, cons
   deployment.selector = read_selector(json::member(spec, "selector"));
   deployment.template_labels =
       labels(json::member(json::member(spec, "template"), "metadata"), "labels");
-  deployment.template_print = template_print(json::member(spec, "template"));
+  deployment.template_print = defaulted_print(spec);
   DeploymentStatus& have = deployment.status;
   have.observed_generation = json::number_or(status, "observedGeneration", 0);
   have.replicas = int_or(status, "replicas", 0);

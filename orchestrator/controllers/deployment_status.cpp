@@ -143,8 +143,9 @@ void set_paused(const StatusInput& input, Conditions& conditions) {
 
 std::optional<Duration> deadline_in(const StatusInput& input, const DeploymentStatus& status) {
   const Condition* current = find_condition(status.conditions, "Progressing");
-  if (!has_deadline(input.deployment) || input.deployment.paused || !current ||
-      current->reason == kComplete || current->reason == kTimedOut || current->reason == kPaused)
+  if (!has_deadline(input.deployment) || input.deployment.paused ||
+      input.deployment.meta.deleting || !current || current->reason == kComplete ||
+      current->reason == kTimedOut || current->reason == kPaused)
     return std::nullopt;
   return current->last_update + seconds(input.deployment.progress_deadline_seconds) - input.now;
 }

@@ -127,7 +127,8 @@ void EndpointsWriter::write(const ObjectKey& key, const Ref<Endpoints>& now,
   body["kind"] = "Endpoints";
   meta["name"] = key.name;
   meta["namespace"] = key.ns;
-  writer_.create(caches_.endpoints, key.ns, std::move(body), pass, written);
+  writer_.create(caches_.endpoints, key.ns, std::move(body), pass,
+                 [written](const Bytes&) { written(); });
 }
 
 }  // namespace fairlead::orchestrator::controllers

@@ -208,7 +208,7 @@ void EndpointSliceController::write(const Service& service, const SliceWrite& it
   meta["generateName"] = service.meta.name + "-";
   meta["namespace"] = service.meta.ns;
   meta["ownerReferences"] = Json::array({controller_reference("v1", "Service", service.meta)});
-  writer_.create(caches_.slices, service.meta.ns, std::move(slice), pass, keep);
+  writer_.create(caches_.slices, service.meta.ns, std::move(slice), pass, [keep](const Bytes&) {});
 }
 
 }  // namespace fairlead::orchestrator::controllers

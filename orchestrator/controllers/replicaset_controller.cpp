@@ -129,8 +129,11 @@ void ReplicaSetController::create_pods(const std::shared_ptr<const ReplicaSet>& 
   for (int i = 0; i < batch; ++i) {
     writer_.create(
         caches_.pods, set->meta.ns, *pod, pass,
-        [this, set, pod, left, batch, pass, waiting] {
+        [this, set, about, pod, left, batch, pass, waiting](const Bytes& made) {
           create_errors_.erase(set->meta.uid);
+          if (const Result<Pod> created = decode_pod(made))
+            recorder_.record(about, false, "SuccessfulCreate",
+                             "Created pod: " + created->meta.name);
           if (--*waiting == 0) create_pods(set, pod, left - batch, batch * 2, pass);
         },
         [this, set, about](const Error& error) {

@@ -11,7 +11,7 @@ namespace fairlead::orchestrator::controllers {
 
 using Json = nlohmann::json;
 
-void Writer::create(AnyInformer& informer, const std::string& ns, Json object, Pass pass, Next next,
+void Writer::create(AnyInformer& informer, const std::string& ns, Json object, Pass pass, Made next,
                     OnError on_error) {
   const std::string what = fmt::format("create {} in {}", informer.resource().plural, ns);
   api_.create(informer.resource(), ns, std::move(object),
@@ -23,7 +23,7 @@ void Writer::create(AnyInformer& informer, const std::string& ns, Json object, P
                   return pass.fail(result.error().with_context(what));
                 }
                 informer.observe(*result);
-                if (next) next();
+                if (next) next(*result);
               });
 }
 

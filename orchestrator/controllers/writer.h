@@ -28,12 +28,13 @@ class Writer {
  public:
   using Pass = WorkQueue::Pass;
   using Next = std::function<void()>;
+  using Made = std::function<void(const Bytes& object)>;
   using OnError = std::function<void(const Error&)>;
 
   explicit Writer(Api& api) : api_(api), life_(std::make_shared<int>(0)) {}
 
   void create(AnyInformer& informer, const std::string& ns, nlohmann::json object, Pass pass,
-              Next next = {}, OnError on_error = {});
+              Made next = {}, OnError on_error = {});
   // A merge patch; `patch` must be an object.
   void patch(AnyInformer& informer, std::string_view subresource, const Meta& meta, Guard guard,
              nlohmann::json patch, Pass pass, Next next = {});

@@ -29,6 +29,11 @@ TEST(DeploymentScenario, LivesThroughCreateScaleUpdateRollbackDelete) {
   EXPECT_EQ(world.web()["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "1");
   const Json first = world.api.all(kReplicaSets).at(0);
   EXPECT_EQ(first["metadata"]["ownerReferences"][0]["kind"], "Deployment");
+  std::set<std::string> told;
+  for (const Json& event : world.api.all(kEvents))
+    if (event["reason"] == "SuccessfulCreate") told.insert(event["message"]);
+  for (const Json& pod : world.api.all(kPods))
+    EXPECT_TRUE(told.contains("Created pod: " + pod["metadata"]["name"].get<std::string>()));
   EXPECT_TRUE(first["metadata"]["ownerReferences"][0]["controller"].get<bool>());
 
   world.set_replicas(5);

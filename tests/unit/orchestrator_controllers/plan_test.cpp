@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 
+#include "orchestrator/controllers/decode.h"
 #include "orchestrator/controllers/deployment_plan.h"
 #include "orchestrator/controllers/node_plan.h"
 #include "orchestrator/controllers/object_graph.h"
@@ -167,6 +168,30 @@ TEST(DeploymentPlan, AnEmptySelectorIsRefused) {
   EXPECT_EQ(result.events[0].reason, "SelectingAll");
 }
 
+// Its progress is written no more, so its deadline stays in the past.
+TEST(DeploymentPlan, NoDeadlineWhileDeleting) {
+  Deployment deployment;
+  deployment.meta.name = "web";
+  deployment.selector.match_labels = {{"app", "web"}};
+  deployment.template_print = "new";
+  deployment.replicas = 4;
+  deployment.status.conditions = {
+      {"Progressing", "True", "ReplicaSetUpdated", "", WallTime(seconds(100)), {}}};
+  const auto recheck = [&](int64_t now) {
+    return plan({deployment,
+                 {replica_set("new", "new", 4, 2, 4)},
+                 {},
+                 [](const std::string&) { return false; },
+                 [](const ReplicaSet&) { return 0; },
+                 WallTime(seconds(now))})
+        .recheck;
+  };
+  EXPECT_TRUE(recheck(110));
+  deployment.meta.deleting = true;
+  deployment.meta.finalizers = {"example.com/hold"};
+  for (const int64_t now : {110, 10'000}) EXPECT_FALSE(recheck(now)) << now;
+}
+
 TEST(DeploymentPlan, HashesAreStableNames) {
   EXPECT_EQ(template_hash("a", std::nullopt), template_hash("a", std::nullopt));
   EXPECT_NE(template_hash("a", std::nullopt), template_hash("b", std::nullopt));
@@ -318,6 +343,24 @@ TEST(Graph, NobodyInANamespaceOwnsWhatIsInNone) {
   const auto actions = collect(graph, "o", absent);
   ASSERT_EQ(actions.size(), 1u);
   EXPECT_EQ(actions[0].verb, CollectVerb::kRemoveFinalizer) << "it waits for nobody";
+}
+
+Result<Deployment> decoded_deployment(const std::string& pod_spec) {
+  return decode_deployment(std::make_shared<const std::string>(
+      R"({"metadata":{"name":"web"},"spec":{"template":{"metadata":{"labels":{"app":"web"}},"spec":)" +
+      pod_spec + "}}}"));
+}
+
+// What is stored has the defaults of the version that wrote it last.
+TEST(Decode, TemplatesAreComparedWithTodaysDefaults) {
+  const auto bare = decoded_deployment(R"({"containers":[{"name":"c","image":"i:1"}]})");
+  const auto full = decoded_deployment(
+      R"({"containers":[{"name":"c","image":"i:1","imagePullPolicy":"IfNotPresent"}],
+          "restartPolicy":"Always","dnsPolicy":"ClusterFirst"})");
+  const auto other = decoded_deployment(R"({"containers":[{"name":"c","image":"i:2"}]})");
+  ASSERT_TRUE(bare.ok() && full.ok() && other.ok());
+  EXPECT_EQ(bare->template_print, full->template_print);
+  EXPECT_NE(bare->template_print, other->template_print);
 }
 
 }  // namespace
