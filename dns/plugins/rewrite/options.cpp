@@ -124,7 +124,7 @@ std::optional<OptionChange> change_options(const OptionRule& rule, const OptionQ
   OptionChange change{with_option(all, rule.code, data)};
   if (change.options.size() > kMaxOptions) return std::nullopt;
   if (rule.revert) {
-    change.undo = OptionUndo{rule.code, {}};
+    change.undo = OptionUndo{rule.code, {}, rule.told};
     if (found) change.undo->before = Bytes(old->whole.begin() + 4, old->whole.end());
   } else if (rule.told) {
     change.told = std::move(data);
@@ -144,7 +144,8 @@ Bytes tell_option(uint16_t code, std::span<const uint8_t> data, std::span<const 
 }
 
 Bytes undo_options(const OptionUndo& undo, std::span<const uint8_t> options) {
-  if (!has_option(options, undo.code)) return {options.begin(), options.end()};
+  const bool tells = undo.told && undo.before;
+  if (!tells && !has_option(options, undo.code)) return {options.begin(), options.end()};
   const std::vector<Option> all = split(options);
   if (undo.before) return with_option(all, undo.code, *undo.before);
   return with_option(all, undo.code, std::nullopt);

@@ -47,6 +47,7 @@ struct OptionQuestion {
 struct OptionUndo {
   uint16_t code = 0;
   std::optional<std::vector<uint8_t>> before;
+  bool told = false;  // a reply without one has it, too, as it was
 };
 
 struct OptionChange {

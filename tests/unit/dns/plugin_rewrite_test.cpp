@@ -237,6 +237,9 @@ TEST_F(PluginRewrite, OptionsThatTheReplyHas) {
     const char* after;   // in the reply, of a server that says nothing of options
   } kCases[] = {{set, "", "ffee 0002 6162"},
                 {set + " revert", "", ""},
+                {set + " revert", "ffee 0001 07", "ffee 0001 07"},
+                {set + " revert\nrewrite edns0 local replace 0xffee cd revert", "", ""},
+                {"rewrite edns0 nsid set revert", "0003 0000", ""},
                 {"rewrite edns0 local append 0xffee ab", "ffee 0001 00", ""},
                 {"rewrite edns0 local replace 0xffee ab", "ffee 0001 00", "ffee 0002 6162"},
                 {set + "\nrewrite edns0 local replace 0xffee cd revert", "", "ffee 0002 6162"},
