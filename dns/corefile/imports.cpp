@@ -58,11 +58,12 @@ Result<void> Expander::words(Words rest, size_t depth) {
   const size_t before = open_.size();
   while (!rest.empty()) {
     const Word& word = rest.front();
+    const bool begins = word.starts_line || (!out_.words.empty() && out_.words.back().opens());
     if (open_.empty() && is_snippet(rest)) {
       const Result<Words> behind = define(rest);
       if (!behind.ok()) return behind.error();
       rest = *behind;
-    } else if (word.starts_line && !word.quoted && word.text == "import") {
+    } else if (begins && !word.quoted && word.text == "import") {
       size_t end = 1;
       while (end < rest.size() && !rest[end].starts_line) ++end;
       const Result<void> imported = import(word, rest.subspan(1, end - 1), depth);

@@ -242,7 +242,7 @@ TEST(Corefile, Imports) {
          "(up) {\nmax_fails 3\n}\n. {\nforward . x {\nimport up\nprefer_udp\n}\n}"}},
        "dns://.:53 {forward . x {max_fails 3; prefer_udp}}\n"},
       {"a snippet of a snippet",
-       {{"/etc/Corefile", "(a) {\nerrors\n}\n(b) {\nimport a\nlog\n}\n. {\nimport b\n}"}},
+       {{"/etc/Corefile", "(a) {\nerrors\n}\n(b) { import a\nlog\n}\n. { import b\n}"}},
        "dns://.:53 {errors; log}\n"},
       {"a snippet nobody uses may say what it likes",
        {{"/etc/Corefile", "(a) {\nimport nowhere\n}\n. {\n}"}},
