@@ -49,6 +49,31 @@ TEST(Slices, FollowPodsAndServices) {
   EXPECT_TRUE(world.api.all(kSlices).empty()) << "collected with their owner";
 }
 
+TEST(Slices, HintsFollowTheServiceAndTheNodes) {
+  World world;
+  world.start();
+  for (const char* node : {"n1", "n2", "n3"})
+    world.api.merge(kNodes, {"", node},
+                    {{"metadata", {{"labels", {{"topology.kubernetes.io/zone", "z"}}}}}});
+  world.api.put(kServices, service({{"trafficDistribution", "PreferSameNode"}}));
+  world.api.put(kDeployments, World::deployment(1, "v1"));
+  ASSERT_TRUE(world.settle());
+  const auto endpoint = [&] { return Json(world.api.all(kSlices).at(0)["endpoints"].at(0)); };
+  const auto names = [](const Json& name) { return Json::array({{{"name", name}}}); };
+  EXPECT_EQ(endpoint()["hints"],
+            (Json{{"forZones", names("z")}, {"forNodes", names(endpoint()["nodeName"])}}));
+  const size_t writes = world.api.writes().size();
+  world.turn(seconds(60));
+  EXPECT_EQ(world.api.writes().size(), writes) << "what was written is what was wanted";
+  world.api.merge(kServices, {"default", "web"},
+                  {{"spec", {{"trafficDistribution", "PreferClose"}}}});
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(endpoint()["hints"], (Json{{"forZones", names("z")}}));
+  world.api.merge(kServices, {"default", "web"}, {{"spec", {{"trafficDistribution", nullptr}}}});
+  ASSERT_TRUE(world.settle());
+  EXPECT_FALSE(endpoint().contains("hints"));
+}
+
 TEST(Slices, ADeletedPodTerminatesBeforeItGoes) {
   World world;
   world.start();
