@@ -224,8 +224,10 @@ void Front::serve_patch(const RequestRef& request) {
     if (!next) return next;
     request->warnings.resize(kept);  // without those of an earlier attempt
     // Kubernetes shows what came of the patch, of a strategic one the patch itself.
+    const bool strategic = type == PatchType::kStrategic;
     const DocumentOptions options{request->validation, duplicates,
-                                  type == PatchType::kStrategic ? go_print(patch) : dump(*next)};
+                                  strategic ? go_print(patch) : dump(*next),
+                                  strategic ? schema::Words::kConverter : schema::Words::kJson};
     return admit_document(*request->kind, std::move(*next), options, request->warnings);
   };
   registry_.update(*request->kind, request->info.subresource, request->key(), std::move(change),

@@ -246,7 +246,7 @@ Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOpti
   if (!named) return named;
   Json stored = to_stored(kind, std::move(*named));
   std::vector<std::string> unknown;
-  if (auto decoded = schema::decode(*kind.type, stored, unknown); !decoded)
+  if (auto decoded = schema::decode(*kind.type, stored, unknown, options.words); !decoded)
     return undecodable(kind, options, decoded.error().message());
   if (options.validation == FieldValidation::kIgnore) return stored;
   std::vector<std::string> complaints;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "orchestrator/apiserver/kind.h"
+#include "orchestrator/apiserver/schema/decode.h"
 
 namespace fairlead::orchestrator::apiserver {
 
@@ -18,6 +19,7 @@ struct DocumentOptions {
   std::vector<std::string> duplicates;  // found while parsing
   // Of a patched document: the patch, as Kubernetes shows it. What does not decode is its fault.
   std::optional<std::string> patch = std::nullopt;
+  schema::Words words = schema::Words::kJson;
 };
 
 // What a document says of its kind and version, when it does, must be what is asked for. An empty

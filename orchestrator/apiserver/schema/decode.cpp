@@ -2,6 +2,7 @@
 #include "orchestrator/apiserver/schema/decode.h"
 
 #include <limits>
+#include <optional>
 
 #include "base/rfc3339.h"
 #include "orchestrator/apiserver/schema/formats.h"
@@ -68,9 +69,42 @@ std::string go_type(const Type& type) {
   return "";
 }
 
+// The converter's words; nothing for what has a decoder of its own, which speaks as JSON's.
+std::optional<std::string> converter_text(const Type& type, const Json& json) {
+  const std::string found = json.is_object()           ? "map"
+                            : json.is_array()          ? "slice"
+                            : json.is_number_float()   ? "float64"
+                            : json.is_number_integer() ? "int64"
+                                                       : found_name(json);
+  switch (type.shape) {
+    case Shape::kStruct:
+      return "cannot restore struct from: " + found;
+    case Shape::kMap:
+      return "cannot restore map from " + found;
+    case Shape::kList:
+      return "cannot restore slice from " + found;
+    case Shape::kString:
+    case Shape::kInt32:
+    case Shape::kInt64:
+    case Shape::kNumber:
+      if (json.is_number()) return "cannot convert " + found + " to " + go_type(type);
+      return "unrecognized type: " + go_type(type);
+    case Shape::kBool:
+      return "unrecognized type: bool";
+    case Shape::kQuantity:
+    case Shape::kIntOrString:
+    case Shape::kTime:
+    case Shape::kMicroTime:
+    case Shape::kBytes:
+    case Shape::kAny:
+      break;
+  }
+  return std::nullopt;
+}
+
 class Decoder {
  public:
-  explicit Decoder(std::vector<std::string>& unknown) : unknown_(unknown) {}
+  Decoder(std::vector<std::string>& unknown, Words words) : unknown_(unknown), words_(words) {}
 
   // `indexed_path` has list indexes, `go_path` has none; `owner` is the innermost struct.
   Result<void> value(const Type& type, Json& json, const std::string& path,
@@ -100,8 +134,10 @@ class Decoder {
   }
 
  private:
-  static Error wrong(const Type& type, const Json& json, const std::string& go_path,
-                     const std::string& owner) {
+  Error wrong(const Type& type, const Json& json, const std::string& go_path,
+              const std::string& owner) const {
+    if (words_ == Words::kConverter)
+      if (const auto text = converter_text(type, json)) return Error(ErrorCode::kInvalid, *text);
     std::string what = found_name(json);
     if (json.is_number() && type.shape != Shape::kString && type.shape != Shape::kBool)
       what += " " + json.dump();
@@ -188,8 +224,8 @@ class Decoder {
     return Error(ErrorCode::kInvalid, "illegal base64 data at input byte " + std::to_string(*bad));
   }
 
-  static Result<void> scalar(const Type& type, Json& json, const std::string& go_path,
-                             const std::string& owner) {
+  Result<void> scalar(const Type& type, Json& json, const std::string& go_path,
+                      const std::string& owner) const {
     const Error mismatch = wrong(type, json, go_path, owner);
     switch (type.shape) {
       case Shape::kString:
@@ -220,6 +256,7 @@ class Decoder {
   }
 
   std::vector<std::string>& unknown_;
+  const Words words_;
 };
 
 }  // namespace
@@ -232,8 +269,8 @@ std::string indexed(const std::string& path, size_t index) {
   return path + "[" + std::to_string(index) + "]";
 }
 
-Result<void> decode(const Type& type, Json& value, std::vector<std::string>& unknown) {
-  return Decoder(unknown).value(type, value, "", "", type.name);
+Result<void> decode(const Type& type, Json& value, std::vector<std::string>& unknown, Words words) {
+  return Decoder(unknown, words).value(type, value, "", "", type.name);
 }
 
 }  // namespace fairlead::orchestrator::apiserver::schema

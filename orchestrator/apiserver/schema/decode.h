@@ -11,11 +11,15 @@
 
 namespace fairlead::orchestrator::apiserver::schema {
 
+// Whose words a wrong type is told in: encoding/json's, or those of the converter that the results
+// of strategic patches go through (runtime.FromUnstructured).
+enum class Words { kJson, kConverter };
+
 // Checks every value's type and brings it to its normal form: null members go, numbers given for
 // quantities become text, quantities and times become canonical. Members the type does not know are
-// removed and their paths put into `unknown` ("spec.containers[0].foo"). A wrong type is an Error
-// in encoding/json's words.
-Result<void> decode(const Type& type, Json& value, std::vector<std::string>& unknown);
+// removed and their paths put into `unknown` ("spec.containers[0].foo"). A wrong type is an Error.
+Result<void> decode(const Type& type, Json& value, std::vector<std::string>& unknown,
+                    Words words = Words::kJson);
 
 // Fills in what is absent, from the schema's data and the few conditional rules.
 void apply_defaults(const Type& type, Json& value);

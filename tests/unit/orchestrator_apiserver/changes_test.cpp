@@ -279,19 +279,23 @@ TEST_F(Changes, PatchesThatDoNotDecode) {
     const char* message;
   };
   const std::string wrong = R"({"spec":{"replicas":"three"}})";
-  for (const Wrong& row :
-       {Wrong{"strategic-merge-patch", wrong.c_str(),
-              R"( "" is invalid: patch: Invalid value: "map[spec:map[replicas:three]]": )"},
-        Wrong{"merge-patch", wrong.c_str(),
-              R"( "" is invalid: patch: Invalid value: "{\"apiVersion)"},
-        Wrong{"json-patch", R"([{"op":"replace","path":"/spec/replicas","value":"three"}])",
-              R"( "" is invalid: patch: Invalid value: "{\"apiVersion)"}}) {
+  for (
+      const Wrong& row :
+      {Wrong{
+           "strategic-merge-patch", wrong.c_str(),
+           R"( "" is invalid: patch: Invalid value: "map[spec:map[replicas:three]]": unrecognized type: int32)"},
+       Wrong{"merge-patch", wrong.c_str(),
+             R"( "" is invalid: patch: Invalid value: "{\"apiVersion)"},
+       Wrong{"json-patch", R"([{"op":"replace","path":"/spec/replicas","value":"three"}])",
+             R"( "" is invalid: patch: Invalid value: "{\"apiVersion)"}}) {
     const HttpResponse answer =
         ask("PATCH", path, row.patch, std::string("application/") + row.type + "+json");
     EXPECT_EQ(answer.status, 422) << row.type;
     const Json status = json(answer);
     EXPECT_THAT(string_at(status, "message"), testing::StartsWith(row.message));
-    EXPECT_THAT(string_at(status, "message"), testing::HasSubstr("json: cannot unmarshal string"));
+    EXPECT_THAT(string_at(status, "message"),
+                testing::AnyOf(testing::EndsWith("unrecognized type: int32"),
+                               testing::HasSubstr("json: cannot unmarshal string")));
     EXPECT_EQ(string_at(at(at(status, "details"), "causes").at(0), "field"), "patch");
   }
 }
