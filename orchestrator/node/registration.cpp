@@ -92,8 +92,7 @@ void NodeRegistration::adopt(const Json& node) {
     retry_ = clock_.after(seconds(10), [this] { find(); });
     return;
   }
-  uid_ = json::text(json::member(node, "metadata"), "uid");
-  status_ = json::member(node, "status");
+  seen(node);
   registered_ = true;
   callbacks_.on_pod_cidr(*pod_cidr_);
   renew_lease();
@@ -127,29 +126,64 @@ void NodeRegistration::check_runtime() {
   });
 }
 
+// As the server has it now.
+void NodeRegistration::seen(const Json& node) {
+  const Json& metadata = json::member(node, "metadata");
+  uid_ = json::text(metadata, "uid");
+  labels_ = json::member(metadata, "labels");
+  status_ = json::member(node, "status");
+}
+
+void NodeRegistration::look() {
+  if (!registered_ || writing_) return;
+  kube::ApiRequest request;
+  request.path = kube::resource_path(kCore, "nodes", "", info_.name);
+  calls_.send(std::move(request), [this](Result<Json> node) {
+    if (!registered_ || writing_) return;  // an answer to a write is newer
+    if (!node.ok()) {
+      if (!node.error().is_not_found()) return;
+      registered_ = false;
+      return find();
+    }
+    if (json::text(json::member(*node, "metadata"), "uid") != uid_) return adopt(*node);
+    seen(*node);
+    write_status();
+  });
+}
+
+bool NodeRegistration::is_told(const Json& status) const {
+  if (written_.is_null() || !contains_members(labels_, node_labels(info_))) return false;
+  return (status == written_ && status_ == accepted_) || has_node_status(status_, status);
+}
+
 void NodeRegistration::write_status() {
   if (!registered_ || writing_ || !runtime_known_) return;
   const Json status = node_status(info_, runtime_, status_, clock_.wall_now());
-  if (status == written_) return;
+  const bool ready = runtime_.runtime_ready && runtime_.network_ready;
+  if (is_told(status)) return report(ready);
   writing_ = true;
   kube::ApiRequest request;
   request.method = "PATCH";
   request.path = kube::resource_path(kCore, "nodes", "", info_.name, "status");
-  request.content_type = "application/merge-patch+json";
-  request.body = Json{{"metadata", {{"labels", node_labels(info_)}}}, {"status", status}}.dump();
-  calls_.send(std::move(request), [this, status](Result<Json> node) {
+  request.content_type = "application/strategic-merge-patch+json";
+  request.body = node_status_patch(info_, status).dump();
+  calls_.send(std::move(request), [this, status, ready](Result<Json> node) {
     writing_ = false;
     if (!node.ok()) {
       if (node.error().is_not_found()) registered_ = false;
       return retry(node.error(), [this] { registered_ ? write_status() : find(); });
     }
+    seen(*node);
     written_ = status;
-    status_ = status;
-    const bool ready = runtime_.runtime_ready && runtime_.network_ready;
-    if (std::exchange(reported_ready_, ready) != std::optional<bool>(ready))
-      callbacks_.on_ready(ready);
+    accepted_ = status_;
+    report(ready);
     write_status();
   });
+}
+
+void NodeRegistration::report(bool ready) {
+  if (std::exchange(reported_ready_, ready) != std::optional<bool>(ready))
+    callbacks_.on_ready(ready);
 }
 
 void NodeRegistration::renew_lease() {
@@ -165,7 +199,7 @@ void NodeRegistration::renew_lease() {
   calls_.send(std::move(request), [this](Result<Json> lease) {
     if (lease.ok()) {
       lease_exists_ = true;
-      return;
+      return look();
     }
     if (lease.error().is_already_exists())
       lease_exists_ = true;

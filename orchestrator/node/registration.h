@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shows this machine as a Node and keeps it alive: registers it, writes its status when it changes,
-// renews its lease every ten seconds.
+// Shows this machine as a Node and keeps it alive: registers it, renews its lease every ten
+// seconds, reads the Node after each renewal, and writes its status where what is there is not what
+// should be: a node that was silent has been marked Unknown, and one that was deleted is made
+// again.
 //
 // Threads: the loop's. Inert until start(). Failures are retried for ever, a second apart; the
 // lease every ten seconds whatever happens. Readiness follows the runtime: asked every ten seconds,
@@ -43,7 +45,11 @@ class NodeRegistration {
   void create();
   void adopt(const nlohmann::json& node);
   void retry(const Error& error, std::function<void()> what);
+  void look();
+  void seen(const nlohmann::json& node);
+  bool is_told(const nlohmann::json& status) const;
   void write_status();
+  void report(bool ready);
   void renew_lease();
 
   Clock& clock_;
@@ -56,8 +62,9 @@ class NodeRegistration {
 
   bool registered_ = false;
   std::string uid_;
-  nlohmann::json status_;   // the node's, as last read or written
-  nlohmann::json written_;  // what we wrote last
+  nlohmann::json labels_, status_;  // the node's, as last read
+  nlohmann::json written_;          // the status that we wrote last
+  nlohmann::json accepted_;         // what the server made of it
   RuntimeStatus runtime_;
   bool runtime_known_ = false;
   MonoTime good_at_;  // when the runtime last said that all is well
