@@ -108,6 +108,7 @@ Result<ContainerConfig> container_config(const ContainerInputs& in) {
   config.labels = identity(in.pod);
   config.labels[kLabelContainerName] = spec.name;
   config.annotations = {
+      {kAnnotationImage, spec.image},
       {"io.kubernetes.container.restartCount", std::to_string(in.attempt)},
       {"io.kubernetes.container.terminationMessagePath", spec.termination_message_path}};
   config.log_path = container_log_name(spec.name, in.attempt);

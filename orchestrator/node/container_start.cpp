@@ -50,6 +50,11 @@ void PodWorker::start_container(const Action& action) {
 // With each login of the pod's secrets that is for this image, until one is let in; with none of
 // them, as anybody.
 void PodWorker::pull(std::shared_ptr<Start> start) {
+  if (const ContainerSpec* now = spec_.find(start->spec.name);
+      now == nullptr || now->image != start->spec.image) {
+    end(start->action.key);  // it names another by now
+    return sync();
+  }
   pulls_.insert(start);
   std::set<ObjectRef> secrets;
   for (const std::string& name : spec_.pull_secrets) secrets.insert({true, name});
@@ -85,9 +90,14 @@ void PodWorker::pull_with_next_login(std::shared_ptr<Start> start) {
                           });
 }
 
-// A pod that is going does not wait for its images: a registry may be silent for minutes.
-void PodWorker::abandon_pulls() {
-  for (const auto& start : std::exchange(pulls_, {})) end(start->action.key);
+// A pod that is going does not wait for its images, nor one for an image that it names no more: a
+// registry may be silent for minutes. `container` empty: every one's.
+void PodWorker::abandon_pulls(const std::string& container) {
+  std::erase_if(pulls_, [&](const std::shared_ptr<Start>& start) {
+    if (!container.empty() && start->spec.name != container) return false;
+    end(start->action.key);
+    return true;
+  });
 }
 
 // After a pull that took so long: what the image says of itself.
@@ -158,7 +168,7 @@ void PodWorker::created(std::shared_ptr<Start> start, const std::string& id) {
   event("Normal", "Created", "Created container: " + start->spec.name, start->spec.name);
   context_.cri.start_container(id, [this, guard = guard(), start, id](Result<void> started) {
     if (guard.expired()) return;
-    if (!started.ok()) return start_failed(start, "RunContainerError", started.error().message());
+    if (!started.ok()) return start_failed(start, kRunContainerError, started.error().message());
     event("Normal", "Started", "Started container " + start->spec.name, start->spec.name);
     context_.cri.container_status(id, [this, guard, start, id](Result<ContainerInfo> status) {
       if (guard.expired()) return;
@@ -167,7 +177,7 @@ void PodWorker::created(std::shared_ptr<Start> start, const std::string& id) {
       ContainerMemory& memory = memory_.containers[start->spec.name];
       memory.failure.reset();
       memory.pull_failed = false;
-      if (!status.ok()) return refresh();
+      if (!status.ok()) return lose_sight();
       status->sandbox_id = start->sandbox_id;
       const bool running = status->state == ContainerState::kRunning;
       observed(*std::move(status));

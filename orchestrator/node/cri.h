@@ -35,6 +35,9 @@ inline constexpr char kLabelContainerName[] = "io.kubernetes.container.name";
 // On what this node runner made: a containerd may be somebody else's, and have others' pods.
 inline constexpr char kLabelOurs[] = "io.fairlead.pod";
 
+// On a container: the image that its pod named, which may change as it runs.
+inline constexpr char kAnnotationImage[] = "io.fairlead.image";
+
 struct DnsConfig {
   std::vector<std::string> servers;
   std::vector<std::string> searches;

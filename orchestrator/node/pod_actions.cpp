@@ -104,7 +104,7 @@ void PodWorker::create_sandbox(const Action& action) {
           if (guard.expired()) return;
           end(key);
           memory_.failure.reset();
-          if (!sandbox.ok()) return refresh();
+          if (!sandbox.ok()) return lose_sight();
           runtime_.sandboxes.push_back(*std::move(sandbox));
           sync();
         });
@@ -145,6 +145,7 @@ void PodWorker::remove_sandbox(const Action& action) {
 void PodWorker::stop_container(const Action& action) {
   if (!memory_.stop_deadlines.contains(action.id))
     event("Normal", "Killing", action.message, action.container);
+  if (action.restart) memory_.containers[action.container].replaced_id = action.id;
   memory_.stop_deadlines[action.id] = context_.clock.wall_now() + action.grace;
   context_.cri.stop_container(
       action.id, action.grace, [this, guard = guard(), action](Result<void> done) {

@@ -14,8 +14,10 @@ bool older(const ContainerInfo& a, const ContainerInfo& b) {
   return std::tie(a.attempt, a.created_at) < std::tie(b.attempt, b.created_at);
 }
 
-bool live(const ContainerInfo& container) {
-  return container.state == ContainerState::kRunning || container.state == ContainerState::kUnknown;
+// Containers of earlier releases do not say what they were made of.
+bool definition_changed(const ContainerInfo& container, const ContainerSpec& spec) {
+  const auto image = container.annotations.find(kAnnotationImage);
+  return image != container.annotations.end() && image->second != spec.image;
 }
 
 // Builds one plan. The storytellers are run(), terminate() and finish(); the rest are their steps.
@@ -31,12 +33,13 @@ class Planner {
   void keep_running();
   bool init_done(const SandboxInfo& sandbox);
   void tend(const ContainerSpec& spec, const SandboxInfo& sandbox);
+  void tend_running(const ContainerSpec& spec, const ContainerInfo& container);
   void start(const ContainerSpec& spec, const ContainerInfo* last);
   void restart_sandbox();
   void remove_old_instances();
   void remove_old_sandboxes(const SandboxInfo& current);
   bool stop_containers(bool all);
-  void stop(const ContainerInfo& container, Duration grace, const std::string& message);
+  void stop(const ContainerInfo& container, Duration grace, std::string message, bool restart);
   Duration grace_left() const;
 
   void act(Action action) {
@@ -44,11 +47,6 @@ class Planner {
   }
   void wake_at(WallTime time) {
     if (!plan_.wake || time < *plan_.wake) plan_.wake = time;
-  }
-  const ContainerMemory& memory_of(const std::string& name) const {
-    static const ContainerMemory kFresh;
-    const auto it = in_.memory.containers.find(name);
-    return it == in_.memory.containers.end() ? kFresh : it->second;
   }
   // False, and a wake-up noted, while `failure` is too recent to try again.
   bool retry_due(const std::optional<Failure>& failure, Duration delay) {
@@ -149,34 +147,41 @@ void Planner::tend(const ContainerSpec& spec, const SandboxInfo& sandbox) {
       act({.kind = ActionKind::kRemoveContainer, .key = "remove:" + here->id, .id = here->id});
     return;
   }
-  if (here != nullptr && live(*here)) {
-    const ContainerMemory& memory = memory_of(spec.name);
-    if (memory.probed_id == here->id && !memory.alive) {
-      const bool startup = !memory.started && spec.startup.has_value();
-      const std::optional<ProbeSpec>& probe = startup ? spec.startup : spec.liveness;
-      stop(*here, probe && probe->grace ? *probe->grace : in_.spec.grace,
-           "Container " + spec.name + " failed " + (startup ? "startup" : "liveness") +
-               " probe, will be restarted");
-    }
-    return;
-  }
-  const bool init = !in_.spec.init_containers.empty() && in_.spec.find(spec.name) != nullptr &&
-                    std::any_of(in_.spec.init_containers.begin(), in_.spec.init_containers.end(),
+  if (here != nullptr && here->state == ContainerState::kRunning) return tend_running(spec, *here);
+  if (here != nullptr && here->state == ContainerState::kUnknown)
+    // It may run: never two of them.
+    return stop(*here, in_.spec.grace,
+                "Container is in \"unknown\" state, try killing it before restart", true);
+  const bool init = std::any_of(in_.spec.init_containers.begin(), in_.spec.init_containers.end(),
                                 [&](const ContainerSpec& other) { return &other == &spec; });
   // An init container's success in an older sandbox does not count; a container's does.
   const ContainerInfo* last = init ? here : in_.runtime.latest(spec.name);
-  if (last != nullptr && last->state == ContainerState::kExited &&
-      !restarts_after(init && in_.spec.restart_policy == RestartPolicy::kAlways
-                          ? RestartPolicy::kOnFailure
-                          : in_.spec.restart_policy,
-                      last->exit_code))
-    return;
-  start(spec, last);
+  if (last == nullptr || last->state != ContainerState::kExited || runs_again(in_, *last, init))
+    start(spec, last);
+}
+
+// Ends it where another is to be in its place (kubelet computePodActions).
+void Planner::tend_running(const ContainerSpec& spec, const ContainerInfo& container) {
+  const std::string name = "Container " + spec.name;
+  if (definition_changed(container, spec))  // whatever the restart policy
+    return stop(container, in_.spec.grace, name + " definition changed, will be restarted", true);
+  const ContainerMemory& memory = in_.memory_of(spec.name);
+  if (memory.probed_id != container.id || memory.alive) return;
+  const bool startup = !memory.started && spec.startup.has_value();
+  const std::optional<ProbeSpec>& probe = startup ? spec.startup : spec.liveness;
+  const bool restart = in_.spec.restart_policy != RestartPolicy::kNever;
+  stop(container, probe && probe->grace ? *probe->grace : in_.spec.grace,
+       name + " failed " + (startup ? "startup" : "liveness") + " probe" +
+           (restart ? ", will be restarted" : ""),
+       restart);
 }
 
 void Planner::start(const ContainerSpec& spec, const ContainerInfo* last) {
-  const ContainerMemory& memory = memory_of(spec.name);
-  if (memory.failure) {
+  const ContainerMemory& memory = in_.memory_of(spec.name);
+  // A container that could not be run is one that ended: its restarts are delayed.
+  const bool ran = last != nullptr && last->state == ContainerState::kExited && memory.failure &&
+                   memory.failure->reason == kRunContainerError;
+  if (memory.failure && !ran) {
     const Duration delay = memory.pull_failed ? memory.pulls.remaining(memory.failure->at, in_.now)
                                               : memory.failure->at + kRetryDelay - in_.now;
     if (delay > Duration::zero()) {
@@ -242,13 +247,15 @@ bool Planner::stop_containers(bool all) {
       continue;
     }
     stopped = false;
-    stop(container, all ? grace_left() : kMinGrace, "Stopping container " + container.name);
+    stop(container, grace_left(), "Stopping container " + container.name,
+         !all && in_.spec.restart_policy != RestartPolicy::kNever);
   }
   return stopped;
 }
 
 // The grace period may have been shortened since the last order to stop: then a second order.
-void Planner::stop(const ContainerInfo& container, Duration grace, const std::string& message) {
+void Planner::stop(const ContainerInfo& container, Duration grace, std::string message,
+                   bool restart) {
   const auto ordered = in_.memory.stop_deadlines.find(container.id);
   const bool sooner =
       ordered != in_.memory.stop_deadlines.end() && in_.now + grace + seconds(1) < ordered->second;
@@ -257,7 +264,8 @@ void Planner::stop(const ContainerInfo& container, Duration grace, const std::st
        .container = container.name,
        .id = container.id,
        .grace = std::max(grace, kMinGrace),
-       .message = message});
+       .restart = restart,
+       .message = std::move(message)});
 }
 
 Duration Planner::grace_left() const {
@@ -291,6 +299,12 @@ const ContainerInfo* PodRuntime::previous(const std::string& name) const {
   return found;
 }
 
+const ContainerMemory& PodInput::memory_of(const std::string& container) const {
+  static const ContainerMemory kFresh;
+  const auto it = memory.containers.find(container);
+  return it == memory.containers.end() ? kFresh : it->second;
+}
+
 const SandboxInfo* PodRuntime::newest_sandbox() const {
   const SandboxInfo* found = nullptr;
   for (const SandboxInfo& sandbox : sandboxes)
@@ -305,12 +319,13 @@ const SandboxInfo* PodRuntime::ready_sandbox() const {
   return newest != nullptr && newest->ready ? newest : nullptr;
 }
 
-bool restarts_after(RestartPolicy policy, int exit_code) {
-  switch (policy) {
+bool runs_again(const PodInput& in, const ContainerInfo& ended, bool init) {
+  if (in.memory_of(ended.name).replaced_id == ended.id) return true;
+  switch (in.spec.restart_policy) {
     case RestartPolicy::kAlways:
-      return true;
+      return !init || ended.exit_code != 0;
     case RestartPolicy::kOnFailure:
-      return exit_code != 0;
+      return ended.exit_code != 0;
     case RestartPolicy::kNever:
       return false;
   }
@@ -325,16 +340,15 @@ bool deadline_exceeded(const PodSpec& spec, const PodMemory& memory, WallTime no
 bool pod_is_finished(const PodInput& in) {
   if (in.terminal || deadline_exceeded(in.spec, in.memory, in.now)) return true;
   if (in.spec.restart_policy == RestartPolicy::kAlways) return false;
-  const auto finished = [&](const ContainerSpec& spec) {
+  const auto over = [&](const ContainerSpec& spec, bool init) {
     const ContainerInfo* last = in.runtime.latest(spec.name);
     return last != nullptr && last->state == ContainerState::kExited &&
-           !restarts_after(in.spec.restart_policy, last->exit_code);
+           !runs_again(in, *last, init);
   };
-  for (const ContainerSpec& spec : in.spec.init_containers) {
-    const ContainerInfo* last = in.runtime.latest(spec.name);
-    if (last != nullptr && finished(spec) && last->exit_code != 0) return true;
-  }
-  return std::all_of(in.spec.containers.begin(), in.spec.containers.end(), finished);
+  for (const ContainerSpec& spec : in.spec.init_containers)
+    if (over(spec, true) && in.runtime.latest(spec.name)->exit_code != 0) return true;
+  return std::all_of(in.spec.containers.begin(), in.spec.containers.end(),
+                     [&](const ContainerSpec& spec) { return over(spec, false); });
 }
 
 Plan decide(const PodInput& input) {

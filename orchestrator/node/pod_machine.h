@@ -28,7 +28,7 @@ struct PodRuntime {
 
   // The newest of that name, in `sandbox_id` or (empty) in any.
   const ContainerInfo* latest(const std::string& name, const std::string& sandbox_id = "") const;
-  // The one before latest(name), for lastState and previous logs.
+  // The one before latest(name).
   const ContainerInfo* previous(const std::string& name) const;
   // The newest sandbox, if it is ready.
   const SandboxInfo* ready_sandbox() const;
@@ -43,11 +43,16 @@ struct Failure {
   WallTime at;
 };
 
+// The reason of a container that was made and could not be run.
+inline constexpr char kRunContainerError[] = "RunContainerError";
+
 struct ContainerMemory {
   Backoff restarts;
   Backoff pulls;
   std::optional<Failure> failure;  // of the last attempt to create or start; none after success
   bool pull_failed = false;        // `failure` is one of getting the image
+  // The container that was stopped to have another in its place: how it ended says nothing.
+  std::string replaced_id;
   // The runtime may have forgotten containers the API still counts.
   uint32_t next_attempt_floor = 0;
   // What probes say of the container with this id. Without probes: started and ready once running.
@@ -86,7 +91,8 @@ struct Action {
   std::string id{};         // of the sandbox or container
   uint32_t attempt = 0;
   Duration grace{};
-  bool restart = false;   // advances the restart back-off
+  // Of a start: it advances the restart back-off. Of a stop: another is to be started.
+  bool restart = false;
   WallTime failed_at{};   // of a restart: when the last one ended
   std::string message{};  // for the event of a kill
 };
@@ -104,6 +110,8 @@ struct PodInput {
   bool gone = false;      // the API object is gone
   bool terminal = false;  // its phase is Succeeded or Failed already
   WallTime now;
+
+  const ContainerMemory& memory_of(const std::string& container) const;
 };
 
 Plan decide(const PodInput& input);
@@ -111,8 +119,8 @@ Plan decide(const PodInput& input);
 // Whether nothing of the pod will run again by itself.
 bool pod_is_finished(const PodInput& input);
 bool deadline_exceeded(const PodSpec& spec, const PodMemory& memory, WallTime now);
-// Whether the container that ended so is started again.
-bool restarts_after(RestartPolicy policy, int exit_code);
+// Whether a container of the pod that has ended is started again.
+bool runs_again(const PodInput& input, const ContainerInfo& ended, bool init);
 
 // After a failure that is not the container's own fault: time between attempts.
 inline constexpr Duration kRetryDelay = std::chrono::seconds(10);

@@ -12,12 +12,6 @@ namespace {
 using json::Json;
 using std::chrono::seconds;
 
-const ContainerMemory& memory_of(const PodInput& pod, const std::string& name) {
-  static const ContainerMemory kFresh;
-  const auto it = pod.memory.containers.find(name);
-  return it == pod.memory.containers.end() ? kFresh : it->second;
-}
-
 Json terminated_state(const ContainerInfo& container) {
   Json state = {
       {"exitCode", container.exit_code},
@@ -41,7 +35,7 @@ Json container_status(const PodInput& pod, const Json& before, const ContainerSp
                       bool init) {
   const ContainerInfo* last = pod.runtime.latest(spec.name);
   const ContainerInfo* previous = pod.runtime.previous(spec.name);
-  const ContainerMemory& memory = memory_of(pod, spec.name);
+  const ContainerMemory& memory = pod.memory_of(spec.name);
   // How it ended stays told when the runtime has forgotten it.
   if (last == nullptr && pod.terminal)
     for (const Json& old :
@@ -67,11 +61,7 @@ Json container_status(const PodInput& pod, const Json& before, const ContainerSp
     status["started"] = init ? true : (probed ? memory.started : !spec.startup);
     status["ready"] = init ? false : (probed ? memory.ready : !spec.readiness && !spec.startup);
   } else if (last != nullptr && last->state == ContainerState::kExited) {
-    const RestartPolicy policy = init && pod.spec.restart_policy == RestartPolicy::kAlways
-                                     ? RestartPolicy::kOnFailure
-                                     : pod.spec.restart_policy;
-    const bool again = !over && restarts_after(policy, last->exit_code);
-    if (again) {
+    if (!over && runs_again(pod, *last, init)) {
       status["state"] = waiting_state(waiting_reason(pod, spec, init));
       status["lastState"] = terminated_state(*last);
     } else {
@@ -120,7 +110,7 @@ std::string phase_of(const PodInput& pod, const Json& previous) {
       ++never_started;
     else if (last->state != ContainerState::kExited)
       ++running;
-    else if (!stopping && restarts_after(pod.spec.restart_policy, last->exit_code))
+    else if (!stopping && runs_again(pod, *last, false))
       ++restarting;
     else if (last->exit_code != 0)
       ++failed;
@@ -212,11 +202,28 @@ Json conditions_of(const StatusInput& in, const std::string& phase, const Json& 
   return list;
 }
 
+Failure crash_loop(const PodInput& pod, const ContainerSpec& spec, const ContainerInfo& last) {
+  const Duration whole = pod.memory_of(spec.name).restarts.delay();
+  const auto delay = std::chrono::duration_cast<seconds>(whole).count();
+  const std::string text = delay % 60 == 0 ? std::to_string(delay / 60) + "m0s"
+                           : delay > 60
+                               ? std::to_string(delay / 60) + "m" + std::to_string(delay % 60) + "s"
+                               : std::to_string(delay) + "s";
+  return {"CrashLoopBackOff",
+          "back-off " + text + " restarting failed container=" + spec.name +
+              " pod=" + pod.spec.key.name + "_" + pod.spec.key.ns + "(" + pod.spec.uid + ")",
+          last.finished_at};
+}
+
 }  // namespace
 
 Failure waiting_reason(const PodInput& pod, const ContainerSpec& spec, bool init) {
-  const ContainerMemory& memory = memory_of(pod, spec.name);
+  const ContainerMemory& memory = pod.memory_of(spec.name);
   const ContainerInfo* last = pod.runtime.latest(spec.name);
+  const bool ran = !memory.failure || memory.failure->reason == kRunContainerError;
+  if (ran && last != nullptr && last->state == ContainerState::kExited &&
+      memory.restarts.remaining(last->finished_at, pod.now) > Duration::zero())
+    return crash_loop(pod, spec, *last);
   if (memory.failure) {
     if (memory.pull_failed && pod.now >= memory.failure->at + seconds(1))
       return {"ImagePullBackOff",
@@ -224,18 +231,6 @@ Failure waiting_reason(const PodInput& pod, const ContainerSpec& spec, bool init
                   memory.failure->message,
               memory.failure->at};
     return *memory.failure;
-  }
-  if (last != nullptr && last->state == ContainerState::kExited &&
-      memory.restarts.remaining(last->finished_at, pod.now) > Duration::zero()) {
-    const auto delay = std::chrono::duration_cast<seconds>(memory.restarts.delay()).count();
-    const std::string text =
-        delay % 60 == 0 ? std::to_string(delay / 60) + "m0s"
-        : delay > 60    ? std::to_string(delay / 60) + "m" + std::to_string(delay % 60) + "s"
-                        : std::to_string(delay) + "s";
-    return {"CrashLoopBackOff",
-            "back-off " + text + " restarting failed container=" + spec.name +
-                " pod=" + pod.spec.key.name + "_" + pod.spec.key.ns + "(" + pod.spec.uid + ")",
-            last->finished_at};
   }
   if (!init && !pod.spec.init_containers.empty() && !init_complete(pod))
     return {"PodInitializing", "", pod.now};

@@ -30,6 +30,7 @@ void PodWorker::update(PodSpec spec, nlohmann::json status) {
   const bool first = !known_;
   const bool fields_changed =
       !first && (spec.labels != spec_.labels || spec.annotations != spec_.annotations);
+  if (!first) forget_failures_of_other_images(spec);
   spec_ = std::move(spec);
   api_status_ = std::move(status);
   known_ = true;
@@ -49,6 +50,23 @@ void PodWorker::update(PodSpec spec, nlohmann::json status) {
     objects_ = context_.clock.after(Duration::zero(), [this] { update_volumes(); });
   if (observed_) return sync();
   refresh();
+}
+
+// What failed with another image says nothing of this one (the kubelet's back-offs are keyed so).
+void PodWorker::forget_failures_of_other_images(const PodSpec& spec) {
+  for (const auto* list : {&spec.init_containers, &spec.containers}) {
+    for (const ContainerSpec& container : *list) {
+      const ContainerSpec* before = spec_.find(container.name);
+      if (before == nullptr || before->image == container.image) continue;
+      ContainerMemory& memory = memory_.containers[container.name];
+      memory.failure.reset();
+      memory.pull_failed = false;
+      memory.pulls.reset();
+      memory.restarts.reset();
+      backed_off_.erase(pull_key(container.name));
+      abandon_pulls(container.name);
+    }
+  }
 }
 
 void PodWorker::set_gone() {
@@ -97,7 +115,7 @@ void PodWorker::observe_container(const std::string& id, Duration again) {
                                      sandbox = known->sandbox_id](Result<ContainerInfo> status) {
     if (guard.expired()) return;
     if (!status.ok()) return refresh();
-    if (status->state == ContainerState::kRunning) {
+    if (status->state == ContainerState::kRunning || status->state == ContainerState::kUnknown) {
       if (again > seconds(2)) return refresh();
       endings_[id] =
           context_.clock.after(again, [this, id, again] { observe_container(id, again * 2); });
@@ -117,48 +135,63 @@ void PodWorker::refresh() {
   }
   refreshing_ = true;
   refresh_again_ = false;
-  auto runtime = std::make_shared<PodRuntime>();
   context_.cri.list_sandboxes(
-      uid_, [this, guard = guard(), runtime](Result<std::vector<SandboxInfo>> list) {
+      uid_, [this, guard = guard()](Result<std::vector<SandboxInfo>> sandboxes) {
         if (guard.expired()) return;
-        if (list.ok()) {
-          runtime->sandboxes = *std::move(list);
-          context_.cri.list_containers(
-              uid_, [this, guard, runtime](Result<std::vector<ContainerInfo>> found) {
-                if (guard.expired()) return;
-                if (found.ok()) {
-                  runtime->containers = *std::move(found);
-                  return fetch_details(runtime);
-                }
-                refreshing_ = false;
-                refresh_retry_ = context_.clock.after(seconds(2), [this] { refresh(); });
-              });
-          return;
-        }
-        refreshing_ = false;
-        refresh_retry_ = context_.clock.after(seconds(2), [this] { refresh(); });
+        if (!sandboxes.ok()) return refresh_later();
+        context_.cri.list_containers(uid_, [this, guard, list = *std::move(sandboxes)](
+                                               Result<std::vector<ContainerInfo>> containers) {
+          if (guard.expired()) return;
+          if (!containers.ok()) return refresh_later();
+          fetch_details({list, *std::move(containers)});
+        });
       });
 }
 
+void PodWorker::refresh_later() {
+  refreshing_ = false;
+  refresh_retry_ = context_.clock.after(seconds(2), [this] { refresh(); });
+}
+
+// What is being read of a pod, and what of it is still under way.
+struct PodWorker::Details {
+  PodRuntime runtime;
+  std::set<std::string> vanished;  // listed, and gone when it was asked for
+  std::optional<Error> failed;
+  size_t missing = 1;
+
+  // An entry that cannot be read is no entry without an address, or one that ended with 0.
+  template <typename Info>
+  void take(Info& entry, const Result<Info>& status) {
+    if (status.ok()) {
+      entry = *status;
+      return;
+    }
+    const Error& error = status.error();
+    if (error.is_not_found())
+      vanished.insert(entry.id);
+    else
+      failed = error;
+  }
+};
+
 // Addresses of sandboxes and times of containers are not in the lists. What cannot change any more
 // is taken from what is known.
-void PodWorker::fetch_details(std::shared_ptr<PodRuntime> runtime) {
-  auto missing = std::make_shared<size_t>(1);
-  const auto arrived = [this, guard = guard(), runtime, missing] {
-    if (guard.expired() || --*missing > 0) return;
-    refreshed(*runtime);
+void PodWorker::fetch_details(PodRuntime found) {
+  auto details = std::make_shared<Details>();
+  details->runtime = std::move(found);
+  const auto arrived = [this, guard = guard(), details] {
+    if (!guard.expired() && --details->missing == 0) refreshed(*details);
   };
-  for (size_t i = 0; i < runtime->sandboxes.size(); ++i) {
-    SandboxInfo& sandbox = runtime->sandboxes[i];
+  for (SandboxInfo& sandbox : details->runtime.sandboxes) {
     if (!sandbox.ready) continue;
-    ++*missing;
-    context_.cri.sandbox_status(sandbox.id, [runtime, i, arrived](Result<SandboxInfo> status) {
-      if (status.ok()) runtime->sandboxes[i] = *std::move(status);
+    ++details->missing;
+    context_.cri.sandbox_status(sandbox.id, [details, &sandbox, arrived](const auto& status) {
+      details->take(sandbox, status);
       arrived();
     });
   }
-  for (size_t i = 0; i < runtime->containers.size(); ++i) {
-    ContainerInfo& container = runtime->containers[i];
+  for (ContainerInfo& container : details->runtime.containers) {
     const auto known = std::find_if(
         runtime_.containers.begin(), runtime_.containers.end(), [&](const ContainerInfo& c) {
           return c.id == container.id && c.state == ContainerState::kExited;
@@ -167,26 +200,37 @@ void PodWorker::fetch_details(std::shared_ptr<PodRuntime> runtime) {
       container = *known;
       continue;
     }
-    ++*missing;
-    context_.cri.container_status(container.id,
-                                  [runtime, i, arrived](Result<ContainerInfo> status) {
-                                    if (status.ok()) {
-                                      status->sandbox_id = runtime->containers[i].sandbox_id;
-                                      runtime->containers[i] = *std::move(status);
-                                    }
-                                    arrived();
-                                  });
+    ++details->missing;
+    context_.cri.container_status(container.id, [details, &container, arrived](const auto& status) {
+      const std::string sandbox = container.sandbox_id;  // not in the details
+      details->take(container, status);
+      container.sandbox_id = sandbox;
+      arrived();
+    });
   }
   arrived();
 }
 
-void PodWorker::refreshed(PodRuntime runtime) {
+void PodWorker::refreshed(Details& details) {
   refreshing_ = false;
   if (refresh_again_) return refresh();
-  for (ContainerInfo& container : runtime.containers) read_termination_message(container);
-  runtime_ = std::move(runtime);
+  if (details.failed) {
+    log::debug("pod {} is read again: {}", spec_.key.to_string(), details.failed->message());
+    return refresh_later();
+  }
+  const auto vanished = [&](const auto& entry) { return details.vanished.contains(entry.id); };
+  std::erase_if(details.runtime.sandboxes, vanished);
+  std::erase_if(details.runtime.containers, vanished);
+  for (ContainerInfo& container : details.runtime.containers) read_termination_message(container);
+  runtime_ = std::move(details.runtime);
   observed_ = true;
   sync();
+}
+
+// What was done to the runtime is not known: nothing more is done until all of it has been read.
+void PodWorker::lose_sight() {
+  observed_ = false;
+  refresh();
 }
 
 // One container's new state, without reading everything.

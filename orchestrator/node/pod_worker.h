@@ -74,9 +74,13 @@ class PodWorker {
   bool owns(const std::string& runtime_id) const;
   using Guard = std::weak_ptr<bool>;
 
+  struct Details;
+  void forget_failures_of_other_images(const PodSpec& spec);
   void refresh();
-  void refreshed(PodRuntime runtime);
-  void fetch_details(std::shared_ptr<PodRuntime> runtime);
+  void refresh_later();
+  void fetch_details(PodRuntime found);
+  void refreshed(Details& details);
+  void lose_sight();
   static constexpr Duration kFirstLook = std::chrono::milliseconds(20);
   void observe_container(const std::string& container_id, Duration again);
   void observed(ContainerInfo container);
@@ -101,7 +105,7 @@ class PodWorker {
   void start_container(const Action& action);
   void pull(std::shared_ptr<Start> start);
   void pull_with_next_login(std::shared_ptr<Start> start);
-  void abandon_pulls();
+  void abandon_pulls(const std::string& container = "");
   void start_with_image(std::shared_ptr<Start> start, Duration took);
   void start_with_objects(std::shared_ptr<Start> start);
   void create(std::shared_ptr<Start> start, const Objects& objects);

@@ -43,6 +43,15 @@ struct Scene {
     runtime.sandboxes.push_back({id, "p", "u", "default", attempt, ready, kNow, {"10.0.0.2"}});
     return *this;
   }
+  // The newest of that name: its probes failed, or it was stopped to be replaced.
+  Scene& stopped_by_node(const std::string& name) {
+    memory.containers[name].replaced_id = runtime.latest(name)->id;
+    return *this;
+  }
+  Scene& made_of(const std::string& image) {
+    runtime.containers.back().annotations[kAnnotationImage] = image;
+    return *this;
+  }
   Scene& container(const std::string& name, ContainerState state, int exit_code = 0,
                    uint32_t attempt = 0, const std::string& sandbox_id = "s") {
     ContainerInfo info;
@@ -84,6 +93,7 @@ struct Scene {
 constexpr auto kRunning = ContainerState::kRunning;
 constexpr auto kExited = ContainerState::kExited;
 constexpr auto kCreated = ContainerState::kCreated;
+constexpr auto kUnknown = ContainerState::kUnknown;
 
 struct Case {
   const char* what;
@@ -173,6 +183,73 @@ TEST(PodMachine, RestartsByPolicy) {
       {"an unhealthy one is stopped",
        unhealthy(Scene().sandbox("s", true).container("c", kRunning)), "stop c0"},
   });
+}
+
+// Whatever it exits with, a container that the node stopped for a restart is restarted.
+TEST(PodMachine, WhatTheNodeStoppedIsReplaced) {
+  const auto exited = [](RestartPolicy policy) {
+    return Scene(policy).sandbox("s", true).container("c", kExited, 0);
+  };
+  const auto running = [](RestartPolicy policy) {
+    return Scene(policy).sandbox("s", true).container("c", kRunning);
+  };
+  constexpr auto kOnFailure = RestartPolicy::kOnFailure;
+  constexpr auto kNever = RestartPolicy::kNever;
+  check({
+      {"stopped by a probe, ended with 0", exited(kOnFailure).stopped_by_node("c"), "start c#1"},
+      {"in a sandbox that died too",
+       Scene(kOnFailure).sandbox("s", false).container("c", kExited).stopped_by_node("c"),
+       "sandbox#1"},
+      {"its successor's success counts",
+       Scene(kOnFailure)
+           .sandbox("s", true)
+           .container("c", kExited)
+           .stopped_by_node("c")
+           .container("c", kExited, 0, 1),
+       "stop-sandbox s"},
+      {"another image", running(kOnFailure).made_of("image:0"), "stop c0"},
+      {"the same image", running(kOnFailure).made_of("image:1"), ""},
+      {"another image, never restarted", running(kNever).made_of("image:0"), "stop c0"},
+      {"replaced all the same", exited(kNever).stopped_by_node("c"), "start c#1"},
+      {"one that ended by itself is not", exited(kNever).made_of("image:0"), "stop-sandbox s"},
+      {"nobody knows whether it runs", Scene().sandbox("s", true).container("c", kUnknown),
+       "stop c0"},
+  });
+  const auto restart = [](const Scene& scene) { return scene.plan().actions.at(0).restart; };
+  EXPECT_TRUE(restart(unhealthy(running(kOnFailure))));
+  EXPECT_FALSE(restart(unhealthy(running(kNever))));
+  EXPECT_TRUE(restart(running(kNever).made_of("image:0")));
+  EXPECT_TRUE(restart(Scene(kNever).sandbox("s", true).container("c", kUnknown)));
+  EXPECT_TRUE(restart(Scene(kOnFailure).sandbox("s", false).container("c", kRunning)));
+  EXPECT_FALSE(restart(deleted(running(kOnFailure))));
+  EXPECT_EQ(running(kNever).made_of("image:0").plan().actions.at(0).message,
+            "Container c definition changed, will be restarted");
+  const Json status = exited(kOnFailure).stopped_by_node("c").status();
+  EXPECT_EQ(status["phase"], "Running");
+  EXPECT_TRUE(status["containerStatuses"][0]["lastState"].contains("terminated"));
+}
+
+TEST(PodMachine, ADeadSandboxLeavesItsContainersTheirGrace) {
+  Scene scene = Scene().sandbox("s", false).container("c", kRunning);
+  scene.spec.grace = seconds(60);
+  EXPECT_EQ(scene.plan().actions.at(0).grace, seconds(60));
+}
+
+// As the kubelet: at once the first time, then as a crash.
+TEST(PodMachine, WhatCannotRunBacksOff) {
+  Scene scene = Scene().sandbox("s", true).container("c", kExited, 128);
+  ContainerMemory& memory = scene.memory.containers["c"];
+  memory.failure = Failure{kRunContainerError, "no such program", kNow - seconds(1)};
+  const auto reason = [&] {
+    return scene.status()["containerStatuses"][0]["state"]["waiting"]["reason"];
+  };
+  EXPECT_EQ(scene.text(), "start c#1");
+  EXPECT_EQ(reason(), "RunContainerError");
+  memory.restarts.advance(kNow - seconds(2), kNow - seconds(2));
+  EXPECT_EQ(scene.text(), "");
+  EXPECT_EQ(reason(), "CrashLoopBackOff");
+  ASSERT_TRUE(scene.plan().wake);
+  EXPECT_EQ(*scene.plan().wake, kNow + seconds(9));
 }
 
 TEST(PodMachine, RestartCountGoesOnFromWhatTheApiKnew) {
