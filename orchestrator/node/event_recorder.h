@@ -2,12 +2,15 @@
 // Events: what happened to an object, for people ("kubectl describe").
 //
 // Threads: the loop's. One request at a time, at most kMaxQueued waiting; the newest are dropped
-// beyond that, with a warning. The same event again within ten minutes counts up the first one. An
-// event that cannot be written is dropped: events are news, not state.
+// beyond that, with a warning. The same event again within ten minutes counts up the first one, or
+// is written anew with that count where the first one is gone (the API server keeps events for an
+// hour, and none when it restarts). An event that cannot be written is dropped: events are news,
+// not state.
 #pragma once
 
 #include <deque>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/clock.h"
@@ -42,18 +45,26 @@ class EventRecorder : public EventSink {
 
  private:
   struct Written {
-    std::string name;
-    std::string ns;
-    int count = 1;
+    nlohmann::json object;
     MonoTime last;
   };
+  struct Waiting {
+    std::string identity;  // in written_
+    nlohmann::json object;
+    bool repeated = false;
+  };
+  nlohmann::json make(const EventSubject& subject, const std::string& type,
+                      const std::string& reason, const std::string& message);
   void send_next();
+  void create(Waiting event);
+  void count_up(Waiting event);
+  void done(const Result<nlohmann::json>& reply);
 
   Clock& clock_;
   ApiCalls calls_;
   std::string node_name_;
   std::map<std::string, Written> written_;
-  std::deque<kube::ApiRequest> queue_;
+  std::deque<Waiting> queue_;
   bool sending_ = false;
   uint64_t sequence_ = 0;
 };
