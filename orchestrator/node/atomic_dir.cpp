@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <iterator>
 #include <set>
 
 #include "orchestrator/node/files.h"
@@ -58,6 +59,15 @@ void collect(const std::string& dir, const std::string& prefix, std::set<std::st
       collect(dir + "/" + name, prefix + name + "/", found);
     else
       found.insert(prefix + name);
+}
+
+// Of files with one path the last one counts.
+void keep_last(std::vector<VolumeFile>& list) {
+  std::set<std::string> later;
+  std::vector<VolumeFile> kept;
+  for (auto file = list.rbegin(); file != list.rend(); ++file)
+    if (later.insert(file->path).second) kept.push_back(std::move(*file));
+  list.assign(std::make_move_iterator(kept.rbegin()), std::make_move_iterator(kept.rend()));
 }
 
 bool is_current(const std::string& version, const std::vector<VolumeFile>& list,
@@ -120,6 +130,7 @@ Result<bool> write_atomic_dir(const std::string& dir, std::vector<VolumeFile> fi
       return Error(ErrorCode::kInvalid, "the path \"" + file.path + "\" is none inside a volume");
     if (group) file.mode |= 0440;
   }
+  keep_last(files);
   const std::string current = link_target(dir + "/" + kCurrent);
   if (!current.empty() && is_current(dir + "/" + current, files, group)) {
     // What a crash left half done is done now.

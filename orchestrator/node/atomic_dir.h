@@ -25,10 +25,10 @@ struct VolumeFile {
   bool operator==(const VolumeFile&) const = default;
 };
 
-// Makes the existing folder hold these files and no others. `group` becomes their group, and may
-// read them. True: a new version is in force; false: they were there, with these contents and
-// modes. kInvalid: a path that is absolute, has an empty, "." or ".." part, or whose first part
-// begins with "..".
+// Makes the existing folder hold these files and no others; of two with one path the later one.
+// `group` becomes their group, and may read them. True: a new version is in force; false: they were
+// there, with these contents and modes. kInvalid: a path that is absolute, has an empty, "." or
+// ".." part, or whose first part begins with "..".
 Result<bool> write_atomic_dir(const std::string& dir, std::vector<VolumeFile> files,
                               std::optional<int64_t> group);
 

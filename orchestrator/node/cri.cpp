@@ -18,7 +18,8 @@ namespace {
 // Deadlines: what only reads, what starts or stops processes, and what may fetch from afar.
 constexpr Duration kReadLimit = seconds(10);
 constexpr Duration kWorkLimit = minutes(2);
-constexpr Duration kPullLimit = minutes(15);
+// A large image over a slow line takes hours, and the kubelet sets no limit at all.
+constexpr Duration kPullLimit = std::chrono::hours(24);
 
 // Answers that say the runtime's shim or object vanished between our look and our call.
 bool already_gone(const Error& error) {

@@ -114,6 +114,14 @@ TEST_F(AtomicDir, ReadersNeverSeeAMixture) {
   EXPECT_EQ(mixed, 0);
 }
 
+// Two sources of a projected volume may have a key in common.
+TEST_F(AtomicDir, OfTwoFilesWithOnePathTheLastCounts) {
+  EXPECT_TRUE(write({{"a", "first"}, {"b", "b"}, {"a", "last"}}));
+  EXPECT_EQ(text("a"), "last");
+  EXPECT_FALSE(write({{"a", "first"}, {"b", "b"}, {"a", "last"}})) << "no change";
+  EXPECT_FALSE(write({{"b", "b"}, {"a", "last"}}));
+}
+
 TEST_F(AtomicDir, FinishesWhatACrashLeft) {
   write({{"a", "1"}, {"b", "1"}});
   // Killed after ..data was replaced: links are missing, others are stale, an old version is there.
