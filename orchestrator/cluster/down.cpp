@@ -67,7 +67,7 @@ Result<void> remove_pods_of_our_containerd(const ClusterOptions& options,
       return answers.error().with_context("containerd was started to end the pods");
   }
   if (!files::exists(paths.socket())) return ok();
-  return remove_pods(paths.socket(), options.pod_log_dir);
+  return remove_pods(paths.socket(), {options.pod_log_dir, options.log_link_dir});
 }
 
 // Of somebody else's containerd, too: it stays, and so do the pods that are not ours.
@@ -77,7 +77,8 @@ Result<void> remove_all_pods(const ClusterOptions& options, const ContainerdPath
       noted.ok() && socket.empty())
     socket = *noted;
   if (!socket.empty()) {
-    if (const Result<void> removed = remove_pods(socket, options.pod_log_dir); !removed.ok())
+    const ContainerLogs logs = {options.pod_log_dir, options.log_link_dir};
+    if (const Result<void> removed = remove_pods(socket, logs); !removed.ok())
       return removed.error().with_context("the containerd at " + socket);
     (void)unlink(paths.foreign_socket().c_str());
   }
@@ -145,8 +146,8 @@ Result<void> remove_files(const ClusterOptions& options, bool purge) {
   for (const std::string& dir : {options.data_dir, options.run_dir})
     if (const Result<void> done = unmount_below(dir); !done.ok()) return done;
   if (const Result<void> done = remove_cgroups(options); !done.ok()) return done;
-  for (const std::string& dir :
-       {options.run_dir, options.data_dir + "/pods", options.data_dir + "/cni/addresses"})
+  for (const std::string& dir : {options.run_dir, options.data_dir + "/pods",
+                                 options.data_dir + "/trash", options.data_dir + "/cni/addresses"})
     if (const Result<void> done = files::remove_tree(dir); !done.ok()) return done;
   if (!purge) return ok();
   return files::remove_tree(options.data_dir);

@@ -128,7 +128,7 @@ Result<void> NodeProgram::start(const NodeAccess& access) {
   runner.cluster_cidr = options_.cluster_cidr;
   runner.pod_cidr = pod_cidr_;
   runner.data_dir = options_.data_dir;
-  runner.log_root = options_.pod_log_dir;
+  runner.logs = {options_.pod_log_dir, options_.log_link_dir};
   runner.cluster_dns = {options_.dns ? options_.service_address(10).to_string() : "",
                         options_.cluster_domain};
   runner.on_pod_cidr = [this](const Cidr& cidr) { pod_cidr_known(cidr); };

@@ -13,6 +13,7 @@ struct ClusterOptions {
   std::string data_dir = "/var/lib/fairlead";
   std::string run_dir = "/run/fairlead";
   std::string pod_log_dir = "/var/log/pods";
+  std::string log_link_dir = "/var/log/containers";
   std::string bin_dir;  // of fairlead-proxy and fairlead-dns; empty: beside this program
   Cidr cluster_cidr;
   Cidr service_cidr;

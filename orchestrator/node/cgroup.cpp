@@ -312,12 +312,18 @@ Result<void> Cgroups::remove(const std::string& path) const {
   return result;
 }
 
-Result<void> Cgroups::kill_and_remove(const std::string& path) const {
-  Result<void> result = remove(path);
-  for (int round = 0; round < 20 && !result.ok(); ++round) {
+Result<void> Cgroups::remove_or_kill(const std::string& path) const {
+  const Result<void> result = remove(path);
+  if (!result.ok())
     for (const std::string& mount_point : mount_points_) kill_below(mount_point + path);
+  return result;
+}
+
+Result<void> Cgroups::kill_and_remove(const std::string& path) const {
+  Result<void> result = remove_or_kill(path);
+  for (int round = 0; round < 20 && !result.ok(); ++round) {
     usleep(50 * 1000);
-    result = remove(path);
+    result = remove_or_kill(path);
   }
   return result;
 }

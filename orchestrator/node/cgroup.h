@@ -61,7 +61,9 @@ class Cgroups {
   void remove_empty(const std::string& path) const;
   // The folder and what is below, empty of processes or kBusy-like errors; absent is success.
   Result<void> remove(const std::string& path) const;
-  // Kills what is left in it and removes it, trying for a second.
+  // The same, and kills what is left in it, so that a later try succeeds.
+  Result<void> remove_or_kill(const std::string& path) const;
+  // Kills what is left in it and removes it, trying for a second, which it sleeps.
   Result<void> kill_and_remove(const std::string& path) const;
 
  private:

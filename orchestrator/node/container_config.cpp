@@ -116,6 +116,8 @@ Result<ContainerConfig> container_config(const ContainerInputs& in) {
   config.standard_input_once = spec.standard_input_once;
   config.tty = spec.tty;
   config.resources = container_resources(in.pod, spec, in.node_memory);
+  // Out of memory all of a container ends, not one process of it (the kubelet's default).
+  if (in.cgroup_v2) config.resources.unified["memory.oom.group"] = "1";
   config.privileged = spec.privileged;
   config.read_only_root = spec.read_only_root;
   config.no_new_privileges = spec.no_new_privileges && !spec.privileged;

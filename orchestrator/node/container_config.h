@@ -34,6 +34,7 @@ struct ContainerInputs {
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<CriMount> mounts;
   int64_t node_memory;
+  bool cgroup_v2 = false;
 };
 // kInvalid where the security context forbids the image's user (runAsNonRoot).
 Result<ContainerConfig> container_config(const ContainerInputs& in);

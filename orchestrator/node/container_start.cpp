@@ -144,13 +144,14 @@ void PodWorker::create(std::shared_ptr<Start> start, const Objects& objects) {
   const auto mounts = context_.volumes.mounts(spec_, spec, start->action.attempt, hosts);
   if (!mounts.ok())
     return start_failed(start, "CreateContainerConfigError", mounts.error().message());
-  const auto config = container_config({spec_, spec, start->action.attempt, start->image, *env,
-                                        *mounts, context_.node.memory_bytes});
+  const auto config =
+      container_config({spec_, spec, start->action.attempt, start->image, *env, *mounts,
+                        context_.node.memory_bytes, context_.cgroups.unified()});
   if (!config.ok())
     return start_failed(start, "CreateContainerConfigError", config.error().message());
   const Result<SandboxConfig> sandbox = sandbox_config({spec_,
                                                         start->sandbox_attempt,
-                                                        context_.log_root,
+                                                        context_.logs.root,
                                                         context_.cluster_dns.domain,
                                                         pod_cgroup(context_.cgroup_root, spec_),
                                                         {}});
@@ -179,6 +180,8 @@ void PodWorker::created(std::shared_ptr<Start> start, const std::string& id) {
       memory.pull_failed = false;
       if (!status.ok()) return lose_sight();
       status->sandbox_id = start->sandbox_id;
+      if (const Result<void> linked = context_.logs.link(spec_, *status); !linked.ok())
+        log::warn("pod {}: {}", spec_.key.to_string(), linked.error().message());
       const bool running = status->state == ContainerState::kRunning;
       observed(*std::move(status));
       if (ended && running && !guard.expired()) observe_container(id, kFirstLook);

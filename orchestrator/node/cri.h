@@ -91,6 +91,7 @@ struct CriResources {
   int64_t cpu_shares = 0;
   int64_t memory_limit_bytes = 0;
   int64_t oom_score_adj = 0;
+  Labels unified;  // files of cgroup v2 and what is written to them
   bool operator==(const CriResources&) const = default;
 };
 

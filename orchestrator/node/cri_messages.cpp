@@ -144,6 +144,7 @@ void to_message(const ContainerConfig& config, cri::ContainerConfig* message) {
   resources->set_cpu_shares(config.resources.cpu_shares);
   resources->set_memory_limit_in_bytes(config.resources.memory_limit_bytes);
   resources->set_oom_score_adj(config.resources.oom_score_adj);
+  to_message(config.resources.unified, resources->mutable_unified());
   set_security(config, message->mutable_linux()->mutable_security_context());
 }
 

@@ -23,7 +23,8 @@ struct Descriptor {
 };
 
 // Removes what is in the open folder `fd` of device `device`.
-Result<void> empty_dir(int fd, dev_t device, const std::string& path) {
+Result<void> empty_dir(int fd, dev_t device, const std::string& path,
+                       const std::atomic<bool>* stop) {
   DIR* dir = fdopendir(fd);  // owns fd
   if (dir == nullptr) {
     close(fd);
@@ -33,6 +34,10 @@ Result<void> empty_dir(int fd, dev_t device, const std::string& path) {
   while (const dirent* entry = readdir(dir)) {
     const std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
+    if (stop != nullptr && *stop) {
+      result = Error(ErrorCode::kCancelled, "remove " + path + ": given up");
+      break;
+    }
     const std::string child = path + "/" + name;
     struct stat info {};
     if (fstatat(dirfd(dir), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
@@ -47,7 +52,8 @@ Result<void> empty_dir(int fd, dev_t device, const std::string& path) {
         result = Error::from_errno(errno, "open " + child);
         continue;
       }
-      if (const Result<void> inner = empty_dir(below, device, child); !inner.ok()) result = inner;
+      if (const Result<void> inner = empty_dir(below, device, child, stop); !inner.ok())
+        result = inner;
     }
     if (unlinkat(dirfd(dir), name.c_str(), S_ISDIR(info.st_mode) ? AT_REMOVEDIR : 0) != 0 &&
         errno != ENOENT && result.ok())
@@ -99,7 +105,7 @@ Result<void> write_value(const std::string& path, std::string_view value) {
   return ok();
 }
 
-Result<void> remove_tree(const std::string& path) {
+Result<void> remove_tree(const std::string& path, const std::atomic<bool>* stop) {
   struct stat info {};
   if (lstat(path.c_str(), &info) != 0)
     return errno == ENOENT ? ok() : Error::from_errno(errno, path);
@@ -110,7 +116,8 @@ Result<void> remove_tree(const std::string& path) {
   }
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) return Error::from_errno(errno, "open " + path);
-  if (const Result<void> emptied = empty_dir(fd, info.st_dev, path); !emptied.ok()) return emptied;
+  if (const Result<void> emptied = empty_dir(fd, info.st_dev, path, stop); !emptied.ok())
+    return emptied;
   if (rmdir(path.c_str()) != 0 && errno != ENOENT)
     return Error::from_errno(errno, "remove " + path);
   return ok();

@@ -3,6 +3,7 @@
 // modes, and what only a node does. Any thread.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,8 @@ Result<bool> write_if_changed(const std::string& path, std::string_view content,
 // Into an existing file (sysctl, cgroup), one write call.
 Result<void> write_value(const std::string& path, std::string_view value);
 // The whole tree, never crossing into another file system or following a link. Absent is success.
-Result<void> remove_tree(const std::string& path);
+// Once `stop` says so it ends with kCancelled, some of the tree still there.
+Result<void> remove_tree(const std::string& path, const std::atomic<bool>* stop = nullptr);
 bool exists(const std::string& path);
 bool is_dir(const std::string& path);
 // Names in a folder, sorted, without "." and ".."; empty when it cannot be read.

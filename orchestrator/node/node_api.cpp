@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/node/pod_status.h"
 #include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
@@ -80,9 +81,8 @@ void HttpNodeApi::patch_pod_status(const kube::ObjectKey& pod, const std::string
   kube::ApiRequest request;
   request.method = "PATCH";
   request.path = kube::resource_path(kCore, "pods", pod.ns, pod.name, "status");
-  request.content_type = "application/merge-patch+json";
-  request.body = Json{{"metadata", {{"uid", uid}}}, {"status", status}}.dump(
-      -1, ' ', false, Json::error_handler_t::replace);
+  request.content_type = "application/strategic-merge-patch+json";
+  request.body = pod_status_patch(uid, status).dump(-1, ' ', false, Json::error_handler_t::replace);
   calls_.send(std::move(request), std::move(done));
 }
 

@@ -24,7 +24,8 @@ using JsonDone = std::function<void(Result<nlohmann::json>)>;
 class NodeApi {
  public:
   virtual ~NodeApi() = default;
-  // Replaces the members of status that `status` has; kConflict when the name is another pod's now.
+  // Replaces the members of status that `status`, a pod_status, has, but for conditions of types
+  // that are not the node's; kConflict when the name is another pod's now.
   virtual void patch_pod_status(const kube::ObjectKey& pod, const std::string& uid,
                                 const nlohmann::json& status, JsonDone done) = 0;
   // With grace 0 and the UID as precondition. A pod that is gone, or another, is success.

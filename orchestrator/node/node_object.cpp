@@ -189,21 +189,6 @@ Json node_status(const NodeInfo& info, const RuntimeStatus& runtime, const Json&
             {"architecture", info.architecture}}}};
 }
 
-bool contains_members(const Json& object, const Json& wanted) {
-  for (const auto& [key, value] : wanted.items())
-    if (json::member(object, key.c_str()) != value) return false;
-  return true;
-}
-
-bool has_node_status(const Json& status, const Json& wanted) {
-  const Json& have = json::items(status, "conditions");
-  for (const Json& condition : json::items(wanted, "conditions"))
-    if (std::find(have.begin(), have.end(), condition) == have.end()) return false;
-  Json others = wanted;
-  others.erase("conditions");
-  return contains_members(status, others);
-}
-
 Json node_status_patch(const NodeInfo& info, const Json& status) {
   Json patch = {{"metadata", {{"labels", node_labels(info)}}}, {"status", status}};
   patch["status"]["addresses"].push_back({{"$patch", "replace"}});

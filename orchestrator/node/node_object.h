@@ -46,10 +46,6 @@ nlohmann::json node_labels(const NodeInfo& info);
 // `previous` is the object's status: times of conditions that did not change are kept.
 nlohmann::json node_status(const NodeInfo& info, const RuntimeStatus& runtime,
                            const nlohmann::json& previous, WallTime now);
-// Whether a Node's status has everything that `wanted`, a node_status, says.
-bool has_node_status(const nlohmann::json& status, const nlohmann::json& wanted);
-// Whether every member of `wanted` is the same in `object`.
-bool contains_members(const nlohmann::json& object, const nlohmann::json& wanted);
 // The strategic merge patch that makes it so: conditions of others stay.
 nlohmann::json node_status_patch(const NodeInfo& info, const nlohmann::json& status);
 nlohmann::json lease_object(const std::string& node_name, WallTime now);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The actions of PodWorker that concern the whole pod. Each ends with end(key) and another sync().
+#include <unistd.h>
+
 #include "base/log.h"
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/files.h"
@@ -82,7 +84,7 @@ void PodWorker::create_sandbox(const Action& action) {
   const std::string cgroup = pod_cgroup(context_.cgroup_root, spec_);
   Result<void> ready = context_.cgroups.create(cgroup);
   if (ready.ok()) ready = context_.cgroups.set(cgroup, pod_limits(spec_));
-  if (ready.ok()) ready = files::make_dirs(pod_log_dir(context_.log_root, spec_));
+  if (ready.ok()) ready = files::make_dirs(pod_log_dir(context_.logs.root, spec_));
   const auto failed = [this, key = action.key](const Error& error) {
     end(key);
     memory_.failure = Failure{"FailedCreatePodSandBox", error.message(), context_.clock.wall_now()};
@@ -90,11 +92,9 @@ void PodWorker::create_sandbox(const Action& action) {
     refresh();
   };
   if (!ready.ok()) return failed(ready.error());
-  const Result<std::string> host = files::read(context_.resolv_conf);
-  const DnsConfig dns =
-      pod_dns(spec_, context_.cluster_dns, host.ok() ? parse_resolv_conf(*host) : DnsConfig());
+  const DnsConfig dns = pod_dns(spec_, context_.cluster_dns, host_dns());
   const Result<SandboxConfig> config = sandbox_config(
-      {spec_, action.attempt, context_.log_root, context_.cluster_dns.domain, cgroup, dns});
+      {spec_, action.attempt, context_.logs.root, context_.cluster_dns.domain, cgroup, dns});
   if (!config.ok()) return failed(config.error());
   context_.cri.run_sandbox(
       *config, [this, guard = guard(), key = action.key, failed](Result<std::string> id) {
@@ -109,6 +109,14 @@ void PodWorker::create_sandbox(const Action& action) {
           sync();
         });
       });
+}
+
+DnsConfig PodWorker::host_dns() const {
+  const Result<std::string> text = files::read(context_.resolv_conf);
+  const DnsConfig dns = text.ok() ? parse_resolv_conf(*text) : DnsConfig();
+  if (!only_loopback(dns)) return dns;
+  const Result<std::string> behind = files::read(context_.resolved_conf);
+  return behind.ok() ? parse_resolv_conf(*behind) : dns;
 }
 
 void PodWorker::stop_sandbox(const Action& action) {
@@ -136,6 +144,8 @@ void PodWorker::remove_sandbox(const Action& action) {
       return;
     }
     std::erase_if(runtime_.sandboxes, [&](const SandboxInfo& s) { return s.id == action.id; });
+    for (const ContainerInfo& container : runtime_.containers)
+      if (container.sandbox_id == action.id) forget_instance(container);
     std::erase_if(runtime_.containers,
                   [&](const ContainerInfo& c) { return c.sandbox_id == action.id; });
     sync();
@@ -146,7 +156,7 @@ void PodWorker::stop_container(const Action& action) {
   if (!memory_.stop_deadlines.contains(action.id))
     event("Normal", "Killing", action.message, action.container);
   if (action.restart) memory_.containers[action.container].replaced_id = action.id;
-  memory_.stop_deadlines[action.id] = context_.clock.wall_now() + action.grace;
+  memory_.stop_deadlines[action.id] = context_.clock.now() + action.grace;
   context_.cri.stop_container(
       action.id, action.grace, [this, guard = guard(), action](Result<void> done) {
         if (guard.expired()) return;
@@ -166,19 +176,53 @@ void PodWorker::remove_container(const Action& action) {
       refresh_retry_ = context_.clock.after(seconds(2), [this] { refresh(); });
       return;
     }
-    memory_.stop_deadlines.erase(action.id);
-    backed_off_.erase(action.id);
+    for (const ContainerInfo& container : runtime_.containers)
+      if (container.id == action.id) forget_instance(container);
     std::erase_if(runtime_.containers, [&](const ContainerInfo& c) { return c.id == action.id; });
     sync();
   });
 }
 
+// What one run of a container left beside what the runtime had of it.
+void PodWorker::forget_instance(const ContainerInfo& container) {
+  memory_.stop_deadlines.erase(container.id);
+  backed_off_.erase(container.id);
+  if (!known_) return;  // all logs of the pod go
+  context_.logs.remove(spec_, container);
+  unlink(context_.volumes.message_path(uid_, container.name, container.attempt).c_str());
+}
+
 void PodWorker::tear_down(const Action& action) {
-  end(action.key);
-  const Result<void> done = context_.volumes.tear_down(uid_);
-  memory_.torn_down = done.ok();
-  if (!done.ok()) log::warn("pod {}: {}", spec_.key.to_string(), done.error().message());
-  again_ = context_.clock.after(done.ok() ? Duration::zero() : seconds(1), [this] { sync(); });
+  remove_cgroups(20, [this, key = action.key] {
+    end(key);
+    Result<std::string> moved = context_.volumes.tear_down(uid_);
+    memory_.torn_down = moved.ok();
+    if (!moved.ok())
+      log::warn("pod {}: {}", spec_.key.to_string(), moved.error().message());
+    else if (!moved->empty())
+      context_.trash.remove(*std::move(moved));
+    again_ = context_.clock.after(moved.ok() ? Duration::zero() : seconds(1), [this] { sync(); });
+  });
+}
+
+// Whichever class the pod is of. The kernel may need some milliseconds after the last process.
+void PodWorker::remove_cgroups(int more_tries, std::function<void()> then) {
+  std::optional<Error> failed;
+  for (const char* parent : {"", "/burstable", "/besteffort"}) {
+    const std::string cgroup = context_.cgroup_root + parent + "/pod" + uid_;
+    if (const Result<void> done = context_.cgroups.remove_or_kill(cgroup); !done.ok())
+      failed = done.error();
+  }
+  if (failed && more_tries > 0) {
+    cgroups_ = context_.clock.after(std::chrono::milliseconds(50),
+                                    [this, more_tries, then = std::move(then)] {
+                                      const auto copy = then;  // the alarm is replaced
+                                      remove_cgroups(more_tries - 1, copy);
+                                    });
+    return;
+  }
+  if (failed) log::warn("{}", failed->message());
+  then();
 }
 
 // The last status first, so that whoever watches sees how the containers ended.
@@ -203,17 +247,12 @@ void PodWorker::delete_object(const Action& action) {
 
 void PodWorker::forget(const Action& action) {
   (void)action;
-  for (const char* parent : {"", "/burstable", "/besteffort"}) {
-    const std::string cgroup = context_.cgroup_root + parent + "/pod" + uid_;
-    if (const Result<void> done = context_.cgroups.kill_and_remove(cgroup); !done.ok())
-      log::warn("{}", done.error().message());
-  }
-  for (const std::string& name : files::list(context_.log_root))
-    if (name.ends_with("_" + uid_))
-      if (const Result<void> done = files::remove_tree(context_.log_root + "/" + name); !done.ok())
-        log::warn("{}", done.error().message());
-  const auto finished = on_finished_;
-  finished();  // destroys this
+  remove_cgroups(20, [this] {
+    for (const std::string& name : files::list(context_.logs.root))
+      if (name.ends_with("_" + uid_)) context_.trash.remove(context_.logs.root + "/" + name);
+    const auto finished = on_finished_;
+    finished();  // destroys this
+  });
 }
 
 }  // namespace fairlead::orchestrator

@@ -39,6 +39,7 @@ class Planner {
   void remove_old_instances();
   void remove_old_sandboxes(const SandboxInfo& current);
   bool stop_containers(bool all);
+  bool stop_sandboxes();
   void stop(const ContainerInfo& container, Duration grace, std::string message, bool restart);
   Duration grace_left() const;
 
@@ -74,17 +75,7 @@ Plan Planner::run() {
 
 // Containers, then sandboxes, then mounts, then the object, then what the runtime remembers.
 void Planner::terminate() {
-  if (!stop_containers(true)) return;
-  bool stopped = true;
-  for (const SandboxInfo& sandbox : in_.runtime.sandboxes) {
-    if (!sandbox.ready) continue;
-    stopped = false;
-    act({.kind = ActionKind::kStopSandbox, .key = "sandbox:" + sandbox.id, .id = sandbox.id});
-  }
-  // A sandbox or container that is being made now would be missed.
-  for (const std::string& key : in_.busy)
-    if (key == "sandbox" || key == "volumes" || key.starts_with("container:")) stopped = false;
-  if (!stopped) return;
+  if (!stop_containers(true) || !stop_sandboxes()) return;
   if (!in_.memory.torn_down) return act({.kind = ActionKind::kTearDown, .key = "teardown"});
   if (!in_.gone) return act({.kind = ActionKind::kDeleteObject, .key = "delete"});
   for (const SandboxInfo& sandbox : in_.runtime.sandboxes)
@@ -92,12 +83,23 @@ void Planner::terminate() {
   if (in_.runtime.sandboxes.empty()) act({.kind = ActionKind::kForget, .key = "forget"});
 }
 
-// The pod ran to its end: containers stay for their logs, nothing of it runs.
+// The pod ran to its end: containers stay for their logs, nothing of it runs or holds memory.
 void Planner::finish() {
-  if (!stop_containers(true)) return;
-  for (const SandboxInfo& sandbox : in_.runtime.sandboxes)
-    if (sandbox.ready)
-      act({.kind = ActionKind::kStopSandbox, .key = "sandbox:" + sandbox.id, .id = sandbox.id});
+  if (!stop_containers(true) || !stop_sandboxes()) return;
+  if (!in_.memory.torn_down) act({.kind = ActionKind::kTearDown, .key = "teardown"});
+}
+
+// True when none is ready and nothing is being made that would be missed.
+bool Planner::stop_sandboxes() {
+  bool stopped = true;
+  for (const SandboxInfo& sandbox : in_.runtime.sandboxes) {
+    if (!sandbox.ready) continue;
+    stopped = false;
+    act({.kind = ActionKind::kStopSandbox, .key = "sandbox:" + sandbox.id, .id = sandbox.id});
+  }
+  for (const std::string& key : in_.busy)
+    if (key == "sandbox" || key == "volumes" || key.starts_with("container:")) stopped = false;
+  return stopped;
 }
 
 void Planner::keep_running() {
@@ -258,7 +260,7 @@ void Planner::stop(const ContainerInfo& container, Duration grace, std::string m
                    bool restart) {
   const auto ordered = in_.memory.stop_deadlines.find(container.id);
   const bool sooner =
-      ordered != in_.memory.stop_deadlines.end() && in_.now + grace + seconds(1) < ordered->second;
+      ordered != in_.memory.stop_deadlines.end() && in_.mono + grace + seconds(1) < ordered->second;
   act({.kind = ActionKind::kStopContainer,
        .key = "stop:" + container.id + (sooner ? ":sooner" : ""),
        .container = container.name,
@@ -268,13 +270,14 @@ void Planner::stop(const ContainerInfo& container, Duration grace, std::string m
        .message = std::move(message)});
 }
 
+// Counted from when the deletion was seen, as the kubelet does: the API server's clock is another.
 Duration Planner::grace_left() const {
   if (in_.gone) return kMinGrace;
   if (!in_.spec.deletion) return in_.spec.grace;
-  // deletionTimestamp is whole seconds: the moment asked, plus the grace period.
-  const Duration left = *in_.spec.deletion - in_.now;
-  const Duration most = seconds(in_.spec.deletion_grace_seconds.value_or(30));
-  return std::clamp<Duration>(left, kMinGrace, std::max<Duration>(most, kMinGrace));
+  const Duration granted =
+      std::max<Duration>(seconds(in_.spec.deletion_grace_seconds.value_or(30)), kMinGrace);
+  const auto& seen = in_.memory.deletion_seen;
+  return std::clamp<Duration>(seen ? granted - (in_.mono - *seen) : granted, kMinGrace, granted);
 }
 
 }  // namespace

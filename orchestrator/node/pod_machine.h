@@ -65,10 +65,11 @@ struct ContainerMemory {
 struct PodMemory {
   std::map<std::string, ContainerMemory> containers;
   bool volumes_ready = false;
-  bool torn_down = false;              // volumes and processes are gone: nothing holds the object
-  std::optional<Failure> failure;      // of volumes or the sandbox
-  std::optional<WallTime> start_time;  // status.startTime
-  std::map<std::string, WallTime> stop_deadlines;  // by container id: when the runtime will kill
+  bool torn_down = false;                          // volumes and processes are gone, for good
+  std::optional<Failure> failure;                  // of volumes or the sandbox
+  std::optional<WallTime> start_time;              // status.startTime
+  std::optional<MonoTime> deletion_seen;           // with the grace period that holds now
+  std::map<std::string, MonoTime> stop_deadlines;  // by container id: when the runtime will kill
 };
 
 enum class ActionKind {
@@ -79,7 +80,7 @@ enum class ActionKind {
   kStartContainer,  // image, configuration, create, start
   kStopContainer,
   kRemoveContainer,
-  kTearDown,      // unmount
+  kTearDown,      // processes and volumes
   kDeleteObject,  // final status, then the API object with grace 0
   kForget,        // nothing is left of the pod
 };
@@ -110,6 +111,7 @@ struct PodInput {
   bool gone = false;      // the API object is gone
   bool terminal = false;  // its phase is Succeeded or Failed already
   WallTime now;
+  MonoTime mono{};  // for grace periods, which no change of the clock shortens
 
   const ContainerMemory& memory_of(const std::string& container) const;
 };
@@ -118,6 +120,10 @@ Plan decide(const PodInput& input);
 
 // Whether nothing of the pod will run again by itself.
 bool pod_is_finished(const PodInput& input);
+// activeDeadlineSeconds, and what status and event say when it is over.
+inline constexpr char kDeadlineExceeded[] = "DeadlineExceeded";
+inline constexpr char kDeadlineMessage[] =
+    "Pod was active on the node longer than the specified deadline";
 bool deadline_exceeded(const PodSpec& spec, const PodMemory& memory, WallTime now);
 // Whether a container of the pod that has ended is started again.
 bool runs_again(const PodInput& input, const ContainerInfo& ended, bool init);

@@ -39,7 +39,7 @@ Result<void> wait_for_runtime(const std::string& socket) {
   return Error(ErrorCode::kTimeout, "the runtime does not answer");
 }
 
-Result<void> remove_pods(const std::string& socket, const std::string& log_root) {
+Result<void> remove_pods(const std::string& socket, const ContainerLogs& logs) {
   Loop loop;
   CriClient cri(loop, socket);
   const auto sandboxes = wait_for<std::vector<SandboxInfo>>(
@@ -68,10 +68,12 @@ Result<void> remove_pods(const std::string& socket, const std::string& log_root)
   loop.run_until([&] { return missing == 0; }, seconds(120));
   if (missing > 0) return Error(ErrorCode::kTimeout, "pods do not end");
   for (const SandboxInfo& sandbox : *sandboxes) {
-    const std::string logs = log_root + "/" + sandbox.ns + "_" + sandbox.name + "_" + sandbox.uid;
-    if (const Result<void> removed = files::remove_tree(logs); !removed.ok() && !failed)
+    const std::string folder =
+        logs.root + "/" + sandbox.ns + "_" + sandbox.name + "_" + sandbox.uid;
+    if (const Result<void> removed = files::remove_tree(folder); !removed.ok() && !failed)
       failed = removed.error();
   }
+  logs.remove_dead_links();
   return failed ? Result<void>(*failed) : ok();
 }
 

@@ -12,7 +12,30 @@ namespace {
 using json::Json;
 using std::chrono::seconds;
 
-Json terminated_state(const ContainerInfo& container) {
+// The runs of a container that its state and its lastState are of. Neither: it has not run.
+struct Runs {
+  const ContainerInfo* now = nullptr;   // runs, or ended for good
+  const ContainerInfo* last = nullptr;  // ended before
+};
+
+Runs runs_of(const PodInput& pod, const std::string& name, bool init) {
+  const ContainerInfo* newest = pod.runtime.latest(name);
+  const ContainerInfo* previous = pod.runtime.previous(name);
+  if (previous != nullptr && previous->state != ContainerState::kExited) previous = nullptr;
+  if (newest == nullptr) return {};
+  if (newest->state == ContainerState::kRunning) return {newest, previous};
+  if (newest->state != ContainerState::kExited) return {nullptr, previous};
+  const bool over = pod.gone || pod.spec.deletion || pod_is_finished(pod);
+  if (!over && runs_again(pod, *newest, init)) return {nullptr, newest};
+  return {newest, previous};
+}
+
+bool is_init(const PodSpec& spec, const std::string& container) {
+  return std::any_of(spec.init_containers.begin(), spec.init_containers.end(),
+                     [&](const ContainerSpec& each) { return each.name == container; });
+}
+
+Json terminated_state(const ContainerInfo& container, const Json& before) {
   Json state = {
       {"exitCode", container.exit_code},
       {"reason", container.reason.empty() ? (container.exit_code == 0 ? "Completed" : "Error")
@@ -21,7 +44,14 @@ Json terminated_state(const ContainerInfo& container) {
       {"containerID", "containerd://" + container.id}};
   if (container.started_at.time_since_epoch().count() > 0)
     state["startedAt"] = format_time(container.started_at);
-  if (!container.message.empty()) state["message"] = container.message;
+  // The file of its last words goes with the volumes of a pod that is over.
+  std::string message = container.message;
+  for (const char* where : {"state", "lastState"}) {
+    const Json& told = json::member(json::member(before, where), "terminated");
+    if (message.empty() && json::text(told, "containerID") == state["containerID"])
+      message = json::text(told, "message");
+  }
+  if (!message.empty()) state["message"] = message;
   return {{"terminated", state}};
 }
 
@@ -31,49 +61,42 @@ Json waiting_state(const Failure& why) {
   return {{"waiting", state}};
 }
 
-Json container_status(const PodInput& pod, const Json& before, const ContainerSpec& spec,
+Json container_status(const PodInput& pod, const Json& all_before, const ContainerSpec& spec,
                       bool init) {
-  const ContainerInfo* last = pod.runtime.latest(spec.name);
-  const ContainerInfo* previous = pod.runtime.previous(spec.name);
+  const Json* before = &json::member(all_before, "");  // null
+  for (const Json& old :
+       json::items(all_before, init ? "initContainerStatuses" : "containerStatuses"))
+    if (json::text(old, "name") == spec.name) before = &old;
+  const ContainerInfo* newest = pod.runtime.latest(spec.name);
   const ContainerMemory& memory = pod.memory_of(spec.name);
   // How it ended stays told when the runtime has forgotten it.
-  if (last == nullptr && pod.terminal)
-    for (const Json& old :
-         json::items(before, init ? "initContainerStatuses" : "containerStatuses"))
-      if (json::text(old, "name") == spec.name) return old;
+  if (newest == nullptr && pod.terminal && before->is_object()) return *before;
   Json status = {{"name", spec.name},
                  {"image", spec.image},
                  {"imageID", ""},
                  {"ready", false},
                  {"started", false},
                  {"lastState", Json::object()},
-                 {"restartCount", last != nullptr ? last->attempt : 0}};
-  if (last != nullptr && last->state != ContainerState::kCreated) {
-    status["containerID"] = "containerd://" + last->id;
-    status["imageID"] = last->image_ref;
+                 {"restartCount", newest != nullptr ? newest->attempt : 0}};
+  if (newest != nullptr && newest->state != ContainerState::kCreated) {
+    status["containerID"] = "containerd://" + newest->id;
+    status["imageID"] = newest->image_ref;
   }
   const uint32_t floor = memory.next_attempt_floor;  // one more than the API counts
-  if (last == nullptr && floor > 0) status["restartCount"] = floor - 1;
-  const bool over = pod.gone || pod.spec.deletion || pod_is_finished(pod);
-  if (last != nullptr && last->state == ContainerState::kRunning) {
-    status["state"] = {{"running", {{"startedAt", format_time(last->started_at)}}}};
-    const bool probed = memory.probed_id == last->id;
+  if (newest == nullptr && floor > 0) status["restartCount"] = floor - 1;
+  const auto [now, last] = runs_of(pod, spec.name, init);
+  if (now == nullptr) {
+    status["state"] = waiting_state(waiting_reason(pod, spec, init));
+  } else if (now->state == ContainerState::kRunning) {
+    status["state"] = {{"running", {{"startedAt", format_time(now->started_at)}}}};
+    const bool probed = memory.probed_id == now->id;
     status["started"] = init ? true : (probed ? memory.started : !spec.startup);
     status["ready"] = init ? false : (probed ? memory.ready : !spec.readiness && !spec.startup);
-  } else if (last != nullptr && last->state == ContainerState::kExited) {
-    if (!over && runs_again(pod, *last, init)) {
-      status["state"] = waiting_state(waiting_reason(pod, spec, init));
-      status["lastState"] = terminated_state(*last);
-    } else {
-      status["state"] = terminated_state(*last);
-      if (init) status["ready"] = last->exit_code == 0;
-    }
   } else {
-    status["state"] = waiting_state(waiting_reason(pod, spec, init));
+    status["state"] = terminated_state(*now, *before);
+    if (init) status["ready"] = now->exit_code == 0;
   }
-  if (previous != nullptr && previous->state == ContainerState::kExited &&
-      status["lastState"].empty())
-    status["lastState"] = terminated_state(*previous);
+  if (last != nullptr) status["lastState"] = terminated_state(*last, *before);
   return status;
 }
 
@@ -90,11 +113,27 @@ bool init_complete(const PodInput& pod) {
                      });
 }
 
-// Pending, Running, Succeeded or Failed (kubelet getPhase).
+bool is_terminal(const std::string& phase) {
+  return phase == "Succeeded" || phase == "Failed";
+}
+
+// Whether something of the pod runs or is being started.
+bool may_be_running(const PodInput& pod) {
+  return std::any_of(pod.busy.begin(), pod.busy.end(),
+                     [](const std::string& key) { return key.starts_with("container:"); }) ||
+         std::any_of(pod.runtime.containers.begin(), pod.runtime.containers.end(),
+                     [](const ContainerInfo& container) {
+                       return container.state == ContainerState::kRunning ||
+                              container.state == ContainerState::kUnknown;
+                     });
+}
+
+// Pending, Running, Succeeded or Failed (kubelet getPhase). A pod of which something runs is not
+// over (mergePodStatus).
 std::string phase_of(const PodInput& pod, const Json& previous) {
   const std::string before = json::text(previous, "phase");
-  if (before == "Succeeded" || before == "Failed") return before;
-  if (deadline_exceeded(pod.spec, pod.memory, pod.now)) return "Failed";
+  if (is_terminal(before)) return before;
+  if (deadline_exceeded(pod.spec, pod.memory, pod.now) && !may_be_running(pod)) return "Failed";
   int never_started = 0, running = 0, failed = 0, restarting = 0;
   for (const ContainerSpec& spec : pod.spec.init_containers) {
     const ContainerInfo* last = pod.runtime.latest(spec.name);
@@ -117,8 +156,6 @@ std::string phase_of(const PodInput& pod, const Json& previous) {
   }
   if (!init_complete(pod) || never_started > 0) return "Pending";
   if (running > 0 || restarting > 0) return "Running";
-  // Everything ended. A pod that is being deleted and would have gone on keeps its phase.
-  if (stopping && pod.spec.restart_policy == RestartPolicy::kAlways) return "Running";
   return failed > 0 ? "Failed" : "Succeeded";
 }
 
@@ -129,11 +166,13 @@ struct Condition {
   std::string message;
 };
 
-Json merge_condition(const Json& previous, const Condition& condition, WallTime now) {
+Json merge_condition(const Json& previous, const Condition& condition, const PodInput& pod) {
+  const WallTime now = pod.now;
   Json out = {{"type", condition.type},
               {"status", condition.status ? "True" : "False"},
               {"lastProbeTime", nullptr},
               {"lastTransitionTime", format_time(now)}};
+  if (pod.spec.generation > 0) out["observedGeneration"] = pod.spec.generation;
   if (!condition.reason.empty()) out["reason"] = condition.reason;
   if (!condition.message.empty()) out["message"] = condition.message;
   for (const Json& old : json::items(previous, "conditions"))
@@ -195,10 +234,9 @@ Json conditions_of(const StatusInput& in, const std::string& phase, const Json& 
     if (!ours) list.push_back(old);
     if (type == "PodScheduled") scheduled = true;
   }
-  if (!scheduled)
-    list.push_back(merge_condition(in.previous, {"PodScheduled", true, "", ""}, pod.now));
+  if (!scheduled) list.push_back(merge_condition(in.previous, {"PodScheduled", true, "", ""}, pod));
   for (const Condition& condition : conditions)
-    list.push_back(merge_condition(in.previous, condition, pod.now));
+    list.push_back(merge_condition(in.previous, condition, pod));
   return list;
 }
 
@@ -241,6 +279,43 @@ Failure waiting_reason(const PodInput& pod, const ContainerSpec& spec, bool init
   return {"ContainerCreating", "", pod.now};
 }
 
+Json pod_status_patch(const std::string& uid, const Json& status) {
+  static constexpr const char* kOurs[] = {"PodScheduled", "PodReadyToStartContainers",
+                                          "Initialized", "ContainersReady", "Ready"};
+  Json patch = {{"metadata", {{"uid", uid}}}, {"status", status}};
+  Json conditions = Json::array();
+  for (const Json& condition : json::items(status, "conditions")) {
+    const std::string type = json::text(condition, "type");
+    if (std::find(std::begin(kOurs), std::end(kOurs), type) == std::end(kOurs)) continue;
+    conditions.push_back(condition);
+    for (const char* name : {"reason", "message"})  // what is left out would stay
+      if (!condition.contains(name)) conditions.back()[name] = nullptr;
+  }
+  patch["status"]["conditions"] = std::move(conditions);
+  for (const char* list : {"podIPs", "hostIPs"})
+    if (status.contains(list)) patch["status"][list].push_back({{"$patch", "replace"}});
+  return patch;
+}
+
+Result<const ContainerInfo*> log_source(const PodInput& pod, const std::string& container,
+                                        bool previous) {
+  const std::string subject =
+      "container \"" + container + "\" in pod \"" + pod.spec.key.name + "\"";
+  const ContainerSpec* spec = pod.spec.find(container);
+  if (spec == nullptr) return Error::invalid(subject + " is not available");
+  const bool init = is_init(pod.spec, container);
+  const auto [now, last] = runs_of(pod, container, init);
+  if (previous && last == nullptr)
+    return Error::invalid("previous terminated " + subject + " not found");
+  if (now != nullptr && !previous) return now;
+  if (last != nullptr) return last;
+  const std::string reason = waiting_reason(pod, *spec, init).reason;
+  return Error::invalid(subject + " is waiting to start: " +
+                        (reason == "ErrImagePull"       ? "image can't be pulled"
+                         : reason == "ImagePullBackOff" ? "trying and failing to pull image"
+                                                        : reason));
+}
+
 Json pod_status(const StatusInput& in) {
   const PodInput& pod = in.pod;
   Json status;
@@ -273,9 +348,13 @@ Json pod_status(const StatusInput& in) {
     status["podIP"] = in.previous["podIP"];
     if (in.previous.contains("podIPs")) status["podIPs"] = in.previous["podIPs"];
   }
-  if (deadline_exceeded(pod.spec, pod.memory, pod.now) && phase == "Failed") {
-    status["reason"] = "DeadlineExceeded";
-    status["message"] = "Pod was active on the node longer than the specified deadline";
+  if (pod.spec.generation > 0) status["observedGeneration"] = pod.spec.generation;
+  if (is_terminal(json::text(in.previous, "phase"))) {
+    for (const char* name : {"reason", "message"})
+      if (in.previous.contains(name)) status[name] = in.previous[name];
+  } else if (phase == "Failed" && deadline_exceeded(pod.spec, pod.memory, pod.now)) {
+    status["reason"] = kDeadlineExceeded;
+    status["message"] = kDeadlineMessage;
   }
   return status;
 }

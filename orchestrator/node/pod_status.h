@@ -19,6 +19,16 @@ struct StatusInput {
 // types that are not ours (readiness gates, PodScheduled) are kept as they are.
 nlohmann::json pod_status(const StatusInput& input);
 
+// The strategic merge patch that writes a pod_status: conditions of others, which may have changed
+// since, are not in it; lists of addresses are replaced. `uid`: of the pod that is meant.
+nlohmann::json pod_status_patch(const std::string& uid, const nlohmann::json& status);
+
+// The run of a container whose log is meant: that of its state, else of its lastState; `previous`:
+// that of its lastState. kInvalid, in the kubelet's words (validateContainerLogStatus), when there
+// is none. Valid as long as the runtime's containers are.
+Result<const ContainerInfo*> log_source(const PodInput& pod, const std::string& container,
+                                        bool previous);
+
 // Why the pod's containers are not there yet, where it is not their own doing: "ContainerCreating",
 // "PodInitializing", a failure's reason, "CrashLoopBackOff".
 Failure waiting_reason(const PodInput& pod, const ContainerSpec& spec, bool init);

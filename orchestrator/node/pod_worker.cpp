@@ -8,6 +8,7 @@
 #include "orchestrator/node/cri_log.h"
 #include "orchestrator/node/files.h"
 #include "orchestrator/node/pod_status.h"
+#include "orchestrator/node/status_compare.h"
 #include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
@@ -30,6 +31,9 @@ void PodWorker::update(PodSpec spec, nlohmann::json status) {
   const bool first = !known_;
   const bool fields_changed =
       !first && (spec.labels != spec_.labels || spec.annotations != spec_.annotations);
+  if (spec.deletion &&
+      (first || !spec_.deletion || spec.deletion_grace_seconds != spec_.deletion_grace_seconds))
+    memory_.deletion_seen = context_.clock.now();
   if (!first) forget_failures_of_other_images(spec);
   spec_ = std::move(spec);
   api_status_ = std::move(status);
@@ -249,13 +253,29 @@ void PodWorker::observed(ContainerInfo container) {
 PodInput PodWorker::input() const {
   const std::string phase = json::text(api_status_, "phase");
   const bool terminal = phase == "Succeeded" || phase == "Failed";
-  return PodInput{spec_, runtime_, memory_, busy_, gone_, terminal, context_.clock.wall_now()};
+  return PodInput{spec_,
+                  runtime_,
+                  memory_,
+                  busy_,
+                  gone_,
+                  terminal,
+                  context_.clock.wall_now(),
+                  context_.clock.now()};
+}
+
+bool PodWorker::may_run() const {
+  return known_ && !gone_ && !input().terminal;
+}
+
+Result<const ContainerInfo*> PodWorker::log_source(const std::string& container,
+                                                   bool previous) const {
+  return orchestrator::log_source(input(), container, previous);
 }
 
 // Looks at everything and does what is to be done.
 void PodWorker::sync() {
   if (!observed_ || (!known_ && !gone_) || syncing_) return;
-  if (gone_ || spec_.deletion) abandon_pulls();
+  if (gone_ || spec_.deletion || pod_is_finished(input())) abandon_pulls();
   syncing_ = true;  // actions that fail at once must not come back here
   const Guard alive = guard();
   update_probes();
@@ -274,8 +294,17 @@ void PodWorker::sync() {
     for (const std::string& sentence : spec_.refused)
       event("Warning", "FailedCreatePodSandBox", sentence);
   }
+  report_deadline();
   report_back_offs();
   report_status();
+}
+
+void PodWorker::report_deadline() {
+  const PodInput in = input();
+  if (in.terminal || spec_.deletion || deadline_told_ || !deadline_exceeded(spec_, memory_, in.now))
+    return;
+  deadline_told_ = true;
+  event("Normal", kDeadlineExceeded, kDeadlineMessage);
 }
 
 void PodWorker::schedule_wake(const Plan& plan) {
@@ -352,9 +381,7 @@ void PodWorker::read_termination_message(ContainerInfo& container) const {
       !spec->logs_as_termination_message)
     return;
   const Result<std::string> log =
-      files::read_end(pod_log_dir(context_.log_root, spec_) + "/" +
-                          container_log_name(container.name, container.attempt),
-                      64 * 1024);
+      files::read_end(context_.logs.path(spec_, container.name, container.attempt), 64 * 1024);
   if (log.ok()) container.message = last_lines(*log, kMessageLogLines, kMessageLogBytes);
 }
 
@@ -435,18 +462,6 @@ void PodWorker::report_back_offs() {
   }
 }
 
-namespace {
-// Whether every member of `wanted` is the same in `have`.
-bool contains_all(const nlohmann::json& have, const nlohmann::json& wanted) {
-  if (!have.is_object()) return false;
-  for (const auto& [key, value] : wanted.items()) {
-    const auto it = have.find(key);
-    if (it == have.end() || *it != value) return false;
-  }
-  return true;
-}
-}  // namespace
-
 // Writes only what changed: what we want differs from what we wrote last, or somebody else changed
 // what the server had of it.
 void PodWorker::report_status() {
@@ -454,7 +469,7 @@ void PodWorker::report_status() {
   const nlohmann::json status = pod_status({input(), api_status_, context_.node.host_ip});
   const bool same_as_written = status == written_status_;
   const bool untouched = api_status_ == accepted_status_;
-  if (contains_all(api_status_, status) || (same_as_written && untouched)) return;
+  if (contains_status(api_status_, status) || (same_as_written && untouched)) return;
   write_status(status, nullptr);
 }
 

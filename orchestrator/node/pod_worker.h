@@ -17,11 +17,13 @@
 
 #include "base/clock.h"
 #include "orchestrator/node/cgroup.h"
+#include "orchestrator/node/container_logs.h"
 #include "orchestrator/node/event_recorder.h"
 #include "orchestrator/node/node_api.h"
 #include "orchestrator/node/pod_machine.h"
 #include "orchestrator/node/probe.h"
 #include "orchestrator/node/resolv_conf.h"
+#include "orchestrator/node/trash.h"
 #include "orchestrator/node/volumes.h"
 
 namespace fairlead::orchestrator {
@@ -34,10 +36,13 @@ struct PodContext {
   EventSink& events;
   ProbeRunner& probes;
   Volumes& volumes;
+  Trash& trash;
   const Cgroups& cgroups;
   std::string cgroup_root;  // kPodCgroupRoot
-  std::string log_root;     // "/var/log/pods"
+  ContainerLogs logs;
   std::string resolv_conf;  // the host's, usually /etc/resolv.conf
+  // What systemd-resolved itself asks: for pods, where the former names only that resolver.
+  std::string resolved_conf;
   ClusterDns cluster_dns;
   NodeFacts node;                                                             // pod_ips empty
   std::function<std::vector<kube::Service>(const std::string& ns)> services;  // for environments
@@ -65,6 +70,11 @@ class PodWorker {
   bool task_ended(const std::string& container_id);
   // Everything this pod is waiting for may try again now (the runtime is back).
   void retry();
+
+  // False once the pod is over.
+  bool may_run() const;
+  // pod_status.h's.
+  Result<const ContainerInfo*> log_source(const std::string& container, bool previous) const;
 
   const PodSpec& spec() const { return spec_; }
   const PodRuntime& runtime() const { return runtime_; }
@@ -94,11 +104,14 @@ class PodWorker {
   void update_volumes_later();
   void update_volumes();
   void create_sandbox(const Action& action);
+  DnsConfig host_dns() const;
   void stop_sandbox(const Action& action);
   void remove_sandbox(const Action& action);
   void stop_container(const Action& action);
   void remove_container(const Action& action);
   void tear_down(const Action& action);
+  void remove_cgroups(int more_tries, std::function<void()> then);
+  void forget_instance(const ContainerInfo& container);
   void delete_object(const Action& action);
   void forget(const Action& action);
 
@@ -128,6 +141,7 @@ class PodWorker {
                     const ProbeResult& result);
   void update_probes();
   void report_back_offs();
+  void report_deadline();
   static std::string pull_key(const std::string& container) { return "pull:" + container; }
   void report_status();
   void write_status(const nlohmann::json& status, std::function<void()> then);
@@ -162,12 +176,14 @@ class PodWorker {
   Alarm objects_;  // volumes made of objects are read again
   Alarm wake_;     // what the plan asked for
   Alarm again_;    // an action that ended at once asks for another look
+  Alarm cgroups_;  // which were not empty
   bool syncing_ = false;
 
   std::map<std::string, std::unique_ptr<ContainerProbes>> probes_;  // by container id
   std::set<std::shared_ptr<Start>> pulls_;                          // whose image is awaited
   std::set<std::string> backed_off_;  // container ids and pull_key()s with a BackOff event
   bool refusal_told_ = false;
+  bool deadline_told_ = false;
 
   bool writing_status_ = false;
   nlohmann::json written_status_;   // what we asked for last

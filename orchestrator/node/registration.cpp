@@ -2,6 +2,7 @@
 #include "orchestrator/node/registration.h"
 
 #include "base/log.h"
+#include "orchestrator/node/status_compare.h"
 #include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
@@ -153,7 +154,7 @@ void NodeRegistration::look() {
 
 bool NodeRegistration::is_told(const Json& status) const {
   if (written_.is_null() || !contains_members(labels_, node_labels(info_))) return false;
-  return (status == written_ && status_ == accepted_) || has_node_status(status_, status);
+  return (status == written_ && status_ == accepted_) || contains_status(status_, status);
 }
 
 void NodeRegistration::write_status() {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "base/address.h"
+
 namespace fairlead::orchestrator {
 
 namespace {
@@ -68,6 +70,14 @@ DnsConfig parse_resolv_conf(std::string_view text) {
   return config;
 }
 
+bool only_loopback(const DnsConfig& dns) {
+  return !dns.servers.empty() &&
+         std::all_of(dns.servers.begin(), dns.servers.end(), [](const std::string& server) {
+           const Result<IpAddress> address = IpAddress::parse(server);
+           return address.ok() && address->is_loopback();
+         });
+}
+
 DnsConfig pod_dns(const PodSpec& pod, const ClusterDns& cluster, const DnsConfig& host) {
   DnsConfig dns;
   const bool cluster_first = !cluster.server.empty() &&
@@ -92,11 +102,11 @@ std::string pod_hosts(const PodSpec& pod, const std::vector<std::string>& pod_ip
                       const std::string& cluster_domain, const std::string& host_file) {
   std::string text;
   if (pod.namespaces.host_network) {
-    text = "# The node's hosts file.\n" + host_file;
+    text = "# Kubernetes-managed hosts file (host network).\n" + host_file;
     if (!text.ends_with('\n')) text += '\n';
   } else {
     text =
-        "# Written by fairlead.\n"
+        "# Kubernetes-managed hosts file.\n"
         "127.0.0.1\tlocalhost\n"
         "::1\tlocalhost ip6-localhost ip6-loopback\n"
         "fe00::\tip6-localnet\n"
@@ -108,7 +118,7 @@ std::string pod_hosts(const PodSpec& pod, const std::vector<std::string>& pod_ip
     if (!full.empty()) full += "\t";
     for (const std::string& ip : pod_ips) text += ip + "\t" + full + name + "\n";
   }
-  if (!pod.host_aliases.empty()) text += "# hostAliases\n";
+  if (!pod.host_aliases.empty()) text += "\n# Entries added by HostAliases.\n";
   for (const HostAlias& alias : pod.host_aliases) {
     text += alias.ip;
     for (const std::string& name : alias.names) text += "\t" + name;

@@ -15,6 +15,9 @@ namespace fairlead::orchestrator {
 // wins.
 DnsConfig parse_resolv_conf(std::string_view text);
 
+// Whether a pod, whose loopback is its own, can ask none of these: a resolver of the host alone.
+bool only_loopback(const DnsConfig& dns);
+
 struct ClusterDns {
   std::string server;  // empty: the cluster has none
   std::string domain = "cluster.local";

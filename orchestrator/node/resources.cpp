@@ -17,11 +17,6 @@ int64_t get(const Quantities& quantities, const char* name) {
   return it == quantities.end() ? 0 : std::max<int64_t>(it->second, 0);
 }
 
-int64_t shares_of(int64_t cpu_millis) {
-  if (cpu_millis > kMaxShares) return kMaxShares;
-  return std::clamp(cpu_millis * 1024 / 1000, kMinShares, kMaxShares);
-}
-
 int64_t quota_of(int64_t cpu_millis) {
   if (cpu_millis == 0) return 0;
   return std::max(std::min<int64_t>(cpu_millis, 1000000) * kCpuPeriod / 1000, kMinQuota);
@@ -51,9 +46,18 @@ bool all_limited(const PodSpec& pod, const char* name) {
 
 }  // namespace
 
+int64_t shares_of(int64_t cpu_millis) {
+  if (cpu_millis > kMaxShares) return kMaxShares;
+  return std::clamp(cpu_millis * 1024 / 1000, kMinShares, kMaxShares);
+}
+
+int64_t cpu_request(const PodSpec& pod) {
+  return std::min<int64_t>(pod_sum(pod, false, "cpu"), 1'000'000'000);
+}
+
 PodLimits pod_limits(const PodSpec& pod) {
   PodLimits limits;
-  limits.cpu_shares = shares_of(pod_sum(pod, false, "cpu"));
+  limits.cpu_shares = shares_of(cpu_request(pod));
   if (all_limited(pod, "cpu")) limits.cpu_quota = quota_of(pod_sum(pod, true, "cpu"));
   if (all_limited(pod, "memory")) limits.memory_bytes = pod_sum(pod, true, "memory") / 1000;
   return limits;

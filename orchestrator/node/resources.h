@@ -19,6 +19,10 @@ struct PodLimits {
 inline constexpr int64_t kCpuPeriod = 100000;
 
 PodLimits pod_limits(const PodSpec& pod);
+// What the pod asks for in all, in thousandths of a CPU, at most a million CPUs.
+int64_t cpu_request(const PodSpec& pod);
+// Thousandths of a CPU as cgroup v1 shares.
+int64_t shares_of(int64_t cpu_millis);
 CriResources container_resources(const PodSpec& pod, const ContainerSpec& container,
                                  int64_t node_memory);
 

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
-#include "orchestrator/node/container_config.h"
 #include "orchestrator/values/json_reader.h"
 
 namespace fairlead::orchestrator {
@@ -59,7 +58,9 @@ Runner::Runner(Loop& loop, Cri& cri, kube::ApiClient& api, Cgroups cgroups, Runn
       cri_(cri),
       options_(std::move(options)),
       cgroups_(std::move(cgroups)),
+      classes_(cgroups_, options_.cgroup_root, int64_t{options_.node.cpus} * 1000),
       volumes_(options_.data_dir),
+      trash_(volumes_.trash_dir()),
       node_api_(api),
       events_(loop.clock(), api, options_.node.name),
       probes_(loop, cri),
@@ -69,10 +70,12 @@ Runner::Runner(Loop& loop, Cri& cri, kube::ApiClient& api, Cgroups cgroups, Runn
                events_,
                probes_,
                volumes_,
+               trash_,
                cgroups_,
                options_.cgroup_root,
-               options_.log_root,
+               options_.logs,
                options_.resolv_conf,
+               options_.resolved_conf,
                options_.cluster_dns,
                facts_of(options_.node),
                [this](const std::string& ns) { return services_for(ns); }},
@@ -94,6 +97,9 @@ Runner::~Runner() {
 }
 
 void Runner::start() {
+  trash_.empty();
+  options_.logs.remove_dead_links();
+  weigh_classes();
   cri_.subscribe(
       [this](const RuntimeEvent& event) {
         for (const auto& [uid, each] : workers_)
@@ -120,6 +126,7 @@ PodWorker& Runner::worker(const std::string& uid) {
       if (it == workers_.end()) return;
       finished_.push_back(std::move(it->second));
       workers_.erase(it);
+      weigh_classes();
       loop_.post([this, guard = std::weak_ptr<bool>(alive_)] {
         if (!guard.expired()) finished_.clear();
       });
@@ -139,6 +146,15 @@ void Runner::pod_changed(std::string_view text) {
   uid = spec->uid;
   nlohmann::json status = json::member(object, "status");
   worker(uid).update(*std::move(spec), std::move(status));
+  weigh_classes();
+}
+
+void Runner::weigh_classes() {
+  std::vector<const PodSpec*> pods;
+  for (const auto& [uid, each] : workers_)
+    if (each->may_run()) pods.push_back(&each->spec());
+  if (const Result<void> done = classes_.update(pods); !done.ok())
+    log::warn("the weights of the pods' classes: {}", done.error().message());
 }
 
 void Runner::pod_removed(const kube::ObjectKey& key) {
@@ -207,20 +223,9 @@ Result<std::string> Runner::log_file(const kube::ObjectKey& pod, const std::stri
   if (spec.find(container) == nullptr)
     return Error(ErrorCode::kNotFound,
                  "container " + container + " is not valid for pod " + pod.name);
-  const PodRuntime& runtime = found->second->runtime();
-  const ContainerInfo* info = previous ? runtime.previous(container) : runtime.latest(container);
-  // Between two runs the one that ended last is both.
-  if (previous && info == nullptr) {
-    const ContainerInfo* last = runtime.latest(container);
-    if (last != nullptr && last->state == ContainerState::kExited) info = last;
-  }
-  if (info == nullptr)
-    return Error(ErrorCode::kInvalid, previous
-                                          ? "previous terminated container \"" + container +
-                                                "\" in pod \"" + pod.name + "\" not found"
-                                          : "container \"" + container + "\" in pod \"" + pod.name +
-                                                "\" is waiting to start: ContainerCreating");
-  return pod_log_dir(options_.log_root, spec) + "/" + container_log_name(container, info->attempt);
+  const Result<const ContainerInfo*> info = found->second->log_source(container, previous);
+  if (!info.ok()) return info.error();
+  return options_.logs.path(spec, container, (*info)->attempt);
 }
 
 bool Runner::is_running(const kube::ObjectKey& pod, const std::string& container) const {

@@ -19,7 +19,9 @@
 #include "kube/reflector.h"
 #include "kube/store.h"
 #include "orchestrator/node/pod_worker.h"
+#include "orchestrator/node/qos_cgroups.h"
 #include "orchestrator/node/registration.h"
+#include "orchestrator/node/trash.h"
 
 namespace fairlead::orchestrator {
 
@@ -27,10 +29,11 @@ struct RunnerOptions {
   NodeInfo node;
   Cidr cluster_cidr;
   std::optional<Cidr> pod_cidr;  // remembered from before
-  std::string data_dir;          // volumes: DATA_DIR/pods
-  std::string log_root = "/var/log/pods";
+  std::string data_dir;          // volumes: DATA_DIR/pods, removed by way of DATA_DIR/trash
+  ContainerLogs logs = {"/var/log/pods", "/var/log/containers"};
   std::string cgroup_root = kPodCgroupRoot;
   std::string resolv_conf = "/etc/resolv.conf";
+  std::string resolved_conf = "/run/systemd/resolve/resolv.conf";
   ClusterDns cluster_dns;
   std::function<void(const Cidr&)> on_pod_cidr;
   std::function<void(bool ready)> on_ready;
@@ -49,7 +52,7 @@ class Runner {
   void runtime_changed();
 
   size_t pods() const { return workers_.size(); }
-  // What the kubelet's log endpoint needs: the container's newest (or previous) log file.
+  // What the kubelet's log endpoint needs: the container's (or its previous run's) log file.
   Result<std::string> log_file(const kube::ObjectKey& pod, const std::string& container,
                                bool previous) const;
   bool is_running(const kube::ObjectKey& pod, const std::string& container) const;
@@ -64,13 +67,16 @@ class Runner {
   void resync();
   void compare(const std::vector<SandboxInfo>& sandboxes,
                const std::vector<ContainerInfo>& containers);
+  void weigh_classes();
   std::vector<kube::Service> services_for(const std::string& ns) const;
 
   Loop& loop_;
   Cri& cri_;
   RunnerOptions options_;
   Cgroups cgroups_;
+  QosCgroups classes_;
   Volumes volumes_;
+  Trash trash_;
   HttpNodeApi node_api_;
   EventRecorder events_;
   NetworkProbeRunner probes_;

@@ -181,16 +181,25 @@ Result<void> Volumes::make(const PodSpec& pod, const VolumeSpec& volume, const N
   return written.ok() ? ok() : Result<void>(written.error());
 }
 
-Result<void> Volumes::tear_down(const std::string& pod_uid) {
+Result<std::string> Volumes::tear_down(const std::string& pod_uid) {
   if (pod_uid.empty() || pod_uid.find('/') != std::string::npos)
     return Error(ErrorCode::kInvalid, "\"" + pod_uid + "\" is no pod UID");
-  for (const std::string& point : files::mounts_below(pod_dir(pod_uid)))
+  const std::string dir = pod_dir(pod_uid);
+  for (const std::string& point : files::mounts_below(dir))
     if (umount2(point.c_str(), MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT)
       return Error::from_errno(errno, "unmount " + point);
   // What a mount shows is not the pod's to remove.
-  if (const auto left = files::mounts_below(pod_dir(pod_uid)); !left.empty())
+  if (const auto left = files::mounts_below(dir); !left.empty())
     return Error(ErrorCode::kInvalid, left.front() + " is still mounted");
-  return files::remove_tree(pod_dir(pod_uid));
+  if (!files::exists(dir)) return std::string();
+  if (const Result<void> made = files::make_dirs(trash_dir(), 0750); !made.ok())
+    return made.error();
+  std::string moved = trash_dir() + "/" + pod_uid + ".0";
+  for (int i = 1; files::exists(moved); ++i)
+    moved = trash_dir() + "/" + pod_uid + "." + std::to_string(i);
+  if (rename(dir.c_str(), moved.c_str()) != 0)
+    return Error::from_errno(errno, "rename " + dir + " to " + moved);
+  return moved;
 }
 
 // What is mounted at number `index` of the container's volumeMounts. A sub-path is bound to a place

@@ -5,6 +5,7 @@
 //   ROOT/pods/UID/subpaths/C/N       what volumeMounts[N].subPath of container C leads to, bound
 //   ROOT/pods/UID/etc-hosts          /etc/hosts of every container
 //   ROOT/pods/UID/messages/C-N       termination message of attempt N of container C
+//   ROOT/trash/UID.N                 the folder of a pod that is over, until it has been removed
 //
 // Volumes of objects are read-only in containers. Secrets and emptyDirs of medium Memory are tmpfs.
 // Everything is level-triggered: setting up again what is there is no change, and what a container
@@ -33,12 +34,14 @@ class Volumes {
   Result<void> set_up(const PodSpec& pod, const NodeFacts& node, const Objects& objects);
   // Brings the volumes that are made of objects or of the pod's own fields up to date.
   Result<void> update(const PodSpec& pod, const NodeFacts& node, const Objects& objects);
-  // Unmounts and removes the pod's folder. Absent is success.
-  Result<void> tear_down(const std::string& pod_uid);
+  // Unmounts what is in the pod's folder and moves it to the trash: its path there, for whoever
+  // removes it (removing takes as long as the pod wrote). "": there was none.
+  Result<std::string> tear_down(const std::string& pod_uid);
   // The mounts of one container: volumes (sub-paths made where missing), hosts file, message file.
   Result<std::vector<CriMount>> mounts(const PodSpec& pod, const ContainerSpec& container,
                                        uint32_t attempt, const std::string& hosts);
 
+  std::string trash_dir() const { return root_ + "/trash"; }
   std::string pod_dir(const std::string& uid) const { return root_ + "/pods/" + uid; }
   std::string message_path(const std::string& uid, const std::string& container,
                            uint32_t attempt) const;

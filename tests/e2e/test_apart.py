@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fairlead server` and `fairlead node` apart on one machine are a full cluster, each without the other for a while."""
+import os
+import signal
 import subprocess
 import time
 import unittest
@@ -72,6 +74,21 @@ class ApartTest(unittest.TestCase):
         self.cluster.start_node()
         wait_for("three pods are ready", lambda: len(self.cluster.ready_pods("app=hello")) == 3)
         wait_for("the NodePort answers", lambda: Load.once(self.url))
+        self.assertEqual(self.containers(), before)
+
+    def test_a_node_that_stood_still(self):
+        """The same process goes on after more than the lease: it is Ready, without taints, and so are its pods."""
+        before = self.containers()
+        worker = cluster.worker_of(self.cluster.process.pid)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            wait_for("the node is Unknown", lambda: self.node_is("Unknown"), limit=120)
+            wait_for("its pods are not ready", lambda: not self.cluster.ready_pods("app=hello"))
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        wait_for("the node is Ready", lambda: self.node_is("True"))
+        wait_for("no taint", lambda: not self.cluster.get("nodes")["items"][0]["spec"].get("taints"))
+        wait_for("three pods are ready", lambda: len(self.cluster.ready_pods("app=hello")) == 3)
         self.assertEqual(self.containers(), before)
 
     def test_server_restarts(self):

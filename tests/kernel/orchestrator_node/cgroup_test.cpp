@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "orchestrator/node/files.h"
+#include "orchestrator/node/qos_cgroups.h"
 
 namespace fairlead::orchestrator {
 namespace {
@@ -125,6 +126,42 @@ TEST(CgroupsV2, LimitsAreSetOrTheMissingControllerIsNamed) {
     EXPECT_FALSE(files::exists(v2.folder() + "/burstable/podu"));
     EXPECT_TRUE(files::exists(v2.folder() + "/burstable"));
   });
+}
+
+// In whatever hierarchies this machine has.
+TEST(QosCgroups, WeighWhatTheirPodsAskFor) {
+  Result<Cgroups> cgroups = Cgroups::detect();
+  ASSERT_TRUE(cgroups.ok());
+  const std::string root = "/fairlead-test-qos-" + std::to_string(getpid());
+  QosCgroups classes(*cgroups, root, 4000);
+  const auto weights = [&] {
+    std::vector<int64_t> list;
+    for (const Cgroups::Hierarchy& hierarchy : cgroups->hierarchies()) {
+      if (!cgroups->unified() && !hierarchy.has("cpu")) continue;
+      for (const char* name : {"", "/burstable", "/besteffort"}) {
+        const auto text = files::read(hierarchy.mount_point + root + name +
+                                      (cgroups->unified() ? "/cpu.weight" : "/cpu.shares"));
+        list.push_back(text.ok() ? std::stoll(*text) : -1);
+      }
+    }
+    return list;
+  };
+  const auto expected = [&](int64_t all, int64_t burstable, int64_t best_effort) {
+    std::vector<int64_t> list{all, burstable, best_effort};
+    if (cgroups->unified())
+      for (int64_t& shares : list) shares = weight_of_shares(shares);
+    return list;
+  };
+  ASSERT_TRUE(classes.update({}).ok());
+  EXPECT_EQ(weights(), expected(4096, 2, 2));
+  PodSpec pod;
+  pod.containers.emplace_back();
+  pod.containers.back().requests["cpu"] = 1500;
+  ASSERT_TRUE(classes.update({&pod, &pod}).ok());
+  EXPECT_EQ(weights(), expected(4096, 3072, 2));
+  ASSERT_TRUE(classes.update({}).ok());
+  EXPECT_EQ(weights(), expected(4096, 2, 2));
+  EXPECT_TRUE(cgroups->remove(root).ok());
 }
 
 // The kernel enables nothing below a cgroup that has processes itself.

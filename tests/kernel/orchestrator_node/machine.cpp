@@ -163,7 +163,10 @@ bool SeenEvents::has(const std::string& reason) const {
 }
 
 PodBench::PodBench()
-    : api(loop.clock()), volumes(Machine::get().paths().data_dir), cgroups(*Cgroups::detect()) {
+    : api(loop.clock()),
+      volumes(Machine::get().paths().data_dir),
+      trash(volumes.trash_dir()),
+      cgroups(*Cgroups::detect()) {
   connect();
   api.on_delete = [this](const std::string& uid) {
     pods_.erase(uid);
@@ -188,10 +191,12 @@ void PodBench::connect() {
                  events,
                  *probes,
                  volumes,
+                 trash,
                  cgroups,
                  machine.cgroup_root(),
-                 machine.root() + "/log",
+                 {machine.root() + "/log", machine.root() + "/links"},
                  "/etc/resolv.conf",
+                 "",
                  {"10.96.0.10", "cluster.local"},
                  {"test-node", "127.0.0.1", {}, 2000, int64_t{1} << 32},
                  nullptr});
@@ -269,7 +274,7 @@ nlohmann::json PodBench::container(const nlohmann::json& object, const std::stri
 std::string PodBench::log(const nlohmann::json& object, const std::string& name,
                           int attempt) const {
   const auto spec = parse_pod(object);
-  const auto text = files::read(pod_log_dir(context->log_root, *spec) + "/" +
+  const auto text = files::read(pod_log_dir(context->logs.root, *spec) + "/" +
                                 container_log_name(name, static_cast<uint32_t>(attempt)));
   return text.ok() ? *text : "";
 }

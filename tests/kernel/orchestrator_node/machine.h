@@ -103,6 +103,7 @@ class PodBench {
   SeenEvents events;
   std::unique_ptr<NetworkProbeRunner> probes;
   Volumes volumes;
+  Trash trash;
   Cgroups cgroups;
   std::unique_ptr<PodContext> context;
   std::map<std::string, std::unique_ptr<PodWorker>> workers;

@@ -54,11 +54,11 @@ TEST(PodRemoval, EndsOurPodsAndNobodyElses) {
 
   const std::string& socket = Machine::get().paths().socket();
   ASSERT_TRUE(wait_for_runtime(socket).ok());
-  const Result<void> removed = remove_pods(socket, bench.context->log_root);
+  const Result<void> removed = remove_pods(socket, bench.context->logs);
   ASSERT_TRUE(removed.ok()) << removed.error().message();
   const Result<std::vector<SandboxInfo>> after = ours(bench);
   EXPECT_TRUE(after.ok() && after->empty());
-  EXPECT_FALSE(files::exists(bench.context->log_root + "/default_mine_" + uid));
+  EXPECT_FALSE(files::exists(bench.context->logs.root + "/default_mine_" + uid));
   const Result<SandboxInfo> still = call<SandboxInfo>(
       bench, [&](auto done) { bench.cri->sandbox_status(*other, std::move(done)); });
   EXPECT_TRUE(still.ok() && still->ready);

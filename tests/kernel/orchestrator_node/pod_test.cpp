@@ -37,6 +37,13 @@ TEST(Pod, RunsAndTellsItsStatus) {
   EXPECT_TRUE(bench.wait([&] {
     return bench.log(pod, "web", 0).find("one serves on port 8080") != std::string::npos;
   }));
+  const std::string id = web["containerID"].get<std::string>().substr(13);
+  const std::string link = Machine::get().root() + "/links/one_default_web-" + id + ".log";
+  const auto linked = files::read(link);
+  ASSERT_TRUE(linked.ok()) << linked.error().message();
+  EXPECT_EQ(linked->find(bench.log(pod, "web", 0).substr(0, 100)), 0u);
+  bench.clean();
+  EXPECT_FALSE(files::exists(link));
 }
 
 TEST(Pod, ContainersShareLocalhost) {
@@ -107,6 +114,30 @@ TEST(Pod, NeverRestartedFails) {
       << bench.status(pod).dump(2);
   EXPECT_EQ(bench.container(pod, "c")["state"]["terminated"]["exitCode"], 7);
   EXPECT_EQ(bench.container(pod, "c")["state"]["terminated"]["reason"], "Error");
+}
+
+TEST(Pod, FinishedItHoldsNeitherMemoryNorCgroups) {
+  PodBench bench;
+  Json c = shell("c", "head -c 1000000 /dev/zero > /fast/file; echo bye > /dev/termination-log");
+  c["volumeMounts"] = {{{"name", "fast"}, {"mountPath", "/fast"}}};
+  const Json pod = PodBench::pod(
+      "over", {{"restartPolicy", "Never"},
+               {"volumes", {{{"name", "fast"}, {"emptyDir", {{"medium", "Memory"}}}}}},
+               {"containers", {c}}});
+  bench.apply(pod);
+  ASSERT_TRUE(bench.wait([&] { return bench.phase(pod) == "Succeeded"; }))
+      << bench.status(pod).dump(2);
+  const std::string uid = pod["metadata"]["uid"];
+  EXPECT_TRUE(bench.wait([&] { return !files::exists(bench.volumes.pod_dir(uid)); }));
+  EXPECT_TRUE(files::mounts_below(bench.volumes.trash_dir()).empty());
+  EXPECT_TRUE(bench.wait([&] { return files::list(bench.volumes.trash_dir()).empty(); }));
+  for (const auto& hierarchy : bench.cgroups.hierarchies())
+    EXPECT_FALSE(files::exists(hierarchy.mount_point + Machine::get().cgroup_root() +
+                               "/besteffort/pod" + uid));
+  EXPECT_EQ(bench.container(pod, "c")["state"]["terminated"]["message"], "bye\n");
+  bench.restart();
+  bench.wait([] { return false; }, seconds(1));
+  EXPECT_EQ(bench.container(pod, "c")["state"]["terminated"]["message"], "bye\n");
 }
 
 TEST(Pod, DeletionLetsTheContainerDrain) {
@@ -295,8 +326,10 @@ TEST(Pod, ReadinessFollowsTheProbeAndLivenessRestarts) {
   c["livenessProbe"] = {{"exec", {{"command", {"/bin/cat", "/tmp/alive"}}}},
                         {"periodSeconds", 1},
                         {"failureThreshold", 2}};
-  const Json pod =
-      PodBench::pod("probed", {{"terminationGracePeriodSeconds", 5}, {"containers", {c}}});
+  // It ends with 0 when it is told to: stopped by the node it is started again all the same.
+  const Json pod = PodBench::pod(
+      "probed",
+      {{"restartPolicy", "OnFailure"}, {"terminationGracePeriodSeconds", 5}, {"containers", {c}}});
   bench.apply(pod);
   ASSERT_TRUE(bench.wait([&] { return bench.ready(pod); })) << bench.status(pod).dump(2);
   ASSERT_TRUE(bench.wait([&] { return bench.container(pod, "c").value("restartCount", 0) >= 1; }));

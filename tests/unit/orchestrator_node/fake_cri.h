@@ -28,6 +28,7 @@ class FakeCri : public Cri {
 
   void run_sandbox(const SandboxConfig& config, CriDone<std::string> done) override {
     reply<std::string>("run_sandbox", std::move(done), [this, config] {
+      dns = config.dns;
       sandboxes.push_back({"s" + std::to_string(config.attempt),
                            config.name,
                            config.uid,
@@ -98,6 +99,7 @@ class FakeCri : public Cri {
   }
   void stop_container(const std::string& id, Duration grace, CriDone<void> done) override {
     graces.push_back(grace);
+    if (silent_stop) return;
     reply<void>("stop_container", std::move(done), [this, id] {
       end(id, exit_on_stop);
       return ok();
@@ -178,6 +180,8 @@ class FakeCri : public Cri {
   std::set<std::string> failing;   // names of calls that are not answered in time
   bool down = false;               // none is
   bool silent = false;
+  bool silent_stop = false;  // as a container that does not want to end
+  DnsConfig dns;             // of the last sandbox
   bool unstartable = false;
   int exit_on_stop = 0;
 

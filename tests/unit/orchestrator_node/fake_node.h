@@ -4,6 +4,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <map>
@@ -77,16 +78,19 @@ class FakeNode : public testing::Test {
     std::string name = (std::filesystem::temp_directory_path() / "fairlead-pod-XXXXXX").string();
     root_ = mkdtemp(name.data());
     volumes_ = std::make_unique<Volumes>(root_);
+    trash_ = std::make_unique<Trash>(volumes_->trash_dir());
     context_ = std::make_unique<PodContext>(PodContext{clock_,
                                                        cri_,
                                                        api_,
                                                        events_,
                                                        probes_,
                                                        *volumes_,
+                                                       *trash_,
                                                        cgroups_,
                                                        "/test",
-                                                       root_ + "/log",
+                                                       {root_ + "/log", root_ + "/links"},
                                                        root_ + "/resolv.conf",
+                                                       root_ + "/resolved.conf",
                                                        {"10.96.0.10", "cluster.local"},
                                                        {"n", "192.0.2.1", {}, 2000, 1 << 30},
                                                        nullptr});
@@ -95,6 +99,7 @@ class FakeNode : public testing::Test {
   }
   ~FakeNode() override {
     worker_.reset();
+    trash_.reset();
     std::filesystem::remove_all(root_);
   }
 
@@ -138,6 +143,7 @@ class FakeNode : public testing::Test {
   Cgroups cgroups_ = Cgroups::parse("");
   std::string root_;
   std::unique_ptr<Volumes> volumes_;
+  std::unique_ptr<Trash> trash_;
   std::unique_ptr<PodContext> context_;
   std::unique_ptr<PodWorker> worker_;
   Json pod_;

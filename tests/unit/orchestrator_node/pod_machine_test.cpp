@@ -5,7 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/apiserver/patch/patch.h"
 #include "orchestrator/node/pod_status.h"
+#include "orchestrator/node/status_compare.h"
 
 namespace fairlead::orchestrator {
 namespace {
@@ -24,6 +26,7 @@ struct Scene {
   bool gone = false;
   bool terminal = false;
   WallTime now = kNow;
+  MonoTime mono{seconds(1000)};
 
   explicit Scene(RestartPolicy policy = RestartPolicy::kAlways, int init = 0) {
     spec.key = {"default", "p"};
@@ -66,7 +69,7 @@ struct Scene {
     runtime.containers.push_back(info);
     return *this;
   }
-  PodInput input() const { return {spec, runtime, memory, busy, gone, terminal, now}; }
+  PodInput input() const { return {spec, runtime, memory, busy, gone, terminal, now, mono}; }
   Plan plan() const { return decide(input()); }
   // "start c#0 in order": the plan as text.
   std::string text() const {
@@ -287,7 +290,7 @@ TEST(PodMachine, DeadSandboxBeginsAgain) {
            .container("c", kRunning, 0, 1, "t"),
        "remove-sandbox s"},
       {"a pod that must not run again gets no new one",
-       Scene(RestartPolicy::kNever).sandbox("s", false).container("c", kExited), ""},
+       torn_down(Scene(RestartPolicy::kNever).sandbox("s", false).container("c", kExited)), ""},
   });
 }
 
@@ -309,21 +312,37 @@ TEST(PodMachine, TakesAPodDown) {
   });
 }
 
+TEST(PodMachine, AFinishedPodHoldsNothing) {
+  const auto done = [](bool ready) {
+    return Scene(RestartPolicy::kNever).sandbox("s", ready).container("c", kExited);
+  };
+  check({
+      {"first the sandbox", done(true), "stop-sandbox s"},
+      {"then the volumes", done(false), "teardown"},
+      {"not while they are being written", busy(done(false), "volumes"), ""},
+      {"then nothing, for its logs", torn_down(done(false)), ""},
+      {"until it is deleted", deleted(torn_down(done(false))), "delete"},
+  });
+}
+
+// By the time since the deletion was seen, whatever the API server's clock says.
 TEST(PodMachine, GraceIsWhatIsLeftOfIt) {
   struct Row {
     const char* what;
-    int deletion_in, grace;
+    int deletion_in, seen_ago, grace;
     int expected;
   };
-  const Row rows[] = {{"all of it", 30, 30, 30},
-                      {"what is left after a restart of ours", 12, 30, 12},
-                      {"never less than two seconds", -100, 30, 2},
-                      {"nor more than was granted, whatever the clocks say", 500, 30, 30},
-                      {"forced", 0, 0, 2}};
+  const Row rows[] = {{"all of it", 30, 0, 30, 30},
+                      {"what is left of it", 30, 18, 30, 12},
+                      {"never less than two seconds", 30, 100, 30, 2},
+                      {"the server's clock is ahead", 500, 0, 30, 30},
+                      {"the server's clock is behind", -500, 0, 30, 30},
+                      {"forced", 0, 0, 0, 2}};
   for (const Row& row : rows) {
     Scene scene = Scene().sandbox("s", true).container("c", kRunning);
     scene.spec.deletion = kNow + seconds(row.deletion_in);
     scene.spec.deletion_grace_seconds = row.grace;
+    scene.memory.deletion_seen = scene.mono - seconds(row.seen_ago);
     const Plan plan = scene.plan();
     ASSERT_EQ(plan.actions.size(), 1u) << row.what;
     EXPECT_EQ(plan.actions[0].grace, seconds(row.expected)) << row.what;
@@ -333,9 +352,9 @@ TEST(PodMachine, GraceIsWhatIsLeftOfIt) {
 TEST(PodMachine, ShorterGraceIsOrderedAgain) {
   Scene scene = deleted(Scene().sandbox("s", true).container("c", kRunning), 5);
   scene.busy.insert("stop:c0");
-  scene.memory.stop_deadlines["c0"] = kNow + seconds(5);
+  scene.memory.stop_deadlines["c0"] = scene.mono + seconds(5);
   EXPECT_EQ(scene.text(), "") << "the same deadline is no news";
-  scene.memory.stop_deadlines["c0"] = kNow + seconds(600);
+  scene.memory.stop_deadlines["c0"] = scene.mono + seconds(600);
   EXPECT_EQ(scene.text(), "stop c0");
 }
 
@@ -357,8 +376,14 @@ TEST(PodMachine, DeadlineEndsThePod) {
   EXPECT_EQ(*scene.plan().wake, kNow + seconds(1));
   scene.now = kNow + seconds(1);
   EXPECT_EQ(scene.text(), "stop c0");
-  EXPECT_EQ(scene.status()["phase"], "Failed");
-  EXPECT_EQ(scene.status()["reason"], "DeadlineExceeded");
+  EXPECT_EQ(scene.status()["phase"], "Running") << "as long as something of it runs";
+  EXPECT_FALSE(scene.status().contains("reason"));
+  scene.runtime.containers[0].state = kExited;
+  const Json status = scene.status();
+  EXPECT_EQ(status["phase"], "Failed");
+  EXPECT_EQ(status["reason"], "DeadlineExceeded");
+  EXPECT_EQ(scene.status(status)["reason"], "DeadlineExceeded");
+  EXPECT_FALSE(scene.status({{"phase", "Failed"}}).contains("reason")) << "it failed before";
 }
 
 TEST(Backoff, DoublesToFiveMinutesAndForgets) {
@@ -409,8 +434,12 @@ TEST(PodStatus, PhasesAndReasons) {
        "Error"},
       {"init failed", Scene(RestartPolicy::kNever, 1).container("i0", kExited, 3), "Failed",
        "waiting", "PodInitializing"},
-      {"being deleted", deleted(Scene().container("c", kExited, 137)), "Running", "terminated",
-       "Error"},
+      {"being deleted, ended", deleted(Scene().container("c", kExited, 137)), "Failed",
+       "terminated", "Error"},
+      {"being deleted, ended well", deleted(Scene().container("c", kExited)), "Succeeded",
+       "terminated", "Completed"},
+      {"being deleted, running", deleted(Scene().container("c", kRunning)), "Running", "running",
+       ""},
   };
   for (const Row& row : rows) {
     const Json status = row.scene.status();
@@ -447,6 +476,99 @@ TEST(PodStatus, HowAPodEndedOutlivesItsContainers) {
   scene.terminal = true;
   EXPECT_EQ(scene.status(before)["containerStatuses"], before["containerStatuses"]);
   EXPECT_EQ(scene.status(before)["phase"], "Failed");
+}
+
+// After a restart of fairlead its volumes, with the file of its last words, are gone.
+TEST(PodStatus, LastWordsOutliveTheVolumes) {
+  Scene scene = Scene(RestartPolicy::kNever).sandbox("s", false).container("c", kExited, 3);
+  scene.runtime.containers[0].message = "bye";
+  const Json before = scene.status();
+  scene.runtime.containers[0].message = "";
+  EXPECT_EQ(scene.status(before), before);
+  scene.runtime.containers[0].id = "another";
+  EXPECT_FALSE(
+      scene.status(before)["containerStatuses"][0]["state"]["terminated"].contains("message"));
+}
+
+TEST(PodStatus, SaysOfWhichGenerationItIs) {
+  Scene scene = Scene().sandbox("s", true).container("c", kRunning);
+  scene.spec.generation = 4;
+  EXPECT_EQ(scene.status()["observedGeneration"], 4);
+  for (const Json& condition : scene.status()["conditions"])
+    EXPECT_EQ(condition["observedGeneration"], 4) << condition.dump();
+}
+
+TEST(PodStatus, APatchLeavesOthersConditionsAlone) {
+  Scene scene = Scene().sandbox("s", true).container("c", kRunning);
+  scene.spec.readiness_gates = {"example.com/gate"};
+  const Json seen = {{"conditions", {{{"type", "example.com/gate"}, {"status", "True"}}}}};
+  Json object = {{"status",
+                  {{"conditions",
+                    {{{"type", "example.com/gate"}, {"status", "False"}},
+                     {{"type", "Ready"},
+                      {"status", "False"},
+                      {"reason", "NodeNotReady"},
+                      {"message", "told by somebody"}}}},
+                   {"podIPs", {{{"ip", "10.0.0.1"}}}}}}};
+  const auto patched =
+      apiserver::apply_strategic_patch(*apiserver::schema::Types::builtin().find("Pod"), object,
+                                       pod_status_patch("u", scene.status(seen)));
+  ASSERT_TRUE(patched.ok()) << patched.error().message();
+  std::map<std::string, Json> conditions;
+  for (const Json& each : (*patched)["status"]["conditions"]) conditions[each["type"]] = each;
+  EXPECT_EQ(conditions["example.com/gate"]["status"], "False") << "changed since it was seen";
+  EXPECT_EQ(conditions["Ready"]["status"], "True");
+  EXPECT_FALSE(conditions["Ready"].contains("reason")) << conditions["Ready"].dump();
+  EXPECT_FALSE(conditions["Ready"].contains("message"));
+  EXPECT_EQ((*patched)["status"]["podIPs"], Json::array({{{"ip", "10.0.0.2"}}}));
+  EXPECT_EQ((*patched)["status"]["hostIPs"], Json::array({{{"ip", "192.0.2.1"}}}));
+  scene.spec.readiness_gates.clear();
+  EXPECT_TRUE(contains_status((*patched)["status"], scene.status((*patched)["status"])));
+}
+
+// kubectl logs, and logs --previous: what lastState tells.
+TEST(PodStatus, WhoseLogIsMeant) {
+  Scene pulls = Scene().sandbox("s", true);
+  pulls.memory.containers["c"].failure = Failure{"ErrImagePull", "no", kNow};
+  pulls.memory.containers["c"].pull_failed = true;
+  Scene backs_off = pulls;
+  backs_off.now = kNow + seconds(5);
+  const Scene crashing =
+      Scene().sandbox("s", true).container("c", kExited, 1, 4).container("c", kExited, 1, 5);
+  const Scene runs =
+      Scene().sandbox("s", true).container("c", kExited, 1, 4).container("c", kRunning, 0, 5);
+  const Scene over = Scene(RestartPolicy::kNever).container("c", kExited, 1, 0);
+  struct Row {
+    const char* what;
+    Scene scene;
+    bool previous;
+    const char* source;
+  };
+  const std::string c = "container \"c\" in pod \"p\"";
+  const std::string waits = c + " is waiting to start: ";
+  const std::string none = "previous terminated " + c + " not found";
+  const std::string creating = waits + "ContainerCreating",
+                    cannot = waits + "image can't be pulled",
+                    tries = waits + "trying and failing to pull image";
+  const std::vector<Row> rows = {
+      {"it runs", runs, false, "c5"},
+      {"the run before", runs, true, "c4"},
+      {"between two runs", crashing, false, "c5"},
+      {"between two runs the last one is the previous", crashing, true, "c5"},
+      {"it is over", over, false, "c0"},
+      {"there was one run", over, true, none.c_str()},
+      {"not yet", Scene().sandbox("s", true), false, creating.c_str()},
+      {"never yet", Scene().sandbox("s", true), true, none.c_str()},
+      {"made and not started", Scene().sandbox("s", true).container("c", kCreated), false,
+       creating.c_str()},
+      {"no image", pulls, false, cannot.c_str()},
+      {"no image for a while", backs_off, false, tries.c_str()},
+  };
+  for (const Row& row : rows) {
+    const PodInput input = row.scene.input();
+    const auto source = log_source(input, "c", row.previous);
+    EXPECT_EQ(source.ok() ? (*source)->id : source.error().message(), row.source) << row.what;
+  }
 }
 
 TEST(PodStatus, ReadyWaitsForGatesAndProbes) {

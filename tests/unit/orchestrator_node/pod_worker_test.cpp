@@ -117,6 +117,84 @@ TEST_F(Worker, WhatCannotRunIsACrashLoop) {
   EXPECT_EQ(container()["restartCount"], 3) << "after 10, then 20 s more";
 }
 
+TEST_F(Worker, LogsGoWithTheirContainer) {
+  apply();
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    ASSERT_TRUE(files::make_dirs(root_ + "/log/default_p_u/c").ok());
+    for (const char* part : {"", ".2026-01-01T00:00:00Z"})
+      ASSERT_TRUE(files::write_atomic(log_path(attempt) + part, "text").ok());
+    end("c" + std::to_string(attempt), 1);
+    turn(seconds(30 * attempt + 30));
+  }
+  EXPECT_EQ(files::list(root_ + "/log/default_p_u/c"),
+            (std::vector<std::string>{"2.log", "2.log.2026-01-01T00:00:00Z"}));
+  EXPECT_EQ(files::list(root_ + "/pods/u/messages"), (std::vector<std::string>{"c-2", "c-3"}));
+  EXPECT_EQ(files::list(root_ + "/links"),
+            (std::vector<std::string>{"p_default_c-c2.log", "p_default_c-c3.log"}));
+  EXPECT_EQ(std::filesystem::read_symlink(root_ + "/links/p_default_c-c3.log"), log_path(3));
+}
+
+TEST_F(Worker, DeadLinksOfOursAreRemoved) {
+  const ContainerLogs logs{root_ + "/log", root_ + "/links"};
+  std::filesystem::create_directories(root_ + "/links");
+  ASSERT_TRUE(files::make_dirs(root_ + "/log/x").ok());
+  ASSERT_TRUE(files::write_atomic(root_ + "/log/x/0.log", "").ok());
+  std::filesystem::create_symlink(root_ + "/log/x/0.log", root_ + "/links/lives");
+  std::filesystem::create_symlink(root_ + "/log/x/1.log", root_ + "/links/dead");
+  std::filesystem::create_symlink("/none/1.log", root_ + "/links/others");
+  logs.remove_dead_links();
+  EXPECT_EQ(files::list(root_ + "/links"), (std::vector<std::string>{"lives", "others"}));
+}
+
+// Its memory volumes would be held until somebody deletes it.
+TEST_F(Worker, AFinishedPodGivesItsVolumesBack) {
+  pod_["spec"]["restartPolicy"] = "Never";
+  pod_["spec"]["volumes"] = {{{"name", "v"}, {"emptyDir", Json::object()}}};
+  apply();
+  ASSERT_TRUE(files::is_dir(root_ + "/pods/u/volumes/v"));
+  ASSERT_TRUE(files::write_atomic(volumes_->message_path("u", "c", 0), "bye").ok());
+  end("c0", 0);
+  turn(seconds(1));
+  EXPECT_EQ(phase(), "Succeeded");
+  EXPECT_EQ(container()["state"]["terminated"]["message"], "bye");
+  EXPECT_FALSE(files::exists(root_ + "/pods/u"));
+  restart();
+  EXPECT_EQ(container()["state"]["terminated"]["message"], "bye");
+  for (int i = 0; i < 1000 && !files::list(root_ + "/trash").empty(); ++i) usleep(10'000);
+  EXPECT_TRUE(files::list(root_ + "/trash").empty());
+}
+
+TEST_F(Worker, TheDeadlineIsTold) {
+  pod_["spec"]["activeDeadlineSeconds"] = 60;
+  apply();
+  cri_.silent_stop = true;
+  turn(seconds(61));
+  EXPECT_EQ(phase(), "Running");
+  EXPECT_EQ(events_.count("Normal DeadlineExceeded"), 1u);
+  end("c0", 137);
+  turn(seconds(1));
+  EXPECT_EQ(phase(), "Failed");
+  EXPECT_EQ(api_.status["reason"], "DeadlineExceeded");
+}
+
+TEST_F(Worker, TheGracePeriodIsTheNodesOwn) {
+  apply();
+  clock_.set_wall(clock_.wall_now() + std::chrono::hours(1));  // the API server's is an hour behind
+  pod_["metadata"]["deletionTimestamp"] = format_time(clock_.wall_now() - std::chrono::hours(1));
+  pod_["metadata"]["deletionGracePeriodSeconds"] = 30;
+  apply();
+  ASSERT_FALSE(cri_.graces.empty());
+  EXPECT_EQ(cri_.graces.front(), seconds(30));
+}
+
+TEST_F(Worker, APodsResolverIsNotTheHostsLoopback) {
+  ASSERT_TRUE(files::write_atomic(root_ + "/resolv.conf", "nameserver 127.0.0.53\n").ok());
+  ASSERT_TRUE(files::write_atomic(root_ + "/resolved.conf", "nameserver 192.0.2.53\n").ok());
+  pod_["spec"]["dnsPolicy"] = "Default";
+  apply();
+  EXPECT_EQ(cri_.dns.servers, std::vector<std::string>{"192.0.2.53"});
+}
+
 TEST_F(Worker, AContainerOfUnknownStateIsReplaced) {
   apply();
   cri_.find("c0")->state = ContainerState::kUnknown;

@@ -10,9 +10,12 @@
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/containerd.h"
 #include "orchestrator/node/cri_log.h"
+#include "orchestrator/node/cri_messages.h"
 #include "orchestrator/node/node_api.h"
 #include "orchestrator/node/node_object.h"
 #include "orchestrator/node/probe.h"
+#include "orchestrator/node/qos_cgroups.h"
+#include "orchestrator/node/resolv_conf.h"
 #include "orchestrator/node/resources.h"
 #include "orchestrator/node/volumes.h"
 
@@ -155,6 +158,38 @@ TEST(ResolvConf, FollowsThePolicy) {
   EXPECT_EQ(dns.searches, (std::vector<std::string>{"ns.svc.cluster.local", "svc.cluster.local",
                                                     "cluster.local", "corp.example", "x.example"}));
   EXPECT_EQ(dns.options, (std::vector<std::string>{"ndots:1"}));
+}
+
+TEST(ResolvConf, KnowsAResolverOfTheHostAlone) {
+  EXPECT_TRUE(only_loopback({{"127.0.0.53"}, {}, {}}));
+  EXPECT_TRUE(only_loopback({{"127.0.0.1", "::1"}, {}, {}}));
+  EXPECT_FALSE(only_loopback({{"127.0.0.53", "192.0.2.1"}, {}, {}}));
+  EXPECT_FALSE(only_loopback({}));
+}
+
+TEST(PodHosts, AreTheKubelets) {
+  PodSpec pod = pod_of({{"hostAliases", {{{"ip", "192.0.2.9"}, {"hostnames", {"a", "b"}}}}}});
+  std::string text = pod_hosts(pod, {"10.0.0.2"}, "cluster.local", "");
+  EXPECT_TRUE(text.starts_with("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n")) << text;
+  EXPECT_TRUE(text.ends_with("10.0.0.2\tp\n\n# Entries added by HostAliases.\n192.0.2.9\ta\tb\n"))
+      << text;
+  pod = pod_of({{"hostNetwork", true}});
+  EXPECT_EQ(pod_hosts(pod, {"192.0.2.1"}, "cluster.local", "127.0.0.1 localhost"),
+            "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n");
+}
+
+// What a class gets beside the others is what its pods ask for, not a share for each class.
+TEST(Resources, ClassesWeighWhatTheirPodsAskFor) {
+  const auto pod = [](const char* kind, const char* cpu) {
+    const Json resources = {{kind, {{"cpu", cpu}, {"memory", "1Mi"}}}};
+    return pod_of({{"containers", {{{"name", "c"}, {"resources", resources}}}}});
+  };
+  const PodSpec a = pod("requests", "500m"), b = pod("requests", "1"),
+                guaranteed = pod("limits", "4"), none = pod_of({{"containers", {{{"name", "c"}}}}}),
+                most = pod("requests", "1e30");
+  EXPECT_EQ(class_shares({}, 2000), (ClassShares{2048, 2, 2}));
+  EXPECT_EQ(class_shares({&a, &b, &guaranteed, &none}, 2000), (ClassShares{2048, 1536, 2}));
+  EXPECT_EQ(class_shares({&most, &most}, 2000).burstable, 262144);
 }
 
 TEST(Resources, BecomeKernelNumbers) {
@@ -313,6 +348,17 @@ TEST(ContainerConfig, AGroupAloneGoesWithTheImagesUser) {
   EXPECT_EQ(config({"i", {}, 0, 7, ""}, {{"runAsGroup", 5}, {"runAsUser", 9}}).run_as_user, 9);
   EXPECT_EQ(config({"i", {}, 0, 7, ""}, group).run_as_group, 5);
   EXPECT_FALSE(config({"i", {}, 0, 7, ""}, Json::object()).run_as_user) << "the runtime knows it";
+}
+
+TEST(ContainerConfig, AllOfItEndsOutOfMemory) {
+  const PodSpec pod = pod_of({{"containers", {{{"name", "c"}, {"image", "i:1"}}}}});
+  const auto unified = [&](bool v2) {
+    runtime::v1::ContainerConfig message;
+    to_message(*container_config({pod, pod.containers[0], 0, {}, {}, {}, 0, v2}), &message);
+    return message.linux().resources().unified();
+  };
+  EXPECT_TRUE(unified(false).empty());
+  EXPECT_EQ(unified(true).at("memory.oom.group"), "1");
 }
 
 TEST(SandboxConfig, HostNames) {
