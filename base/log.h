@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logs to standard error through spdlog: "2026-01-02T03:04:05.678Z info  proxy: text", or a line of
-// JSON: {"ts":1767323045678.12,"level":"info","logger":"proxy","msg":"text"}, with the members that
-// Kubernetes' components write (k8s.io/component-base/logs/json: `ts` is in milliseconds). Any
-// thread. Format strings are fmt's. Only moving parts log; the pure models never do.
+// JSON: {"ts":1767323045678.12,"level":"info","logger":"proxy","msg":"text"}, with what Kubernetes'
+// components write (k8s.io/component-base/logs/json: `ts` is in milliseconds), but `level` in place
+// of `v`. Any thread. Format strings are fmt's. Only moving parts log; the pure models never do.
 #pragma once
 
 #include <fmt/core.h>

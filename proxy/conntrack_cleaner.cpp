@@ -79,6 +79,7 @@ void ConntrackCleaner::list_flows(Family family, const std::set<Frontend>& front
   }
   const auto stale = std::make_shared<StaleFlows>(frontends, node_addresses_(family), services_);
   more_ = false;
+  gone_ = 0;
   conntrack::list(
       netfilter_, filter,
       [this, alive = alive_, family](Result<std::vector<conntrack::Entry>> flows) {
@@ -100,7 +101,6 @@ void ConntrackCleaner::listed(std::vector<conntrack::Entry> flows, Family family
   std::erase_if(flows, [&](const conntrack::Entry& flow) { return !stale.contains(flow); });
   stale_ = std::move(flows);
   listing_took_ = clock_.now() - began_;
-  gone_ = 0;
   remove_next();
 }
 
@@ -133,6 +133,7 @@ void ConntrackCleaner::removed(const conntrack::Entry& entry, const Result<void>
 void ConntrackCleaner::failed(const Error& error) {
   log::warn("listing UDP flows failed: {}; trying again", error.message());
   listing_took_ = clock_.now() - began_;
+  more_ = false;
   look_again(std::exchange(listed_, {}));
   look_again(std::exchange(waiting_, {}));
   finished();

@@ -72,8 +72,10 @@ void NodeAddresses::list() {
   const auto index = std::make_shared<uint32_t>(0);  // no link has it
   connection_->request(
       route::get_link(services),
-      [this, alive = alive_, index](const Result<void>&) {
-        if (*alive) list_addresses(*index);
+      [this, alive = alive_, index](const Result<void>& result) {
+        if (!*alive) return;
+        if (!result.ok() && !result.error().is_not_found()) return failed(result.error());
+        list_addresses(*index);
       },
       [index](const netlink::MessageView& message) {
         if (const auto link = route::parse_link(message); link.ok()) *index = link->index;
@@ -85,13 +87,8 @@ void NodeAddresses::list_addresses(uint32_t besides_link) {
       route::dump_addresses(std::nullopt), parse_ip,
       [this, besides_link, alive = alive_](Result<std::vector<route::InterfaceAddress>> found) {
         if (!*alive) return;
+        if (!found.ok()) return failed(found.error());
         listing_ = false;
-        if (!found.ok()) {
-          log::warn("listing this node's addresses failed: {}; trying again",
-                    found.error().message());
-          retry_ = clock_.after(kRetry, [this] { list(); });
-          return;
-        }
         std::vector<IpAddress> addresses;
         for (const route::InterfaceAddress& one : *found)
           if (has_node_ports(one.address) && one.link != besides_link)
@@ -99,6 +96,12 @@ void NodeAddresses::list_addresses(uint32_t besides_link) {
         listed(std::move(addresses));
         if (std::exchange(again_, false)) list();
       });
+}
+
+void NodeAddresses::failed(const Error& error) {
+  listing_ = false;
+  log::warn("listing this node's addresses failed: {}; trying again", error.message());
+  retry_ = clock_.after(kRetry, [this] { list(); });
 }
 
 void NodeAddresses::listed(std::vector<IpAddress> addresses) {

@@ -38,6 +38,7 @@ class NodeAddresses {
   NodeAddresses(Loop& loop, std::unique_ptr<netlink::Connection> connection, Changed changed);
   void list();
   void list_addresses(uint32_t besides_link);
+  void failed(const Error& error);
   void listed(std::vector<IpAddress> addresses);
 
   Clock& clock_;

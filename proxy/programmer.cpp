@@ -283,6 +283,7 @@ void Programmer::on_commit(Result<void> result) {
   in_flight_ = false;
   if (!result.ok()) return failed(result.error());
   ++status_.commits;
+  take_over_.committed();
   status_.last_commit = clock_.now();
   status_.busy_since = status_.last_commit;
   if (on_committed_) on_committed_(status_.last_commit - sent_at_, loading_);
@@ -312,6 +313,7 @@ void Programmer::failed(Error error) {
   known_ = false;
   sent_.reset();  // of an unanswered one the thread may still be sending
   set_loading(false);
+  if (!passing) take_over_.refused();
   take_over_.begin();
   if (repairing_ && !passing) rebuild_ = true;
   give_back(in_flight_frontends_);

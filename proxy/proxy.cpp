@@ -11,7 +11,9 @@
 
 #include "base/log.h"
 #include "netlink/nftables/list.h"
+#include "netlink/nftables/wire.h"
 #include "proxy/stream/routes.h"
+#include "proxy/take_over.h"
 
 namespace fairlead::proxy {
 
@@ -21,6 +23,7 @@ using netlink::MessageWriter;
 
 namespace {
 
+constexpr Duration kListenAgain = std::chrono::seconds(1);
 constexpr Duration kErrorGrace = std::chrono::seconds(5);
 constexpr int kWatchedPerTurn = 4;       // datagrams: a thousand elements
 constexpr size_t kAsideBytes = 4 << 10;  // a hundred elements, 0.1 ms of the kernel
@@ -36,7 +39,7 @@ Error explain(const Error& error) {
 }
 
 // Every nf_tables message carries its table's name as attribute 1 (linux/netfilter/nf_tables.h).
-bool concerns(const MessageView& message, Family family, std::string_view table) {
+bool concerns(const MessageView& message, Family family) {
   if (message.type >> 8 != NFNL_SUBSYS_NFTABLES) return false;
   const uint8_t type = message.type & 0xff;
   if (type == NFT_MSG_NEWGEN || type == NFT_MSG_TRACE) return false;
@@ -46,8 +49,19 @@ bool concerns(const MessageView& message, Family family, std::string_view table)
   netlink::Bytes rest = message.attributes(sizeof(nfgenmsg));
   netlink::Attribute attribute;
   while (netlink::next_attribute(rest, attribute))
-    if (attribute.type == NFTA_TABLE_NAME) return attribute.text() == table;
+    if (attribute.type == NFTA_TABLE_NAME) return attribute.text() == kTableName;
   return false;
+}
+
+// A table or a chain that a kube-proxy, in whatever mode, has made.
+bool is_a_kube_proxys(const MessageView& message) {
+  if (message.type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE)) {
+    const Result<nft::Table> table = nft::parse_table(message);
+    return table.ok() && table->name == kKubeProxyTable;
+  }
+  if (message.type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN)) return false;
+  const Result<nft::Chain> chain = nft::parse_chain(message);
+  return chain.ok() && is_kube_proxys_chain(*chain);
 }
 
 MessageWriter get_object(Family family, uint8_t type, const char* chain) {
@@ -261,13 +275,18 @@ void Proxy::stop_listening() {
 void Proxy::listen() {
   if (std::exchange(listening_, true)) return;
   const Result<void> subscribed = watch_->subscribe(NFNLGRP_NFTABLES);
-  deaf_ = !subscribed.ok();
-  if (deaf_) log::error("changes by others will not be noticed: {}", subscribed.error().message());
+  if (std::exchange(deaf_, !subscribed.ok()) != deaf_ && deaf_)
+    log::error("changes by others are not noticed: {}; trying again", subscribed.error().message());
+  if (deaf_) {
+    listening_ = false;
+    listen_again_ = loop_.clock().after(kListenAgain, [this] { listen(); });
+    return;
+  }
   std::vector<nft::TableFamily> older;  // one that has written nothing may yet take a table over
   for (const auto& family : families_)
     if (const auto status = family->programmer->status(); status.taken_over || status.commits == 0)
       older.push_back(nft::table_family(family->config.family));
-  if (subscribed.ok() && !std::exchange(counting_, true)) counter_reader_->begin(std::move(older));
+  if (!std::exchange(counting_, true)) counter_reader_->begin(std::move(older));
   // Every commit adds one to the generation. More than ours: someone else's are among them.
   const auto now = generation();
   if (now && base_generation_ && in_rest() &&
@@ -363,22 +382,18 @@ void Proxy::on_notification(const MessageView& message) {
   for (const auto& family : families_)
     if (message.port_id == family->connection->port_id()) return;
   for (const auto& family : families_)
-    if (concerns(message, family->config.family, kTableName))
-      family->programmer->suspect("a notification");
+    if (concerns(message, family->config.family)) family->programmer->suspect("a notification");
   warn_of_kube_proxy(message);
 }
 
 // One that is started again beside us, as by an upgrade of the cluster that knows nothing of us.
 void Proxy::warn_of_kube_proxy(const MessageView& message) {
-  if (warned_of_kube_proxy_ || message.type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE))
-    return;
-  for (const auto& family : families_) {
-    if (!concerns(message, family->config.family, kKubeProxyTable)) continue;
-    warned_of_kube_proxy_ = true;
-    log::warn(
-        "a kube-proxy has begun to program this node too: packets meet its rules and ours; end "
-        "it, or this program (docs/proxy.md, \"Before the switch\")");
-  }
+  if (kube_proxy_beside_ || !is_a_kube_proxys(message)) return;
+  kube_proxy_beside_ = true;
+  log::warn(
+      "a kube-proxy has begun to program this node too: packets meet its rules and ours; end it, "
+      "or "
+      "this program (docs/proxy.md, \"Before the switch\")");
 }
 
 bool Proxy::idle() const {
@@ -441,7 +456,8 @@ Result<void> Proxy::probe(Family family) {
             if (attribute.type == NFTA_CHAIN_USE) rules = attribute.be32();
         });
     if (!found.ok()) return found;
-    if (rules == 0)
+    // A transaction that is being prepared takes the rules off before it puts new ones on.
+    if (rules == 0 && !programmer(family).committing())
       return Error(ErrorCode::kUnavailable, std::string("chain ") + chain + " has no rules");
   }
   return ok();

@@ -105,6 +105,8 @@ class Proxy : public ObjectSink {
   // Ok, or why not.
   Result<void> check();
   Result<void> check(Family family);
+  // A kube-proxy has made something since this began to listen.
+  bool kube_proxy_beside() const { return kube_proxy_beside_; }
   // Before metrics are read.
   void refresh_metrics();
 
@@ -169,7 +171,8 @@ class Proxy : public ObjectSink {
   bool started_ = false;
   bool listening_ = false;  // to what others change
   bool deaf_ = false;       // the kernel would not let us
-  bool warned_of_kube_proxy_ = false;
+  Alarm listen_again_;
+  bool kube_proxy_beside_ = false;
   bool counting_ = false;  // counter_reader_ has begun
   // Of the kernel's ruleset, had it none of our commits: before the first, or since we last stopped
   // listening; unknown when a commit was on its way then.

@@ -22,9 +22,9 @@ void take_piece(std::vector<T>& objects, Each each) {
 
 constexpr std::string_view kIptablesTables[] = {"filter", "mangle", "nat"};
 constexpr std::string_view kOneOfAKind[] = {
-    "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD",      "KUBE-LOAD-BALANCER", "KUBE-NODE-PORT",
-    "KUBE-NODEPORTS",         "KUBE-POSTROUTING",  "KUBE-PROXY-CANARY",  "KUBE-PROXY-FIREWALL",
-    "KUBE-SERVICES",          "KUBE-SOURCE-RANGES"};
+    "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD",        "KUBE-IPVS-FILTER", "KUBE-IPVS-OUT-FILTER",
+    "KUBE-LOAD-BALANCER",     "KUBE-NODE-PORT",      "KUBE-NODEPORTS",   "KUBE-POSTROUTING",
+    "KUBE-PROXY-CANARY",      "KUBE-PROXY-FIREWALL", "KUBE-SERVICES",    "KUBE-SOURCE-RANGES"};
 constexpr std::string_view kOneEach[] = {"KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-",
                                          "KUBE-FW-",  "KUBE-EXT-", "KUBE-XLB-"};
 
@@ -61,10 +61,15 @@ TakeOver::TakeOver(netlink::Connection& connection, const Config& config)
       names_(config.take_over_from),
       iptables_(std::find(names_.begin(), names_.end(), kKubeProxyTable) != names_.end()) {}
 
-// After a refused transaction too: it may have been about a chain that somebody else uses.
 void TakeOver::begin() {
   due_ = !names_.empty();
-  if (std::exchange(removing_, false)) keep_chains_ = true;
+}
+
+void TakeOver::refused() {
+  if (!std::exchange(removing_, false)) return;
+  keep_chains_ = true;
+  log::warn(
+      "chains of kube-proxy's iptables mode stay, empty: a rule of somebody else's leads there");
 }
 
 void TakeOver::look(Then done) {
@@ -167,13 +172,15 @@ void TakeOver::put_unhook(nft::Transaction& transaction) {
 }
 
 void TakeOver::put_piece(nft::Transaction& transaction) {
-  removing_ = full_.empty() && !chains_.empty();
   if (!full_.empty())
     return take_piece(full_, [&](const nft::Chain& chain) { transaction.flush(chain); });
   if (!sets_.empty())
     return take_piece(sets_, [&](const nft::Set& set) { transaction.remove(set); });
   if (!chains_.empty())
-    return take_piece(chains_, [&](const nft::Chain& chain) { transaction.remove(chain); });
+    return take_piece(chains_, [&](const nft::Chain& chain) {
+      transaction.remove(chain);
+      removing_ = removing_ || is_kube_proxys_chain(chain);
+    });
   for (const nft::Table& table : std::exchange(tables_, {})) transaction.remove(table);
 }
 

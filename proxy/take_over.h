@@ -41,6 +41,9 @@ class TakeOver {
 
   // The tables may be there (again): the next look() finds out.
   void begin();
+  // The last transaction put here has been taken, or refused as such, not for a passing reason.
+  void committed() { removing_ = false; }
+  void refused();
   // Lists them, if it is due; kInterrupted: someone committed meanwhile, look again. `done` may run
   // at once.
   void look(std::function<void(Result<void>)> done);
@@ -68,7 +71,7 @@ class TakeOver {
   const std::vector<std::string> names_;
   const bool iptables_;  // take over from that mode too
   bool due_ = false;
-  bool removing_ = false;          // chains that others may use
+  bool removing_ = false;          // chains of iptables, which others may use
   bool keep_chains_ = false;       // of iptables: others do, they stay, empty
   std::vector<nft::Chain> doors_;  // base chains of iptables
   std::vector<nft::Rule> jumps_;   // from there

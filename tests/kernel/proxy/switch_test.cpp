@@ -453,6 +453,25 @@ std::string chains_of(Cluster& cluster) {
   return cluster.at("node").must("nft list ruleset | grep -Eo 'chain [A-Z]+[-A-Z]*' | sort");
 }
 
+TEST(Row30_TakingOver, AKubeProxyThatComesBackIsNoticed) {
+  Cluster cluster;
+  cluster.start_proxy([](Config& config) { config.take_over_from = {kKubeProxyTable}; });
+  cluster.proxy().start();
+  cluster.settle();
+  cluster.at("node").must("nft add table ip nat");
+  cluster.at("node").must("nft 'add chain ip nat KUBE-MARK-MASQ'");
+  cluster.settle();
+  EXPECT_FALSE(cluster.proxy().kube_proxy_beside()) << "the kubelet makes that too";
+  cluster.at("node").must("nft 'add chain ip nat KUBE-SERVICES'");
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.proxy().kube_proxy_beside(); }));
+  cluster.stop_proxy();
+  cluster.start_proxy();
+  cluster.proxy().start();
+  cluster.settle();
+  cluster.at("node").must("nft add table ip6 kube-proxy");
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.proxy().kube_proxy_beside(); }));
+}
+
 TEST(Row30_TakingOver, IptablesRulesGoAndThoseOfOthersStay) {
   Cluster cluster;
   load(cluster, kIptablesMode);
@@ -484,6 +503,11 @@ TEST(Row30_TakingOver, AChainThatSomebodyElseUsesStaysEmpty) {
   cluster.proxy().start();
   cluster.settle();
   EXPECT_THAT(cluster.list_ruleset(), HasSubstr("goto KUBE-SVC-OLD"));
+  const auto lines_with = [&](const std::string& text) {
+    return cluster.at("node").must("nft list ruleset | grep -c '" + text + "' || true");
+  };
+  EXPECT_EQ(lines_with("jump KUBE-S"), "0\n");
+  EXPECT_EQ(lines_with("dnat to 10.244.3.2"), "0\n") << "its chains are empty";
   EXPECT_EQ(cluster.tcp("outside", "192.0.2.1:30099").reached, "");
   EXPECT_NE(cluster.tcp("outside", "192.0.2.1:30080").reached, "");
   EXPECT_TRUE(cluster.proxy().check().ok()) << "what cannot be removed is no failure of ours";
