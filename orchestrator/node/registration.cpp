@@ -15,6 +15,8 @@ constexpr char kCore[] = "/api/v1";
 constexpr char kCoordination[] = "/apis/coordination.k8s.io/v1";
 constexpr char kLeaseNamespace[] = "kube-node-lease";
 constexpr Duration kHeartbeat = seconds(10);
+// A node that was cut off is soon heard again, before much is done about its silence.
+constexpr Duration kLeaseRetry = seconds(1);
 // A runtime that restarts is no reason to evict pods: they go on meanwhile (kubelet runtimeState).
 constexpr Duration kDownLimit = seconds(30);
 }  // namespace
@@ -200,15 +202,20 @@ void NodeRegistration::renew_lease() {
   calls_.send(std::move(request), [this](Result<Json> lease) {
     if (lease.ok()) {
       lease_exists_ = true;
+      lease_failing_ = false;
       return look();
     }
-    if (lease.error().is_already_exists())
+    Duration again = milliseconds(200);
+    if (lease.error().is_already_exists()) {
       lease_exists_ = true;
-    else if (lease.error().is_not_found())
+    } else if (lease.error().is_not_found()) {
       lease_exists_ = false;
-    else
-      return log::warn("the node's lease could not be renewed: {}", lease.error().message());
-    lease_ = clock_.after(milliseconds(200), [this] { renew_lease(); });
+    } else {
+      if (!std::exchange(lease_failing_, true))
+        log::warn("the node's lease could not be renewed: {}", lease.error().message());
+      again = kLeaseRetry;
+    }
+    lease_ = clock_.after(again, [this] { renew_lease(); });
   });
 }
 

@@ -4,10 +4,9 @@
 // should be: a node that was silent has been marked Unknown, and one that was deleted is made
 // again.
 //
-// Threads: the loop's. Inert until start(). Failures are retried for ever, a second apart; the
-// lease every ten seconds whatever happens. Readiness follows the runtime: asked every ten seconds,
-// and every 100 ms until it was ready once. A runtime that was ready may be away for 30 s before
-// the node is not ready.
+// Threads: the loop's. Inert until start(). Failures are retried for ever, a second apart.
+// Readiness follows the runtime: asked every ten seconds, and every 100 ms until it was ready once.
+// A runtime that was ready may be away for 30 s before the node is not ready.
 #pragma once
 
 #include <functional>
@@ -71,6 +70,7 @@ class NodeRegistration {
   std::optional<bool> reported_ready_;
   bool writing_ = false;
   bool lease_exists_ = false;
+  bool lease_failing_ = false;
   Alarm retry_, check_, lease_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

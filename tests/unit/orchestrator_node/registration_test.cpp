@@ -29,6 +29,7 @@ class Registration : public testing::Test {
   void turn(Duration span) { clock_.advance(span); }
 
   StubApi::Reply answer(const StubApi::Request& request) {
+    if (down) return {503};
     if (request.path.find("/leases") != std::string::npos) return {};
     if (request.method == "POST") {
       node_ = request.body;
@@ -55,6 +56,7 @@ class Registration : public testing::Test {
   ManualClock clock_;
   FakeCri cri_{clock_};
   Json node_;
+  bool down = false;
   int made_ = 0;
   int writes_ = 0;
   StubApi api_{clock_, [this](const StubApi::Request& request) { return answer(request); }};
@@ -90,6 +92,16 @@ TEST_F(Registration, SaysAgainWhatWasSaidOfIt) {
   const int before = writes_;
   turn(seconds(100));
   EXPECT_EQ(writes_, before);
+}
+
+// While it is taken for dead its pods are told to be unready as often as it says they are ready.
+TEST_F(Registration, ANodeThatWasCutOffIsSoonHeardAgain) {
+  down = true;
+  turn(seconds(60));
+  condition("Ready")["status"] = "Unknown";
+  down = false;
+  turn(std::chrono::milliseconds(1500));
+  EXPECT_EQ(condition("Ready")["status"], "True");
 }
 
 TEST_F(Registration, LeavesOthersConditionsAlone) {
