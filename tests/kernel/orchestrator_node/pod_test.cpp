@@ -276,6 +276,7 @@ TEST(Pod, VolumesOfObjectsAreUpdatedAsTheyRun) {
         [&] { return bench.log(pod, "c", 0).find("F " + line + "\n") != std::string::npos; });
   };
   ASSERT_TRUE(told("one first none back 440 400 700 1")) << bench.log(pod, "c", 0);
+  ASSERT_TRUE(bench.wait([&] { return bench.ready(pod); }));  // its log may be first
   const std::string id = bench.container(pod, "c")["containerID"];
   bench.api.objects[{false, "conf"}]["a"] = "two";
   EXPECT_TRUE(told("two first none back 440 400 700 1")) << bench.log(pod, "c", 0);
