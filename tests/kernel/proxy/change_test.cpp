@@ -487,7 +487,9 @@ TEST(Repair, HealthTellsWhenTheTableIsGone) {
   EXPECT_TRUE(cluster.proxy().check().ok());
   cluster.at("node").must("nft delete table ip fairlead");
   EXPECT_FALSE(cluster.proxy().check().ok()) << "the kernel is asked, not our memory";
-  EXPECT_TRUE(cluster.run_until([&] { return cluster.proxy().check().ok(); })) << "repaired";
+  EXPECT_TRUE(cluster.run_until([&] {
+    return cluster.proxy().idle() && cluster.proxy().check().ok();
+  })) << "repaired";
   cluster.at("node").must("nft flush chain ip fairlead output");
   const Result<void> flushed = cluster.proxy().check();
   ASSERT_FALSE(flushed.ok());

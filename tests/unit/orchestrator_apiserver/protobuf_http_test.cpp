@@ -48,7 +48,14 @@ Json sample(const Kind& kind) {
   if (kind.kind == "Secret") object["stringData"] = {{"k", "v"}};
   if (kind.kind == "Lease") object["spec"] = {{"renewTime", "2026-01-02T03:04:05.000006Z"}};
   if (kind.group == "events.k8s.io")
-    object.update({{"note", "n"}, {"regarding", {{"kind", "Pod"}}}, {"reason", "r"}});
+    object.update({{"note", "n"},
+                   {"regarding", {{"kind", "Pod"}, {"namespace", "default"}}},
+                   {"reason", "r"},
+                   {"action", "a"},
+                   {"type", "Normal"},
+                   {"eventTime", "2026-01-02T03:04:05.000006Z"},
+                   {"reportingController", "example.com/c"},
+                   {"reportingInstance", "i"}});
   return object;
 }
 
