@@ -39,7 +39,8 @@ Result<ByName> by_name(const ServerBlock& block) {
 struct Repeated {
   std::string_view plugin;
   enum class Holds : uint8_t { kFirst, kLast, kLastWithArguments } arguments;
-  bool properties;  // of all of them, not just of that one
+  bool properties;             // of all of them, not just of that one
+  std::string_view anew = {};  // a first argument that makes those before it forgotten
 };
 constexpr Repeated kRepeated[] = {{"any", Repeated::Holds::kFirst, false},
                                   {"bufsize", Repeated::Holds::kFirst, false},
@@ -47,7 +48,7 @@ constexpr Repeated kRepeated[] = {{"any", Repeated::Holds::kFirst, false},
                                   {"chaos", Repeated::Holds::kFirst, false},
                                   {"health", Repeated::Holds::kLastWithArguments, true},
                                   {"k8s_external", Repeated::Holds::kLast, true},
-                                  {"loadbalance", Repeated::Holds::kLast, false},
+                                  {"loadbalance", Repeated::Holds::kLast, true, "weighted"},
                                   {"local", Repeated::Holds::kLast, true},
                                   {"minimal", Repeated::Holds::kFirst, false},
                                   {"reload", Repeated::Holds::kFirst, false},
@@ -56,8 +57,14 @@ constexpr Repeated kRepeated[] = {{"any", Repeated::Holds::kFirst, false},
                                   {"trace", Repeated::Holds::kLast, true},
                                   {"whoami", Repeated::Holds::kFirst, false}};
 
-Directive one_of(const std::vector<Directive>& directives, const Repeated& how) {
+Directive one_of(std::vector<Directive> directives, const Repeated& how) {
   if (how.arguments == Repeated::Holds::kFirst) return directives.front();
+  for (size_t i = directives.size(); i-- > 1 && !how.anew.empty();) {
+    const std::vector<Word>& arguments = directives[i].arguments;
+    if (arguments.empty() || arguments[0].text != how.anew) continue;
+    directives.erase(directives.begin(), directives.begin() + static_cast<ptrdiff_t>(i));
+    break;
+  }
   Directive one = directives.back();
   if (how.arguments == Repeated::Holds::kLastWithArguments)
     for (const Directive& each : directives)
@@ -72,12 +79,19 @@ Directive one_of(const std::vector<Directive>& directives, const Repeated& how) 
   return one;
 }
 
-// Makes one directive of those that stand for one in CoreDNS.
-void settle_repeated(ByName& directives, std::vector<std::string>& notes) {
+// Makes one directive of those that stand for one in CoreDNS. Each that is read there must be
+// right, whether it holds or not.
+Result<void> settle_repeated(ByName& directives, BlockSetup& setup) {
   for (const Repeated& how : kRepeated) {
     const auto at = directives.find(how.plugin);
     if (at == directives.end() || at->second.size() == 1) continue;
-    notes.push_back(
+    if (how.arguments != Repeated::Holds::kFirst)
+      for (const Directive& each : at->second) {
+        BlockSetup scratch = setup;
+        const auto read = registered(how.plugin)->parse({each}, scratch);
+        if (!read.ok()) return read.error();
+      }
+    setup.notes.push_back(
         at->second[1]
             .name.place
             .error(fmt::format("plugin '{}' is given again; what holds is what does in CoreDNS",
@@ -85,6 +99,7 @@ void settle_repeated(ByName& directives, std::vector<std::string>& notes) {
             .message());
     at->second = {one_of(at->second, how)};
   }
+  return ok();
 }
 
 class Reader {
@@ -138,7 +153,8 @@ Result<void> Reader::add(const ServerBlock& block) {
 Result<ChainConfig> Reader::read_plugins(const ServerBlock& block, BlockSetup& setup) {
   Result<ByName> directives = by_name(block);
   if (!directives.ok()) return directives.error();
-  settle_repeated(*directives, setup.notes);
+  if (const auto settled = settle_repeated(*directives, setup); !settled.ok())
+    return settled.error();
   ChainConfig plugins;
   for (const Registered& each : registry()) {
     const auto at = directives->find(each.name);

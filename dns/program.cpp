@@ -310,7 +310,11 @@ Result<void> Program::run() {
       return written.error();
   SignalWatch terminate(loop_, SIGTERM, [this] { begin_stop(); });
   SignalWatch interrupt(loop_, SIGINT, [this] { begin_stop(); });
-  SignalWatch quit(loop_, SIGQUIT, [this] { begin_stop(); });
+  Duration outstanding = kOutstandingLimit;
+  SignalWatch quit(loop_, SIGQUIT, [&] {  // at once, as CoreDNS
+    outstanding = {};
+    loop_.stop();
+  });
   SignalWatch again(loop_, SIGUSR1, [this] { reload(); });
   const Duration wait = predecessor_ != nullptr ? std::min(host_.startup_limit(), kSuccession)
                                                 : host_.startup_limit();
@@ -321,7 +325,7 @@ Result<void> Program::run() {
   });
   serve();
   loop_.run();
-  if (server_->running()) server_->stop(kOutstandingLimit);
+  if (server_->running()) server_->stop(outstanding);
   released_.clear();
   log::info("stopped");
   return failure_ ? Result<void>(*failure_) : ok();

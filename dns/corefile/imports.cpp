@@ -58,7 +58,9 @@ Result<void> Expander::words(Words rest, size_t depth) {
   const size_t before = open_.size();
   while (!rest.empty()) {
     const Word& word = rest.front();
-    const bool begins = word.starts_line || (!out_.words.empty() && out_.words.back().opens());
+    // In a server block a directive may begin behind the brace; what is in a directive's own block
+    // begins on a line.
+    const bool begins = word.starts_line || (open_.size() == 1 && out_.words.back().opens());
     if (open_.empty() && is_snippet(rest)) {
       const Result<Words> behind = define(rest);
       if (!behind.ok()) return behind.error();
@@ -100,7 +102,9 @@ Result<Words> Expander::define(Words rest) {
     if (i + 1 < rest.size() && !rest[i + 1].starts_line)
       return rest[i + 1].place.error("nothing may follow '}' on its line");
     const Words body = rest.subspan(2, i - 2);
-    snippets_[name] = {body.begin(), body.end()};
+    std::vector<Word>& kept = snippets_[name] = {body.begin(), body.end()};
+    // Behind whatever it is imported: a directive begins here.
+    if (!kept.empty()) kept.front().starts_line = true;
     return rest.subspan(i + 1);
   }
   return rest[1].place.error("the '{' of snippet '" + name + "' has no '}'");

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 namespace fairlead::orchestrator::files {
@@ -22,46 +24,96 @@ struct Descriptor {
   }
 };
 
-// Removes what is in the open folder `fd` of device `device`.
-Result<void> empty_dir(int fd, dev_t device, const std::string& path,
-                       const std::atomic<bool>* stop) {
-  DIR* dir = fdopendir(fd);  // owns fd
-  if (dir == nullptr) {
-    close(fd);
-    return Error::from_errno(errno, "open " + path);
+// Empties a folder. What is further down is moved up first, under a new name, so that neither the
+// stack nor open files grow with the depth of a tree, which is anybody's choice.
+class Emptier {
+ public:
+  Emptier(int fd, dev_t device, const std::string& path, const std::atomic<bool>* stop)
+      : top_(fd), device_(device), path_(path), stop_(stop) {}
+
+  Result<void> run() {
+    do {
+      progress_ = false;
+      result_ = ok();
+      each(top_, [this](int dir, const char* name) { remove(dir, name); });
+    } while (progress_ && !stopped());
+    if (stopped()) return Error(ErrorCode::kCancelled, "remove " + path_ + ": given up");
+    return result_;
   }
-  Result<void> result = ok();
-  while (const dirent* entry = readdir(dir)) {
-    const std::string name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    if (stop != nullptr && *stop) {
-      result = Error(ErrorCode::kCancelled, "remove " + path + ": given up");
-      break;
+
+ private:
+  bool stopped() const { return stop_ != nullptr && *stop_; }
+
+  template <typename Function>  // void(int folder, const char* name)
+  void each(int folder, Function&& function) {
+    const int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR* dir = copy < 0 ? nullptr : fdopendir(copy);  // owns it
+    if (dir == nullptr) {
+      fail(".", "open");
+      if (copy >= 0) close(copy);
+      return;
     }
-    const std::string child = path + "/" + name;
+    for (const dirent* entry = readdir(dir); entry != nullptr && !stopped(); entry = readdir(dir))
+      if (const std::string_view name = entry->d_name; name != "." && name != "..")
+        function(folder, entry->d_name);
+    closedir(dir);
+  }
+
+  // Of the top.
+  void remove(int dir, const char* name) {
+    const std::optional<bool> folder = is_folder(dir, name);
+    if (!folder) return;
+    if (*folder) {
+      const Descriptor below{openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+      if (below.fd < 0) return fail(name, "open");
+      each(below.fd, [this](int inner, const char* inside) { lift(inner, inside); });
+    }
+    unlink(dir, name, *folder);
+  }
+
+  // Of a folder in the top.
+  void lift(int dir, const char* name) {
+    const std::optional<bool> folder = is_folder(dir, name);
+    if (!folder) return;
+    if (!*folder) return unlink(dir, name, false);
+    int moved = 0;
+    do {
+      const std::string fresh = "fairlead-" + std::to_string(next_++);
+      moved = renameat2(dir, name, top_, fresh.c_str(), RENAME_NOREPLACE);
+    } while (moved != 0 && errno == EEXIST);
+    if (moved != 0) return fail(name, "move");
+    progress_ = true;
+  }
+
+  // Nothing: it has gone, or is a mount point.
+  std::optional<bool> is_folder(int dir, const char* name) {
     struct stat info {};
-    if (fstatat(dirfd(dir), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    if (info.st_dev != device) {
-      result = Error(ErrorCode::kInvalid, child + " is a mount point; not removed");
-      continue;
-    }
-    if (S_ISDIR(info.st_mode)) {
-      const int below =
-          openat(dirfd(dir), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-      if (below < 0) {
-        result = Error::from_errno(errno, "open " + child);
-        continue;
-      }
-      if (const Result<void> inner = empty_dir(below, device, child, stop); !inner.ok())
-        result = inner;
-    }
-    if (unlinkat(dirfd(dir), name.c_str(), S_ISDIR(info.st_mode) ? AT_REMOVEDIR : 0) != 0 &&
-        errno != ENOENT && result.ok())
-      result = Error::from_errno(errno, "remove " + child);
+    if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
+    if (info.st_dev == device_) return S_ISDIR(info.st_mode);
+    result_ =
+        Error(ErrorCode::kInvalid, path_ + ": " + name + " in it is a mount point; not removed");
+    return std::nullopt;
   }
-  closedir(dir);
-  return result;
-}
+
+  void unlink(int dir, const char* name, bool folder) {
+    if (unlinkat(dir, name, folder ? AT_REMOVEDIR : 0) == 0)
+      progress_ = true;
+    else if (errno != ENOENT && result_.ok())
+      fail(name, "remove");
+  }
+
+  void fail(const char* name, const char* what) {
+    result_ = Error::from_errno(errno, std::string(what) + " " + name + " in " + path_);
+  }
+
+  const int top_;
+  const dev_t device_;
+  const std::string& path_;
+  const std::atomic<bool>* const stop_;
+  uint64_t next_ = 0;
+  bool progress_ = false;
+  Result<void> result_ = ok();
+};
 
 // Spaces and the like in a mount point are octal escapes (proc(5)).
 std::string unescape(const std::string& text) {
@@ -114,9 +166,9 @@ Result<void> remove_tree(const std::string& path, const std::atomic<bool>* stop)
       return Error::from_errno(errno, "remove " + path);
     return ok();
   }
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return Error::from_errno(errno, "open " + path);
-  if (const Result<void> emptied = empty_dir(fd, info.st_dev, path, stop); !emptied.ok())
+  const Descriptor top{open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+  if (top.fd < 0) return Error::from_errno(errno, "open " + path);
+  if (Result<void> emptied = Emptier(top.fd, info.st_dev, path, stop).run(); !emptied.ok())
     return emptied;
   if (rmdir(path.c_str()) != 0 && errno != ENOENT)
     return Error::from_errno(errno, "remove " + path);

@@ -249,7 +249,7 @@ void PodWorker::forget(const Action& action) {
   (void)action;
   remove_cgroups(20, [this] {
     for (const std::string& name : files::list(context_.logs.root))
-      if (name.ends_with("_" + uid_)) context_.trash.remove(context_.logs.root + "/" + name);
+      if (name.ends_with("_" + uid_)) (void)files::remove_tree(context_.logs.root + "/" + name);
     const auto finished = on_finished_;
     finished();  // destroys this
   });

@@ -33,7 +33,7 @@ class Planner {
   void keep_running();
   bool init_done(const SandboxInfo& sandbox);
   void tend(const ContainerSpec& spec, const SandboxInfo& sandbox);
-  void tend_running(const ContainerSpec& spec, const ContainerInfo& container);
+  void tend_running(const ContainerSpec& spec, const ContainerInfo& container, bool init);
   void start(const ContainerSpec& spec, const ContainerInfo* last);
   void restart_sandbox();
   void remove_old_instances();
@@ -149,13 +149,14 @@ void Planner::tend(const ContainerSpec& spec, const SandboxInfo& sandbox) {
       act({.kind = ActionKind::kRemoveContainer, .key = "remove:" + here->id, .id = here->id});
     return;
   }
-  if (here != nullptr && here->state == ContainerState::kRunning) return tend_running(spec, *here);
+  const bool init = std::any_of(in_.spec.init_containers.begin(), in_.spec.init_containers.end(),
+                                [&](const ContainerSpec& other) { return &other == &spec; });
+  if (here != nullptr && here->state == ContainerState::kRunning)
+    return tend_running(spec, *here, init);
   if (here != nullptr && here->state == ContainerState::kUnknown)
     // It may run: never two of them.
     return stop(*here, in_.spec.grace,
                 "Container is in \"unknown\" state, try killing it before restart", true);
-  const bool init = std::any_of(in_.spec.init_containers.begin(), in_.spec.init_containers.end(),
-                                [&](const ContainerSpec& other) { return &other == &spec; });
   // An init container's success in an older sandbox does not count; a container's does.
   const ContainerInfo* last = init ? here : in_.runtime.latest(spec.name);
   if (last == nullptr || last->state != ContainerState::kExited || runs_again(in_, *last, init))
@@ -163,9 +164,10 @@ void Planner::tend(const ContainerSpec& spec, const SandboxInfo& sandbox) {
 }
 
 // Ends it where another is to be in its place (kubelet computePodActions).
-void Planner::tend_running(const ContainerSpec& spec, const ContainerInfo& container) {
+void Planner::tend_running(const ContainerSpec& spec, const ContainerInfo& container, bool init) {
   const std::string name = "Container " + spec.name;
-  if (definition_changed(container, spec))  // whatever the restart policy
+  // Whatever the restart policy; an init container that runs may end.
+  if (!init && definition_changed(container, spec))
     return stop(container, in_.spec.grace, name + " definition changed, will be restarted", true);
   const ContainerMemory& memory = in_.memory_of(spec.name);
   if (memory.probed_id != container.id || memory.alive) return;

@@ -180,7 +180,8 @@ void NodeRegistration::write_status() {
     written_ = status;
     accepted_ = status_;
     report(ready);
-    write_status();
+    // A server that keeps the labels as they are is told again at the next look.
+    if (contains_members(labels_, node_labels(info_))) write_status();
   });
 }
 

@@ -192,14 +192,12 @@ Result<std::string> Volumes::tear_down(const std::string& pod_uid) {
   if (const auto left = files::mounts_below(dir); !left.empty())
     return Error(ErrorCode::kInvalid, left.front() + " is still mounted");
   if (!files::exists(dir)) return std::string();
-  if (const Result<void> made = files::make_dirs(trash_dir(), 0750); !made.ok())
-    return made.error();
+  // A full disk, or one of its own: then it is removed from where it is.
+  if (!files::make_dirs(trash_dir(), 0750).ok()) return dir;
   std::string moved = trash_dir() + "/" + pod_uid + ".0";
   for (int i = 1; files::exists(moved); ++i)
     moved = trash_dir() + "/" + pod_uid + "." + std::to_string(i);
-  if (rename(dir.c_str(), moved.c_str()) != 0)
-    return Error::from_errno(errno, "rename " + dir + " to " + moved);
-  return moved;
+  return rename(dir.c_str(), moved.c_str()) == 0 ? moved : dir;
 }
 
 // What is mounted at number `index` of the container's volumeMounts. A sub-path is bound to a place

@@ -215,7 +215,7 @@ void Forwarder::give_up(uint64_t id) {
   reply.set_rcode(Rcode::kServFail);
   // The ends are CoreDNS's, for those who look for them in logs.
   const std::string tls = "upstream TLS: " + pending.tls_failure;
-  const std::string network = "no upstream server could be asked: " + pending.network_error;
+  const std::string network = "upstream: " + pending.network_error;
   if (!pending.tls_failure.empty()) {
     reply.set_error(Ede::kNetworkError, tls);
   } else if (!pending.network_error.empty()) {

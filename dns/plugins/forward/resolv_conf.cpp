@@ -71,7 +71,9 @@ void remove_own_addresses(ResolvConf& conf, const std::vector<SocketAddress>& li
   const auto is_ours = [&](const SocketAddress& server) {
     return std::any_of(listening.begin(), listening.end(), [&](const SocketAddress& socket) {
       if (socket.port != server.port) return false;
-      if (socket.address == server.address) return true;
+      if (socket.address == server.address) return socket.scope == server.scope;
+      // One that `local` has may be on another link.
+      if (server.scope != 0) return false;
       if (!socket.address.is_unspecified() || socket.address.family() != server.address.family())
         return false;
       return server.address.is_loopback() || server.address.is_unspecified() ||

@@ -117,7 +117,7 @@ Result<void> read_class_and_type(const Directive& directive, TemplateRule& rule)
   return ok();
 }
 
-// Groups that no expression has are always empty.
+// A group that no expression has is nothing, always.
 Result<void> check_groups(const Directive& directive, const TemplateRule& rule, BlockSetup& block) {
   for (const auto& texts : rule.records)
     for (const TemplateText& text : texts)
@@ -128,8 +128,7 @@ Result<void> check_groups(const Directive& directive, const TemplateRule& rule, 
               return std::ranges::find(names, group) != names.end();
             }))
           block.notes.push_back(
-              directive.name.place
-                  .error("template: no 'match' has a group '" + group + "': it is empty")
+              directive.name.place.error("template: no 'match' has a group '" + group + "'")
                   .message());
   for (const auto& texts : rule.records)
     for (const TemplateText& text : texts)

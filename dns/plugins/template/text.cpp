@@ -11,10 +11,10 @@
 namespace fairlead::dns {
 namespace {
 
-// Of what is not there an empty text, as in Go's maps of strings.
+// Of what is not there nothing, which prints as "<no value>" (text/template's missingkey=default).
 Value member(const ValueMap& map, const std::string& name) {
   const auto at = map.find(name);
-  return at == map.end() ? Value(std::string()) : at->second;
+  return at == map.end() ? Value() : at->second;
 }
 
 Result<Value> field_of_query(const TemplateData& data, const std::string& name) {

@@ -16,6 +16,14 @@ namespace {
 // Compute resources decide the class; others do not count.
 constexpr const char* kCompute[] = {"cpu", "memory"};
 
+// By what they amount to, with the digits that a node looks at (pod_spec.cpp, qos_class).
+bool same_amount(const Json& one, const Json& other) {
+  if (!one.is_string() || !other.is_string()) return one == other;
+  const auto a = Quantity::parse(one.get<std::string>());
+  const auto b = Quantity::parse(other.get<std::string>());
+  return a && b && a->milli() == b->milli();
+}
+
 bool positive(const Json& amount) {
   if (!amount.is_string()) return false;
   const auto quantity = Quantity::parse(amount.get<std::string>());
@@ -81,7 +89,8 @@ std::string qos_class(const Json& spec) {
         const Json& request = at(at_path(container, "resources.requests"), name);
         const Json& limit = at(at_path(container, "resources.limits"), name);
         any = any || positive(request) || positive(limit);
-        guaranteed = guaranteed && positive(limit) && (request.is_null() || request == limit);
+        guaranteed =
+            guaranteed && positive(limit) && (request.is_null() || same_amount(request, limit));
       }
   }
   return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";

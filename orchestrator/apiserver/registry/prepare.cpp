@@ -105,6 +105,13 @@ Json keep_what_is_ours(const Kind& kind, std::string_view subresource, Json next
   if (subresource == "status") {
     Json result = current;
     result["status"] = at(next, "status").is_null() ? Json::object() : at(next, "status");
+    // What a node knows of itself it may write in one (pkg/registry/core/node, nodeStatusStrategy).
+    if (kind.kind == "Node")
+      for (const char* name : {"labels", "annotations"})
+        if (at(next["metadata"], name).is_null())
+          result["metadata"].erase(name);
+        else
+          result["metadata"][name] = next["metadata"][name];
     return result;
   }
   if (subresource == "binding") return next;  // the server's own change
@@ -298,6 +305,24 @@ Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json objec
   return object;
 }
 
+// What was wrong before, by a rule that is younger than the object, is not this writer's fault:
+// else nobody could scale it down, bind it or let it go.
+void validate_changes(const Kind& kind, const Json& object, const Json& current,
+                      std::vector<Cause>& causes) {
+  std::vector<Cause> found;
+  schema::validate(*kind.type, object, "", found);
+  if (!found.empty()) {
+    Json before = current;
+    schema::apply_defaults(*kind.type, before);
+    std::vector<Cause> known;
+    schema::validate(*kind.type, before, "", known);
+    std::erase_if(found, [&](const Cause& cause) {
+      return std::find(known.begin(), known.end(), cause) != known.end();
+    });
+  }
+  causes.insert(causes.end(), found.begin(), found.end());
+}
+
 Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Json next,
                              const Json& current) {
   auto checked = check_preconditions(kind, std::move(next), current);
@@ -317,7 +342,7 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   if (subresource == "status")
     schema::validate(*kind.type->field("status")->type, at(object, "status"), "status", causes);
   else
-    schema::validate(*kind.type, object, "", causes);
+    validate_changes(kind, object, current, causes);
   check_finalizers(object, current, causes);
   if (subresource.empty()) validate_whole_update(kind, object, current, causes);
   if (subresource == "status" && kind.behaviour == Behaviour::kPod)

@@ -144,19 +144,23 @@ TEST(Config, SaysWhatIsWrongAboutTheCluster) {
 
 // CoreDNS lets them be, and so they come in snippets. What does not hold is not even read.
 TEST(Config, RepeatedPlugins) {
-  const std::pair<const char*, size_t> kCases[] = {{"bufsize 512\nbufsize 4096", 1},
-                                                   {"bufsize 4096\nbufsize 512", 2},
-                                                   {"cancel never\ncancel", 1},
-                                                   {"health :9090 {\nlameduck 5s\n}\nhealth", 1},
-                                                   {"reload 5s\nreload never", 1},
-                                                   {"loadbalance {\nprefer x\n}\nloadbalance", 1},
-                                                   {"any\nany\nany", 1}};
+  const std::pair<const char*, size_t> kCases[] = {
+      {"bufsize 512\nbufsize 4096", 1},
+      {"bufsize 4096\nbufsize 512", 2},
+      {"cancel 1s\ncancel", 1},
+      {"health :9090 {\nlameduck 5s\n}\nhealth", 1},
+      {"reload 5s\nreload never", 1},
+      {"loadbalance {\nprefer 10.0.0.0/8\n}\nloadbalance", 1},
+      {"any\nany\nany", 1}};
   for (const auto& [directives, notes] : kCases) {
     const auto config = read(".:53 {\n" + std::string(directives) + "\n}\n");
     ASSERT_TRUE(config.ok()) << config.error().message();
     EXPECT_EQ(config->notes.size(), notes) << directives;
     EXPECT_TRUE(config->notes[0].starts_with("/etc/dns/Corefile:")) << config->notes[0];
   }
+  for (const char* wrong : {"cancel never\ncancel", "timeouts x\ntimeouts {\nread 5s\n}",
+                            "loadbalance {\nprefer x\n}\nloadbalance"})
+    EXPECT_FALSE(read(".:53 {\n" + std::string(wrong) + "\n}\n").ok()) << wrong;
   const auto config = read(".:53 {\ntimeouts {\nread 5s\n}\ntimeouts {\nidle 7s\n}\n}\n");
   ASSERT_TRUE(config.ok()) << config.error().message();
   const TcpLimits& limits = config->plan->listeners.at(0).tcp;

@@ -187,7 +187,7 @@ TEST_F(PluginForward, TheNetworkRefuses) {
   QueryOptions o;
   o.edns_size = 1232;
   EXPECT_EQ(ask(make_query(kName, Type::kA, o)), "SERVFAIL rd qd=1\nopt 1232 ede=23\n");
-  EXPECT_EQ(end_of(replies.back(), 28), "be asked: connection refused");
+  EXPECT_EQ(end_of(replies.back(), 28), "upstream: connection refused");
 }
 
 TEST_F(PluginForward, WithoutServers) {

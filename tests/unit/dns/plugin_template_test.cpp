@@ -204,7 +204,7 @@ TEST(TemplateText, FieldsThatThereAreNot) {
       {"{{ with $ }}{{ .Group.a }}{{ end }}", "10"},
       {"{{ with $ }}{{ .Nothing }}{{ end }}", "error: a query has no field .Nothing"},
       {"{{ with $ }}{{ print .Meta }}{{ end }}", "error: a query has no field .Meta"},
-      {"{{ with .Var }}{{ .text }}{{ .none }}{{ end }}", "c"},
+      {"{{ with .Var }}{{ .text }}{{ .none }}{{ end }}", "c<no value>"},
       {"{{ .Var.text }}{{ index .Var.list 1 }}{{ len .Var }}", "cb2"},
       {"{{ print .Meta }}", no_label},
       {"{{ print (.Meta \"a\") }}", "<a>"}};
@@ -352,10 +352,12 @@ TEST_F(PluginTemplate, Refusals) {
 }
 
 TEST_F(PluginTemplate, AGroupThatIsNotThereIsANote) {
-  use("template IN A {\nanswer \"a{{ .Group.x }}.test. 5 A 192.0.2.1\"\n}");
-  ASSERT_EQ(config.notes.size(), 1U);
-  EXPECT_EQ(config.notes[0], "Corefile:2: template: no 'match' has a group 'x': it is empty");
-  EXPECT_EQ(ask("a.test"), "NOERROR aa rd qd=1\nanswer a.test. 5 A 192.0.2.1\n");
+  use(R"(template IN TXT {
+answer "{{ .Name }} 5 TXT \"{{ .Group.x }}{{ index .Group \"y\" }}\""
+})");
+  ASSERT_EQ(config.notes.size(), 2U);
+  EXPECT_EQ(config.notes[0], "Corefile:2: template: no 'match' has a group 'x'");
+  EXPECT_EQ(ask("a.test", "TXT"), "NOERROR aa rd qd=1\nanswer a.test. 5 TXT \"<no value>\"\n");
 }
 
 }  // namespace

@@ -152,6 +152,24 @@ TEST_F(Changes, ANewNodeIsTaintedUntilItIsReady) {
   EXPECT_TRUE(at(json(cleared)["spec"], "taints").is_null()) << "only a new node is";
 }
 
+// What it amounts to decides, as it does for the node that says the same of it.
+TEST_F(Changes, ClassesOfQualityAreOfAmounts) {
+  made("pods",
+       R"({"spec":{"containers":[{"name":"c","image":"i","resources":{
+         "requests":{"cpu":"1","memory":"536870912"},"limits":{"cpu":"1000m","memory":"512Mi"}}}]}})");
+  EXPECT_EQ(json(ask("GET", "/api/v1/namespaces/default/pods/it"))["status"]["qosClass"],
+            "Guaranteed");
+}
+
+TEST_F(Changes, ANodeTellsItsLabelsWithItsStatus) {
+  made("nodes", "{}");
+  const Json now = json(change(
+      "/api/v1/nodes/it/status",
+      R"({"metadata":{"labels":{"kubernetes.io/os":"linux"}},"spec":{"unschedulable":true}})"));
+  EXPECT_EQ(now["metadata"]["labels"]["kubernetes.io/os"], "linux");
+  EXPECT_FALSE(now["spec"].contains("unschedulable"));
+}
+
 TEST_F(Changes, OneAddressAndManyAgree) {
   made("pods", "{}");
   const std::string path = "/api/v1/namespaces/default/pods/it/status";

@@ -245,6 +245,24 @@ TEST(Validation, UnknownFieldsAreWarnedOfOrIgnored) {
   EXPECT_TRUE(warnings.empty());
 }
 
+// Stored before the rule was.
+TEST(Rules, WhatWasWrongBeforeHoldsUpNoWriter) {
+  const Kind& pods = kind("", "pods");
+  auto pod = create(pods, kPod, R"({"spec":{"containers":[{"name":"c","image":"i:2"}]}})");
+  ASSERT_TRUE(pod.ok());
+  Json old = *pod;
+  old["spec"]["hostname"] = "no.label";
+  Json next = old;
+  next["metadata"]["labels"] = {{"a", "b"}};
+  EXPECT_TRUE(prepare_update(pods, "", next, old).ok());
+  next["spec"]["nodeName"] = "n";
+  EXPECT_TRUE(prepare_update(pods, "binding", next, old).ok());
+  next["metadata"]["labels"] = {{"a", "-"}};
+  const auto refused = prepare_update(pods, "", next, old);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message.find("hostname"), std::string::npos);
+}
+
 TEST(Defaults, PodAndDeployment) {
   auto pod = create(kind("", "pods"), kPod,
                     R"({"spec":{"volumes":[{"name":"v"}],"containers":[{"name":"c","image":"i:2",

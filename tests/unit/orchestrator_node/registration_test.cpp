@@ -40,8 +40,10 @@ class Registration : public testing::Test {
     if (node_.is_null()) return {404};
     if (request.method == "PATCH") {
       EXPECT_EQ(request.content_type, "application/strategic-merge-patch+json");
+      const Json labels = node_["metadata"]["labels"];
       node_ = *apiserver::apply_strategic_patch(*apiserver::schema::Types::builtin().find("Node"),
                                                 node_, request.body);
+      if (keeps_labels) node_["metadata"]["labels"] = labels;
       ++writes_;
     }
     return {200, node_};
@@ -57,6 +59,7 @@ class Registration : public testing::Test {
   FakeCri cri_{clock_};
   Json node_;
   bool down = false;
+  bool keeps_labels = false;  // whatever a status says of them
   int made_ = 0;
   int writes_ = 0;
   StubApi api_{clock_, [this](const StubApi::Request& request) { return answer(request); }};
@@ -118,6 +121,15 @@ TEST_F(Registration, BringsItsLabelsBack) {
   node_["metadata"]["labels"].erase("kubernetes.io/os");
   turn(seconds(10));
   EXPECT_EQ(node_["metadata"]["labels"]["kubernetes.io/os"], "linux");
+}
+
+TEST_F(Registration, IsInNoHurryWhereLabelsStayAsTheyAre) {
+  keeps_labels = true;
+  node_["metadata"]["labels"].erase("kubernetes.io/os");
+  const int before = writes_;
+  turn(seconds(100));
+  EXPECT_GE(writes_ - before, 2);
+  EXPECT_LE(writes_ - before, 30);
 }
 
 TEST_F(Registration, MakesADeletedNodeAgain) {
