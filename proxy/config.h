@@ -105,6 +105,7 @@ struct KubeProxyConfig {
   // In nftables mode these come from `nftables`, in the others from `iptables`, as kube-proxy reads
   // them (pkg/proxy/apis/config/v1alpha1/conversion.go).
   bool nftables_mode() const { return mode == "nftables"; }
+  // The one of the mode (pkg/proxy/apis/config/v1alpha1/conversion.go).
   Duration sync_period() const {
     return nftables_mode()  ? nftables.sync_period
            : mode == "ipvs" ? ipvs.sync_period

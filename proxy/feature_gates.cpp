@@ -103,7 +103,8 @@ constexpr std::string_view kGates[] = {
 
 // Sorted. Those that kube-proxy or Services had in 1.27 or later and that 1.36 has no more.
 constexpr std::string_view kRetired[] = {
-    "AllowServiceLBStatusOnNonLB", "CloudDualStackNodeIPs", "DisableCloudProviders", "DisableKubeletCloudCredentialProviders",
+    "AllowServiceLBStatusOnNonLB", "CloudDualStackNodeIPs", "DisableCloudProviders",
+    "DisableKubeletCloudCredentialProviders",
     "EndpointSliceTerminatingCondition", "ExpandedDNSConfig", "IPTablesOwnershipCleanup",
     "KubeProxyDrainingTerminatingNodes", "LoadBalancerIPMode", "MinimizeIPTablesRestore",
     "MixedProtocolLBService", "NetworkPolicyStatus", "ProxyTerminatingEndpoints",

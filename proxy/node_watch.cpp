@@ -38,6 +38,12 @@ bool has_resource(const std::string& body, const char* name) {
   });
 }
 
+// The server will not tell.
+bool is_refused(const kube::Reflector& reflector) {
+  const std::optional<Error>& error = reflector.status().last_error;
+  return error && (error->is(ErrorCode::kPermission) || error->is_not_found());
+}
+
 }  // namespace
 
 std::vector<IpAddress> primary_addresses(const kube::Node& node) {
@@ -58,8 +64,7 @@ NodeWatch::NodeWatch(Clock& clock, kube::ApiClient& client, std::string name,
       reflector_(clock, client, *this, node_options(name_)) {}
 
 bool NodeWatch::refused() const {
-  const std::optional<Error>& error = reflector_.status().last_error;
-  return error && (error->is(ErrorCode::kPermission) || error->is_not_found());
+  return is_refused(reflector_);
 }
 
 std::optional<kube::Node> NodeWatch::stand_in() const {
@@ -141,9 +146,7 @@ void ServiceCidrWatch::on_answer(size_t version, const Result<HttpResponse>& res
 }
 
 bool ServiceCidrWatch::known() const {
-  if (known_ || !reflector_) return known_;
-  const std::optional<Error>& error = reflector_->status().last_error;
-  return error && (error->is(ErrorCode::kPermission) || error->is_not_found());
+  return known_ || (reflector_ && is_refused(*reflector_));
 }
 
 Result<kube::ObjectVersion> ServiceCidrWatch::put(std::string_view json) {

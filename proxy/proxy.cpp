@@ -391,9 +391,9 @@ void Proxy::warn_of_kube_proxy(const MessageView& message) {
   if (kube_proxy_beside_ || !is_a_kube_proxys(message)) return;
   kube_proxy_beside_ = true;
   log::warn(
-      "a kube-proxy has begun to program this node too: packets meet its rules and ours; end it, "
-      "or "
-      "this program (docs/proxy.md, \"Before the switch\")");
+      "a kube-proxy has begun to program this node too: packets meet its rules and ours; end one "
+      "of "
+      "the two (docs/proxy.md, \"Before the switch\")");
 }
 
 bool Proxy::idle() const {

@@ -8,8 +8,10 @@
 // itself does when it starts in nftables mode (cmd/kube-proxy/app/server_linux.go, platformCleanup;
 // pkg/proxy/iptables CleanupLeftovers): in the tables of iptables-nft its chains are emptied and
 // removed, and what leads to them goes instead of the base chains. The tables, and chains of
-// others in them, stay; so does what others use: KUBE-MARK-MASQ, KUBE-FIREWALL and the like. Rules
-// of iptables-legacy are not in nf_tables: nothing is known of them here.
+// others in them, stay; so does what others use: KUBE-MARK-MASQ, KUBE-FIREWALL and the like. Where
+// the kernel refuses to remove some of these chains, for somebody else's rule leads to one, all
+// that are left stay, empty, while this lives. Rules of iptables-legacy are not in nf_tables:
+// nothing is known of them here.
 //
 // Nothing is remembered: what is there is listed. A process that is killed in between leaves tables
 // without hooks, and the next one removes them. What a refused transaction leaves is listed anew

@@ -348,6 +348,27 @@ TEST(Duration, AsGoWritesAndReads) {
     EXPECT_FALSE(parse_duration(text).ok()) << text;
 }
 
+// Half of what a change may wait until /healthz says so.
+TEST(Config, TheSyncPeriodIsTheModes) {
+  using namespace std::chrono_literals;
+  const std::string periods =
+      "iptables: {syncPeriod: 10s}\nipvs: {syncPeriod: 20s}\nnftables: {syncPeriod: 40s}\n";
+  const std::pair<const char*, Duration> cases[] = {
+      {"nftables", 40s}, {"ipvs", 20s}, {"iptables", 10s}, {"''", 10s}, {"userspace", 10s}};
+  for (const auto& [mode, period] : cases) {
+    const auto config = parse_config(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: " +
+        std::string(mode) + "\n" + periods);
+    ASSERT_TRUE(config.ok()) << config.error().message();
+    EXPECT_EQ(config->sync_period(), period) << mode;
+    const std::vector<std::string> idle = without_effect(*config);
+    EXPECT_EQ(std::count_if(idle.begin(), idle.end(),
+                            [](const std::string& path) { return path.ends_with(".syncPeriod"); }),
+              2)
+        << "those of other modes are named in the log";
+  }
+}
+
 TEST(FeatureGates, KnownOnes) {
   for (const char* name : {"AllAlpha", "APIServerTracing", "WorkloadWithJob", "WatchList",
                            "AllowServiceExternalIPs", "WinOverlay", "KMSv1"})
