@@ -460,7 +460,9 @@ uint8_t flags_of(const kube::Endpoint& endpoint, const std::string& node) {
       flag(!endpoint.hint_zones.empty(), kZoneHints));
 }
 
-// Sorted by address, so that what is merged from many slices is nearly sorted.
+// Sorted by address, so that what is merged from many slices is nearly sorted. Of several with one
+// address the last counts that does not terminate, else the first (addEndpoints of
+// pkg/proxy/endpointslicecache.go).
 std::vector<const kube::Endpoint*> usable_endpoints(const kube::EndpointSlice& slice) {
   std::vector<const kube::Endpoint*> result;
   result.reserve(slice.endpoints.size());
@@ -469,6 +471,14 @@ std::vector<const kube::Endpoint*> usable_endpoints(const kube::EndpointSlice& s
       result.push_back(&endpoint);
   std::stable_sort(result.begin(), result.end(),
                    [](const auto* a, const auto* b) { return a->addresses[0] < b->addresses[0]; });
+  size_t kept = 0;
+  for (const kube::Endpoint* endpoint : result) {
+    if (kept == 0 || result[kept - 1]->addresses[0] != endpoint->addresses[0])
+      result[kept++] = endpoint;
+    else if (!endpoint->terminating)
+      result[kept - 1] = endpoint;
+  }
+  result.resize(kept);
   return result;
 }
 

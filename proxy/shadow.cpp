@@ -18,6 +18,12 @@ constexpr const char* kUndefinedPort =
 constexpr const char* kLoopback =
     "node ports do not answer on 127.0.0.1 here; kube-proxy's iptables mode has them there, unless "
     "localhostNodePorts is off: look for clients of localhost:PORT on this node";
+constexpr const char* kOutOfThisNode =
+    "an external or balancer's address without endpoints is refused to this node's own processes, "
+    "too; kube-proxy's iptables mode sends their packets out";
+constexpr const char* kShutOut =
+    "a source that no source range lets in is dropped even while a Service has no endpoints; "
+    "kube-proxy's iptables mode refuses it then";
 
 IpAddress next(const IpAddress& address, int step) {
   std::vector<uint8_t> bytes(address.bytes().begin(), address.bytes().end());
@@ -82,6 +88,9 @@ std::string what_differs(const std::vector<Fate>& here, const std::vector<Fate>&
 // "default/web" of "default/web:http".
 std::string service_of(const Target& target) {
   return target.service.substr(0, target.service.find(':'));
+}
+std::string service_name(const std::optional<Target>& target) {
+  return target ? service_of(*target) : "";
 }
 
 }  // namespace
@@ -218,35 +227,51 @@ class Comparer {
   Comparer(const ShadowView& view, const OtherProxy& other, Comparison& result)
       : ours_({view.ruleset->content()}), other_(other), result_(result) {}
 
-  void compare(const std::string& service, const Frontend& frontend,
+  void compare(const Frontend& frontend, const std::optional<Target>& wanted,
                const std::vector<Probe>& probes) {
-    for (const Probe& probe : probes) compare(service, frontend, probe);
+    for (const Probe& probe : probes) compare(frontend, wanted, probe);
   }
 
  private:
-  void compare(const std::string& service, const Frontend& frontend, const Probe& probe) {
+  void compare(const Frontend& frontend, const std::optional<Target>& wanted, const Probe& probe) {
     const Tracer::Result here = ours_.trace(probe.packet);
     const Tracer::Result there = other_.decide(probe.packet);
     if (!there.unknown.empty()) result_.unknown.insert(there.unknown);
     if (!here.unknown.empty()) result_.unknown.insert(here.unknown + " (ours)");
     if (here.fates == there.fates) return;
-    if (const char* reason = intended(probe, here, there))
+    const char* reason = intended(probe, here, there);
+    if (!reason && wanted) reason = intended(frontend, *wanted, probe, here, there);
+    if (reason)
       ++result_.divergences[reason];
     else
       result_.differences.push_back(
-          {service, frontend, probe.from, what_differs(here.fates, there.fates)});
+          {service_name(wanted), frontend, probe.from, what_differs(here.fates, there.fates)});
   }
 
   // Why it is to be so; null: it is not.
   const char* intended(const Probe& probe, const Tracer::Result& here,
                        const Tracer::Result& there) const {
     if (!other_.iptables_mode) return nullptr;
-    if (probe.undefined_port && passed(there)) return kUndefinedPort;
-    if (probe.loopback && passed(here)) return kLoopback;
+    if (probe.undefined_port && ends(there, Fate::Kind::kPassed)) return kUndefinedPort;
+    if (probe.loopback && ends(here, Fate::Kind::kPassed)) return kLoopback;
     return nullptr;
   }
-  static bool passed(const Tracer::Result& result) {
-    return result.fates.size() == 1 && result.fates.front().kind == Fate::Kind::kPassed;
+  // The iptables mode's table filter: KUBE-EXTERNAL-SERVICES, which refuses, is not asked in
+  // OUTPUT; and a service port without endpoints is not in KUBE-PROXY-FIREWALL
+  // (pkg/proxy/iptables/proxier.go, iptablesJumpChains and syncProxyRules). In nftables mode both
+  // are as here.
+  const char* intended(const Frontend& frontend, const Target& wanted, const Probe& probe,
+                       const Tracer::Result& here, const Tracer::Result& there) const {
+    const bool external = !frontend.node_port && !wanted.cluster_ip;
+    if (!other_.iptables_mode || !external) return nullptr;
+    if (!wanted.backends.empty() || !wanted.inside.empty()) return nullptr;
+    if (probe.packet.source_is_local && ends(there, Fate::Kind::kPassed)) return kOutOfThisNode;
+    if (wanted.ranges && ends(here, Fate::Kind::kDropped) && ends(there, Fate::Kind::kRefused))
+      return kShutOut;
+    return nullptr;
+  }
+  static bool ends(const Tracer::Result& result, Fate::Kind kind) {
+    return result.fates.size() == 1 && result.fates.front().kind == kind;
   }
 
   const Tracer ours_;
@@ -266,15 +291,14 @@ Comparison compare(const ShadowView& view, const OtherProxy& other) {
   bool compared_addresses = false;
   for (const Frontend& frontend : frontends) {
     const std::optional<Target> wanted = view.services->find(frontend);
-    const std::string service = wanted ? service_of(*wanted) : "";
-    if (wanted) result.services.insert(service);
+    if (wanted) result.services.insert(service_of(*wanted));
     if (frontend.node_port && !view.ruleset->parameters().node_known)
       result.unknown.insert("node ports, for this node's addresses are not known");
-    comparer.compare(service, frontend, prober.probes(frontend, wanted));
+    comparer.compare(frontend, wanted, prober.probes(frontend, wanted));
     // One that has endpoints does for all.
     if (!frontend.node_port || !wanted || wanted->backends.empty()) continue;
     if (!std::exchange(compared_addresses, true))
-      comparer.compare(service, frontend, prober.addresses(frontend, other.node_addresses));
+      comparer.compare(frontend, wanted, prober.addresses(frontend, other.node_addresses));
   }
   return result;
 }

@@ -171,6 +171,24 @@ TEST_F(ShadowTest, NamesWhatDiffers) {
   }
 }
 
+// What kube-proxy 1.36 writes in iptables mode for a balancer's address without endpoints: a
+// refusal that OUTPUT does not lead to, and nothing of its source ranges.
+TEST_F(ShadowTest, IptablesModeDoesWithAnEmptyBalancerWhatItsNftablesModeDoesNot) {
+  kube::Service gone = service("gone", {"10.96.0.6"}, {"http 80/TCP"});
+  gone.load_balancer_ingress = {{ip("203.0.113.12")}};
+  gone.load_balancer_source_ranges = {cidr("10.9.0.0/24")};
+  services_.put(gone);
+  const std::string text = to_text(compare_with(changed(
+      "COMMIT\n*nat",
+      "-A KUBE-EXTERNAL-SERVICES -d 203.0.113.12/32 -p tcp -m tcp --dport 80 -j REJECT\n"
+      "-A KUBE-SERVICES -d 10.96.0.6/32 -p tcp -m tcp --dport 80 -j REJECT\nCOMMIT\n*nat")));
+  EXPECT_THAT(text, HasSubstr("not counted, 1 time: an external or balancer's address without "
+                              "endpoints is refused to this node's own processes, too"));
+  EXPECT_THAT(text, HasSubstr("not counted, 2 times: a source that no source range lets in is "
+                              "dropped even while a Service has no endpoints"));
+  EXPECT_THAT(text, testing::EndsWith("\n6 services, 0 differences\n"));
+}
+
 TEST_F(ShadowTest, EveryServiceDiffersFromNoProxyAtAll) {
   const Comparison result = compare_with(
       {[](const Packet& packet) { return trace(IptablesRules{}, packet); }, {}, false});
