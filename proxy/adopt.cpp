@@ -112,9 +112,21 @@ void Adopter::adopt_sets() {
       add.choice.affinity = *affinity;
       ruleset_.apply(add);
     } else if (ids_[i] < 0) {
-      repairs_.foreign_sets.push_back(set);
+      (is_outgrown(set) ? repairs_.outgrown_sets : repairs_.foreign_sets).push_back(set);
     }
   }
+}
+
+// One that was to become the larger one, and never did, has a later number: it is nobody's.
+bool Adopter::is_outgrown(const nft::Set& set) const {
+  for (const SetId id : ruleset_.sets()) {
+    const std::string base(base_name(id));
+    const auto number =
+        set.name == base ? std::optional<uint32_t>(0) : number_after(set.name, base + "_");
+    if (number && *number < ruleset_.state(id).generation && !mentioned_in_rules(set.name))
+      return true;
+  }
+  return false;
 }
 
 bool Adopter::mentioned_in_rules(const std::string& set) const {

@@ -29,6 +29,8 @@ struct Repairs {
   std::vector<nft::Chain> foreign_chains;  // to flush, and then to remove
   std::vector<nft::Set> foreign_sets;      // to remove after that
   std::vector<Operation> leftovers;        // elements without use, to remove in the end
+  // That no rule names since larger ones are there: to remove in time, and nothing to repair.
+  std::vector<nft::Set> outgrown_sets;
 
   bool empty() const;
 };
@@ -61,6 +63,7 @@ class Adopter {
   void adopt_sets();
   void adopt_choices(const ServiceMap& services);
   void adopt_chains();
+  bool is_outgrown(const nft::Set& set) const;
   bool mentioned_in_rules(const std::string& set) const;
   bool read_element(SetId id, const nft::Element& element);
   bool read_service(SetId id, const nft::Element& element);

@@ -78,7 +78,7 @@ void Programmer::plan_structure() {
 }
 
 // One transaction, however long it holds the commit lock: between the old table and the new one no
-// packet may find none.
+// packet may find none. (Those on their way through the old one may be refused: plan_outgrown.)
 void Programmer::plan_rebuild() {
   log::warn("replacing table {} fairlead as a whole",
             config_.family == Family::kIpv4 ? "ip" : "ip6");
@@ -245,13 +245,10 @@ void Programmer::plan_growth() {
   if (room > 0) finish_growth();
 }
 
-// From here on every rule names the larger set.
+// From here on every rule names the larger set. The smaller one stays for packets on their way.
 void Programmer::finish_growth() {
-  const nft::Set smaller = programmed_.set(growth_->id);
+  outgrown_.push_back({programmed_.set(growth_->id)});
   rewrite_chains([this] { programmed_.state(growth_->id) = growth_->state; });
-  // Removed one by one, elements tell their last count (service_counters.h).
-  if (smaller.counter) transaction_.flush(smaller);
-  transaction_.remove(smaller);
   sets_ = {};
   growth_.reset();
 }
@@ -305,7 +302,25 @@ void Programmer::plan_cleanup() {
   if (queue_at_ != queue_.size()) return;
   cleanup_due_ = false;
   plan_loose();
-  if (transaction_.empty()) apply_and_put(long_unused_chains());
+  if (transaction_.empty()) plan_outgrown();
+  // Until then elements of theirs go to these chains.
+  if (transaction_.empty() && outgrown_.empty()) apply_and_put(long_unused_chains());
+}
+
+// A packet runs the rules that held when it entered a chain, but looks up what holds at that
+// moment; and with a map its elements go, with a set they stay (nft_do_chain, nft_genmask_cur;
+// nft_map_deactivate of nf_tables_api.c). Removed with its last rule, a map would be found empty by
+// such a packet and the set of cluster IPs not: it would be refused. So it stays until it has been
+// found unused twice.
+void Programmer::plan_outgrown() {
+  for (const Outgrown& one : outgrown_) {
+    if (!one.seen) continue;
+    // Removed one by one, elements tell their last count (service_counters.h).
+    if (one.set.counter) transaction_.flush(one.set);
+    transaction_.remove(one.set);
+  }
+  std::erase_if(outgrown_, [](const Outgrown& one) { return one.seen; });
+  for (Outgrown& one : outgrown_) one.seen = true;
 }
 
 // As many as may be in one transaction, for the kernel walks through its gotos once for each. What
@@ -429,16 +444,6 @@ const nft::Set& Programmer::set(SetId id) {
   std::optional<nft::Set>& known = sets_[static_cast<size_t>(id)];
   if (!known) known = programmed_.set(id);
   return *known;
-}
-
-Result<void> remove_tables(netlink::Connection& connection, Duration limit) {
-  nft::Transaction transaction;
-  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    Config config;
-    config.family = family;
-    transaction.destroy(Ruleset(config).table());
-  }
-  return nft::commit_sync(connection, std::move(transaction), limit);
 }
 
 }  // namespace fairlead::proxy

@@ -196,6 +196,7 @@ void Programmer::adopt(TableReader::Content content) {
   structure_left_.reset();
   loose_.clear();
   left_.clear();
+  outgrown_.clear();
   unhooked_ = false;
   missing_hooks_.clear();
   moved_hooks_.clear();
@@ -209,6 +210,7 @@ void Programmer::adopt(TableReader::Content content) {
     moved_hooks_ = repairs_->moved_hooks;
     rebuild_ = repairs_->rebuild;
     status_.taken_over = !rebuild_ && (status_.taken_over || status_.commits == 0);
+    for (const nft::Set& set : repairs_->outgrown_sets) outgrown_.push_back({set});
     if (repairs_->empty()) repairs_.reset();
   }
   if (std::exchange(verifying_, false) && (!table_exists_ || repairs_ || rebuild_)) {
@@ -339,7 +341,8 @@ void Programmer::retry_after(Duration delay) {
 }
 
 void Programmer::clean_up_later() {
-  if (cleanup_waits_ || (loose_.empty() && unused_chains(programmed_).empty())) return;
+  if (cleanup_waits_) return;
+  if (loose_.empty() && outgrown_.empty() && unused_chains(programmed_).empty()) return;
   cleanup_waits_ = true;
   cleanup_ = clock_.after(kCleanup, [this] { clean_up(); });
 }

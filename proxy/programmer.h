@@ -100,7 +100,9 @@ class Programmer {
   // Nothing left to do (but cleaning up).
   bool idle() const { return known_ && !in_flight_ && !waiting_ && !has_work(); }
   // Nor that.
-  bool tidy() const { return idle() && loose_.empty() && unused_chains(programmed_).empty(); }
+  bool tidy() const {
+    return idle() && loose_.empty() && outgrown_.empty() && unused_chains(programmed_).empty();
+  }
   // What is in the kernel once the commit in flight, if any, has been acknowledged.
   const Ruleset& programmed() const { return programmed_; }
   Status status() const;
@@ -117,6 +119,11 @@ class Programmer {
     std::vector<Operation> pending;   // elements still to copy
     std::vector<Frontend> frontends;  // whose elements come after those
     bool created = false;
+  };
+  // A set that has grown: no rule names it since the larger one is there.
+  struct Outgrown {
+    nft::Set set;
+    bool seen = false;  // by a cleanup
   };
   void step();
   void read();
@@ -157,6 +164,7 @@ class Programmer {
   void plan_local_dns();
   void plan_cleanup();
   void plan_loose();
+  void plan_outgrown();
   std::vector<Operation> long_unused_chains();
 
   void begin_growth(SetId id, uint32_t elements);
@@ -210,6 +218,7 @@ class Programmer {
   std::optional<Repairs> repairs_;
   std::optional<Repairs> foreign_;  // what is left of the repairs: objects to remove
   std::optional<Growth> growth_;
+  std::vector<Outgrown> outgrown_;
   std::unordered_map<Frontend, std::optional<MonoTime>> dirty_;
   Dirty unseen_;  // to be looked at once, after those: all there are, before that
   std::unordered_set<Frontend> loose_;  // in a chain that will do
@@ -232,7 +241,8 @@ class Programmer {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-// Removes our tables of both families; fine when there are none.
+// Removes our tables of both families; fine when there are none. Packets that are on their way
+// through them meet the tables whole, so that another proxy's decision is not anticipated.
 Result<void> remove_tables(netlink::Connection& connection, Duration limit);
 
 }  // namespace fairlead::proxy

@@ -142,7 +142,8 @@ TEST_F(Counters, AcrossAGrownMap) {
     cluster_.proxy().put(service("s" + std::to_string(i),
                                  {"10.96.1." + std::to_string(i % 250 + 1)},
                                  {"p " + std::to_string(1000 + i / 250)}));
-  cluster_.settle();
+  const Programmer& programmer = cluster_.proxy().programmer(Family::kIpv4);
+  EXPECT_TRUE(cluster_.run_until([&] { return programmer.tidy(); }));
   EXPECT_EQ(cluster_.at("node").must("nft list table ip fairlead").find("map svc {"),
             std::string::npos)
       << "it has not grown";
@@ -150,7 +151,7 @@ TEST_F(Counters, AcrossAGrownMap) {
   EXPECT_TRUE(knows(10)) << "told by the old one's elements as they went";
   connect(3);
   EXPECT_EQ(connections(), 13u);
-  EXPECT_EQ(cluster_.proxy().programmer(Family::kIpv4).status().readings, 1u);
+  EXPECT_EQ(programmer.status().readings, 1u);
 }
 
 TEST_F(Counters, ARestartBeginsAtNothingAndChangesNothing) {

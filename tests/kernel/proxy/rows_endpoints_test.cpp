@@ -35,11 +35,11 @@ void put_service_json(Cluster& cluster, const std::string& name, const std::stri
                    R"({"name":"u","port":80,"protocol":"UDP"}]}})");
 }
 
-constexpr const char* kPorts =
+constexpr const char* kEndpointsPorts =
     R"([{"name":"t","port":8080,"protocol":"TCP"},{"name":"u","port":8080,"protocol":"UDP"}])";
 
 void put_slice_json(Cluster& cluster, const std::string& name, const std::string& service,
-                    const std::string& endpoints, const std::string& ports = kPorts) {
+                    const std::string& endpoints, const std::string& ports = kEndpointsPorts) {
   put_json<kube::EndpointSlice>(cluster, R"({"metadata":{"namespace":"default","name":")" + name +
                                              R"(","labels":{"kubernetes.io/service-name":")" +
                                              service + R"("}},"addressType":"IPv4","endpoints":)" +
@@ -69,7 +69,7 @@ void put_hinted(Cluster& cluster, const std::string& name, int number,
   }
 }
 
-const Row kRows[] = {
+const Row kEndpointsRows[] = {
     {"Row02_APortIsItsNameAndItsProtocol",
      [](Cluster& c) {
        c.sink().put(service("web", {"10.96.0.1", "fd00:96::1"},
@@ -243,7 +243,7 @@ const Row kRows[] = {
 
 class EndpointRows : public testing::TestWithParam<std::tuple<Row, bool>> {};
 INSTANTIATE_TEST_SUITE_P(TableA, EndpointRows,
-                         testing::Combine(testing::ValuesIn(kRows), testing::Bool()),
+                         testing::Combine(testing::ValuesIn(kEndpointsRows), testing::Bool()),
                          [](const auto& p) { return name_of(p.param); });
 
 TEST_P(EndpointRows, HoldWithRealPacketsAndForTheTracer) {

@@ -78,16 +78,17 @@ TEST(Row01_WatchFilters, SlicesOfAServiceThatWasAnotherProxysCount) {
 
 // The external IP is the outside host's own address: where there are no rules it answers itself.
 TEST(Row01_WatchFilters, ServicesWithoutClusterIpHaveNoRules) {
-  constexpr const char* kPorts =
+  constexpr const char* kProgramPorts =
       R"("ports":[{"name":"t","port":8080},{"name":"u","port":8080,"protocol":"UDP"}],)"
       R"("externalIPs":["192.0.2.2","2001:db8::2"])";
   ProgramCluster cluster;
   put_web(cluster);
   cluster.put_service("headless", std::string(R"("clusterIP":"None","clusterIPs":["None"],)") +
-                                      R"("ipFamilies":["IPv4","IPv6"],)" + kPorts);
+                                      R"("ipFamilies":["IPv4","IPv6"],)" + kProgramPorts);
   cluster.put_service(
-      "name", std::string(R"("type":"ExternalName","externalName":"example.org",)") + kPorts);
-  cluster.put_service("empty", std::string(R"("clusterIP":"",)") + kPorts);
+      "name",
+      std::string(R"("type":"ExternalName","externalName":"example.org",)") + kProgramPorts);
+  cluster.put_service("empty", std::string(R"("clusterIP":"",)") + kProgramPorts);
   for (const char* service : {"headless", "name", "empty"})
     for (const auto& endpoint : {kOn1, in_ipv6(kOn1)}) cluster.put_slice(service, {endpoint});
   cluster.start();
