@@ -105,8 +105,7 @@ class Cache : public Plugin {
     return !is_failure(entry.rcode()) && options_.stale > Duration::zero() &&
            now - entry.expires() < options_.stale;
   }
-  void answer(const CacheEntry& entry, std::optional<uint32_t> ttl, const Query& query,
-              Reply& reply) const;
+  void answer(const CacheEntry& entry, uint32_t ttl, const Query& query, Reply& reply) const;
   void answer_stale(const CacheEntry& entry, const Query& query, Reply& reply);
   void finish_with(const CacheEntry& entry, Deferred& deferred);
   Step serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry, MonoTime now);
@@ -134,6 +133,7 @@ class Cache : public Plugin {
     const uint64_t kind = (client.transport == Transport::kUdp ? 0u : 1u) | (query.edns ? 2u : 0u);
     return key.hash() ^ kind * 0x9e3779b97f4a7c15;
   }
+  void cap(Reply& reply) const;
   void store(const Query& query, std::span<uint8_t> message, size_t records_at, Rcode rcode);
   void count_entries();
   void wake(uint64_t flight, const Query& query, Reply& reply);
@@ -177,8 +177,7 @@ Step Cache::serve(Request& request) {
 Step Cache::serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry, MonoTime now) {
   counters_->hits[static_cast<size_t>(entry.kind())].add();
   const uint32_t left = entry.left(now);
-  answer(entry, options_.keep_ttl ? std::nullopt : std::optional(left), request.query(),
-         request.reply());
+  answer(entry, options_.keep_ttl ? entry.ttl() : left, request.query(), request.reply());
   if (options_.prefetch == 0 || entry.count_hit(now, options_.prefetch_pause) < options_.prefetch ||
       uint64_t{left} * 100 > uint64_t{entry.ttl()} * options_.prefetch_percent + 99)
     return Step::kAnswered;
@@ -187,26 +186,25 @@ Step Cache::serve_fresh(Request& request, const CacheKey& key, CacheEntry& entry
   return Step::kAnswered;
 }
 
-// The message as it is kept, with the client's question and flags; without a TTL with its own.
-void Cache::answer(const CacheEntry& entry, std::optional<uint32_t> ttl, const Query& query,
-                   Reply& reply) const {
+// The message as it is kept, with the client's question and flags.
+void Cache::answer(const CacheEntry& entry, uint32_t ttl, const Query& query, Reply& reply) const {
   reply.adopt(entry.message(), entry.rcode());
   reply.set_flag(kFlagAuthoritative);  // as CoreDNS: old stub resolvers drop answers without it
   if (query.recursion_desired())
     reply.set_flag(kFlagRecursionDesired);
   else
     reply.clear_flag(kFlagRecursionDesired);
-  if (!ttl || (*ttl == entry.ttl() && !options_.keep_ttl)) return;  // as it is written
+  if (ttl == entry.ttl()) return;  // as it is written
   const std::span<uint8_t> records = reply.records();
   const size_t at = reply.records_at();
-  set_ttls({records.data() - at, at + records.size()}, at, *ttl);
+  set_ttls({records.data() - at, at + records.size()}, at, ttl);
 }
 
 void Cache::answer_stale(const CacheEntry& entry, const Query& query, Reply& reply) {
   counters_->hits[static_cast<size_t>(entry.kind())].add();
   counters_->served_stale.add();
   const bool own_ttl = options_.keep_ttl && options_.stale_ttl == 0;
-  answer(entry, own_ttl ? std::nullopt : std::optional(options_.stale_ttl), query, reply);
+  answer(entry, own_ttl ? entry.ttl() : options_.stale_ttl, query, reply);
   reply.set_error(Ede::kStale, kStaleText);
 }
 
@@ -217,8 +215,8 @@ void Cache::finish_with(const CacheEntry& entry, Deferred& deferred) {
   if (entry.expires() <= now)
     answer_stale(entry, deferred.query(), deferred.reply());
   else
-    answer(entry, options_.keep_ttl ? std::nullopt : std::optional(entry.left(now)),
-           deferred.query(), deferred.reply());
+    answer(entry, options_.keep_ttl ? entry.ttl() : entry.left(now), deferred.query(),
+           deferred.reply());
   deferred.finish();
 }
 
@@ -345,7 +343,9 @@ void Cache::on_reply(const Query& query, const Client& client, Reply& reply) {
   const uint64_t hash = flight_of(query, client, CacheKey(query, secret_));
   Flight& flight = flights_[hash % kFlights];
   if (flight.hash == hash) flight = {};
-  if (!reply.own() && reply.error_text().empty()) {
+  if (reply.own()) {
+    cap(reply);
+  } else if (reply.error_text().empty()) {
     const std::span<const uint8_t> written = reply.message();
     const size_t at = reply.records_at();
     store(query, {reply.records().data() - at, written.size()}, at, reply.rcode());
@@ -353,17 +353,27 @@ void Cache::on_reply(const Query& query, const Client& client, Reply& reply) {
   if (!waiting_.empty()) wake(hash, query, reply);
 }
 
-// Keeps the reply and gives it the TTL that it is kept for.
+// Who keeps an answer of our own zones, which is not kept here, keeps it no longer than what is.
+void Cache::cap(Reply& reply) const {
+  const bool answers = reply.rcode() == Rcode::kNoError && reply.count(Section::kAnswer) > 0;
+  const CacheKind kind = answers ? CacheKind::kSuccess : CacheKind::kDenial;
+  const std::span<uint8_t> records = reply.records();
+  const size_t at = reply.records_at();
+  cap_ttls({records.data() - at, at + records.size()}, at,
+           options_.kinds[static_cast<size_t>(kind)].max_ttl);
+}
+
+// Keeps the reply, and gives it the TTL that it is kept for, or would be if that were not disabled.
 void Cache::store(const Query& query, std::span<uint8_t> message, size_t records_at, Rcode rcode) {
   const auto found = classify(query, message, records_at, rcode, unix_seconds(clock_));
   if (!found) return;
   const auto kind = static_cast<size_t>(found->kind);
-  if (!options_.enabled(kind, query.name)) return;
   const CacheOptions::Kind& limits = options_.kinds[kind];
   const bool failure = is_failure(rcode);
   const uint32_t ttl = failure ? options_.servfail_ttl
                                : std::min(std::max(found->ttl, limits.min_ttl), limits.max_ttl);
-  if (ttl == 0) return;
+  set_ttls(message, records_at, ttl);
+  if (ttl == 0 || !options_.enabled(kind, query.name)) return;
   const CacheKey key(query, secret_);
   const MonoTime now = clock_.now();
   if (failure || (options_.prefer_positive && !found->answers)) {  // does not hide what is better
@@ -372,7 +382,6 @@ void Cache::store(const Query& query, std::span<uint8_t> message, size_t records
                                                      : known->kind() == CacheKind::kSuccess);
     if (better && may_give(*known, now)) return;
   }
-  if (!options_.keep_ttl) set_ttls(message, records_at, ttl);
   table_.store(key, found->kind, message, rcode, ttl, now);
   count_entries();
 }

@@ -11,7 +11,7 @@
 //       serve_stale_policy prefer_positive
 //       servfail DURATION                 5s, at most 5m; 0: not kept
 //       disable success|denial [ZONES...]
-//       keepttl                           replies have the TTL they came with
+//       keepttl                           replies have the TTL they are kept for, to its end
 //   }
 //
 // Answers about our own zones (Reply::own) are never kept: we know when they change. Nor are

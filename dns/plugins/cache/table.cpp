@@ -112,6 +112,14 @@ void set_ttls(std::span<uint8_t> message, size_t records_at, uint32_t ttl) {
     if (record.type != Type::kOpt) write_u32(&message[record.rdata_at - 6], ttl);
 }
 
+void cap_ttls(std::span<uint8_t> message, size_t records_at, uint32_t most) {
+  size_t at = records_at;
+  Record record;
+  while (at < message.size() && read_record(message, at, record))
+    if (record.ttl > most && record.type != Type::kOpt)
+      write_u32(&message[record.rdata_at - 6], most);
+}
+
 CacheKey::CacheKey(const Query& query, const std::array<uint8_t, 16>& secret) {
   const auto name = query.name.lower();
   std::memcpy(bytes_, name.data(), name.size());

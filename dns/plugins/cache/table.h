@@ -37,6 +37,8 @@ std::optional<CacheClass> classify(const Query& query, std::span<const uint8_t> 
 
 // Sets the TTL of every record.
 void set_ttls(std::span<uint8_t> message, size_t records_at, uint32_t ttl);
+// Sets that of those that have more.
+void cap_ttls(std::span<uint8_t> message, size_t records_at, uint32_t most);
 
 class CacheKey {
  public:

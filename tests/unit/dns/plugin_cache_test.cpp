@@ -248,6 +248,42 @@ TEST_F(PluginCache, OwnAnswersAndExplainedFailuresAreNotKept) {
   EXPECT_EQ(asked_for_two(seconds(0)), 2);
 }
 
+// CoreDNS's cache bounds the TTL of all that passes it; `hosts` has 3600 seconds by default.
+TEST_F(PluginCache, OwnAnswersAreNotKeptLongerBehindUs) {
+  const struct {
+    const char* directive;
+    const char* reply;
+    const char* seen;
+  } kCases[] = {
+      {"cache 30", "NOERROR\nanswer @ 3600 A 10.0.0.1\nanswer @ 20 A 10.0.0.2",
+       "NOERROR qd=1\nanswer a.test. 30 A 10.0.0.1\nanswer a.test. 20 A 10.0.0.2\n"},
+      {"cache", "NOERROR\nanswer @ 1 A 10.0.0.1", "NOERROR qd=1\nanswer a.test. 1 A 10.0.0.1\n"},
+      {"cache {\nsuccess 100 40\ndenial 100 7\n}", "NOERROR\nanswer @ 60 A 10.0.0.1",
+       "NOERROR qd=1\nanswer a.test. 40 A 10.0.0.1\n"},
+      {"cache 30 other", "NOERROR\nanswer @ 60 A 10.0.0.1",
+       "NOERROR qd=1\nanswer a.test. 60 A 10.0.0.1\n"},
+  };
+  for (const auto& c : kCases) {
+    cache(c.directive, [&](Request& request) {
+      request.reply().set_own();
+      return replies_with(c.reply)(request);
+    });
+    EXPECT_EQ(ask("a.test"), c.seen) << c.directive;
+  }
+  cache("cache {\ndenial 100 7\n}", [](Request& request) {
+    request.reply().set_own();
+    return replies_with(kNxDomain)(request);
+  });
+  EXPECT_EQ(ttl_of(ask("a.test")), 7);
+}
+
+TEST_F(PluginCache, WhatIsDisabledHasTheTtlAllTheSame) {
+  cache("cache 30 {\ndisable success\n}", replies_with(kAnswer));
+  EXPECT_EQ(ttl_of(ask("a.test")), 30);
+  EXPECT_EQ(ttl_of(ask("a.test")), 30);
+  EXPECT_EQ(asked, 2);
+}
+
 TEST_F(PluginCache, AnAnswerReplacesADenial) {
   cache("cache", replies_with(kNxDomain));
   ask("a.test");
@@ -260,10 +296,14 @@ TEST_F(PluginCache, AnAnswerReplacesADenial) {
 
 TEST_F(PluginCache, KeepTtl) {
   cache("cache 30 {\nkeepttl\n}", replies_with(kAnswer));
-  EXPECT_EQ(ttl_of(ask("a.test")), 60);
+  EXPECT_EQ(ttl_of(ask("a.test")), 30);
   clock.advance(seconds(29));
-  EXPECT_EQ(ttl_of(ask("a.test")), 60);
+  EXPECT_EQ(ttl_of(ask("a.test")), 30);
   EXPECT_EQ(asked, 1);
+  cache("cache {\nkeepttl\n}", replies_with("NOERROR\nanswer @ 2 A 10.0.0.1"));
+  ask("a.test");
+  clock.advance(seconds(3));
+  EXPECT_EQ(ttl_of(ask("a.test")), 5);
 }
 
 TEST_F(PluginCache, KeepTtlOfWhatIsStale) {
@@ -271,7 +311,7 @@ TEST_F(PluginCache, KeepTtlOfWhatIsStale) {
   ask("a.test");
   clock.advance(seconds(90));
   upstream = replies_with("SERVFAIL");
-  EXPECT_EQ(ttl_of(ask("a.test")), 60);
+  EXPECT_EQ(ttl_of(ask("a.test")), 30);
   cache("cache 30 {\nkeepttl\nserve_stale 10m immediate 5s\n}", replies_with(kAnswer));
   ask("a.test");
   clock.advance(seconds(90));
