@@ -75,7 +75,8 @@ Result<void> Parser::keys(ServerBlock& block) {
   return ok();
 }
 
-// Up to the '}' of `opening`, or without one to the end.
+// Up to the '}' of `opening`, or without one to the end. As in CoreDNS the last '}' of the file may
+// be a directive's and the server block's in one (caddyfile/parse.go, closeCurlyBrace).
 Result<std::vector<Directive>> Parser::directives(const Word* opening, size_t depth) {
   std::vector<Directive> out;
   while (!at_end()) {
@@ -89,7 +90,8 @@ Result<std::vector<Directive>> Parser::directives(const Word* opening, size_t de
     if (!read.ok()) return read.error();
     out.push_back(*std::move(read));
   }
-  if (opening != nullptr) return opening->place.error("this '{' has no '}'");
+  if (opening != nullptr && (depth > 1 || !words_.back().closes()))
+    return opening->place.error("this '{' has no '}'");
   return out;
 }
 

@@ -53,7 +53,8 @@ Result<void> Expander::file(const std::string& path, size_t depth) {
   return words(*read, depth);
 }
 
-// What is imported closes the braces that it opens, and no other.
+// What is imported closes the braces that it opens, and no other. The server block that the
+// Corefile itself leaves open is the parser's to judge.
 Result<void> Expander::words(Words rest, size_t depth) {
   const size_t before = open_.size();
   while (!rest.empty()) {
@@ -83,7 +84,8 @@ Result<void> Expander::words(Words rest, size_t depth) {
       rest = rest.subspan(1);
     }
   }
-  if (open_.size() > before) return open_.back().error("this '{' has no '}'");
+  if (open_.size() > before + (depth == 0 ? 1 : 0))
+    return open_.back().error("this '{' has no '}'");
   return ok();
 }
 

@@ -94,6 +94,8 @@ TEST(Corefile, Blocks) {
        "dns://.:53 {forward . 1.1.1.1 8.8.8.8 {max_fails 3}; log}\n"},
       {". {\na {\nb {\nc\n}\n}\n}", "dns://.:53 {a {b {c}}}\n"},
       {". {\nerrors {\n}\n}", "dns://.:53 {errors {}}\n"},
+      // The last brace may be a directive's and the server block's.
+      {"a {\nb\n}\n. {\nc\nd {\ne\n}\n# end\n", "dns://a.:53 {b}\ndns://.:53 {c; d {e}}\n"},
       // Blocks of directives may be on one line, and begin on that of their brace.
       {". { errors\n}", "dns://.:53 {errors}\n"},
       {". { }\na { }", "dns://.:53 {}\ndns://a.:53 {}\n"},
@@ -151,7 +153,9 @@ TEST(Corefile, PlacesOfNodeLocalDnsCache) {
 TEST(Corefile, Mistakes) {
   const TextCase kCases[] = {
       {". {\nerrors\n", "/etc/Corefile:1: this '{' has no '}'"},
-      {". {\na {\nb\n}\n", "/etc/Corefile:1: this '{' has no '}'"},
+      {". {\na {\nb\n}\nc\n", "/etc/Corefile:1: this '{' has no '}'"},
+      {". {\na {\nb {\n}\n", "/etc/Corefile:2: this '{' has no '}'"},
+      {". {\na {\nb\n}\nc {\n}\nd. {\n", "/etc/Corefile:7: this '{' has no '}'"},
       {". {\n}\n}\n", "/etc/Corefile:3: a '}' without a '{'"},
       {".\nerrors\n}\n", "/etc/Corefile:3: a '}' without a '{'"},
       {"{\n}\n", "/etc/Corefile:1: a server block without a zone"},
