@@ -22,9 +22,10 @@ constexpr std::string_view kData =
 struct AnyOptions : PluginOptions {};
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
-                                             BlockSetup&) {
+                                             BlockSetup& block) {
   if (const auto once = expect_once(directives); !once.ok()) return once.error();
-  if (const auto right = expect_arguments(directives[0], 0, 0); !right.ok()) return right.error();
+  if (!directives[0].arguments.empty())
+    block.notes.push_back("any: its arguments have no effect");  // nor have they in CoreDNS
   if (const auto right = expect_no_block(directives[0]); !right.ok()) return right.error();
   return std::shared_ptr<PluginOptions>(std::make_shared<AnyOptions>());
 }

@@ -52,10 +52,11 @@ auto action_into(Flags& flags) {
 }
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
-                                             BlockSetup&) {
+                                             BlockSetup& block) {
   auto options = std::make_shared<HeaderOptions>();
   for (const Directive& directive : directives) {
-    if (const auto right = expect_arguments(directive, 0, 0); !right.ok()) return right.error();
+    if (!directive.arguments.empty())
+      block.notes.push_back("header: its arguments have no effect");  // nor have they in CoreDNS
     if (!directive.block || directive.block->empty())
       return directive.name.place.error("header needs a block such as { response set ra }");
     const auto read = read_properties(

@@ -147,7 +147,8 @@ Result<void> read_hosts_properties(const Directive& directive, HostsOptions& opt
           options.ttl = static_cast<uint32_t>(*ttl);
           return ok();
         }},
-       {"no_reverse", 0, 0, [&](const Directive&) { return options.reverse = false, ok(); }},
+       {"no_reverse", 0, Property::kAny,  // as in CoreDNS, which reads none
+        [&](const Directive&) { return options.reverse = false, ok(); }},
        {"reload", 1, 1,
         [&](const Directive& p) -> Result<void> {
           const auto period = read_duration(p.arguments[0]);

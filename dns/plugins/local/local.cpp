@@ -28,9 +28,10 @@ struct LocalOptions : PluginOptions {
 };
 
 Result<std::shared_ptr<PluginOptions>> parse(const PluginKind::Directives& directives,
-                                             BlockSetup&) {
+                                             BlockSetup& block) {
   if (const auto once = expect_once(directives); !once.ok()) return once.error();
-  if (const auto right = expect_arguments(directives[0], 0, 0); !right.ok()) return right.error();
+  if (!directives[0].arguments.empty())
+    block.notes.push_back("local: its arguments have no effect");  // nor have they in CoreDNS
   auto options = std::make_shared<LocalOptions>();
   const auto read = read_properties(
       directives[0], {{"localhost_prefix", 1, 1, [&](const corefile::Directive& p) -> Result<void> {

@@ -142,6 +142,16 @@ TEST(Config, SaysWhatIsWrongAboutTheCluster) {
   });
 }
 
+// CoreDNS does not read them, so a Corefile that has them loads there.
+TEST(Config, ArgumentsWithoutEffect) {
+  for (const char* directive : {"any .", "local a.test", "header a.test {\nresponse set ra\n}"}) {
+    const auto config = read(".:53 {\n" + std::string(directive) + "\n}\n");
+    ASSERT_TRUE(config.ok()) << config.error().message();
+    ASSERT_EQ(config->notes.size(), 1U) << directive;
+    EXPECT_TRUE(config->notes[0].ends_with(": its arguments have no effect")) << config->notes[0];
+  }
+}
+
 // CoreDNS lets them be, and so they come in snippets. What does not hold is not even read.
 TEST(Config, RepeatedPlugins) {
   const std::pair<const char*, size_t> kCases[] = {

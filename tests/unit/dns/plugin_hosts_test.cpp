@@ -80,6 +80,7 @@ TEST_F(PluginHosts, Answers) {
       {"hosts", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa", "PTR",
        "a.test."},
       {"hosts {\nno_reverse\n}", "1.0.0.10.in-addr.arpa", "PTR", "next"},
+      {"hosts {\nno_reverse yes\n}", "1.0.0.10.in-addr.arpa", "PTR", "next"},
       {"hosts {\nfallthrough\n}", "b.test", "A", "next"},
       {"hosts {\nfallthrough\n}", "a2.test", "AAAA", "NODATA"},
       {"hosts {\nfallthrough example\n}", "b.test", "A", "NXDOMAIN"},
@@ -141,7 +142,6 @@ TEST_F(PluginHosts, Refusals) {
        "Corefile:3: plugin 'hosts' has no property '10.0.0': CoreDNS does not know it either"},
       {"hosts {\nttl 0\n}", "Corefile:3: '0' is not a whole number from 1 to 65535"},
       {"hosts {\nttl -1\n}", "Corefile:3: '-1' is not a whole number from 1 to 65535"},
-      {"hosts {\nno_reverse yes\n}", "Corefile:3: 'no_reverse' takes 0 arguments, not 1"},
       {"hosts {\nreload often\n}",
        "Corefile:3: 'often' is no duration such as 500ms, 30s or 1h30m: a number must come first"},
   };
