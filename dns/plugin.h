@@ -43,6 +43,13 @@ enum class Transport : uint8_t {
   kInternal,  // a plugin asks the chain; replies have up to 65535 bytes
 };
 
+// The longest reply that a client takes as CoreDNS tells it (request.Size): what it says for UDP,
+// any over TCP. Ours are bounded by udp_limit().
+inline size_t taken_size(const Query& query, Transport transport) {
+  if (transport == Transport::kTcp) return kMaxMessage;
+  return query.edns ? std::max<size_t>(query.edns->udp_size, kPlainUdpSize) : kPlainUdpSize;
+}
+
 struct Client {
   SocketAddress address;
   Transport transport = Transport::kUdp;

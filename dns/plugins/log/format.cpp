@@ -162,8 +162,7 @@ void LogFormat::write(Out& out, const Query& query, const Client& client, const 
         put(out, query.edns && query.edns->dnssec_ok ? "true" : "false");
         break;
       case Field::kBufferSize:
-        put(out,
-            query.edns ? std::max<size_t>(query.edns->udp_size, kPlainUdpSize) : kPlainUdpSize);
+        put(out, taken_size(query, client.transport));
         break;
       case Field::kResponseFlags:
         put_flags(out, reply.flags());

@@ -178,7 +178,7 @@ const ExpressionFunction kExpressionFunctions[] = {
      }},
     {"bufsize", 0, 0, false,
      [](Arguments, const TemplateData& d) -> Result<Value> {
-       return Value(d.query->edns ? std::max<int64_t>(d.query->edns->udp_size, 512) : int64_t{512});
+       return Value(static_cast<int64_t>(taken_size(*d.query, client(d).transport)));
      }},
     // expr's own.
     {"len", 1, 1, false, &length},

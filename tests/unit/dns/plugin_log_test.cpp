@@ -31,6 +31,8 @@ TEST_F(PluginLog, Formats) {
   edns.transport = Transport::kTcp;
   edns.client = "2001:db8::1";
   edns.local = "::1";
+  AskOptions over_udp = edns;
+  over_udp.transport = Transport::kUdp;
   const struct {
     const char* directive;
     AskOptions options;
@@ -40,7 +42,8 @@ TEST_F(PluginLog, Formats) {
        {},
        R"(192\.0\.2\.9:999 - 4660 "A IN www\.a\.test\. udp 28 false 512" NOERROR qr,aa 44 0\.\d+s)"},
       {"log . {combined}", edns,
-       R"(\[2001:db8::1\]:999 - 7 "A IN www\.a\.test\. tcp 39 true 4096" NOERROR qr,aa 55 0\.\d+s "0")"},
+       R"(\[2001:db8::1\]:999 - 7 "A IN www\.a\.test\. tcp 39 true 65535" NOERROR qr,aa 55 0\.\d+s "0")"},
+      {"log . \"{>bufsize}\"", over_udp, "4096"},
       {"log a.test \"{local} {>id}\"", edns, R"(\[::1\] 7)"},
       {"log \"{ \\\"name\\\":\\\"{name}\\\", {no} }\"",
        {},

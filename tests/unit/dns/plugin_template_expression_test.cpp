@@ -72,12 +72,12 @@ const std::pair<const char*, const char*> kExpressions[] = {
     {"", "error"},
 };
 
-Result<Value> evaluated(const std::string& text) {
+Result<Value> evaluated(const std::string& text, Transport transport = Transport::kUdp) {
   const std::vector<std::string> names = {"", "a", "b"};
   const Bytes packet = make_query("X.a.test", Type::kA);
   Query query;
   EXPECT_EQ(parse_query(packet, query).verdict, Verdict::kAnswer);
-  const Client client{{ip("192.0.2.9"), 999}, Transport::kUdp, {}, {ip("127.0.0.1"), 53}};
+  const Client client{{ip("192.0.2.9"), 999}, transport, {}, {ip("127.0.0.1"), 53}};
   TemplateData data;
   data.name = "x.a.test.";
   data.query = &query;
@@ -95,6 +95,7 @@ TEST(TemplateExpression, Values) {
     const auto value = evaluated(text);
     EXPECT_EQ(value.ok() ? value->text() : "error", wanted) << text;
   }
+  EXPECT_EQ(evaluated("proto() + string(bufsize())", Transport::kTcp)->text(), "tcp65535");
 }
 
 std::string repeated(const std::string& text, size_t count) {
