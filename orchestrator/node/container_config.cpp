@@ -17,18 +17,19 @@ Labels identity(const PodSpec& pod) {
 Result<void> check_user(const ContainerInputs& in) {
   const ContainerSpec& spec = in.container;
   if (!spec.run_as_non_root) return ok();
+  const std::string which = " (pod: \"" + in.pod.key.name + "_" + in.pod.key.ns + "(" + in.pod.uid +
+                            ")\", container: " + spec.name + ")";
   if (spec.run_as_user) {
     if (*spec.run_as_user != 0) return ok();
-    return Error(ErrorCode::kInvalid, "container's runAsUser breaks non-root policy");
+    return Error(ErrorCode::kInvalid, "container's runAsUser breaks non-root policy" + which);
   }
-  if (in.image.user_id) {
-    if (*in.image.user_id != 0) return ok();
-    return Error(ErrorCode::kInvalid, "container has runAsNonRoot and image will run as root");
-  }
-  if (in.image.user_name.empty())
-    return Error(ErrorCode::kInvalid, "container has runAsNonRoot and image will run as root");
+  if (in.image.user_id && *in.image.user_id != 0) return ok();
+  if (in.image.user_id || in.image.user_name.empty())
+    return Error(ErrorCode::kInvalid,
+                 "container has runAsNonRoot and image will run as root" + which);
   return Error(ErrorCode::kInvalid, "container has runAsNonRoot and image has non-numeric user (" +
-                                        in.image.user_name + "), cannot verify user is non-root");
+                                        in.image.user_name + "), cannot verify user is non-root" +
+                                        which);
 }
 
 constexpr size_t kMaxHostName = 64;  // the kernel's __NEW_UTS_LEN

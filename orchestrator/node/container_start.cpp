@@ -5,21 +5,10 @@
 #include "base/log.h"
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/files.h"
-#include "orchestrator/node/pod_worker.h"
+#include "orchestrator/node/pod_start.h"
 #include "orchestrator/node/registry_login.h"
 
 namespace fairlead::orchestrator {
-
-struct PodWorker::Start {
-  Action action;
-  ContainerSpec spec;
-  std::string sandbox_id;
-  uint32_t sandbox_attempt = 0;
-  ImageInfo image;
-  MonoTime began;
-  std::vector<RegistryLogin> logins;  // still to be tried
-  std::string pull_errors;            // of those that were
-};
 
 void PodWorker::start_container(const Action& action) {
   const ContainerSpec* spec = spec_.find(action.container);
@@ -30,6 +19,8 @@ void PodWorker::start_container(const Action& action) {
                                                           context_.clock.wall_now());
   auto start = std::make_shared<Start>(
       Start{action, *spec, sandbox->id, sandbox->attempt, {}, context_.clock.now(), {}, {}});
+  if (const Result<void> valid = check_image_name(spec->image); !valid.ok())
+    return invalid_image(start, valid.error());
   if (spec->pull_policy == PullPolicy::kAlways) return pull(start);
   context_.cri.image_status(
       spec->image, [this, guard = guard(), start](Result<std::optional<ImageInfo>> image) {
@@ -38,7 +29,8 @@ void PodWorker::start_container(const Action& action) {
         if (*image) {
           start->image = **image;
           event("Normal", "Pulled",
-                "Container image \"" + start->spec.image + "\" already present on machine",
+                "Container image \"" + start->spec.image +
+                    "\" already present on machine and can be accessed by the pod",
                 start->spec.name);
           return start_with_objects(start);
         }
@@ -141,7 +133,10 @@ void PodWorker::create(std::shared_ptr<Start> start, const Objects& objects) {
   if (spec_.namespaces.host_network) host_file = files::read("/etc/hosts");
   const std::string hosts =
       pod_hosts(spec_, node.pod_ips, context_.cluster_dns.domain, host_file.ok() ? *host_file : "");
-  const auto mounts = context_.volumes.mounts(spec_, spec, start->action.attempt, hosts);
+  const Result<ContainerSpec> mounted = with_sub_paths(spec, *env);
+  if (!mounted.ok())
+    return start_failed(start, "CreateContainerConfigError", mounted.error().message());
+  const auto mounts = context_.volumes.mounts(spec_, *mounted, start->action.attempt, hosts);
   if (!mounts.ok())
     return start_failed(start, "CreateContainerConfigError", mounts.error().message());
   const auto config =
@@ -166,27 +161,35 @@ void PodWorker::create(std::shared_ptr<Start> start, const Objects& objects) {
 }
 
 void PodWorker::created(std::shared_ptr<Start> start, const std::string& id) {
-  event("Normal", "Created", "Created container: " + start->spec.name, start->spec.name);
+  event("Normal", "Created", "Container created", start->spec.name);
   context_.cri.start_container(id, [this, guard = guard(), start, id](Result<void> started) {
     if (guard.expired()) return;
     if (!started.ok()) return start_failed(start, kRunContainerError, started.error().message());
-    event("Normal", "Started", "Started container " + start->spec.name, start->spec.name);
-    context_.cri.container_status(id, [this, guard, start, id](Result<ContainerInfo> status) {
-      if (guard.expired()) return;
-      const bool ended = early_ends_.contains(id);
-      end(start->action.key);
-      ContainerMemory& memory = memory_.containers[start->spec.name];
-      memory.failure.reset();
-      memory.pull_failed = false;
-      if (!status.ok()) return lose_sight();
-      status->sandbox_id = start->sandbox_id;
-      if (const Result<void> linked = context_.logs.link(spec_, *status); !linked.ok())
-        log::warn("pod {}: {}", spec_.key.to_string(), linked.error().message());
-      const bool running = status->state == ContainerState::kRunning;
-      observed(*std::move(status));
-      if (ended && running && !guard.expired()) observe_container(id, kFirstLook);
-    });
+    event("Normal", "Started", "Container started", start->spec.name);
+    if (start->spec.post_start) return run_post_start(start, id);
+    PodWorker::started(start, id);
   });
+}
+
+// It runs, and its hook is done.
+void PodWorker::started(std::shared_ptr<Start> start, const std::string& id) {
+  context_.cri.container_status(
+      id, [this, guard = guard(), start, id](Result<ContainerInfo> status) {
+        if (guard.expired()) return;
+        const bool ended = early_ends_.contains(id);
+        end(start->action.key);
+        memory_.in_post_start.erase(id);
+        ContainerMemory& memory = memory_.containers[start->spec.name];
+        memory.failure.reset();
+        memory.pull_failed = false;
+        if (!status.ok()) return lose_sight();
+        status->sandbox_id = start->sandbox_id;
+        if (const Result<void> linked = context_.logs.link(spec_, *status); !linked.ok())
+          log::warn("pod {}: {}", spec_.key.to_string(), linked.error().message());
+        const bool running = status->state == ContainerState::kRunning;
+        observed(*std::move(status));
+        if (ended && running && !guard.expired()) observe_container(id, kFirstLook);
+      });
 }
 
 void PodWorker::inspection_failed(const std::shared_ptr<Start>& start, const Error& error) {
@@ -194,6 +197,13 @@ void PodWorker::inspection_failed(const std::shared_ptr<Start>& start, const Err
         "Failed to inspect image \"" + start->spec.image + "\": " + error.message(),
         start->spec.name);
   image_failed(start, "ImageInspectError", error.message());
+}
+
+void PodWorker::invalid_image(const std::shared_ptr<Start>& start, const Error& error) {
+  const std::string message =
+      "Failed to apply default image tag \"" + start->spec.image + "\": " + error.message();
+  event("Warning", "InspectFailed", message, start->spec.name);
+  image_failed(start, "InvalidImageName", message);
 }
 
 void PodWorker::never_pulled(const std::shared_ptr<Start>& start) {

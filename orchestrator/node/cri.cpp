@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/node/cri.h"
 
+#include <algorithm>
+
 #include "cri.pb.h"
 #include "orchestrator/node/cri_messages.h"
 #include "orchestrator/node/grpc_channel.h"
@@ -26,6 +28,13 @@ bool already_gone(const Error& error) {
   return error.is_not_found() || error.message().find("not found") != std::string::npos;
 }
 
+bool is_for_users(std::string_view method) {
+  static constexpr std::string_view kMethods[] = {
+      "RuntimeService/RunPodSandbox", "RuntimeService/CreateContainer",
+      "RuntimeService/StartContainer", "RuntimeService/ExecSync", "ImageService/PullImage"};
+  return std::find(std::begin(kMethods), std::end(kMethods), method) != std::end(kMethods);
+}
+
 google::protobuf::Map<std::string, std::string> our_labels(const std::string& pod_uid) {
   google::protobuf::Map<std::string, std::string> labels;
   labels[kLabelOurs] = "true";
@@ -40,13 +49,15 @@ class CriClient::Impl {
   Impl(Loop& loop, const std::string& socket_path)
       : channel(loop, socket_path), events(loop, channel) {}
 
-  // Sends `request` to SERVICE/METHOD and hands the parsed reply to `done`.
+  // Sends `request` to SERVICE/METHOD and hands the parsed reply to `done`. An error names the
+  // method, but for those that users are told: they read what the runtime said, as with a kubelet.
   template <typename Reply, typename Request>
   void call(const char* method, const Request& request, Duration limit, CriDone<Reply> done) {
     channel.call(
         std::string("/runtime.v1.") + method, request.SerializeAsString(), limit,
         [method, done = std::move(done)](Result<std::string> bytes) {
-          if (!bytes.ok()) return done(bytes.error().with_context(method));
+          if (!bytes.ok())
+            return done(is_for_users(method) ? bytes.error() : bytes.error().with_context(method));
           Reply reply;
           if (!reply.ParseFromString(*bytes))
             return done(Error(ErrorCode::kInternal,

@@ -73,7 +73,7 @@ Result<std::string> value_of(const EnvVar& var, const PodSpec& pod, const Contai
   if (object == objects.end())
     return Error(ErrorCode::kNotFound, reference.to_string() + " not found");
   const auto value = object->second.find(var.key);
-  if (value == object->second.end())
+  if (value == object->second.end() || object->second.binary.contains(var.key))
     return Error(ErrorCode::kNotFound, "couldn't find key " + var.key + " in " +
                                            (reference.secret ? "Secret " : "ConfigMap ") +
                                            pod.key.ns + "/" + var.object);
@@ -168,7 +168,8 @@ std::map<std::string, std::string> service_env(const std::vector<kube::Service>&
   return env;
 }
 
-std::string expand(std::string_view text, const Values& values) {
+std::string expand(std::string_view text, const Values& values,
+                   std::optional<std::string>* missing) {
   std::string out;
   for (size_t at = 0; at < text.size(); ++at) {
     if (text[at] != '$' || at + 1 == text.size()) {
@@ -187,10 +188,29 @@ std::string expand(std::string_view text, const Values& values) {
     }
     const std::string name(text.substr(at + 2, end - at - 2));
     const auto found = values.find(name);
+    if (found == values.end() && missing != nullptr && !*missing) *missing = name;
     out += found == values.end() ? "$(" + name + ")" : found->second;
     at = end;
   }
   return out;
+}
+
+Result<ContainerSpec> with_sub_paths(
+    ContainerSpec container, const std::vector<std::pair<std::string, std::string>>& environment) {
+  const Values values(environment.begin(), environment.end());
+  for (VolumeMount& mount : container.mounts) {
+    if (mount.sub_path_expr.empty()) continue;
+    std::optional<std::string> missing;
+    mount.sub_path = expand(mount.sub_path_expr, values, &missing);
+    if (missing) return Error(ErrorCode::kInvalid, "missing value for " + *missing);
+    if (mount.sub_path.starts_with('/'))
+      return Error(ErrorCode::kInvalid,
+                   "error SubPath `" + mount.sub_path + "` must not be an absolute path");
+    if (("/" + mount.sub_path + "/").find("/../") != std::string::npos)
+      return Error(ErrorCode::kInvalid,
+                   "unable to provision SubPath `" + mount.sub_path + "`: must not contain '..'");
+  }
+  return container;
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> build_env(const PodSpec& pod,
@@ -212,7 +232,8 @@ Result<std::vector<std::pair<std::string, std::string>>> build_env(const PodSpec
       if (from.optional) continue;
       return Error(ErrorCode::kNotFound, reference.to_string() + " not found");
     }
-    for (const auto& [key, value] : object->second) set(from.prefix + key, value);
+    for (const auto& [key, value] : object->second)
+      if (!object->second.binary.contains(key)) set(from.prefix + key, value);
   }
   for (const EnvVar& var : container.env) {
     bool absent = false;

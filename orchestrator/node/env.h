@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -24,7 +25,12 @@ struct ObjectRef {
   auto operator<=>(const ObjectRef&) const = default;
 };
 // Their data, decoded (data, binaryData, a Secret's base64). What is absent does not exist.
-using ObjectData = std::map<std::string, std::string>;
+struct ObjectData : std::map<std::string, std::string> {
+  using Base = std::map<std::string, std::string>;
+  using Base::Base;
+  ObjectData(Base values) : Base(std::move(values)) {}  // NOLINT(google-explicit-constructor)
+  std::set<std::string> binary;  // keys of binaryData, which are for volumes alone
+};
 using Objects = std::map<ObjectRef, ObjectData>;
 
 std::set<ObjectRef> env_references(const ContainerSpec& container);
@@ -49,8 +55,14 @@ Result<std::string> resource_value(const ContainerSpec& container, const NodeFac
 // Services with an address.
 std::map<std::string, std::string> service_env(const std::vector<kube::Service>& services);
 
-// "$(NAME)" by value, "$$(NAME)" as "$(NAME)"; a name that is not known stays as written.
-std::string expand(std::string_view text, const std::map<std::string, std::string>& values);
+// "$(NAME)" by value, "$$(NAME)" as "$(NAME)"; a name that is not known stays as written, and is
+// the first of `missing` where that is asked for.
+std::string expand(std::string_view text, const std::map<std::string, std::string>& values,
+                   std::optional<std::string>* missing = nullptr);
+
+// The container with each subPathExpr expanded to the subPath that it means (kubelet makeMounts).
+Result<ContainerSpec> with_sub_paths(
+    ContainerSpec container, const std::vector<std::pair<std::string, std::string>>& environment);
 
 // In the order given, service variables first; a later name replaces an earlier one. The error is
 // what CreateContainerConfigError says.

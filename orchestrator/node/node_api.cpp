@@ -50,6 +50,8 @@ std::optional<std::string> decode_base64(std::string_view text) {
 Result<ObjectData> decode_object_data(bool secret, const Json& object) {
   ObjectData data = json::text_map(object, "data");
   ObjectData encoded = json::text_map(object, "binaryData");
+  if (!secret)
+    for (const auto& [key, text] : encoded) data.binary.insert(key);
   if (secret) {
     encoded = std::move(data);
     data.clear();

@@ -157,6 +157,14 @@ void PodWorker::stop_container(const Action& action) {
     event("Normal", "Killing", action.message, action.container);
   if (action.restart) memory_.containers[action.container].replaced_id = action.id;
   memory_.stop_deadlines[action.id] = context_.clock.now() + action.grace;
+  abandon_post_start(action);
+  const ContainerSpec* spec = known_ && !gone_ ? spec_.find(action.container) : nullptr;
+  if (spec != nullptr && spec->pre_stop && pre_stopped_.insert(action.id).second)
+    return run_pre_stop(action, *spec->pre_stop);
+  stop_in_runtime(action);
+}
+
+void PodWorker::stop_in_runtime(const Action& action) {
   context_.cri.stop_container(
       action.id, action.grace, [this, guard = guard(), action](Result<void> done) {
         if (guard.expired()) return;
@@ -187,6 +195,7 @@ void PodWorker::remove_container(const Action& action) {
 void PodWorker::forget_instance(const ContainerInfo& container) {
   memory_.stop_deadlines.erase(container.id);
   backed_off_.erase(container.id);
+  pre_stopped_.erase(container.id);
   if (!known_) return;  // all logs of the pod go
   context_.logs.remove(spec_, container);
   unlink(context_.volumes.message_path(uid_, container.name, container.attempt).c_str());

@@ -35,10 +35,12 @@ class Planner {
   void tend(const ContainerSpec& spec, const SandboxInfo& sandbox);
   void tend_running(const ContainerSpec& spec, const ContainerInfo& container, bool init);
   void start(const ContainerSpec& spec, const ContainerInfo* last);
+  bool is_starting(const std::string& container) const;
   void restart_sandbox();
   void remove_old_instances();
   void remove_old_sandboxes(const SandboxInfo& current);
   bool stop_containers(bool all);
+  bool waits_for_others(const ContainerInfo& container) const;
   bool stop_sandboxes();
   void stop(const ContainerInfo& container, Duration grace, std::string message, bool restart);
   Duration grace_left() const;
@@ -113,7 +115,18 @@ void Planner::keep_running() {
   if (sandbox == nullptr) return restart_sandbox();
   remove_old_sandboxes(*sandbox);
   if (!init_done(*sandbox)) return;
-  for (const ContainerSpec& spec : in_.spec.containers) tend(spec, *sandbox);
+  for (const ContainerSpec& spec : in_.spec.containers) {
+    tend(spec, *sandbox);
+    // Containers start in the order in which they stand, each after the hook of the one before.
+    if (spec.post_start && is_starting(spec.name)) return;
+  }
+}
+
+bool Planner::is_starting(const std::string& container) const {
+  const std::string key = "container:" + container;
+  return in_.busy.contains(key) ||
+         std::any_of(plan_.actions.begin(), plan_.actions.end(),
+                     [&](const Action& action) { return action.key == key; });
 }
 
 // A dead sandbox takes its containers with it; then the pod begins again in a new one.
@@ -127,11 +140,20 @@ void Planner::restart_sandbox() {
 }
 
 // Init containers run one after the other, each to success, once in the life of a sandbox. They are
-// done for certain when a container after them has run in it.
+// done for certain when a container after them has run in it. Sidecars go on (kubelet
+// computeInitContainerActions).
 bool Planner::init_done(const SandboxInfo& sandbox) {
-  for (const ContainerSpec& spec : in_.spec.containers)
-    if (in_.runtime.latest(spec.name, sandbox.id) != nullptr) return true;
+  const bool done = std::any_of(in_.spec.containers.begin(), in_.spec.containers.end(),
+                                [&](const ContainerSpec& spec) {
+                                  return in_.runtime.latest(spec.name, sandbox.id) != nullptr;
+                                });
   for (const ContainerSpec& spec : in_.spec.init_containers) {
+    if (spec.sidecar) {
+      tend(spec, sandbox);
+      if (!done && !sidecar_started(in_, spec)) return false;
+      continue;
+    }
+    if (done) continue;
     const ContainerInfo* last = in_.runtime.latest(spec.name, sandbox.id);
     if (last != nullptr && last->state == ContainerState::kExited && last->exit_code == 0) continue;
     tend(spec, sandbox);
@@ -165,18 +187,19 @@ void Planner::tend(const ContainerSpec& spec, const SandboxInfo& sandbox) {
 
 // Ends it where another is to be in its place (kubelet computePodActions).
 void Planner::tend_running(const ContainerSpec& spec, const ContainerInfo& container, bool init) {
-  const std::string name = "Container " + spec.name;
+  const std::string name = (spec.sidecar ? "Init container " : "Container ") + spec.name;
+  const std::string restarted = spec.sidecar ? "" : ", will be restarted";
   // Whatever the restart policy; an init container that runs may end.
-  if (!init && definition_changed(container, spec))
-    return stop(container, in_.spec.grace, name + " definition changed, will be restarted", true);
+  if ((!init || spec.sidecar) && definition_changed(container, spec))
+    return stop(container, in_.spec.grace, name + " definition changed" + restarted, true);
   const ContainerMemory& memory = in_.memory_of(spec.name);
   if (memory.probed_id != container.id || memory.alive) return;
   const bool startup = !memory.started && spec.startup.has_value();
   const std::optional<ProbeSpec>& probe = startup ? spec.startup : spec.liveness;
-  const bool restart = in_.spec.restart_policy != RestartPolicy::kNever;
+  const bool restart = spec.sidecar || in_.spec.restart_policy != RestartPolicy::kNever;
   stop(container, probe && probe->grace ? *probe->grace : in_.spec.grace,
        name + " failed " + (startup ? "startup" : "liveness") + " probe" +
-           (restart ? ", will be restarted" : ""),
+           (restart ? restarted : ""),
        restart);
 }
 
@@ -184,7 +207,7 @@ void Planner::start(const ContainerSpec& spec, const ContainerInfo* last) {
   const ContainerMemory& memory = in_.memory_of(spec.name);
   // A container that could not be run is one that ended: its restarts are delayed.
   const bool ran = last != nullptr && last->state == ContainerState::kExited && memory.failure &&
-                   memory.failure->reason == kRunContainerError;
+                   is_of_a_run(*memory.failure);
   if (memory.failure && !ran) {
     const Duration delay = memory.pull_failed ? memory.pulls.remaining(memory.failure->at, in_.now)
                                               : memory.failure->at + kRetryDelay - in_.now;
@@ -251,10 +274,31 @@ bool Planner::stop_containers(bool all) {
       continue;
     }
     stopped = false;
+    if (waits_for_others(container)) continue;
     stop(container, grace_left(), "Stopping container " + container.name,
          !all && in_.spec.restart_policy != RestartPolicy::kNever);
   }
   return stopped;
+}
+
+// A sidecar ends after all that started after it: the containers, then the later sidecars (kubelet
+// kuberuntime_termination_order.go).
+bool Planner::waits_for_others(const ContainerInfo& container) const {
+  const auto runs = [&](const ContainerSpec& spec) {
+    return std::any_of(in_.runtime.containers.begin(), in_.runtime.containers.end(),
+                       [&](const ContainerInfo& other) {
+                         return other.name == spec.name &&
+                                (other.state == ContainerState::kRunning ||
+                                 other.state == ContainerState::kUnknown);
+                       });
+  };
+  const auto& init = in_.spec.init_containers;
+  const auto own = std::find_if(init.begin(), init.end(), [&](const ContainerSpec& spec) {
+    return spec.sidecar && spec.name == container.name;
+  });
+  return own != init.end() &&
+         (std::any_of(own + 1, init.end(), runs) ||
+          std::any_of(in_.spec.containers.begin(), in_.spec.containers.end(), runs));
 }
 
 // The grace period may have been shortened since the last order to stop: then a second order.
@@ -326,6 +370,8 @@ const SandboxInfo* PodRuntime::ready_sandbox() const {
 
 bool runs_again(const PodInput& in, const ContainerInfo& ended, bool init) {
   if (in.memory_of(ended.name).replaced_id == ended.id) return true;
+  if (const ContainerSpec* spec = in.spec.find(ended.name); spec != nullptr && spec->sidecar)
+    return true;
   switch (in.spec.restart_policy) {
     case RestartPolicy::kAlways:
       return !init || ended.exit_code != 0;
@@ -342,8 +388,25 @@ bool deadline_exceeded(const PodSpec& spec, const PodMemory& memory, WallTime no
          now >= *memory.start_time + *spec.active_deadline;
 }
 
+bool is_of_a_run(const Failure& failure) {
+  return failure.reason == kRunContainerError || failure.reason == kPostStartHookError;
+}
+
+bool sidecar_started(const PodInput& in, const ContainerSpec& sidecar) {
+  const ContainerInfo* last = in.runtime.latest(sidecar.name);
+  if (last == nullptr || last->state != ContainerState::kRunning ||
+      in.memory.in_post_start.contains(last->id))
+    return false;
+  const ContainerMemory& memory = in.memory_of(sidecar.name);
+  return !sidecar.startup || (memory.probed_id == last->id && memory.started);
+}
+
+bool is_rejected(const PodInput& in) {
+  return in.spec.rejected && in.runtime.sandboxes.empty() && in.runtime.containers.empty();
+}
+
 bool pod_is_finished(const PodInput& in) {
-  if (in.terminal || deadline_exceeded(in.spec, in.memory, in.now)) return true;
+  if (in.terminal || is_rejected(in) || deadline_exceeded(in.spec, in.memory, in.now)) return true;
   if (in.spec.restart_policy == RestartPolicy::kAlways) return false;
   const auto over = [&](const ContainerSpec& spec, bool init) {
     const ContainerInfo* last = in.runtime.latest(spec.name);

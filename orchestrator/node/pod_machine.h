@@ -45,6 +45,8 @@ struct Failure {
 
 // The reason of a container that was made and could not be run.
 inline constexpr char kRunContainerError[] = "RunContainerError";
+// The reason of a container that was stopped because its postStart hook failed.
+inline constexpr char kPostStartHookError[] = "PostStartHookError";
 
 struct ContainerMemory {
   Backoff restarts;
@@ -70,6 +72,7 @@ struct PodMemory {
   std::optional<WallTime> start_time;              // status.startTime
   std::optional<MonoTime> deletion_seen;           // with the grace period that holds now
   std::map<std::string, MonoTime> stop_deadlines;  // by container id: when the runtime will kill
+  std::set<std::string> in_post_start;             // ids: they run, and are not said to yet
 };
 
 enum class ActionKind {
@@ -125,6 +128,12 @@ inline constexpr char kDeadlineExceeded[] = "DeadlineExceeded";
 inline constexpr char kDeadlineMessage[] =
     "Pod was active on the node longer than the specified deadline";
 bool deadline_exceeded(const PodSpec& spec, const PodMemory& memory, WallTime now);
+// Whether the pod is not let in (its spec.rejected): not when it runs already.
+bool is_rejected(const PodInput& input);
+// Whether the failure is of a container that was there and ended: its restarts are delayed.
+bool is_of_a_run(const Failure& failure);
+// Whether a sidecar has come so far that what stands after it may start.
+bool sidecar_started(const PodInput& input, const ContainerSpec& sidecar);
 // Whether a container of the pod that has ended is started again.
 bool runs_again(const PodInput& input, const ContainerInfo& ended, bool init);
 

@@ -94,6 +94,7 @@ std::vector<VolumeMount> parse_mounts(const Json& container) {
     mount.volume = json::text(item, "name");
     mount.path = json::text(item, "mountPath");
     mount.sub_path = json::text(item, "subPath");
+    mount.sub_path_expr = json::text(item, "subPathExpr");
     mount.read_only = json::flag(item, "readOnly");
     const std::string propagation = json::text(item, "mountPropagation");
     if (propagation == "HostToContainer")
@@ -121,11 +122,8 @@ Duration seconds_of(const Json& object, const char* name, int64_t otherwise) {
   return seconds(std::clamp<int64_t>(json::number_or(object, name, otherwise), 0, 86400 * 365));
 }
 
-std::optional<ProbeSpec> parse_probe(const Json& container, const char* name,
-                                     const std::string& where, Parser& parser) {
-  const Json& item = json::member(container, name);
-  if (!item.is_object()) return std::nullopt;
-  ProbeSpec probe;
+// The three ways that probes and hooks share to ask a container for something; false for others.
+bool parse_action(const Json& container, const Json& item, ProbeSpec& probe) {
   if (const Json& http = json::member(item, "httpGet"); http.is_object()) {
     probe.kind = ProbeSpec::Kind::kHttp;
     probe.host = json::text(http, "host");
@@ -139,15 +137,27 @@ std::optional<ProbeSpec> parse_probe(const Json& container, const char* name,
     probe.kind = ProbeSpec::Kind::kTcp;
     probe.host = json::text(tcp, "host");
     probe.port = parse_port(container, json::member(tcp, "port"));
-    if (!probe.host.empty() && !IpAddress::parse(probe.host).ok())
-      parser.refuse(where + ": " + name + ": tcpSocket.host is an address here, not a name");
   } else if (const Json& exec = json::member(item, "exec"); exec.is_object()) {
     probe.kind = ProbeSpec::Kind::kExec;
     probe.command = json::texts(exec, "command");
   } else {
+    return false;
+  }
+  return true;
+}
+
+std::optional<ProbeSpec> parse_probe(const Json& container, const char* name,
+                                     const std::string& where, Parser& parser) {
+  const Json& item = json::member(container, name);
+  if (!item.is_object()) return std::nullopt;
+  ProbeSpec probe;
+  if (!parse_action(container, item, probe)) {
     parser.refuse(where + ": " + name + ": only httpGet, tcpSocket and exec probes are supported");
     return std::nullopt;
   }
+  if (probe.kind == ProbeSpec::Kind::kTcp && !probe.host.empty() &&
+      !IpAddress::parse(probe.host).ok())
+    parser.refuse(where + ": " + name + ": tcpSocket.host is an address here, not a name");
   if (probe.kind != ProbeSpec::Kind::kExec && probe.port == 0)
     parser.refuse(where + ": " + name + ": its port is not a port of the container");
   probe.initial_delay = seconds_of(item, "initialDelaySeconds", 0);
@@ -160,6 +170,27 @@ std::optional<ProbeSpec> parse_probe(const Json& container, const char* name,
   if (json::number(item, "terminationGracePeriodSeconds"))
     probe.grace = seconds_of(item, "terminationGracePeriodSeconds", 30);
   return probe;
+}
+
+// postStart or preStop. A tcpSocket, which the API keeps for old objects, does nothing in
+// Kubernetes either: it is refused.
+std::optional<HookSpec> parse_hook(const Json& container, const char* name,
+                                   const std::string& where, Parser& parser) {
+  const Json& item = json::member(json::member(container, "lifecycle"), name);
+  if (!item.is_object()) return std::nullopt;
+  HookSpec hook;
+  ProbeSpec action;
+  action.of_hook = true;
+  if (const Json& sleep = json::member(item, "sleep"); sleep.is_object()) {
+    hook.sleep = seconds_of(sleep, "seconds", 0);
+  } else if (parse_action(container, item, action) && action.kind != ProbeSpec::Kind::kTcp) {
+    if (action.kind == ProbeSpec::Kind::kHttp && action.port == 0)
+      parser.refuse(where + ": lifecycle." + name + ": its port is not a port of the container");
+    hook.action = std::move(action);
+  } else {
+    parser.refuse(where + ": lifecycle." + name + ": only exec, httpGet and sleep are supported");
+  }
+  return hook;
 }
 
 // "latest", or no tag at all and no digest: pull each time (the API's defaulting rule).
@@ -215,12 +246,10 @@ void parse_security(const Json& container, const std::string& where, ContainerSp
 // Of one container: what changes how it runs and is not done here.
 void refuse_container_fields(const Json& item, bool init, const std::string& where,
                              Parser& parser) {
-  if (json::member(item, "lifecycle").is_object() && !json::member(item, "lifecycle").empty())
-    parser.refuse(where + ": lifecycle (postStart, preStop, stopSignal) is not supported");
+  if (!json::text(json::member(item, "lifecycle"), "stopSignal").empty())
+    parser.refuse(where + ": lifecycle.stopSignal is not supported");
   const std::string restart = json::text(item, "restartPolicy");
-  if (init && restart == "Always")
-    parser.refuse(where + ": sidecars (restartPolicy Always) are not supported");
-  else if (!restart.empty())
+  if (!restart.empty() && !(init && restart == "Always"))
     parser.refuse(where + ": a restartPolicy of its own is not supported; the pod's is taken");
   if (!json::items(item, "restartPolicyRules").empty())
     parser.refuse(where + ": restartPolicyRules are not supported");
@@ -229,8 +258,6 @@ void refuse_container_fields(const Json& item, bool init, const std::string& whe
   if (!json::items(json::member(item, "resources"), "claims").empty())
     parser.refuse(where + ": resources.claims are not supported");
   for (const Json& mount : json::items(item, "volumeMounts")) {
-    if (!json::text(mount, "subPathExpr").empty())
-      parser.refuse(where + ": volumeMounts.subPathExpr is not supported");
     if (json::text(mount, "recursiveReadOnly") == "Enabled")
       parser.refuse(where + ": volumeMounts.recursiveReadOnly is not supported");
   }
@@ -240,6 +267,7 @@ ContainerSpec parse_container(const Json& item, bool init, Parser& parser) {
   ContainerSpec spec;
   spec.name = json::text(item, "name");
   const std::string where = (init ? "init container " : "container ") + spec.name;
+  spec.sidecar = init && json::text(item, "restartPolicy") == "Always";
   spec.image = json::text(item, "image");
   spec.command = json::texts(item, "command");
   spec.args = json::texts(item, "args");
@@ -249,11 +277,15 @@ ContainerSpec parse_container(const Json& item, bool init, Parser& parser) {
   spec.mounts = parse_mounts(item);
   spec.requests = parse_resources(json::member(item, "resources"), "requests", where, parser);
   spec.limits = parse_resources(json::member(item, "resources"), "limits", where, parser);
+  spec.requested = json::text_map(json::member(item, "resources"), "requests");
+  spec.limited = json::text_map(json::member(item, "resources"), "limits");
   for (const auto& [name, limit] : spec.limits) spec.requests.emplace(name, limit);
   spec.pull_policy = parse_pull_policy(item, spec.image);
   spec.liveness = parse_probe(item, "livenessProbe", where, parser);
   spec.readiness = parse_probe(item, "readinessProbe", where, parser);
   spec.startup = parse_probe(item, "startupProbe", where, parser);
+  spec.post_start = parse_hook(item, "postStart", where, parser);
+  spec.pre_stop = parse_hook(item, "preStop", where, parser);
   spec.standard_input = json::flag(item, "stdin");
   spec.standard_input_once = json::flag(item, "stdinOnce");
   spec.tty = json::flag(item, "tty");
@@ -292,6 +324,47 @@ void refuse_pod_fields(const Json& spec, Parser& parser) {
   for (const char* field : {"ephemeralContainers", "overhead", "resourceClaims", "resources"})
     if (const Json& value = json::member(spec, field); !value.empty())
       parser.refuse(std::string(field) + " of a pod: not supported");
+}
+
+// Those that belong to the pod's own namespaces and to nobody else (kubelet sysctl/safe_sysctls.go;
+// all of them are namespaced in the kernels that we run on).
+bool is_safe_sysctl(const std::string& name) {
+  static constexpr const char* kSafe[] = {"kernel.shm_rmid_forced",
+                                          "net.ipv4.ip_local_port_range",
+                                          "net.ipv4.tcp_syncookies",
+                                          "net.ipv4.ping_group_range",
+                                          "net.ipv4.ip_unprivileged_port_start",
+                                          "net.ipv4.ip_local_reserved_ports",
+                                          "net.ipv4.tcp_keepalive_time",
+                                          "net.ipv4.tcp_fin_timeout",
+                                          "net.ipv4.tcp_keepalive_intvl",
+                                          "net.ipv4.tcp_keepalive_probes",
+                                          "net.ipv4.tcp_rmem",
+                                          "net.ipv4.tcp_wmem"};
+  return std::find(std::begin(kSafe), std::end(kSafe), name) != std::end(kSafe);
+}
+
+// A pod that would change what others see of the kernel is not let in.
+void check_sysctls(PodSpec& pod) {
+  for (const auto& [name, value] : pod.sysctls) {
+    const bool of_ipc = name.starts_with("kernel.");
+    std::string why;
+    if (!is_safe_sysctl(name))
+      why = "not allowlisted";
+    else if (of_ipc ? pod.namespaces.host_ipc : pod.namespaces.host_network)
+      why = std::string("not allowed with host ") + (of_ipc ? "IPC" : "Net") + " enabled";
+    if (why.empty()) continue;
+    pod.rejected = {"SysctlForbidden", "forbidden sysctl: \"" + name + "\" " + why};
+    return;
+  }
+}
+
+// With slashes between its parts, dots may be in one of them (sysctl NormalizeName).
+std::string sysctl_name(std::string name) {
+  const size_t first = name.find_first_of("./");
+  if (first == std::string::npos || name[first] == '.') return name;
+  for (char& c : name) c = c == '/' ? '.' : c == '.' ? '/' : c;
+  return name;
 }
 
 void parse_metadata(const Json& metadata, PodSpec& pod) {
@@ -384,7 +457,8 @@ Result<PodSpec> parse_pod(const Json& object) {
   pod.run_as_user = json::number(security, "runAsUser");
   pod.run_as_group = json::number(security, "runAsGroup");
   for (const Json& sysctl : json::items(security, "sysctls"))
-    pod.sysctls[json::text(sysctl, "name")] = json::text(sysctl, "value");
+    pod.sysctls[sysctl_name(json::text(sysctl, "name"))] = json::text(sysctl, "value");
+  check_sysctls(pod);
   refuse_profiles(security, "", parser);
   refuse_host_ports(spec, parser);
   refuse_pod_fields(spec, parser);

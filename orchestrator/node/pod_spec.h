@@ -48,6 +48,7 @@ struct VolumeMount {
   std::string volume;
   std::string path;
   std::string sub_path;
+  std::string sub_path_expr;  // with_sub_paths makes a sub_path of it
   bool read_only = false;
   CriMount::Propagation propagation = CriMount::Propagation::kPrivate;
   bool operator==(const VolumeMount&) const = default;
@@ -68,7 +69,15 @@ struct ProbeSpec {
   int success_threshold = 1;
   int failure_threshold = 3;
   std::optional<Duration> grace;  // terminationGracePeriodSeconds of the probe
+  bool of_hook = false;           // any answer over HTTP is success
   bool operator==(const ProbeSpec&) const = default;
+};
+
+// What is done in a container after its start, or before its end.
+struct HookSpec {
+  std::optional<ProbeSpec> action;  // none: to wait
+  Duration sleep{};
+  bool operator==(const HookSpec&) const = default;
 };
 
 // Thousandths of the unit: 250 for "250m" CPU, 1024000 for "1Ki" memory.
@@ -79,6 +88,8 @@ enum class RestartPolicy { kAlways, kOnFailure, kNever };
 
 struct ContainerSpec {
   std::string name;
+  // An init container that goes on: what comes after it waits for its start alone (KEP-753).
+  bool sidecar = false;
   std::string image;
   std::vector<std::string> command;
   std::vector<std::string> args;
@@ -88,10 +99,14 @@ struct ContainerSpec {
   std::vector<VolumeMount> mounts;
   Quantities requests;
   Quantities limits;
+  Labels requested;  // the same as they are written
+  Labels limited;
   PullPolicy pull_policy = PullPolicy::kIfNotPresent;
   std::optional<ProbeSpec> liveness;
   std::optional<ProbeSpec> readiness;
   std::optional<ProbeSpec> startup;
+  std::optional<HookSpec> post_start;
+  std::optional<HookSpec> pre_stop;
   bool standard_input = false;
   bool standard_input_once = false;
   bool tty = false;
@@ -186,6 +201,13 @@ struct PodSpec {
   Labels sysctls;
 
   std::vector<std::string> refused;
+  // Why the pod is not let in: it fails at once (kubelet lifecycle.PodAdmitHandler).
+  struct Rejection {
+    std::string reason;
+    std::string message;
+    bool operator==(const Rejection&) const = default;
+  };
+  std::optional<Rejection> rejected;
 
   // The host name inside the pod: hostnameOverride, hostname or the pod's name, at most 63 bytes.
   std::string host_name() const;

@@ -18,11 +18,18 @@ struct Runs {
   const ContainerInfo* last = nullptr;  // ended before
 };
 
+// A container runs, for those who ask, when its postStart hook is done.
+bool is_in_post_start(const PodInput& pod, const ContainerInfo& container) {
+  return container.state == ContainerState::kRunning &&
+         pod.memory.in_post_start.contains(container.id);
+}
+
 Runs runs_of(const PodInput& pod, const std::string& name, bool init) {
   const ContainerInfo* newest = pod.runtime.latest(name);
   const ContainerInfo* previous = pod.runtime.previous(name);
   if (previous != nullptr && previous->state != ContainerState::kExited) previous = nullptr;
   if (newest == nullptr) return {};
+  if (is_in_post_start(pod, *newest)) return {nullptr, previous};
   if (newest->state == ContainerState::kRunning) return {newest, previous};
   if (newest->state != ContainerState::kExited) return {nullptr, previous};
   const bool over = pod.gone || pod.spec.deletion || pod_is_finished(pod);
@@ -61,6 +68,25 @@ Json waiting_state(const Failure& why) {
   return {{"waiting", state}};
 }
 
+// A container that was made has the resources that it asked for: they are not changed as it runs.
+void add_resources(const ContainerSpec& spec, Json& status) {
+  status["resources"] = Json::object();
+  if (!spec.requested.empty()) status["resources"]["requests"] = spec.requested;
+  if (!spec.limited.empty()) status["resources"]["limits"] = spec.limited;
+  if (!spec.requested.empty()) status["allocatedResources"] = spec.requested;
+}
+
+void add_mounts(const PodSpec& pod, const ContainerSpec& spec, Json& status) {
+  for (const VolumeMount& mount : spec.mounts) {
+    const bool known = std::any_of(pod.volumes.begin(), pod.volumes.end(),
+                                   [&](const VolumeSpec& v) { return v.name == mount.volume; });
+    if (!known) continue;
+    Json entry = {{"name", mount.volume}, {"mountPath", mount.path}};
+    if (mount.read_only) entry.update({{"readOnly", true}, {"recursiveReadOnly", "Disabled"}});
+    status["volumeMounts"].push_back(std::move(entry));
+  }
+}
+
 Json container_status(const PodInput& pod, const Json& all_before, const ContainerSpec& spec,
                       bool init) {
   const Json* before = &json::member(all_before, "");  // null
@@ -81,7 +107,9 @@ Json container_status(const PodInput& pod, const Json& all_before, const Contain
   if (newest != nullptr && newest->state != ContainerState::kCreated) {
     status["containerID"] = "containerd://" + newest->id;
     status["imageID"] = newest->image_ref;
+    add_resources(spec, status);
   }
+  add_mounts(pod.spec, spec, status);
   const uint32_t floor = memory.next_attempt_floor;  // one more than the API counts
   if (newest == nullptr && floor > 0) status["restartCount"] = floor - 1;
   const auto [now, last] = runs_of(pod, spec.name, init);
@@ -90,11 +118,12 @@ Json container_status(const PodInput& pod, const Json& all_before, const Contain
   } else if (now->state == ContainerState::kRunning) {
     status["state"] = {{"running", {{"startedAt", format_time(now->started_at)}}}};
     const bool probed = memory.probed_id == now->id;
-    status["started"] = init ? true : (probed ? memory.started : !spec.startup);
-    status["ready"] = init ? false : (probed ? memory.ready : !spec.readiness && !spec.startup);
+    const bool ends = init && !spec.sidecar;
+    status["started"] = ends ? true : (probed ? memory.started : !spec.startup);
+    status["ready"] = ends ? false : (probed ? memory.ready : !spec.readiness && !spec.startup);
   } else {
     status["state"] = terminated_state(*now, *before);
-    if (init) status["ready"] = now->exit_code == 0;
+    if (init && !spec.sidecar) status["ready"] = now->exit_code == 0;
   }
   if (last != nullptr) status["lastState"] = terminated_state(*last, *before);
   return status;
@@ -107,6 +136,7 @@ bool init_complete(const PodInput& pod) {
   }
   return std::all_of(pod.spec.init_containers.begin(), pod.spec.init_containers.end(),
                      [&](const ContainerSpec& spec) {
+                       if (spec.sidecar) return sidecar_started(pod, spec);
                        const ContainerInfo* last = pod.runtime.latest(spec.name);
                        return last != nullptr && last->state == ContainerState::kExited &&
                               last->exit_code == 0;
@@ -137,6 +167,11 @@ std::string phase_of(const PodInput& pod, const Json& previous) {
   int never_started = 0, running = 0, failed = 0, restarting = 0;
   for (const ContainerSpec& spec : pod.spec.init_containers) {
     const ContainerInfo* last = pod.runtime.latest(spec.name);
+    if (spec.sidecar) {
+      // One that ended says nothing of the pod.
+      if (last != nullptr && last->state == ContainerState::kRunning) ++running;
+      continue;
+    }
     const bool failed_for_good = last != nullptr && last->state == ContainerState::kExited &&
                                  last->exit_code != 0 &&
                                  pod.spec.restart_policy == RestartPolicy::kNever;
@@ -145,7 +180,8 @@ std::string phase_of(const PodInput& pod, const Json& previous) {
   const bool stopping = pod.gone || pod.spec.deletion.has_value();
   for (const ContainerSpec& spec : pod.spec.containers) {
     const ContainerInfo* last = pod.runtime.latest(spec.name);
-    if (last == nullptr || last->state == ContainerState::kCreated)
+    if (last == nullptr || last->state == ContainerState::kCreated ||
+        (is_in_post_start(pod, *last) && pod.runtime.previous(spec.name) == nullptr))
       ++never_started;
     else if (last->state != ContainerState::kExited)
       ++running;
@@ -181,12 +217,53 @@ Json merge_condition(const Json& previous, const Condition& condition, const Pod
   return out;
 }
 
-std::string unready_names(const Json& statuses) {
-  std::string names;
-  for (const Json& status : statuses)
-    if (!json::flag(status, "ready"))
-      names += (names.empty() ? "" : " ") + json::text(status, "name");
-  return names;
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : " ") + name;
+  return text;
+}
+
+bool is_sidecar(const ContainerSpec* spec) {
+  return spec != nullptr && spec->sidecar;
+}
+
+// What the pod still waits for before its containers, in the order in which it stands.
+std::string incomplete_names(const PodSpec& pod, const Json& init_statuses) {
+  std::vector<std::string> names;
+  for (const Json& status : init_statuses) {
+    const std::string name = json::text(status, "name");
+    if (!json::flag(status, is_sidecar(pod.find(name)) ? "started" : "ready"))
+      names.push_back(name);
+  }
+  return joined(names);
+}
+
+// Sidecars are as ready as containers are (kubelet GenerateContainersReadyCondition).
+std::string unready_names(const PodSpec& pod, const Json& init_statuses, const Json& statuses) {
+  std::vector<std::string> names;
+  for (const Json* list : {&init_statuses, &statuses})
+    for (const Json& status : *list) {
+      const std::string name = json::text(status, "name");
+      if (list == &init_statuses && !is_sidecar(pod.find(name))) continue;
+      if (!json::flag(status, "ready")) names.push_back(name);
+    }
+  return joined(names);
+}
+
+// What keeps the pod's readiness gates closed; empty: nothing (kubelet status/generate.go).
+std::string closed_gates(const PodSpec& spec, const Json& previous) {
+  std::string closed;
+  for (const std::string& gate : spec.readiness_gates) {
+    std::string status;
+    for (const Json& have : json::items(previous, "conditions"))
+      if (json::text(have, "type") == gate) status = json::text(have, "status");
+    if (status == "True") continue;
+    const std::string name = "pod readiness gate \"" + gate + "\"";
+    closed += (closed.empty() ? "" : ", ") +
+              (status.empty() ? "corresponding condition of " + name + " does not exist."
+                              : "the status of " + name + " is not \"True\", but " + status);
+  }
+  return closed;
 }
 
 Json conditions_of(const StatusInput& in, const std::string& phase, const Json& init_statuses,
@@ -196,12 +273,12 @@ Json conditions_of(const StatusInput& in, const std::string& phase, const Json& 
   conditions.push_back(
       {"PodReadyToStartContainers", pod.runtime.ready_sandbox() != nullptr, "", ""});
   const bool completed = phase == "Succeeded";
-  const std::string waiting_init = unready_names(init_statuses);
+  const std::string waiting_init = incomplete_names(pod.spec, init_statuses);
   conditions.push_back(
       init_complete(pod) ? Condition{"Initialized", true, completed ? "PodCompleted" : "", ""}
                          : Condition{"Initialized", false, "ContainersNotInitialized",
                                      "containers with incomplete status: [" + waiting_init + "]"});
-  const std::string unready = unready_names(statuses);
+  const std::string unready = unready_names(pod.spec, init_statuses, statuses);
   Condition ready{"ContainersReady", phase == "Running" && unready.empty(), "", ""};
   if (completed)
     ready.reason = "PodCompleted";
@@ -213,28 +290,19 @@ Json conditions_of(const StatusInput& in, const std::string& phase, const Json& 
   }
   conditions.push_back(ready);
   ready.type = "Ready";
-  for (const std::string& gate : pod.spec.readiness_gates) {
-    if (!ready.status) break;
-    const auto& have = json::items(in.previous, "conditions");
-    const bool open = std::any_of(have.begin(), have.end(), [&](const Json& old) {
-      return json::text(old, "type") == gate && json::text(old, "status") == "True";
-    });
-    if (!open)
-      ready = {"Ready", false, "ReadinessGatesNotReady",
-               "the status of pod readiness gate \"" + gate + "\" is not \"True\""};
-  }
+  if (const std::string closed = closed_gates(pod.spec, in.previous);
+      ready.status && !closed.empty())
+    ready = {"Ready", false, "ReadinessGatesNotReady", closed};
   conditions.push_back(ready);
+  conditions.push_back({"PodScheduled", true, "", ""});
 
   Json list = Json::array();
-  bool scheduled = false;
   for (const Json& old : json::items(in.previous, "conditions")) {
     const std::string type = json::text(old, "type");
     const bool ours = std::any_of(conditions.begin(), conditions.end(),
                                   [&](const Condition& c) { return c.type == type; });
     if (!ours) list.push_back(old);
-    if (type == "PodScheduled") scheduled = true;
   }
-  if (!scheduled) list.push_back(merge_condition(in.previous, {"PodScheduled", true, "", ""}, pod));
   for (const Condition& condition : conditions)
     list.push_back(merge_condition(in.previous, condition, pod));
   return list;
@@ -258,7 +326,7 @@ Failure crash_loop(const PodInput& pod, const ContainerSpec& spec, const Contain
 Failure waiting_reason(const PodInput& pod, const ContainerSpec& spec, bool init) {
   const ContainerMemory& memory = pod.memory_of(spec.name);
   const ContainerInfo* last = pod.runtime.latest(spec.name);
-  const bool ran = !memory.failure || memory.failure->reason == kRunContainerError;
+  const bool ran = !memory.failure || is_of_a_run(*memory.failure);
   if (ran && last != nullptr && last->state == ContainerState::kExited &&
       memory.restarts.remaining(last->finished_at, pod.now) > Duration::zero())
     return crash_loop(pod, spec, *last);
@@ -283,6 +351,7 @@ Json pod_status_patch(const std::string& uid, const Json& status) {
   static constexpr const char* kOurs[] = {"PodScheduled", "PodReadyToStartContainers",
                                           "Initialized", "ContainersReady", "Ready"};
   Json patch = {{"metadata", {{"uid", uid}}}, {"status", status}};
+  if (!status.contains("conditions")) return patch;
   Json conditions = Json::array();
   for (const Json& condition : json::items(status, "conditions")) {
     const std::string type = json::text(condition, "type");
@@ -302,7 +371,7 @@ Result<const ContainerInfo*> log_source(const PodInput& pod, const std::string& 
   const std::string subject =
       "container \"" + container + "\" in pod \"" + pod.spec.key.name + "\"";
   const ContainerSpec* spec = pod.spec.find(container);
-  if (spec == nullptr) return Error::invalid(subject + " is not available");
+  if (spec == nullptr || is_rejected(pod)) return Error::invalid(subject + " is not available");
   const bool init = is_init(pod.spec, container);
   const auto [now, last] = runs_of(pod, container, init);
   if (previous && last == nullptr)
@@ -316,8 +385,22 @@ Result<const ContainerInfo*> log_source(const PodInput& pod, const std::string& 
                                                         : reason));
 }
 
+// Of a pod that is not let in: nothing of it was ever made (kubelet rejectPod).
+Json rejected_status(const PodInput& pod) {
+  Json status = {{"phase", "Failed"},
+                 {"reason", pod.spec.rejected->reason},
+                 {"message", "Pod was rejected: " + pod.spec.rejected->message},
+                 {"qosClass", to_string(qos_class(pod.spec))}};
+  if (pod.memory.start_time) status["startTime"] = format_time(*pod.memory.start_time);
+  if (pod.spec.generation > 0) status["observedGeneration"] = pod.spec.generation;
+  return status;
+}
+
 Json pod_status(const StatusInput& in) {
   const PodInput& pod = in.pod;
+  if (is_rejected(pod) && (!is_terminal(json::text(in.previous, "phase")) ||
+                           json::text(in.previous, "reason") == pod.spec.rejected->reason))
+    return rejected_status(pod);
   Json status;
   Json init_statuses = Json::array();
   for (const ContainerSpec& spec : pod.spec.init_containers)

@@ -2,11 +2,13 @@
 #include "orchestrator/node/pod_worker.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "orchestrator/node/container_config.h"
 #include "orchestrator/node/cri_log.h"
 #include "orchestrator/node/files.h"
+#include "orchestrator/node/pod_start.h"
 #include "orchestrator/node/pod_status.h"
 #include "orchestrator/node/status_compare.h"
 #include "orchestrator/values/json_reader.h"
@@ -289,14 +291,21 @@ void PodWorker::sync() {
   syncing_ = false;
   schedule_wake(plan);
   if (gone_) return;
-  if (!spec_.refused.empty() && !refusal_told_ && !spec_.deletion) {
-    refusal_told_ = true;
-    for (const std::string& sentence : spec_.refused)
-      event("Warning", "FailedCreatePodSandBox", sentence);
-  }
+  report_refusal();
   report_deadline();
   report_back_offs();
   report_status();
+}
+
+// Why nothing of the pod is made.
+void PodWorker::report_refusal() {
+  if (spec_.deletion) return;
+  const PodInput in = input();
+  if (is_rejected(in) && !in.terminal && !std::exchange(rejection_told_, true))
+    event("Warning", spec_.rejected->reason, spec_.rejected->message);
+  if (spec_.refused.empty() || std::exchange(refusal_told_, true)) return;
+  for (const std::string& sentence : spec_.refused)
+    event("Warning", "FailedCreatePodSandBox", sentence);
 }
 
 void PodWorker::report_deadline() {
@@ -387,9 +396,10 @@ void PodWorker::read_termination_message(ContainerInfo& container) const {
 
 // What the API was told of this very container, by an earlier life of ours.
 ContainerProbes::State PodWorker::told_state(const std::string& container_id) const {
-  for (const auto& status : json::items(api_status_, "containerStatuses"))
-    if (json::text(status, "containerID") == "containerd://" + container_id)
-      return {json::flag(status, "started"), json::flag(status, "ready"), true};
+  for (const char* list : {"containerStatuses", "initContainerStatuses"})
+    for (const auto& status : json::items(api_status_, list))
+      if (json::text(status, "containerID") == "containerd://" + container_id)
+        return {json::flag(status, "started"), json::flag(status, "ready"), true};
   return {};
 }
 
@@ -406,39 +416,44 @@ void PodWorker::report_probe(const std::string& container, ContainerProbes::Kind
       return event("Warning", "Unhealthy", probe + "failed: " + result.output, container);
     case ProbeResult::Outcome::kUnknown:
       return event("Warning", "Unhealthy",
-                   probe + "could not be made and does not count: " + result.output, container);
+                   probe + "errored and resulted in unknown state: " + result.output, container);
   }
 }
 
 void PodWorker::update_probes() {
   std::set<std::string> wanted;
-  for (const ContainerSpec& spec : spec_.containers) {
-    const ContainerInfo* container = runtime_.latest(spec.name);
-    if (container == nullptr || container->state != ContainerState::kRunning) continue;
-    if (!spec.liveness && !spec.readiness && !spec.startup) continue;
-    wanted.insert(container->id);
-    std::unique_ptr<ContainerProbes>& probes = probes_[container->id];
-    if (!probes) {
-      const NodeFacts node = facts();
-      const ProbeTarget target{node.pod_ips.empty() ? node.host_ip : node.pod_ips.front(),
-                               container->id};
-      probes = std::make_unique<ContainerProbes>(
-          context_.clock, context_.probes, spec, target, container->started_at,
-          told_state(container->id),
-          ContainerProbes::Callbacks{
-              [this] { sync(); },
-              [this, name = spec.name](ContainerProbes::Kind kind, const ProbeResult& result) {
-                report_probe(name, kind, result);
-              }});
-    }
-    if (spec_.deletion || gone_) probes->stop_liveness();
-    ContainerMemory& memory = memory_.containers[spec.name];
-    memory.probed_id = container->id;
-    memory.started = probes->state().started;
-    memory.ready = probes->state().ready;
-    memory.alive = probes->state().alive;
-  }
+  for (const ContainerSpec& spec : spec_.init_containers)
+    if (spec.sidecar) update_probes_of(spec, wanted);
+  for (const ContainerSpec& spec : spec_.containers) update_probes_of(spec, wanted);
   std::erase_if(probes_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+}
+
+void PodWorker::update_probes_of(const ContainerSpec& spec, std::set<std::string>& wanted) {
+  const ContainerInfo* container = runtime_.latest(spec.name);
+  if (container == nullptr || container->state != ContainerState::kRunning) return;
+  if (!spec.liveness && !spec.readiness && !spec.startup) return;
+  if (memory_.in_post_start.contains(container->id)) return;
+  wanted.insert(container->id);
+  std::unique_ptr<ContainerProbes>& probes = probes_[container->id];
+  if (!probes) {
+    const NodeFacts node = facts();
+    const ProbeTarget target{node.pod_ips.empty() ? node.host_ip : node.pod_ips.front(),
+                             container->id};
+    probes = std::make_unique<ContainerProbes>(
+        context_.clock, context_.probes, spec, target, container->started_at,
+        told_state(container->id),
+        ContainerProbes::Callbacks{
+            [this] { sync(); },
+            [this, name = spec.name](ContainerProbes::Kind kind, const ProbeResult& result) {
+              report_probe(name, kind, result);
+            }});
+  }
+  if (spec_.deletion || gone_) probes->stop_liveness();
+  ContainerMemory& memory = memory_.containers[spec.name];
+  memory.probed_id = container->id;
+  memory.started = probes->state().started;
+  memory.ready = probes->state().ready;
+  memory.alive = probes->state().alive;
 }
 
 // Once for every wait.

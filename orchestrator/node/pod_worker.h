@@ -108,6 +108,7 @@ class PodWorker {
   void stop_sandbox(const Action& action);
   void remove_sandbox(const Action& action);
   void stop_container(const Action& action);
+  void stop_in_runtime(const Action& action);
   void remove_container(const Action& action);
   void tear_down(const Action& action);
   void remove_cgroups(int more_tries, std::function<void()> then);
@@ -123,7 +124,19 @@ class PodWorker {
   void start_with_objects(std::shared_ptr<Start> start);
   void create(std::shared_ptr<Start> start, const Objects& objects);
   void created(std::shared_ptr<Start> start, const std::string& id);
+  void started(std::shared_ptr<Start> start, const std::string& id);
+  struct Hook;
+  using HookDone = std::function<void(const std::string& failure)>;
+  void run_hook(const std::string& key, const std::string& id, const HookSpec& hook, Duration limit,
+                HookDone done);
+  void hook_ended(const std::string& key, const std::string& failure);
+  void run_post_start(const std::shared_ptr<Start>& start, const std::string& id);
+  void post_start_failed(const std::shared_ptr<Start>& start, const std::string& id,
+                         const std::string& failure);
+  void run_pre_stop(const Action& action, const HookSpec& hook);
+  void abandon_post_start(const Action& stop);
   void inspection_failed(const std::shared_ptr<Start>& start, const Error& error);
+  void invalid_image(const std::shared_ptr<Start>& start, const Error& error);
   void never_pulled(const std::shared_ptr<Start>& start);
   void pull_failed(const std::shared_ptr<Start>& start, const Error& error);
   void image_failed(const std::shared_ptr<Start>& start, const std::string& reason,
@@ -140,8 +153,10 @@ class PodWorker {
   void report_probe(const std::string& container, ContainerProbes::Kind kind,
                     const ProbeResult& result);
   void update_probes();
+  void update_probes_of(const ContainerSpec& spec, std::set<std::string>& wanted);
   void report_back_offs();
   void report_deadline();
+  void report_refusal();
   static std::string pull_key(const std::string& container) { return "pull:" + container; }
   void report_status();
   void write_status(const nlohmann::json& status, std::function<void()> then);
@@ -182,7 +197,10 @@ class PodWorker {
   std::map<std::string, std::unique_ptr<ContainerProbes>> probes_;  // by container id
   std::set<std::shared_ptr<Start>> pulls_;                          // whose image is awaited
   std::set<std::string> backed_off_;  // container ids and pull_key()s with a BackOff event
+  std::map<std::string, std::unique_ptr<Hook>> hooks_;  // that run, by key
+  std::set<std::string> pre_stopped_;                   // container ids whose preStop was begun
   bool refusal_told_ = false;
+  bool rejection_told_ = false;
   bool deadline_told_ = false;
 
   bool writing_status_ = false;

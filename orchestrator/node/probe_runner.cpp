@@ -31,10 +31,14 @@ TlsClientConfig unverified() {
 // probe/http).
 class HttpAttempt : public ProbeAttempt {
  public:
-  HttpAttempt(Loop& loop, HttpClient& http, HttpRequest request, ProbeDone done)
+  // `host`: with its port. `any_status`: that it answers is success (a lifecycle hook).
+  HttpAttempt(Loop& loop, HttpClient& http, HttpRequest request, std::string host, bool any_status,
+              ProbeDone done)
       : clock_(loop.clock()),
         http_(http),
         request_(std::move(request)),
+        host_(std::move(host)),
+        any_status_(any_status),
         deadline_(clock_.now() + request_.total_timeout),
         done_(std::move(done)) {
     send();
@@ -49,11 +53,11 @@ class HttpAttempt : public ProbeAttempt {
   }
   void answered(const Result<HttpResponse>& response) {
     // A body longer than we care to read is an answer all the same.
-    if (!response.ok())
-      return finish(response.error().is(ErrorCode::kResourceExhausted) ? Outcome::kSuccess
-                                                                       : Outcome::kFailure,
-                    response.error().message());
+    if (!response.ok() && response.error().is(ErrorCode::kResourceExhausted))
+      return finish(Outcome::kSuccess, "");
+    if (!response.ok()) return finish(Outcome::kFailure, failure(response.error()));
     const int status = response->status;
+    if (any_status_) return finish(Outcome::kSuccess, "");
     if (status < 200 || status >= 400)
       return finish(Outcome::kFailure,
                     "HTTP probe failed with statuscode: " + std::to_string(status));
@@ -72,6 +76,15 @@ class HttpAttempt : public ProbeAttempt {
     request_.url = *next;
     send();
   }
+  // As Go's client says it.
+  std::string failure(const Error& error) const {
+    const std::string asked = "Get \"" + request_.url + "\": ";
+    if (error.is_timeout())
+      return asked + "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+    const std::string refused = std::strerror(ECONNREFUSED);
+    if (!error.message().ends_with(refused)) return asked + error.message();
+    return asked + "dial tcp " + host_ + ": connect: " + "connection refused";
+  }
   static bool is_redirect(int status) {
     return (status >= 301 && status <= 303) || status == 307 || status == 308;
   }
@@ -84,11 +97,21 @@ class HttpAttempt : public ProbeAttempt {
   Clock& clock_;
   HttpClient& http_;
   HttpRequest request_;
+  const std::string host_;
+  const bool any_status_;
   const MonoTime deadline_;
   ProbeDone done_;
   int redirects_ = 0;
   HttpCall call_;
 };
+
+// An error of the system in the words of Go's programs, which users know.
+std::string in_go(int error) {
+  std::string text = std::strerror(error);
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
+    text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  return text;
+}
 
 // There is nothing to connect to.
 class FailedAttempt : public ProbeAttempt {
@@ -107,7 +130,7 @@ class FailedAttempt : public ProbeAttempt {
 class TcpAttempt : public ProbeAttempt {
  public:
   TcpAttempt(Loop& loop, const SocketAddress& target, Duration timeout, ProbeDone done)
-      : done_(std::move(done)) {
+      : done_(std::move(done)), target_(target.to_string()) {
     sockaddr_storage storage{};
     const socklen_t length = target.to_sockaddr(storage);
     fd_ = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -135,10 +158,13 @@ class TcpAttempt : public ProbeAttempt {
   void finish(int error) {
     const ProbeDone done = std::move(done_);  // it destroys this object
     if (error == 0) return done({Outcome::kSuccess, ""});
-    done({Outcome::kFailure, std::string("connect: ") + std::strerror(error)});
+    done(
+        {Outcome::kFailure, "dial tcp " + target_ + ": " +
+                                (error == ETIMEDOUT ? "i/o timeout" : "connect: " + in_go(error))});
   }
 
   ProbeDone done_;
+  const std::string target_;
   int fd_ = -1;
   std::unique_ptr<Poll> poll_;
   Alarm deadline_;
@@ -151,20 +177,26 @@ struct ExecAttempt : ProbeAttempt {
 
 // The command's own end is a success or a failure, and so is that it takes too long; that it could
 // not be run says nothing of the container (kubelet probe/exec).
-ProbeResult exec_result(const Result<ExecResult>& result) {
+ProbeResult exec_result(const ProbeSpec& probe, const Result<ExecResult>& result) {
   if (result.ok())
     return {result->exit_code == 0 ? Outcome::kSuccess : Outcome::kFailure,
             result->output.substr(0, kMaxOutput)};
-  return {result.error().is(ErrorCode::kTimeout) ? Outcome::kFailure : Outcome::kUnknown,
-          result.error().message()};
+  if (!result.error().is(ErrorCode::kTimeout)) return {Outcome::kUnknown, result.error().message()};
+  std::string command;
+  for (const std::string& word : probe.command) command += (command.empty() ? "" : " ") + word;
+  return {Outcome::kFailure, "command timed out: \"" + command + "\" timed out after " +
+                                 std::to_string(probe.timeout / std::chrono::seconds(1)) + "s"};
+}
+
+std::string with_port(const ProbeSpec& probe, const std::string& host) {
+  const bool bracket = host.find(':') != std::string::npos;
+  return (bracket ? "[" + host + "]" : host) + ":" + std::to_string(probe.port);
 }
 
 HttpRequest http_request(const ProbeSpec& probe, const std::string& host) {
   HttpRequest request;
-  const bool bracket = host.find(':') != std::string::npos;
-  request.url = (probe.https ? "https://" : "http://") + (bracket ? "[" + host + "]" : host) + ":" +
-                std::to_string(probe.port) + probe.path;
-  request.headers.add("User-Agent", "kube-probe/1.36");
+  request.url = (probe.https ? "https://" : "http://") + with_port(probe, host) + probe.path;
+  request.headers.add("User-Agent", probe.of_hook ? "kube-lifecycle/1.36" : "kube-probe/1.36");
   request.headers.add("Accept", "*/*");
   request.headers.add("Connection", "close");
   for (const auto& [name, value] : probe.headers) request.headers.set(name, value);
@@ -203,7 +235,7 @@ std::unique_ptr<ProbeAttempt> NetworkProbeRunner::run(const ProbeSpec& probe,
   switch (probe.kind) {
     case ProbeSpec::Kind::kHttp:
       return std::make_unique<HttpAttempt>(loop_, http_, http_request(probe, host),
-                                           std::move(done));
+                                           with_port(probe, host), probe.of_hook, std::move(done));
     case ProbeSpec::Kind::kTcp: {
       const Result<IpAddress> address = IpAddress::parse(host);
       if (!address.ok())
@@ -215,8 +247,8 @@ std::unique_ptr<ProbeAttempt> NetworkProbeRunner::run(const ProbeSpec& probe,
       auto attempt = std::make_unique<ExecAttempt>();
       attempt->done = std::make_shared<ProbeDone>(std::move(done));
       cri_.exec(target.container_id, probe.command, probe.timeout,
-                [weak = std::weak_ptr<ProbeDone>(attempt->done)](Result<ExecResult> result) {
-                  if (const auto wanted = weak.lock()) (*wanted)(exec_result(result));
+                [weak = std::weak_ptr<ProbeDone>(attempt->done), probe](Result<ExecResult> result) {
+                  if (const auto wanted = weak.lock()) (*wanted)(exec_result(probe, result));
                 });
       return attempt;
     }

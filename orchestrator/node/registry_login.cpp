@@ -39,6 +39,72 @@ Place place_of_image(const std::string& image) {
   return {kHub, (first.size() == image.size() ? "/library/" : "/") + image};
 }
 
+bool is_lower_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+bool is_word(char c) {
+  return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z');
+}
+
+// Between two letters or digits stands one of ".", "_", "__" or any number of "-".
+bool is_path_part(std::string_view part) {
+  if (part.empty() || !is_lower_or_digit(part.front()) || !is_lower_or_digit(part.back()))
+    return false;
+  for (size_t begin = 0; begin < part.size();) {
+    size_t end = begin;
+    while (end < part.size() && !is_lower_or_digit(part[end])) ++end;
+    const std::string_view between = part.substr(begin, end - begin);
+    if (!between.empty() && between != "." && between != "_" && between != "__" &&
+        between.find_first_not_of('-') != std::string_view::npos)
+      return false;
+    begin = std::max(end, begin + 1);
+  }
+  return true;
+}
+
+bool is_host(std::string_view host) {
+  const size_t colon = host.find(':', host.starts_with('[') ? host.find(']') : 0);
+  const std::string_view port =
+      colon == std::string_view::npos ? std::string_view("0") : host.substr(colon + 1);
+  if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+  const std::string_view name = host.substr(0, colon);
+  if (name.starts_with('['))
+    return name.size() > 2 &&
+           name.find_first_not_of("0123456789abcdefABCDEF:", 1) == name.size() - 1;
+  for (size_t begin = 0; begin <= name.size();) {
+    const size_t end = std::min(name.find('.', begin), name.size());
+    const std::string_view label = name.substr(begin, end - begin);
+    if (label.empty() || !is_word(label.front()) || !is_word(label.back())) return false;
+    for (const char c : label)
+      if (!is_word(c) && c != '-') return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
+bool is_tag(std::string_view tag) {
+  if (tag.empty() || tag.size() > 128 || tag.front() == '.' || tag.front() == '-') return false;
+  return std::all_of(tag.begin(), tag.end(),
+                     [](char c) { return is_word(c) || c == '_' || c == '.' || c == '-'; });
+}
+
+bool is_digest(std::string_view digest) {
+  const size_t colon = digest.find(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view hash = digest.substr(colon + 1);
+  return hash.size() >= 32 &&
+         hash.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+}
+
+bool is_path(std::string_view path) {
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    if (!is_path_part(path.substr(begin, end - begin))) return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
 // A key of "auths": with a scheme or without; an old "/v1/" or "/v2/" is no part of the path.
 Place place_of_key(const std::string& key) {
   const size_t scheme = key.find("://");
@@ -84,6 +150,35 @@ Json auths_of(const ObjectData& data) {
 }
 
 }  // namespace
+
+Result<void> check_image_name(const std::string& image) {
+  const auto wrong = [&](const std::string& more) {
+    return Error(ErrorCode::kInvalid,
+                 "couldn't parse image name \"" + image + "\": invalid reference format" + more);
+  };
+  std::string_view rest = image;
+  if (const size_t at = rest.find('@'); at != std::string_view::npos) {
+    if (!is_digest(rest.substr(at + 1))) return wrong("");
+    rest = rest.substr(0, at);
+  }
+  const size_t slash = rest.find('/');
+  const std::string_view first = rest.substr(0, slash);
+  const bool has_host =
+      slash != std::string_view::npos &&
+      (first.find_first_of(".:") != std::string_view::npos || first == "localhost" ||
+       std::any_of(first.begin(), first.end(), [](char c) { return c >= 'A' && c <= 'Z'; }));
+  if (has_host && !is_host(first)) return wrong("");
+  if (has_host) rest = rest.substr(slash + 1);
+  const size_t colon = rest.find(':');
+  const std::string_view path = rest.substr(0, colon);
+  if (std::any_of(path.begin(), path.end(), [](char c) { return c >= 'A' && c <= 'Z'; }))
+    return wrong(": repository name (" +
+                 std::string(has_host || path.find('/') != path.npos ? "" : "library/") +
+                 std::string(path) + ") must be lowercase");
+  if (!is_path(path) || (colon != std::string_view::npos && !is_tag(rest.substr(colon + 1))))
+    return wrong("");
+  return ok();
+}
 
 std::vector<RegistryLogin> registry_logins(const std::string& image, const Objects& secrets) {
   const Place place = place_of_image(image);

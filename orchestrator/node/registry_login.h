@@ -14,6 +14,10 @@
 
 namespace fairlead::orchestrator {
 
+// Whether the text is an image's name at all; an error says what is wrong in the kubelet's words.
+// (The grammar of distribution/reference.)
+Result<void> check_image_name(const std::string& image);
+
 // Those that are for `image`, the one for the longest path first, without doubles.
 std::vector<RegistryLogin> registry_logins(const std::string& image, const Objects& secrets);
 

@@ -109,10 +109,10 @@ std::string pod_hosts(const PodSpec& pod, const std::vector<std::string>& pod_ip
         "# Kubernetes-managed hosts file.\n"
         "127.0.0.1\tlocalhost\n"
         "::1\tlocalhost ip6-localhost ip6-loopback\n"
-        "fe00::\tip6-localnet\n"
-        "ff00::\tip6-mcastprefix\n"
-        "ff02::1\tip6-allnodes\n"
-        "ff02::2\tip6-allrouters\n";
+        "fe00::0\tip6-localnet\n"
+        "fe00::0\tip6-mcastprefix\n"
+        "fe00::1\tip6-allnodes\n"
+        "fe00::2\tip6-allrouters\n";
     const std::string name = pod.host_name();
     std::string full = pod.full_name(cluster_domain);
     if (!full.empty()) full += "\t";

@@ -28,13 +28,17 @@ int64_t added(int64_t sum, int64_t amount) {
                                                       : result;
 }
 
-// What the pod may use in all: containers together, or the greediest init container.
+// What the pod may use in all: containers and sidecars together, or the greediest init container
+// with the sidecars before it (KEP-753).
 int64_t pod_sum(const PodSpec& pod, bool limits, const char* name) {
   int64_t sum = 0, most = 0;
+  for (const ContainerSpec& spec : pod.init_containers) {
+    const int64_t with = added(sum, get(limits ? spec.limits : spec.requests, name));
+    most = std::max(most, with);
+    if (spec.sidecar) sum = with;
+  }
   for (const ContainerSpec& spec : pod.containers)
     sum = added(sum, get(limits ? spec.limits : spec.requests, name));
-  for (const ContainerSpec& spec : pod.init_containers)
-    most = std::max(most, get(limits ? spec.limits : spec.requests, name));
   return std::max(sum, most);
 }
 

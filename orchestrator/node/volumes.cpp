@@ -33,7 +33,9 @@ Result<void> append_object(const VolumeSource& source, const Objects& objects,
     if (value == object->second.end()) {
       if (source.optional) continue;
       return Error(ErrorCode::kNotFound,
-                   reference.to_string() + " references non-existent key: " + item.key);
+                   (reference.secret ? "references non-existent secret key: "
+                                     : "configmap references non-existent config key: ") +
+                       item.key);
     }
     out.push_back({item.path, value->second, item.mode.value_or(source.default_mode)});
   }
@@ -87,7 +89,7 @@ Result<void> mount_tmpfs(const std::string& path, const std::string& options) {
 Result<void> make_empty_dir(const std::string& dir, const VolumeSource& source,
                             std::optional<int64_t> group) {
   if (source.memory) {
-    std::string options = group ? "mode=2777,gid=" + std::to_string(*group) : "mode=777";
+    std::string options = group ? "mode=3777,gid=" + std::to_string(*group) : "mode=1777";
     if (source.size_limit > 0) options += ",size=" + std::to_string(source.size_limit);
     if (const Result<void> made = files::make_dirs(dir); !made.ok()) return made;
     return mount_tmpfs(dir, options);
@@ -105,8 +107,14 @@ Result<void> make_empty_dir(const std::string& dir, const VolumeSource& source,
 }
 
 Error wrong_type(const VolumeSource& source) {
-  return Error(ErrorCode::kInvalid, "hostPath type check failed: " + source.host_path +
-                                        " is not a " + source.host_path_type);
+  const std::string& type = source.host_path_type;
+  const char* words = type == "Directory"     ? "directory"
+                      : type == "Socket"      ? "socket file"
+                      : type == "CharDevice"  ? "character device"
+                      : type == "BlockDevice" ? "block device"
+                                              : "file";
+  return Error(ErrorCode::kInvalid,
+               "hostPath type check failed: " + source.host_path + " is not a " + words);
 }
 
 // What the type asks for exists, or is made where it says so (api/core/v1 HostPathType).
@@ -159,7 +167,8 @@ Result<void> Volumes::set_up_one(const PodSpec& pod, const VolumeSpec& volume,
                                  const NodeFacts& node, const Objects& objects) {
   const Result<void> done = make(pod, volume, node, objects);
   if (done.ok()) return done;
-  return done.error().with_context("MountVolume.SetUp failed for volume \"" + volume.name + "\"");
+  // With a space before the colon: the kubelet's words.
+  return done.error().with_context("MountVolume.SetUp failed for volume \"" + volume.name + "\" ");
 }
 
 Result<void> Volumes::make(const PodSpec& pod, const VolumeSpec& volume, const NodeFacts& node,
@@ -176,7 +185,7 @@ Result<void> Volumes::make(const PodSpec& pod, const VolumeSpec& volume, const N
     return part.kind == VolumeSource::Kind::kSecret;
   };
   if (is_secret(source) || std::any_of(source.sources.begin(), source.sources.end(), is_secret))
-    if (const Result<void> done = mount_tmpfs(dir, "mode=755"); !done.ok()) return done;
+    if (const Result<void> done = mount_tmpfs(dir, "mode=1777"); !done.ok()) return done;
   const Result<bool> written = write_atomic_dir(dir, *list, pod.fs_group);
   return written.ok() ? ok() : Result<void>(written.error());
 }

@@ -115,7 +115,7 @@ class PodsTest(unittest.TestCase):
     def described(self, kubectl):
         pod = kubectl.run("describe", "pod", "-l", "app=web")
         self.assertRegex(pod, r"Status: +Running")
-        self.assertRegex(pod, r"Normal +Started .*Started container web")
+        self.assertRegex(pod, r"Normal +Started .*Container started")
         wait_for("both have endpoints", lambda: kubectl.run("get", "endpoints", "web").count(":8080") == 2)
         service = kubectl.run("describe", "service", "web")
         # Up to 1.30 from the Endpoints object, then from slices.

@@ -19,11 +19,24 @@
 
 namespace fairlead::orchestrator {
 
+// Nobody is answered but by the test.
 class SilentProbes : public ProbeRunner {
  public:
-  std::unique_ptr<ProbeAttempt> run(const ProbeSpec&, const ProbeTarget&, ProbeDone) override {
+  struct Asked {
+    ProbeSpec probe;
+    ProbeTarget target;
+    ProbeDone done;
+  };
+  std::unique_ptr<ProbeAttempt> run(const ProbeSpec& probe, const ProbeTarget& target,
+                                    ProbeDone done) override {
+    asked.push_back({probe, target, std::move(done)});
     return std::make_unique<ProbeAttempt>();
   }
+  void answer(ProbeResult::Outcome outcome, const std::string& output = "") {
+    const ProbeDone done = asked.back().done;  // it may ask again
+    done({outcome, output});
+  }
+  std::vector<Asked> asked;
 };
 
 class StatusApi : public NodeApi {

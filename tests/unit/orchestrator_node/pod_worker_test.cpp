@@ -195,6 +195,116 @@ TEST_F(Worker, APodsResolverIsNotTheHostsLoopback) {
   EXPECT_EQ(cri_.dns.servers, std::vector<std::string>{"192.0.2.53"});
 }
 
+constexpr auto kHook = R"({"exec":{"command":["hook"]}})";
+
+// kubelet kuberuntime startContainer: the next container waits for the hook, and so does everybody.
+TEST_F(Worker, APostStartHookHoldsUpWhatComesAfterIt) {
+  pod_["spec"]["containers"][0]["lifecycle"]["postStart"] = Json::parse(kHook);
+  pod_["spec"]["containers"].push_back({{"name", "d"}, {"image", "image:1"}});
+  apply();
+  ASSERT_EQ(probes_.asked.size(), 1u);
+  EXPECT_EQ(probes_.asked[0].probe.command, std::vector<std::string>{"hook"});
+  EXPECT_EQ(probes_.asked[0].target.container_id, "c0");
+  turn(seconds(100));
+  EXPECT_EQ(phase(), "Pending");
+  EXPECT_EQ(container()["state"]["waiting"]["reason"], "ContainerCreating");
+  EXPECT_EQ(cri_.find("d0"), nullptr);
+  probes_.answer(ProbeResult::Outcome::kSuccess);
+  turn(seconds(1));
+  EXPECT_EQ(phase(), "Running");
+  EXPECT_TRUE(container()["ready"]);
+  EXPECT_NE(cri_.find("d0"), nullptr);
+}
+
+TEST_F(Worker, AFailedPostStartHookEndsTheContainer) {
+  pod_["spec"]["containers"][0]["lifecycle"]["postStart"] = Json::parse(kHook);
+  apply();
+  probes_.answer(ProbeResult::Outcome::kFailure, "no");
+  turn(milliseconds(100));
+  EXPECT_EQ(events_.count("Warning FailedPostStartHook: PostStartHook failed"), 1u);
+  EXPECT_EQ(events_.count("Normal Killing: FailedPostStartHook"), 1u);
+  ASSERT_EQ(cri_.containers.size(), 2u) << "another one at once, the first time";
+  probes_.answer(ProbeResult::Outcome::kFailure, "no");
+  turn(seconds(1));
+  EXPECT_EQ(container()["state"]["waiting"]["reason"], "CrashLoopBackOff");
+  turn(seconds(10));
+  EXPECT_EQ(container()["state"]["waiting"]["message"],
+            "Exec lifecycle hook ([hook]) for Container \"c\" in Pod \"p_default(u)\" failed - "
+            "error: no");
+}
+
+TEST_F(Worker, APodThatGoesWaitsForNoPostStartHook) {
+  pod_["spec"]["containers"][0]["lifecycle"]["postStart"] = Json::parse(kHook);
+  apply();
+  remove(30);
+  turn(seconds(1));
+  EXPECT_EQ(cri_.find("c0")->state, ContainerState::kExited);
+  EXPECT_TRUE(api_.deleted);
+}
+
+TEST_F(Worker, APreStopHookIsOfTheGracePeriod) {
+  pod_["spec"]["containers"][0]["lifecycle"]["preStop"] = Json::parse(kHook);
+  apply();
+  EXPECT_TRUE(probes_.asked.empty());
+  remove(30);
+  ASSERT_EQ(probes_.asked.size(), 1u);
+  turn(seconds(9));
+  EXPECT_TRUE(cri_.graces.empty()) << "not stopped yet";
+  probes_.answer(ProbeResult::Outcome::kUnknown, "no such program");
+  turn(seconds(1));
+  EXPECT_EQ(events_.count("Warning FailedPreStopHook: PreStopHook failed"), 1u);
+  ASSERT_EQ(cri_.graces.size(), 1u);
+  EXPECT_EQ(cri_.graces[0], seconds(21));
+  EXPECT_TRUE(api_.deleted);
+}
+
+TEST_F(Worker, APreStopHookIsLeftWhenTheGracePeriodIsOver) {
+  pod_["spec"]["containers"][0]["lifecycle"]["preStop"] = Json::parse(kHook);
+  apply();
+  remove(30);
+  turn(seconds(31));
+  ASSERT_EQ(cri_.graces.size(), 1u);
+  EXPECT_EQ(cri_.graces[0], seconds(2));
+  EXPECT_EQ(events_.count("Warning FailedPreStopHook"), 0u);
+}
+
+TEST_F(Worker, APreStopHookMayBeToWait) {
+  pod_["spec"]["containers"][0]["lifecycle"]["preStop"] = {{"sleep", {{"seconds", 5}}}};
+  apply();
+  remove(30);
+  turn(seconds(4));
+  EXPECT_TRUE(cri_.graces.empty());
+  turn(seconds(2));
+  ASSERT_EQ(cri_.graces.size(), 1u);
+  EXPECT_EQ(cri_.graces[0], seconds(25));
+  EXPECT_TRUE(probes_.asked.empty());
+}
+
+// kubelet sysctl/allowlist.go.
+TEST_F(Worker, ASysctlThatIsNotThePodsOwnFailsIt) {
+  pod_["spec"]["securityContext"]["sysctls"] = {{{"name", "net.core.somaxconn"}, {"value", "9"}}};
+  apply();
+  turn(seconds(1));
+  EXPECT_EQ(phase(), "Failed");
+  EXPECT_EQ(api_.status["reason"], "SysctlForbidden");
+  EXPECT_EQ(api_.status["message"],
+            "Pod was rejected: forbidden sysctl: \"net.core.somaxconn\" not allowlisted");
+  EXPECT_FALSE(api_.status.contains("containerStatuses"));
+  EXPECT_EQ(events_.count("Warning SysctlForbidden: forbidden sysctl"), 1u);
+  EXPECT_TRUE(cri_.sandboxes.empty());
+  restart();
+  EXPECT_EQ(api_.status["reason"], "SysctlForbidden");
+  EXPECT_EQ(events_.count("Warning SysctlForbidden"), 1u);
+}
+
+TEST_F(Worker, WhatIsNoImageIsNotPulled) {
+  pod_["spec"]["containers"][0]["image"] = "Up/Per:1";
+  apply();
+  turn(seconds(5));
+  EXPECT_EQ(container()["state"]["waiting"]["reason"], "InvalidImageName");
+  EXPECT_EQ(events_.count("Warning InspectFailed: Failed to apply default image tag"), 1u);
+}
+
 TEST_F(Worker, AContainerOfUnknownStateIsReplaced) {
   apply();
   cri_.find("c0")->state = ContainerState::kUnknown;

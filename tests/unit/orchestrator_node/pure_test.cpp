@@ -18,21 +18,10 @@
 #include "orchestrator/node/resolv_conf.h"
 #include "orchestrator/node/resources.h"
 #include "orchestrator/node/volumes.h"
+#include "tests/unit/orchestrator_node/pods.h"
 
 namespace fairlead::orchestrator {
 namespace {
-
-using Json = nlohmann::json;
-
-PodSpec pod_of(const Json& spec) {
-  const Json object = {
-      {"metadata",
-       {{"name", "p"}, {"namespace", "ns"}, {"uid", "u"}, {"labels", {{"app", "web"}}}}},
-      {"spec", spec}};
-  auto pod = parse_pod(object);
-  EXPECT_TRUE(pod.ok());
-  return *pod;
-}
 
 TEST(Time, RoundTrips) {
   for (const char* text :
@@ -56,69 +45,6 @@ TEST(Base64, Decodes) {
   EXPECT_EQ(decode_base64("Zm9v"), "foo");
   for (const char* text : {"Z", "Zg=", "Zg", "Z===", "Zh==", "Zm9 ", "Zm-v"})
     EXPECT_FALSE(decode_base64(text)) << text;
-}
-
-TEST(Env, Expands) {
-  const std::map<std::string, std::string> values = {{"A", "1"}, {"B", "$(A)"}};
-  const std::pair<const char*, const char*> rows[] = {
-      {"$(A)", "1"},    {"x$(A)y", "x1y"}, {"$$(A)", "$(A)"}, {"$(C)", "$(C)"},
-      {"$A", "$A"},     {"$", "$"},        {"$(A", "$(A"},    {"$(B)", "$(A)"},
-      {"$$$(A)", "$1"}, {"a$$b", "a$b"},   {"", ""}};
-  for (const auto& [text, expected] : rows) EXPECT_EQ(expand(text, values), expected) << text;
-}
-
-TEST(Env, BuildsInOrder) {
-  const PodSpec pod = pod_of(
-      {{"containers",
-        {{{"name", "c"},
-          {"resources", {{"limits", {{"cpu", "250m"}, {"memory", "64Mi"}}}}},
-          {"envFrom",
-           {{{"prefix", "P_"}, {"configMapRef", {{"name", "m"}}}},
-            {{"secretRef", {{"name", "absent"}, {"optional", true}}}}}},
-          {"env",
-           {{{"name", "A"}, {"value", "1"}},
-            {{"name", "B"}, {"value", "$(A)$(P_k)$(SVC_SERVICE_HOST)$(LATER)"}},
-            {{"name", "LATER"}, {"value", "x"}},
-            {{"name", "IP"}, {"valueFrom", {{"fieldRef", {{"fieldPath", "status.podIP"}}}}}},
-            {{"name", "APP"},
-             {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.labels['app']"}}}}}},
-            {{"name", "CPU"}, {"valueFrom", {{"resourceFieldRef", {{"resource", "limits.cpu"}}}}}},
-            {{"name", "MEM"},
-             {"valueFrom",
-              {{"resourceFieldRef", {{"resource", "limits.memory"}, {"divisor", "1Mi"}}}}}},
-            {{"name", "NONE"},
-             {"valueFrom",
-              {{"configMapKeyRef", {{"name", "m"}, {"key", "q"}, {"optional", true}}}}}}}}}}}});
-  NodeFacts node{"n1", "192.0.2.1", {"10.0.0.2"}, 2000, 1 << 30};
-  Objects objects = {{{false, "m"}, {{"k", "v"}}}};
-  const auto env =
-      build_env(pod, pod.containers[0], node, objects, {{"SVC_SERVICE_HOST", "10.96.0.7"}});
-  ASSERT_TRUE(env.ok()) << env.error().message();
-  const std::map<std::string, std::string> values(env->begin(), env->end());
-  EXPECT_EQ(values.at("B"), "1v10.96.0.7$(LATER)");
-  EXPECT_EQ(values.at("IP"), "10.0.0.2");
-  EXPECT_EQ(values.at("APP"), "web");
-  EXPECT_EQ(values.at("CPU"), "1") << "rounded up";
-  EXPECT_EQ(values.at("MEM"), "64");
-  EXPECT_FALSE(values.contains("NONE"));
-  const auto missing = build_env(pod, pod.containers[0], node, {}, {});
-  ASSERT_FALSE(missing.ok());
-  EXPECT_EQ(missing.error().message(), "configmap \"m\" not found");
-}
-
-TEST(Env, ServicesBecomeVariables) {
-  kube::Service service;
-  service.meta.name = "my-web";
-  service.cluster_ips = {IpAddress::v4(10, 96, 0, 7)};
-  service.ports = {{"http", kube::Protocol::kTcp, 80, 0}, {"dns", kube::Protocol::kUdp, 53, 0}};
-  const auto env = service_env({service});
-  EXPECT_EQ(env.at("MY_WEB_SERVICE_HOST"), "10.96.0.7");
-  EXPECT_EQ(env.at("MY_WEB_SERVICE_PORT"), "80");
-  EXPECT_EQ(env.at("MY_WEB_SERVICE_PORT_DNS"), "53");
-  EXPECT_EQ(env.at("MY_WEB_PORT"), "tcp://10.96.0.7:80");
-  EXPECT_EQ(env.at("MY_WEB_PORT_53_UDP_ADDR"), "10.96.0.7");
-  service.headless = true;
-  EXPECT_TRUE(service_env({service}).empty());
 }
 
 TEST(ResolvConf, ParsesAndSkips) {
@@ -218,6 +144,17 @@ TEST(Resources, BecomeKernelNumbers) {
   EXPECT_EQ(weight_of_shares(1024), 39);
 }
 
+TEST(Resources, SidecarsCountTwice) {
+  const auto with = [](const char* cpu) { return Json{{"requests", {{"cpu", cpu}}}}; };
+  const PodSpec pod =
+      pod_of({{"initContainers",
+               {{{"name", "a"}, {"resources", with("1")}},
+                {{"name", "b"}, {"restartPolicy", "Always"}, {"resources", with("300m")}},
+                {{"name", "d"}, {"resources", with("900m")}}}},
+              {"containers", {{{"name", "c"}, {"resources", with("500m")}}}}});
+  EXPECT_EQ(cpu_request(pod), 1200) << "d beside b";
+}
+
 TEST(Cgroups, AreFoundInMountinfo) {
   const Cgroups split = Cgroups::parse(
       "30 23 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
@@ -257,12 +194,14 @@ TEST(PodSpec, RefusesWhatItCannotDo) {
       {{{"containers", {{{"name", "c"}, {"ports", {{{"containerPort", 80}, {"hostPort", 80}}}}}}}},
        "hostPort"},
       {{{"containers",
-         {{{"name", "c"}, {"lifecycle", {{"preStop", {{"exec", Json::object()}}}}}}}}},
-       "lifecycle"},
+         {{{"name", "c"}, {"lifecycle", {{"preStop", {{"tcpSocket", {{"port", 1}}}}}}}}}}},
+       "lifecycle.preStop"},
+      {{{"containers", {{{"name", "c"}, {"lifecycle", {{"stopSignal", "SIGUSR1"}}}}}}},
+       "lifecycle.stopSignal"},
       {{{"containers", {{{"name", "c"}, {"livenessProbe", {{"grpc", {{"port", 1}}}}}}}}},
        "livenessProbe"},
       {{{"volumes", {{{"name", "v"}, {"csi", {{"driver", "x"}}}}}}}, "csi"},
-      {{{"initContainers", {{{"name", "i"}, {"restartPolicy", "Always"}}}}}, "sidecars"},
+      {{{"initContainers", {{{"name", "i"}, {"restartPolicy", "Never"}}}}}, "restartPolicy"},
       {{{"containers", {{{"name", "c"}, {"restartPolicy", "Never"}}}}}, "restartPolicy"},
       {{{"containers",
          {{{"name", "c"},

@@ -51,6 +51,34 @@ TEST(RegistryLogin, BelongsToItsRegistry) {
   for (const auto& [image, expected] : rows) EXPECT_EQ(users(image, secrets), expected) << image;
 }
 
+// distribution/reference: what may be asked of a registry at all.
+TEST(RegistryLogin, KnowsAnImagesName) {
+  const std::string digest = "@sha256:" + std::string(64, 'a');
+  for (const std::string& good :
+       {std::string("nginx"), std::string("a/b:1"), std::string("localhost/fairlead/demo:1"),
+        std::string("reg.io:5000/a.b/c_d/e__f/g--h:V1.2-x_y"), "a" + digest, "a:1" + digest,
+        std::string("Host/x"), std::string("[2001:db8::1]:5000/x")})
+    EXPECT_TRUE(check_image_name(good).ok()) << good;
+  const std::pair<const char*, const char*> bad[] = {
+      {"INVALID//x:::", "invalid reference format"},
+      {"a..b", "invalid reference format"},
+      {"a___b", "invalid reference format"},
+      {"-a", "invalid reference format"},
+      {"a/", "invalid reference format"},
+      {"a:", "invalid reference format"},
+      {"a b", "invalid reference format"},
+      {"a@sha256:12", "invalid reference format"},
+      {"a.b:x/y", "invalid reference format"},
+      {"foo/Bar:1", "invalid reference format: repository name (foo/Bar) must be lowercase"},
+      {"Bar", "invalid reference format: repository name (library/Bar) must be lowercase"}};
+  for (const auto& [image, words] : bad) {
+    const Result<void> result = check_image_name(image);
+    ASSERT_FALSE(result.ok()) << image;
+    EXPECT_EQ(result.error().message(),
+              "couldn't parse image name \"" + std::string(image) + "\": " + words);
+  }
+}
+
 TEST(RegistryLogin, ReadsBothKindsOfSecretAndDamage) {
   const Objects secrets = {
       {{true, "a"},
