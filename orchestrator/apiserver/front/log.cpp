@@ -50,8 +50,11 @@ std::optional<ApiError> check_log_options(const Request& request) {
     return bad_request("unable to decode the query: sinceTime is " + go_value(Json(since)) +
                        ", not a time as RFC 3339 writes it");
   if (!since.empty() && !request.query("sinceSeconds").empty())
-    causes.push_back(forbidden_field(
-        "sinceTime", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    causes.push_back(
+        forbidden_field("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+  // One of a container's two streams alone (feature gate PodLogsQuerySplitStreams, off in 1.36).
+  if (!request.query("stream").empty())
+    causes.push_back(forbidden_field("stream", "may not be specified"));
   if (causes.empty()) return std::nullopt;
   return invalid({"", "", "PodLogOptions", request.info.name}, std::move(causes));
 }

@@ -222,7 +222,8 @@ TEST_F(PodLog, WrongOptionsAreRefusedBeforeTheNodeIsAsked) {
       {"sinceSeconds=0", 422, "sinceSeconds: Invalid value: 0"},
       {"tailLines=many", 400, "tailLines is \"many\", not a number"},
       {"sinceTime=yesterday", 400, "sinceTime is \"yesterday\""},
-      {"sinceSeconds=1&sinceTime=2026-01-02T03:04:05Z", 422, "at most one of"},
+      {"sinceSeconds=1&sinceTime=2026-01-02T03:04:05Z", 422, "[]: Forbidden: at most one of"},
+      {"stream=Stderr", 422, "stream: Forbidden: may not be specified"},
       {"container=nope", 400, "container nope is not valid for pod p"},
   };
   answer_ = [](const std::shared_ptr<HttpResponder>&) { ADD_FAILURE() << "the node was asked"; };
