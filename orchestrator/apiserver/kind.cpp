@@ -195,6 +195,38 @@ std::vector<Kind> group_kinds() {
   return kinds;
 }
 
+// What a kubelet of Kubernetes needs to be a node here. (None of it is namespaced.)
+std::vector<Kind> kubelet_kinds() {
+  struct Row {
+    const char *group, *kind, *plural, *singular;
+    bool generation;
+    std::span<const Column> columns;
+  };
+  const Row rows[] = {
+      {"node.k8s.io", "RuntimeClass", "runtimeclasses", "runtimeclass", false,
+       kRuntimeClassColumns},
+      {"storage.k8s.io", "CSIDriver", "csidrivers", "csidriver", true, kCsiDriverColumns},
+      {"storage.k8s.io", "CSINode", "csinodes", "csinode", false, kCsiNodeColumns},
+  };
+  std::vector<Kind> kinds;
+  for (const Row& row : rows)
+    kinds.push_back({.group = row.group,
+                     .version = "v1",
+                     .kind = row.kind,
+                     .plural = row.plural,
+                     .singular = row.singular,
+                     .short_names = {},
+                     .categories = {},
+                     .namespaced = false,
+                     .has_generation = row.generation,
+                     .name_format = "dns1123subdomain",
+                     .field_labels = {},
+                     .columns = row.columns,
+                     .stored_group = {},
+                     .renames = {}});
+  return kinds;
+}
+
 // The events of events.k8s.io are those of the core group under newer names.
 Kind event_kind() {
   Kind kind = {.group = "events.k8s.io",
@@ -225,6 +257,7 @@ std::vector<Kind> make_builtin() {
   std::vector<Kind> kinds = core_kinds();
   for (Kind& kind : group_kinds()) kinds.push_back(std::move(kind));
   kinds.push_back(event_kind());
+  for (Kind& kind : kubelet_kinds()) kinds.push_back(std::move(kind));
   const schema::Types& types = schema::Types::builtin();
   for (Kind& kind : kinds) {
     kind.type = types.find(kind.kind);

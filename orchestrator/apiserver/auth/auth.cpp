@@ -21,12 +21,15 @@ constexpr std::string_view kWrite[] = {"create", "update", "patch"};
 constexpr std::string_view kWriteAll[] = {"create", "update", "patch", "delete"};
 constexpr std::string_view kDelete[] = {"delete"};
 constexpr std::string_view kNames[] = {"nodes", "namespaces", "services", "endpointslices", "pods"};
-constexpr std::string_view kNodeReads[] = {"nodes", "namespaces", "services", "endpointslices",
-                                           "pods",  "configmaps", "secrets",  "leases"};
+constexpr std::string_view kNodeReads[] = {
+    "nodes",      "namespaces", "services", "endpointslices", "pods",
+    "configmaps", "secrets",    "leases",   "csidrivers",     "runtimeclasses"};
 constexpr std::string_view kEvents[] = {"events"};
 constexpr std::string_view kPods[] = {"pods"};
 constexpr std::string_view kPodStatus[] = {"pods/status"};
 constexpr std::string_view kNodes[] = {"nodes", "nodes/status"};
+constexpr std::string_view kCsiNodes[] = {"csinodes"};
+constexpr std::string_view kGet[] = {"get"};
 constexpr std::string_view kLeases[] = {"leases"};
 constexpr std::string_view kSlices[] = {"endpointslices"};
 
@@ -37,6 +40,8 @@ constexpr Rule kNodeRules[] = {
     {kWrite, kPodStatus},
     {kDelete, kPods},
     {kWrite, kNodes, {}, true},
+    {kGet, kCsiNodes, {}, true},
+    {kWriteAll, kCsiNodes, {}, true},
     {kWriteAll, kLeases, "kube-node-lease"},
     {kWriteAll, kSlices, "kube-system"},
 };

@@ -236,7 +236,7 @@ Result<std::unique_ptr<Types>> Types::parse(const std::vector<std::string_view>&
 const Types& Types::builtin() {
   static const std::unique_ptr<Types> kTypes = [] {
     auto types = parse({kMetaTypes, kPodTypes, kContainerTypes, kVolumeTypes, kVolumeSourceTypes,
-                        kStatusTypes, kNetworkTypes, kCoreTypes, kWorkloadTypes});
+                        kStatusTypes, kNetworkTypes, kCoreTypes, kWorkloadTypes, kStorageTypes});
     if (!types) {
       std::fprintf(stderr, "schema: %s\n", types.error().message().c_str());
       std::abort();

@@ -127,5 +127,6 @@ extern const char* const kStatusTypes;
 extern const char* const kNetworkTypes;
 extern const char* const kCoreTypes;
 extern const char* const kWorkloadTypes;
+extern const char* const kStorageTypes;
 
 }  // namespace fairlead::orchestrator::apiserver::schema

@@ -25,6 +25,9 @@ extern const std::span<const Column> kScaleColumns;
 extern const std::span<const Column> kLeaseColumns;
 extern const std::span<const Column> kEndpointSliceColumns;
 extern const std::span<const Column> kEndpointsColumns;
+extern const std::span<const Column> kCsiNodeColumns;
+extern const std::span<const Column> kCsiDriverColumns;
+extern const std::span<const Column> kRuntimeClassColumns;
 
 // "3d4h", "5m12s", "45s": k8s.io/apimachinery pkg/util/duration HumanDuration.
 std::string human_duration(Duration duration);

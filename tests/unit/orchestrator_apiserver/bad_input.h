@@ -21,6 +21,7 @@ inline Json valid(const Kind& kind) {
   const Json pod = {{"containers", Json::array({{{"name", "c"}, {"image", "i"}}})}};
   if (kind.kind == "Pod") object["spec"] = pod;
   if (kind.kind == "Service") object["spec"] = {{"ports", Json::array({{{"port", 80}}})}};
+  if (kind.kind == "RuntimeClass") object["handler"] = "runc";
   if (kind.kind == "EndpointSlice") object["addressType"] = "IPv4";
   if (kind.kind == "Deployment" || kind.kind == "ReplicaSet")
     object["spec"] = {{"selector", {{"matchLabels", {{"a", "b"}}}}},
