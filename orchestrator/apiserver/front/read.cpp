@@ -8,6 +8,7 @@ namespace fairlead::orchestrator::apiserver {
 namespace {
 
 constexpr int64_t kMaxWatchSeconds = 24 * 3600;
+constexpr const char* kNotOlderThan = "NotOlderThan";
 
 Json list_metadata(const ListPage& page) {
   Json metadata = {{"resourceVersion", std::to_string(page.revision)}};
@@ -72,6 +73,34 @@ std::vector<Cause> check_match(const Request& request) {
   return causes;
 }
 
+// The same for a watch, where these parameters ask for a list as a stream (KEP-3157). The rules are
+// those of apimachinery/pkg/apis/meta/internalversion/validation.
+std::vector<Cause> check_watch_list(const Request& request) {
+  std::vector<Cause> causes;
+  const std::string match = request.query("resourceVersionMatch");
+  const bool asked = request.http.query_value("sendInitialEvents").has_value();
+  const auto forbid = [&](const std::string& why) {
+    causes.push_back(forbidden_field("resourceVersionMatch", why));
+  };
+  if (asked && match != kNotOlderThan)
+    forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+  if (match.empty()) return causes;
+  if (!asked)
+    forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+  if (match != kNotOlderThan)
+    causes.push_back(
+        unsupported_value("resourceVersionMatch", go_value(Json(match)), {kNotOlderThan}));
+  if (!request.query("continue").empty())
+    forbid("resourceVersionMatch is forbidden when continue is provided");
+  return causes;
+}
+
+// Without a word about it, a watch from no version, or from "any", begins with what there is.
+bool wants_initial(const Request& request, int64_t version) {
+  const auto asked = request.http.query_value("sendInitialEvents");
+  return asked ? is_true(asked) : version == 0;
+}
+
 Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
   PageOptions options;
   options.ns = request.info.ns;
@@ -125,22 +154,21 @@ void Front::serve_watch(const RequestRef& request) {
   auto filter = Filter::make(*request->kind, request->query("labelSelector"),
                              request->query("fieldSelector"));
   if (!filter) return request->fail(filter.error());
-  // WatchList is not there: this answer makes clients list and watch instead.
-  if (request->http.query_value("sendInitialEvents") ||
-      request->http.query_value("resourceVersionMatch"))
-    return request->fail(invalid_list_options(
-        {forbidden_field("sendInitialEvents",
-                         "sendInitialEvents is forbidden for watch unless the WatchList "
-                         "feature gate is enabled")}));
-  const std::string version = request->query("resourceVersion");
-  if (!parse_version(version)) return request->fail(invalid_version(version));
+  if (auto causes = check_watch_list(*request); !causes.empty())
+    return request->fail(invalid_list_options(std::move(causes)));
+  const std::string version_text = request->query("resourceVersion");
+  const auto version = parse_version(version_text);
+  if (!version) return request->fail(invalid_version(version_text));
+  const bool initial = wants_initial(*request, *version);
+  if (const int64_t newest = registry_.store().revision(); initial && *version > newest)
+    return request->fail(too_large_version(*version, newest));
   const auto seconds = parse_version(request->query("timeoutSeconds"));
   if (!seconds) return request->fail(bad_request("timeoutSeconds must be a non-negative integer"));
   static thread_local std::mt19937 rng(std::random_device{}());
   const int64_t limit = *seconds > 0 ? std::min(*seconds, kMaxWatchSeconds)
                                      : 1800 + static_cast<int64_t>(rng() % 1800);
   WatchParameters parameters{std::move(*filter),
-                             is_true(request->http.query_value("allowWatchBookmarks")),
+                             is_true(request->http.query_value("allowWatchBookmarks")), initial,
                              std::chrono::seconds(limit)};
   auto slot = std::make_shared<std::weak_ptr<Stream>>();
   auto stream = make_watch_stream(loop_, registry_, request, std::move(parameters), [this, slot] {

@@ -81,6 +81,7 @@ class Stream {
 struct WatchParameters {
   Filter filter;
   bool bookmarks = false;
+  bool initial = false;  // what there is comes first, and then (with bookmarks) that this was all
   Duration time_limit{};
 };
 

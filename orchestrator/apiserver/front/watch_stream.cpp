@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kMaxWaitingFrames = 10'000;
 constexpr size_t kMaxWaitingBytes = 32 << 20;
+constexpr const char* kInitialEventsEnd = "k8s.io/initial-events-end";
 constexpr Duration kBookmarkEvery = std::chrono::seconds(60);
 
 // What watchers derive from an event, once for all of them: the usual frame, and what filters look
@@ -89,13 +90,16 @@ class WatchStream : public Stream {
   // What there is now is remembered as shared bytes, and made into frames as the client takes them.
   void follow_from_start() {
     int64_t revision = parse_version(request_->query("resourceVersion")).value_or(0);
-    if (revision == 0) {
+    if (parameters_.initial) {
       auto range = registry_.store().range({prefix_, "", 0, 0});
       if (!range) return lose(range.error());
       revision = range->revision;
       for (store::Entry& entry : range->entries)
         if (prefix_.ends_with('/') || entry.key == prefix_)
           initial_.push_back(std::move(entry.value));
+      if (parameters_.bookmarks) initial_end_ = revision;
+    } else if (revision == 0) {
+      revision = registry_.store().revision();
     }
     told_ = revision;
     auto watch = registry_.store().watch({prefix_, revision}, loop_,
@@ -164,15 +168,25 @@ class WatchStream : public Stream {
     return make_table(*request_->kind, objects, metadata, options, now);
   }
 
-  void send_bookmark(int64_t revision) {
+  void send_bookmark(int64_t revision) { write(bookmark_of(revision, Json::object())); }
+
+  // That everything there was has been sent: what a client that lists by watching waits for.
+  void send_initial_end() {
+    const int64_t revision = *std::exchange(initial_end_, std::nullopt);
+    send(bookmark_of(revision, {{"annotations", {{kInitialEventsEnd, "true"}}}}));
+  }
+
+  Bytes bookmark_of(int64_t revision, Json metadata) {
     const Kind& kind = *request_->kind;
-    const std::string version = std::to_string(revision);
-    Json object = {{"kind", kind.kind},
-                   {"apiVersion", kind.api_version()},
-                   {"metadata", {{"resourceVersion", version}, {"creationTimestamp", nullptr}}}};
+    metadata["resourceVersion"] = std::to_string(revision);
+    Json object = {{"kind", kind.kind}, {"apiVersion", kind.api_version()}, {"metadata", metadata}};
     if (request_->wants_metadata()) object = partial_metadata(object, request_->meta_version());
-    if (request_->wants_table()) object = table_of({}, {{"resourceVersion", version}}, {});
-    write(std::make_shared<const std::string>(EventView::frame_of("BOOKMARK", dump(object))));
+    if (request_->wants_table()) {
+      const std::vector<Json> rows =
+          metadata.contains("annotations") ? std::vector<Json>{object} : std::vector<Json>{};
+      object = table_of(rows, {{"resourceVersion", metadata["resourceVersion"]}}, {});
+    }
+    return std::make_shared<const std::string>(EventView::frame_of("BOOKMARK", dump(object)));
   }
 
   void schedule_bookmark() {
@@ -204,6 +218,8 @@ class WatchStream : public Stream {
       if (next_initial_ < initial_.size()) {
         send_initial(std::exchange(initial_[next_initial_++], nullptr));
         if (next_initial_ == initial_.size()) std::vector<Bytes>().swap(initial_);
+      } else if (initial_end_) {
+        send_initial_end();
       } else if (!past_.empty()) {
         const store::EventRef event = std::move(past_.front());
         past_.pop_front();
@@ -256,8 +272,9 @@ class WatchStream : public Stream {
   std::unique_ptr<store::Watch> watch_;
   std::vector<Bytes> initial_;  // those before next_initial_ have been sent; all: empty
   size_t next_initial_ = 0;
-  std::deque<store::EventRef> past_;  // changes before the watch began: at most the history
-  std::deque<Bytes> waiting_;         // changes since
+  std::optional<int64_t> initial_end_;  // their revision, until the client is told of their end
+  std::deque<store::EventRef> past_;    // changes before the watch began: at most the history
+  std::deque<Bytes> waiting_;           // changes since
   size_t waiting_bytes_ = 0;
   Alarm bookmark_, time_limit_;
   int64_t told_ = 0;

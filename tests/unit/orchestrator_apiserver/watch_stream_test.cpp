@@ -110,8 +110,9 @@ class WatchStreamTest : public testing::Test {
     ASSERT_TRUE(result->ok() && (*result)->succeeded);
   }
 
-  std::shared_ptr<SlowClient> watch(const std::string& query, const std::string& accept = "",
-                                    int64_t after = 0) {
+  std::shared_ptr<SlowClient> watch(
+      const std::string& query, const std::string& accept = "", int64_t after = 0,
+      const std::vector<std::pair<std::string, std::string>>& parameters = {}) {
     auto client = std::make_shared<SlowClient>(kRoom);
     HttpServerRequest request;
     request.method = "GET";
@@ -119,6 +120,7 @@ class WatchStreamTest : public testing::Test {
     request.query = {{"watch", "1"}};
     if (!query.empty()) request.query.emplace_back("labelSelector", query);
     if (after != 0) request.query.emplace_back("resourceVersion", std::to_string(after));
+    for (const auto& parameter : parameters) request.query.push_back(parameter);
     request.headers.add("authorization", "Bearer 0123456789abcdef");
     if (!accept.empty()) request.headers.add("accept", accept);
     front_->handle(std::move(request), client);
@@ -185,6 +187,68 @@ TEST_F(WatchStreamTest, ASlowClientGetsALargeCollectionAndThenItsChanges) {
   read_until(*client, kObjects + 4);
   ASSERT_EQ(client->frames.size(), size_t{kObjects + 4});
   EXPECT_EQ(string_at(frame(*client, kObjects + 3), "type"), "ADDED");
+}
+
+// A client that lists by watching (KEP-3157): what there is, the word that this was all, what
+// comes.
+TEST_F(WatchStreamTest, AListAsAStreamEndsWithABookmark) {
+  using Parameters = std::vector<std::pair<std::string, std::string>>;
+  const Parameters kAsked = {{"sendInitialEvents", "true"},
+                             {"resourceVersionMatch", "NotOlderThan"}};
+  Parameters with_bookmarks = kAsked;
+  with_bookmarks.emplace_back("allowWatchBookmarks", "true");
+  Parameters not_asked = with_bookmarks;
+  not_asked[0].second = "false";
+  constexpr size_t kObjects = 3000;
+  fill(0, kObjects);
+  const int64_t now = store_->revision();
+  struct Case {
+    const char* what;
+    const char* selector;
+    const char* accept;
+    int64_t after;
+    Parameters parameters;
+    size_t objects;
+    bool told;  // of their end
+  };
+  const char* kMetadata = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
+  const char* kTable = "application/json;as=Table;v=v1;g=meta.k8s.io";
+  const Case cases[] = {
+      {"all", "", "", 0, with_bookmarks, kObjects, true},
+      {"not older than now", "", "", now, with_bookmarks, kObjects, true},
+      {"selected", "even=yes", "", 0, with_bookmarks, kObjects / 2, true},
+      {"none", "even=perhaps", "", 0, with_bookmarks, 0, true},
+      {"metadata", "", kMetadata, 0, with_bookmarks, kObjects, true},
+      {"rows", "", kTable, 0, with_bookmarks, kObjects, true},
+      {"no bookmarks", "", "", 0, kAsked, kObjects, false},
+      {"a plain watch", "", "", 0, {{"allowWatchBookmarks", "true"}}, kObjects, true},
+      {"only what comes", "", "", 0, not_asked, 0, false},
+      {"only what comes later", "", "", now, not_asked, 0, false},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.what);
+    auto client = watch(one.selector, one.accept, one.after, one.parameters);
+    const size_t frames = one.objects + (one.told ? 1 : 0);
+    read_until(*client, frames);
+    settle();
+    ASSERT_EQ(client->frames.size(), frames);
+    for (size_t i = 0; i < one.objects; i += 500)
+      EXPECT_EQ(string_at(frame(*client, i), "type"), "ADDED");
+    if (!one.told) continue;
+    const Json last = frame(*client, frames - 1);
+    EXPECT_EQ(string_at(last, "type"), "BOOKMARK");
+    EXPECT_EQ(string_at(last, "object.metadata.resourceVersion"), std::to_string(now));
+    const Json& object =
+        one.accept == kTable ? last["object"]["rows"][0]["object"] : last["object"];
+    EXPECT_EQ(object["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+  }
+  auto client = watch("even=perhaps", "", 0, with_bookmarks);
+  auto follower = watch("", "", now, not_asked);
+  fill(0, 1, "changed");
+  settle();
+  EXPECT_EQ(client->frames.size(), 1u);
+  ASSERT_EQ(follower->frames.size(), 1u);
+  EXPECT_EQ(string_at(frame(*follower, 0), "type"), "MODIFIED");
 }
 
 TEST_F(WatchStreamTest, SelectorsAndTablesAreMadeAtTheSamePace) {
