@@ -69,6 +69,14 @@ Json dns_service(const IpAddress& ip) {
               {{"name", "dns-tcp"}, {"port", 53}, {"protocol", "TCP"}, {"targetPort", 1053}}})}}}};
 }
 
+// As kubernetes/pkg/controlplane/controller/clusterauthenticationtrust makes it.
+Json authentication_trust(const std::string& client_authority) {
+  return {{"apiVersion", "v1"},
+          {"kind", "ConfigMap"},
+          {"metadata", {{"name", "extension-apiserver-authentication"}}},
+          {"data", {{"client-ca-file", client_authority}}}};
+}
+
 std::vector<Wanted> wanted_objects(Registry& registry, const BootstrapOptions& options) {
   std::vector<Wanted> wanted;
   for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"})
@@ -86,6 +94,9 @@ std::vector<Wanted> wanted_objects(Registry& registry, const BootstrapOptions& o
                     true});
   wanted.push_back(
       {{"", "endpoints"}, "default", api_endpoints(options.api_address, options.api_port), true});
+  if (!options.client_authority.empty())
+    wanted.push_back(
+        {{"", "configmaps"}, "kube-system", authentication_trust(options.client_authority), true});
   return wanted;
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The objects every cluster has: the standard namespaces, default/kubernetes, kube-system/kube-dns.
+// The objects every cluster has: the standard namespaces, default/kubernetes, kube-system/kube-dns,
+// and kube-system/extension-apiserver-authentication, which tells servers beside this one whose
+// certificates to trust (kube-controller-manager and kube-scheduler read it).
 // They are made at the start, and again whenever they have been deleted.
 #pragma once
 
@@ -10,6 +12,7 @@ namespace fairlead::orchestrator::apiserver {
 struct BootstrapOptions {
   IpAddress api_address;  // of default/kubernetes' endpoint
   uint16_t api_port = 6443;
+  std::string client_authority{};  // PEM of who signs clients' certificates; empty: not told
 };
 
 // Makes what is missing and corrects the endpoint; what is right is not written. `loop` is run

@@ -101,7 +101,8 @@ class ApiServer::Impl {
     if (!authenticator) return authenticator.error();
     authenticator_ = std::move(*authenticator);
     if (auto listening = listen(); !listening) return listening;
-    const BootstrapOptions objects{options_.advertise, bound_.port};
+    const BootstrapOptions objects{options_.advertise, bound_.port,
+                                   options_.pki.authority.certificate_pem};
     if (auto made = bootstrap(*registry_, bootstrap_loop_, objects); !made) return made;
     threads_.front()->keep([this, objects](Loop& loop) {
       return std::make_shared<BootstrapKeeper>(*registry_, loop, objects);

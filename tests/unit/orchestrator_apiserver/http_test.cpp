@@ -410,7 +410,7 @@ TEST_F(HttpTest, WatchFollowsListsAndBookmarks) {
   const Json list = json(ask("GET", kConfigMaps));
   const std::string version = string_at(list, "metadata.resourceVersion");
   auto from_list = watch(std::string(kConfigMaps) + "?watch=1&resourceVersion=" + version);
-  auto from_nothing = watch("/api/v1/configmaps?watch=true");
+  auto from_nothing = watch(std::string(kConfigMaps) + "?watch=true");
   auto selected = watch("/api/v1/configmaps?watch=true&labelSelector=x%3D1");
   auto named = watch(std::string(kConfigMaps) + "?watch=1&fieldSelector=metadata.name%3Db");
   EXPECT_TRUE(

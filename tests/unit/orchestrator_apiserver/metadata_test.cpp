@@ -47,7 +47,7 @@ TEST_F(MetadataTest, GetListAndWatch) {
 
   std::string text;
   HttpRequest request;
-  request.url = url("/api/v1/configmaps?watch=1");
+  request.url = url(kMetadataConfigMaps + "?watch=1");
   request.headers.add("accept", accept);
   HttpCall call = admin_->send(request, {{},
                                          [&text](std::string_view chunk) { text += chunk; },

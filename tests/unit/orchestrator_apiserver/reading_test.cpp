@@ -57,6 +57,14 @@ TEST_F(Reading, AScaleAsATable) {
   EXPECT_EQ(cells[2], 0);
 }
 
+// What kube-controller-manager, kube-scheduler and extension servers ask for.
+TEST_F(Reading, WhoseCertificatesToTrust) {
+  const Json map = json(
+      ask("GET", "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"));
+  EXPECT_THAT(map["data"].value("client-ca-file", ""),
+              testing::StartsWith("-----BEGIN CERTIFICATE-----"));
+}
+
 TEST_F(Reading, VersionsThatAreNotThereYet) {
   const std::string base = "/api/v1/namespaces";
   for (const char* path : {"/api/v1/namespaces/default", "/api/v1/namespaces"}) {
