@@ -89,6 +89,9 @@ std::string defaulted_print(const Json& spec) {
   if (pod_template.is_object())
     apiserver::schema::apply_defaults(*apiserver::schema::Types::builtin().find("PodTemplateSpec"),
                                       pod_template);
+  // A pod's default that earlier versions wrote into templates, too.
+  if (json::flag(json::member(pod_template, "spec"), "enableServiceLinks"))
+    pod_template["spec"].erase("enableServiceLinks");
   return template_print(pod_template);
 }
 

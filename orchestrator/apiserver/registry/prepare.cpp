@@ -348,7 +348,10 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   if (subresource == "status" && kind.behaviour == Behaviour::kPod)
     validate_pod_status_update(object, current, causes);
   if (!causes.empty()) return invalid_object(kind, object, std::move(causes));
-  if (kind.has_generation && subresource != "status" && content_differs(object, current))
+  // That a pod has a node is no new wish of its user's (pod's BindingREST writes past the
+  // strategy).
+  const bool by_user = subresource != "status" && subresource != "binding";
+  if (kind.has_generation && by_user && content_differs(object, current))
     object["metadata"]["generation"] = int_at(current, "metadata.generation") + 1;
   return object;
 }

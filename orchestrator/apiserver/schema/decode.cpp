@@ -159,9 +159,19 @@ class Decoder {
       auto done =
           value(*field->type, *it, join(path, it.key()), join(go_path, it.key()), type.name);
       if (!done) return done;
-      it = it->is_null() ? json.erase(it) : std::next(it);
+      it = it->is_null() || is_none(*field, *it) ? json.erase(it) : std::next(it);
     }
     return ok();
+  }
+
+  // What Go's JSON leaves out (omitempty), and Kubernetes' storage does not hold: "paused: false"
+  // is no pause, "annotations: {}" no annotations. Else a template would differ from one without
+  // them.
+  static bool is_none(const Field& field, const Json& json) {
+    if (field.required || !field.number) return false;
+    const Shape shape = field.type->shape;
+    if (shape == Shape::kList || shape == Shape::kMap) return json.empty();
+    return field.zero_is_none() && (is_empty(json) || json == false || json == 0);
   }
 
   Result<void> map(const Type& type, Json& json, const std::string& path,

@@ -83,6 +83,12 @@ void one_of_many(Json& value, const char* one, const char* many, const char* mem
     value[one] = first();
 }
 
+// A default of pods, not of their templates (SetDefaults_Pod).
+void pod(Json& value) {
+  if (at(value, "spec").is_object() && !value["spec"].contains("enableServiceLinks"))
+    value["spec"]["enableServiceLinks"] = true;
+}
+
 void node_spec(Json& value) {
   one_of_many(value, "podCIDR", "podCIDRs", nullptr);
 }
@@ -139,6 +145,7 @@ constexpr std::pair<std::string_view, DefaultRule> kRules[] = {
     {"Volume", volume},
     {"NodeSpec", node_spec},
     {"NodeStatus", node_status},
+    {"Pod", pod},
     {"PodSpec", pod_spec},
     {"PodStatus", pod_status},
     {"ServiceSpec", service_spec},

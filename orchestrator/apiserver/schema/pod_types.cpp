@@ -21,7 +21,7 @@ PodSpec
   containers []Container required merge=name unique=name #2
   dnsConfig PodDNSConfig #26
   dnsPolicy string =ClusterFirst enum=ClusterFirstWithHostNet|ClusterFirst|Default|None #6
-  enableServiceLinks bool =true #30*
+  enableServiceLinks bool #30*
   ephemeralContainers []EphemeralContainer merge=name unique=name #34
   hostAliases []HostAlias merge=ip #23
   hostIPC bool #13

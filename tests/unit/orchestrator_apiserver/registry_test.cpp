@@ -106,7 +106,9 @@ TEST_F(RegistryTest, GracefulDeletionOfAPod) {
   EXPECT_TRUE(remove(kPods, "idle").ok());
   EXPECT_FALSE(exists(kPods, "idle")) << "runs nowhere: goes at once";
   ASSERT_TRUE(create(kPods, pod("p")).ok());
-  ASSERT_TRUE(wait([&](WriteDone done) { api_->bind({"default", "p"}, "", "n1", done); }).ok());
+  const auto bound = wait([&](WriteDone done) { api_->bind({"default", "p"}, "", "n1", done); });
+  ASSERT_TRUE(bound.ok());
+  EXPECT_EQ(int_at(*bound, "metadata.generation"), 1) << "a node is no new wish";
   auto second = wait([&](WriteDone done) { api_->bind({"default", "p"}, "", "n2", done); });
   EXPECT_TRUE(second.error().is_conflict());
   auto marked = remove(kPods, "p");

@@ -263,6 +263,37 @@ TEST(Rules, WhatWasWrongBeforeHoldsUpNoWriter) {
   EXPECT_EQ(refused.error().message.find("hostname"), std::string::npos);
 }
 
+struct ZeroCase {
+  const char* type;
+  const char* given;
+  const char* kept;
+};
+
+// omitempty of k8s.io/api, or that storage holds no empty list and no empty map.
+const ZeroCase kZeros[] = {
+    {"DeploymentSpec", R"({"paused":false,"minReadySeconds":0,"replicas":0})", R"({"replicas":0})"},
+    {"ObjectMeta", R"({"annotations":{},"labels":{},"ownerReferences":[],"finalizers":[]})", "{}"},
+    {"ObjectMeta", R"({"annotations":{"a":""}})", R"({"annotations":{"a":""}})"},
+    {"ServiceSpec", R"({"ports":[],"selector":{},"publishNotReadyAddresses":false})", "{}"},
+    {"PodSpec", R"({"hostNetwork":false,"nodeName":"","hostUsers":false,"securityContext":{}})",
+     R"({"hostUsers":false,"securityContext":{}})"},
+    {"Volume", R"({"name":"v","emptyDir":{}})", R"({"emptyDir":{},"name":"v"})"},
+    {"ReplicaSetStatus", R"({"replicas":0,"readyReplicas":0,"terminatingReplicas":0})",
+     R"({"replicas":0,"terminatingReplicas":0})"},
+    {"ConfigMap", R"({"data":{},"immutable":false})", R"({"immutable":false})"},
+    {"EndpointSlice", R"({"addressType":"IPv4","endpoints":[]})", R"({"addressType":"IPv4"})"},
+};
+
+TEST(Decode, WhatGoLeavesOutIsLeftOut) {
+  for (const ZeroCase& one : kZeros) {
+    SCOPED_TRACE(std::string(one.type) + " " + one.given);
+    Json value = Json::parse(one.given);
+    std::vector<std::string> unknown;
+    ASSERT_TRUE(schema::decode(*schema::Types::builtin().find(one.type), value, unknown).ok());
+    EXPECT_EQ(value.dump(), one.kept);
+  }
+}
+
 TEST(Defaults, PodAndDeployment) {
   auto pod = create(kind("", "pods"), kPod,
                     R"({"spec":{"volumes":[{"name":"v"}],"containers":[{"name":"c","image":"i:2",
@@ -281,10 +312,13 @@ TEST(Defaults, PodAndDeployment) {
   EXPECT_EQ(string_at(container, "livenessProbe.httpGet.scheme"), "HTTP");
   EXPECT_EQ(string_at(container, "resources.requests.cpu"), "1");
   EXPECT_TRUE((*pod)["spec"]["volumes"][0].contains("emptyDir"));
+  EXPECT_EQ((*pod)["spec"]["enableServiceLinks"], true);
   auto deployment = create(kind("apps", "deployments"), kDeployment, "{}");
   ASSERT_TRUE(deployment.ok());
   EXPECT_EQ(int_at(*deployment, "spec.replicas"), 1);
   EXPECT_EQ(string_at(*deployment, "spec.strategy.rollingUpdate.maxSurge"), "25%");
+  EXPECT_TRUE(at_path(*deployment, "spec.template.spec.enableServiceLinks").is_null())
+      << "a default of pods alone";
   EXPECT_TRUE(at_path(*deployment, "metadata.labels").is_null()) << "the template's are its own";
   EXPECT_EQ(int_at(*deployment, "metadata.generation"), 1);
 }
