@@ -105,9 +105,7 @@ void DeploymentController::work(const ObjectKey& key, const Pass& pass) {
 
 void DeploymentController::apply(const Deployment& deployment, const DeploymentPlan& plan,
                                  const Pass& pass) {
-  const EventSubject about = subject("apps/v1", "Deployment", deployment.meta);
-  for (const PlannedEvent& event : plan.events)
-    recorder_.record(about, event.warning, event.reason, event.message);
+  record(subject("apps/v1", "Deployment", deployment.meta), plan.events);
   if (plan.create) create(deployment, *plan.create, pass);
   for (const PatchReplicaSet& item : plan.patches) patch(deployment, item, pass);
   for (const ReplicaSetRef& set : plan.removals)
@@ -129,14 +127,15 @@ void DeploymentController::create(const Deployment& deployment, const CreateRepl
                                   const Pass& pass) {
   Result<Json> set = replica_set_json(deployment, create);
   if (!set) return pass.fail(set.error());
-  writer_.create(caches_.replica_sets, deployment.meta.ns, std::move(*set), pass, {},
-                 [this, about = subject("apps/v1", "Deployment", deployment.meta),
-                  name = create.name](const Error& error) {
-                   if (error.is_already_exists()) return;
-                   recorder_.record(
-                       about, true, "ReplicaSetCreateError",
-                       "Failed to create new replica set \"" + name + "\": " + error.message());
-                 });
+  const EventSubject about = subject("apps/v1", "Deployment", deployment.meta);
+  writer_.create(
+      caches_.replica_sets, deployment.meta.ns, std::move(*set), pass,
+      [this, about, events = create.events](const Bytes&) { record(about, events); },
+      [this, about, name = create.name](const Error& error) {
+        if (error.is_already_exists()) return;
+        recorder_.record(about, true, "ReplicaSetCreateError",
+                         "Failed to create new replica set \"" + name + "\": " + error.message());
+      });
 }
 
 void DeploymentController::patch(const Deployment& deployment, const PatchReplicaSet& item,
@@ -156,7 +155,15 @@ void DeploymentController::patch(const Deployment& deployment, const PatchReplic
     std::erase_if(owners, [&](const OwnerRef& owner) { return owner.uid == deployment.meta.uid; });
     patch["metadata"]["ownerReferences"] = owner_references(owners);
   }
-  writer_.patch(caches_.replica_sets, "", set.meta, Guard::kRevision, std::move(patch), pass);
+  writer_.patch(caches_.replica_sets, "", set.meta, Guard::kRevision, std::move(patch), pass,
+                [this, about = subject("apps/v1", "Deployment", deployment.meta),
+                 events = item.events] { record(about, events); });
+}
+
+void DeploymentController::record(const EventSubject& about,
+                                  const std::vector<PlannedEvent>& events) {
+  for (const PlannedEvent& event : events)
+    recorder_.record(about, event.warning, event.reason, event.message);
 }
 
 void DeploymentController::write_status(const Deployment& deployment,

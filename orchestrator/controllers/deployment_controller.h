@@ -24,6 +24,7 @@ class DeploymentController {
   void apply(const Deployment& deployment, const DeploymentPlan& plan, const Pass& pass);
   void create(const Deployment& deployment, const CreateReplicaSet& create, const Pass& pass);
   void patch(const Deployment& deployment, const PatchReplicaSet& patch, const Pass& pass);
+  void record(const EventSubject& about, const std::vector<PlannedEvent>& events);
   void write_status(const Deployment& deployment, const DeploymentStatus& status, const Pass& pass);
 
   Clock& clock_;

@@ -201,7 +201,7 @@ void Planner::create_new_set() {
   const std::string& revision = create.annotations.at(kRevisionAnnotation);
   if (deployment_.meta.annotation(kRevisionAnnotation) != revision) plan_.revision = revision;
   if (create.replicas > 0)
-    plan_.events.push_back(
+    create.events.push_back(
         {"ScalingReplicaSet",
          fmt::format("Scaled up replica set {} from 0 to {}", create.name, create.replicas)});
   plan_.create = std::move(create);
@@ -356,9 +356,10 @@ bool Planner::scale(const ReplicaSetRef& set, int replicas) {
   if (current == replicas || set->meta.deleting) return false;
   patch(set).replicas = replicas;
   annotate_size(set);
-  plan_.events.push_back({"ScalingReplicaSet", fmt::format("Scaled {} replica set {} from {} to {}",
-                                                           replicas > current ? "up" : "down",
-                                                           set->meta.name, current, replicas)});
+  patch(set).events.push_back(
+      {"ScalingReplicaSet",
+       fmt::format("Scaled {} replica set {} from {} to {}", replicas > current ? "up" : "down",
+                   set->meta.name, current, replicas)});
   return true;
 }
 
@@ -382,7 +383,7 @@ int Planner::total_replicas(const Sets& sets) const {
 PatchReplicaSet& Planner::patch(const ReplicaSetRef& set) {
   for (PatchReplicaSet& p : plan_.patches)
     if (p.set == set) return p;
-  plan_.patches.push_back({set, {}, {}, {}, false, false});
+  plan_.patches.push_back({set, {}, {}, {}, false, false, {}});
   return plan_.patches.back();
 }
 

@@ -36,11 +36,18 @@ struct DeploymentState {
   WallTime now{};
 };
 
+struct PlannedEvent {
+  std::string reason;
+  std::string message;
+  bool warning = false;
+};
+
 struct CreateReplicaSet {
   std::string name;
   std::string hash;  // value of pod-template-hash
   int replicas = 0;
   Labels annotations;
+  std::vector<PlannedEvent> events;  // told when it is done
 };
 
 struct PatchReplicaSet {
@@ -50,12 +57,7 @@ struct PatchReplicaSet {
   Labels annotations;  // only those that change
   bool adopt = false;
   bool release = false;
-};
-
-struct PlannedEvent {
-  std::string reason;
-  std::string message;
-  bool warning = false;
+  std::vector<PlannedEvent> events;  // told when it is done
 };
 
 struct DeploymentPlan {
@@ -64,8 +66,8 @@ struct DeploymentPlan {
   std::vector<ReplicaSetRef> removals;
   std::optional<std::string> revision;  // new value of the Deployment's own annotation
   std::optional<DeploymentStatus> status;
-  std::optional<Duration> recheck;  // the progress deadline
-  std::vector<PlannedEvent> events;
+  std::optional<Duration> recheck;   // the progress deadline
+  std::vector<PlannedEvent> events;  // told at once
 };
 
 DeploymentPlan plan(const DeploymentState& state);

@@ -16,13 +16,16 @@ using namespace controllers;
 struct ControllerManager::Running {
   Running(Clock& clock, Api& api, const Options& options)
       : caches(options.other_kinds),
-        recorder(clock, api, "fairlead-controllers"),
+        deployment_events(clock, api, "deployment-controller"),
+        replica_set_events(clock, api, "replicaset-controller"),
+        node_events(clock, api, "node-controller"),
+        eviction_events(clock, api, "taint-eviction-controller"),
         writer(std::make_unique<Writer>(api)),
-        deployments(clock, caches, *writer, recorder),
-        replica_sets(clock, caches, *writer, recorder),
+        deployments(clock, caches, *writer, deployment_events),
+        replica_sets(clock, caches, *writer, replica_set_events),
         slices(clock, caches, *writer),
         garbage(clock, caches, *writer),
-        nodes(clock, caches, *writer, recorder) {}
+        nodes(clock, caches, *writer, node_events, eviction_events) {}
 
   void start(Api& api, const std::function<void()>& on_synced) {
     caches.start(api, [this, on_synced] {
@@ -38,7 +41,8 @@ struct ControllerManager::Running {
 
   bool synced = false;
   Caches caches;
-  Recorder recorder;
+  // Under the names of Kubernetes' controllers, which kubectl shows.
+  Recorder deployment_events, replica_set_events, node_events, eviction_events;
   std::unique_ptr<Writer> writer;
   DeploymentController deployments;
   ReplicaSetController replica_sets;

@@ -35,6 +35,17 @@ Json merged_conditions(const Json& live, const std::vector<Condition>& changes) 
   return list;
 }
 
+// A pod's conditions with Ready turned to False; what its node said of it stays.
+Json unready_conditions(const Json& live, WallTime now) {
+  Json list = json::items(json::member(live, "status"), "conditions");
+  for (Json& condition : list) {
+    if (json::text(condition, "type") != "Ready") continue;
+    condition["status"] = "False";
+    condition["lastTransitionTime"] = to_rfc3339(now);
+  }
+  return list;
+}
+
 bool is_ready(const Node& node) {
   const Condition* ready = find_condition(node.conditions, "Ready");
   return ready && ready->status == "True";
@@ -42,11 +53,13 @@ bool is_ready(const Node& node) {
 
 }  // namespace
 
-NodeController::NodeController(Clock& clock, Caches& caches, Writer& writer, Recorder& recorder)
+NodeController::NodeController(Clock& clock, Caches& caches, Writer& writer, Recorder& recorder,
+                               Recorder& evictions)
     : clock_(clock),
       caches_(caches),
       writer_(writer),
       recorder_(recorder),
+      evictions_(evictions),
       nodes_(clock, {.name = "node"},
              [this](const ObjectKey& key, Pass pass) { work_node(key, pass); }),
       lost_pods_(clock, {.name = "pod garbage"},
@@ -66,6 +79,7 @@ void NodeController::start() {
     if (!pod->node_name.empty() && !caches_.nodes.find({"", pod->node_name}))
       lost_pods_.add_after(key, kLostPodGrace);
   started_ = true;
+  for (const auto& [key, node] : caches_.nodes.all()) tell_of(*node, /*comes=*/true);
   nodes_.start();
   lost_pods_.start();
 }
@@ -80,6 +94,7 @@ void NodeController::on_node(const std::shared_ptr<const Node>& before,
                              const std::shared_ptr<const Node>& after) {
   const std::string& name = (after ? after : before)->meta.name;
   const bool some_were_ready = !ready_.empty();
+  if (started_ && !(before && after)) tell_of(after ? *after : *before, after != nullptr);
   if (after && is_ready(*after))
     ready_.insert(name);
   else
@@ -97,6 +112,15 @@ void NodeController::on_node(const std::shared_ptr<const Node>& before,
   pods_marked_.erase(name);
   if (const auto it = pods_on_.find(name); it != pods_on_.end())
     for (const ObjectKey& pod : it->second) lost_pods_.add_after(pod, kLostPodGrace);
+}
+
+void NodeController::tell_of(const Node& node, bool comes) {
+  const std::string& name = node.meta.name;
+  recorder_.record(subject("v1", "Node", node.meta), false,
+                   comes ? "RegisteredNode" : "RemovingNode",
+                   "Node " + name + " event: " +
+                       (comes ? "Registered Node " + name + " in Controller"
+                              : "Removing Node " + name + " from Controller"));
 }
 
 void NodeController::on_pod(const std::shared_ptr<const Pod>& before,
@@ -191,11 +215,11 @@ void NodeController::mark_pods_unready(const Node& node, const Pass& pass) {
     const auto live = writer_.api().get(caches_.pods.resource(), key);
     const Result<Json> json = live ? parse_object(*live) : Result<Json>(live.error());
     if (!json) continue;  // gone meanwhile: the watch will say so
-    const Condition unready{
-        "Ready", "False",          "NodeNotReady", "The node of the pod is not ready",
-        {},      clock_.wall_now()};
     writer_.patch(caches_.pods, "status", pod->meta, Guard::kRevision,
-                  {{"status", {{"conditions", merged_conditions(*json, {unready})}}}}, pass);
+                  {{"status", {{"conditions", unready_conditions(*json, clock_.wall_now())}}}},
+                  pass, [this, about = subject("v1", "Pod", pod->meta)] {
+                    recorder_.record(about, true, "NodeNotReady", "Node is not ready");
+                  });
   }
 }
 
@@ -208,7 +232,9 @@ void NodeController::evict_pods(const Node& node, const Pass& pass) {
     if (!pod || pod->meta.deleting || pod->terminal()) continue;
     const auto stay = allowed_stay(*pod, taints);
     if (!stay) {
-      beside_taints_.erase(pod->meta.uid);
+      if (beside_taints_.erase(pod->meta.uid) > 0)
+        evictions_.record(subject("v1", "Pod", pod->meta), false, "TaintManagerEviction",
+                          "Cancelling deletion of Pod " + key.to_string());
       continue;
     }
     const MonoTime since = beside_taints_.try_emplace(pod->meta.uid, clock_.now()).first->second;
@@ -217,10 +243,34 @@ void NodeController::evict_pods(const Node& node, const Pass& pass) {
       nodes_.add_after(node.meta.key(), left);
       continue;
     }
-    recorder_.record(subject("v1", "Pod", pod->meta), false, "TaintManagerEviction",
-                     "Marking for deletion Pod " + key.to_string());
-    writer_.remove(caches_.pods, pod->meta, {}, pass);
+    disrupt(*pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", {},
+            pass, [this, about = subject("v1", "Pod", pod->meta), key] {
+              evictions_.record(about, false, "TaintManagerEviction",
+                                "Marking for deletion Pod " + key.to_string());
+            });
   }
+}
+
+// Deletes the pod of somebody who will want to know that it was not the pod's own doing (KEP-3329).
+// With no grace nobody else will say how it ended.
+void NodeController::disrupt(const Pod& pod, const char* reason, const char* message,
+                             const DeleteOptions& options, const Pass& pass, Writer::Next before) {
+  const auto live = writer_.api().get(caches_.pods.resource(), pod.meta.key());
+  const Result<Json> json = live ? parse_object(*live) : Result<Json>(live.error());
+  if (!json) return;  // gone meanwhile: the watch will say so
+  const WallTime now = std::chrono::floor<std::chrono::seconds>(clock_.wall_now());
+  Json status;
+  status["conditions"] =
+      merged_conditions(*json, {{"DisruptionTarget", "True", reason, message, {}, now}});
+  for (Json& condition : status["conditions"])
+    if (json::text(condition, "type") == "DisruptionTarget")
+      condition["observedGeneration"] = pod.meta.generation;
+  if (options.grace_period_seconds == 0 && !pod.terminal()) status["phase"] = "Failed";
+  writer_.patch(caches_.pods, "status", pod.meta, Guard::kRevision, {{"status", std::move(status)}},
+                pass, [this, meta = pod.meta, options, pass, before = std::move(before)] {
+                  if (before) before();
+                  writer_.remove(caches_.pods, meta, options, pass);
+                });
 }
 
 void NodeController::work_pod(const ObjectKey& key, const Pass& pass) {
@@ -237,7 +287,7 @@ void NodeController::work_pod(const ObjectKey& key, const Pass& pass) {
   const auto live = writer_.api().get(caches_.nodes.resource(), {"", pod->node_name});
   if (live) return;
   if (!live.error().is_not_found()) return pass.fail(live.error());
-  writer_.remove(caches_.pods, pod->meta, now, pass);
+  disrupt(*pod, "DeletionByPodGC", "PodGC: node no longer exists", now, pass, {});
 }
 
 }  // namespace fairlead::orchestrator::controllers

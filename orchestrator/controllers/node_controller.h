@@ -24,7 +24,8 @@ namespace fairlead::orchestrator::controllers {
 
 class NodeController {
  public:
-  NodeController(Clock& clock, Caches& caches, Writer& writer, Recorder& recorder);
+  NodeController(Clock& clock, Caches& caches, Writer& writer, Recorder& recorder,
+                 Recorder& evictions);
   void start();
 
  private:
@@ -37,12 +38,16 @@ class NodeController {
   void set_taints(const Node& node, const std::vector<Taint>& taints, const Pass& pass);
   void mark_pods_unready(const Node& node, const Pass& pass);
   void evict_pods(const Node& node, const Pass& pass);
+  void disrupt(const Pod& pod, const char* reason, const char* message,
+               const DeleteOptions& options, const Pass& pass, Writer::Next before);
+  void tell_of(const Node& node, bool comes);
   void work_pod(const ObjectKey& key, const Pass& pass);
 
   Clock& clock_;
   Caches& caches_;
   Writer& writer_;
   Recorder& recorder_;
+  Recorder& evictions_;
   std::map<std::string, MonoTime> heard_;               // by node name
   std::map<std::string, WallTime> pods_marked_;         // transition of Ready the pods were told of
   std::map<std::string, std::set<ObjectKey>> pods_on_;  // by node name

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <tuple>
 
 #include "base/log.h"
@@ -18,7 +19,8 @@ using Json = nlohmann::json;
 constexpr size_t kMaxKnown = 4096;  // events that may still be counted up
 constexpr size_t kMaxQueue = 1024;
 constexpr size_t kMaxInFlight = 16;
-constexpr Duration kCountWindow = std::chrono::minutes(10);
+constexpr size_t kMaxAlike = 10;  // this one and those after it are combined
+constexpr Duration kAlikeWindow = std::chrono::minutes(10);
 constexpr double kBurst = 25;  // per object
 constexpr Duration kRefill = std::chrono::minutes(5);
 const Resource kEvents{"", "events"};
@@ -26,17 +28,21 @@ const Resource kEvents{"", "events"};
 }  // namespace
 
 EventSubject subject(const char* api_version, const char* kind, const Meta& meta) {
-  return {api_version, kind, meta.ns, meta.name, meta.uid};
+  return {api_version, kind, meta.ns, meta.name, meta.uid, std::to_string(meta.revision)};
 }
 
 struct Recorder::Core : std::enable_shared_from_this<Core> {
   Core(Clock& c, Api& a, std::string name) : clock(c), api(a), component(std::move(name)) {}
 
-  using Key =
-      std::tuple<std::string, bool, std::string, std::string>;  // uid, warning, reason, text
+  // uid, warning, reason, message: "" is that of combined ones
+  using Key = std::tuple<std::string, bool, std::string, std::string>;
   struct Known {
     ObjectKey name;
     int count = 1;
+  };
+  // Those that differ in their message only.
+  struct Alike {
+    std::set<std::string> messages;
     MonoTime last;
   };
   struct Bucket {
@@ -53,15 +59,17 @@ struct Recorder::Core : std::enable_shared_from_this<Core> {
   void record(Item item);
   bool may_speak(const std::string& uid);
   void pump();
-  void write(const Item& item);
-  void create(const Item& item);
-  void count_up(const Item& item, Known& known);
+  Key combine(Item& item);
+  void write(Item item);
+  void create(const Item& item, const Key& key);
+  void count_up(const Item& item, const Key& key);
   void done();
 
   Clock& clock;
   Api& api;
   const std::string component;
   std::map<Key, Known> known;
+  std::map<std::tuple<std::string, bool, std::string>, Alike> alike;  // uid, warning, reason
   std::map<std::string, Bucket> buckets;
   std::deque<Item> queue;
   size_t in_flight = 0;
@@ -102,10 +110,10 @@ void Recorder::Core::record(Item item) {
 
 void Recorder::Core::pump() {
   while (!queue.empty() && in_flight < kMaxInFlight) {
-    const Item item = std::move(queue.front());
+    Item item = std::move(queue.front());
     queue.pop_front();
     ++in_flight;
-    write(item);
+    write(std::move(item));
   }
 }
 
@@ -114,26 +122,37 @@ void Recorder::Core::done() {
   pump();
 }
 
-void Recorder::Core::write(const Item& item) {
-  const Key key{item.about.uid, item.warning, item.reason, item.message};
-  const auto it = known.find(key);
-  if (it != known.end() && clock.now() - it->second.last < kCountWindow)
-    return count_up(item, it->second);
-  create(item);
+// What it is counted with. One too many of its kind is told with the others.
+Recorder::Core::Key Recorder::Core::combine(Item& item) {
+  if (alike.size() >= kMaxKnown) alike.erase(alike.begin());
+  Alike& group = alike[{item.about.uid, item.warning, item.reason}];
+  if (clock.now() - group.last > kAlikeWindow) group.messages.clear();
+  group.messages.insert(item.message);
+  group.last = clock.now();
+  if (group.messages.size() < kMaxAlike)
+    return {item.about.uid, item.warning, item.reason, item.message};
+  group.messages.erase(group.messages.begin());
+  item.message = "(combined from similar events): " + item.message;
+  return {item.about.uid, item.warning, item.reason, ""};
 }
 
-void Recorder::Core::create(const Item& item) {
+void Recorder::Core::write(Item item) {
+  const Key key = combine(item);
+  known.contains(key) ? count_up(item, key) : create(item, key);
+}
+
+void Recorder::Core::create(const Item& item, const Key& key) {
   const WallTime wall = clock.wall_now();
   const std::string ns = item.about.ns.empty() ? "default" : item.about.ns;
   const std::string name = fmt::format("{}.{:x}{:x}", item.about.name,
                                        wall.time_since_epoch().count(), sequence++ & 0xff);
-  const Key key{item.about.uid, item.warning, item.reason, item.message};
   if (known.size() >= kMaxKnown) known.erase(known.begin());
-  known[key] = {{ns, name}, 1, clock.now()};
+  known[key] = {{ns, name}, 1};
   Json involved = {{"apiVersion", item.about.api_version},
                    {"kind", item.about.kind},
                    {"name", item.about.name},
-                   {"uid", item.about.uid}};
+                   {"uid", item.about.uid},
+                   {"resourceVersion", item.about.resource_version}};
   if (!item.about.ns.empty()) involved["namespace"] = item.about.ns;
   const std::string now = to_rfc3339(wall);
   Json event = {{"apiVersion", "v1"},
@@ -161,15 +180,17 @@ void Recorder::Core::create(const Item& item) {
              });
 }
 
-void Recorder::Core::count_up(const Item& item, Known& entry) {
-  entry.last = clock.now();
-  Json patch = {{"count", ++entry.count}, {"lastTimestamp", to_rfc3339(clock.wall_now())}};
+void Recorder::Core::count_up(const Item& item, const Key& key) {
+  Known& entry = known.at(key);
+  Json patch = {{"count", ++entry.count},
+                {"lastTimestamp", to_rfc3339(clock.wall_now())},
+                {"message", item.message}};
   api.merge_patch(kEvents, "", entry.name, std::move(patch),
-                  [weak = weak_from_this(), item](const Result<Bytes>& result) {
+                  [weak = weak_from_this(), item, key](const Result<Bytes>& result) {
                     const auto self = weak.lock();
                     if (!self) return;
                     // Events are kept for a limited time; begin a new one.
-                    if (!result && result.error().is_not_found()) return self->create(item);
+                    if (!result && result.error().is_not_found()) return self->create(item, key);
                     if (!result) log::debug("events: {}", result.error().message());
                     self->done();
                   });

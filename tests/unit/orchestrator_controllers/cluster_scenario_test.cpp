@@ -396,8 +396,10 @@ TEST(Namespaces, AreEmptiedThenGo) {
     EXPECT_FALSE(world.api.find(kNamespaces, {"", "default"}));
     EXPECT_TRUE(world.api.find(kNamespaces, {"", "other"}));
     for (const Resource& resource :
-         {kPods, kReplicaSets, kDeployments, kServices, kSlices, kEndpoints, kEvents})
+         {kPods, kReplicaSets, kDeployments, kServices, kSlices, kEndpoints})
       EXPECT_TRUE(world.api.all(resource, "default").empty()) << resource.plural;
+    for (const Json& event : world.api.all(kEvents, "default"))
+      EXPECT_EQ(event["involvedObject"]["kind"], "Node") << "the next process greets nodes";
     EXPECT_EQ(world.api.all(kConfigMaps).size(), 1u);
   }
 }
@@ -439,6 +441,58 @@ TEST(Manager, WorksOnARealLoopAndStopsAnywhere) {
   manager.stop();
 }
 
+// client-go's tools/record: the tenth of its kind and all after it are one, of the last message.
+TEST(Events, ThatDifferInTheirMessageOnlyAreCombined) {
+  World world;
+  Recorder recorder(world.clock, world.api, "replicaset-controller");
+  Meta meta;
+  meta.ns = "default";
+  meta.name = "web";
+  meta.uid = "u1";
+  meta.revision = 7;
+  const auto record = [&](int i) {
+    recorder.record(subject("apps/v1", "ReplicaSet", meta), false, "SuccessfulCreate",
+                    "Created pod: web-" + std::to_string(i));
+    world.clock.advance(seconds(1));
+  };
+  for (int i = 0; i < 12; ++i) record(i);
+  std::vector<std::string> combined;
+  for (const Json& event : world.api.all(kEvents)) {
+    EXPECT_EQ(event["source"]["component"], "replicaset-controller");
+    EXPECT_EQ(event["involvedObject"]["resourceVersion"], "7");
+    if (event["count"] != 1)
+      combined.push_back(event["message"].get<std::string>() + " x" + event["count"].dump());
+  }
+  EXPECT_EQ(world.api.all(kEvents).size(), 10u);
+  EXPECT_EQ(combined,
+            (std::vector<std::string>{"(combined from similar events): Created pod: web-11 x3"}));
+  world.clock.advance(seconds(601));
+  record(12);
+  EXPECT_EQ(world.api.all(kEvents).size(), 11u) << "told alone again";
+}
+
+// However long ago the first was.
+TEST(Events, AreCountedOnTheFirstAsLongAsItIsThere) {
+  World world;
+  Recorder recorder(world.clock, world.api, "test");
+  Meta meta;
+  meta.ns = "default";
+  meta.name = "web";
+  meta.uid = "u1";
+  const auto record = [&] {
+    recorder.record(subject("v1", "Pod", meta), true, "BackOff", "again");
+    world.clock.advance(seconds(1800));
+  };
+  record();
+  record();
+  ASSERT_EQ(world.api.all(kEvents).size(), 1u);
+  EXPECT_EQ(world.api.all(kEvents)[0]["count"], 2);
+  world.api.erase(kEvents, {"default", world.api.all(kEvents)[0]["metadata"]["name"]});
+  record();
+  ASSERT_EQ(world.api.all(kEvents).size(), 1u);
+  EXPECT_EQ(world.api.all(kEvents)[0]["count"], 1);
+}
+
 TEST(Events, AreCountedAndBounded) {
   World world;
   Recorder recorder(world.clock, world.api, "test");
@@ -454,7 +508,7 @@ TEST(Events, AreCountedAndBounded) {
   EXPECT_EQ(world.api.all(kEvents)[0]["count"], 5);
   EXPECT_EQ(world.api.all(kEvents)[0]["type"], "Warning");
   for (int i = 0; i < 100; ++i)
-    recorder.record(subject("v1", "Pod", meta), false, "Chatter", std::to_string(i));
+    recorder.record(subject("v1", "Pod", meta), false, "Chatter" + std::to_string(i), "");
   world.clock.advance(seconds(10));
   EXPECT_LE(world.api.all(kEvents).size(), 25u);
   EXPECT_GE(world.api.all(kEvents).size(), 20u);

@@ -259,6 +259,9 @@ TEST(DeploymentScenario, AConflictOnEveryWriteOnceChangesNothing) {
   EXPECT_EQ(world.pods("v2"), 4);
   EXPECT_EQ(world.pods("v1"), 0);
   EXPECT_EQ(world.api.all(kReplicaSets).size(), 2u);
+  for (const Json& event : world.api.all(kEvents))
+    if (event["type"] == "Normal")
+      EXPECT_EQ(event["count"], 1) << "told when it was done: " << event["message"];
 }
 
 // Killed after its k-th write took effect but before it heard so, for every k: the new process ends

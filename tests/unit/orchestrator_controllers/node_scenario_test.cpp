@@ -194,6 +194,56 @@ TEST(Nodes, WhileNoneIsReadyNobodyIsEvicted) {
   EXPECT_TRUE(is_leaving(world, "p"));
 }
 
+std::multiset<std::string> events_of(World& world, const std::string& kind) {
+  std::multiset<std::string> list;
+  for (const Json& event : world.api.all(kEvents))
+    if (event["involvedObject"]["kind"] == kind)
+      list.insert(event["source"]["component"].get<std::string>() + " " +
+                  event["reason"].get<std::string>() + ": " + event["message"].get<std::string>());
+  return list;
+}
+
+// What an outage leaves in pods and Events is what Kubernetes leaves.
+TEST(Nodes, AnOutageIsTold) {
+  World world;
+  world.start();
+  Json hasty = default_tolerations();
+  hasty[1]["tolerationSeconds"] = 5;
+  put_pod(world, "patient", default_tolerations());
+  put_pod(world, "hasty", hasty);
+  ASSERT_TRUE(world.settle());
+  EXPECT_EQ(
+      events_of(world, "Node")
+          .count("node-controller RegisteredNode: Node n1 event: Registered Node n1 in Controller"),
+      1u);
+  world.silent = {"n1"};
+  world.turn(seconds(75));
+  const auto condition = [&](const char* pod, const char* type) {
+    const Json object = *world.api.find(kPods, {"default", pod});
+    for (const Json& one : object["status"]["conditions"])
+      if (one["type"] == type)
+        return one["status"].get<std::string>() + " " + one.value("reason", "");
+    return std::string();
+  };
+  EXPECT_EQ(condition("patient", "Ready"), "False ") << "and nothing of why";
+  EXPECT_EQ(condition("patient", "DisruptionTarget"), "");
+  ASSERT_TRUE(is_leaving(world, "hasty"));
+  EXPECT_EQ(condition("hasty", "DisruptionTarget"), "True DeletionByTaintManager");
+  world.silent.clear();
+  world.api.merge(kNodes, {"", "n1"},
+                  {{"status", {{"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}}},
+                  "status");
+  world.turn(seconds(10));
+  EXPECT_EQ(events_of(world, "Pod"),
+            (std::multiset<std::string>{
+                "node-controller NodeNotReady: Node is not ready",
+                "node-controller NodeNotReady: Node is not ready",
+                "taint-eviction-controller TaintManagerEviction: Cancelling deletion of Pod "
+                "default/patient",
+                "taint-eviction-controller TaintManagerEviction: Marking for deletion Pod "
+                "default/hasty"}));
+}
+
 TEST(Nodes, PodsOfANodeThatIsGoneAreRemoved) {
   World world;
   world.start();
