@@ -264,10 +264,11 @@ Result<Lease> decode_lease(const Bytes& bytes) {
 }
 
 Result<Namespace> decode_namespace(const Bytes& bytes) {
-  return decode_with<Namespace>(bytes,
-                                [](Namespace& ns, const Json&, const Json& spec, const Json&) {
-                                  ns.spec_finalizers = json::texts(spec, "finalizers");
-                                });
+  return decode_with<Namespace>(
+      bytes, [](Namespace& ns, const Json&, const Json& spec, const Json& status) {
+        ns.spec_finalizers = json::texts(spec, "finalizers");
+        ns.conditions = read_conditions(status);
+      });
 }
 
 Result<AnyObject> decode_any(const Bytes& bytes) {

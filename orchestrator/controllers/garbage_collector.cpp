@@ -29,7 +29,8 @@ ListOptions everything_in(const std::string& ns) {
 }  // namespace
 
 GarbageCollector::GarbageCollector(Clock& clock, Caches& caches, Writer& writer)
-    : caches_(caches),
+    : clock_(clock),
+      caches_(caches),
       writer_(writer),
       objects_(clock, {.name = "garbage collector"},
                [this](const ObjectKey& key, Pass pass) { collect_one(key.name, pass); }),
@@ -132,20 +133,35 @@ void GarbageCollector::empty_namespace(const std::string& name, const Pass& pass
   const auto& finalizers = space->spec_finalizers;
   if (std::find(finalizers.begin(), finalizers.end(), kNamespaceFinalizer) == finalizers.end())
     return;
-  const int removed = remove_cached(name, pass) + remove_listed(name, pass);
+  NamespaceRemains remains;
+  const int removed = remove_cached(name, remains, pass) + remove_listed(name, remains, pass);
   // What is being deleted gracefully tells us when it is gone; then the namespace is looked at
   // again.
-  if (removed > 0 || !graph_.in_namespace(name).empty()) return;
+  if (removed > 0) return;
+  if (!remains.empty()) return tell(*space, remains, pass);
   if (truly_empty(name, pass)) finalize(name, pass);
 }
 
-int GarbageCollector::remove_cached(const std::string& ns, const Pass& pass) {
+void GarbageCollector::tell(const Namespace& space, const NamespaceRemains& remains,
+                            const Pass& pass) {
+  const auto conditions = namespace_conditions(space.conditions, remains, clock_.wall_now());
+  if (!conditions) return;
+  Json list = conditions_json(*conditions, /*with_update_time=*/false);
+  writer_.patch(caches_.namespaces, "status", space.meta, Guard::kRevision,
+                {{"status", {{"conditions", std::move(list)}}}}, pass);
+}
+
+int GarbageCollector::remove_cached(const std::string& ns, NamespaceRemains& remains,
+                                    const Pass& pass) {
   DeleteOptions background;
   background.propagation_policy = "Background";
   int removed = 0;
   for (const std::string& uid : graph_.in_namespace(ns)) {
     const GraphNode& node = *graph_.find(uid);
-    if (node.meta.deleting) continue;
+    if (node.meta.deleting) {
+      remains.add(caches_.kinds()[node.kind].resource, node.meta);
+      continue;
+    }
     if (removed++ >= kRemovalsPerPass) {
       namespaces_.add({"", ns});
       break;
@@ -155,7 +171,8 @@ int GarbageCollector::remove_cached(const std::string& ns, const Pass& pass) {
   return removed;
 }
 
-int GarbageCollector::remove_listed(const std::string& ns, const Pass& pass) {
+int GarbageCollector::remove_listed(const std::string& ns, NamespaceRemains& remains,
+                                    const Pass& pass) {
   int removed = 0;
   int waiting = 0;  // for finalizers
   for (const KindInfo& kind : caches_.kinds()) {
@@ -169,7 +186,10 @@ int GarbageCollector::remove_listed(const std::string& ns, const Pass& pass) {
       const Result<AnyObject> object = decode_any(bytes);
       if (!object || removed >= kRemovalsPerPass) break;
       (object->meta.deleting ? waiting : removed)++;
-      if (object->meta.deleting) continue;
+      if (object->meta.deleting) {
+        remains.add(kind.resource, object->meta);
+        continue;
+      }
       writer_.api().remove(kind.resource, object->meta.key(), {},
                            [pass](const Result<Bytes>& result) {
                              if (!result && !result.error().is_not_found())
@@ -182,7 +202,7 @@ int GarbageCollector::remove_listed(const std::string& ns, const Pass& pass) {
     namespaces_.add({"", ns});
   else if (waiting > 0)
     namespaces_.add_after({"", ns}, kLookAgain);
-  return removed + waiting;
+  return removed;
 }
 
 // The truth, not the caches: a namespace must not go while an object in it is on its way to us.

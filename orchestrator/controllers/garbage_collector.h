@@ -4,6 +4,7 @@
 #pragma once
 
 #include "orchestrator/controllers/caches.h"
+#include "orchestrator/controllers/namespace_plan.h"
 #include "orchestrator/controllers/object_graph.h"
 #include "orchestrator/controllers/work_queue.h"
 #include "orchestrator/controllers/writer.h"
@@ -23,11 +24,14 @@ class GarbageCollector {
   void apply(const CollectAction& action, const Pass& pass);
 
   void empty_namespace(const std::string& name, const Pass& pass);
-  int remove_cached(const std::string& ns, const Pass& pass);
-  int remove_listed(const std::string& ns, const Pass& pass);  // how many there were
+  // How many were told to go; what was told before is put into `remains`.
+  int remove_cached(const std::string& ns, NamespaceRemains& remains, const Pass& pass);
+  int remove_listed(const std::string& ns, NamespaceRemains& remains, const Pass& pass);
+  void tell(const Namespace& space, const NamespaceRemains& remains, const Pass& pass);
   bool truly_empty(const std::string& ns, const Pass& pass);
   void finalize(const std::string& name, const Pass& pass);
 
+  Clock& clock_;
   Caches& caches_;
   Writer& writer_;
   ObjectGraph graph_;

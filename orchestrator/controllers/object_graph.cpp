@@ -69,7 +69,7 @@ std::vector<CollectAction> check_owners(const ObjectGraph& graph, const GraphNod
   for (const OwnerRef& owner : node.meta.owners) {
     const GraphNode* found = graph.find(owner.uid);
     const bool visible = found && in_scope(found->meta, node.meta);
-    if (visible && waits_for_dependents(found->meta) && owner.block_owner_deletion)
+    if (visible && waits_for_dependents(found->meta))
       waiting = true;
     else if (visible || (found ? node.meta.ns.empty() : exists(owner, node.meta.ns)))
       solid.push_back(owner);
@@ -80,15 +80,16 @@ std::vector<CollectAction> check_owners(const ObjectGraph& graph, const GraphNod
   return {{CollectVerb::kRemove, node.meta.uid, foreground ? "Foreground" : "Background", "", {}}};
 }
 
-// An owner deleted in the foreground: its dependents go first.
+// An owner deleted in the foreground: its dependents go first. It waits for those that block it;
+// the others begin to go with it.
 std::vector<CollectAction> wait_for_dependents(const ObjectGraph& graph, const std::string& uid,
                                                const Exists& exists) {
   std::vector<CollectAction> actions;
   bool blocked = false;
   for (const std::string& dependent : graph.dependents(uid)) {
     const GraphNode& node = *graph.find(dependent);
-    if (!blocks(node.meta, uid) || !in_scope(graph.find(uid)->meta, node.meta)) continue;
-    blocked = true;
+    if (!in_scope(graph.find(uid)->meta, node.meta)) continue;
+    blocked = blocked || blocks(node.meta, uid);
     if (node.meta.deleting) continue;
     for (CollectAction& action : check_owners(graph, node, exists))
       actions.push_back(std::move(action));

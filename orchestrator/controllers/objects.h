@@ -252,6 +252,7 @@ struct Lease {
 struct Namespace {
   Meta meta;
   std::vector<std::string> spec_finalizers;
+  std::vector<Condition> conditions;
   bool operator==(const Namespace&) const = default;
 };
 

@@ -417,7 +417,20 @@ TEST(Namespaces, WaitForEventsThatAreHeld) {
   const size_t writes = world.api.writes().size();
   world.turn(seconds(30));
   EXPECT_EQ(world.api.writes().size(), writes);
-  EXPECT_TRUE(world.api.find(kNamespaces, {"", "default"}));
+  const auto space = world.api.find(kNamespaces, {"", "default"});
+  ASSERT_TRUE(space);
+  std::map<std::string, std::string> says;
+  for (const Json& condition : (*space)["status"]["conditions"])
+    says[condition["type"]] = condition["status"].get<std::string>() + " " +
+                              condition["reason"].get<std::string>() + ": " +
+                              condition["message"].get<std::string>();
+  EXPECT_EQ(says.size(), 5u);
+  EXPECT_EQ(says["NamespaceContentRemaining"],
+            "True SomeResourcesRemain: Some resources are remaining: events. has 1 resource "
+            "instances");
+  EXPECT_EQ(says["NamespaceFinalizersRemaining"],
+            "True SomeFinalizersRemain: Some content in the namespace has finalizers remaining: "
+            "example.com/hold in 1 resource instances");
   world.api.merge(kEvents, {"default", "e"}, {{"metadata", {{"finalizers", nullptr}}}});
   world.turn(seconds(3));
   EXPECT_FALSE(world.api.find(kNamespaces, {"", "default"}));

@@ -323,6 +323,49 @@ TEST(Graph, OwnersInOtherNamespacesDoNotCount) {
   EXPECT_EQ(actions[0].owners[0].uid, "o");
 }
 
+// Who is deleted in the foreground takes all of its dependents along, and waits for those that
+// block.
+TEST(Graph, DependentsThatDoNotBlockGoToo) {
+  const auto absent = [](const OwnerRef&, const std::string&) { return false; };
+  const auto object = [](const char* name, std::vector<OwnerRef> owners) {
+    Meta meta;
+    meta.ns = "a";
+    meta.name = meta.uid = name;
+    meta.owners = std::move(owners);
+    return meta;
+  };
+  const auto owned_by = [](const char* name, bool blocks) {
+    return OwnerRef{"v1", "ConfigMap", name, name, false, blocks};
+  };
+  ObjectGraph graph;
+  Meta root = object("root", {});
+  root.deleting = true;
+  root.finalizers = {kForegroundFinalizer};
+  graph.put(0, root);
+  graph.put(0, object("other", {}));
+  graph.put(0, object("leaf", {owned_by("root", false)}));
+  graph.put(0, object("branch", {owned_by("root", false)}));
+  graph.put(0, object("twig", {owned_by("branch", false)}));
+  graph.put(0, object("both", {owned_by("root", false), owned_by("other", false)}));
+  std::map<std::string, std::string> told;
+  const auto tell = [&] {
+    told.clear();
+    for (const CollectAction& action : collect(graph, "root", absent))
+      told[action.uid] = action.verb == CollectVerb::kRemove      ? action.policy
+                         : action.verb == CollectVerb::kSetOwners ? "forgets"
+                                                                  : "goes";
+  };
+  using Told = std::map<std::string, std::string>;
+  tell();
+  EXPECT_EQ(told, (Told{{"both", "forgets"},
+                        {"branch", "Foreground"},
+                        {"leaf", "Background"},
+                        {"root", "goes"}}));
+  graph.put(0, object("leaf", {owned_by("root", true)}));
+  tell();
+  EXPECT_EQ(told, (Told{{"both", "forgets"}, {"branch", "Foreground"}, {"leaf", "Background"}}));
+}
+
 // Kubernetes 1.20 and later: such an owner cannot be found, which is no reason to delete anything.
 TEST(Graph, NobodyInANamespaceOwnsWhatIsInNone) {
   const auto absent = [](const OwnerRef&, const std::string&) { return false; };
