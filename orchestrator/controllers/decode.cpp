@@ -36,6 +36,11 @@ int int_or(const Json& object, const char* name, int fallback) {
   return static_cast<int>(json::number_or(object, name, fallback));
 }
 
+std::optional<int> optional_int(const Json& object, const char* name) {
+  const auto value = json::number(object, name);
+  return value ? std::optional(static_cast<int>(*value)) : std::nullopt;
+}
+
 IntOrPercent read_int_or_percent(const Json& object, const char* name, IntOrPercent fallback) {
   const Json& value = json::member(object, name);
   if (value.is_number_integer()) return {value.get<int>(), false};
@@ -105,6 +110,7 @@ void fill_replica_set(ReplicaSet& set, const Json&, const Json& spec, const Json
   set.status.fully_labeled = int_or(status, "fullyLabeledReplicas", 0);
   set.status.ready = int_or(status, "readyReplicas", 0);
   set.status.available = int_or(status, "availableReplicas", 0);
+  set.status.terminating = optional_int(status, "terminatingReplicas");
   set.status.observed_generation = json::number_or(status, "observedGeneration", 0);
   set.status.conditions = read_conditions(status);
 }
@@ -131,8 +137,8 @@ void fill_deployment(Deployment& deployment, const Json&, const Json& spec, cons
   have.ready = int_or(status, "readyReplicas", 0);
   have.available = int_or(status, "availableReplicas", 0);
   have.unavailable = int_or(status, "unavailableReplicas", 0);
-  if (json::member(status, "collisionCount").is_number_integer())
-    have.collision_count = int_or(status, "collisionCount", 0);
+  have.terminating = optional_int(status, "terminatingReplicas");
+  have.collision_count = optional_int(status, "collisionCount");
   have.conditions = read_conditions(status);
 }
 

@@ -175,6 +175,7 @@ void DeploymentController::write_status(const Deployment& deployment,
                {"availableReplicas", number_or_null(status.available)},
                {"unavailableReplicas", number_or_null(status.unavailable)},
                {"conditions", conditions_json(status.conditions, /*with_update_time=*/true)}};
+  json["terminatingReplicas"] = status.terminating ? Json(*status.terminating) : Json();
   if (status.collision_count) json["collisionCount"] = *status.collision_count;
   writer_.patch(caches_.deployments, "status", deployment.meta, Guard::kUid,
                 {{"status", std::move(json)}}, pass);

@@ -65,11 +65,16 @@ DeploymentStatus count(const StatusInput& input) {
   if (input.collided) status.collision_count = status.collision_count.value_or(0) + 1;
   status.conditions = deployment.status.conditions;
   int wanted = 0;
+  status.terminating = 0;
   for (const ReplicaSetRef& set : input.sets) {
     wanted += set->replicas;
     status.replicas += set->status.replicas;
     status.ready += set->status.ready;
     status.available += set->status.available;
+    if (status.terminating && set->status.terminating)
+      *status.terminating += *set->status.terminating;
+    else
+      status.terminating.reset();
   }
   if (input.new_set) status.updated = input.new_set->status.replicas;
   status.unavailable = std::max(wanted - status.available, 0);

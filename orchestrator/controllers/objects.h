@@ -120,6 +120,7 @@ struct ReplicaSetStatus {
   int fully_labeled = 0;
   int ready = 0;
   int available = 0;
+  std::optional<int> terminating;  // pods being deleted that still run
   int64_t observed_generation = 0;
   std::vector<Condition> conditions;
   bool operator==(const ReplicaSetStatus&) const = default;
@@ -151,6 +152,7 @@ struct DeploymentStatus {
   int ready = 0;
   int available = 0;
   int unavailable = 0;
+  std::optional<int> terminating;  // unknown while one of its sets does not tell
   std::optional<int> collision_count;
   std::vector<Condition> conditions;
   bool operator==(const DeploymentStatus&) const = default;

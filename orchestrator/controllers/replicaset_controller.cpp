@@ -157,6 +157,7 @@ void ReplicaSetController::write_status(const ReplicaSet& set, const ReplicaSetS
                {"readyReplicas", number_or_null(status.ready)},
                {"availableReplicas", number_or_null(status.available)},
                {"observedGeneration", status.observed_generation}};
+  if (status.terminating) json["terminatingReplicas"] = *status.terminating;
   json["conditions"] = status.conditions.empty()
                            ? Json()
                            : conditions_json(status.conditions, /*with_update_time=*/false);

@@ -36,7 +36,9 @@ ReplicaSetStatus count(const ReplicaSetState& state, std::optional<Duration>& re
   ReplicaSetStatus status;
   status.observed_generation = set.meta.generation;
   status.conditions = set.status.conditions;
+  status.terminating = 0;
   for (const PodRef& pod : state.owned) {
+    if (pod->meta.deleting && !pod->terminal()) ++*status.terminating;
     if (!pod->active()) continue;
     ++status.replicas;
     if (contains_all(pod->meta.labels, set.template_labels)) ++status.fully_labeled;

@@ -65,11 +65,13 @@ Json unschedulable_conditions(const Json& pod, const std::string& message, WallT
     if (json::text(item, "status") == "False" && !json::text(item, "lastTransitionTime").empty())
       since = json::text(item, "lastTransitionTime");
   }
-  list.push_back({{"type", "PodScheduled"},
-                  {"status", "False"},
-                  {"reason", "Unschedulable"},
-                  {"message", message},
-                  {"lastTransitionTime", since}});
+  list.push_back(
+      {{"type", "PodScheduled"},
+       {"status", "False"},
+       {"reason", "Unschedulable"},
+       {"message", message},
+       {"observedGeneration", json::number_or(json::member(pod, "metadata"), "generation", 0)},
+       {"lastTransitionTime", since}});
   return list;
 }
 

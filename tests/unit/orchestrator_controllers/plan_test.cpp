@@ -234,6 +234,26 @@ TEST(ReplicaSetPlan, DeletionOrder) {
   }
 }
 
+// KEP-3973.
+TEST(ReplicaSetPlan, CountsPodsThatAreLeaving) {
+  ReplicaSet set;
+  set.replicas = 1;
+  const auto pod = [](const char* name, bool deleting, const char* phase) {
+    auto made = std::make_shared<Pod>();
+    made->meta.name = made->meta.uid = name;
+    made->meta.deleting = deleting;
+    made->phase = phase;
+    return made;
+  };
+  const std::vector<PodRef> owned = {pod("a", false, "Running"), pod("b", true, "Running"),
+                                     pod("c", true, "Pending"), pod("d", true, "Succeeded"),
+                                     pod("e", false, "Failed")};
+  const ReplicaSetPlan todo = plan(ReplicaSetState{set, owned, {}, owned, std::nullopt, {}});
+  ASSERT_TRUE(todo.status);
+  EXPECT_EQ(todo.status->replicas, 1);
+  EXPECT_EQ(todo.status->terminating, 2);
+}
+
 TEST(NodePlan, TaintsFollowConditions) {
   Node node;
   const WallTime now(seconds(1000));

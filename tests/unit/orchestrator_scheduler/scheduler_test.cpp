@@ -104,6 +104,8 @@ TEST_F(SchedulerTest, UnschedulablePodsAreToldOnceAndTriedAfterEvents) {
   add_pod("a");
   clock_.advance(milliseconds(50));
   EXPECT_EQ(message_of("a"), "0/1 nodes are available: 1 Insufficient cpu.");
+  const Json told = *api_.find(kPods, {"default", "a"});
+  EXPECT_EQ(told["status"]["conditions"][0]["observedGeneration"], told["metadata"]["generation"]);
   const size_t patches = writes("patch");
   clock_.advance(std::chrono::minutes(10));
   EXPECT_EQ(writes("patch"), patches) << "nothing happened, nothing is written";
