@@ -248,10 +248,12 @@ Result<EndpointSlice> decode_endpoint_slice(const Bytes& bytes) {
 }
 
 Result<Endpoints> decode_endpoints(const Bytes& bytes) {
-  return decode_with<Endpoints>(
-      bytes, [](Endpoints& endpoints, const Json& document, const Json&, const Json&) {
-        endpoints.print = fingerprint(json::items(document, "subsets"));
+  Result<Endpoints> endpoints = decode_with<Endpoints>(
+      bytes, [](Endpoints& object, const Json& document, const Json&, const Json&) {
+        object.print = fingerprint(json::items(document, "subsets"));
       });
+  if (endpoints) endpoints->raw = bytes;
+  return endpoints;
 }
 
 Result<Node> decode_node(const Bytes& bytes) {

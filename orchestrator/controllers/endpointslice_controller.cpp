@@ -87,6 +87,8 @@ EndpointSliceController::EndpointSliceController(Clock& clock, Caches& caches, W
   caches_.services.subscribe([this](const auto& before, const auto& after) {
     queue_.add((after ? after : before)->meta.key());
     if (!after) trigger_.erase(before->meta.key());
+    if (!before)
+      note_trigger(after->meta.key(), moment_of_change(after->meta.created, clock_.wall_now()));
   });
   caches_.pods.subscribe([this](const auto& before, const auto& after) { on_pod(before, after); });
   caches_.slices.subscribe([this](const auto& before, const auto& after) {
@@ -118,7 +120,8 @@ void EndpointSliceController::on_pod(const std::shared_ptr<const Pod>& before,
       continue;
     const ObjectKey key = service->meta.key();
     queue_.add(key);
-    if (after && after->ready_changed > WallTime{} && (!before || before->ready != after->ready))
+    if (after && after->ready_changed > WallTime{} &&
+        (!before || before->ready_changed != after->ready_changed))
       note_trigger(key, moment_of_change(after->ready_changed, clock_.wall_now()));
   }
 }

@@ -160,6 +160,7 @@ void FamilyPlanner::place_rest() {
 
 // Empty slices go, but one stays to say that the Service has no endpoints.
 void FamilyPlanner::emit(SlicePlan& plan) const {
+  static const Ports kNoPorts;
   const Labels labels = wanted_labels(state_.service);
   const bool all_empty = std::all_of(drafts_.begin(), drafts_.end(),
                                      [](const Draft& draft) { return draft.endpoints.empty(); });
@@ -170,20 +171,21 @@ void FamilyPlanner::emit(SlicePlan& plan) const {
       plan.removals.push_back(draft.existing);
       continue;
     }
-    SliceWrite write{draft.existing, family_, draft.ports, draft.endpoints, labels};
+    const Ports& ports = all_empty ? kNoPorts : draft.ports;
+    SliceWrite write{draft.existing, family_, ports, draft.endpoints, labels};
     if (!draft.existing) {
       plan.first.push_back(std::move(write));
       continue;
     }
     const EndpointSlice& now = *draft.existing;
-    if (now.ports == draft.ports && now.endpoints == draft.endpoints && now.meta.labels == labels)
+    if (now.ports == ports && now.endpoints == draft.endpoints && now.meta.labels == labels)
       continue;
     const bool brings =
         std::any_of(draft.endpoints.begin(), draft.endpoints.end(), [&](const Endpoint& endpoint) {
           return std::none_of(now.endpoints.begin(), now.endpoints.end(),
                               [&](const Endpoint& e) { return key_of(e) == key_of(endpoint); });
         });
-    (brings || now.ports != draft.ports ? plan.first : plan.then).push_back(std::move(write));
+    (brings || now.ports != ports ? plan.first : plan.then).push_back(std::move(write));
   }
 }
 

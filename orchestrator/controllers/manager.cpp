@@ -4,6 +4,7 @@
 #include "orchestrator/controllers/deployment_controller.h"
 #include "orchestrator/controllers/endpointslice_controller.h"
 #include "orchestrator/controllers/garbage_collector.h"
+#include "orchestrator/controllers/mirror_controller.h"
 #include "orchestrator/controllers/node_controller.h"
 #include "orchestrator/controllers/replicaset_controller.h"
 
@@ -24,6 +25,7 @@ struct ControllerManager::Running {
         deployments(clock, caches, *writer, deployment_events),
         replica_sets(clock, caches, *writer, replica_set_events),
         slices(clock, caches, *writer),
+        mirror(clock, caches, *writer),
         garbage(clock, caches, *writer),
         nodes(clock, caches, *writer, node_events, eviction_events) {}
 
@@ -33,6 +35,7 @@ struct ControllerManager::Running {
       deployments.start();
       replica_sets.start();
       slices.start();
+      mirror.start();
       garbage.start();
       nodes.start();
       if (on_synced) on_synced();
@@ -47,6 +50,7 @@ struct ControllerManager::Running {
   DeploymentController deployments;
   ReplicaSetController replica_sets;
   EndpointSliceController slices;
+  MirrorController mirror;
   GarbageCollector garbage;
   NodeController nodes;
 };

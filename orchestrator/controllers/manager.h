@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// All controllers on one loop: Deployments, ReplicaSets, EndpointSlices, owners and namespaces,
-// nodes.
+// All controllers on one loop: Deployments, ReplicaSets, EndpointSlices (of pods, and of Endpoints
+// that users write), owners and namespaces, nodes.
 //
 // Level-triggered and event-driven: nothing is polled, nothing is listed again. What is decided is
 // decided from the caches; every write is guarded by uid or revision and repeated with backoff from

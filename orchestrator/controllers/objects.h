@@ -234,7 +234,8 @@ struct EndpointSlice {
 struct Endpoints {
   Meta meta;
   std::string print;  // fingerprint of the subsets
-  bool operator==(const Endpoints&) const = default;
+  Bytes raw;
+  bool operator==(const Endpoints& other) const { return meta == other.meta; }
 };
 
 struct Node {

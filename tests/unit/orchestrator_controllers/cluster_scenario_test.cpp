@@ -248,11 +248,68 @@ TEST(Endpoints, HandWrittenOnesStayTheUsers) {
   world.start();
   ASSERT_TRUE(world.settle());
   EXPECT_EQ(writes_of(world, kEndpoints), 0u);
-  EXPECT_TRUE(world.api.all(kSlices).empty()) << "not mirrored";
   world.api.erase(kServices, {"default", "web"});
   ASSERT_TRUE(world.settle());
   EXPECT_TRUE(endpoints_of(world).is_null()) << "goes with its Service";
   EXPECT_FALSE(endpoints_of(world, "alone").is_null());
+}
+
+// What the slices of a family say: "IPv4 192.0.2.1 192.0.2.2! p:80", ! for one that is not ready.
+std::multiset<std::string> slices_say(World& world) {
+  std::multiset<std::string> list;
+  for (const Json& slice : world.api.all(kSlices)) {
+    std::string text = slice["addressType"].get<std::string>();
+    for (const Json& endpoint : slice["endpoints"])
+      text += " " + endpoint["addresses"][0].get<std::string>() +
+              (endpoint["conditions"]["ready"] == true ? "" : "!");
+    for (const Json& port : slice["ports"])
+      text += " " + port["name"].get<std::string>() + ":" + port["port"].dump();
+    list.insert(text);
+  }
+  return list;
+}
+
+// What a Service without a selector is given in the older form is served in the newer one.
+TEST(Endpoints, HandWrittenOnesAreMirrored) {
+  using Says = std::multiset<std::string>;
+  for (int kill_after = 0; kill_after < 6; ++kill_after) {
+    SCOPED_TRACE(kill_after);
+    World world;
+    const auto by_hand = [&](const char* subsets, Json labels = {{"a", "b"}}) {
+      world.api.put(
+          kEndpoints,
+          Json{{"metadata",
+                {{"name", "web"}, {"namespace", "default"}, {"labels", std::move(labels)}}},
+               {"subsets", Json::parse(subsets)}});
+      ASSERT_TRUE(world.settle());
+      if (world.api.crashed()) world.restart();
+      ASSERT_TRUE(world.settle());
+    };
+    Json object = service();
+    object["spec"].erase("selector");
+    world.api.put(kServices, object);
+    world.start();
+    if (kill_after > 0) world.api.crash_after(kill_after);
+    by_hand(R"([{"addresses":[{"ip":"192.0.2.1"},{"ip":"2001:db8::1"}],
+                 "notReadyAddresses":[{"ip":"192.0.2.2"}],"ports":[{"name":"p","port":80}]}])");
+    EXPECT_EQ(slices_say(world), (Says{"IPv4 192.0.2.1 192.0.2.2! p:80", "IPv6 2001:db8::1 p:80"}));
+    const Json slice = world.api.all(kSlices)[0];
+    EXPECT_EQ(slice["metadata"]["labels"], (Json{{"a", "b"},
+                                                 {"kubernetes.io/service-name", "web"},
+                                                 {"endpointslice.kubernetes.io/managed-by",
+                                                  "endpointslicemirroring-controller.k8s.io"}}));
+    EXPECT_EQ(slice["metadata"]["ownerReferences"][0]["kind"], "Endpoints");
+    by_hand(R"([{"addresses":[{"ip":"192.0.2.3"}],"ports":[{"name":"p","port":81}]}])");
+    EXPECT_EQ(slices_say(world), (Says{"IPv4 192.0.2.3 p:81"}));
+    by_hand(R"([{"addresses":[{"ip":"192.0.2.3"}],"ports":[{"name":"p","port":81}]}])",
+            {{"endpointslice.kubernetes.io/skip-mirror", "true"}});
+    EXPECT_EQ(slices_say(world), Says{});
+    by_hand(R"([{"addresses":[{"ip":"192.0.2.3"}]}])");
+    EXPECT_EQ(slices_say(world), (Says{"IPv4 192.0.2.3"}));
+    world.api.erase(kServices, {"default", "web"});
+    ASSERT_TRUE(world.settle());
+    EXPECT_EQ(slices_say(world), Says{});
+  }
 }
 
 // Killed after any write, the next process ends with the same.

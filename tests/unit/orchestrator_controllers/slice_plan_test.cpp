@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 
 #include "orchestrator/controllers/decode.h"
 #include "orchestrator/controllers/endpointslice_plan.h"
+#include "orchestrator/controllers/mirror_plan.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {
@@ -116,6 +118,67 @@ TEST(SlicePlan, PodsOfOneAddressStandBesideEachOther) {
   const SlicePlan next = plan({service, {pods[1]}, slices, {}});
   ASSERT_EQ(next.then.size(), 1u);
   EXPECT_EQ(next.then[0].endpoints.at(0).pod_name, "b");
+}
+
+// Addresses by the ports they offer, as endpointslicemirroring and RepackSubsets make it.
+TEST(MirrorPlan, Table) {
+  struct Case {
+    const char* what;
+    const char* subsets;
+    const char* slices;  // endpoints and ports of each
+  };
+  const Case cases[] = {
+      {"nothing", "[]", "[]"},
+      {"no address", R"([{"addresses":[{"ip":"there"}],"ports":[{"port":1}]}])", "[]"},
+      {"hostname, node and reference",
+       R"([{"addresses":[{"ip":"192.0.2.1","hostname":"h","nodeName":"n",
+            "targetRef":{"kind":"Pod","name":"p"}}]}])",
+       R"([[[{"addresses":["192.0.2.1"],"conditions":{"ready":true},"hostname":"h","nodeName":"n",
+            "targetRef":{"kind":"Pod","name":"p"}}],[]]])"},
+      {"two subsets of the same ports",
+       R"([{"addresses":[{"ip":"192.0.2.2"}],"ports":[{"port":1,"appProtocol":"http"}]},
+           {"notReadyAddresses":[{"ip":"192.0.2.1"}],
+            "ports":[{"port":1,"protocol":"TCP","appProtocol":"http"}]}])",
+       R"([[[{"addresses":["192.0.2.1"],"conditions":{"ready":false}},
+             {"addresses":["192.0.2.2"],"conditions":{"ready":true}}],
+            [{"name":"","protocol":"TCP","port":1,"appProtocol":"http"}]]])"},
+      {"one address in two subsets",
+       R"([{"addresses":[{"ip":"192.0.2.1"}],"ports":[{"name":"a","port":1}]},
+           {"addresses":[{"ip":"192.0.2.1"}],"ports":[{"name":"b","port":2}]}])",
+       R"([[[{"addresses":["192.0.2.1"],"conditions":{"ready":true}}],
+            [{"name":"a","protocol":"TCP","port":1},{"name":"b","protocol":"TCP","port":2}]]])"},
+  };
+  using Json = nlohmann::json;
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.what);
+    const Json document = {
+        {"metadata",
+         {{"name", "web"},
+          {"annotations", {{"k", "v"}, {kTriggerTimeAnnotation, "2000-01-01T00:00:00Z"}}}}},
+        {"subsets", Json::parse(one.subsets)}};
+    Json list = Json::array();
+    for (const Json& slice : mirrored_slices(document)) {
+      list.push_back(Json::array({slice["endpoints"], slice["ports"]}));
+      EXPECT_EQ(slice["metadata"]["annotations"], (Json{{"k", "v"}}));
+      EXPECT_TRUE(mirror_patch(slice, slice).is_null());
+    }
+    EXPECT_EQ(list, Json::parse(one.slices));
+  }
+}
+
+// The one slice that says that there are no endpoints says nothing of ports either.
+TEST(SlicePlan, WhatIsLeftOfASliceHasNoPorts) {
+  const Service service = web_service();
+  std::vector<SliceRef> slices = carried_out({}, plan({service, {web_pod(1)}, {}, {}}));
+  ASSERT_EQ(slices.size(), 1u);
+  slices = carried_out(slices, plan({service, {}, slices, {}}));
+  ASSERT_EQ(slices.size(), 1u);
+  EXPECT_TRUE(slices[0]->endpoints.empty());
+  EXPECT_TRUE(slices[0]->ports.empty());
+  EXPECT_TRUE(plan({service, {}, slices, {}}).empty());
+  slices = carried_out(slices, plan({service, {web_pod(1)}, slices, {}}));
+  ASSERT_EQ(slices.size(), 1u) << "it is used again";
+  EXPECT_EQ(slices[0]->ports.size(), 1u);
 }
 
 TEST(SlicePlan, AServiceBeingDeletedKeepsItsSlicesCurrent) {
