@@ -86,14 +86,16 @@ void fill_pod(Pod& pod, const Json&, const Json& spec, const Json& status) {
     pod.restarts = std::max(pod.restarts, int_or(container, "restartCount", 0));
 }
 
-// With today's defaults: a version that has one more gives it to a stored Deployment with the next
-// write of its status, and not to its ReplicaSets, which must not look like another template's
-// then.
+// Without zeros that say nothing, and with today's defaults: a version that has one more gives it
+// to a stored Deployment with the next write of its status, and not to its ReplicaSets, which must
+// not look like another template's then.
 std::string defaulted_print(const Json& spec) {
   Json pod_template = json::member(spec, "template");
-  if (pod_template.is_object())
-    apiserver::schema::apply_defaults(*apiserver::schema::Types::builtin().find("PodTemplateSpec"),
-                                      pod_template);
+  if (pod_template.is_object()) {
+    const auto& type = *apiserver::schema::Types::builtin().find("PodTemplateSpec");
+    apiserver::schema::apply_defaults(type, pod_template);
+    apiserver::schema::drop_zeros(type, pod_template);
+  }
   // A pod's default that earlier versions wrote into templates, too.
   if (json::flag(json::member(pod_template, "spec"), "enableServiceLinks"))
     pod_template["spec"].erase("enableServiceLinks");

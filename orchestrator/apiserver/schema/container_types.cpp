@@ -105,8 +105,8 @@ ResourceClaim
   name string required #1*
   request string #2
 ContainerResizePolicy
-  resourceName string required #1*
-  restartPolicy string required #2*
+  resourceName string required enum=cpu|memory #1*
+  restartPolicy string required enum=NotRequired|RestartContainer #2*
 ContainerRestartRule
   action string #1
   exitCodes ContainerRestartRuleOnExitCodes #2

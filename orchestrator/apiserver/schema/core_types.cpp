@@ -12,10 +12,10 @@ Namespace
   spec NamespaceSpec ={} #2
   status NamespaceStatus ={} #3
 NamespaceSpec
-  finalizers []string #1
+  finalizers []string format=finalizer #1
 NamespaceStatus
   conditions []NamespaceCondition merge=type #2
-  phase string =Active enum=Active|Terminating #1
+  phase string =Active #1
 NamespaceCondition
   lastTransitionTime time #4
   message string #6

@@ -159,26 +159,17 @@ class Decoder {
       auto done =
           value(*field->type, *it, join(path, it.key()), join(go_path, it.key()), type.name);
       if (!done) return done;
-      it = it->is_null() || is_none(*field, *it) ? json.erase(it) : std::next(it);
+      it = it->is_null() ? json.erase(it) : std::next(it);
     }
     return ok();
-  }
-
-  // What Go's JSON leaves out (omitempty), and Kubernetes' storage does not hold: "paused: false"
-  // is no pause, "annotations: {}" no annotations. Else a template would differ from one without
-  // them.
-  static bool is_none(const Field& field, const Json& json) {
-    if (field.required || !field.number) return false;
-    const Shape shape = field.type->shape;
-    if (shape == Shape::kList || shape == Shape::kMap) return json.empty();
-    return field.zero_is_none() && (is_empty(json) || json == false || json == 0);
   }
 
   Result<void> map(const Type& type, Json& json, const std::string& path,
                    const std::string& go_path, const std::string& owner) {
     if (!json.is_object()) return wrong(type, json, go_path, owner);
     for (auto it = json.begin(); it != json.end(); ++it) {
-      if (it->is_null() && type.element->shape == Shape::kString) *it = "";
+      const Shape shape = type.element->shape;
+      if (it->is_null() && (shape == Shape::kString || shape == Shape::kBytes)) *it = "";
       auto done = value(*type.element, *it, join(path, it.key()), go_path, owner);
       if (!done) return done;
     }
@@ -271,6 +262,32 @@ class Decoder {
 
 }  // namespace
 
+namespace {
+
+bool is_zero(const Json& value) {
+  return value == "" || value == false || (value.is_number() && value == 0);
+}
+
+bool is_none(const Field& field, const Json& value) {
+  if (field.required || !field.number) return false;
+  const bool many = field.type->shape == Shape::kList || field.type->shape == Shape::kMap;
+  return many ? value.empty() : field.zero_is_none() && is_zero(value);
+}
+
+}  // namespace
+
+void drop_zeros(const Type& type, Json& value) {
+  if ((type.shape == Shape::kList && value.is_array()) ||
+      (type.shape == Shape::kMap && value.is_object()))
+    for (Json& item : value) drop_zeros(*type.element, item);
+  if (type.shape != Shape::kStruct || !value.is_object()) return;
+  for (auto it = value.begin(); it != value.end();) {
+    const Field* field = type.field(it.key());
+    if (field != nullptr) drop_zeros(*field->type, *it);
+    it = field != nullptr && is_none(*field, *it) ? value.erase(it) : std::next(it);
+  }
+}
+
 std::string join(const std::string& path, std::string_view name) {
   return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
@@ -280,7 +297,9 @@ std::string indexed(const std::string& path, size_t index) {
 }
 
 Result<void> decode(const Type& type, Json& value, std::vector<std::string>& unknown, Words words) {
-  return Decoder(unknown, words).value(type, value, "", "", type.name);
+  if (auto done = Decoder(unknown, words).value(type, value, "", "", type.name); !done) return done;
+  drop_zeros(type, value);
+  return ok();
 }
 
 }  // namespace fairlead::orchestrator::apiserver::schema

@@ -21,6 +21,9 @@ enum class Words { kJson, kConverter };
 // removed and their paths put into `unknown` ("spec.containers[0].foo"). A wrong type is an Error.
 Result<void> decode(const Type& type, Json& value, std::vector<std::string>& unknown,
                     Words words = Words::kJson);
+// Leaves out what Go does when it writes the object again: zeros of fields with omitempty that are
+// no pointers, empty lists and maps. A template with "tty": false is the one without.
+void drop_zeros(const Type& type, Json& value);
 
 // Fills in what is absent, from the schema's data and the few conditional rules.
 void apply_defaults(const Type& type, Json& value);

@@ -95,6 +95,8 @@ void node_spec(Json& value) {
 
 void node_status(Json& value) {
   for (const char* list : {"allocatable", "capacity"}) round_up(value, list);
+  if (!value.contains("allocatable") && value.contains("capacity"))
+    value["allocatable"] = value["capacity"];
 }
 
 void pod_status(Json& value) {
@@ -111,11 +113,23 @@ void service_spec(Json& value) {
   }
   if (has_cluster_ip(value)) {
     set_if_absent(value, "internalTrafficPolicy", "Cluster");
-    set_if_absent(value, "ipFamilyPolicy", "SingleStack");
+    // Its endpoints are its owner's, of whichever family (initIPFamilyFields of Kubernetes'
+    // registry).
+    set_if_absent(value, "ipFamilyPolicy",
+                  is_selectorless(value) ? "RequireDualStack" : "SingleStack");
   }
   if (is_externally_accessible(value)) set_if_absent(value, "externalTrafficPolicy", "Cluster");
   if (is_load_balancer(value) && !value.contains("allocateLoadBalancerNodePorts"))
     value["allocateLoadBalancerNodePorts"] = true;
+}
+
+// A balancer that names no mode sends what keeps the Service's address (KEP-1860).
+void service(Json& value) {
+  if (!is_load_balancer(at(value, "spec")) ||
+      !at_path(value, "status.loadBalancer.ingress").is_array())
+    return;
+  for (Json& one : value["status"]["loadBalancer"]["ingress"])
+    if (!is_empty(at(one, "ip"))) set_if_absent(one, "ipMode", "VIP");
 }
 
 void service_port(Json& value) {
@@ -148,6 +162,7 @@ constexpr std::pair<std::string_view, DefaultRule> kRules[] = {
     {"Pod", pod},
     {"PodSpec", pod_spec},
     {"PodStatus", pod_status},
+    {"Service", service},
     {"ServiceSpec", service_spec},
     {"ServicePort", service_port},
     {"DeploymentStrategy", strategy},

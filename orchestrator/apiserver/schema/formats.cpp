@@ -94,6 +94,16 @@ Complaint check_items(const Json& value, Check check) {
   return std::nullopt;
 }
 
+// Of Kubernetes itself, or somebody's (validateKubeFinalizerName).
+Complaint check_finalizer(const std::string& text) {
+  constexpr std::string_view kStandard[] = {"kubernetes", "orphan", "foregroundDeletion"};
+  if (auto wrong = check_qualified_name(text)) return wrong;
+  if (text.find('/') != text.npos ||
+      std::find(std::begin(kStandard), std::end(kStandard), text) != std::end(kStandard))
+    return std::nullopt;
+  return "name is neither a standard finalizer name nor is it fully qualified";
+}
+
 }  // namespace
 
 Complaint check_config_key(std::string_view text) {
@@ -108,7 +118,7 @@ Complaint check_config_key(std::string_view text) {
 Complaint check_port_name(std::string_view text) {
   if (text.size() > 15) return "must be no more than 15 characters";
   if (text.empty() || !all_of(text, [](char c) { return lower(c) || digit(c) || c == '-'; }))
-    return "must contain only alphanumeric characters (a-z, 0-9), and hyphens (-)";
+    return "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
   if (std::none_of(text.begin(), text.end(), lower))
     return "must contain at least one letter (a-z)";
   if (text.find("--") != text.npos) return "must not contain consecutive hyphens";
@@ -119,7 +129,8 @@ Complaint check_port_name(std::string_view text) {
 Complaint check_format(std::string_view format, const Json& value) {
   const std::string text = value.is_string() ? value.get<std::string>() : std::string();
   if (format == "dns1123label") return check_dns1123_label(text);
-  if (format == "labelkey" || format == "finalizer")
+  if (format == "finalizer") return check_items(value, check_finalizer);
+  if (format == "labelkey")
     return value.is_array() ? check_items(value, check_qualified_name) : check_qualified_name(text);
   if (format == "labels") return check_label_map(value);
   if (format == "annotations")

@@ -58,7 +58,8 @@ void check_names(const Json& value, const std::string& path, Causes& causes) {
 
 // A hook may sleep for as long as the pod has to end.
 void check_sleeps(const Json& value, const std::string& path, Causes& causes) {
-  const int64_t grace = int_at(value, "terminationGracePeriodSeconds", 30);
+  const int64_t wanted = int_at(value, "terminationGracePeriodSeconds", 30);
+  const int64_t grace = wanted < 0 ? 1 : wanted;
   for (const char* list : {"initContainers", "containers"})
     for (size_t i = 0; i < at(value, list).size(); ++i)
       for (const char* hook : {"postStart", "preStop"}) {

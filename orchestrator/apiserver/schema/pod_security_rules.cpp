@@ -87,7 +87,7 @@ void check_namespaces(const Json& spec, const std::string& path, Causes& causes)
        {std::pair("hostNetwork", "hostNetwork"), std::pair("hostPID", "HostPID"),
         std::pair("hostIPC", "HostIPC")})
     if (bool_at(spec, name))
-      causes.push_back(forbidden_field(join(path, shown), "when `pod.Spec.HostUsers` is false"));
+      causes.push_back(forbidden_field(join(path, shown), "when `hostUsers` is false"));
 }
 
 void check_groups(const Json& spec, const std::string& path, Causes& causes) {

@@ -29,7 +29,7 @@ PodSpec
   hostPID bool #12
   hostUsers bool #37*
   hostname string format=dns1123label #16
-  hostnameOverride string #41*
+  hostnameOverride string format=subdomain #41*
   imagePullSecrets []LocalObjectReference merge=name #15
   initContainers []Container merge=name unique=name #20
   nodeName string format=subdomain #10
@@ -53,7 +53,7 @@ PodSpec
   setHostnameAsFQDN bool #35*
   shareProcessNamespace bool #27*
   subdomain string format=dns1123label #17
-  terminationGracePeriodSeconds int64 =30 min=0 #4*
+  terminationGracePeriodSeconds int64 =30 #4*
   tolerations []Toleration #22
   topologySpreadConstraints []TopologySpreadConstraint merge=topologyKey keys=topologyKey,whenUnsatisfiable #33
   volumes []Volume merge=name retainkeys unique=name #1
@@ -91,7 +91,7 @@ PodSecurityContext
   runAsGroup int64 min=0 max=2147483647 #6*
   runAsNonRoot bool #3*
   runAsUser int64 min=0 max=2147483647 #2*
-  seLinuxChangePolicy string #13*
+  seLinuxChangePolicy string enum=Recursive #13*
   seLinuxOptions SELinuxOptions #1
   seccompProfile SeccompProfile #10
   supplementalGroups []int64 #4

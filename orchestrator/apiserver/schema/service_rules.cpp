@@ -208,8 +208,12 @@ void check_hints(const Json& hints, const char* list, const std::string& path, C
 void check_endpoint_address(const std::string& type, const Json& text, const std::string& path,
                             Causes& causes) {
   if (type == "FQDN") return check_domain(text, path, causes);
+  if (type != "IPv4" && type != "IPv6") return;  // refused as such
   const auto ip = IpAddress::parse(text.get<std::string>());
-  if (type != (ip && ip->is_v6() ? "IPv6" : "IPv4") || !ip)
+  if (!ip)
+    causes.push_back(invalid_value(
+        path, go_value(text), "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
+  else if (type != (ip->is_v6() ? "IPv6" : "IPv4"))
     causes.push_back(invalid_value(path, go_value(text), "must be an " + type + " address"));
   else
     check_reachable(*ip, text, path, causes);

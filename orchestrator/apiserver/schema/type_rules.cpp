@@ -47,6 +47,19 @@ void deployment(const Json& value, const std::string& path, Causes& causes) {
                                    "must be greater than minReadySeconds"));
 }
 
+// No count of pods exceeds the one it is part of.
+void replica_counts(const Json& value, const std::string& path, Causes& causes) {
+  const auto part_of = [&](const char* part, const char* whole, const char* message) {
+    if (int_at(value, part) > int_at(value, whole))
+      causes.push_back(
+          invalid_value(join(path, part), std::to_string(int_at(value, part)), message));
+  };
+  for (const char* part :
+       {"fullyLabeledReplicas", "updatedReplicas", "readyReplicas", "availableReplicas"})
+    part_of(part, "replicas", "cannot be greater than status.replicas");
+  part_of("availableReplicas", "readyReplicas", "cannot be greater than readyReplicas");
+}
+
 void strategy(const Json& value, const std::string& path, Causes& causes) {
   const Json& rolling = at(value, "rollingUpdate");
   if (string_at(value, "type") == "Recreate") {
@@ -149,9 +162,23 @@ void node_spec(const Json& value, const std::string& path, Causes& causes) {
                     dump(taints[i]) + ": taints must be unique by key and effect pair"));
 }
 
+// Events go by themselves: nobody may hang on one (validateOwnerReference).
+void check_owner(const Json& owner, const std::string& path, Causes& causes) {
+  const std::string version = string_at(owner, "apiVersion");
+  if (std::count(version.begin(), version.end(), '/') > 1)
+    causes.push_back(
+        invalid_value(join(path, "apiVersion"), go_value(version), "version must not be empty"));
+  if (string_at(owner, "kind") != "Event" || (version != "v1" && version != "events.k8s.io/v1"))
+    return;
+  const std::string shown = version == "v1" ? "/v1" : version;
+  causes.push_back(
+      invalid_value(path, dump(owner), shown + ", Kind=Event is disallowed from being an owner"));
+}
+
 void object_meta(const Json& value, const std::string& path, Causes& causes) {
   const Json& owners = at(value, "ownerReferences");
   std::string first;
+  for (const Json& owner : owners) check_owner(owner, join(path, "ownerReferences"), causes);
   for (const Json& owner : owners) {
     if (!bool_at(owner, "controller")) continue;
     const std::string name = string_at(owner, "kind") + "/" + string_at(owner, "name");
@@ -172,6 +199,7 @@ constexpr std::pair<std::string_view, ValidateRule> kRules[] = {
     {"ConfigMapVolumeSource", check_named_source},
     {"Container", check_container},
     {"Deployment", deployment},
+    {"DeploymentStatus", replica_counts},
     {"DeploymentStrategy", strategy},
     {"DownwardAPIVolumeFile", check_field_file},
     {"EmptyDirVolumeSource", check_empty_dir},
@@ -199,6 +227,7 @@ constexpr std::pair<std::string_view, ValidateRule> kRules[] = {
     {"PodTemplateSpec", check_pod_template},
     {"Probe", check_handler},
     {"ReplicaSet", workload},
+    {"ReplicaSetStatus", replica_counts},
     {"ResourceRequirements", check_resources},
     {"SeccompProfile", check_seccomp_profile},
     {"Secret", secret},

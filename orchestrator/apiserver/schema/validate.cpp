@@ -51,6 +51,20 @@ void check_enum(const Field& field, const Json& value, const std::string& path, 
     causes.push_back(unsupported_value(path, go_value(value), field.values));
 }
 
+// A label may be wrong twice; a key of data has a path of its own.
+void check_entry(const Field& field, const std::string& key, const Json& text,
+                 const std::string& path, Causes& causes) {
+  if (field.format == "labels") {
+    if (auto wrong = check_qualified_name(key))
+      causes.push_back(invalid_value(path, go_value(key), *wrong));
+    if (auto wrong = check_label_value(text.get_ref<const std::string&>()))
+      causes.push_back(invalid_value(path, go_value(text), *wrong));
+  } else if (auto wrong = check_format(field.format, Json({{key, text}}))) {
+    const std::string where = field.format == "configkeys" ? path + "[" + key + "]" : path;
+    causes.push_back(invalid_value(where, go_value(key), *wrong));
+  }
+}
+
 // Maps are complained about with the key, lists with the value, as Kubernetes does.
 void check_field_format(const Field& field, const Json& value, const std::string& path,
                         Causes& causes) {
@@ -58,12 +72,7 @@ void check_field_format(const Field& field, const Json& value, const std::string
   // A port of 0 stands for none unless the field is required.
   if (field.format == "port" && !field.required && value == 0) return;
   if (value.is_object()) {
-    for (const auto& [key, text] : value.items()) {
-      const Json one = {{key, text}};
-      const bool key_wrong = field.format != "labels" || check_qualified_name(key).has_value();
-      if (auto wrong = check_format(field.format, one))
-        causes.push_back(invalid_value(path, key_wrong ? go_value(key) : go_value(text), *wrong));
-    }
+    for (const auto& [key, text] : value.items()) check_entry(field, key, text, path, causes);
     return;
   }
   if (value.is_array()) {

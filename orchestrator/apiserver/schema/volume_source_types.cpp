@@ -50,7 +50,7 @@ GCEPersistentDiskVolumeSource
   readOnly bool #4
 GitRepoVolumeSource
   directory string #3
-  repository string #1*
+  repository string required #1*
   revision string #2
 GlusterfsVolumeSource
   endpoints string #1*

@@ -80,7 +80,7 @@ HostPathVolumeSource
   type string = enum=|DirectoryOrCreate|Directory|FileOrCreate|File|Socket|CharDevice|BlockDevice #2*
 ImageVolumeSource
   pullPolicy string enum=Always|IfNotPresent|Never #2
-  reference string #1
+  reference string required #1
 NFSVolumeSource
   path string required #2*
   readOnly bool #3

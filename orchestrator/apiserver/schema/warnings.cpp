@@ -192,8 +192,20 @@ std::vector<std::string> warnings_of(std::string_view kind, const Json& object) 
           *wrong + "]");
     warn_of_pod(spec, "spec", warnings);
   }
-  if (kind == "Deployment" || kind == "ReplicaSet")
+  if (kind == "Deployment" || kind == "ReplicaSet") {
+    if (auto wrong = check_dns1123_label(string_at(object, "metadata.name")))
+      warnings.push_back(
+          "metadata.name: this is used in Pod names and hostnames, which can result in surprising "
+          "behavior; a DNS label is recommended: [" +
+          *wrong + "]");
     warn_of_pod(at_path(spec, "template.spec"), "spec.template.spec", warnings);
+    if (int_at(spec, "template.spec.terminationGracePeriodSeconds") < 0)
+      warnings.push_back(
+          "spec.template.spec.terminationGracePeriodSeconds: must be >= 0; negative values are "
+          "invalid and will be treated as 1");
+  }
+  if (kind == "EndpointSlice" && string_at(object, "addressType") == "FQDN")
+    warnings.push_back("spec.addressType: FQDN endpoints are deprecated");
   if (kind == "Service") warn_of_service(spec, warnings);
   return warnings;
 }

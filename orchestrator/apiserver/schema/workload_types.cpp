@@ -27,15 +27,15 @@ RollingUpdateDeployment
   maxSurge intstr ="25%" format=countorpercent #2
   maxUnavailable intstr ="25%" format=countorpercent #1
 DeploymentStatus
-  availableReplicas int32 #4
-  collisionCount int32 #8*
+  availableReplicas int32 min=0 #4
+  collisionCount int32 min=0 #8*
   conditions []DeploymentCondition merge=type #6
-  observedGeneration int64 #1
-  readyReplicas int32 #7
-  replicas int32 #2
-  terminatingReplicas int32 #9*
-  unavailableReplicas int32 #5
-  updatedReplicas int32 #3
+  observedGeneration int64 min=0 #1
+  readyReplicas int32 min=0 #7
+  replicas int32 min=0 #2
+  terminatingReplicas int32 min=0 #9*
+  unavailableReplicas int32 min=0 #5
+  updatedReplicas int32 min=0 #3
 DeploymentCondition
   lastTransitionTime time #7
   lastUpdateTime time #6
@@ -55,13 +55,13 @@ ReplicaSetSpec
   selector LabelSelector required immutable #2
   template PodTemplateSpec ={} #3
 ReplicaSetStatus
-  availableReplicas int32 #5
+  availableReplicas int32 min=0 #5
   conditions []ReplicaSetCondition merge=type #6
-  fullyLabeledReplicas int32 #2
-  observedGeneration int64 #3
-  readyReplicas int32 #4
-  replicas int32 #1*
-  terminatingReplicas int32 #7*
+  fullyLabeledReplicas int32 min=0 #2
+  observedGeneration int64 min=0 #3
+  readyReplicas int32 min=0 #4
+  replicas int32 min=0 #1*
+  terminatingReplicas int32 min=0 #7*
 ReplicaSetCondition
   lastTransitionTime time #3
   message string #5

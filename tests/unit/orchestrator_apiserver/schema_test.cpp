@@ -245,6 +245,48 @@ TEST(Validation, UnknownFieldsAreWarnedOfOrIgnored) {
   EXPECT_TRUE(warnings.empty());
 }
 
+// Go's omitempty: a template that says "tty": false is the one that does not.
+TEST(Decoding, LeavesOutWhatGoDoes) {
+  const struct {
+    const char *type, *given, *kept;
+  } kRows[] = {
+      {"Container", R"({"name":"c","tty":false,"workingDir":"","env":[],"command":null})",
+       R"({"name":"c"})"},
+      {"EnvVar", R"({"name":"A","value":""})", R"({"name":"A"})"},
+      {"DeploymentSpec", R"({"replicas":0,"paused":false,"minReadySeconds":0})",
+       R"({"replicas":0})"},
+      {"ConfigMap", R"({"immutable":false,"data":{},"metadata":{"labels":{},"name":""}})",
+       R"({"immutable":false,"metadata":{}})"},
+      {"PodSpec", R"({"nodeSelector":{},"hostNetwork":false,"enableServiceLinks":false})",
+       R"({"enableServiceLinks":false})"},
+      {"Volume", R"({"name":"v","emptyDir":{}})", R"({"emptyDir":{},"name":"v"})"},
+      {"Secret", R"({"data":{"a":null,"b":""}})", R"({"data":{"a":"","b":""}})"},
+      {"LabelSelector", R"({"matchLabels":{"a":""},"matchExpressions":[]})",
+       R"({"matchLabels":{"a":""}})"},
+  };
+  for (const auto& row : kRows) {
+    Json value = Json::parse(row.given);
+    std::vector<std::string> unknown;
+    ASSERT_TRUE(schema::decode(*schema::Types::builtin().find(row.type), value, unknown).ok());
+    EXPECT_EQ(dump(value), row.kept) << row.type;
+    EXPECT_TRUE(unknown.empty());
+  }
+}
+
+TEST(Owners, OneTwiceIsOnce) {
+  const Json owner = {{"apiVersion", "v1"}, {"kind", "Pod"}, {"name", "p"}, {"uid", "u"}};
+  Json other = owner;
+  other["controller"] = true;
+  const Json document = {
+      {"metadata", {{"name", "c"}, {"ownerReferences", Json::array({owner, other, owner})}}}};
+  std::vector<std::string> warnings;
+  const auto admitted = admit_document(kind("", "configmaps"), document, {}, warnings);
+  ASSERT_TRUE(admitted.ok());
+  EXPECT_EQ(at_path(*admitted, "metadata.ownerReferences"), Json::array({owner, other}));
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_THAT(warnings[0], HasSubstr("duplicate UID(s) observed: u"));
+}
+
 // Stored before the rule was.
 TEST(Rules, WhatWasWrongBeforeHoldsUpNoWriter) {
   const Kind& pods = kind("", "pods");
