@@ -24,6 +24,13 @@ ApiError make(int status, std::string reason, std::string message, Subject subje
   return error;
 }
 
+// What Kubernetes makes of a bare HTTP status always has details, empty as they may be.
+ApiError generic(int status, std::string reason, std::string message) {
+  ApiError error = make(status, std::move(reason), std::move(message));
+  error.has_details = true;
+  return error;
+}
+
 ErrorCode code_of(const ApiError& error) {
   switch (error.status) {
     case 401:
@@ -75,7 +82,7 @@ std::string ApiError::to_json() const {
     details["causes"].push_back(std::move(item));
   }
   // kubectl debug reads them of a path that is not there.
-  if (!details.empty() || reason == "NotFound") status_json["details"] = std::move(details);
+  if (!details.empty() || has_details) status_json["details"] = std::move(details);
   return status_json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -136,7 +143,7 @@ ApiError not_found(const Subject& subject) {
 }
 
 ApiError path_not_found() {
-  return make(404, "NotFound", "the server could not find the requested resource");
+  return generic(404, "NotFound", "the server could not find the requested resource");
 }
 
 ApiError already_exists(const Subject& subject) {
@@ -173,7 +180,7 @@ ApiError gone(std::string message) {
 }
 
 ApiError method_not_allowed(std::string_view what) {
-  return make(405, "MethodNotAllowed", std::string(what));
+  return generic(405, "MethodNotAllowed", std::string(what));
 }
 
 ApiError not_acceptable(std::string_view offered) {
@@ -182,7 +189,7 @@ ApiError not_acceptable(std::string_view offered) {
 }
 
 ApiError unsupported_media_type(std::string message) {
-  return make(415, "UnsupportedMediaType", std::move(message));
+  return generic(415, "UnsupportedMediaType", std::move(message));
 }
 
 ApiError too_large(std::string message) {

@@ -35,6 +35,7 @@ struct ApiError {
   Subject subject;
   std::string uid;
   std::vector<Cause> causes;
+  bool has_details = false;  // also where there is nothing in them
   int retry_after_seconds = 0;
   std::string continue_token;  // of a 410 on a list: goes on from there, from a newer snapshot
 

@@ -154,7 +154,8 @@ class InProcessApi : public Api {
 
   void bind(const kube::ObjectKey& pod, const std::string& uid, const std::string& node,
             WriteDone done) override {
-    registry_.bind(pod, uid, node, {}, loop_, guard(std::move(done)));
+    Json binding = {{"metadata", {{"uid", uid}}}, {"target", {{"name", node}}}};
+    registry_.bind(pod, std::move(binding), {}, loop_, guard(std::move(done)));
   }
 
   WatchHandle watch(const Resource& resource, std::function<void(const WatchEvent&)> on_event,

@@ -33,6 +33,10 @@ class Builder : public nlohmann::json_sax<Json> {
                    const nlohmann::detail::exception& e) override {
     const std::string_view what = e.what();
     const size_t colon = what.find("parse error");
+    if (what.find("unexpected end of input") != what.npos) {
+      error = "unexpected end of JSON input";  // as Go says it
+      return false;
+    }
     error = "invalid JSON at byte " + std::to_string(position) + ": " +
             std::string(colon == what.npos ? what : what.substr(colon));
     return false;

@@ -124,7 +124,7 @@ std::vector<Kind> core_kinds() {
                    .categories = {"all"},
                    .has_status = true,
                    .created_by_update = true,
-                   .name_format = "dns1035label",
+                   .name_format = "dns1123label",
                    .field_labels = {"spec.clusterIP", "spec.type"},
                    .columns = kServiceColumns,
                    .behaviour = Behaviour::kService,
@@ -161,7 +161,7 @@ std::vector<Kind> group_kinds() {
                    .has_scale = true,
                    .has_generation = true,
                    .name_format = "dns1123subdomain",
-                   .field_labels = {"status.replicas"},
+                   .field_labels = {},
                    .columns = kReplicaSetColumns,
                    .stored_group = {},
                    .renames = {}});

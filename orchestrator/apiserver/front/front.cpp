@@ -48,31 +48,35 @@ std::optional<ApiError> missing_feature(const Kind& kind, std::string_view subre
 }
 
 // Query parameters that mean the same for every verb.
-std::optional<ApiError> read_common(Request& request) {
+void read_common(Request& request) {
   for (const auto& [name, value] : request.http.query) {
-    if (name == "dryRun") {
-      if (value != "All")
-        return invalid({"meta.k8s.io", "", "Options", ""},
-                       {unsupported_value("dryRun", go_value(Json(value)), {"All"})});
-      request.dry_run = true;
-    } else if (name == "fieldValidation") {
-      if (value == "Strict")
-        request.validation = FieldValidation::kStrict;
-      else if (value == "Ignore")
-        request.validation = FieldValidation::kIgnore;
-      else if (value != "Warn" && !value.empty())
-        return invalid({"meta.k8s.io", "", "Options", ""},
-                       {unsupported_value("fieldValidation", go_value(Json(value)),
-                                          {"Ignore", "Strict", "Warn"})});
-    } else if (name == "pretty") {
-      request.pretty = is_true(value);
-    } else if (name == "includeObject") {
+    if (name == "pretty") request.pretty = is_true(value);
+    if (name == "includeObject")
       request.include = value == "None"     ? IncludeObject::kNone
                         : value == "Object" ? IncludeObject::kObject
                                             : IncludeObject::kMetadata;
-    }
   }
-  return std::nullopt;
+}
+
+std::optional<ApiError> check_table(const Request& request) {
+  const std::string value = request.query("includeObject");
+  if (!request.wants_table() || value.empty() || value == "None" || value == "Object" ||
+      value == "Metadata")
+    return std::nullopt;
+  return bad_request("Unable to convert to Table as requested: includeObject: Invalid value: " +
+                     go_value(Json(value)) + ": must be 'Metadata', 'Object', 'None', or empty");
+}
+
+// Verbs of what is below an object; the object itself has all of them but create.
+bool has_verb(const RequestInfo& info) {
+  const std::string& verb = info.verb;
+  if (info.subresource.empty())
+    return verb == "list" || verb == "watch" || verb == "deletecollection" ||
+           (verb == "create" ? info.name.empty() : !info.name.empty());
+  if (info.subresource == "log") return verb == "get";
+  if (info.subresource == "finalize") return verb == "update";
+  if (info.subresource == "binding" || info.subresource == "eviction") return verb == "create";
+  return verb == "get" || verb == "update" || verb == "patch";
 }
 
 void send_openapi(Request& request, const OpenApiDocument& document, const char* type) {
@@ -129,7 +133,7 @@ void Front::handle(HttpServerRequest http, std::shared_ptr<HttpResponder> respon
   if (*user)
     if (auto refused = authorize(**user, request->info, request->http.path))
       return request->fail(*refused);
-  if (auto wrong = read_common(*request)) return request->fail(*wrong);
+  read_common(*request);
   if (request->info.is_resource) return serve_resource(request);
   serve_plain(request);
 }
@@ -163,8 +167,10 @@ void Front::serve_resource(const RequestRef& request) {
   const RequestInfo& info = request->info;
   const std::string& path = request->http.path;
   request->kind = Kinds::builtin().find(info.group, info.version, info.resource);
-  if (info.resource == "bindings" && info.group.empty() && info.verb == "create")
+  if (info.resource == "bindings" && info.group.empty() && info.verb == "create") {
+    if (auto wrong = read_write_options(*request)) return request->fail(*wrong);
     return serve_pod_create(request);
+  }
   const bool scoped = request->kind && (request->kind->namespaced || info.ns.empty());
   if (scoped)
     if (const auto missing = missing_feature(*request->kind, info.subresource))
@@ -174,29 +180,29 @@ void Front::serve_resource(const RequestRef& request) {
     return request->fail(path_not_found());
   // Only lists and watches reach over all namespaces.
   const bool needs_ns = request->kind->namespaced && info.ns.empty();
-  if (needs_ns && info.verb != "list" && info.verb != "watch")
+  if (needs_ns && !info.name.empty()) return request->fail(path_not_found());
+  if (!has_verb(info) || (needs_ns && info.verb != "list" && info.verb != "watch"))
     return request->fail(
         method_not_allowed("the server does not allow this method on the requested resource"));
   request->accepted = negotiate(request->http.headers.get("accept"), true, false);
   if (request->accepted == Accepted::kNothing && info.subresource != "log")
     return request->fail(not_acceptable("application/json"));
+  if (auto wrong = check_table(*request)) return request->fail(*wrong);
+  if (auto wrong = read_write_options(*request)) return request->fail(*wrong);
   log::debug("api: {} {}", info.verb, path);
   if (!request->kind->deprecation.empty()) request->warnings.push_back(request->kind->deprecation);
-  if (info.subresource == "log" && info.verb == "get") return serve_log(request);
-  if ((info.subresource == "binding" || info.subresource == "eviction") && info.verb == "create")
+  if (info.subresource == "log") return serve_log(request);
+  if (info.subresource == "binding" || info.subresource == "eviction")
     return serve_pod_create(request);
   if (info.subresource == "scale") return serve_scale(request);
   if (info.verb == "get") return serve_get(request);
   if (info.verb == "update") return serve_update(request);
   if (info.verb == "patch") return serve_patch(request);
-  const bool whole = info.subresource.empty();
-  if (whole && info.verb == "list") return serve_list(request);
-  if (whole && info.verb == "watch") return serve_watch(request);
-  if (whole && info.verb == "create" && info.name.empty()) return serve_create(request);
-  if (whole && info.verb == "delete") return serve_delete(request);
-  if (whole && info.verb == "deletecollection") return serve_delete_collection(request);
-  request->fail(
-      method_not_allowed("the server does not allow this method on the requested resource"));
+  if (info.verb == "list") return serve_list(request);
+  if (info.verb == "watch") return serve_watch(request);
+  if (info.verb == "create") return serve_create(request);
+  if (info.verb == "delete") return serve_delete(request);
+  serve_delete_collection(request);
 }
 
 WrittenDone Front::written(const RequestRef& request) {

@@ -45,9 +45,9 @@ ApiError invalid_list_options(std::vector<Cause> causes) {
 }
 
 ApiError invalid_version(const std::string& text) {
-  return invalid_list_options(
-      {invalid_value("resourceVersion", go_value(Json(text)),
-                     "strconv.ParseUint: parsing " + go_value(Json(text)) + ": invalid syntax")});
+  const std::string quoted = go_value(Json(text));
+  return bad_request("invalid resource version: resourceVersion: Invalid value: " + quoted +
+                     ": strconv.ParseUint: parsing " + quoted + ": invalid syntax");
 }
 
 // How resourceVersionMatch, resourceVersion and continue go together (ValidateListOptions).
@@ -107,11 +107,11 @@ Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
   options.continue_token = request.query("continue");
   const std::string version_text = request.query("resourceVersion");
   const auto version = parse_version(version_text);
-  const auto limit = parse_version(request.query("limit"));
-  if (!limit)
-    return bad_request("limit must be a non-negative integer, not \"" + request.query("limit") +
-                       "\"");
-  options.limit = static_cast<size_t>(*limit);
+  const auto limit = parse_number(request.query("limit"));
+  if (!limit) return limit.error();
+  if (auto seconds = parse_number(request.query("timeoutSeconds")); !seconds)
+    return seconds.error();
+  options.limit = static_cast<size_t>(std::max<int64_t>(*limit, 0));
   if (auto causes = check_match(request); !causes.empty())
     return invalid_list_options(std::move(causes));
   if (!version) return invalid_version(version_text);
@@ -124,6 +124,14 @@ Outcome<PageOptions> read_page_options(const Request& request, int64_t newest) {
 }
 
 }  // namespace
+
+void send_list(Request& request, const ListPage& page) {
+  if (!request.wants_table()) return request.send(200, list_body(request, page));
+  std::vector<Json> objects;
+  for (const Bytes& item : page.items) objects.push_back(decode_stored(item));
+  request.send_json(200, make_table(*request.kind, objects, list_metadata(page),
+                                    request.table_options(), std::chrono::system_clock::now()));
+}
 
 void Front::serve_get(const RequestRef& request) {
   const auto version = parse_version(request->query("resourceVersion"));
@@ -143,11 +151,7 @@ void Front::serve_list(const RequestRef& request) {
   if (!options) return request->fail(options.error());
   auto page = registry_.list(*request->kind, *filter, *options);
   if (!page) return request->fail(page.error());
-  if (!request->wants_table()) return request->send(200, list_body(*request, *page));
-  std::vector<Json> objects;
-  for (const Bytes& item : page->items) objects.push_back(decode_stored(item));
-  request->send_json(200, make_table(*request->kind, objects, list_metadata(*page),
-                                     request->table_options(), std::chrono::system_clock::now()));
+  send_list(*request, *page);
 }
 
 void Front::serve_watch(const RequestRef& request) {
@@ -162,8 +166,8 @@ void Front::serve_watch(const RequestRef& request) {
   const bool initial = wants_initial(*request, *version);
   if (const int64_t newest = registry_.store().revision(); initial && *version > newest)
     return request->fail(too_large_version(*version, newest));
-  const auto seconds = parse_version(request->query("timeoutSeconds"));
-  if (!seconds) return request->fail(bad_request("timeoutSeconds must be a non-negative integer"));
+  const auto seconds = parse_number(request->query("timeoutSeconds"));
+  if (!seconds) return request->fail(seconds.error());
   static thread_local std::mt19937 rng(std::random_device{}());
   const int64_t limit = *seconds > 0 ? std::min(*seconds, kMaxWatchSeconds)
                                      : 1800 + static_cast<int64_t>(rng() % 1800);

@@ -51,7 +51,14 @@ Outcome<Json> read_document(const HttpServerRequest& http, const BodyKind& wante
   if (!type.empty() && type != "application/json" && !yaml) return unknown_format(type);
   auto document = yaml ? parse_yaml(http.body, duplicates) : parse_json(http.body, duplicates);
   if (!document) return unrecognized(wanted, document.error());
+  if (document->is_null()) return Json::object();  // nothing was said, but for its kind
+  if (auto wrong = wrong_identity(*document, "", wanted.kind)) return *wrong;
   return std::move(*document);
+}
+
+void add_warnings(HttpHeaders& headers, const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings)
+    headers.add("warning", "299 - " + dump(Json(warning.substr(0, 256))));
 }
 
 }  // namespace
@@ -60,6 +67,7 @@ void Request::fail(const ApiError& error) {
   HttpHeaders headers{{"content-type", "application/json"}, {"cache-control", "no-cache, private"}};
   if (error.retry_after_seconds > 0)
     headers.add("retry-after", std::to_string(error.retry_after_seconds));
+  add_warnings(headers, warnings);
   responder->respond(error.status, std::move(headers), shape(error.to_json()));
 }
 
@@ -80,8 +88,7 @@ void Request::send(int status, std::string body, std::string content_type) {
   if (content_type == "application/json") body = shape(std::move(body));
   HttpHeaders headers{{"content-type", std::move(content_type)},
                       {"cache-control", "no-cache, private"}};
-  for (const std::string& warning : warnings)
-    headers.add("warning", "299 - " + dump(Json(warning.substr(0, 256))));
+  add_warnings(headers, warnings);
   responder->respond(status, std::move(headers), std::move(body));
 }
 

@@ -91,5 +91,13 @@ std::shared_ptr<Stream> make_watch_stream(Loop& loop, Registry& registry, Reques
                                           WatchParameters parameters, std::function<void()> on_end);
 
 std::optional<int64_t> parse_version(std::string_view text);  // "" is 0
+// A number of a query, with Go's words for one that is none; "" is 0.
+Outcome<int64_t> parse_number(std::string_view text);
+
+// What a write asks for beside its body: dryRun, fieldValidation, fieldManager, force.
+std::optional<ApiError> read_write_options(Request& request);
+
+// Objects of the request's kind, in the form the client wants.
+void send_list(Request& request, const ListPage& page);
 
 }  // namespace fairlead::orchestrator::apiserver

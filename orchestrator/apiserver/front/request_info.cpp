@@ -27,7 +27,8 @@ std::string trimmed_lower(std::string_view text) {
 }
 
 std::string verb_of(std::string_view method, bool named, bool watch) {
-  if (method == "GET" || method == "HEAD") return watch ? "watch" : named ? "get" : "list";
+  // Of one object there is no watch by its own path (apiserver's requestinfo.go).
+  if (method == "GET" || method == "HEAD") return named ? "get" : watch ? "watch" : "list";
   if (method == "POST") return "create";
   if (method == "PUT") return "update";
   if (method == "PATCH") return "patch";

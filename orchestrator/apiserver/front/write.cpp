@@ -27,22 +27,38 @@ std::optional<PatchType> patch_type_of(Request& request) {
   return std::nullopt;
 }
 
+// Go's words for a document of another form than is read.
+std::string not_a(const Json& document, const char* go_type) {
+  const std::string found = document.is_boolean() ? "bool" : document.type_name();
+  return "json: cannot unmarshal " + found + " into Go value of type " + go_type;
+}
+
+ApiError undeterminable(const std::string& name) {
+  return bad_request("the name of the object (" + name +
+                     " based on URL) was undeterminable: name must be provided");
+}
+
 Outcome<Json> patched(PatchType type, const schema::Type& schema_type, Json document,
                       const Json& patch) {
   switch (type) {
     case PatchType::kMerge: {
-      if (!patch.is_object()) return bad_request("a merge patch is an object");
+      if (!patch.is_object())
+        return bad_request("error decoding patch: " + not_a(patch, "map[string]interface {}"));
       return apply_merge_patch(std::move(document), patch);
     }
     case PatchType::kStrategic: {
+      if (!patch.is_object()) return bad_request(not_a(patch, "map[string]interface {}"));
       auto result = apply_strategic_patch(schema_type, std::move(document), patch);
       if (!result) return bad_request(result.error().message());
       return std::move(*result);
     }
     case PatchType::kJson: {
+      if (!patch.is_array())
+        return bad_request("error decoding patch: " + not_a(patch, "[]handlers.jsonPatchOp"));
       auto result = apply_json_patch(std::move(document), patch);
       if (result) return std::move(*result);
       ApiError error = invalid({}, {});
+      error.has_details = true;
       error.message = "the server rejected our request due to an error in our request: " +
                       result.error().message();
       return error;
@@ -126,6 +142,11 @@ std::optional<ApiError> read_orphaning(const Request& request, const Json& given
   return std::nullopt;
 }
 
+// Less than none is a second (BeforeDelete of apiserver's pkg/registry/rest).
+int grace_of(int64_t seconds) {
+  return seconds < 0 ? 1 : static_cast<int>(std::min<int64_t>(seconds, 1 << 30));
+}
+
 Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
   DeleteOptions options;
   Json document = body.is_null() ? Json::object() : body;
@@ -136,20 +157,15 @@ Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
     return bad_request("DeleteOptions in version \"v1\" cannot be handled as DeleteOptions: " +
                        decoded.error().message());
   if (!at(document, "gracePeriodSeconds").is_null()) {
-    const int64_t seconds = int_at(document, "gracePeriodSeconds");
-    if (seconds < 0)
-      return invalid(request.kind->subject(request.key().name),
-                     {invalid_value("gracePeriodSeconds", std::to_string(seconds),
-                                    "must be greater than or equal to 0")});
-    options.grace_period_seconds = static_cast<int>(std::min<int64_t>(seconds, 1 << 30));
+    options.grace_period_seconds = grace_of(int_at(document, "gracePeriodSeconds"));
   }
   options.propagation_policy = string_at(document, "propagationPolicy");
   options.uid = string_at(document, "preconditions.uid");
   options.resource_version = string_at(document, "preconditions.resourceVersion");
   if (const std::string grace = request.query("gracePeriodSeconds"); !grace.empty()) {
-    const auto seconds = parse_version(grace);
-    if (!seconds) return bad_request("gracePeriodSeconds must be a non-negative integer");
-    options.grace_period_seconds = static_cast<int>(std::min<int64_t>(*seconds, 1 << 30));
+    const auto seconds = parse_number(grace);
+    if (!seconds) return seconds.error();
+    options.grace_period_seconds = grace_of(*seconds);
   }
   if (const std::string policy = request.query("propagationPolicy"); !policy.empty())
     options.propagation_policy = policy;
@@ -163,6 +179,12 @@ Outcome<DeleteOptions> read_delete_options(Request& request, const Json& body) {
     request.dry_run = true;
   }
   return options;
+}
+
+// Whose registry has ReturnDeletedObject; others tell of a Status.
+bool returns_deleted(const Kind& kind) {
+  return kind.behaviour == Behaviour::kPod || kind.behaviour == Behaviour::kService ||
+         kind.behaviour == Behaviour::kNamespace;
 }
 
 Json success_status(const Kind& kind, const Json& object) {
@@ -180,10 +202,27 @@ Json success_status(const Kind& kind, const Json& object) {
 // The document of a PUT must be about what the URL names.
 std::optional<ApiError> check_url(const Request& request, const Json& document) {
   const std::string name = string_at(document, "metadata.name");
-  if (!name.empty() && name != request.info.name)
+  if (name.empty()) return undeterminable(request.info.name);
+  if (name != request.info.name)
     return bad_request("the name of the object (" + name +
                        ") does not match the name on the URL (" + request.info.name + ")");
   return std::nullopt;
+}
+
+std::optional<ApiError> check_binding(Json& binding) {
+  std::vector<std::string> unknown;
+  if (auto decoded = schema::decode(*schema::Types::builtin().find("Binding"), binding, unknown);
+      !decoded)
+    return bad_request("Binding in version \"v1\" cannot be handled as a Binding: " +
+                       decoded.error().message());
+  std::vector<Cause> causes;
+  const std::string kind = string_at(binding, "target.kind");
+  if (!kind.empty() && kind != "Node")
+    causes.push_back(unsupported_value("target.kind", go_value(kind), {"<empty>", "Node"}));
+  if (string_at(binding, "target.name").empty()) causes.push_back(required("target.name"));
+  if (causes.empty()) return std::nullopt;
+  return invalid({"", "bindings", "Binding", string_at(binding, "metadata.name")},
+                 std::move(causes));
 }
 
 }  // namespace
@@ -246,10 +285,11 @@ void Front::serve_scale(const RequestRef& request) {
   if (verb == "update") {
     auto body = request->read_body(BodyKind::named("Scale"), nullptr);
     if (!body) return;
+    if (auto wrong = check_url(*request, *body)) return request->fail(*wrong);
     change = [&kind, scale = std::move(*body)](const Json& current) {
       return with_scale(kind, scale, current);
     };
-  } else if (verb == "patch") {
+  } else {
     const auto type = patch_type_of(*request);
     if (!type) return;
     auto patch = parse_json(request->http.body);
@@ -262,9 +302,6 @@ void Front::serve_scale(const RequestRef& request) {
       if (!scale) return scale;
       return with_scale(kind, std::move(*scale), current);
     };
-  } else {
-    return request->fail(
-        method_not_allowed("the server does not allow this method on the requested resource"));
   }
   registry_.update(kind, "", request->key(), std::move(change), {request->dry_run}, loop_,
                    [request](const Outcome<Written>& outcome) {
@@ -285,7 +322,7 @@ void Front::serve_delete(const RequestRef& request) {
   registry_.remove(*request->kind, request->key(), std::move(*options), {request->dry_run}, loop_,
                    [request](const Outcome<Written>& outcome) {
                      if (!outcome) return request->fail(outcome.error());
-                     if (!outcome->removed || request->kind->behaviour == Behaviour::kPod)
+                     if (!outcome->removed || returns_deleted(*request->kind))
                        return request->send_object(200, outcome->object);
                      request->send_json(
                          200, success_status(*request->kind, decode_stored(outcome->object)));
@@ -311,19 +348,18 @@ void Front::serve_delete_collection(const RequestRef& request) {
       registry_.list(*request->kind, *filter, {request->info.ns, kMaxDeletesAtOnce, "", 0, false});
   if (!page) return request->fail(page.error());
   struct Progress {
+    ListPage page;  // what the client is told: they as they were
     size_t left;
     std::optional<ApiError> failure;
   };
-  auto progress = std::make_shared<Progress>(Progress{page->items.size(), std::nullopt});
+  const size_t count = page->items.size();
+  auto progress = std::make_shared<Progress>(Progress{std::move(*page), count, std::nullopt});
   const auto finish = [request, progress] {
     if (progress->failure) return request->fail(*progress->failure);
-    request->send_json(200, {{"kind", "Status"},
-                             {"apiVersion", "v1"},
-                             {"metadata", Json::object()},
-                             {"status", "Success"}});
+    send_list(*request, progress->page);
   };
-  if (page->items.empty()) return finish();
-  for (const Bytes& item : page->items) {
+  if (count == 0) return finish();
+  for (const Bytes& item : progress->page.items) {
     const Json object = decode_stored(item);
     const kube::ObjectKey key{string_at(object, "metadata.namespace"),
                               string_at(object, "metadata.name")};
@@ -351,21 +387,19 @@ void Front::serve_pod_create(const RequestRef& request) {
   };
   const Kind& pods = *Kinds::builtin().find(Resource{"", "pods"});
   kube::ObjectKey key = request->key();
-  if (request->info.resource == "bindings") key.name = string_at(*body, "metadata.name");
+  const std::string name = string_at(*body, "metadata.name");
+  if (request->info.resource == "bindings")
+    key.name = name;
+  else if (name != key.name)
+    return request->fail(bad_request("name in URL does not match name in " +
+                                     std::string(eviction ? "Eviction" : "Binding") + " object"));
   if (eviction) {
     auto options = read_delete_options(*request, at(*body, "deleteOptions"));
     if (!options) return request->fail(options.error());
     return registry_.remove(pods, key, std::move(*options), {request->dry_run}, loop_, done);
   }
-  std::vector<std::string> unknown;
-  if (auto decoded = schema::decode(*schema::Types::builtin().find("Binding"), *body, unknown);
-      !decoded)
-    return request->fail(bad_request("Binding in version \"v1\" cannot be handled as a Binding: " +
-                                     decoded.error().message()));
-  const std::string node = string_at(*body, "target.name");
-  if (node.empty())
-    return request->fail(invalid({"", "bindings", "Binding", key.name}, {required("target.name")}));
-  registry_.bind(key, string_at(*body, "metadata.uid"), node, {request->dry_run}, loop_, done);
+  if (auto wrong = check_binding(*body)) return request->fail(*wrong);
+  registry_.bind(key, std::move(*body), {request->dry_run}, loop_, done);
 }
 
 }  // namespace fairlead::orchestrator::apiserver

@@ -24,6 +24,16 @@ Result<void> check_size(const Json& document) {
   return ok();
 }
 
+// The library that Kubernetes patches with adds a member that was to be replaced and is not there.
+Json as_taken(const Json& document, Json operation) {
+  if (string_at(operation, "op") != "replace") return operation;
+  const Json::json_pointer path(string_at(operation, "path"));
+  if (path.empty() || document.contains(path)) return operation;
+  const Json::json_pointer owner = path.parent_pointer();
+  if (document.contains(owner) && document.at(owner).is_object()) operation["op"] = "add";
+  return operation;
+}
+
 }  // namespace
 
 Result<Json> apply_json_patch(Json document, const Json& operations) {
@@ -35,7 +45,7 @@ Result<Json> apply_json_patch(Json document, const Json& operations) {
                      " operations, this has " + std::to_string(operations.size()));
   for (const Json& operation : operations) {
     try {
-      document.patch_inplace(Json::array({operation}));
+      document.patch_inplace(Json::array({as_taken(document, operation)}));
     } catch (const Json::exception& e) {
       const std::string_view what = e.what();
       const size_t bracket = what.find("] ");

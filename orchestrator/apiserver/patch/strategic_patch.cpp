@@ -176,7 +176,7 @@ class Merger {
   Result<void> merge_item(const Field& field, Json& merged, const Json& item, size_t depth) {
     const std::string& key = field.merge_key;
     if (key != "." && identity(item, key).is_null())
-      return wrong("map: " + dump(item) + " does not contain declared merge key: " + key);
+      return wrong("map: " + go_print(item) + " does not contain declared merge key: " + key);
     const size_t where = index_of(merged, identity(item, key), key);
     if (key == ".") {
       if (where == merged.size()) merged.push_back(item);

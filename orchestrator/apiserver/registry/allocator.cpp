@@ -169,7 +169,11 @@ void ServiceAllocator::settle_families(Json& spec, std::vector<Cause>& causes) c
   }
   if (!causes.empty()) return;
   if (families.empty()) families.push_back(ours);
-  if (schema::is_selectorless(spec)) return;
+  if (schema::is_selectorless(spec)) {
+    if (families.size() == 1 && policy != "SingleStack")
+      families.push_back(families[0] == kFamilyV4 ? kFamilyV6 : kFamilyV4);
+    return;
+  }
   if (policy == "RequireDualStack")
     causes.push_back(invalid_value("spec.ipFamilyPolicy", go_value(policy),
                                    "this cluster is not configured for dual-stack services"));

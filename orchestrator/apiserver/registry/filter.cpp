@@ -32,6 +32,14 @@ std::string value_at(const Kind& kind, const Json& stored, const std::string& pa
   return type != nullptr && type->shape == schema::Shape::kBool ? "false" : "";
 }
 
+// Kinds with fields of their own have a conversion that says so in words of its own.
+std::string unsupported_field(const Kind& kind, const std::string& path) {
+  if (!kind.field_labels.empty()) return "field label not supported: " + path;
+  const char* known =
+      kind.namespaced ? "\"metadata.name\", \"metadata.namespace\"" : "\"metadata.name\"";
+  return go_value(Json(path)) + " is not a known field selector: only " + known;
+}
+
 }  // namespace
 
 Outcome<Filter> Filter::make(const Kind& kind, std::string_view labels, std::string_view fields) {
@@ -42,8 +50,7 @@ Outcome<Filter> Filter::make(const Kind& kind, std::string_view labels, std::str
   auto field_selector = FieldSelector::parse(fields);
   if (!field_selector) return bad_request(field_selector.error().message());
   for (const FieldSelector::Requirement& one : field_selector->requirements())
-    if (!kind.supports_field(one.path))
-      return bad_request("field label not supported: " + one.path);
+    if (!kind.supports_field(one.path)) return bad_request(unsupported_field(kind, one.path));
   filter.labels_ = std::move(*label_selector);
   filter.fields_ = std::move(*field_selector);
   return filter;

@@ -54,7 +54,8 @@ void drop_unneeded(Json& spec, const Json& old) {
     if (at(spec, name) == at(old, name)) spec.erase(name);
   };
   if (gone(has_cluster_ip))
-    for (const char* name : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"})
+    for (const char* name :
+         {"clusterIP", "clusterIPs", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy"})
       drop_if_same(name);
   if (gone(has_health_check_port)) drop_if_same("healthCheckNodePort");
   if (gone(is_load_balancer))
@@ -80,18 +81,23 @@ void sync_cluster_ips(Json& spec, const Json& old) {
 
 }  // namespace
 
+// Resources of the whole pod, where it has any, decide alone (KEP-2837).
 std::string qos_class(const Json& spec) {
   bool any = false, guaranteed = true;
-  for (const char* list : {"containers", "initContainers"}) {
-    if (!at(spec, list).is_array()) continue;
-    for (const Json& container : spec[list])
-      for (const char* name : kCompute) {
-        const Json& request = at(at_path(container, "resources.requests"), name);
-        const Json& limit = at(at_path(container, "resources.limits"), name);
-        any = any || positive(request) || positive(limit);
-        guaranteed =
-            guaranteed && positive(limit) && (request.is_null() || same_amount(request, limit));
-      }
+  const auto count = [&](const Json& resources) {
+    for (const char* name : kCompute) {
+      const Json& request = at(at(resources, "requests"), name);
+      const Json& limit = at(at(resources, "limits"), name);
+      any = any || positive(request) || positive(limit);
+      guaranteed =
+          guaranteed && positive(limit) && (request.is_null() || same_amount(request, limit));
+    }
+  };
+  if (at(spec, "resources").is_object()) {
+    count(at(spec, "resources"));
+  } else {
+    for (const char* list : {"containers", "initContainers"})
+      for (const Json& container : at(spec, list)) count(at(container, "resources"));
   }
   return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }
@@ -128,17 +134,40 @@ void prepare_pod_create(Json& pod, WallTime now) {
                       {"lastTransitionTime", timestamp(now)}}});
   tolerate_silent_node(pod);
   prioritize_pod(pod, nullptr);
+  settle_grace(pod);
 }
 
 // Classes that a cluster makes are not known yet: pods of those are like pods of none.
+std::optional<int> class_priority(const std::string& name) {
+  if (name.empty()) return 0;
+  if (name == "system-cluster-critical") return 2000000000;
+  if (name == "system-node-critical") return 2000001000;
+  return std::nullopt;
+}
+
+std::optional<ApiError> check_priority(const Kind& kind, const Json& pod) {
+  const Json& spec = at(pod, "spec");
+  const auto computed = class_priority(string_at(spec, "priorityClassName"));
+  const auto refuse = [&](const std::string& what, const std::string& found) {
+    return forbidden(kind.subject(string_at(pod, "metadata.name")),
+                     "the " + what +
+                         " must not be provided in pod spec; priority admission controller "
+                         "computed " +
+                         found + " from the given PriorityClass name");
+  };
+  if (!computed) return std::nullopt;
+  if (const Json& given = at(spec, "priority"); !given.is_null() && given != *computed)
+    return refuse("integer value of priority (" + go_value(given) + ")", std::to_string(*computed));
+  if (const std::string given = string_at(spec, "preemptionPolicy");
+      !given.empty() && given != "PreemptLowerPriority")
+    return refuse("string value of PreemptionPolicy (" + given + ")", "PreemptLowerPriority");
+  return std::nullopt;
+}
+
 void prioritize_pod(Json& pod, const Json& before) {
-  constexpr std::pair<std::string_view, int> kClasses[] = {{"system-cluster-critical", 2000000000},
-                                                           {"system-node-critical", 2000001000}};
   Json& spec = pod["spec"];
   const Json& old = at(before, "spec");
-  int priority = 0;
-  for (const auto& [name, value] : kClasses)
-    if (string_at(spec, "priorityClassName") == name) priority = value;
+  const int priority = class_priority(string_at(spec, "priorityClassName")).value_or(0);
   const auto fill = [&](const char* name, Json otherwise) {
     if (!is_empty(at(spec, name))) return;
     if (!before.is_null() && at(old, name).is_null()) return;  // from before there were any
@@ -146,6 +175,11 @@ void prioritize_pod(Json& pod, const Json& before) {
   };
   fill("priority", priority);
   fill("preemptionPolicy", "PreemptLowerPriority");
+}
+
+void settle_grace(Json& pod) {
+  if (int_at(pod, "spec.terminationGracePeriodSeconds") < 0)
+    pod["spec"]["terminationGracePeriodSeconds"] = 1;
 }
 
 void tolerate_silent_node(Json& pod) {
@@ -171,6 +205,8 @@ void carry_service_values(Json& service, const Json& before) {
   };
   if (is_empty(at(spec, "type"))) spec["type"] = "ClusterIP";
   drop_unneeded(spec, old);
+  // What a balancer reported goes with it.
+  if (!is_load_balancer(spec)) service["status"]["loadBalancer"] = Json::object();
   if (both(has_cluster_ip)) {
     if (is_empty(at(spec, "clusterIP")) && is_empty(at(spec, "clusterIPs")))
       carry({"clusterIP", "clusterIPs"});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What may change in a pod once it is there (ValidatePodUpdate, ValidatePodStatusUpdate).
+// What may change in a pod once it is there (ValidatePodUpdate).
 #include <algorithm>
 
 #include "orchestrator/apiserver/registry/prepare.h"
@@ -158,13 +158,6 @@ void carry_pod_status(Json& pod, const Json& before) {
   for (const char* name : {"qosClass", "observedGeneration"})
     if (is_empty(at(at(pod, "status"), name)) && !at(at(before, "status"), name).is_null())
       pod["status"][name] = at(at(before, "status"), name);
-}
-
-void validate_pod_status_update(const Json& pod, const Json& before, std::vector<Cause>& causes) {
-  const Json& now = at_path(pod, "status.qosClass");
-  const Json& then = at_path(before, "status.qosClass");
-  if (now != then)
-    causes.push_back(invalid_value("status.qosClass", go_value(now), "field is immutable"));
 }
 
 }  // namespace fairlead::orchestrator::apiserver

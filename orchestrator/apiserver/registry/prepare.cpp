@@ -22,9 +22,10 @@ constexpr const char* kServerOwned[] = {"creationTimestamp",
                                         "managedFields",
                                         "selfLink",
                                         "uid"};
-constexpr const char* kKeptOnUpdate[] = {"creationTimestamp", "deletionGracePeriodSeconds",
-                                         "deletionTimestamp", "generateName",
-                                         "generation",        "uid"};
+constexpr std::initializer_list<const char*> kKeptOnUpdate = {
+    "creationTimestamp", "deletionGracePeriodSeconds",
+    "deletionTimestamp", "generateName",
+    "generation",        "uid"};
 
 Outcome<Json> check_identity(const Kind& kind, Json document) {
   if (auto wrong = wrong_identity(document, kind.api_version(), kind.kind)) return *wrong;
@@ -43,15 +44,23 @@ ApiError undecodable(const Kind& kind, const DocumentOptions& options, const std
   return invalid({}, {invalid_value("patch", go_value(*options.patch), why)});
 }
 
+schema::Complaint check_name(const Kind& kind, std::string_view name) {
+  return kind.name_format == "dns1123label" ? schema::check_dns1123_label(name)
+                                            : schema::check_dns1123_subdomain(name);
+}
+
 void validate_metadata(const Kind& kind, const Json& object, std::vector<Cause>& causes) {
   const std::string name = string_at(object, "metadata.name");
   if (name.empty())
     causes.push_back(required("metadata.name", "name or generateName is required"));
-  else if (auto wrong = kind.name_format == "dns1123label" ? schema::check_dns1123_label(name)
-                        : kind.name_format == "dns1035label"
-                            ? schema::check_dns1035_label(name)
-                            : schema::check_dns1123_subdomain(name))
+  else if (auto wrong = check_name(kind, name))
     causes.push_back(invalid_value("metadata.name", go_value(name), *wrong));
+  // What begins a name may end as one does not.
+  std::string base = string_at(object, "metadata.generateName");
+  if (base.ends_with('-')) base.back() = 'a';
+  if (auto wrong = base.empty() ? std::nullopt : check_name(kind, base))
+    causes.push_back(invalid_value("metadata.generateName",
+                                   go_value(at_path(object, "metadata.generateName")), *wrong));
   size_t bytes = 0;
   const Json& annotations = at_path(object, "metadata.annotations");
   if (annotations.is_object())
@@ -99,21 +108,41 @@ void prepare_behaviour(const Kind& kind, Json& object, WallTime now) {
   }
 }
 
+void keep_metadata(Json& metadata, const Json& current, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const Json& before = at(at(current, "metadata"), name);
+    if (before.is_null())
+      metadata.erase(name);
+    else
+      metadata[name] = before;
+  }
+}
+
+void keep_own_metadata(const Kind& kind, Json& metadata, const Json& current) {
+  keep_metadata(metadata, current, kKeptOnUpdate);
+  metadata.erase("managedFields");
+  metadata.erase("selfLink");
+  if (kind.behaviour == Behaviour::kNamespace)
+    metadata["labels"]["kubernetes.io/metadata.name"] = string_at(current, "metadata.name");
+}
+
+// A status brings the labels and annotations of its object along (pkg/registry, the strategies for
+// statuses), but for what two of them keep.
+Json with_status(const Kind& kind, const Json& next, const Json& current) {
+  Json result = current;
+  result["status"] = at(next, "status").is_null() ? Json::object() : at(next, "status");
+  Json& metadata = result["metadata"];
+  metadata = at(next, "metadata");
+  keep_own_metadata(kind, metadata, current);
+  if (kind.kind == "Deployment") keep_metadata(metadata, current, {"labels"});
+  if (kind.behaviour == Behaviour::kPod) keep_metadata(metadata, current, {"ownerReferences"});
+  return result;
+}
+
 // Everything the server owns, and the side of the object this request may not touch, is as it was.
 Json keep_what_is_ours(const Kind& kind, std::string_view subresource, Json next,
                        const Json& current) {
-  if (subresource == "status") {
-    Json result = current;
-    result["status"] = at(next, "status").is_null() ? Json::object() : at(next, "status");
-    // What a node knows of itself it may write in one (pkg/registry/core/node, nodeStatusStrategy).
-    if (kind.kind == "Node")
-      for (const char* name : {"labels", "annotations"})
-        if (at(next["metadata"], name).is_null())
-          result["metadata"].erase(name);
-        else
-          result["metadata"][name] = next["metadata"][name];
-    return result;
-  }
+  if (subresource == "status") return with_status(kind, next, current);
   if (subresource == "binding") return next;  // the server's own change
   if (subresource == "finalize") {
     Json result = current;
@@ -121,24 +150,12 @@ Json keep_what_is_ours(const Kind& kind, std::string_view subresource, Json next
     result["spec"] = finalizers.is_null() ? Json::object() : Json({{"finalizers", finalizers}});
     return result;
   }
-  Json& metadata = next["metadata"];
-  for (const char* name : kKeptOnUpdate) {
-    const Json& before = at(at(current, "metadata"), name);
-    if (before.is_null())
-      metadata.erase(name);
-    else
-      metadata[name] = before;
-  }
-  metadata.erase("managedFields");
-  metadata.erase("selfLink");
+  keep_own_metadata(kind, next["metadata"], current);
   if (kind.has_status) {
     next.erase("status");
     if (current.contains("status")) next["status"] = current["status"];
   }
-  if (kind.behaviour == Behaviour::kNamespace) {
-    metadata["labels"]["kubernetes.io/metadata.name"] = string_at(current, "metadata.name");
-    next["spec"] = at(current, "spec");
-  }
+  if (kind.behaviour == Behaviour::kNamespace) next["spec"] = at(current, "spec");
   return next;
 }
 
@@ -147,7 +164,9 @@ Outcome<Json> check_preconditions(const Kind& kind, Json next, const Json& curre
   if (!next.contains("metadata") || !next["metadata"].is_object())
     next["metadata"] = Json::object();
   Json& metadata = next["metadata"];
-  if (string_at(metadata, "name").empty()) metadata["name"] = name;
+  if (string_at(metadata, "name").empty())
+    return bad_request("the name of the object (" + name +
+                       " based on URL) was undeterminable: name must be provided");
   if (kind.namespaced && string_at(metadata, "namespace").empty())
     metadata["namespace"] = string_at(current, "metadata.namespace");
   if (string_at(metadata, "name") != name)
@@ -220,7 +239,11 @@ void validate_whole_update(const Kind& kind, const Json& object, const Json& cur
   }
 }
 
-bool content_differs(Json a, Json b) {
+// Labels of an EndpointSlice count: they are how its readers find it (endpointSliceStrategy).
+bool content_differs(const Kind& kind, Json a, Json b) {
+  if (kind.kind == "EndpointSlice" &&
+      at_path(a, "metadata.labels") != at_path(b, "metadata.labels"))
+    return true;
   for (Json* one : {&a, &b}) {
     one->erase("metadata");
     one->erase("status");
@@ -243,6 +266,30 @@ std::optional<ApiError> wrong_identity(const Json& document, const std::string& 
   return std::nullopt;
 }
 
+namespace {
+
+// One owner twice is once (dedupOwnerReferences of apiserver's pkg/endpoints/handlers).
+void merge_owners(Json& object, std::vector<std::string>& warnings) {
+  const Json owners = at_path(object, "metadata.ownerReferences");
+  if (!owners.is_array()) return;
+  Json kept = Json::array();
+  std::string twice;
+  for (const Json& owner : owners)
+    if (std::find(kept.begin(), kept.end(), owner) == kept.end())
+      kept.push_back(owner);
+    else
+      twice += (twice.empty() ? "" : ", ") + string_at(owner, "uid");
+  if (twice.empty()) return;
+  object["metadata"]["ownerReferences"] = std::move(kept);
+  warnings.push_back(
+      ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in "
+      "1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate "
+      "UID(s) observed: " +
+      twice);
+}
+
+}  // namespace
+
 Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOptions& options,
                              std::vector<std::string>& warnings) {
   if (!document.is_object())
@@ -255,6 +302,7 @@ Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOpti
   std::vector<std::string> unknown;
   if (auto decoded = schema::decode(*kind.type, stored, unknown, options.words); !decoded)
     return undecodable(kind, options, decoded.error().message());
+  merge_owners(stored, warnings);
   if (options.validation == FieldValidation::kIgnore) return stored;
   std::vector<std::string> complaints;
   for (const std::string& path : unknown) complaints.push_back("unknown field \"" + path + "\"");
@@ -289,6 +337,8 @@ Outcome<Json> prepare_create(const Kind& kind, const std::string& ns, Json objec
   }
   set_name(metadata, origin.name_suffix);
   new_status(kind, object);
+  if (kind.behaviour == Behaviour::kPod)
+    if (auto refused = check_priority(kind, object)) return *refused;
   prepare_behaviour(kind, object, origin.now);
   schema::apply_defaults(*kind.type, object);
   if (kind.behaviour == Behaviour::kPod)
@@ -323,6 +373,16 @@ void validate_changes(const Kind& kind, const Json& object, const Json& current,
   causes.insert(causes.end(), found.begin(), found.end());
 }
 
+// Its own rules, and those of the metadata that came with it.
+void validate_status(const Kind& kind, const Json& object, const Json& current,
+                     std::vector<Cause>& causes) {
+  const Json& metadata = at(object, "metadata");
+  if (metadata != at(current, "metadata"))
+    schema::validate(*kind.type->field("metadata")->type, metadata, "metadata", causes);
+  schema::validate(*kind.type->field("status")->type, at(object, "status"), "status", causes);
+  validate_status_update(kind, object, current, causes);
+}
+
 Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Json next,
                              const Json& current) {
   auto checked = check_preconditions(kind, std::move(next), current);
@@ -333,6 +393,7 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   if (kind.behaviour == Behaviour::kPod && subresource.empty()) {
     tolerate_silent_node(object);
     prioritize_pod(object, current);
+    settle_grace(object);
   }
   if (kind.behaviour == Behaviour::kPod && subresource == "status")
     carry_pod_status(object, current);
@@ -340,18 +401,16 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
   std::vector<Cause> causes;
   validate_metadata(kind, object, causes);
   if (subresource == "status")
-    schema::validate(*kind.type->field("status")->type, at(object, "status"), "status", causes);
+    validate_status(kind, object, current, causes);
   else
     validate_changes(kind, object, current, causes);
   check_finalizers(object, current, causes);
   if (subresource.empty()) validate_whole_update(kind, object, current, causes);
-  if (subresource == "status" && kind.behaviour == Behaviour::kPod)
-    validate_pod_status_update(object, current, causes);
   if (!causes.empty()) return invalid_object(kind, object, std::move(causes));
   // That a pod has a node is no new wish of its user's (pod's BindingREST writes past the
   // strategy).
   const bool by_user = subresource != "status" && subresource != "binding";
-  if (kind.has_generation && by_user && content_differs(object, current))
+  if (kind.has_generation && by_user && content_differs(kind, object, current))
     object["metadata"]["generation"] = int_at(current, "metadata.generation") + 1;
   return object;
 }

@@ -49,6 +49,9 @@ Outcome<Json> prepare_update(const Kind& kind, std::string_view subresource, Jso
 // Whether an object marked as deleted has nothing left to wait for.
 bool ready_to_go(const Kind& kind, const Json& object);
 
+// The pod as it is once the Binding is done.
+Outcome<Json> bound_pod(const std::string& name, const Json& binding, const Json& current);
+
 std::string new_uid();          // RFC 9562 version 4
 std::string new_name_suffix();  // five characters of Kubernetes' alphabet
 std::string qos_class(const Json& pod_spec);
@@ -66,11 +69,16 @@ void prepare_pod_create(Json& pod, WallTime now);
 // plugin/pkg/admission/defaulttolerationseconds).
 void tolerate_silent_node(Json& pod);
 // Its priority: of its class, or none; what it was given once it keeps (admission Priority).
+// A pod's number is that of its class, not its user's.
+std::optional<ApiError> check_priority(const Kind& kind, const Json& pod);
+void settle_grace(Json& pod);  // less than none is a second
 void prioritize_pod(Json& pod, const Json& before);
 void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes);
 // What a node does not say again in a status it writes.
 void carry_pod_status(Json& pod, const Json& before);
-void validate_pod_status_update(const Json& pod, const Json& before, std::vector<Cause>& causes);
+// What a status may say depends on its object and on the status before.
+void validate_status_update(const Kind& kind, const Json& object, const Json& before,
+                            std::vector<Cause>& causes);
 void prepare_service_create(Json& service);
 void carry_service_values(Json& service, const Json& before);
 void validate_service_update(const Json& service, const Json& before, std::vector<Cause>& causes);

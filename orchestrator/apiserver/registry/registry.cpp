@@ -149,13 +149,13 @@ void Registry::attempt_update(WriteRef write) {
     return answer(*write, Written{entry->value, false, false});
   write->respecifies =
       at_path(*prepared, "metadata.generation") != at_path(current, "metadata.generation");
-  put_or_remove(write, *prepared, current);
+  put_or_remove(write, *prepared, current, ready_to_go(kind, *prepared));
 }
 
 // An object marked as deleted goes when the last thing it waited for is gone.
-void Registry::put_or_remove(const WriteRef& write, const Json& object, const Json& before) {
+void Registry::put_or_remove(const WriteRef& write, const Json& object, const Json& before,
+                             bool removes) {
   const std::string key = write->kind.key(write->key.ns, write->key.name);
-  const bool removes = ready_to_go(write->kind, object);
   if (removes) write->last_state = before;
   store::Txn txn;
   txn.compares.push_back({key, write->revision});
@@ -211,36 +211,12 @@ void Registry::committed(WriteRef write, bool removes, Result<store::TxnResult> 
   }
 }
 
-void Registry::bind(const kube::ObjectKey& pod, const std::string& uid, const std::string& node,
-                    WriteOptions options, Loop& loop, WrittenDone done) {
-  const Kind& pods = kind_of("pods");
-  Change change = [pod, uid, node](const Json& current) -> Outcome<Json> {
-    const std::string bound = string_at(current, "spec.nodeName");
-    const Subject binding{"", "pods/binding", "Pod", pod.name};
-    if (!at_path(current, "metadata.deletionTimestamp").is_null())
-      return conflict(binding,
-                      "pod " + pod.name + " is being deleted, cannot be assigned to a host");
-    if (!bound.empty())
-      return conflict(binding,
-                      "pod " + pod.name + " is already assigned to node \"" + bound + "\"");
-    if (!is_empty(at_path(current, "spec.schedulingGates")))
-      return conflict(binding, "pod " + pod.name + " has non-empty .spec.schedulingGates");
-    Json next = current;
-    if (!uid.empty()) next["metadata"]["uid"] = uid;  // a precondition, as of any update
-    next["spec"]["nodeName"] = node;
-    Json kept = Json::array();
-    if (at_path(current, "status.conditions").is_array())
-      for (const Json& one : current["status"]["conditions"])
-        if (string_at(one, "type") != "PodScheduled") kept.push_back(one);
-    kept.push_back({{"type", "PodScheduled"},
-                    {"status", "True"},
-                    {"lastProbeTime", nullptr},
-                    {"lastTransitionTime", now_text()}});
-    kept.back().erase("lastProbeTime");
-    next["status"]["conditions"] = std::move(kept);
-    return next;
+void Registry::bind(const kube::ObjectKey& pod, Json binding, WriteOptions options, Loop& loop,
+                    WrittenDone done) {
+  Change change = [pod, binding = std::move(binding)](const Json& current) {
+    return bound_pod(pod.name, binding, current);
   };
-  update(pods, "binding", pod, std::move(change), options, loop, std::move(done));
+  update(kind_of("pods"), "binding", pod, std::move(change), options, loop, std::move(done));
 }
 
 }  // namespace fairlead::orchestrator::apiserver

@@ -73,8 +73,9 @@ class Registry {
               WriteOptions options, Loop& loop, WrittenDone done);
   void remove(const Kind& kind, const kube::ObjectKey& key, DeleteOptions options,
               WriteOptions write_options, Loop& loop, WrittenDone done);
-  void bind(const kube::ObjectKey& pod, const std::string& uid, const std::string& node,
-            WriteOptions options, Loop& loop, WrittenDone done);
+  // `binding`: a Binding of that pod, of which metadata.uid and resourceVersion are preconditions.
+  void bind(const kube::ObjectKey& pod, Json binding, WriteOptions options, Loop& loop,
+            WrittenDone done);
 
   store::Store& store() { return store_; }
   ServiceAllocator& allocator() { return allocator_; }
@@ -92,7 +93,7 @@ class Registry {
   void answer(Write& write, Outcome<Written> outcome);
   void create_missing(WriteRef write);
   std::optional<ApiError> check_namespace(const Write& write, store::Txn& txn) const;
-  void put_or_remove(const WriteRef& write, const Json& object, const Json& before);
+  void put_or_remove(const WriteRef& write, const Json& object, const Json& before, bool removes);
 
   store::Store& store_;
   ServiceAllocator allocator_;

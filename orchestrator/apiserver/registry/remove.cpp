@@ -12,14 +12,16 @@ constexpr const char* kPermanent[] = {"default", "kube-system", "kube-public"};
 std::optional<ApiError> check(const Kind& kind, const Json& current, const DeleteOptions& options) {
   const std::string name = string_at(current, "metadata.name");
   const std::string uid = string_at(current, "metadata.uid");
-  if (!options.uid.empty() && options.uid != uid)
-    return conflict(kind.subject(name), "Precondition failed: UID in precondition: " + options.uid +
-                                            ", UID in object meta: " + uid);
   const std::string version = string_at(current, "metadata.resourceVersion");
+  const Subject found{kind.group, kind.kind, kind.kind, name};  // BeforeDelete() names the kind
+  if (!options.uid.empty() && options.uid != uid)
+    return conflict(found, "the UID in the precondition (" + options.uid +
+                               ") does not match the UID in record (" + uid +
+                               "). The object might have been deleted and then recreated");
   if (!options.resource_version.empty() && options.resource_version != version)
-    return conflict(kind.subject(name), "Precondition failed: ResourceVersion in precondition: " +
-                                            options.resource_version +
-                                            ", ResourceVersion in object meta: " + version);
+    return conflict(found, "the ResourceVersion in the precondition (" + options.resource_version +
+                               ") does not match the ResourceVersion in record (" + version +
+                               "). The object might have been modified");
   if (kind.behaviour == Behaviour::kNamespace &&
       std::find(std::begin(kPermanent), std::end(kPermanent), name) != std::end(kPermanent))
     return forbidden(kind.subject(name), "this namespace may not be deleted");
@@ -63,6 +65,16 @@ void set_policy_finalizer(Json& object, const std::string& policy) {
     object["metadata"]["finalizers"] = std::move(finalizers);
 }
 
+// Less grace, from when it began; what is left is in the future, and a second where there is any.
+void shrink(Json& metadata, int64_t grace, WallTime now) {
+  const auto end = parse_timestamp(string_at(metadata, "deletionTimestamp"));
+  if (!end) return;
+  const auto shrunk = std::chrono::seconds(int_at(metadata, "deletionGracePeriodSeconds") - grace);
+  const bool passed = *end - shrunk < now;
+  metadata["deletionTimestamp"] = timestamp(passed ? now : *end - shrunk);
+  metadata["deletionGracePeriodSeconds"] = passed && grace != 0 ? 1 : grace;
+}
+
 // The object with the marks of this deletion. Grace may only shrink.
 Json mark(const Kind& kind, const Json& current, const DeleteOptions& options) {
   Json next = current;
@@ -74,13 +86,11 @@ Json mark(const Kind& kind, const Json& current, const DeleteOptions& options) {
     const auto now = std::chrono::system_clock::now();
     if (first) {
       metadata["deletionTimestamp"] = timestamp(now + std::chrono::seconds(grace));
+      metadata["deletionGracePeriodSeconds"] = grace;
       if (kind.has_generation) metadata["generation"] = int_at(metadata, "generation") + 1;
-    } else if (const auto end = parse_timestamp(string_at(metadata, "deletionTimestamp"))) {
-      const auto shrunk =
-          std::chrono::seconds(int_at(metadata, "deletionGracePeriodSeconds") - grace);
-      metadata["deletionTimestamp"] = timestamp(*end - shrunk);
+    } else {
+      shrink(metadata, grace, now);
     }
-    metadata["deletionGracePeriodSeconds"] = grace;
   }
   if (kind.behaviour == Behaviour::kNamespace) next["status"]["phase"] = "Terminating";
   return next;
@@ -105,9 +115,11 @@ void Registry::attempt_remove(WriteRef write) {
   const Json current = decode_stored(entry->value);
   if (auto refused = check(kind, current, write->delete_options)) return answer(*write, *refused);
   const Json marked = mark(kind, current, write->delete_options);
-  if (marked == current && !ready_to_go(kind, marked))
-    return answer(*write, Written{entry->value, false, false});
-  put_or_remove(write, marked, current);
+  const bool goes = ready_to_go(kind, marked);
+  if (marked == current && !goes) return answer(*write, Written{entry->value, false, false});
+  // Only what goes with grace is told of its end; other things are last seen as they were.
+  const bool graceful = kind.behaviour == Behaviour::kPod;
+  put_or_remove(write, goes && !graceful ? current : marked, current, goes);
 }
 
 }  // namespace fairlead::orchestrator::apiserver

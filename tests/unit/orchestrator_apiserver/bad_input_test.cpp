@@ -17,7 +17,7 @@ struct Row {
 
 const Row kRows[] = {
     {"malformed JSON", "application/json", "", [](const Kind&) { return R"({"metadata":{)"; }, 400,
-     "BadRequest", "invalid JSON at byte"},
+     "BadRequest", "unexpected end of JSON input"},
     {"malformed YAML", "application/yaml", "", [](const Kind&) { return "metadata: {name: [}"; },
      400, "BadRequest", "yaml: line 1"},
     {"no object", "application/json", "", [](const Kind&) { return "[1]"; }, 400, "BadRequest", ""},

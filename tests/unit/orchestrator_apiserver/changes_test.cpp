@@ -161,6 +161,31 @@ TEST_F(Changes, ClassesOfQualityAreOfAmounts) {
             "Guaranteed");
 }
 
+// Of a whole pod's, where it has any.
+TEST_F(Changes, ClassesOfQualityAreOfTheWholePod) {
+  const Json pod = made("pods", R"({"spec":{"resources":{"limits":{"cpu":"1"}}}})");
+  EXPECT_EQ(pod["status"]["qosClass"], "Burstable");
+}
+
+TEST_F(Changes, LabelsOfASliceCount) {
+  made("endpointslices", "{}");
+  const std::string path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/it";
+  const auto generation = [&](const char* patch) {
+    return json(change(path, patch))["metadata"]["generation"];
+  };
+  EXPECT_EQ(generation(R"({"metadata":{"annotations":{"a":"b"}}})"), 1);
+  EXPECT_EQ(generation(R"({"metadata":{"labels":{"a":"b"}}})"), 2);
+}
+
+// As one that does not say it: no new template, no new pods.
+TEST_F(Changes, AZeroIsNoChange) {
+  made("deployments", "{}");
+  const Json now = json(change("/apis/apps/v1/namespaces/default/deployments/it",
+                               R"({"spec":{"paused":false,"template":{"spec":{"containers":[
+                                   {"name":"c","image":"i","tty":false,"env":[]}]}}}})"));
+  EXPECT_EQ(now["metadata"]["generation"], 1);
+}
+
 TEST_F(Changes, ANodeTellsItsLabelsWithItsStatus) {
   made("nodes", "{}");
   const Json now = json(change(

@@ -111,109 +111,6 @@ class HttpTest : public ServerFixture {
 
 const char* const kConfigMaps = "/api/v1/namespaces/default/configmaps";
 
-struct WrongRequest {
-  const char* what;
-  const char* method;
-  const char* path;
-  const char* type;
-  const char* body;
-  int status;
-  const char* reason;
-  const char* message;
-};
-const WrongRequest kWrongRequests[] = {
-    {"malformed JSON", "POST", kConfigMaps, "application/json", "{\"a\":", 400, "BadRequest",
-     "couldn't get version/kind; invalid JSON"},
-    {"wrong type", "POST", kConfigMaps, "application/json", R"({"metadata":{"name":"c"},"data":7})",
-     400, "BadRequest", "cannot unmarshal number 7 into Go struct field ConfigMap.data"},
-    {"unknown field, strict", "POST",
-     "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", "application/json",
-     R"({"metadata":{"name":"c"},"x":1})", 400, "BadRequest",
-     R"(strict decoding error: unknown field "x")"},
-    {"repeated field, strict", "POST",
-     "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", "application/json",
-     R"({"metadata":{"name":"c"},"data":{"a":"1","a":"2"}})", 400, "BadRequest",
-     R"(duplicate field "data.a")"},
-    {"protobuf that is none", "POST", kConfigMaps, "application/vnd.kubernetes.protobuf", "k8s",
-     400, "BadRequest",
-     "(must be of type ConfigMap): couldn't get version/kind; protobuf: the body does not begin"},
-    {"DeleteOptions that are none", "DELETE", "/api/v1/namespaces/default/configmaps/c",
-     "application/vnd.kubernetes.protobuf", "{}", 400, "BadRequest",
-     "(must be of type DeleteOptions)"},
-    {"CBOR", "POST", kConfigMaps, "application/cbor", "\xa0", 415, "UnsupportedMediaType",
-     "does not read application/cbor"},
-    {"a patch in protobuf", "PATCH", "/api/v1/namespaces/default/configmaps/c",
-     "application/vnd.kubernetes.protobuf", "k8s", 415, "UnsupportedMediaType",
-     "accepted media types include: application/json-patch+json"},
-    {"malformed YAML", "POST", kConfigMaps, "application/yaml", "a: [b", 400, "BadRequest",
-     "couldn't get version/kind; yaml: line 1: "},
-    {"repeated field in YAML, strict", "POST",
-     "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", "application/yaml",
-     "metadata: {name: c}\ndata:\n  a: x\n  a: z\n", 400, "BadRequest",
-     R"(duplicate field "data.a")"},
-    {"text", "POST", kConfigMaps, "text/plain", "a: b", 415, "UnsupportedMediaType",
-     "accepted media types include: application/json, application/yaml"},
-    {"server-side apply", "PATCH", "/api/v1/namespaces/default/configmaps/c",
-     "application/apply-patch+yaml", "{}", 415, "UnsupportedMediaType",
-     "use kubectl apply without --server-side"},
-    {"no such object", "GET", "/api/v1/namespaces/default/configmaps/nope", "", "", 404, "NotFound",
-     R"(configmaps "nope" not found)"},
-    {"no such resource", "GET", "/api/v1/frobs", "", "", 404, "NotFound",
-     "could not find the requested resource"},
-    {"no such group", "GET", "/apis/x/v1/frobs", "", "", 404, "NotFound",
-     "could not find the requested resource"},
-    {"no such subresource", "GET", "/api/v1/namespaces/default/configmaps/c/status", "", "", 404,
-     "NotFound", "could not find"},
-    {"no such namespace", "POST", "/api/v1/namespaces/nope/configmaps", "application/json",
-     R"({"metadata":{"name":"c"}})", 404, "NotFound", R"(namespaces "nope" not found)"},
-    {"namespace of another", "POST", kConfigMaps, "application/json",
-     R"({"metadata":{"name":"c","namespace":"kube-system"}})", 400, "BadRequest",
-     "does not match the namespace"},
-    {"bad label selector", "GET", "/api/v1/pods?labelSelector=a%20in%20x", "", "", 400,
-     "BadRequest", "unable to parse requirement"},
-    {"bad field selector", "GET", "/api/v1/pods?fieldSelector=spec.foo%3Dx", "", "", 400,
-     "BadRequest", "field label not supported: spec.foo"},
-    {"bad resourceVersion", "GET", "/api/v1/pods?resourceVersion=abc", "", "", 422, "Invalid",
-     "resourceVersion"},
-    {"future resourceVersion", "GET", "/api/v1/pods?resourceVersion=999999999", "", "", 504,
-     "Timeout", "Too large resource version"},
-    {"match without version", "GET", "/api/v1/pods?resourceVersionMatch=Exact", "", "", 422,
-     "Invalid", "forbidden unless resourceVersion is provided"},
-    {"WatchList of no version", "GET", "/api/v1/pods?watch=1&sendInitialEvents=true", "", "", 422,
-     "Invalid",
-     "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
-     "NotOlderThan"},
-    {"match of a plain watch", "GET", "/api/v1/pods?watch=1&resourceVersionMatch=NotOlderThan", "",
-     "", 422, "Invalid",
-     "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
-     "sendInitialEvents is provided"},
-    {"WatchList of one version", "GET",
-     "/api/v1/pods?watch=1&sendInitialEvents=false&resourceVersionMatch=Exact", "", "", 422,
-     "Invalid",
-     "resourceVersionMatch: Unsupported value: \"Exact\": supported values: "
-     "\"NotOlderThan\""},
-    {"WatchList of a page", "GET",
-     "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&continue=x", "",
-     "", 422, "Invalid", "resourceVersionMatch is forbidden when continue is provided"},
-    {"WatchList of the future", "GET",
-     "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
-     "&resourceVersion=999999999",
-     "", "", 504, "Timeout", "Too large resource version"},
-    {"bad dryRun", "POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", "application/json",
-     "{}", 422, "Invalid", "dryRun"},
-    {"create across namespaces", "POST", "/api/v1/configmaps", "application/json", "{}", 405,
-     "MethodNotAllowed", "does not allow this method"},
-    {"delete across namespaces", "DELETE", "/api/v1/configmaps", "", "", 405, "MethodNotAllowed",
-     "does not allow this method"},
-    {"broken patch", "PATCH", "/api/v1/namespaces/default", "application/merge-patch+json", "{",
-     400, "BadRequest", "error decoding patch"},
-    {"failing JSON patch", "PATCH", "/api/v1/namespaces/default", "application/json-patch+json",
-     R"([{"op":"test","path":"/kind","value":"x"}])", 422, "Invalid",
-     "the server rejected our request"},
-    {"permanent namespace", "DELETE", "/api/v1/namespaces/default", "", "", 403, "Forbidden",
-     "this namespace may not be deleted"},
-};
-
 TEST_F(HttpTest, TheApiServersOwnServiceHasEndpointsOfBothKinds) {
   const Json endpoints = json(ask("GET", "/api/v1/namespaces/default/endpoints/kubernetes"));
   const Json slice =
@@ -243,27 +140,6 @@ TEST_F(HttpTest, WhatEveryClusterHasComesBack) {
     EXPECT_NE(string_at(json(now), "metadata.uid"), before[i]);
   }
   EXPECT_EQ(string_at(json(ask("GET", paths[0])), "spec.clusterIP"), "10.96.0.1");
-}
-
-TEST_F(HttpTest, WrongRequestsGetAStatusThatSaysWhy) {
-  for (const WrongRequest& c : kWrongRequests) {
-    const HttpResponse response = ask(c.method, c.path, c.body, c.type);
-    if (c.status == 404)
-      EXPECT_TRUE(json(response).contains("details")) << c.what << ": kubectl debug reads it";
-    const Json status = json(response);
-    EXPECT_EQ(response.status, c.status) << c.what << ": " << response.body;
-    EXPECT_EQ(string_at(status, "kind"), "Status") << c.what;
-    EXPECT_EQ(string_at(status, "reason"), c.reason) << c.what;
-    EXPECT_THAT(string_at(status, "message"), HasSubstr(c.message)) << c.what;
-  }
-  const HttpResponse oversize = ask("POST", kConfigMaps, std::string(4 << 20, 'x'));
-  EXPECT_EQ(oversize.status, 413);
-  EXPECT_EQ(string_at(json(oversize), "kind"), "Status");
-  EXPECT_EQ(string_at(json(oversize), "reason"), "RequestEntityTooLarge");
-  EXPECT_EQ(ask("DELETE", std::string(kConfigMaps) + "/x", R"({"gracePeriodSeconds":-5})").status,
-            422);
-  EXPECT_EQ(ask("GET", "/api/v1/pods", "", "", {{"accept", "text/html"}}).status, 406);
-  EXPECT_EQ(json(ask("GET", kConfigMaps))["items"].size(), 0u) << "nothing was stored";
 }
 
 TEST_F(HttpTest, WhoMayDoWhat) {

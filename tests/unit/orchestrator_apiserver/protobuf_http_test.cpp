@@ -96,7 +96,7 @@ const Zero kZeros[] = {
     {"pods", R"({"spec":{"containers":[{"name":"c","image":"i","ports":[{"containerPort":0}]}]}})"},
     {"pods", R"({"spec":{"containers":[{"name":"c","image":"i","env":[{"name":""}]}]}})"},
     {"pods", R"({"spec":{"containers":[{"name":"","image":"i"}]}})"},
-    {"pods", R"({"spec":{"terminationGracePeriodSeconds":-1}})"},
+    {"pods", R"({"spec":{"activeDeadlineSeconds":-1}})"},
     {"pods",
      R"({"spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"x"}}}]}})"},
     {"services", R"({"spec":{"ports":[{"port":0}]}})"},
@@ -131,12 +131,14 @@ TEST_F(ProtobufHttp, AZeroOfAPointerIsAValue) {
 
   const HttpResponse scaled =
       send("PUT", one(deployments) + "/scale",
-           encoded("autoscaling/v1", "Scale", {{"spec", {{"replicas", 4}}}}));
+           encoded("autoscaling/v1", "Scale",
+                   {{"metadata", {{"name", "it"}}}, {"spec", {{"replicas", 4}}}}));
   EXPECT_EQ(scaled.status, 200) << scaled.body;
   EXPECT_EQ(json(scaled)["spec"]["replicas"], 4);
   // ScaleSpec.replicas has omitempty: none is written, and none is 0.
   EXPECT_EQ(send("PUT", one(deployments) + "/scale",
-                 encoded("autoscaling/v1", "Scale", {{"spec", Json::object()}}))
+                 encoded("autoscaling/v1", "Scale",
+                         {{"metadata", {{"name", "it"}}}, {"spec", Json::object()}}))
                 .status,
             200);
   EXPECT_EQ(json(ask("GET", one(deployments)))["spec"]["replicas"], 0);
@@ -155,11 +157,13 @@ TEST_F(ProtobufHttp, BindingsEvictionsAndPreconditions) {
   const Json now = {{"gracePeriodSeconds", 0}};
   EXPECT_EQ(send("DELETE", one(pods), encoded("v1", "DeleteOptions", other)).status, 409);
   EXPECT_EQ(send("POST", one(pods) + "/eviction",
-                 encoded("policy/v1", "Eviction", {{"deleteOptions", other}}))
+                 encoded("policy/v1", "Eviction",
+                         {{"metadata", {{"name", "it"}}}, {"deleteOptions", other}}))
                 .status,
             409);
-  const HttpResponse evicted = send("POST", one(pods) + "/eviction",
-                                    encoded("policy/v1", "Eviction", {{"deleteOptions", now}}));
+  const HttpResponse evicted = send(
+      "POST", one(pods) + "/eviction",
+      encoded("policy/v1", "Eviction", {{"metadata", {{"name", "it"}}}, {"deleteOptions", now}}));
   EXPECT_EQ(evicted.status, 201) << evicted.body;
   EXPECT_EQ(ask("GET", one(pods)).status, 404);
   EXPECT_EQ(send("POST", path_of(pods), encoded(pods, valid(pods))).status, 201);

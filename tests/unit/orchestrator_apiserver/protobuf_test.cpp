@@ -164,7 +164,7 @@ const BadMessage kBadMessages[] = {
     {"not UTF-8", bytes(1, "\xff"), "text: the text is not UTF-8"},
     {"a key that is not UTF-8", bytes(13, bytes(1, "\xc3")), "words: the text is not UTF-8"},
     {"a quantity that is not UTF-8", bytes(8, bytes(1, "\xff")), "amount: the quantity is not"},
-    {"raw JSON that is none", bytes(18, bytes(1, "{")), "raw: invalid JSON"},
+    {"raw JSON that is none", bytes(18, bytes(1, "{")), "raw: unexpected end of JSON input"},
     {"a group", std::string("\x0b\x0c"), "field 1 has wire type 3"},
     {"a wire type that is none", std::string("\x0f"), "field 1 has wire type 7"},
     {"number 0", std::string("\x00\x00", 2), "number 0"},

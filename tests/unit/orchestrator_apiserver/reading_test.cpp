@@ -77,7 +77,7 @@ TEST_F(Reading, VersionsThatAreNotThereYet) {
     EXPECT_EQ(string_at(status, "reason"), "Timeout");
     EXPECT_EQ(status["details"], Json::parse(R"({"retryAfterSeconds":1,"causes":[
         {"reason":"ResourceVersionTooLarge","message":"Too large resource version"}]})"));
-    EXPECT_EQ(ask("GET", path + std::string("?resourceVersion=frob")).status, 422);
+    EXPECT_EQ(ask("GET", path + std::string("?resourceVersion=frob")).status, 400);
   }
   const HttpResponse both = ask("GET", base + "?resourceVersionMatch=Frob&sendInitialEvents=true");
   EXPECT_EQ(both.status, 422);

@@ -36,8 +36,18 @@ const Warned kWarned[] = {
     {"a secret twice", "pods", R"({"spec":{"imagePullSecrets":[{"name":"a"},{"name":"a"}]}})",
      R"(spec.imagePullSecrets[1].name: duplicate name "a")"},
     {"in a template", "deployments",
-     R"({"spec":{"template":{"spec":{"volumes":[{"name":"v","gitRepo":{}}]}}}})",
+     R"({"spec":{"template":{"spec":{"volumes":[{"name":"v","gitRepo":{"repository":"r"}}]}}}})",
      "spec.template.spec.volumes[0].gitRepo: deprecated in v1.11"},
+    {"a template's name", "replicasets", R"({"metadata":{"name":"a.b"}})",
+     "metadata.name: this is used in Pod names and hostnames, which can result in surprising "
+     "behavior; a DNS label is recommended: [must not contain dots]"},
+    {"less grace than none", "deployments",
+     R"({"spec":{"template":{"spec":{"terminationGracePeriodSeconds":-1}}}})",
+     "spec.template.spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid "
+     "and will be treated as 1"},
+    {"names for addresses", "endpointslices",
+     R"({"addressType":"FQDN","endpoints":[{"addresses":["a.b"]}]})",
+     "spec.addressType: FQDN endpoints are deprecated"},
     {"affinity of nobody", "services",
      R"({"spec":{"clusterIP":"None","sessionAffinity":"ClientIP"}})",
      "spec.SessionAffinity is ignored for headless services"},
@@ -72,6 +82,15 @@ TEST_F(WarningsTest, Table) {
   }
 }
 
+// What was said of the document is said with its refusal, too.
+TEST_F(WarningsTest, ARefusalHasThem) {
+  const Json frob = {{"metadata", {{"labels", {{"a", "b c"}}}}}, {"frob", 1}};
+  const HttpResponse answer =
+      send("POST", path_of(kind_of("configmaps")), merged(kind_of("configmaps"), frob));
+  EXPECT_EQ(answer.status, 422);
+  EXPECT_EQ(warning(answer), R"(299 - "unknown field \"frob\"")");
+}
+
 // Of a pod once; of a template whenever it changes; of an old kind always.
 TEST_F(WarningsTest, AreSaidWhenThereIsNews) {
   const Json container = {{"name", "c"},
@@ -99,6 +118,13 @@ TEST_F(WarningsTest, PodsHaveAPriority) {
   EXPECT_EQ(none["spec"]["preemptionPolicy"], "PreemptLowerPriority");
   EXPECT_EQ(send("PUT", it, merged(kind, Json::object())).status, 200) << "need not say so again";
   EXPECT_EQ(ask("DELETE", it).status, 200);
+  for (const char* wrong :
+       {R"({"spec":{"priority":5}})", R"({"spec":{"preemptionPolicy":"Never"}})",
+        R"({"spec":{"priorityClassName":"system-node-critical","priority":0}})"}) {
+    const HttpResponse refused = send("POST", path_of(kind), merged(kind, Json::parse(wrong)));
+    EXPECT_EQ(refused.status, 403) << wrong;
+    EXPECT_NE(refused.body.find("must not be provided in pod spec"), std::string::npos);
+  }
   const Json patch = {{"spec", {{"priorityClassName", "system-node-critical"}}}};
   EXPECT_EQ(json(send("POST", path_of(kind), merged(kind, patch)))["spec"]["priority"], 2000001000);
 }
