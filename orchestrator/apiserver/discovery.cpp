@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "orchestrator/apiserver/discovery.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "orchestrator/apiserver/kind.h"
@@ -90,6 +91,22 @@ Json aggregated_resource(const Kind& kind) {
   return entry;
 }
 
+// What there is to ask for, as a browser or a curl begins.
+Json path_index() {
+  Json paths = {"/api",        "/apis",       "/healthz", "/livez",
+                "/openapi/v2", "/openapi/v3", "/readyz",  "/version"};
+  for (const auto& [group, version] : Kinds::builtin().group_versions()) {
+    if (group.empty()) {
+      paths.push_back("/api/" + version);
+    } else {
+      paths.push_back("/apis/" + group);
+      paths.push_back("/apis/" + group + "/" + version);
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  return {{"paths", paths}};
+}
+
 }  // namespace
 
 Json version_info() {
@@ -99,6 +116,8 @@ Json version_info() {
 }
 
 std::optional<Json> legacy_discovery(std::string_view path, const std::string& server_address) {
+  if (path == "/") return path_index();
+  if (path.ends_with('/')) path.remove_suffix(1);
   if (path == "/api")
     return Json(
         {{"kind", "APIVersions"},

@@ -14,7 +14,7 @@ namespace fairlead::orchestrator::apiserver {
 inline constexpr const char* kGitVersion = "v1.36.2+fairlead";
 Json version_info();
 
-// "/api", "/apis", "/apis/apps", "/api/v1", "/apis/apps/v1"; nullopt: there is no such group.
+// "/", "/api", "/apis", "/apis/apps", "/api/v1", "/apis/apps/v1"; nullopt: there is no such group.
 std::optional<Json> legacy_discovery(std::string_view path, const std::string& server_address);
 // For "/api" and "/apis". `version`: "v2" or "v2beta1".
 Json aggregated_discovery(std::string_view path, const std::string& version);

@@ -71,8 +71,7 @@ class WatchStream : public Stream {
         on_end_(std::move(on_end)),
         alive_(std::make_shared<bool>(true)) {
     const Kind& kind = *request_->kind;
-    const std::string name =
-        request_->info.name.empty() ? parameters_.filter.single_name() : request_->info.name;
+    const std::string name = parameters_.filter.single_name();
     prefix_ = kind.prefix(request_->info.ns);
     if (!name.empty() && (!kind.namespaced || !request_->info.ns.empty())) prefix_ += name;
     request_->responder->start(

@@ -119,7 +119,7 @@ class Merger {
     if (value.is_object()) return object(member_type, before, value, depth + 1);
     if (!value.is_array()) return value;
     if (field == nullptr || field->merge_key.empty()) return without_directives(value);
-    return list(*field, before.is_array() ? before : Json::array(), value, patch, depth);
+    return before.is_array() ? list(*field, before, value, patch, depth) : replaced(value);
   }
 
   static const Type* element_of(const Type* type) {
@@ -166,6 +166,8 @@ class Merger {
     return in_order(merged, order, before, key);
   }
 
+  // Also of a list that was not there: nothing has to be found by its key (removeDirectives() of
+  // apimachinery's strategicpatch).
   static Json replaced(const Json& items) {
     Json result = Json::array();
     for (const Json& item : items)

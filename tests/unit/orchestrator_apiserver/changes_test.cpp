@@ -165,6 +165,10 @@ TEST_F(Changes, ClassesOfQualityAreOfAmounts) {
 TEST_F(Changes, ClassesOfQualityAreOfTheWholePod) {
   const Json pod = made("pods", R"({"spec":{"resources":{"limits":{"cpu":"1"}}}})");
   EXPECT_EQ(pod["status"]["qosClass"], "Burstable");
+  EXPECT_EQ(ask("DELETE", "/api/v1/namespaces/default/pods/it").status, 200);
+  const Json none = made("pods", R"({"spec":{"resources":{},"containers":[{"name":"c","image":"i",
+                                    "resources":{"requests":{"cpu":"1"}}}]}})");
+  EXPECT_EQ(none["status"]["qosClass"], "BestEffort");
 }
 
 TEST_F(Changes, LabelsOfASliceCount) {

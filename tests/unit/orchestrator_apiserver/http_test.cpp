@@ -336,8 +336,10 @@ TEST_F(HttpTest, DiscoveryAndOpenApi) {
                            "nodes", "namespaces/finalize", "events"})
     EXPECT_TRUE(names.contains(name)) << name;
   for (const char* path :
-       {"/api", "/apis", "/apis/apps", "/apis/apps/v1", "/apis/discovery.k8s.io/v1"})
+       {"/api", "/apis", "/apis/", "/apis/apps", "/apis/apps/v1/", "/apis/discovery.k8s.io/v1"})
     EXPECT_EQ(ask("GET", path).status, 200) << path;
+  const Json paths = json(ask("GET", "/"))["paths"];
+  EXPECT_NE(std::find(paths.begin(), paths.end(), "/apis/apps/v1"), paths.end());
   EXPECT_EQ(ask("GET", "/apis/nosuch").status, 404);
   const HttpResponse aggregated = ask(
       "GET", "/apis", "", "",
