@@ -202,7 +202,7 @@ TEST_F(WatchStreamTest, AListAsAStreamEndsWithABookmark) {
   constexpr size_t kObjects = 3000;
   fill(0, kObjects);
   const int64_t now = store_->revision();
-  struct Case {
+  struct Asked {
     const char* what;
     const char* selector;
     const char* accept;
@@ -213,7 +213,7 @@ TEST_F(WatchStreamTest, AListAsAStreamEndsWithABookmark) {
   };
   const char* kMetadata = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
   const char* kTable = "application/json;as=Table;v=v1;g=meta.k8s.io";
-  const Case cases[] = {
+  const Asked cases[] = {
       {"all", "", "", 0, with_bookmarks, kObjects, true},
       {"not older than now", "", "", now, with_bookmarks, kObjects, true},
       {"selected", "even=yes", "", 0, with_bookmarks, kObjects / 2, true},
@@ -225,7 +225,7 @@ TEST_F(WatchStreamTest, AListAsAStreamEndsWithABookmark) {
       {"only what comes", "", "", 0, not_asked, 0, false},
       {"only what comes later", "", "", now, not_asked, 0, false},
   };
-  for (const Case& one : cases) {
+  for (const Asked& one : cases) {
     SCOPED_TRACE(one.what);
     auto client = watch(one.selector, one.accept, one.after, one.parameters);
     const size_t frames = one.objects + (one.told ? 1 : 0);
