@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/feed.h"
 
+#include <malloc.h>
+
 #include <type_traits>
 
 #include "base/log.h"
@@ -101,6 +103,7 @@ void Feed::Target<T>::remove(const kube::ObjectKey& key) {
 template <typename T>
 void Feed::Target<T>::retain(const std::set<kube::ObjectKey>& keys) {
   for (const kube::ObjectKey& key : besides(keys)) remove(key);
+  malloc_trim(0);  // what reading the list took and nothing needs again
 }
 
 template <typename T>

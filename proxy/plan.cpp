@@ -247,7 +247,7 @@ void Programmer::plan_growth() {
 
 // From here on every rule names the larger set. The smaller one stays for packets on their way.
 void Programmer::finish_growth() {
-  outgrown_.push_back({programmed_.set(growth_->id)});
+  outgrown_.push_back({programmed_.set(growth_->id), true, std::nullopt});
   rewrite_chains([this] { programmed_.state(growth_->id) = growth_->state; });
   sets_ = {};
   growth_.reset();
@@ -301,8 +301,8 @@ void Programmer::plan_local_dns() {
 void Programmer::plan_cleanup() {
   if (queue_at_ != queue_.size()) return;
   cleanup_due_ = false;
-  plan_loose();
-  if (transaction_.empty()) plan_outgrown();
+  plan_outgrown();
+  if (transaction_.empty()) plan_loose();
   // Until then elements of theirs go to these chains.
   if (transaction_.empty() && outgrown_.empty()) apply_and_put(long_unused_chains());
 }
@@ -310,17 +310,18 @@ void Programmer::plan_cleanup() {
 // A packet runs the rules that held when it entered a chain, but looks up what holds at that
 // moment; and with a map its elements go, with a set they stay (nft_do_chain, nft_genmask_cur;
 // nft_map_deactivate of nf_tables_api.c). Removed with its last rule, a map would be found empty by
-// such a packet and the set of cluster IPs not: it would be refused. So it stays until it has been
-// found unused twice.
+// such a packet and the set of cluster IPs not: it would be refused. So it stays for a while.
 void Programmer::plan_outgrown() {
-  for (const Outgrown& one : outgrown_) {
-    if (!one.seen) continue;
+  const MonoTime now = clock_.now();
+  const auto due = [&](const Outgrown& one) { return one.seen && now - *one.seen >= kCleanup; };
+  for (Outgrown& one : outgrown_) {
+    if (!one.seen) one.seen = now;
+    if (!due(one)) continue;
     // Removed one by one, elements tell their last count (service_counters.h).
-    if (one.set.counter) transaction_.flush(one.set);
+    if (one.set.counter && one.ours) transaction_.flush(one.set);
     transaction_.remove(one.set);
   }
-  std::erase_if(outgrown_, [](const Outgrown& one) { return one.seen; });
-  for (Outgrown& one : outgrown_) one.seen = true;
+  std::erase_if(outgrown_, due);
 }
 
 // As many as may be in one transaction, for the kernel walks through its gotos once for each. What

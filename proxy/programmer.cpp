@@ -196,7 +196,7 @@ void Programmer::adopt(TableReader::Content content) {
   structure_left_.reset();
   loose_.clear();
   left_.clear();
-  outgrown_.clear();
+  const std::vector<Outgrown> outgrown = std::exchange(outgrown_, {});
   unhooked_ = false;
   missing_hooks_.clear();
   moved_hooks_.clear();
@@ -210,7 +210,7 @@ void Programmer::adopt(TableReader::Content content) {
     moved_hooks_ = repairs_->moved_hooks;
     rebuild_ = repairs_->rebuild;
     status_.taken_over = !rebuild_ && (status_.taken_over || status_.commits == 0);
-    for (const nft::Set& set : repairs_->outgrown_sets) outgrown_.push_back({set});
+    if (!rebuild_) adopt_outgrown(outgrown);
     if (repairs_->empty()) repairs_.reset();
   }
   if (std::exchange(verifying_, false) && (!table_exists_ || repairs_ || rebuild_)) {
@@ -219,6 +219,15 @@ void Programmer::adopt(TableReader::Content content) {
   }
   mark_everything();
   step();
+}
+
+void Programmer::adopt_outgrown(const std::vector<Outgrown>& before) {
+  for (const nft::Set& set : repairs_->outgrown_sets) {
+    const bool ours = std::any_of(before.begin(), before.end(), [&](const Outgrown& one) {
+      return one.ours && one.set.name == set.name;
+    });
+    outgrown_.push_back({set, ours, std::nullopt});
+  }
 }
 
 // What should be there and what is there.

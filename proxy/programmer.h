@@ -123,12 +123,14 @@ class Programmer {
   // A set that has grown: no rule names it since the larger one is there.
   struct Outgrown {
     nft::Set set;
-    bool seen = false;  // by a cleanup
+    bool ours = false;             // it grew while this lived: what it counted is to be told
+    std::optional<MonoTime> seen;  // by a cleanup, the first time
   };
   void step();
   void read();
   void not_read(const Error& error);
   void adopt(TableReader::Content content);
+  void adopt_outgrown(const std::vector<Outgrown>& before);
   void commit();
   void plan_ahead();
   void on_commit(Result<void> result);

@@ -19,12 +19,15 @@ constexpr Duration kPacketsGone = std::chrono::milliseconds(100);
 
 // Until every packet that was in a hook has left it: packets are looked at in read-side critical
 // sections of RCU (nf_hook), and MEMBARRIER_CMD_GLOBAL waits for these (synchronize_rcu in
-// kernel/sched/membarrier.c). Where that call is filtered out, a time that is long for a packet.
+// kernel/sched/membarrier.c) where there is more than one processor. Else, and where that call is
+// filtered out, a time that is long for a packet.
 void wait_for_packets_on_their_way() {
-  if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
-    std::this_thread::sleep_for(kPacketsGone);
+  const bool waited = sysconf(_SC_NPROCESSORS_ONLN) > 1 &&
+                      syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0;
+  if (!waited) std::this_thread::sleep_for(kPacketsGone);
 }
 
+// None, too, where the kernel has no nf_tables: it does not know the request.
 Result<std::vector<nft::Chain>> base_chains(netlink::Connection& connection, Family family,
                                             Duration limit) {
   using Chains = Result<std::vector<nft::Chain>>;
@@ -33,8 +36,9 @@ Result<std::vector<nft::Chain>> base_chains(netlink::Connection& connection, Fam
                    [found](Chains chains) { *found = std::move(chains); });
   if (!connection.wait([&] { return found->has_value(); }, limit))
     return Error(ErrorCode::kTimeout, "listing chains: no answer in time");
-  if (!(*found)->ok()) return (*found)->error();
   std::vector<nft::Chain> ours;
+  if (!(*found)->ok() && (*found)->error().is(ErrorCode::kInvalid)) return ours;
+  if (!(*found)->ok()) return (*found)->error();
   for (nft::Chain& chain : ***found)
     if (chain.table == kTableName && chain.base) ours.push_back(std::move(chain));
   return ours;

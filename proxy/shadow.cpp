@@ -19,7 +19,7 @@ constexpr const char* kLoopback =
     "node ports do not answer on 127.0.0.1 here; kube-proxy's iptables mode has them there, unless "
     "localhostNodePorts is off: look for clients of localhost:PORT on this node";
 constexpr const char* kOutOfThisNode =
-    "an external or balancer's address without endpoints is refused to this node's own processes, "
+    "an external or balancer's address without endpoints is closed to this node's own processes, "
     "too; kube-proxy's iptables mode sends their packets out";
 constexpr const char* kShutOut =
     "a source that no source range lets in is dropped even while a Service has no endpoints; "
@@ -265,9 +265,11 @@ class Comparer {
     const bool external = !frontend.node_port && !wanted.cluster_ip;
     if (!other_.iptables_mode || !external) return nullptr;
     if (!wanted.backends.empty() || !wanted.inside.empty()) return nullptr;
-    if (probe.packet.source_is_local && ends(there, Fate::Kind::kPassed)) return kOutOfThisNode;
-    if (wanted.ranges && ends(here, Fate::Kind::kDropped) && ends(there, Fate::Kind::kRefused))
-      return kShutOut;
+    const bool shut_out = wanted.ranges && ends(here, Fate::Kind::kDropped);
+    const bool closed = shut_out || ends(here, Fate::Kind::kRefused);
+    if (closed && probe.packet.source_is_local && ends(there, Fate::Kind::kPassed))
+      return kOutOfThisNode;
+    if (shut_out && ends(there, Fate::Kind::kRefused)) return kShutOut;
     return nullptr;
   }
   static bool ends(const Tracer::Result& result, Fate::Kind kind) {

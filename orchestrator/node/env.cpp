@@ -168,8 +168,7 @@ std::map<std::string, std::string> service_env(const std::vector<kube::Service>&
   return env;
 }
 
-std::string expand(std::string_view text, const Values& values,
-                   std::optional<std::string>* missing) {
+std::string expand(std::string_view text, const Values& values, std::set<std::string>* missing) {
   std::string out;
   for (size_t at = 0; at < text.size(); ++at) {
     if (text[at] != '$' || at + 1 == text.size()) {
@@ -188,7 +187,8 @@ std::string expand(std::string_view text, const Values& values,
     }
     const std::string name(text.substr(at + 2, end - at - 2));
     const auto found = values.find(name);
-    if (found == values.end() && missing != nullptr && !*missing) *missing = name;
+    const bool empty = found == values.end() || found->second.empty();
+    if (empty && missing != nullptr) missing->insert(name);
     out += found == values.end() ? "$(" + name + ")" : found->second;
     at = end;
   }
@@ -200,9 +200,12 @@ Result<ContainerSpec> with_sub_paths(
   const Values values(environment.begin(), environment.end());
   for (VolumeMount& mount : container.mounts) {
     if (mount.sub_path_expr.empty()) continue;
-    std::optional<std::string> missing;
+    std::set<std::string> missing;
     mount.sub_path = expand(mount.sub_path_expr, values, &missing);
-    if (missing) return Error(ErrorCode::kInvalid, "missing value for " + *missing);
+    // Kubelet's ExpandContainerVolumeMounts: an empty name would be the whole volume.
+    std::string names;
+    for (const std::string& name : missing) names += (names.empty() ? "" : ", ") + name;
+    if (!names.empty()) return Error(ErrorCode::kInvalid, "missing value for " + names);
     if (mount.sub_path.starts_with('/'))
       return Error(ErrorCode::kInvalid,
                    "error SubPath `" + mount.sub_path + "` must not be an absolute path");

@@ -55,10 +55,10 @@ Result<std::string> resource_value(const ContainerSpec& container, const NodeFac
 // Services with an address.
 std::map<std::string, std::string> service_env(const std::vector<kube::Service>& services);
 
-// "$(NAME)" by value, "$$(NAME)" as "$(NAME)"; a name that is not known stays as written, and is
-// the first of `missing` where that is asked for.
+// "$(NAME)" by value, "$$(NAME)" as "$(NAME)"; a name that is not known stays as written. Such
+// names, and those of empty values, are told in `missing` where that is asked for.
 std::string expand(std::string_view text, const std::map<std::string, std::string>& values,
-                   std::optional<std::string>* missing = nullptr);
+                   std::set<std::string>* missing = nullptr);
 
 // The container with each subPathExpr expanded to the subPath that it means (kubelet makeMounts).
 Result<ContainerSpec> with_sub_paths(

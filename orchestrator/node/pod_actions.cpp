@@ -196,6 +196,7 @@ void PodWorker::forget_instance(const ContainerInfo& container) {
   memory_.stop_deadlines.erase(container.id);
   backed_off_.erase(container.id);
   pre_stopped_.erase(container.id);
+  memory_.in_post_start.erase(container.id);
   if (!known_) return;  // all logs of the pod go
   context_.logs.remove(spec_, container);
   unlink(context_.volumes.message_path(uid_, container.name, container.attempt).c_str());

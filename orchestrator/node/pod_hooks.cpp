@@ -84,7 +84,6 @@ void PodWorker::post_start_failed(const std::shared_ptr<Start>& start, const std
                                "\" in Pod \"" + spec_.key.name + "_" + spec_.key.ns + "(" + uid_ +
                                ")\" failed - error: " + failure,
                            context_.clock.wall_now()};
-  memory_.in_post_start.erase(id);
   end(start->action.key);
   const Action stop{.kind = ActionKind::kStopContainer,
                     .key = "stop:" + id,
@@ -100,11 +99,16 @@ void PodWorker::post_start_failed(const std::shared_ptr<Start>& start, const std
   sync();
 }
 
-// A container that is to end waits for no hook of its beginning.
+// A container that is to end waits for no hook of its beginning. It is not said to run any more.
 void PodWorker::abandon_post_start(const Action& stop) {
-  if (hooks_.erase("start:" + stop.id) == 0) return;
-  memory_.in_post_start.erase(stop.id);
-  end("container:" + stop.container);
+  if (hooks_.erase("start:" + stop.id) != 0) end("container:" + stop.container);
+}
+
+// Of a pod that is to end: what the runtime has ended waits for no hook either.
+void PodWorker::abandon_post_starts() {
+  for (const ContainerInfo& container : runtime_.containers)
+    if (container.state == ContainerState::kExited && hooks_.erase("start:" + container.id) != 0)
+      end("container:" + container.name);
 }
 
 // What the hook takes is taken from the grace period.

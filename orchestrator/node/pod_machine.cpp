@@ -36,6 +36,7 @@ class Planner {
   void tend_running(const ContainerSpec& spec, const ContainerInfo& container, bool init);
   void start(const ContainerSpec& spec, const ContainerInfo* last);
   bool is_starting(const std::string& container) const;
+  bool is_in_post_start(const std::string& container) const;
   void restart_sandbox();
   void remove_old_instances();
   void remove_old_sandboxes(const SandboxInfo& current);
@@ -118,8 +119,15 @@ void Planner::keep_running() {
   for (const ContainerSpec& spec : in_.spec.containers) {
     tend(spec, *sandbox);
     // Containers start in the order in which they stand, each after the hook of the one before.
-    if (spec.post_start && is_starting(spec.name)) return;
+    if (spec.post_start && (is_starting(spec.name) || is_in_post_start(spec.name))) return;
   }
+}
+
+// Or its hook failed, and it is on its way out.
+bool Planner::is_in_post_start(const std::string& container) const {
+  const ContainerInfo* last = in_.runtime.latest(container);
+  return last != nullptr && last->state == ContainerState::kRunning &&
+         in_.memory.in_post_start.contains(last->id);
 }
 
 bool Planner::is_starting(const std::string& container) const {

@@ -175,6 +175,8 @@ std::string phase_of(const PodInput& pod, const Json& previous) {
     const bool failed_for_good = last != nullptr && last->state == ContainerState::kExited &&
                                  last->exit_code != 0 &&
                                  pod.spec.restart_policy == RestartPolicy::kNever;
+    // A sidecar before it may still be ending.
+    if (failed_for_good && may_be_running(pod)) return before.empty() ? "Pending" : before;
     if (failed_for_good) return "Failed";
   }
   const bool stopping = pod.gone || pod.spec.deletion.has_value();

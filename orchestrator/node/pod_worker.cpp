@@ -277,7 +277,10 @@ Result<const ContainerInfo*> PodWorker::log_source(const std::string& container,
 // Looks at everything and does what is to be done.
 void PodWorker::sync() {
   if (!observed_ || (!known_ && !gone_) || syncing_) return;
-  if (gone_ || spec_.deletion || pod_is_finished(input())) abandon_pulls();
+  if (gone_ || spec_.deletion || pod_is_finished(input())) {
+    abandon_pulls();
+    abandon_post_starts();
+  }
   syncing_ = true;  // actions that fail at once must not come back here
   const Guard alive = guard();
   update_probes();

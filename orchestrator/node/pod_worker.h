@@ -135,6 +135,7 @@ class PodWorker {
                          const std::string& failure);
   void run_pre_stop(const Action& action, const HookSpec& hook);
   void abandon_post_start(const Action& stop);
+  void abandon_post_starts();
   void inspection_failed(const std::shared_ptr<Start>& start, const Error& error);
   void invalid_image(const std::shared_ptr<Start>& start, const Error& error);
   void never_pulled(const std::shared_ptr<Start>& start);

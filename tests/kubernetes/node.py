@@ -202,6 +202,16 @@ class Node:
     def said(self, name, last=3000):
         return (self.folder / f"{name}.log").read_text(errors="replace")[-last:]
 
+    @contextlib.contextmanager
+    def kube_proxy(self, config):
+        """Runs it, and leaves the node as one where no proxy ever ran."""
+        process = self.start_kube_proxy(config)
+        try:
+            yield process
+        finally:
+            self.stop(process)
+            self.clear_rules()
+
     def start_kube_proxy(self, config):
         """Until every family's rules are written."""
         process = self.start("kube-proxy", self.programs / "kube-proxy", f"--config={config}", "--hostname-override=node1",
@@ -231,9 +241,11 @@ class Node:
         return done.stdout
 
     def stop(self, process):
-        process.terminate()
-        process.wait(timeout=60)
-        self.running.remove(process)
+        """Nothing, if it has been ended before."""
+        if process in self.running:
+            process.terminate()
+            process.wait(timeout=60)
+            self.running.remove(process)
 
     def kill(self, process):
         process.kill()
@@ -241,7 +253,6 @@ class Node:
         self.running.remove(process)
 
     def clear_rules(self):
-        """As on a node where no proxy ever ran."""
         run("nft", "flush", "ruleset")
 
     def close(self):

@@ -171,9 +171,9 @@ void Front::serve_watch(const RequestRef& request) {
   static thread_local std::mt19937 rng(std::random_device{}());
   const int64_t limit = *seconds > 0 ? std::min(*seconds, kMaxWatchSeconds)
                                      : 1800 + static_cast<int64_t>(rng() % 1800);
-  WatchParameters parameters{std::move(*filter),
-                             is_true(request->http.query_value("allowWatchBookmarks")), initial,
-                             std::chrono::seconds(limit)};
+  WatchParameters parameters{
+      std::move(*filter), is_true(request->http.query_value("allowWatchBookmarks")), initial,
+      is_true(request->http.query_value("sendInitialEvents")), std::chrono::seconds(limit)};
   auto slot = std::make_shared<std::weak_ptr<Stream>>();
   auto stream = make_watch_stream(loop_, registry_, request, std::move(parameters), [this, slot] {
     if (auto ended = slot->lock()) streams_.erase(ended);

@@ -81,7 +81,8 @@ class Stream {
 struct WatchParameters {
   Filter filter;
   bool bookmarks = false;
-  bool initial = false;  // what there is comes first, and then (with bookmarks) that this was all
+  bool initial = false;    // what there is comes first
+  bool announced = false;  // and then, with bookmarks, that this was all
   Duration time_limit{};
 };
 

@@ -96,7 +96,7 @@ class WatchStream : public Stream {
       for (store::Entry& entry : range->entries)
         if (prefix_.ends_with('/') || entry.key == prefix_)
           initial_.push_back(std::move(entry.value));
-      if (parameters_.bookmarks) initial_end_ = revision;
+      if (parameters_.bookmarks && parameters_.announced) initial_end_ = revision;
     } else if (revision == 0) {
       revision = registry_.store().revision();
     }

@@ -79,6 +79,14 @@ void sync_cluster_ips(Json& spec, const Json& old) {
   if (ip.empty() && ips.is_array() && !ips.empty()) spec["clusterIP"] = ips[0];
 }
 
+// Classes that a cluster makes are not known yet: pods of those are like pods of none.
+std::optional<int> class_priority(const std::string& name) {
+  if (name.empty()) return 0;
+  if (name == "system-cluster-critical") return 2000000000;
+  if (name == "system-node-critical") return 2000001000;
+  return std::nullopt;
+}
+
 }  // namespace
 
 // Resources of the whole pod, where it has any, decide alone (KEP-2837).
@@ -135,14 +143,6 @@ void prepare_pod_create(Json& pod, WallTime now) {
   tolerate_silent_node(pod);
   prioritize_pod(pod, nullptr);
   settle_grace(pod);
-}
-
-// Classes that a cluster makes are not known yet: pods of those are like pods of none.
-std::optional<int> class_priority(const std::string& name) {
-  if (name.empty()) return 0;
-  if (name == "system-cluster-critical") return 2000000000;
-  if (name == "system-node-critical") return 2000001000;
-  return std::nullopt;
 }
 
 std::optional<ApiError> check_priority(const Kind& kind, const Json& pod) {

@@ -251,23 +251,6 @@ bool content_differs(const Kind& kind, Json a, Json b) {
   return a != b;
 }
 
-}  // namespace
-
-std::optional<ApiError> wrong_identity(const Json& document, const std::string& api_version,
-                                       const std::string& kind) {
-  const Json& version = at(document, "apiVersion");
-  const Json& name = at(document, "kind");
-  if (!version.is_null() && !api_version.empty() && version != api_version)
-    return bad_request("the API version in the data (" + string_at(document, "apiVersion") +
-                       ") does not match the expected API version (" + api_version + ")");
-  if (!name.is_null() && name != kind)
-    return bad_request("the kind in the data (" + string_at(document, "kind") +
-                       ") does not match the expected kind (" + kind + ")");
-  return std::nullopt;
-}
-
-namespace {
-
 // One owner twice is once (dedupOwnerReferences of apiserver's pkg/endpoints/handlers).
 void merge_owners(Json& object, std::vector<std::string>& warnings) {
   const Json owners = at_path(object, "metadata.ownerReferences");
@@ -289,6 +272,19 @@ void merge_owners(Json& object, std::vector<std::string>& warnings) {
 }
 
 }  // namespace
+
+std::optional<ApiError> wrong_identity(const Json& document, const std::string& api_version,
+                                       const std::string& kind) {
+  const Json& version = at(document, "apiVersion");
+  const Json& name = at(document, "kind");
+  if (!version.is_null() && !api_version.empty() && version != api_version)
+    return bad_request("the API version in the data (" + string_at(document, "apiVersion") +
+                       ") does not match the expected API version (" + api_version + ")");
+  if (!name.is_null() && name != kind)
+    return bad_request("the kind in the data (" + string_at(document, "kind") +
+                       ") does not match the expected kind (" + kind + ")");
+  return std::nullopt;
+}
 
 Outcome<Json> admit_document(const Kind& kind, Json document, const DocumentOptions& options,
                              std::vector<std::string>& warnings) {

@@ -68,10 +68,10 @@ void prepare_pod_create(Json& pod, WallTime now);
 // of what takes a pod's place, which need not say what was added here (Kubernetes
 // plugin/pkg/admission/defaulttolerationseconds).
 void tolerate_silent_node(Json& pod);
-// Its priority: of its class, or none; what it was given once it keeps (admission Priority).
 // A pod's number is that of its class, not its user's.
 std::optional<ApiError> check_priority(const Kind& kind, const Json& pod);
 void settle_grace(Json& pod);  // less than none is a second
+// Its priority: of its class, or none; what it was given once it keeps (admission Priority).
 void prioritize_pod(Json& pod, const Json& before);
 void validate_pod_update(const Json& pod, const Json& before, std::vector<Cause>& causes);
 // What a node does not say again in a status it writes.

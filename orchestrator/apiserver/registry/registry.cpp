@@ -139,7 +139,10 @@ void Registry::attempt_update(WriteRef write) {
     return create_missing(std::move(write));
   if (!entry) return answer(*write, not_found(kind.subject(write->key.name)));
   write->revision = entry->mod_revision;
-  const Json current = decode_stored(entry->value);
+  // As it would be written today: an earlier version kept zeros that say nothing, and what is the
+  // same must not look like a change.
+  Json current = decode_stored(entry->value);
+  schema::drop_zeros(*kind.type, current);
   auto wanted = write->change(current);
   if (!wanted) return answer(*write, wanted.error());
   auto prepared = prepare_update(kind, write->subresource, std::move(*wanted), current);

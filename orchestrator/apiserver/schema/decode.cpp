@@ -260,10 +260,6 @@ class Decoder {
   const Words words_;
 };
 
-}  // namespace
-
-namespace {
-
 bool is_zero(const Json& value) {
   return value == "" || value == false || (value.is_number() && value == 0);
 }

@@ -15,10 +15,10 @@ namespace fairlead::orchestrator::apiserver::schema {
 // of strategic patches go through (runtime.FromUnstructured).
 enum class Words { kJson, kConverter };
 
-// Checks every value's type and brings it to its normal form: null members go, and so do zeros,
-// empty lists and empty maps where Go leaves them out; numbers given for
-// quantities become text, quantities and times become canonical. Members the type does not know are
-// removed and their paths put into `unknown` ("spec.containers[0].foo"). A wrong type is an Error.
+// Checks every value's type and brings it to its normal form: null members go, and zeros as by
+// drop_zeros(); numbers given for quantities become text, quantities and times become canonical.
+// Members the type does not know are removed and their paths put into `unknown`
+// ("spec.containers[0].foo"). A wrong type is an Error.
 Result<void> decode(const Type& type, Json& value, std::vector<std::string>& unknown,
                     Words words = Words::kJson);
 // Leaves out what Go does when it writes the object again: zeros of fields with omitempty that are

@@ -154,6 +154,31 @@ TEST_F(Counters, AcrossAGrownMap) {
   EXPECT_EQ(programmer.status().readings, 1u);
 }
 
+TEST_F(Counters, WhatAGrownMapCountedInAnEarlierLifeIsNotOurs) {
+  start();
+  connect(6);
+  const auto put = [&] {
+    for (int i = 0; i < 1100; ++i)
+      cluster_.proxy().put(service("s" + std::to_string(i),
+                                   {"10.96.1." + std::to_string(i % 250 + 1)},
+                                   {"p " + std::to_string(1000 + i / 250)}));
+  };
+  put();
+  const auto programmer = [&]() -> const Programmer& {
+    return cluster_.proxy().programmer(Family::kIpv4);
+  };
+  EXPECT_TRUE(cluster_.run_until([&] {
+    return programmer().programmed().set(SetId::kServices).name == "svc_1" && programmer().idle();
+  }));
+  cluster_.stop_proxy();
+  start();
+  put();
+  EXPECT_TRUE(cluster_.run_until([&] { return programmer().tidy(); }));
+  EXPECT_EQ(cluster_.at("node").must("nft list table ip fairlead").find("map svc {"),
+            std::string::npos);
+  EXPECT_EQ(connections(), 0u);
+}
+
 TEST_F(Counters, ARestartBeginsAtNothingAndChangesNothing) {
   start();
   connect(10);

@@ -52,6 +52,31 @@ TEST(CleanUp, TakesTheHooksBeforeTheTables) {
   EXPECT_TRUE(clean_up(cluster.loop()).ok()) << "nothing is left";
 }
 
+void put_idle(Cluster& cluster, int services) {
+  for (int s = 0; s < services; ++s)
+    cluster.proxy().put(service(
+        "s" + std::to_string(s),
+        {"10.96." + std::to_string(10 + s / 100) + "." + std::to_string(1 + s % 100)}, {"p 80"}));
+}
+
+bool names_the_larger(Cluster& cluster) {
+  return cluster.proxy().programmer(Family::kIpv4).programmed().set(SetId::kServices).name ==
+             "svc_1" &&
+         cluster.at("node").must("nft list chain ip fairlead prerouting").find("@svc_1") !=
+             std::string::npos;
+}
+
+void expect_tidied(Cluster& cluster) {
+  const Programmer& programmer = cluster.proxy().programmer(Family::kIpv4);
+  EXPECT_TRUE(cluster.run_until([&] { return programmer.tidy(); }));
+  const std::string table = cluster.at("node").must("nft list table ip fairlead");
+  EXPECT_EQ(table.find("map svc {"), std::string::npos);
+  EXPECT_EQ(table.find("set vips {"), std::string::npos);
+  expect_settled(cluster, "tidied");
+  EXPECT_EQ(programmer.status().failures, 0u);
+  EXPECT_EQ(programmer.status().readings, 1u);
+}
+
 // A packet that entered before the rules named the larger set still looks up the smaller one.
 TEST(Growth, TheSmallerSetStaysForPacketsOnTheirWay) {
   Cluster cluster;
@@ -59,27 +84,31 @@ TEST(Growth, TheSmallerSetStaysForPacketsOnTheirWay) {
   put_web(cluster);
   cluster.proxy().start();
   cluster.settle();
-  for (int s = 0; s < 1200; ++s)
-    cluster.proxy().put(service(
-        "s" + std::to_string(s),
-        {"10.96." + std::to_string(10 + s / 100) + "." + std::to_string(1 + s % 100)}, {"p 80"}));
-  const Programmer& programmer = cluster.proxy().programmer(Family::kIpv4);
-  const auto chain = [&] {
-    return cluster.at("node").must("nft list chain ip fairlead prerouting");
-  };
-  EXPECT_TRUE(cluster.run_until([&] {
-    return programmer.programmed().set(SetId::kServices).name == "svc_1" &&
-           chain().find("@svc_1") != std::string::npos;
-  }));
+  put_idle(cluster, 1200);
+  EXPECT_TRUE(cluster.run_until([&] { return names_the_larger(cluster); }));
   EXPECT_NE(cluster.at("node").must("nft list map ip fairlead svc").find("10.96.0.1 "),
             std::string::npos);
-  EXPECT_TRUE(cluster.run_until([&] { return programmer.tidy(); }));
-  const std::string sets = cluster.at("node").must("nft list table ip fairlead");
-  EXPECT_EQ(sets.find("map svc {"), std::string::npos);
-  EXPECT_EQ(sets.find("set vips {"), std::string::npos);
-  expect_settled(cluster, "after growth");
-  EXPECT_EQ(programmer.status().failures, 0u);
-  EXPECT_EQ(programmer.status().readings, 1u);
+  expect_tidied(cluster);
+}
+
+// The one after it removes what is left, and finds nothing to repair.
+TEST(Growth, ARestartWhileTheSmallerSetIsThere) {
+  Cluster cluster;
+  cluster.start_proxy();
+  put_web(cluster);
+  cluster.proxy().start();
+  cluster.settle();
+  put_idle(cluster, 1200);
+  EXPECT_TRUE(cluster.run_until([&] { return names_the_larger(cluster); }));
+  cluster.stop_proxy();
+  cluster.start_proxy();
+  put_web(cluster);
+  put_idle(cluster, 1200);
+  cluster.proxy().start();
+  cluster.settle();
+  EXPECT_NE(cluster.at("node").must("nft list table ip fairlead").find("map svc {"),
+            std::string::npos);
+  expect_tidied(cluster);
 }
 
 // 900 services on 900 addresses, 9,000 endpoints: svc and vips hold 1,024, ep 4,096.

@@ -369,6 +369,25 @@ TEST_F(RegistryTest, StatusIsTakenOfAnObjectWhoseSpecWouldNotBe) {
               HasSubstr("status.phase: Unsupported value"));
 }
 
+// Zeros that are not stored any more, in what an earlier version stored.
+TEST_F(RegistryTest, WhatAnEarlierVersionKeptIsNoChange) {
+  ASSERT_TRUE(create(kPods, pod("p")).ok());
+  const std::string key = "core/pods/default/p";
+  Json old = decode_stored(store_->get(key)->value);
+  old["spec"]["nodeSelector"] = Json::object();
+  old["spec"]["containers"][0]["tty"] = false;
+  old["spec"]["containers"][0]["env"] = {{{"name", "A"}, {"value", ""}}};
+  std::optional<Result<store::TxnResult>> stored;
+  store_->commit({{}, {{store::Op::Kind::kPut, key, encode(old)}}}, loop_,
+                 [&](Result<store::TxnResult> result) { stored = std::move(result); });
+  ASSERT_TRUE(loop_.run_until([&] { return stored.has_value(); }, seconds(30)));
+  const auto labelled = patch(kPods, "p", {{"metadata", {{"labels", {{"a", "b"}}}}}});
+  ASSERT_TRUE(labelled.ok()) << labelled.error().message();
+  const Json now = decode_stored(store_->get(key)->value);
+  EXPECT_EQ(at_path(now, "metadata.generation"), at_path(old, "metadata.generation"));
+  EXPECT_FALSE(now["spec"].contains("nodeSelector"));
+}
+
 TEST_F(RegistryTest, SelectorsAndPages) {
   for (int i = 0; i < 7; ++i) {
     Json object = config_map("c" + std::to_string(i));

@@ -221,7 +221,7 @@ TEST_F(WatchStreamTest, AListAsAStreamEndsWithABookmark) {
       {"metadata", "", kMetadata, 0, with_bookmarks, kObjects, true},
       {"rows", "", kTable, 0, with_bookmarks, kObjects, true},
       {"no bookmarks", "", "", 0, kAsked, kObjects, false},
-      {"a plain watch", "", "", 0, {{"allowWatchBookmarks", "true"}}, kObjects, true},
+      {"a plain watch", "", "", 0, {{"allowWatchBookmarks", "true"}}, kObjects, false},
       {"only what comes", "", "", 0, not_asked, 0, false},
       {"only what comes later", "", "", now, not_asked, 0, false},
   };

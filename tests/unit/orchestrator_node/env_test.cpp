@@ -85,6 +85,7 @@ TEST(Env, SubPathsAreExpanded) {
       {"x/$(A)", "x/1", ""},
       {"$$(A)", "$(A)", ""},
       {"$(NONE)/x", "", "missing value for NONE"},
+      {"$(NONE)/$(EMPTY)/$(A)", "", "missing value for EMPTY, NONE"},
       {"$(ABS)", "", "error SubPath `/abs` must not be an absolute path"},
       {"$(UP)/y", "", "unable to provision SubPath `../y`: must not contain '..'"},
   };
@@ -94,7 +95,7 @@ TEST(Env, SubPathsAreExpanded) {
     mount.sub_path_expr = expression;
     container.mounts = {mount};
     const Result<ContainerSpec> done =
-        with_sub_paths(container, {{"A", "1"}, {"ABS", "/abs"}, {"UP", ".."}});
+        with_sub_paths(container, {{"A", "1"}, {"ABS", "/abs"}, {"UP", ".."}, {"EMPTY", ""}});
     EXPECT_EQ(done.ok() ? "" : done.error().message(), error) << expression;
     if (done.ok()) EXPECT_EQ(done->mounts[0].sub_path, path) << expression;
   }

@@ -33,6 +33,17 @@ TEST(PodStatus, ASidecarIsAsReadyAsAContainer) {
   EXPECT_EQ(over.status()["phase"], "Succeeded");
 }
 
+// What replaces it would find its resources in use.
+TEST(PodStatus, APodIsNotOverWhileASidecarEnds) {
+  Scene scene(RestartPolicy::kNever, 2);
+  scene.spec.init_containers[0].sidecar = true;
+  scene.sandbox("s", true).container("i1", kEnded, 3).container("i0", kRuns);
+  EXPECT_EQ(scene.status()["phase"], "Pending");
+  scene.runtime.containers.pop_back();
+  scene.container("i0", kEnded);
+  EXPECT_EQ(scene.status()["phase"], "Failed");
+}
+
 TEST(PodStatus, PhasesAndReasons) {
   struct Row {
     const char* what;

@@ -233,6 +233,30 @@ TEST_F(Worker, AFailedPostStartHookEndsTheContainer) {
             "error: no");
 }
 
+// Until it has ended it is not said to run, and nothing comes after it.
+TEST_F(Worker, AContainerWhoseHookFailedIsOnItsWayOut) {
+  pod_["spec"]["containers"][0]["lifecycle"]["postStart"] = Json::parse(kHook);
+  pod_["spec"]["containers"].push_back({{"name", "d"}, {"image", "image:1"}});
+  apply();
+  cri_.silent_stop = true;
+  probes_.answer(ProbeResult::Outcome::kFailure, "no");
+  turn(seconds(5));
+  EXPECT_EQ(phase(), "Pending");
+  EXPECT_FALSE(container()["ready"]);
+  EXPECT_EQ(cri_.find("d0"), nullptr);
+}
+
+TEST_F(Worker, AnEndedContainersHookHoldsNobodyUp) {
+  pod_["spec"]["containers"][0]["lifecycle"]["postStart"] =
+      Json::parse(R"({"sleep":{"seconds":3600}})");
+  apply();
+  end("c0", 0);
+  turn(seconds(1));
+  remove(30);
+  turn(seconds(5));
+  EXPECT_TRUE(api_.deleted);
+}
+
 TEST_F(Worker, APodThatGoesWaitsForNoPostStartHook) {
   pod_["spec"]["containers"][0]["lifecycle"]["postStart"] = Json::parse(kHook);
   apply();

@@ -183,7 +183,7 @@ TEST_F(ShadowTest, IptablesModeDoesWithAnEmptyBalancerWhatItsNftablesModeDoesNot
       "-A KUBE-EXTERNAL-SERVICES -d 203.0.113.12/32 -p tcp -m tcp --dport 80 -j REJECT\n"
       "-A KUBE-SERVICES -d 10.96.0.6/32 -p tcp -m tcp --dport 80 -j REJECT\nCOMMIT\n*nat")));
   EXPECT_THAT(text, HasSubstr("not counted, 1 time: an external or balancer's address without "
-                              "endpoints is refused to this node's own processes, too"));
+                              "endpoints is closed to this node's own processes, too"));
   EXPECT_THAT(text, HasSubstr("not counted, 2 times: a source that no source range lets in is "
                               "dropped even while a Service has no endpoints"));
   EXPECT_THAT(text, testing::EndsWith("\n6 services, 0 differences\n"));
