@@ -167,8 +167,9 @@ void PodWorker::created(std::shared_ptr<Start> start, const std::string& id) {
     if (!started.ok()) return start_failed(start, kRunContainerError, started.error().message());
     event("Normal", "Started", "Container started", start->spec.name);
     ContainerMemory& memory = memory_.containers[start->spec.name];
-    memory.failure.reset();
     memory.pull_failed = false;
+    // What an earlier run failed of stays until this one is said to run.
+    if (memory.failure && !is_of_a_run(*memory.failure)) memory.failure.reset();
     if (start->spec.post_start) return run_post_start(start, id);
     PodWorker::started(start, id);
   });
@@ -182,6 +183,7 @@ void PodWorker::started(std::shared_ptr<Start> start, const std::string& id) {
         const bool ended = early_ends_.contains(id);
         end(start->action.key);
         memory_.in_post_start.erase(id);
+        memory_.containers[start->spec.name].failure.reset();
         if (!status.ok()) return lose_sight();
         status->sandbox_id = start->sandbox_id;
         if (const Result<void> linked = context_.logs.link(spec_, *status); !linked.ok())
