@@ -120,8 +120,10 @@ void EndpointSliceController::on_pod(const std::shared_ptr<const Pod>& before,
       continue;
     const ObjectKey key = service->meta.key();
     queue_.add(key);
-    if (after && after->ready_changed > WallTime{} &&
-        (!before || before->ready_changed != after->ready_changed))
+    // Either: a time of Kubernetes' is of seconds, and a pod may be ready within one.
+    const bool changed = !before || !after || before->ready != after->ready ||
+                         before->ready_changed != after->ready_changed;
+    if (changed && after && after->ready_changed > WallTime{})
       note_trigger(key, moment_of_change(after->ready_changed, clock_.wall_now()));
   }
 }

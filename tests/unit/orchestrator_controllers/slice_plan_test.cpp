@@ -11,6 +11,7 @@
 #include "orchestrator/controllers/decode.h"
 #include "orchestrator/controllers/endpointslice_plan.h"
 #include "orchestrator/controllers/mirror_plan.h"
+#include "tests/unit/orchestrator_controllers/world.h"
 
 namespace fairlead::orchestrator::controllers {
 namespace {
@@ -372,6 +373,27 @@ TEST(SlicePlan, RandomChangesConvergeWithoutAGap) {
     for (const SliceRef& slice : slices) ASSERT_LE(slice->endpoints.size(), kMaxEndpointsPerSlice);
     ASSERT_TRUE(plan({service, pods, slices, {}}).empty());
   }
+}
+
+// A time in a status is of seconds; a pod may be ready, or not any more, within the same one.
+TEST(Slices, TellSinceWhenWithinASecondToo) {
+  World world;
+  world.start();
+  world.api.put(kServices, service());
+  world.api.put(kDeployments, World::deployment(1, "v1"));
+  ASSERT_TRUE(world.settle());
+  const Json pod = world.api.all(kPods)[0];
+  Json conditions = pod["status"]["conditions"];
+  for (Json& condition : conditions)
+    if (condition["type"] == "Ready") condition["status"] = "False";
+  ASSERT_NE(conditions, pod["status"]["conditions"]);
+  world.api.merge(kPods, {"default", pod["metadata"]["name"]},
+                  {{"status", {{"conditions", conditions}}}}, "status");
+  for (int i = 0; i < 50; ++i) world.turn(std::chrono::milliseconds(10));
+  const Json slice = world.api.all(kSlices)[0];
+  EXPECT_EQ(slice["endpoints"][0]["conditions"]["ready"], false);
+  EXPECT_TRUE(slice["metadata"]["annotations"].contains(
+      "endpoints.kubernetes.io/last-change-trigger-time"));
 }
 
 }  // namespace
