@@ -243,8 +243,9 @@ class Programmer {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-// Removes our tables of both families; fine when there are none. Packets that are on their way
-// through them meet the tables whole, so that another proxy's decision is not anticipated.
+// Removes our tables of both families; fine when there are none. The hooks go first, and the rest
+// when no packet is on its way through them, so that none is refused by half a table. Blocks until
+// then, and for each answer of the kernel at most `limit`, after which it is a kTimeout.
 Result<void> remove_tables(netlink::Connection& connection, Duration limit);
 
 }  // namespace fairlead::proxy

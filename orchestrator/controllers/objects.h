@@ -134,7 +134,7 @@ struct ReplicaSet {
   Labels template_labels;
   std::string template_print;  // fingerprint of the template without pod-template-hash
   ReplicaSetStatus status;
-  Bytes raw;
+  Bytes raw;  // as stored: what mirrored_slices() reads
   bool operator==(const ReplicaSet& other) const { return meta == other.meta; }
 };
 

@@ -13,17 +13,18 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from cluster import BIN, run, wait_for
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROXY = ROOT / "build" / "release" / "bin" / "fairlead-proxy"
+PROXY = BIN / "fairlead-proxy"
 NEEDED = ("etcd", "kube-apiserver", "kube-proxy")
 SERVER = "https://10.0.0.1:6443"
 TOKEN = "of-a-test"
 HEALTH = "http://127.0.0.1:10256/healthz"
+START = 120.0  # seconds; for a machine that hangs
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -35,25 +36,6 @@ def programs():
     if "FAIRLEAD_KUBERNETES" not in os.environ or missing:
         sys.exit("FAIRLEAD_KUBERNETES is to be a folder with the programs " + ", ".join(NEEDED))
     return folder.resolve()
-
-
-def run(*command, check=True, timeout=120, **more):
-    """Runs a command; its output as text. A failure shows what the command said."""
-    done = subprocess.run([str(word) for word in command], text=True, capture_output=True, check=False,
-                          timeout=timeout, **more)
-    if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    return done
-
-
-def wait_for(what, condition, limit=120.0):
-    """Until condition() is true; returns its value. The limit is for a machine that hangs."""
-    end = time.monotonic() + limit
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {limit:.0f} s")
-        time.sleep(0.05)
-    return value
 
 
 def status_of(url):
@@ -180,7 +162,7 @@ class Node:
             self.api = Api()
             with contextlib.suppress(OSError, AssertionError, http.client.HTTPException):
                 return self.api.request("GET", "/api/v1/namespaces/default")
-        wait_for("kube-apiserver", ready)
+        wait_for("kube-apiserver", ready, START)
 
     def configure(self, mode, more=""):
         """A configuration for either proxy. Sysctls of connection tracking are the host's, not a namespace's."""
@@ -221,7 +203,7 @@ class Node:
             assert process.poll() is None, self.said("kube-proxy")
             lines = [line for line in self.said("kube-proxy", 1 << 20).split("\n") if '"SyncProxyRules complete"' in line]
             return all(any(family in line for line in lines) for family in ('"IPv4"', '"IPv6"'))
-        wait_for("kube-proxy's first synchronization", synced)
+        wait_for("kube-proxy's first synchronization", synced, START)
         return process
 
     def start_fairlead_proxy(self, config, *more):

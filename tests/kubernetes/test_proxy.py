@@ -11,7 +11,8 @@ import sys
 import unittest
 
 import services
-from node import HERE, HEALTH, PROXY, Node, run, status_of, wait_for
+from cluster import run, wait_for
+from node import HERE, HEALTH, PROXY, Node, status_of
 
 SEED = int(os.environ.get("FAIRLEAD_SEED", random.randrange(1 << 31)))
 # What else a configuration may say that decides where packets go. {mode} is the section of the mode.

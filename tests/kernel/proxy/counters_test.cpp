@@ -15,6 +15,13 @@ using namespace std::chrono_literals;
 
 class Counters : public testing::Test {
  protected:
+  // More services than the first map has room for.
+  void outgrow() {
+    for (int i = 0; i < 1100; ++i)
+      cluster_.proxy().put(service("s" + std::to_string(i),
+                                   {"10.96.1." + std::to_string(i % 250 + 1)},
+                                   {"p " + std::to_string(1000 + i / 250)}));
+  }
   void start(bool repeat_lookups = false) {
     cluster_.start_proxy([=](Config& config) { config.repeat_lookups = repeat_lookups; });
     put_web(cluster_);
@@ -138,10 +145,7 @@ TEST_F(Counters, AcrossAGrownMap) {
   connect(6);
   EXPECT_EQ(connections(), 6u);
   connect(4);
-  for (int i = 0; i < 1100; ++i)
-    cluster_.proxy().put(service("s" + std::to_string(i),
-                                 {"10.96.1." + std::to_string(i % 250 + 1)},
-                                 {"p " + std::to_string(1000 + i / 250)}));
+  outgrow();
   const Programmer& programmer = cluster_.proxy().programmer(Family::kIpv4);
   EXPECT_TRUE(cluster_.run_until([&] { return programmer.tidy(); }));
   EXPECT_EQ(cluster_.at("node").must("nft list table ip fairlead").find("map svc {"),
@@ -157,13 +161,7 @@ TEST_F(Counters, AcrossAGrownMap) {
 TEST_F(Counters, WhatAGrownMapCountedInAnEarlierLifeIsNotOurs) {
   start();
   connect(6);
-  const auto put = [&] {
-    for (int i = 0; i < 1100; ++i)
-      cluster_.proxy().put(service("s" + std::to_string(i),
-                                   {"10.96.1." + std::to_string(i % 250 + 1)},
-                                   {"p " + std::to_string(1000 + i / 250)}));
-  };
-  put();
+  outgrow();
   const auto programmer = [&]() -> const Programmer& {
     return cluster_.proxy().programmer(Family::kIpv4);
   };
@@ -172,7 +170,7 @@ TEST_F(Counters, WhatAGrownMapCountedInAnEarlierLifeIsNotOurs) {
   }));
   cluster_.stop_proxy();
   start();
-  put();
+  outgrow();
   EXPECT_TRUE(cluster_.run_until([&] { return programmer().tidy(); }));
   EXPECT_EQ(cluster_.at("node").must("nft list table ip fairlead").find("map svc {"),
             std::string::npos);
